@@ -1,0 +1,1 @@
+"""Numbers about images: features, distances, style accuracy and their report."""

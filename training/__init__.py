@@ -1,0 +1,1 @@
+"""Whatever takes gradients: configuration, schedules, losses, steps and the trainer."""
