@@ -76,13 +76,15 @@ class EfficientNetLite0:
 
     def __call__(self, images: UInt8[Tensor, "n 3 h w"]) -> Float32[Tensor, "n 1152"]:
         """Features on the CPU of pictures of any size, whose values 0..255 are sRGB."""
+        # Small parts on a CPU stay in its cache: 32 pictures at a time are half as fast again as 128.
+        part = 32 if self.device.type == "cpu" else 256
         # The trainer may call from inside its own autocast region; features are float32 wherever they run.
-        with torch.inference_mode(), torch.autocast(self.device.type, enabled=False):
-            x = normalised(resized(images.to(self.device), self.size))
-            x = x.contiguous(memory_format=torch.channels_last)
-            pooled = [mean_and_std(block) for block in _tapped(self._network, x)]
-            features = torch.cat(pooled, dim=1).float().cpu()  # (n, 1152)
-        return features.clone()  # an ordinary tensor: inference tensors cannot be saved for backward
+        with torch.no_grad(), torch.autocast(self.device.type, enabled=False):
+            return torch.cat([self._features(x.to(self.device)).cpu() for x in images.split(part)])
+
+    def _features(self, images: Tensor) -> Tensor:
+        x = normalised(resized(images, self.size)).contiguous(memory_format=torch.channels_last)
+        return torch.cat([mean_and_std(block) for block in _tapped(self._network, x)], dim=1)
 
 
 def resized(images: UInt8[Tensor, "n 3 h w"], size: int) -> Float32[Tensor, "n 3 {size} {size}"]:
@@ -136,11 +138,13 @@ def _random_network(seed: int, size: int) -> nn.Module:
 
 
 def _folded(network: Any) -> nn.Module:
-    """Batch norm folded into the convolutions and the unused head dropped: a third of the time on a CPU."""
+    """The same function at twice the speed on a CPU: batch norm inside the convolutions, equal padding inside
+    them too, activations in place, and no head."""
 
     def fold(owner: Any, convolution: str, norm: str) -> None:
         if hasattr(owner, convolution):
-            setattr(owner, convolution, fuse_conv_bn_eval(getattr(owner, convolution), getattr(owner, norm)))
+            fused = fuse_conv_bn_eval(getattr(owner, convolution), getattr(owner, norm))
+            setattr(owner, convolution, _padded_within(fused))
             setattr(owner, norm, nn.Identity())
 
     fold(network, "_conv_stem", "_bn0")
@@ -148,8 +152,20 @@ def _folded(network: Any) -> nn.Module:
         fold(block, "_expand_conv", "_bn0")
         fold(block, "_depthwise_conv", "_bn1")
         fold(block, "_project_conv", "_bn2")
+    for module in network.modules():
+        if isinstance(module, nn.ReLU6):
+            module.inplace = True
     del network._conv_head, network._bn1, network._fc
     return network.requires_grad_(False)
+
+
+def _padded_within(convolution: Any) -> nn.Module:
+    """TensorFlow's "same" padding is a layer of its own; where it is equal on all sides it need not be."""
+    padding = getattr(convolution.static_padding, "padding", (0, 0, 0, 0))
+    if len(set(padding)) == 1:
+        convolution.padding = (padding[0], padding[0])
+        convolution.static_padding = nn.Identity()
+    return convolution
 
 
 # Features of many pictures

@@ -7,8 +7,8 @@ float64. It is called FID only with the published Inception features; else "FD" 
 
 The trace of the root is found without a matrix square root of the product, which is not symmetric:
 as the nuclear norm |A1 A2^T|_* of any factors with S = A^T A. From covariances, A is the symmetric root (and
-the norm comes from `eigvalsh`); from fewer pictures than dimensions, A is the centred features, which is exact
-where a covariance would be singular.
+the norm comes from `eigvalsh`); from fewer pictures than dimensions, A is the centred features, which is
+exact where a covariance would be singular.
 """
 
 from dataclasses import dataclass

@@ -1,8 +1,8 @@
 """Does a picture carry its style? A linear probe on frozen features, and how its answers are counted.
 
 The probe is a ridge regression onto one-hot styles: closed form, no learning rate, no seed, so that its
-accuracy is a property of the features and the pictures. It is fitted on real training subjects and read beside
-its own accuracy on held-out real pictures (the ceiling) and on random-weight features (the control).
+accuracy is a property of the features and the pictures. It is fitted on real training subjects and read
+beside its own accuracy on held-out real pictures (the ceiling) and on random-weight features (the control).
 """
 
 from dataclasses import dataclass
