@@ -1,0 +1,32 @@
+"""Self-attention over the positions of a feature map, optional at chosen resolutions."""
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from .layers import EqualConv2d
+
+
+class SelfAttention(nn.Module):
+    """x + gate * attention(x), with a learned gate that starts at zero: a new block changes nothing at first.
+
+    One query, key and value for each of the h * w positions, scaled dot products (Zhang 2019, SAGAN,
+    arXiv:1805.08318, with Vaswani's scaling and heads of `head_dim` channels).
+    """
+
+    def __init__(self, channels: int, *, head_dim: int = 32) -> None:
+        super().__init__()
+        self.heads = max(1, channels // head_dim)
+        if channels % self.heads:
+            raise ValueError(f"{channels} channels do not divide into {self.heads} attention heads")
+        self.to_qkv = EqualConv2d(channels, 3 * channels, 1, gain=1.0)
+        self.to_out = EqualConv2d(channels, channels, 1, gain=1.0)
+        self.gate = nn.Parameter(torch.zeros(()))
+
+    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
+        qkv = rearrange(self.to_qkv(x), "n (k m c) h w -> k n m (h w) c", k=3, m=self.heads)
+        mixed = F.scaled_dot_product_attention(*qkv)
+        mixed = rearrange(mixed, "n m (h w) c -> n (m c) h w", h=x.shape[2])
+        return x + self.gate.to(x.dtype) * self.to_out(mixed)

@@ -1,0 +1,78 @@
+"""The generator: both halves of StyleGAN and what a snapshot must say to build them again."""
+
+from dataclasses import dataclass
+
+from einops import repeat
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from .errors import ModelError
+from .layers import Normal
+from .mapping import MappingNetwork
+from .modulation import Modulation
+from .synthesis import Stage, Synthesis, check_resolution
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeneratorConfig:
+    """The generator's shape; stored in every snapshot."""
+
+    resolution: int = 32
+    """Width and height of the finished pictures, a power of two from 8 up."""
+    z_dim: int = 512
+    """Length of the latent code z."""
+    w_dim: int = 512
+    """Length of the style code w, and width of the mapping network."""
+    mapping_layers: int = 8
+    """Depth of the mapping network."""
+    mapping_lr: float = 0.01
+    """Learning-rate multiplier of the mapping network."""
+    channel_base: int = 8192
+    """Channels at resolution R are channel_base / R, ..."""
+    channel_max: int = 512
+    """... but at most this many."""
+    modulation: Modulation = "adain"
+    """Style injection: adain (StyleGAN) or modulated (StyleGAN2's weight demodulation)."""
+    attention: tuple[int, ...] = ()
+    """Resolutions that get a self-attention layer."""
+
+    def __post_init__(self) -> None:
+        check_resolution(self.resolution)
+        for name in ("z_dim", "w_dim", "mapping_layers", "channel_base", "channel_max"):
+            if getattr(self, name) < 1:
+                raise ModelError(f"{name} is {getattr(self, name)}; it must be at least 1.")
+
+
+class Generator(nn.Module):
+    """z (N, Z) and soft style weights (N, S) -> images (N, 3, R, R), about [-1, 1].
+
+    `mapping` is the style door, `synthesis` the rest; training calls them apart to mix styles in between.
+    """
+
+    def __init__(self, config: GeneratorConfig, style_names: tuple[str, ...]) -> None:
+        super().__init__()
+        self.config, self.style_names = config, style_names
+        self.mapping = MappingNetwork(
+            styles=len(style_names), z_dim=config.z_dim, w_dim=config.w_dim,
+            layers=config.mapping_layers, lr_multiplier=config.mapping_lr,
+        )  # fmt: skip
+        self.synthesis = Synthesis(
+            resolution=config.resolution, w_dim=config.w_dim, channel_base=config.channel_base,
+            channel_max=config.channel_max, modulation=config.modulation, attention=config.attention,
+        )  # fmt: skip
+        self.trained_stage = Stage(config.resolution)
+        """The stage that the weights were trained to; a snapshot taken while growing is drawn at it."""
+
+    @property
+    def layers(self) -> int:
+        return self.synthesis.layers
+
+    def forward(
+        self,
+        z: Float[Tensor, "n z"],
+        styles: Float[Tensor, "n s"],
+        stage: Stage | None = None,
+        normal: Normal | None = None,
+    ) -> Float[Tensor, "n 3 r r"]:
+        w = repeat(self.mapping(z, styles), "n d -> n l d", l=self.layers)
+        return self.synthesis(w, stage or self.trained_stage, normal)

@@ -1,0 +1,128 @@
+"""Style injection: how a style code w steers one convolution. Two ways behind one interface.
+
+`adain` is StyleGAN's (normalise the activations, then scale and shift them); `modulated` is StyleGAN2's
+(scale the weights, then demodulate them). A `StyledConv` of either kind maps (features, w, noise) to
+features.
+"""
+
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from .layers import Bias, EqualConv2d, EqualLinear, NoiseInjection, Normal, Resample, blur, convolve, leaky
+
+Modulation = Literal["adain", "modulated"]
+
+
+# Functions
+
+
+def instance_norm(x: Float[Tensor, "n c h w"], eps: float = 1e-5) -> Float[Tensor, "n c h w"]:
+    """Mean 0 and variance 1 for each channel of each picture; statistics in float32."""
+    centred = x.float()
+    centred = centred - centred.mean(dim=(2, 3), keepdim=True)
+    variance = centred.square().mean(dim=(2, 3), keepdim=True)
+    return (centred * torch.rsqrt(variance + eps)).to(x.dtype)
+
+
+def adain(
+    x: Float[Tensor, "n c h w"], scale: Float[Tensor, "n c"], shift: Float[Tensor, "n c"]
+) -> Float[Tensor, "n c h w"]:
+    """Adaptive instance normalisation: gives each channel the standard deviation `scale` and the mean
+    `shift`.
+
+    Huang & Belongie 2017 (arXiv:1703.06868), equation 8.
+    """
+    return instance_norm(x) * scale[:, :, None, None] + shift[:, :, None, None]
+
+
+def modulated_conv(
+    x: Float[Tensor, "n i h w"],
+    weight: Float[Tensor, "o i k k"],
+    style: Float[Tensor, "n i"],
+    *,
+    demodulate: bool = True,
+    resample: Resample = "none",
+) -> Float[Tensor, "n o h2 w2"]:
+    """Convolution with weights scaled by `style` for each picture (Karras 2020, arXiv:1912.04958, eq. 1 and
+    3).
+
+    Scaling the input and the output instead of the weights gives the same result from one ordinary
+    convolution, where per-picture weights would need a grouped one.
+    """
+    y = convolve(x * style[:, :, None, None].to(x.dtype), weight, resample)
+    if not demodulate:
+        return y
+    energy = style.square() @ weight.square().sum(dim=(2, 3)).T  # (n, o)
+    return y * torch.rsqrt(energy + 1e-8)[:, :, None, None].to(y.dtype)
+
+
+# Modules
+
+
+class AdaIN(nn.Module):
+    """w -> (scale, shift) by a learned affine map that starts at scale 1 and shift 0, then `adain`."""
+
+    def __init__(self, channels: int, w_dim: int) -> None:
+        super().__init__()
+        self.affine = EqualLinear(w_dim, 2 * channels)
+
+    def forward(self, x: Float[Tensor, "n c h w"], w: Float[Tensor, "n d"]) -> Float[Tensor, "n c h w"]:
+        scale, shift = self.affine(w).to(x.dtype).chunk(2, dim=1)
+        return adain(x, 1 + scale, shift)
+
+
+class StyledEpilogue(nn.Module):
+    """What follows a convolution in StyleGAN: noise, bias, leaky ReLU, AdaIN."""
+
+    def __init__(self, channels: int, w_dim: int) -> None:
+        super().__init__()
+        self.noise = NoiseInjection(channels)
+        self.bias = Bias(channels)
+        self.adain = AdaIN(channels, w_dim)
+
+    def forward(self, x: Tensor, w: Float[Tensor, "n d"], normal: Normal | None) -> Tensor:
+        return self.adain(leaky(self.bias(self.noise(x, normal))), w)
+
+
+class AdaINConv(nn.Module):
+    """StyleGAN's layer: convolution (blurred when it enlarges), then `StyledEpilogue`."""
+
+    def __init__(self, inputs: int, outputs: int, w_dim: int, *, up: bool = False) -> None:
+        super().__init__()
+        self.conv = EqualConv2d(inputs, outputs, 3, resample="up" if up else "none")
+        self.epilogue = StyledEpilogue(outputs, w_dim)
+
+    def forward(self, x: Tensor, w: Float[Tensor, "n d"], normal: Normal | None) -> Tensor:
+        x = self.conv(x)
+        x = blur(x) if self.conv.resample == "up" else x
+        return self.epilogue(x, w, normal)
+
+
+class ModulatedConv(nn.Module):
+    """StyleGAN2's layer: modulated convolution (blurred when it enlarges), noise, bias, leaky ReLU.
+
+    The activation's gain sqrt(2) is applied here and not in the weights, since demodulation would undo it.
+    """
+
+    def __init__(self, inputs: int, outputs: int, w_dim: int, *, up: bool = False) -> None:
+        super().__init__()
+        self.conv = EqualConv2d(inputs, outputs, 3, gain=1.0, resample="up" if up else "none")
+        self.affine = EqualLinear(w_dim, inputs, bias=1.0)
+        self.noise = NoiseInjection(outputs)
+        self.bias = Bias(outputs)
+
+    def forward(self, x: Tensor, w: Float[Tensor, "n d"], normal: Normal | None) -> Tensor:
+        weight = self.conv.weight * self.conv.scale
+        x = modulated_conv(x, weight, self.affine(w), resample=self.conv.resample)
+        x = blur(x) if self.conv.resample == "up" else x
+        return leaky(self.bias(self.noise(x, normal))) * 2**0.5
+
+
+def styled_conv(kind: Modulation, inputs: int, outputs: int, w_dim: int, *, up: bool = False) -> nn.Module:
+    """A layer `(x (n, i, h, w), w (n, d), normal) -> (n, o, h, w)` of the given kind, doubled in size if
+    `up`."""
+    layer = {"adain": AdaINConv, "modulated": ModulatedConv}[kind]
+    return layer(inputs, outputs, w_dim, up=up)

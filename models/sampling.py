@@ -1,0 +1,204 @@
+"""From seeds and styles to pictures: latents, truncation, mixing, blending and interpolation.
+
+A picture is a function of (generator, seed, style) alone: its latent code and its noise come from its own
+seed, so it is the same in any batch, and one seed in two styles is one pose in two styles.
+"""
+
+import difflib
+from collections.abc import Sequence
+
+import torch
+from einops import repeat
+from jaxtyping import Float, Int64, UInt8
+from torch import Tensor
+
+from .errors import ModelError
+from .generator import Generator
+from .layers import Normal
+from .mapping import truncate
+from .synthesis import Stage, layer_count
+
+NOISE_STREAM = 1 << 40
+"""Added to a seed for its noise maps, which must not be the same numbers as its latent code."""
+
+
+# Styles
+
+
+def style_index(name: str, names: Sequence[str]) -> int:
+    """Where a style stands among the names.
+
+    Raises:
+        ModelError: there is no such style; the message suggests the nearest name.
+    """
+    if name in names:
+        return list(names).index(name)
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    raise ModelError(f"unknown style {name!r}: {hint}The styles are {', '.join(names)}.")
+
+
+def style_weights(text: str, names: Sequence[str]) -> Float[Tensor, "s"]:
+    """Weights from a name ("noto"), a blend ("noto=0.3+openmoji=0.7") or "none" for the null style.
+
+    Raises:
+        ModelError: unknown style, or weights that are no numbers, are negative or exceed one together.
+    """
+    weights = torch.zeros(len(names))
+    if text == "none":
+        return weights
+    for part in text.split("+"):
+        name, _, value = part.partition("=")
+        try:
+            weight = float(value) if value else 1.0
+        except ValueError:
+            raise ModelError(
+                f"the weight {value!r} of style {name!r} is no number; write e.g. 0.3."
+            ) from None
+        weights[style_index(name.strip(), names)] += weight
+    if not torch.isfinite(weights).all() or weights.min() < 0 or weights.sum() > 1 + 1e-6:
+        raise ModelError(
+            f"the weights in {text!r} must be 0 to 1 and sum to at most 1."
+        )
+    return weights
+
+
+# Randomness
+
+
+def latents(seeds: Int64[Tensor, "n"], z_dim: int) -> Float[Tensor, "n z"]:
+    """Each seed's latent code, standard normal."""
+    generators = (torch.Generator().manual_seed(int(seed)) for seed in seeds)
+    return torch.stack([torch.randn(z_dim, generator=generator) for generator in generators])
+
+
+def seeded_normal(seeds: Int64[Tensor, "n"], device: torch.device | str = "cpu") -> Normal:
+    """A source of noise in which row i depends on seeds[i] alone. It moves on with each call: make one a
+    pass."""
+    streams = [torch.Generator().manual_seed(int(seed) + NOISE_STREAM) for seed in seeds]
+
+    def normal(shape: tuple[int, ...]) -> Tensor:
+        return torch.stack([torch.randn(shape, generator=stream) for stream in streams]).to(device)
+
+    return normal
+
+
+# Codes
+
+
+def _device(generator: Generator) -> torch.device:
+    return generator.synthesis.start.device
+
+
+def style_codes(
+    generator: Generator,
+    seeds: Int64[Tensor, "n"],
+    styles: Float[Tensor, "n s"],
+    *,
+    psi: float = 1.0,
+    cutoff: int | None = None,
+) -> Float[Tensor, "n l d"]:
+    """w for each layer, truncated towards the style's own average in the layers below `cutoff`."""
+    device = _device(generator)
+    styles = styles.to(device)
+    w = generator.mapping(latents(seeds, generator.config.z_dim).to(device), styles)
+    centre = generator.mapping.average_of(styles)
+    return truncate(w, centre, psi=psi, layers=generator.layers, cutoff=cutoff)
+
+
+def interpolate(
+    start: Float[Tensor, "l d"], end: Float[Tensor, "l d"], steps: int
+) -> Float[Tensor, "steps l d"]:
+    """Straight line in W from `start` to, but without, `end`: legs put one after another make no double
+    frame."""
+    share = torch.arange(steps, device=start.device, dtype=start.dtype) / steps
+    return torch.lerp(start, end, share[:, None, None])
+
+
+# Pictures
+
+
+def to_uint8(images: Float[Tensor, "n 3 h w"]) -> UInt8[Tensor, "n 3 h w"]:
+    """[-1, 1] to 0..255, rounded to the nearest and clipped."""
+    return (images * 127.5 + 127.5).round().clamp(0, 255).to(torch.uint8)
+
+
+@torch.no_grad()
+def render(
+    generator: Generator,
+    w: Float[Tensor, "n l d"],
+    seeds: Int64[Tensor, "n"],
+    *,
+    stage: Stage | None = None,
+    batch: int = 64,
+) -> UInt8[Tensor, "n 3 r r"]:
+    """Draws style codes, with the noise of `seeds`, at the stage that the weights were trained to."""
+    stage, device = stage or generator.trained_stage, _device(generator)
+    parts = [
+        to_uint8(generator.synthesis(codes.to(device), stage, seeded_normal(own, device))).cpu()
+        for codes, own in zip(w.split(batch), seeds.split(batch), strict=True)
+    ]
+    return torch.cat(parts)
+
+
+@torch.no_grad()
+def sample(
+    generator: Generator,
+    styles: Float[Tensor, "n s"],
+    seeds: Int64[Tensor, "n"],
+    *,
+    psi: float = 1.0,
+    cutoff: int | None = None,
+    stage: Stage | None = None,
+) -> UInt8[Tensor, "n 3 r r"]:
+    """One picture for each row of style weights and its seed."""
+    codes = style_codes(generator, seeds, styles, psi=psi, cutoff=cutoff)
+    return render(generator, codes, seeds, stage=stage)
+
+
+def sample_matrix(
+    generator: Generator,
+    styles: Float[Tensor, "rows s"],
+    seeds: Int64[Tensor, "columns"],
+    *,
+    psi: float = 1.0,
+    cutoff: int | None = None,
+    stage: Stage | None = None,
+) -> UInt8[Tensor, "rows columns 3 r r"]:
+    """Every style with every seed: a row is a style, a column one seed in all of them."""
+    rows, columns = len(styles), len(seeds)
+    every_style = repeat(styles, "r s -> (r c) s", c=columns)
+    every_seed = repeat(seeds, "c -> (r c)", r=rows)
+    images = sample(generator, every_style, every_seed, psi=psi, cutoff=cutoff, stage=stage)
+    return images.unflatten(0, (rows, columns))
+
+
+@torch.no_grad()
+def mixing_matrix(
+    generator: Generator,
+    style: Float[Tensor, "s"],
+    coarse: Int64[Tensor, "rows"],
+    fine: Int64[Tensor, "columns"],
+    *,
+    layer: int,
+    psi: float = 1.0,
+) -> UInt8[Tensor, "rows columns 3 r r"]:
+    """Style mixing: the row's code below `layer`, the column's from it on, the row's noise, one style.
+
+    Raises:
+        ModelError: `layer` leaves nothing to mix among the active layers.
+    """
+    active = layer_count(generator.trained_stage.resolution)
+    if not 0 < layer < active:
+        raise ModelError(
+            f"mixing layer {layer}: choose from 1 to {active - 1}, among the active layers."
+        )
+    rows, columns = len(coarse), len(fine)
+    row_codes, column_codes = (
+        style_codes(generator, seeds, repeat(style, "s -> n s", n=len(seeds)), psi=psi)
+        for seeds in (coarse, fine)
+    )
+    first = repeat(row_codes, "r l d -> (r c) l d", c=columns)
+    second = repeat(column_codes, "c l d -> (r c) l d", r=rows)
+    mixed = torch.cat([first[:, :layer], second[:, layer:]], dim=1)
+    return render(generator, mixed, repeat(coarse, "r -> (r c)", c=columns)).unflatten(0, (rows, columns))

@@ -1,0 +1,118 @@
+"""Snapshots: one safetensors file with the averaged generator's weights and, in its header, what they are.
+
+The header is JSON, the weights are plain arrays: loading a snapshot never executes anything of its author's.
+"""
+
+import json
+import os
+import tempfile
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import hf_hub_download
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+
+from .errors import ModelError
+from .generator import Generator, GeneratorConfig
+from .synthesis import Stage
+
+HEADER = "brushwork"
+HUB_FILE = "generator.safetensors"
+
+
+def save_generator(path: Path, generator: Generator, *, stage: Stage, notes: dict[str, Any]) -> None:
+    """Writes a snapshot atomically: the file is whole or not there.
+
+    Args:
+        stage: where growing stood; the snapshot is drawn at it.
+        notes: anything worth knowing (images seen, seed, data set); returned by `snapshot_header`.
+    """
+    header = {
+        "generator": asdict(generator.config),
+        "styles": generator.style_names,
+        "stage": [stage.resolution, stage.alpha],
+        "notes": notes,
+    }
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in generator.state_dict().items()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, partial = tempfile.mkstemp(dir=path.parent, prefix=".partial-")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(save(tensors, metadata={HEADER: json.dumps(header)}))
+        os.replace(partial, path)
+    except BaseException:
+        Path(partial).unlink(missing_ok=True)
+        raise
+
+
+def find_snapshot(source: str | Path) -> Path:
+    """The snapshot file that `source` names: a file, a run folder (its newest snapshot), or a Hub repository.
+
+    Raises:
+        ModelError: there is none, with what was looked for.
+    """
+    path = Path(source)
+    if path.is_file():
+        return path
+    if path.is_dir():
+        found = sorted((path / "snapshots").glob("*.safetensors")) or sorted(path.glob("*.safetensors"))
+        if found:
+            return found[-1]
+        raise ModelError(
+            f"{path} holds no snapshot (snapshots/*.safetensors): train it first, or name a file."
+        )
+    if str(source).count("/") == 1 and not str(source).startswith((".", "/")) and not path.parent.is_dir():
+        return _from_hub(str(source))
+    raise ModelError(f"{source} does not exist: name a run folder, a snapshot file or a Hub repository.")
+
+
+def _from_hub(repository: str) -> Path:
+    try:
+        return Path(hf_hub_download(repository, HUB_FILE))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        raise ModelError(
+            f"{repository} is no folder here, and {HUB_FILE} could not be fetched from the Hub by that name "
+            f"({type(error).__name__}): check the name, or download the file and give its path."
+        ) from error
+
+
+def snapshot_header(path: Path) -> dict[str, Any]:
+    """The JSON header of a snapshot: generator, styles, stage, notes."""
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            metadata = file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise ModelError(
+            f"{path} is no readable snapshot ({error}): give a .safetensors file of brushwork."
+        ) from error
+    if HEADER not in metadata:
+        raise ModelError(f"{path} holds weights, but not of a brushwork generator: give a run's snapshot.")
+    return json.loads(metadata[HEADER])
+
+
+def load_generator(source: str | Path, *, device: str = "cpu") -> Generator:
+    """The generator of a snapshot file, a run folder or a Hub repository, ready to sample.
+
+    Raises:
+        ModelError: nothing is there, or it does not fit; the message says which.
+    """
+    path = find_snapshot(source)
+    header = snapshot_header(path)
+    known = {field.name for field in fields(GeneratorConfig)}
+    shape = {key: tuple(v) if isinstance(v, list) else v for key, v in header["generator"].items()}
+    if unknown := set(shape) - known:
+        raise ModelError(
+            f"{path} was made by a newer brushwork (it sets {', '.join(sorted(unknown))}): update."
+        )
+    generator = Generator(GeneratorConfig(**shape), tuple(header["styles"]))
+    with safe_open(str(path), framework="pt") as file:
+        weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+    try:
+        generator.load_state_dict(weights)
+    except RuntimeError as error:
+        raise ModelError(f"{path} does not fit its own header: the file is damaged; take another.") from error
+    generator.trained_stage = Stage(header["stage"][0], header["stage"][1])
+    return generator.eval().requires_grad_(False).to(device)

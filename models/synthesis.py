@@ -1,0 +1,133 @@
+"""The synthesis network: start features and style codes -> image, grown resolution by resolution."""
+
+from dataclasses import dataclass
+
+import torch
+from einops import repeat
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from .attention import SelfAttention
+from .errors import ModelError
+from .layers import Bias, EqualConv2d, Normal, double, halve
+from .modulation import Modulation, StyledEpilogue, styled_conv
+
+SMALLEST = 4
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Where growing stands: the newest resolution and how far it is faded in (0 = not at all, 1 = wholly)."""
+
+    resolution: int
+    alpha: float = 1.0
+
+
+def check_resolution(resolution: int) -> int:
+    """Returns `resolution` if it is a power of two of at least 8.
+
+    Raises:
+        ModelError: it is not; the message names the two nearest that are.
+    """
+    if resolution < 8 or resolution & (resolution - 1):
+        below = max(8, 2 ** (max(resolution, 8).bit_length() - 1))
+        raise ModelError(f"resolution {resolution} is no power of two from 8 up; use {below} or {below * 2}.")
+    return resolution
+
+
+def resolutions(resolution: int) -> list[int]:
+    """All resolutions of a network, [4, 8, ..., resolution]."""
+    return [2**i for i in range(2, resolution.bit_length())]
+
+
+def layer_count(resolution: int) -> int:
+    """Style-injection layers that are active at a resolution: two for each of `resolutions`."""
+    return 2 * len(resolutions(resolution))
+
+
+def width(resolution: int, *, base: int, most: int) -> int:
+    """Channels at a resolution: base / resolution, at most `most` (StyleGAN's fmap rule)."""
+    return min(most, max(1, base // resolution))
+
+
+def fade(older: Tensor, newer: Tensor, alpha: float) -> Tensor:
+    """Linear blend of two resolutions' pictures; at alpha 0 and 1 exactly the one or the other."""
+    return newer if alpha >= 1 else torch.lerp(older.to(newer.dtype), newer, alpha)
+
+
+def fade_reals(images: Float[Tensor, "n c h w"], alpha: float) -> Float[Tensor, "n c h w"]:
+    """What a generator at `alpha` can at best draw: the picture blended with its own half-size version."""
+    return images if alpha >= 1 else fade(double(halve(images)), images, alpha)
+
+
+class SynthesisBlock(nn.Module):
+    """One resolution: two styled convolutions, the first of which doubles the size (at 4 x 4, where there is
+    nothing to enlarge, it is only the epilogue on the start features), then attention where chosen."""
+
+    def __init__(
+        self, inputs: int, outputs: int, w_dim: int, kind: Modulation, *, first: bool, attention: bool
+    ) -> None:
+        super().__init__()
+        start = StyledEpilogue(outputs, w_dim)
+        self.enter = start if first else styled_conv(kind, inputs, outputs, w_dim, up=True)
+        self.refine = styled_conv(kind, outputs, outputs, w_dim)
+        self.attention = SelfAttention(outputs) if attention else nn.Identity()
+
+    def forward(self, x: Tensor, w: Float[Tensor, "n 2 d"], normal: Normal | None) -> Tensor:
+        x = self.enter(x, w[:, 0], normal)
+        return self.attention(self.refine(x, w[:, 1], normal))
+
+
+class ToRGB(nn.Module):
+    """1 x 1 convolution to a picture in [-1, 1]; linear, so the range is learned, not forced."""
+
+    def __init__(self, inputs: int) -> None:
+        super().__init__()
+        self.conv = EqualConv2d(inputs, 3, 1, gain=1.0)
+        self.bias = Bias(3)
+
+    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n 3 h w"]:
+        return self.bias(self.conv(x)).float()
+
+
+class Synthesis(nn.Module):
+    """w (N, L, D) -> images (N, 3, R, R), about [-1, 1], at the stage's resolution R.
+
+    The learned 4 x 4 start is N(0, 1) where StyleGAN's is ones: instance norm would erase a constant.
+    """
+
+    def __init__(
+        self, *, resolution: int, w_dim: int, channel_base: int, channel_max: int, modulation: Modulation,
+        attention: tuple[int, ...] = (),
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self.resolution = check_resolution(resolution)
+        widths = {r: width(r, base=channel_base, most=channel_max) for r in resolutions(resolution)}
+        self.start = nn.Parameter(torch.randn(1, widths[SMALLEST], SMALLEST, SMALLEST))
+        self.blocks, self.to_rgb = nn.ModuleDict(), nn.ModuleDict()
+        for r, channels in widths.items():
+            inputs = widths.get(r // 2, channels)
+            self.blocks[str(r)] = SynthesisBlock(
+                inputs, channels, w_dim, modulation, first=r == SMALLEST, attention=r in attention
+            )
+            self.to_rgb[str(r)] = ToRGB(channels)
+
+    @property
+    def layers(self) -> int:
+        """Style-injection layers of the whole network."""
+        return layer_count(self.resolution)
+
+    def forward(
+        self, w: Float[Tensor, "n l d"], stage: Stage, normal: Normal | None = None
+    ) -> Float[Tensor, "n 3 r r"]:
+        if stage.resolution > self.resolution:
+            raise ModelError(f"stage {stage.resolution} exceeds the network's resolution {self.resolution}.")
+        x = repeat(self.start, "1 c h w -> n c h w", n=w.shape[0])
+        x = x.contiguous(memory_format=torch.channels_last)
+        older = x
+        for i, r in enumerate(resolutions(stage.resolution)):
+            older, x = x, self.blocks[str(r)](x, w[:, 2 * i : 2 * i + 2], normal)
+        newest = self.to_rgb[str(stage.resolution)](x)
+        if stage.alpha >= 1 or stage.resolution == SMALLEST:
+            return newest
+        return fade(double(self.to_rgb[str(stage.resolution // 2)](older)), newest, stage.alpha)

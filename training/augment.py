@@ -1,0 +1,78 @@
+"""DiffAugment: the discriminator sees real and generated pictures through the same random changes.
+
+Zhao 2020 (arXiv:2006.10738). Every change is differentiable twice (the gradient penalty needs it), so
+pictures are moved by indexing and masking, never by `grid_sample`.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from .draws import Draws
+from .errors import TrainingError
+
+Images = Float[Tensor, "n 3 h w"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AugmentConfig:
+    """Differentiable augmentation; each strength 0 turns its kind off."""
+
+    colour: float = 0.0
+    """Strength of random brightness, saturation and contrast; 1 is DiffAugment's."""
+    translation: float = 0.0
+    """Largest shift, as a share of the picture; DiffAugment's is 0.125."""
+    cutout: float = 0.0
+    """Side of the grey square, as a share of the picture; DiffAugment's is 0.5."""
+
+    def __post_init__(self) -> None:
+        for name in ("colour", "translation", "cutout"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise TrainingError(f"augment.{name} is {getattr(self, name)}; it must lie from 0 to 1.")
+
+
+def augment(images: Images, config: AugmentConfig, draws: Draws) -> Images:
+    """Applies the configured changes; the identity, bit for bit, where all are off."""
+    if config.colour:
+        images = jitter(images, draws.uniform((3,)), config.colour)
+    if config.translation:
+        images = translate(images, draws.uniform((2,)), config.translation)
+    if config.cutout:
+        images = cut_out(images, draws.uniform((2,)), config.cutout)
+    return images
+
+
+def jitter(images: Images, u: Float[Tensor, "n 3"], strength: float) -> Images:
+    """Brightness +-0.5, saturation x0..2, contrast x0.5..1.5 at strength 1."""
+    brightness, saturation, contrast = ((u - 0.5) * strength)[:, :, None, None, None].unbind(1)
+    images = images + brightness
+    grey = images.mean(dim=1, keepdim=True)
+    images = torch.lerp(grey, images, 1 + 2 * saturation)
+    flat = images.mean(dim=(1, 2, 3), keepdim=True)
+    return torch.lerp(flat, images, 1 + contrast)
+
+
+def translate(images: Images, u: Float[Tensor, "n 2"], most: float) -> Images:
+    """Shifts by whole pixels, up to `most` of the side, replicating the border: emoji stand on a
+    background."""
+    n, _, h, w = images.shape
+    reach = torch.tensor([round(h * most), round(w * most)], device=u.device)
+    shift = torch.floor(u * (2 * reach + 1)).long() - reach  # (n, 2), -reach..reach
+    rows = (torch.arange(h, device=u.device) + shift[:, :1]).clamp(0, h - 1)  # (n, h)
+    columns = (torch.arange(w, device=u.device) + shift[:, 1:]).clamp(0, w - 1)  # (n, w)
+    moved = images.permute(0, 2, 3, 1)[
+        torch.arange(n, device=u.device)[:, None, None], rows[:, :, None], columns[:, None, :]
+    ]
+    return moved.permute(0, 3, 1, 2)
+
+
+def cut_out(images: Images, u: Float[Tensor, "n 2"], share: float) -> Images:
+    """Greys out one square whose centre is uniform over the picture."""
+    h, w = images.shape[2:]
+    centre = u * torch.tensor([h, w], device=u.device)
+    rows = (torch.arange(h, device=u.device) + 0.5 - centre[:, :1]).abs() <= h * share / 2  # (n, h)
+    columns = (torch.arange(w, device=u.device) + 0.5 - centre[:, 1:]).abs() <= w * share / 2
+    hole = rows[:, None, :, None] & columns[:, None, None, :]
+    return images * (~hole).to(images.dtype)

@@ -1,0 +1,49 @@
+"""The exponential moving average of the generator: the network that is sampled, measured and shipped."""
+
+import copy
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+from torch import nn
+
+from .errors import TrainingError
+
+Module = TypeVar("Module", bound=nn.Module)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EMAConfig:
+    """How fast the average forgets."""
+
+    half_life_kimg: float = 10.0
+    """Images (thousands) after which an old weight counts half."""
+    rampup: float = 0.05
+    """Early on the half-life is at most this share of the images seen; 0 turns the ramp off."""
+
+    def __post_init__(self) -> None:
+        if self.half_life_kimg <= 0 or self.rampup < 0:
+            raise TrainingError(
+                f"ema.half_life_kimg {self.half_life_kimg} must be above 0 and ema.rampup {self.rampup} not "
+                "below it."
+            )
+
+    def decay(self, nimg: int, batch: int) -> float:
+        """Weight of the old average in a step of `batch` images: 0.5 ** (batch / half-life)."""
+        half_life = self.half_life_kimg * 1000
+        if self.rampup:
+            half_life = min(half_life, nimg * self.rampup)
+        return 0.5 ** (batch / half_life) if half_life > 0 else 0.0
+
+
+def averaged_copy(module: Module) -> Module:
+    """A frozen copy to be moved by `update_average`."""
+    return copy.deepcopy(module).eval().requires_grad_(False)
+
+
+@torch.no_grad()
+def update_average(average: nn.Module, module: nn.Module, decay: float) -> None:
+    """average <- decay * average + (1 - decay) * module, for parameters; buffers are taken over."""
+    torch._foreach_lerp_(list(average.parameters()), list(module.parameters()), 1 - decay)
+    for ours, theirs in zip(average.buffers(), module.buffers(), strict=True):
+        ours.copy_(theirs)

@@ -1,0 +1,163 @@
+"""One training step of each network, written as the algorithm: no device, no logging, no optimizer."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from brushwork.models.discriminator import Discriminator
+from brushwork.models.generator import Generator
+from brushwork.models.mapping import mix
+from brushwork.models.synthesis import Stage, fade_reals, layer_count
+
+from .augment import AugmentConfig, augment
+from .draws import Draws
+from .losses import (
+    LossConfig,
+    logistic_discriminator,
+    logistic_generator,
+    r1_penalty,
+    relativistic_discriminator,
+    relativistic_generator,
+)
+
+
+class Batch(Protocol):
+    """What the steps need of a loader's batch."""
+
+    @property
+    def images(self) -> Tensor: ...  # (N, 3, R, R) in [-1, 1], at the stage's resolution
+    @property
+    def styles(self) -> Tensor: ...  # (N, S) soft weights
+
+
+@dataclass(frozen=True, kw_only=True)
+class Networks:
+    """The two players."""
+
+    generator: Generator
+    discriminator: Discriminator
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fakes:
+    """Generated pictures (N, 3, R, R), with the first style code of each (N, D)."""
+
+    images: Tensor
+    w: Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiscriminatorStats:
+    """What a discriminator step saw; detached scalars, means over the batch."""
+
+    loss: Tensor
+    real_logit: Tensor
+    fake_logit: Tensor
+    real_sign: Tensor
+    """Mean sign of the real logits: 1 where the discriminator is never fooled, 0 where it guesses."""
+    penalty: Tensor | None
+    """R1's unweighted value, in the steps that take it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeneratorStats:
+    """What a generator step saw."""
+
+    loss: Tensor
+    w_sums: Tensor
+    """`MappingNetwork.style_sums` of the batch, for the running averages of w."""
+
+
+def generate(
+    generator: Generator, styles: Float[Tensor, "n s"], stage: Stage, config: LossConfig, draws: Draws
+) -> Fakes:
+    """Fresh pictures of the given styles. A share `config.mixing` of them mixes two codes of the same style,
+    the cutoff drawn over the layers that are active at this stage."""
+    mapping, active = generator.mapping, layer_count(stage.resolution)
+    size = (mapping.z_dim,)
+    w = mapping(draws.normal(size), styles, normal=draws.normal, condition_noise=config.condition_noise)
+    cutoff = torch.full_like(draws.integers(1, 2), active)
+    second = w
+    if config.mixing:
+        second = mapping(
+            draws.normal(size), styles, normal=draws.normal, condition_noise=config.condition_noise
+        )
+        cutoff = torch.where(draws.uniform() < config.mixing, draws.integers(1, active), cutoff)
+    codes = mix(w, second, cutoff, layers=active)
+    return Fakes(images=generator.synthesis(codes, stage, draws.normal), w=w)
+
+
+def discriminator_step(
+    nets: Networks,
+    batch: Batch,
+    stage: Stage,
+    loss: LossConfig,
+    changes: AugmentConfig,
+    draws: Draws,
+    *,
+    label_weight: float = 1.0,
+    gamma: float = 0.0,
+    share: float = 1.0,
+) -> DiscriminatorStats:
+    """Adds to the discriminator's gradients those of its loss, times `share`.
+
+    `gamma` weighs the R1 penalty in this step; 0 leaves it out.
+    """
+    styles = batch.styles * label_weight
+    with torch.no_grad():
+        fakes = generate(nets.generator, styles, stage, loss, draws).images
+
+    def score(images: Tensor) -> Tensor:
+        seen = augment(images, changes, draws)
+        noise = loss.condition_noise
+        return nets.discriminator(seen, styles, stage, normal=draws.normal, condition_noise=noise)
+
+    reals = fade_reals(batch.images, stage.alpha).detach().requires_grad_(gamma > 0)
+    real, fake = score(reals), score(fakes)
+    pairing = {"logistic": logistic_discriminator, "relativistic": relativistic_discriminator}[loss.pairing]
+    adversarial = pairing(real, fake)
+    penalty = r1_penalty(real, reals) if gamma > 0 else None
+    total = adversarial if penalty is None else adversarial + gamma * penalty
+    (total * share).backward()
+    return DiscriminatorStats(
+        loss=adversarial.detach(),
+        real_logit=real.detach().mean(),
+        fake_logit=fake.detach().mean(),
+        real_sign=real.detach().sign().mean(),
+        penalty=None if penalty is None else penalty.detach(),
+    )
+
+
+def generator_step(
+    nets: Networks,
+    batch: Batch,
+    stage: Stage,
+    loss: LossConfig,
+    changes: AugmentConfig,
+    draws: Draws,
+    *,
+    label_weight: float = 1.0,
+    share: float = 1.0,
+) -> GeneratorStats:
+    """Adds to the generator's gradients those of its loss, times `share`. The discriminator should be
+    frozen."""
+    styles = batch.styles * label_weight
+    fakes = generate(nets.generator, styles, stage, loss, draws)
+
+    def score(images: Tensor) -> Tensor:
+        seen = augment(images, changes, draws)
+        noise = loss.condition_noise
+        return nets.discriminator(seen, styles, stage, normal=draws.normal, condition_noise=noise)
+
+    fake = score(fakes.images)
+    if loss.pairing == "relativistic":
+        real = score(fade_reals(batch.images, stage.alpha))
+        value = relativistic_generator(real, fake)
+    else:
+        value = logistic_generator(fake)
+    (value * share).backward()
+    w_sums = nets.generator.mapping.style_sums(fakes.w.detach().float(), styles)
+    return GeneratorStats(loss=value.detach(), w_sums=w_sums)
