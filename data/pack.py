@@ -1,31 +1,29 @@
 """From a folder of styles to a curated Parquet data set: whole or not at all, and with a report."""
 
 import hashlib
-import io
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 from tqdm import tqdm
 
-from .curation import NEAR_BITS, Duplicates, Print, Problem, Register, Report, balance_table, near_duplicates, print_of
+from .curation import NEAR_BITS, Duplicates, Print, Problem, Register, near_duplicates, print_of
 from .errors import DataError
 from .folder import UNLABELLED, Found, Scan, scan_folder
-from .images import WHITE, Colour, Fit, fit_image, image_grid, read_image
+from .images import WHITE, Colour, Fit, fit_image, png_bytes, read_image
 from .parquet import Row, ShardWriter, arrow_schema, dataset_card
-from .split import TEST_FRACTION, Split, split_of
+from .report import Report, balance_table
+from .sheet import NO_LABEL, ContactSheet
+from .split import SPLITS, TEST_FRACTION, split_of
+from .staging import check_replaceable, staged_folder
 
 FORMAT = "brushwork data set 1"
-SPLITS: tuple[Split, ...] = ("train", "test")
-SHEET_COLUMNS = 12
 WINDOW = 256
 
 
@@ -53,13 +51,15 @@ class PackConfig:
     def __post_init__(self) -> None:
         if self.resolution < 8 or self.resolution & (self.resolution - 1):
             near = max(8, 2 ** round(np.log2(max(8, self.resolution))))
-            raise DataError(f"The resolution {self.resolution} is no power of two from 8: try {near}.")
+            raise DataError(f"The resolution {self.resolution} is no power of two from 8 up: try {near}.")
         if len(self.background) != 3 or not all(0 <= level <= 255 for level in self.background):
             raise DataError(f"The background {self.background} is no colour: give three numbers of 0 to 255.")
         if not -1 <= self.near_bits <= 32:
             raise DataError(f"near_bits {self.near_bits} is outside -1 to 32: choose e.g. {NEAR_BITS}.")
         if self.min_size is not None and self.min_size < 1:
-            raise DataError(f"min_size {self.min_size} is below 1: choose the shortest side to accept, in pixels.")
+            raise DataError(
+                f"min_size {self.min_size} is below 1: choose the shortest side to accept, in pixels."
+            )
         split_of("", self.test_fraction)
 
 
@@ -86,7 +86,7 @@ def pack(folder: Path, out: Path, config: PackConfig) -> Packed:
 
     Exact repeats within a style are dropped by default, unreadable and too small files are left out; near
     repeats, doubtful labels and leaks between the splits stay. All of it is written to `report.md` and
-    `report.json`. An identical call returns at once; any other replaces the data set when the new one is whole.
+    `report.json`. An identical call returns at once; any other replaces the data set by the whole new one.
 
     Raises:
         DataError: unusable folder, nothing readable in a style, `out` is something else, a full disk, or any
@@ -96,25 +96,30 @@ def pack(folder: Path, out: Path, config: PackConfig) -> Packed:
     recipe = _recipe(scan, config)
     if (done := _finished(out, recipe)) is not None:
         return done
-    _check_replaceable(out)
+    check_replaceable(out, marker="dataset.json")
     try:
-        with _staging(out) as stage:
+        with staged_folder(out) as stage:
             report, fingerprint = _build(scan, stage, config, recipe, name=out.resolve().name)
             if config.strict and report.problems:
                 _refuse(out, report)
     except OSError as error:
         cause = error.strerror or str(error)
-        raise DataError(f"Packing into '{out}' failed ({cause}); nothing was changed: mend that and repeat.") from error
+        raise DataError(
+            f"Packing into '{out}' failed ({cause}); nothing was changed: mend that and repeat."
+        ) from error
     return Packed(path=out, report=report, fingerprint=fingerprint, fresh=True)
 
 
 def _refuse(out: Path, report: Report) -> None:
     path = out.parent / f"{out.name}.report.md"
     path.write_text(report.as_markdown())
-    raise DataError(f"{len(report.problems)} problems, and --strict allows none: they are listed in '{path}'.")
+    path.with_suffix(".json").write_text(json.dumps(report.as_dict(), indent=1))
+    raise DataError(
+        f"{len(report.problems)} problems, and --strict allows none: they are listed in '{path}'."
+    )
 
 
-# Whole or not at all
+# The same again
 
 
 def _recipe(scan: Scan, config: PackConfig) -> str:
@@ -134,39 +139,7 @@ def _finished(out: Path, recipe: str) -> Packed | None:
         return None
     if about.get("format") != FORMAT or about.get("recipe") != recipe:
         return None
-    report = Report(
-        found=told["found"],
-        packed=told["packed"],
-        balance=told["balance"],
-        problems=tuple(Problem(**problem) for problem in told["problems"]),
-        notes=tuple(told["notes"]),
-        ignored=tuple((source, why) for source, why in told["ignored"]),
-    )
-    return Packed(path=out, report=report, fingerprint=about["fingerprint"], fresh=False)
-
-
-def _check_replaceable(out: Path) -> None:
-    if out.is_file() or (out.is_dir() and any(out.iterdir()) and not (out / "dataset.json").exists()):
-        raise DataError(f"'{out}' exists and is no packed data set: name another place, or remove it yourself.")
-
-
-@contextmanager
-def _staging(out: Path) -> Iterator[Path]:
-    """A hidden sibling of `out` that takes its place when the block ends well, and vanishes when it does not."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    stage = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}.part-"))
-    try:
-        yield stage
-        stage.chmod(0o755)
-        if out.exists():
-            old = stage.with_name(stage.name + ".old")
-            os.replace(out, old)
-            os.replace(stage, out)
-            shutil.rmtree(old, ignore_errors=True)
-        else:
-            os.replace(stage, out)
-    finally:
-        shutil.rmtree(stage, ignore_errors=True)
+    return Packed(path=out, report=Report.from_dict(told), fingerprint=about["fingerprint"], fresh=False)
 
 
 # Building
@@ -176,7 +149,7 @@ def _build(scan: Scan, stage: Path, config: PackConfig, recipe: str, *, name: st
     (stage / "data").mkdir()
     schema = arrow_schema(scan.style_names)
     register = Register(duplicates=config.duplicates)
-    sheet = _ContactSheet(scan, config.resolution)
+    sheet = ContactSheet(scan, config.resolution)
     content: list[str] = []
     with ExitStack() as stack:
         writers = {
@@ -193,7 +166,7 @@ def _build(scan: Scan, stage: Path, config: PackConfig, recipe: str, *, name: st
                     png=made.png, style=found.style, subject=found.subject, source=found.source, sha256=sha256
                 )
                 writers[split].add(row)
-                sheet.offer(made)
+                sheet.offer(made.found.source, made.pixels)
                 pixels = hashlib.sha256(made.pixels.tobytes()).hexdigest()
                 content.append(f"{pixels} {found.style} {found.subject} {split}")
     report = _report(scan, register, config)
@@ -224,12 +197,10 @@ def _prepare(found: Found, config: PackConfig) -> _Prepared | Problem:
     if min(height, width) < least:
         return Problem(kind="too small", source=found.source, detail=f"{width} x {height}, minimum {least}")
     pixels = fit_image(array, config.resolution, config.fit, config.background)
-    stream = io.BytesIO()
-    Image.fromarray(pixels).save(stream, "PNG")
     sha256 = hashlib.sha256(f"{height}x{width}:".encode() + array.tobytes()).hexdigest()
     split = split_of(found.subject, config.test_fraction)
     prints = print_of(array, source=found.source, style=found.style, split=split, sha256=sha256)
-    return _Prepared(found=found, pixels=pixels, png=stream.getvalue(), print=prints)
+    return _Prepared(found=found, pixels=pixels, png=png_bytes(pixels), print=prints)
 
 
 def _inside(sentence: str) -> str:
@@ -247,10 +218,10 @@ def _fingerprint(content: list[str], style_names: Sequence[str], resolution: int
 
 def _report(scan: Scan, register: Register, config: PackConfig) -> Report:
     near = near_duplicates(register.prints, bits=config.near_bits)
-    labels = {style: name for style, name in enumerate(scan.style_names)}
+    labels = dict(enumerate(scan.style_names))
     if any(found.style == UNLABELLED for found in scan.found):
-        labels[UNLABELLED] = "(no label)"
-    balance = {name: dict.fromkeys(SPLITS, 0) for name in labels.values()}
+        labels[UNLABELLED] = NO_LABEL
+    balance: dict[str, dict[str, int]] = {name: dict.fromkeys(SPLITS, 0) for name in labels.values()}
     for one in register.prints:
         balance[labels[one.style]][one.split] += 1
     problems = (*register.problems, *near)
@@ -270,14 +241,16 @@ def _report(scan: Scan, register: Register, config: PackConfig) -> Report:
     )
 
 
-def _notes(balance: dict[str, dict[Split, int]], config: PackConfig) -> Iterator[str]:
+def _notes(balance: dict[str, dict[str, int]], config: PackConfig) -> Iterator[str]:
     for split in SPLITS if config.test_fraction else SPLITS[:1]:
-        if missing := [name for name, counts in balance.items() if not counts[split]]:
-            yield f"No picture of {', '.join(missing)} fell into the {split} split; more subjects would mend that."
+        missing = [name for name, counts in balance.items() if not counts[split]]
+        if missing:
+            names = ", ".join(missing)
+            yield f"No picture of {names} fell into the {split} split; more subjects would mend that."
     sizes = {name: sum(counts.values()) for name, counts in balance.items()}
     most, least = max(sizes, key=sizes.__getitem__), min(sizes, key=sizes.__getitem__)
     if sizes[most] > 4 * sizes[least]:
-        yield f"'{most}' has {sizes[most]} pictures, '{least}' only {sizes[least]}: consider balanced batches."
+        yield f"'{most}' has {sizes[most]} pictures, '{least}' only {sizes[least]}: try balanced batches."
 
 
 def _write_papers(
@@ -295,46 +268,9 @@ def _write_papers(
     (stage / "report.json").write_text(json.dumps(report.as_dict(), indent=1))
     (stage / "report.md").write_text(report.as_markdown())
     size = f"{config.resolution} x {config.resolution}"
-    description = f"{report.packed} pictures of {size} pixels in {len(scan.style_names)} styles, packed by brushwork."
+    styles = len(scan.style_names)
+    description = f"{report.packed} pictures of {size} pixels in {styles} styles, packed by brushwork."
     card = dataset_card(identity["name"], description, counts, balance_table(report.balance))
     (stage / "README.md").write_text(card)
     if (scan.root / "ATTRIBUTION.md").is_file():
         shutil.copyfile(scan.root / "ATTRIBUTION.md", stage / "ATTRIBUTION.md")
-
-
-class _ContactSheet:
-    """A row per style; the columns are subjects that many styles share, or else each style's own pictures."""
-
-    def __init__(self, scan: Scan, resolution: int) -> None:
-        self.names = list(scan.style_names)
-        if any(found.style == UNLABELLED for found in scan.found):
-            self.names.append("(no label)")
-        self.scale = max(1, 64 // resolution)
-        self.cells: list[list[np.ndarray | None]] = [[None] * SHEET_COLUMNS for _ in self.names]
-        self.places = dict(self._choose(scan.found))
-
-    def _choose(self, found: Sequence[Found]) -> Iterator[tuple[str, tuple[int, int]]]:
-        """Source path -> (row, column). The row of the unlabelled is the last, as their index -1 says."""
-        drawn: dict[str, set[int]] = {}
-        for one in found:
-            drawn.setdefault(one.subject, set()).add(one.style)
-        most = max(map(len, drawn.values()))
-        shared = _spread([subject for subject, styles in drawn.items() if len(styles) == most])
-        for row in sorted({one.style for one in found}):
-            own = [one for one in found if one.style == row]
-            if most > 1:
-                yield from ((one.source, (row, shared.index(one.subject))) for one in own if one.subject in shared)
-            else:
-                yield from ((one.source, (row, column)) for column, one in enumerate(_spread(own)))
-
-    def offer(self, made: _Prepared) -> None:
-        if place := self.places.get(made.found.source):
-            self.cells[place[0]][place[1]] = made.pixels
-
-    def draw(self) -> Image.Image:
-        return image_grid(self.cells, row_labels=self.names, scale=self.scale)
-
-
-def _spread(items: list) -> list:
-    step = max(1, len(items) // SHEET_COLUMNS)
-    return items[::step][:SHEET_COLUMNS]

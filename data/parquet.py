@@ -56,7 +56,7 @@ class ShardWriter:
             self._close()
             self._name()
         elif self._writer is not None:
-            # The folder is about to be thrown away; closing could fail again (a full disk) and hide the cause.
+            # The folder is thrown away next; closing could fail again (a full disk) and hide the cause.
             self._writer.is_open = False
 
     def add(self, row: Row) -> None:
@@ -71,9 +71,7 @@ class ShardWriter:
     def _flush(self) -> None:
         if not self.rows:
             return
-        if self._writer is None:
-            self._shards.append(self.directory / f"{self.split}-{len(self._shards):05}.parquet")
-            self._writer = pq.ParquetWriter(self._shards[-1], self.schema, compression="zstd")
+        writer = self._writer or self._next_shard()
         columns = {
             "image": [{"bytes": row.png, "path": None} for row in self.rows],
             "style": [row.style for row in self.rows],
@@ -81,8 +79,13 @@ class ShardWriter:
             "source": [row.source for row in self.rows],
             "sha256": [row.sha256 for row in self.rows],
         }
-        self._writer.write_table(pa.table(columns, schema=self.schema))
+        writer.write_table(pa.table(columns, schema=self.schema))
         self.rows.clear()
+
+    def _next_shard(self) -> pq.ParquetWriter:
+        self._shards.append(self.directory / f"{self.split}-{len(self._shards):05}.parquet")
+        self._writer = pq.ParquetWriter(self._shards[-1], self.schema, compression="zstd")
+        return self._writer
 
     def _close(self) -> None:
         if self._writer is not None:
@@ -111,8 +114,8 @@ def dataset_card(name: str, description: str, splits: Mapping[str, int], table: 
         f"configs:\n- config_name: default\n  data_files:\n{files}"
         "---\n\n"
         f"# {name}\n\n{description}\n\n{table}\n\n"
-        "Columns: `image` (PNG), `style` (class label, -1 for none), `subject` (the same in every style that shows "
-        "it; a subject lies in one split only), `source` (path in the folder that was packed), `sha256` (of the "
-        "source's decoded pixels). `report.md` says what was left out and why; `ATTRIBUTION.md`, where there is "
-        "one, says who made the pictures and under which licence.\n"
+        "Columns: `image` (PNG), `style` (class label, -1 for none), `subject` (the same in every style\n"
+        "that shows it; a subject lies in one split only), `source` (path in the packed folder), `sha256`\n"
+        "(of the source's decoded pixels). `report.md` says what was left out and why; `ATTRIBUTION.md`,\n"
+        "where there is one, says who made the pictures and under which licence.\n"
     )

@@ -6,6 +6,7 @@ from typing import Literal
 from .errors import DataError
 
 Split = Literal["train", "test"]
+SPLITS: tuple[Split, ...] = ("train", "test")
 TEST_FRACTION = 0.15
 
 

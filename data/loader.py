@@ -1,0 +1,248 @@
+"""Batches as a pure function of the clock: picture number n is the same in any batch, on any process."""
+
+from collections import OrderedDict
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .errors import DataError
+from .pictures import AnySplit, Pictures, StoredPictures, describe, load_pictures, stored_pictures
+from .transforms import DRAWS, Fill, affine_matrices, flip_some, uniform_draws, warp
+
+__all__ = [
+    "Batch",
+    "Loader",
+    "LoaderConfig",
+    "Pictures",
+    "StoredPictures",
+    "describe",
+    "load_pictures",
+    "open_pictures",
+    "stored_pictures",
+]
+
+Cache = Literal["auto", "device", "memory", "off"]
+
+# Part of the free device memory that pictures may take; the rest is for networks and activations.
+DEVICE_SHARE = 0.4
+# Streams of draws that must not meet: the order of the styles within a block, and the augmentation.
+BLOCK_STREAM, AUGMENT_STREAM = 0x5_0B10C, 0x5_A06
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """A batch on the loader's device."""
+
+    images: Tensor
+    """float32 (B, 3, R, R) in [-1, 1]"""
+    styles: Tensor
+    """float32 (B, S) weights: one-hot, or zero where there is no label"""
+    indices: Tensor
+    """int64 (B,): rows of the split"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoaderConfig:
+    """How the pictures of a split become an endless stream."""
+
+    balanced: bool = False
+    """Draw every style (and the unlabelled) equally often, however many pictures it has."""
+    flip: bool = False
+    """Mirror half of the pictures left to right; wrong where writing or handedness matters."""
+    rotate: float = 0.0
+    """Turn by up to this many degrees to either side."""
+    scale: float = 0.0
+    """Shrink or enlarge by up to this: 0.1 draws sizes from 1/1.1 to 1.1."""
+    crop: float = 0.0
+    """Show a random window that leaves out up to this part of each side, 0 to below 1."""
+    shift: float = 0.0
+    """Move by up to this fraction of the side."""
+    fill: Fill = "reflect"
+    """What a moved picture uncovers: its mirror image (reflect), or the data set's background colour."""
+    cache: Cache = "auto"
+    """Where decoded pictures live: on the device if they fit (auto), always there (device), in main memory,
+    or nowhere: off decodes every batch from the disk."""
+
+    def __post_init__(self) -> None:
+        limits = {"rotate": (0, 180), "scale": (0, 4), "crop": (0, 0.99), "shift": (0, 1)}
+        for name, (low, high) in limits.items():
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise DataError(f"The loader's {name} {value} is outside {low} to {high}: choose one inside.")
+        for name, kind in (("fill", Fill), ("cache", Cache)):
+            if getattr(self, name) not in get_args(kind):
+                known = ", ".join(get_args(kind))
+                raise DataError(
+                    f"The loader's {name} '{getattr(self, name)}' is unknown: choose one of {known}."
+                )
+
+    @property
+    def moves(self) -> bool:
+        return any((self.rotate, self.scale, self.crop, self.shift))
+
+
+def open_pictures(path: Path | str, split: AnySplit, cache: Cache) -> Pictures | StoredPictures:
+    """Opens a split as the cache setting asks for: decoded, or (off) left on the disk."""
+    return stored_pictures(path, split) if cache == "off" else load_pictures(path, split)
+
+
+class Loader:
+    """An endless, shuffled, stateless stream of a split.
+
+    Picture number n is row permutation(seed, n // N)[n % N], and its augmentation is drawn from (seed, n).
+    One of W processes with b pictures each takes `batch_at(nimg + rank * b, b)` and adds W * b to its clock.
+    """
+
+    def __init__(
+        self,
+        pictures: Pictures | StoredPictures,
+        config: LoaderConfig | None = None,
+        *,
+        seed: int,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.config = config or LoaderConfig()
+        self.device = torch.device(device)
+        self.seed = seed
+        self.pictures = _placed(pictures, self.config.cache, self.device)
+        names = len(pictures.style_names)
+        # Label -1 picks the last row, which is zero: no label.
+        self._weights = torch.eye(names + 1, names)
+        self._styles = pictures.styles.cpu()
+        self._order = _Balanced(self._styles, seed) if self.config.balanced else _Plain(len(pictures), seed)
+        self._background = torch.tensor(pictures.background) / 127.5 - 1
+
+    def __len__(self) -> int:
+        """Pictures in an epoch."""
+        return len(self.pictures)
+
+    def indices_at(self, nimg: int, count: int) -> np.ndarray:
+        """int64 (count,): the rows of pictures number nimg .. nimg + count - 1."""
+        return self._order.rows(np.arange(nimg, nimg + count, dtype=np.int64))
+
+    def batch_at(self, nimg: int, count: int, *, resolution: int | None = None) -> Batch:
+        """Pictures number nimg .. nimg + count - 1, averaged by area down to `resolution` where one is given.
+
+        Raises:
+            DataError: a resolution that the data set's is not a multiple of.
+        """
+        factor = self._factor(resolution or self.pictures.resolution)
+        indices = torch.from_numpy(self.indices_at(nimg, count))
+        images = self.pictures.take(indices).to(self.device)
+        images = self._augment(images.float() / 127.5 - 1, nimg)
+        images = F.avg_pool2d(images, factor) if factor > 1 else images
+        styles = self._weights[self._styles[indices]]
+        return Batch(images=images, styles=styles.to(self.device), indices=indices.to(self.device))
+
+    def _factor(self, resolution: int) -> int:
+        factor, rest = divmod(self.pictures.resolution, resolution)
+        if rest or factor < 1:
+            raise DataError(
+                f"Resolution {resolution} cannot be made from the packed {self.pictures.resolution}: ask for "
+                "that, a half, a quarter ... of it, or pack the folder again."
+            )
+        return factor
+
+    def _augment(self, images: Tensor, nimg: int) -> Tensor:
+        config = self.config
+        if not config.flip and not config.moves:
+            return images
+        numbers = np.arange(nimg, nimg + len(images), dtype=np.int64)
+        draws = torch.from_numpy(uniform_draws(self.seed ^ AUGMENT_STREAM, numbers, DRAWS))
+        if config.flip:
+            images = flip_some(images, draws)
+        if not config.moves:
+            return images
+        matrices = affine_matrices(
+            draws, rotate=config.rotate, scale=config.scale, crop=config.crop, shift=config.shift
+        )
+        return warp(images, matrices, fill=config.fill, background=self._background)
+
+
+def _placed(
+    pictures: Pictures | StoredPictures, cache: Cache, device: torch.device
+) -> Pictures | StoredPictures:
+    """Moves decoded pictures to the device where that is asked for, or fits."""
+    if isinstance(pictures, StoredPictures) or cache in ("memory", "off"):
+        return pictures
+    if cache == "device" or _fits(pictures.images, device):
+        return replace(pictures, images=pictures.images.to(device))
+    return pictures
+
+
+def _fits(images: Tensor, device: torch.device) -> bool:
+    if device.type != "cuda":
+        return False
+    free, _ = torch.cuda.mem_get_info(device)
+    return images.numel() < DEVICE_SHARE * free
+
+
+# Order
+
+
+class _Permutations:
+    """The endless sequence of shuffled epochs over `count` items; two are held, as a batch may span them."""
+
+    def __init__(self, count: int, key: tuple[int, ...]) -> None:
+        self.count = count
+        self._key = key
+        self._kept: OrderedDict[int, np.ndarray] = OrderedDict()
+
+    def at(self, places: np.ndarray) -> np.ndarray:
+        """int64 (B,): the items at these places of the sequence."""
+        epochs, within = np.divmod(places, self.count)
+        items = np.empty_like(places)
+        for epoch in np.unique(epochs):
+            chosen = epochs == epoch
+            items[chosen] = self._epoch(int(epoch))[within[chosen]]
+        return items
+
+    def _epoch(self, epoch: int) -> np.ndarray:
+        if epoch not in self._kept:
+            self._kept[epoch] = np.random.default_rng([*self._key, epoch]).permutation(self.count)
+            if len(self._kept) > 2:
+                self._kept.popitem(last=False)
+        return self._kept[epoch]
+
+
+class _Plain:
+    """All rows once in every epoch."""
+
+    def __init__(self, count: int, seed: int) -> None:
+        self._rows = _Permutations(count, (_word(seed),))
+
+    def rows(self, numbers: np.ndarray) -> np.ndarray:
+        return self._rows.at(numbers)
+
+
+class _Balanced:
+    """Blocks that hold every style once in shuffled order; each style has shuffled epochs of its own."""
+
+    def __init__(self, styles: Tensor, seed: int) -> None:
+        labels = styles.numpy()
+        self._members = [np.flatnonzero(labels == label) for label in np.unique(labels)]
+        self._orders = [
+            _Permutations(len(rows), (_word(seed), group + 1)) for group, rows in enumerate(self._members)
+        ]
+        self._seed = seed
+
+    def rows(self, numbers: np.ndarray) -> np.ndarray:
+        groups = len(self._members)
+        blocks, within = np.divmod(numbers, groups)
+        order = uniform_draws(self._seed ^ BLOCK_STREAM, blocks, groups).argsort(axis=1)
+        group = order[np.arange(len(numbers)), within]
+        rows = np.empty_like(numbers)
+        for g, (members, sequence) in enumerate(zip(self._members, self._orders, strict=True)):
+            chosen = group == g
+            rows[chosen] = members[sequence.at(blocks[chosen])]
+        return rows
+
+
+def _word(seed: int) -> int:
+    """numpy takes no negative seeds."""
+    return seed & (2**64 - 1)

@@ -1,0 +1,174 @@
+"""A packed split as tensors: decoded into memory at once, or row by row from the disk."""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, get_args
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from torch import Tensor
+from torchvision.io import ImageReadMode, decode_png
+from tqdm import tqdm
+
+from .errors import DataError
+from .images import WHITE, Colour
+from .parquet import shards
+from .split import SPLITS, Split
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+AnySplit = Literal["train", "test", "all"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pictures:
+    """A decoded split. Row n of `images` shows `subjects[n]` in style `style_names[styles[n]]`."""
+
+    images: Tensor
+    """uint8 (N, 3, R, R)"""
+    styles: Tensor
+    """int64 (N,), -1 where there is no label"""
+    subjects: tuple[str, ...]
+    style_names: tuple[str, ...]
+    fingerprint: str
+    """Content hash of the whole data set, all splits together."""
+    background: Colour = WHITE
+    """What was put behind transparent pictures."""
+
+    def __len__(self) -> int:
+        return len(self.subjects)
+
+    @property
+    def resolution(self) -> int:
+        return self.images.shape[-1]
+
+    def take(self, indices: Tensor) -> Tensor:
+        """uint8 (B, 3, R, R) of int64 (B,), on the device of `images`."""
+        return self.images.index_select(0, indices.to(self.images.device))
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredPictures:
+    """A split that stays on the disk: the rows and values of Pictures, decoded whenever they are taken."""
+
+    rows: "Dataset"
+    resolution: int
+    styles: Tensor
+    subjects: tuple[str, ...]
+    style_names: tuple[str, ...]
+    fingerprint: str
+    background: Colour = WHITE
+
+    def __len__(self) -> int:
+        return len(self.subjects)
+
+    def take(self, indices: Tensor) -> Tensor:
+        """uint8 (B, 3, R, R) of int64 (B,), on the CPU."""
+        wanted = indices.tolist()
+        images = self.rows[wanted]["image"]
+        return torch.stack([_decode(image["bytes"]) for image in images])
+
+
+def load_pictures(path: Path | str, split: AnySplit = "train") -> Pictures:
+    """Decodes a split of the data set at `path` into memory; `all` is the training rows, then the test rows.
+
+    Raises:
+        DataError: no such data set, not one of `brushwork pack`, damaged, or nothing in this split.
+    """
+    path = Path(path)
+    about, files = _open(path, split)
+    images: list[Tensor] = []
+    styles: list[int] = []
+    subjects: list[str] = []
+    for batch in _batches(path, files, ("image", "style", "subject")):
+        images += [_decode(image["bytes"]) for image in batch["image"]]
+        styles += batch["style"]
+        subjects += batch["subject"]
+    return Pictures(
+        images=torch.stack(images),
+        styles=torch.tensor(styles, dtype=torch.int64),
+        subjects=tuple(subjects),
+        style_names=tuple(about["styles"]),
+        fingerprint=about["fingerprint"],
+        background=tuple(about["background"]),
+    )
+
+
+def stored_pictures(path: Path | str, split: AnySplit = "train") -> StoredPictures:
+    """Opens a split without decoding it, for data sets that do not fit into memory. Raises as load_pictures.
+
+    `datasets` keeps a memory-mapped copy of the rows in its own cache folder, once per data set.
+    """
+    from datasets import Dataset, Image
+
+    path = Path(path)
+    about, files = _open(path, split)
+    rows = Dataset.from_parquet([str(file) for file in files]).cast_column("image", Image(decode=False))
+    styles: list[int] = []
+    subjects: list[str] = []
+    for batch in _batches(path, files, ("style", "subject")):
+        styles += batch["style"]
+        subjects += batch["subject"]
+    return StoredPictures(
+        rows=rows,
+        resolution=about["resolution"],
+        styles=torch.tensor(styles, dtype=torch.int64),
+        subjects=tuple(subjects),
+        style_names=tuple(about["styles"]),
+        fingerprint=about["fingerprint"],
+        background=tuple(about["background"]),
+    )
+
+
+def describe(path: Path | str) -> dict:
+    """The `dataset.json` of a packed data set: styles, resolution, counts, fingerprint and how it was packed.
+
+    Raises:
+        DataError: no such data set, or not one of `brushwork pack`.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        raise DataError(f"The data set '{path}' does not exist: make it with `brushwork pack FOLDER {path}`.")
+    try:
+        about = json.loads((path / "dataset.json").read_text())
+        if not isinstance(about, dict) or "fingerprint" not in about:
+            raise ValueError
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"'{path}' is no packed data set (it has no valid dataset.json): make one with "
+            f"`brushwork pack {path} DATASET`."
+        ) from error
+    return about
+
+
+def _open(path: Path, split: AnySplit) -> tuple[dict, list[Path]]:
+    if split not in get_args(AnySplit):
+        raise DataError(f"The split '{split}' is unknown: choose one of {', '.join(get_args(AnySplit))}.")
+    about = describe(path)
+    wanted: Sequence[Split] = SPLITS if split == "all" else (split,)
+    files = [file for one in wanted for file in shards(path, one)]
+    if not files:
+        raise DataError(f"The {split} split of '{path}' is empty: pack it with another --test-fraction.")
+    return about, files
+
+
+def _batches(path: Path, files: Iterable[Path], columns: Sequence[str]) -> Iterator[dict[str, list]]:
+    try:
+        tables = [pq.ParquetFile(file) for file in files]
+        total = sum(table.metadata.num_rows for table in tables)
+        with tqdm(total=total, desc="decode", unit="img", delay=2, leave=False) as bar:
+            for table in tables:
+                for batch in table.iter_batches(batch_size=512, columns=list(columns)):
+                    yield batch.to_pydict()
+                    bar.update(batch.num_rows)
+    except (OSError, pa.ArrowException) as error:
+        raise DataError(f"The data set '{path}' is damaged ({error}): pack it again.") from error
+
+
+def _decode(png: bytes) -> Tensor:
+    """uint8 (3, R, R)"""
+    return decode_png(torch.frombuffer(bytearray(png), dtype=torch.uint8), mode=ImageReadMode.RGB)
