@@ -1,4 +1,4 @@
-"""A measurement made readable: JSON for programs, one self-contained page for people, a table for the terminal."""
+"""A measurement made readable: JSON for programs, a self-contained page, a table for the terminal."""
 
 import base64
 import html
@@ -106,8 +106,10 @@ h1 { margin: 0; font-size: 1.9rem; letter-spacing: -.02em; }
 h2 { margin: 0 0 .4rem; font-size: 1.15rem; }
 p { margin: 0 0 1rem; max-width: 46rem; }
 .muted, caption, dt { color: var(--muted); }
-.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(13rem, 1fr)); gap: 1rem; margin: 1.5rem 0; }
-.card, section { background: #fff; border: 1px solid var(--line); border-radius: .75rem; padding: 1.1rem 1.25rem; }
+.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(13rem, 1fr)); gap: 1rem; }
+.cards { margin: 1.5rem 0; }
+.card, section { background: #fff; border: 1px solid var(--line); border-radius: .75rem; }
+.card, section { padding: 1.1rem 1.25rem; }
 .card b { display: block; font-size: 2rem; line-height: 1.2; color: var(--accent); overflow-wrap: anywhere; }
 .card b.words { font-size: 1.35rem; line-height: 1.77; }
 section { margin: 1rem 0; overflow-x: auto; }
@@ -130,17 +132,18 @@ def page(measures: Measures, grids: Mapping[str, bytes]) -> str:
         _summary_table(measures),
         _section(
             "Distance by style",
-            "Each style's samples against that style's real pictures. The mark is where held-out real pictures "
-            "of the style come out: nothing generated can be expected below it. Fewer pictures give larger "
-            "distances, so compare these only with each other.",
+            "Each style's samples against that style's real pictures, worst first. The mark is where "
+            "held-out real pictures of it come out. Few pictures make such distances large: read the bars "
+            "against the marks and against each other, not against the distance of all styles together.",
             _image(
                 style_bars(measures), "Bar chart of the Frechet distance of each style; values in the table"
             ),
         ),
         _section(
             "Which style is recognised",
-            "A linear probe that learnt the styles from real training pictures names the style of each picture. "
-            "Rows are the style asked for and add up to 100 %; a perfect generator repeats the right-hand map.",
+            "A linear probe that learnt the styles from real training pictures names the style of each "
+            "picture. Rows are the style asked for and add up to 100 %; a perfect generator repeats the "
+            "right-hand map.",
             _image(confusion_maps(measures), "Two confusion heat maps, samples and held-out real pictures"),
         ),
         _style_table(measures),
@@ -183,14 +186,14 @@ def _cards(measures: Measures) -> str:
 
 
 def _summary_table(measures: Measures) -> str:
-    control = (
-        " The rows with random weights are the control: the same network without learning. What the control sees "
-        "as well is a difference of pixels rather than of anything learnt."
-    )
     explanation = (
-        "The Frechet distance compares the samples of all styles together with all real pictures (0 is the same "
-        "distribution). Style accuracy is the share of pictures whose style the probe names, as a mean over the "
-        "styles; the row of real held-out pictures is its ceiling."
+        "The Frechet distance compares the samples of all styles together with all real pictures (0 if the "
+        "distributions agree). Style accuracy is the share of pictures whose style the probe names, as a mean over "
+        "the styles; held-out real pictures are its ceiling."
+    )
+    control = (
+        " The rows with random weights are the control: the same network without learning. What the control "
+        "sees as well is a difference of pixels, not of anything learnt; its distances are on another scale."
     )
     rows = "".join(
         f'<tr><th scope="row">{label}</th><td>{f.fd:.1f}</td>'
