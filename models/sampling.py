@@ -57,9 +57,7 @@ def style_weights(text: str, names: Sequence[str]) -> Float[Tensor, "s"]:
             ) from None
         weights[style_index(name.strip(), names)] += weight
     if not torch.isfinite(weights).all() or weights.min() < 0 or weights.sum() > 1 + 1e-6:
-        raise ModelError(
-            f"the weights in {text!r} must be 0 to 1 and sum to at most 1."
-        )
+        raise ModelError(f"the weights in {text!r} must be 0 to 1 and sum to at most 1.")
     return weights
 
 
@@ -190,9 +188,7 @@ def mixing_matrix(
     """
     active = layer_count(generator.trained_stage.resolution)
     if not 0 < layer < active:
-        raise ModelError(
-            f"mixing layer {layer}: choose from 1 to {active - 1}, among the active layers."
-        )
+        raise ModelError(f"mixing layer {layer}: choose from 1 to {active - 1}, among the active layers.")
     rows, columns = len(coarse), len(fine)
     row_codes, column_codes = (
         style_codes(generator, seeds, repeat(style, "s -> n s", n=len(seeds)), psi=psi)
@@ -202,3 +198,31 @@ def mixing_matrix(
     second = repeat(column_codes, "c l d -> (r c) l d", r=rows)
     mixed = torch.cat([first[:, :layer], second[:, layer:]], dim=1)
     return render(generator, mixed, repeat(coarse, "r -> (r c)", c=columns)).unflatten(0, (rows, columns))
+
+
+def truncation_matrix(
+    generator: Generator, styles: Float[Tensor, "rows s"], seed: int, psis: Sequence[float]
+) -> UInt8[Tensor, "rows columns 3 r r"]:
+    """One seed at every truncation: psi 0 is each style's average, below 0 its opposite."""
+    seeds = torch.full((len(styles),), seed)
+    return torch.stack([sample(generator, styles, seeds, psi=psi) for psi in psis], dim=1)
+
+
+@torch.no_grad()
+def interpolation_frames(
+    generator: Generator,
+    styles: Float[Tensor, "rows s"],
+    seeds: Int64[Tensor, "n"],
+    *,
+    steps: int,
+    psi: float = 1.0,
+) -> UInt8[Tensor, "frames rows 3 r r"]:
+    """A closed walk in W from seed to seed, `steps` frames a leg, in every style at once; the noise stands
+    still."""
+    rows, still = len(styles), torch.full((len(styles),), int(seeds[0]))
+    codes = [style_codes(generator, repeat(seed, "-> r", r=rows), styles, psi=psi) for seed in seeds]
+    legs = zip(codes, codes[1:] + codes[:1], strict=True)
+    walks = [torch.stack([interpolate(a, b, steps) for a, b in zip(start, end, strict=True)], dim=1)
+             for start, end in legs]  # fmt: skip
+    frames = torch.cat(walks)  # (frames, rows, l, d)
+    return torch.stack([render(generator, frame, still) for frame in frames])

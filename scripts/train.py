@@ -1,0 +1,54 @@
+"""Train a style-conditional StyleGAN."""
+
+import sys
+from pathlib import Path
+
+import tyro
+
+from brushwork.data.loader import load_pictures
+from brushwork.scripts.cli import guard
+from brushwork.training.config import TrainConfig
+from brushwork.training.metrics import InLoopMetrics
+from brushwork.training.presets import PRESETS
+from brushwork.training.trainer import Outcome, Trainer
+
+DESCRIPTION = """Train a style-conditional StyleGAN from a preset; every option overrides it.
+
+On a processor, in ten minutes: brushwork train emoji-32 --data datasets/emoji-32 --max-minutes 10
+On the GPUs of a machine:       accelerate launch scripts/train.py emoji-64 --data datasets/emoji-64
+"""
+
+
+def main(config: TrainConfig) -> Outcome:
+    """Trains, and says at the end where everything lies."""
+    pictures = load_pictures(config.data, "train", cache=config.loader.cache)
+    metrics = InLoopMetrics(config.data, per_style=config.every.metrics_per_style)
+    trainer = Trainer(config, pictures, metrics=metrics)
+    outcome = trainer.run()
+    if trainer.accelerator.is_main_process:
+        print(last_line(outcome, config.run))
+    return outcome
+
+
+def last_line(outcome: Outcome, run: Path) -> str:
+    """What became of the run, and how to go on."""
+    at = f"at {outcome.nimg / 1000:.1f} kimg"
+    if outcome.signal is not None:
+        return f"stopped by signal {outcome.signal} {at}; checkpoint written: go on with --resume (run {run})"
+    why = "finished" if outcome.reason == "finished" else "time is up"
+    return f"{why} {at}: samples in {run / 'samples'}, snapshot in {run / 'snapshots'}"
+
+
+def door() -> None:
+    """Parses the command line: a preset, then its options."""
+
+    def train() -> None:
+        outcome = main(tyro.extras.overridable_config_cli(PRESETS, description=DESCRIPTION))
+        if outcome.signal is not None:
+            sys.exit(128 + outcome.signal)
+
+    guard(train)
+
+
+if __name__ == "__main__":
+    door()

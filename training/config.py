@@ -1,0 +1,158 @@
+"""The whole configuration of a training run, composed of the parts' own; its docstrings are the `--help`."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from brushwork.data.loader import LoaderConfig
+from brushwork.models.discriminator import DiscriminatorConfig
+from brushwork.models.generator import GeneratorConfig
+
+from .augment import AugmentConfig
+from .ema import EMAConfig
+from .errors import TrainingError
+from .losses import LossConfig
+from .schedules import GrowingConfig
+
+Precision = Literal["auto", "fp32", "bf16"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizerConfig:
+    """Adam with beta1 = 0, as in every StyleGAN; its state is reset when a new resolution starts."""
+
+    generator_lr: float = 0.001
+    """Learning rate of the generator."""
+    discriminator_lr: float = 0.001
+    """Learning rate of the discriminator."""
+    beta2: float = 0.99
+    """Decay of the second moment."""
+    eps: float = 1e-8
+    """Keeps the division finite."""
+
+    def __post_init__(self) -> None:
+        for name in ("generator_lr", "discriminator_lr", "eps"):
+            if getattr(self, name) <= 0:
+                raise TrainingError(f"optimizer.{name} is {getattr(self, name)}; it must be above 0.")
+        if not 0 <= self.beta2 < 1:
+            raise TrainingError(
+                f"optimizer.beta2 is {self.beta2}; it must lie from 0 up to, not including, 1."
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CadenceConfig:
+    """How often the loop pauses for a chore, in thousands of images; 0 turns a chore off."""
+
+    tick_kimg: float = 1.0
+    """A line of losses and speed, to the terminal, metrics.jsonl and the trackers."""
+    grid_kimg: float = 10.0
+    """A grid of samples from fixed codes; one is drawn at the end of every resolution, too."""
+    checkpoint_kimg: float = 10.0
+    """The full state, to resume from; the two newest are kept."""
+    snapshot_kimg: float = 50.0
+    """The averaged generator alone, to sample from; all are kept, and one is written at the end."""
+    metrics_kimg: float = 0.0
+    """FD and style accuracy of samples."""
+    metrics_per_style: int = 200
+    """Samples of each style in that measurement."""
+
+    def __post_init__(self) -> None:
+        for name in ("tick_kimg", "grid_kimg", "checkpoint_kimg", "snapshot_kimg", "metrics_kimg"):
+            if getattr(self, name) < 0:
+                raise TrainingError(f"every.{name} is {getattr(self, name)}; it must be 0 (off) or more.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrackerConfig:
+    """Experiment trackers, through Accelerate."""
+
+    use: tuple[Literal["wandb", "tensorboard"], ...] = ()
+    """Trackers to log to, beside metrics.jsonl."""
+    project: str = "brushwork"
+    """Their project's name."""
+    wandb_mode: Literal["online", "offline", "disabled"] = "offline"
+    """offline needs no account and no network; `wandb sync` uploads it later."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """One training run. Everything is counted in images seen (nimg), in thousands (kimg)."""
+
+    data: Path = Path("datasets/emoji-32")
+    """Packed data set to train on (see `brushwork pack`)."""
+    run: Path = Path("runs/train")
+    """Folder that the run fills: config.json, metrics.jsonl, samples/, checkpoints/, snapshots/."""
+    resume: bool = False
+    """Go on from the newest checkpoint of the run folder; starts afresh where there is none."""
+    total_kimg: float = 25000.0
+    """Length of the run."""
+    max_minutes: float | None = None
+    """Time for training. The whole course of growing is shortened to fit (after a short measurement of this
+    machine), and training stops at that time in any case. None: no limit."""
+    batch: int = 32
+    """Pictures in a step, over all processes."""
+    accumulate: int = 1
+    """Parts that a process takes its share of the batch in, one after another, to save memory."""
+    seed: int = 0
+    """Everything random follows from it."""
+    precision: Precision = "auto"
+    """fp32, bf16 (autocast), or auto: bf16 where a short measurement finds it faster. Penalties are fp32."""
+    device: Literal["auto", "cpu"] = "auto"
+    """auto takes what Accelerate finds; cpu keeps to the processor."""
+    threads: int = 0
+    """Processor threads of each process; 0 divides the cores among the processes."""
+    generator: GeneratorConfig = field(default_factory=GeneratorConfig)
+    discriminator: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    loader: LoaderConfig = field(default_factory=LoaderConfig)
+    growing: GrowingConfig = field(default_factory=GrowingConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    ema: EMAConfig = field(default_factory=EMAConfig)
+    every: CadenceConfig = field(default_factory=CadenceConfig)
+    trackers: TrackerConfig = field(default_factory=TrackerConfig)
+
+    def __post_init__(self) -> None:
+        if self.batch < 1 or self.accumulate < 1:
+            raise TrainingError(
+                f"batch is {self.batch} and accumulate {self.accumulate}; both must be 1 or more."
+            )
+        if self.total_kimg <= 0:
+            raise TrainingError(f"total_kimg is {self.total_kimg}; it must be above 0.")
+        if self.max_minutes is not None and self.max_minutes <= 0:
+            raise TrainingError(f"max_minutes is {self.max_minutes}; it must be above 0.")
+        if self.growing.start_resolution > self.generator.resolution:
+            raise TrainingError(
+                f"growing.start_resolution is {self.growing.start_resolution}, above generator.resolution "
+                f"{self.generator.resolution}; lower the one or raise the other."
+            )
+
+    def rows_of(self, processes: int) -> int:
+        """Pictures that one process takes at once.
+
+        Raises:
+            TrainingError: the batch does not divide among the processes and their parts.
+        """
+        parts = processes * self.accumulate
+        if self.batch % parts:
+            raise TrainingError(
+                f"batch {self.batch} does not divide into {processes} processes x {self.accumulate} parts; "
+                f"take a multiple of {parts}."
+            )
+        return self.batch // parts
+
+
+FREE_TO_CHANGE = (
+    "data",
+    "run",
+    "resume",
+    "total_kimg",
+    "max_minutes",
+    "device",
+    "threads",
+    "accumulate",
+    "every",
+    "trackers",
+)
+"""Fields that may differ when a run is resumed: none of them changes what a step computes."""

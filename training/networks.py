@@ -1,0 +1,67 @@
+"""Building the pair of networks and their optimizers from a configuration, the same in every process."""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from brushwork.models.discriminator import Discriminator
+from brushwork.models.generator import Generator
+
+from .config import OptimizerConfig, TrainConfig
+from .draws import derived_seed
+from .steps import Networks
+
+
+@dataclass(frozen=True, kw_only=True)
+class Optimizers:
+    """One Adam for each player."""
+
+    generator: torch.optim.Optimizer
+    discriminator: torch.optim.Optimizer
+
+
+def build_networks(config: TrainConfig, style_names: tuple[str, ...], device: torch.device) -> Networks:
+    """Both networks, their weights drawn from the run's seed; the global random state is left as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derived_seed(config.seed, "weights"))
+        generator = Generator(config.generator, style_names)
+        discriminator = Discriminator(
+            config.discriminator, resolution=config.generator.resolution, styles=len(style_names)
+        )
+
+    # Channels-last convolutions are twice as fast on a processor and feed tensor cores on a GPU.
+    def place(module: nn.Module) -> None:
+        module.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    place(generator)
+    place(discriminator)
+    return Networks(generator=generator, discriminator=discriminator)
+
+
+def build_optimizers(nets: Networks, config: OptimizerConfig) -> Optimizers:
+    """Fresh optimizers, without a history."""
+
+    def adam(network: nn.Module, lr: float) -> torch.optim.Optimizer:
+        return torch.optim.Adam(
+            network.parameters(), lr=lr, betas=(0.0, config.beta2), eps=config.eps, fused=True
+        )
+
+    return Optimizers(
+        generator=adam(nets.generator, config.generator_lr),
+        discriminator=adam(nets.discriminator, config.discriminator_lr),
+    )
+
+
+@contextlib.contextmanager
+def frozen(network: nn.Module) -> Iterator[None]:
+    """While it lasts, gradients pass through the network but are not collected for its weights."""
+    before = [parameter.requires_grad for parameter in network.parameters()]
+    network.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter, required in zip(network.parameters(), before, strict=True):
+            parameter.requires_grad_(required)

@@ -1,0 +1,87 @@
+"""Named configurations. A preset is a function; a variant is `replace(...)` of another."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from brushwork.models.discriminator import DiscriminatorConfig
+from brushwork.models.generator import GeneratorConfig
+
+from .config import CadenceConfig, OptimizerConfig, TrainConfig
+from .ema import EMAConfig
+from .losses import LossConfig
+from .schedules import GrowingConfig
+
+
+def stylegan(resolution: int = 256) -> TrainConfig:
+    """StyleGAN as published (Karras 2019), with style labels: a full training, for GPUs."""
+    return TrainConfig(
+        data=Path(f"datasets/pictures-{resolution}"),
+        run=Path(f"runs/stylegan-{resolution}"),
+        generator=GeneratorConfig(resolution=resolution),
+        loss=LossConfig(r1_gamma=10.0),
+    )
+
+
+def toy() -> TrainConfig:
+    """Seconds on a processor: 16 px, tiny networks. For trying the machinery, not for pictures."""
+    return TrainConfig(
+        data=Path("datasets/toy-16"),
+        run=Path("runs/toy"),
+        total_kimg=0.4,
+        batch=8,
+        generator=GeneratorConfig(
+            resolution=16, z_dim=16, w_dim=16, mapping_layers=2, channel_base=128, channel_max=16
+        ),
+        discriminator=DiscriminatorConfig(channel_base=128, channel_max=16),
+        growing=GrowingConfig(start_resolution=8, fade_kimg=(0.1,), steady_kimg=(0.1,)),
+        every=CadenceConfig(tick_kimg=0.1, grid_kimg=0.2, checkpoint_kimg=0.2, snapshot_kimg=0.2),
+    )
+
+
+def emoji_32() -> TrainConfig:
+    """Six hands of emoji on a processor: narrow networks and small batches, hence many steps in little
+    time."""
+    resolution = 32
+    return TrainConfig(
+        data=Path(f"datasets/emoji-{resolution}"),
+        run=Path(f"runs/emoji-{resolution}"),
+        total_kimg=200.0,
+        batch=8,
+        generator=GeneratorConfig(
+            resolution=resolution, z_dim=128, w_dim=128, mapping_layers=4, channel_base=1024, channel_max=64
+        ),
+        discriminator=DiscriminatorConfig(channel_base=1024, channel_max=64),
+        loss=LossConfig(r1_gamma=0.2, r1_every=8, mixing=0.5),
+        optimizer=OptimizerConfig(generator_lr=0.002, discriminator_lr=0.002),
+        growing=GrowingConfig(start_resolution=8, fade_kimg=(10.0,), steady_kimg=(20.0, 70.0)),
+        ema=EMAConfig(half_life_kimg=2.0, rampup=0.1),
+        every=CadenceConfig(tick_kimg=2.0, grid_kimg=10.0, checkpoint_kimg=20.0, snapshot_kimg=0.0),
+    )
+
+
+def emoji_64() -> TrainConfig:
+    """Eight hands of emoji on a GPU: StyleGAN's widths, quartered."""
+    small = emoji_32()
+    return replace(
+        small,
+        data=Path("datasets/emoji-64"),
+        run=Path("runs/emoji-64"),
+        total_kimg=3000.0,
+        batch=64,
+        generator=GeneratorConfig(
+            resolution=64, z_dim=256, w_dim=256, mapping_layers=4, channel_base=8192, channel_max=256
+        ),
+        discriminator=DiscriminatorConfig(channel_base=8192, channel_max=256),
+        growing=GrowingConfig(start_resolution=8, fade_kimg=(100.0,), steady_kimg=(100.0, 200.0, 300.0)),
+        ema=EMAConfig(half_life_kimg=10.0, rampup=0.05),
+        every=CadenceConfig(tick_kimg=20.0, grid_kimg=200.0, checkpoint_kimg=500.0, snapshot_kimg=0.0),
+    )
+
+
+PRESETS: dict[str, tuple[str, TrainConfig]] = {
+    "emoji-32": ("six styles of emoji at 32 px; minutes on two processor cores", emoji_32()),
+    "emoji-64": ("eight styles of emoji at 64 px; minutes on a GPU", emoji_64()),
+    "stylegan-256": ("StyleGAN as published, at 256 px; days on GPUs", stylegan(256)),
+    "toy": ("16 px and tiny networks; seconds on a processor, to try the machinery", toy()),
+}
+"""What `brushwork train` offers: a line of help and the configuration, by name."""

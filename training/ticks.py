@@ -1,0 +1,77 @@
+"""The line that a run prints: where it stands, how fast it is, and how the two networks fare."""
+
+import math
+import time
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from brushwork.models.synthesis import Stage
+
+from .steps import DiscriminatorStats, GeneratorStats
+
+NAMES = ("loss_d", "loss_g", "real_logit", "fake_logit", "real_sign", "r1")
+
+
+@dataclass
+class Ticker:
+    """Sums of what the steps saw since the last tick; kept on the device, so that no step waits for it."""
+
+    device: torch.device
+    sums: dict[str, Tensor] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+    images: int = 0
+    since: float = field(default_factory=time.perf_counter)
+
+    def add(self, discriminator: DiscriminatorStats, generator: GeneratorStats, images: int) -> None:
+        """Takes in one step of `images` pictures."""
+        seen = {
+            "loss_d": discriminator.loss,
+            "loss_g": generator.loss,
+            "real_logit": discriminator.real_logit,
+            "fake_logit": discriminator.fake_logit,
+            "real_sign": discriminator.real_sign,
+            "r1": discriminator.penalty,
+        }
+        for name, value in seen.items():
+            if value is not None:
+                self.sums[name] = self.sums.get(name, torch.zeros((), device=self.device)) + value
+                self.counts[name] = self.counts.get(name, 0) + 1
+        self.images += images
+
+    def means(self) -> Tensor:
+        """Means in the order of `NAMES`, NaN where nothing was seen: a tensor, to be averaged over
+        processes."""
+        nothing = torch.tensor(math.nan, device=self.device)
+        return torch.stack([
+            self.sums[name] / self.counts[name] if name in self.sums else nothing for name in NAMES
+        ])  # fmt: skip
+
+    def rate(self) -> float:
+        """Pictures a second since the last tick."""
+        return self.images / max(time.perf_counter() - self.since, 1e-9)
+
+    def restart(self) -> None:
+        """Forgets everything; the next tick starts here."""
+        self.sums, self.counts, self.images, self.since = {}, {}, 0, time.perf_counter()
+
+
+def clock(seconds: float) -> str:
+    """75 -> '1:15', 4000 -> '1:06:40'."""
+    if not math.isfinite(seconds):
+        return "-"
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def tick_line(values: dict[str, float], stage: Stage, *, left: float) -> str:
+    """One readable line; `left` is in seconds."""
+    fading = f" fading in {stage.alpha:4.0%}" if stage.alpha < 1 else ""
+    penalty = f" | R1 {values['r1']:.3g}" if "r1" in values else ""
+    return (
+        f"{values['nimg'] / 1000:8.1f} kimg | {stage.resolution} px{fading} | "
+        f"{values['img_per_s']:.0f} img/s | {clock(left)} left | loss D {values['loss_d']:.3f} G {values['loss_g']:.3f} | "
+        f"sign of real logits {values['real_sign']:+.2f}{penalty}"
+    )

@@ -1,0 +1,39 @@
+"""Experiment trackers, started through Accelerate; metrics.jsonl is written whether or not there are any."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from accelerate import Accelerator
+
+from .config import TrackerConfig, TrainConfig
+from .run_folder import flat, plain
+
+
+def start_trackers(accelerator: Accelerator, config: TrainConfig) -> None:
+    """Starts the configured trackers in the run folder, with the flat configuration."""
+    if not config.trackers.use:
+        return
+    values = {name: value if isinstance(value, (int, float, str)) else str(value)
+              for name, value in flat(plain(asdict(config)))}  # fmt: skip
+    wandb = {"name": config.run.name, "dir": str(config.run), "mode": config.trackers.wandb_mode}
+    accelerator.init_trackers(config.trackers.project, config=values, init_kwargs={"wandb": wandb})
+
+
+def log_values(accelerator: Accelerator, values: dict[str, Any], nimg: int) -> None:
+    """Sends numbers to every tracker, the image count being the step."""
+    numbers = {name: value for name, value in values.items() if isinstance(value, (int, float))}
+    accelerator.log(numbers, step=nimg)
+
+
+def log_picture(accelerator: Accelerator, name: str, picture: np.ndarray, nimg: int) -> None:
+    """Sends one uint8 picture (H, W, 3) to the trackers that take pictures."""
+    for tracker in accelerator.trackers:
+        if hasattr(tracker, "log_images"):
+            tracker.log_images({name: picture[None]}, step=nimg)
+
+
+def tracker_folder(config: TrackerConfig, run: Path) -> Path | None:
+    """Where TensorBoard writes, if it is used."""
+    return run / "tensorboard" if "tensorboard" in config.use else None
