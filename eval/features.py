@@ -223,6 +223,11 @@ class Standardiser:
 
 
 # Cache
+def user_cache() -> Path:
+    """Where features are kept between runs: below XDG_CACHE_HOME, or ~/.cache."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "brushwork" / "features"
+
+
 def content_hash(images: UInt8[Tensor, "n 3 h w"]) -> str:
     """SHA-256 over shape and pixels: the same pictures in the same order, wherever they came from."""
     digest = hashlib.sha256(repr(tuple(images.shape)).encode())

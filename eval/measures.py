@@ -54,6 +54,8 @@ class Measures:
     control_samples: Figures | None
     control_real: Figures | None
     protocol: dict[str, Any]
+    label: str = ""
+    """What was measured, in words: no part of the protocol."""
 
     @property
     def worst_style(self) -> str:
@@ -77,6 +79,7 @@ class Measures:
             "control_samples": self.control_samples, "control_real": self.control_real,
         }  # fmt: skip
         return {
+            "label": self.label,
             "protocol": self.protocol,
             "style_names": list(self.style_names),
             "worst_style": self.worst_style,

@@ -5,10 +5,13 @@ import html
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from torch import Tensor
+
+from ..data.images import image_grid
 from .errors import EvalError
 from .measures import Figures, Measures
 from .plots import confusion_maps, style_bars
@@ -56,6 +59,15 @@ def table(measures: Measures) -> str:
             f"  {row.taken_for}{mark}"
         )
     return "\n".join(lines)
+
+
+def save_rows(rows: Sequence[Tensor], style_names: Sequence[str], path: Path) -> Path:
+    """Saves pictures, one row of uint8 (N, 3, R, R) a style, as a labelled grid; small ones are magnified."""
+    cells = [list(row.permute(0, 2, 3, 1).cpu().numpy()) for row in rows]
+    scale = max(1, 96 // cells[0][0].shape[0])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image_grid(cells, row_labels=style_names, scale=scale).save(path)
+    return path
 
 
 # Rows
@@ -118,7 +130,7 @@ img.grid { image-rendering: pixelated; min-width: min(100%, 36rem); }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 caption { text-align: left; padding-bottom: .5rem; }
 th, td { padding: .4rem .75rem; text-align: right; border-top: 1px solid var(--line); }
-th:first-child, td.word { text-align: left; }
+th:first-child, td.word, .words th:last-child { text-align: left; }
 thead th { border-top: 0; color: var(--muted); font-weight: 600; }
 tbody th { font-weight: 600; }
 dl { display: grid; grid-template-columns: minmax(9rem, max-content) 1fr; gap: .3rem 1.25rem; margin: 0; }
@@ -154,7 +166,8 @@ def page(measures: Measures, grids: Mapping[str, bytes]) -> str:
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>brushwork: measure</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n<main>\n"
-        f"<h1>How near, and in the right style?</h1>\n{_cards(measures)}\n"
+        "<h1>How near, and in the right style?</h1>\n"
+        f'<p class="muted">{html.escape(measures.label)}</p>\n{_cards(measures)}\n'
         + "\n".join(sections)
         + "\n</main>\n</body>\n</html>\n"
     )
@@ -188,8 +201,8 @@ def _cards(measures: Measures) -> str:
 def _summary_table(measures: Measures) -> str:
     explanation = (
         "The Frechet distance compares the samples of all styles together with all real pictures (0 if the "
-        "distributions agree). Style accuracy is the share of pictures whose style the probe names, as a mean over "
-        "the styles; held-out real pictures are its ceiling."
+        "distributions agree). Style accuracy is the share of pictures whose style the probe names, as a "
+        "mean over the styles; held-out real pictures are its ceiling."
     )
     control = (
         " The rows with random weights are the control: the same network without learning. What the control "
@@ -213,7 +226,7 @@ def _style_table(measures: Measures) -> str:
         for row in _style_rows(measures)
     )
     heads = _heads("Style", "Frechet distance", "of real pictures", "accuracy", "ceiling", "taken most for")
-    return _section("Every style", "", f"<table>{heads}<tbody>{rows}</tbody></table>")
+    return _section("Every style", "", f'<table class="words">{heads}<tbody>{rows}</tbody></table>')
 
 
 def _protocol(measures: Measures) -> str:

@@ -5,9 +5,10 @@ are taken of samples and of held-out real pictures, with the evaluator's feature
 random-weight control, so that every number stands beside its ceiling and its control.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -16,8 +17,17 @@ from jaxtyping import Int64, UInt8
 from torch import Tensor
 from tqdm import tqdm
 
+from ..data.pictures import load_pictures
 from .errors import EvalError
-from .features import EfficientNetLite0, Extractor, Standardiser, cached_features, content_hash, extract
+from .features import (
+    EfficientNetLite0,
+    Extractor,
+    Standardiser,
+    cached_features,
+    content_hash,
+    extract,
+    user_cache,
+)
 from .frechet import Gaussian, gaussian_of
 from .measures import Figures, Labelled, Measures, figures_of
 from .style import PENALTY, LinearProbe
@@ -68,9 +78,11 @@ class Reference:
         )
 
 
-def default_extractors(device: str | torch.device = "cpu") -> tuple[Extractor, Extractor]:
-    """The offline evaluator and its random-weight control."""
-    return EfficientNetLite0(device), EfficientNetLite0(device, pretrained=False)
+def default_extractors(
+    device: str | torch.device = "cpu", *, control: bool = True
+) -> tuple[Extractor, Extractor | None]:
+    """The offline evaluator and, if asked for, its random-weight control."""
+    return EfficientNetLite0(device), EfficientNetLite0(device, pretrained=False) if control else None
 
 
 def build_reference(
@@ -112,6 +124,20 @@ def build_reference(
         evaluator=space(evaluator),
         control=None if control is None else space(control),
     )
+
+
+def load_reference(
+    dataset: Path, *, device: str | torch.device = "cpu", control: bool = True, progress: bool = False
+) -> Reference:
+    """The reference of a packed data set, with the default extractors and the user's feature cache.
+
+    Raises EvalError as build_reference does, and DataError for a data set that cannot be read.
+    """
+    train, test = load_pictures(dataset, "train"), load_pictures(dataset, "test")
+    return build_reference(
+        train.images, train.styles, test.images, test.styles, train.style_names, train.fingerprint,
+        extractors=default_extractors(device, control=control), cache_dir=user_cache(), progress=progress,
+    )  # fmt: skip
 
 
 def _space(extractor: Extractor, train: Labelled, test: Labelled, names: tuple[str, ...]) -> Space:
@@ -157,18 +183,22 @@ def evaluate(
     seed: int = 0,
     control: bool = True,
     progress: bool = False,
+    label: str = "",
+    conditions: Mapping[str, str | float] = MappingProxyType({}),
 ) -> Measures:
     """Measures `per_style` samples of each style of the reference, in its order.
 
-    Sample i has seed `seed + i` in every style, so styles differ by style alone. Raises EvalError for
-    `per_style` below 2 and for samples that are not uint8 (N, 3, R, R).
+    Sample i has seed `seed + i` in every style, so styles differ by style alone. `label` says what was
+    measured; `conditions` are choices inside the sampler that change the numbers (truncation) and become part
+    of the protocol. Raises EvalError for `per_style` below 2 and for samples that are not uint8 (N, 3, R, R).
     """
     if per_style < 2 or batch < 1:
         raise EvalError(f"Cannot measure {per_style} samples a style in batches of {batch}: take 2 or more.")
     drawn = _samples(sampler, len(reference.style_names), per_style, batch, seed)
     total = len(reference.style_names) * -(-per_style // batch)
-    how = {"source": "sampler", "seed": seed}
-    return _measured(drawn, total, reference, how, control=control, progress=progress)
+    how = {"source": "sampler", "seed": seed, **conditions}
+    measures = _measured(drawn, total, reference, how, control=control, progress=progress)
+    return replace(measures, label=label)
 
 
 def evaluate_images(
@@ -178,12 +208,22 @@ def evaluate_images(
     *,
     control: bool = True,
     progress: bool = False,
+    label: str = "",
 ) -> Measures:
-    """Measures pictures that exist already, `styles` being the style that each claims to have."""
+    """Measures pictures that exist already, `styles` being the style that each claims to have.
+
+    Raises EvalError for a style of the reference with fewer than 2 of them, and for one without a style.
+    """
+    if (styles < 0).any():
+        raise EvalError(
+            f"{int((styles < 0).sum())} images to measure have no style: give each the one it claims."
+        )
     _require_two_each(styles, reference.style_names, "images to measure")
     batches = [Batch(images=i, styles=s) for i, s in zip(images.split(128), styles.split(128), strict=True)]
     how = {"source": "images", "seed": None}
-    return _measured(iter(batches), len(batches), reference, how, control=control, progress=progress)
+    total = len(batches)
+    measures = _measured(iter(batches), total, reference, how, control=control, progress=progress)
+    return replace(measures, label=label)
 
 
 def _samples(sampler: Sampler, count: int, per_style: int, batch: int, seed: int) -> Iterator[Batch]:
