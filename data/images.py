@@ -114,9 +114,12 @@ def fit_image(
 def _resize(array: np.ndarray, height: int, width: int) -> np.ndarray:
     if array.shape[:2] == (height, width):
         return np.ascontiguousarray(array)
-    whole = array.shape[0] % height == 0 and array.shape[1] % width == 0
-    kind = Image.Resampling.BOX if whole else Image.Resampling.LANCZOS
-    return np.array(Image.fromarray(np.ascontiguousarray(array)).resize((width, height), kind))
+    (y, rest_y), (x, rest_x) = divmod(array.shape[0], height), divmod(array.shape[1], width)
+    if rest_y == rest_x == 0:
+        means = array.reshape(height, y, width, x, 3).mean(axis=(1, 3))
+        return np.rint(means).astype(np.uint8)
+    image = Image.fromarray(np.ascontiguousarray(array))
+    return np.array(image.resize((width, height), Image.Resampling.LANCZOS))
 
 
 # Showing
@@ -180,7 +183,9 @@ def perceptual_hash(array: np.ndarray) -> int:
     The grey picture is reduced to 32 x 32, and each bit says whether one of the 8 x 8 lowest frequencies
     without the mean's own row and column lies above their median.
     """
-    grey = Image.fromarray(np.ascontiguousarray(array)).convert("L").resize((32, 32), Image.Resampling.BOX)
+    grey = (
+        Image.fromarray(np.ascontiguousarray(array)).convert("L").resize((32, 32), Image.Resampling.LANCZOS)
+    )
     low = _DCT @ np.asarray(grey, dtype=np.float64) @ _DCT.T  # (8, 8)
     # A flat picture has only rounding noise here, which must not become random bits.
     low = np.where(np.abs(low) < 1e-6, 0, low)

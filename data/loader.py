@@ -161,7 +161,8 @@ class Loader:
         matrices = affine_matrices(
             draws, rotate=config.rotate, scale=config.scale, crop=config.crop, shift=config.shift
         )
-        return warp(images, matrices, fill=config.fill, background=self._background)
+        # Interpolation weights sum to one but for rounding.
+        return warp(images, matrices, fill=config.fill, background=self._background).clamp(-1, 1)
 
 
 def _placed(

@@ -10,11 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 from torch import Tensor
-from torchvision.io import ImageReadMode, decode_png
 from tqdm import tqdm
 
 from .errors import DataError
-from .images import WHITE, Colour
+from .images import WHITE, Colour, read_image
 from .parquet import shards
 from .split import SPLITS, Split
 
@@ -171,4 +170,4 @@ def _batches(path: Path, files: Iterable[Path], columns: Sequence[str]) -> Itera
 
 def _decode(png: bytes) -> Tensor:
     """uint8 (3, R, R)"""
-    return decode_png(torch.frombuffer(bytearray(png), dtype=torch.uint8), mode=ImageReadMode.RGB)
+    return torch.from_numpy(read_image(png)).permute(2, 0, 1).contiguous()

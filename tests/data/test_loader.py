@@ -1,0 +1,218 @@
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from brushwork.data import loader as loader_module
+from brushwork.data.errors import DataError
+from brushwork.data.loader import (
+    Batch,
+    Loader,
+    LoaderConfig,
+    describe,
+    load_pictures,
+    open_pictures,
+    stored_pictures,
+)
+from brushwork.data.pack import PackConfig, pack
+from brushwork.data.toy import toy_pictures, write_toy
+
+MOVING = LoaderConfig(flip=True, rotate=20, scale=0.2, crop=0.3, shift=0.1)
+CONFIGS = [LoaderConfig(), LoaderConfig(balanced=True), MOVING, replace(MOVING, balanced=True)]
+TOY = toy_pictures(styles=3, subjects=7, size=16)
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("loader")
+    write_toy(root / "toy", styles=3, subjects=20, size=16)
+    return pack(root / "toy", root / "packed", PackConfig(resolution=16)).path
+
+
+def equal(a: Batch, b: Batch, part: slice) -> bool:
+    return (
+        torch.equal(a.images, b.images[part])
+        and torch.equal(a.styles, b.styles[part])
+        and torch.equal(a.indices, b.indices[part])
+    )
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_picture_number_n_is_the_same_in_any_batch_and_any_process(config: LoaderConfig) -> None:
+    whole = Loader(TOY, config, seed=3).batch_at(0, 60)
+    for start, count in [(0, 1), (17, 1), (20, 3), (5, 40), (59, 1)]:
+        part = Loader(TOY, config, seed=3).batch_at(start, count)
+        assert equal(part, whole, slice(start, start + count))
+    loader = Loader(TOY, config, seed=3)
+    loader.batch_at(1000, 30)
+    assert equal(loader.batch_at(24, 8), whole, slice(24, 32)), "earlier calls must leave no trace"
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_seeds_give_other_streams(config: LoaderConfig) -> None:
+    a, b = (Loader(TOY, config, seed=seed).batch_at(0, 21) for seed in (0, 1))
+    assert not torch.equal(a.indices, b.indices)
+    assert Loader(TOY, config, seed=-5).batch_at(0, 4).images.shape == (4, 3, 16, 16)
+
+
+def test_every_epoch_shows_every_picture_once_in_another_order() -> None:
+    loader = Loader(TOY, seed=0)
+    epochs = [loader.batch_at(21 * e, 21).indices for e in range(4)]
+    assert all(sorted(epoch.tolist()) == list(range(21)) for epoch in epochs)
+    assert len({tuple(epoch.tolist()) for epoch in epochs}) == 4
+
+
+def test_balanced_streams_show_every_style_equally_and_all_their_pictures() -> None:
+    keep = torch.tensor([0, 1, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20])
+    skewed = replace(
+        TOY,
+        images=TOY.images[keep],
+        styles=torch.tensor([0, 0, 1, 1, 1, 1, 1, 1, 1, *[-1] * 7]),
+        subjects=tuple(TOY.subjects[i] for i in keep),
+    )
+    loader = Loader(skewed, LoaderConfig(balanced=True), seed=1)
+    batch = loader.batch_at(0, 3 * 14)
+    shown = torch.bincount(skewed.styles[batch.indices] + 1)
+    assert shown.tolist() == [14, 14, 14]
+    assert torch.bincount(batch.indices).tolist() == [7, 7, *[2] * 14]
+    blocks = skewed.styles[batch.indices].reshape(14, 3).tolist()
+    assert all(sorted(block) == [-1, 0, 1] for block in blocks)
+    assert len({tuple(block) for block in blocks}) > 1
+
+
+def test_values_labels_and_range() -> None:
+    pictures = replace(TOY, styles=torch.where(TOY.styles == 2, -1, TOY.styles))
+    batch = Loader(pictures, seed=0).batch_at(0, 21)
+    assert batch.images.dtype == torch.float32
+    assert batch.images.min() >= -1
+    assert batch.images.max() == 1, "the paper of most toy styles is white"
+    torch.testing.assert_close((batch.images + 1) * 127.5, pictures.images[batch.indices].float())
+    for index, weights in zip(batch.indices, batch.styles, strict=True):
+        label = int(pictures.styles[index])
+        assert weights.tolist() == [float(label == style) for style in range(3)]
+
+
+def test_lower_resolutions_are_area_averages() -> None:
+    loader = Loader(TOY, seed=0)
+    full, half = loader.batch_at(5, 6), loader.batch_at(5, 6, resolution=4)
+    means = full.images.reshape(6, 3, 4, 4, 4, 4).mean(dim=(3, 5))
+    torch.testing.assert_close(half.images, means)
+
+
+@pytest.mark.parametrize("resolution", [32, 12, 5])
+def test_impossible_resolutions_name_both(resolution: int) -> None:
+    with pytest.raises(DataError, match=f"Resolution {resolution} cannot.*16"):
+        Loader(TOY, seed=0).batch_at(0, 1, resolution=resolution)
+
+
+def test_flips_are_exact_and_take_half() -> None:
+    flipped = Loader(TOY, LoaderConfig(flip=True), seed=0).batch_at(0, 400)
+    plain = Loader(TOY, seed=0).batch_at(0, 400)
+    same = (flipped.images == plain.images).flatten(1).all(1)
+    mirrored = (flipped.images == plain.images.flip(-1)).flatten(1).all(1)
+    assert (same | mirrored).all()
+    assert 150 < int((mirrored & ~same).sum()) < 250
+
+
+def test_moves_stay_in_range_and_change_pictures_by_their_own_draws() -> None:
+    plain = Loader(TOY, seed=0).batch_at(0, 21).images
+    for config in (
+        LoaderConfig(rotate=30),
+        LoaderConfig(scale=0.3),
+        LoaderConfig(crop=0.4),
+        LoaderConfig(shift=0.2),
+    ):
+        moved = Loader(TOY, config, seed=0).batch_at(0, 21).images
+        assert moved.abs().max() <= 1
+        assert (moved - plain).abs().flatten(1).amax(1).min() > 0.05, f"{config} does nothing"
+
+
+def test_background_fill_shows_the_background() -> None:
+    flat = replace(TOY, images=torch.full_like(TOY.images, 0), background=(255, 0, 255))
+    config = LoaderConfig(shift=1.0, fill="background")
+    batch = Loader(flat, config, seed=0).batch_at(0, 16).images
+    filled = batch.amax(dim=1) > 0.99
+    assert filled.any()
+    assert (batch[:, 1] == -1).all(), "black and the background share a green of 0"
+    mirrored = Loader(flat, LoaderConfig(shift=1.0), seed=0).batch_at(0, 16).images
+    torch.testing.assert_close(mirrored, torch.full_like(mirrored, -1))
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [({"rotate": 200.0}, "rotate 200"), ({"crop": 1.0}, r"crop 1\.0"), ({"scale": -1.0}, "scale -1")],
+)
+def test_impossible_settings_name_the_value(change: dict, why: str) -> None:
+    with pytest.raises(DataError, match=why):
+        replace(LoaderConfig(), **change)
+    for name in ("cache", "fill"):
+        with pytest.raises(DataError, match=f"{name} 'x'"):
+            replace(LoaderConfig(), **{name: "x"})
+
+
+# From the disk
+
+
+def test_splits_add_up_and_keep_what_belongs_together(dataset: Path) -> None:
+    train, test, both = (load_pictures(dataset, split) for split in ("train", "test", "all"))
+    assert len(train) + len(test) == len(both) == 60
+    assert set(train.subjects).isdisjoint(test.subjects)
+    assert train.fingerprint == test.fingerprint == describe(dataset)["fingerprint"]
+    drawn = toy_pictures(styles=3, subjects=20, size=16)
+    rows = {
+        (int(s), n): image for s, n, image in zip(drawn.styles, drawn.subjects, drawn.images, strict=True)
+    }
+    for style, subject, image in zip(both.styles, both.subjects, both.images, strict=True):
+        assert torch.equal(image, rows[int(style), subject])
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_without_a_cache_the_same_pictures_come_from_the_disk(
+    dataset: Path, config: LoaderConfig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path)
+    stored = open_pictures(dataset, "all", "off")
+    lazy = Loader(stored, replace(config, cache="off"), seed=2).batch_at(50, 33)
+    cached = Loader(load_pictures(dataset, "all"), config, seed=2).batch_at(50, 33)
+    assert equal(lazy, cached, slice(None))
+
+
+def test_unusable_data_sets(dataset: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"nowhere' does not exist.*brushwork pack"):
+        load_pictures(tmp_path / "nowhere")
+    with pytest.raises(DataError, match="no packed data set"):
+        load_pictures(tmp_path)
+    with pytest.raises(DataError, match="'validation' is unknown"):
+        load_pictures(dataset, "validation")  # pyright: ignore[reportArgumentType]
+    copy = shutil.copytree(dataset, tmp_path / "copy")
+    next((copy / "data").glob("test-*")).unlink()
+    with pytest.raises(DataError, match=r"test split.*is empty"):
+        load_pictures(copy, "test")
+    with pytest.raises(DataError, match=r"test split.*is empty"):
+        stored_pictures(copy, "test")
+    shard = next((copy / "data").glob("train-*"))
+    shard.write_bytes(shard.read_bytes()[:100])
+    with pytest.raises(DataError, match="damaged"):
+        load_pictures(copy, "train")
+    (copy / "dataset.json").write_text(json.dumps([]))
+    with pytest.raises(DataError, match="no packed data set"):
+        describe(copy)
+
+
+def test_pictures_move_to_a_device_with_room_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    gpu = torch.device("cuda")
+    need = TOY.images.numel()
+    for free, fits in [(10 * need, True), (2 * need, False)]:
+        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _, free=free: (free, free))
+        assert loader_module._fits(TOY.images, gpu) is fits
+    assert not loader_module._fits(TOY.images, torch.device("cpu"))
+
+
+def test_area_averaging_of_the_loader_is_what_torch_calls_area() -> None:
+    batch = Loader(TOY, seed=0).batch_at(0, 3)
+    small = Loader(TOY, seed=0).batch_at(0, 3, resolution=8)
+    torch.testing.assert_close(small.images, F.interpolate(batch.images, 8, mode="area"))
