@@ -5,9 +5,8 @@ are taken of samples and of held-out real pictures, with the evaluator's feature
 random-weight control, so that every number stands beside its ceiling and its control.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -17,152 +16,26 @@ from jaxtyping import Int64, UInt8
 from torch import Tensor
 from tqdm import tqdm
 
-from ..data.pictures import load_pictures
 from .errors import EvalError
-from .features import (
-    EfficientNetLite0,
-    Extractor,
-    Standardiser,
-    cached_features,
-    content_hash,
-    extract,
-    user_cache,
-)
-from .frechet import Gaussian, gaussian_of
-from .measures import Figures, Labelled, Measures, figures_of
-from .style import PENALTY, LinearProbe
+from .features import extract
+from .measures import Labelled, Measures, figures_of
+from .reference import Reference, Space, build_reference, default_extractors, load_reference, require_two_each
+from .style import PENALTY
+
+__all__ = [
+    "Batch",
+    "Measures",
+    "Reference",
+    "Sampler",
+    "build_reference",
+    "default_extractors",
+    "evaluate",
+    "evaluate_images",
+    "load_reference",
+]
 
 Sampler = Callable[[Tensor, Tensor], Tensor]
 """styles (N, S) float32 weights, seeds (N,) int64 -> pictures (N, 3, R, R) uint8; same seed, same picture."""
-
-
-# Reference
-@dataclass(frozen=True, kw_only=True)
-class Space:
-    """Real pictures in one feature space: raw features, and what is derived from them once."""
-
-    extractor: Extractor
-    train: Labelled
-    test: Labelled
-    standardise: Standardiser
-    real: Labelled
-    gaussian: Gaussian
-    probe: LinearProbe
-    held_out: Figures
-
-
-@dataclass(frozen=True, kw_only=True)
-class Reference:
-    """The real pictures, ready to compare with: one space of the evaluator, one of its control."""
-
-    style_names: tuple[str, ...]
-    fingerprint: str
-    evaluator: Space
-    control: Space | None
-
-    def restricted_to(self, names: Sequence[str]) -> "Reference":
-        """The reference of these styles alone, in this order: for a generator that knows fewer styles."""
-        if tuple(names) == self.style_names:
-            return self
-        unknown = [name for name in names if name not in self.style_names]
-        if unknown:
-            raise EvalError(
-                f"The reference has no style {', '.join(map(repr, unknown))}: it has "
-                f"{', '.join(self.style_names)}; measure against the data set that was trained on."
-            )
-        order = [self.style_names.index(name) for name in names]
-        narrow = [space and _narrowed(space, order, tuple(names)) for space in (self.evaluator, self.control)]
-        assert narrow[0] is not None
-        return Reference(
-            style_names=tuple(names), fingerprint=self.fingerprint, evaluator=narrow[0], control=narrow[1]
-        )
-
-
-def default_extractors(
-    device: str | torch.device = "cpu", *, control: bool = True
-) -> tuple[Extractor, Extractor | None]:
-    """The offline evaluator and, if asked for, its random-weight control."""
-    return EfficientNetLite0(device), EfficientNetLite0(device, pretrained=False) if control else None
-
-
-def build_reference(
-    train_images: UInt8[Tensor, "n 3 h w"],
-    train_styles: Int64[Tensor, "n"],
-    test_images: UInt8[Tensor, "m 3 h w"],
-    test_styles: Int64[Tensor, "m"],
-    style_names: Sequence[str],
-    fingerprint: str,
-    *,
-    extractors: tuple[Extractor, Extractor | None],
-    cache_dir: Path | None = None,
-    progress: bool = False,
-) -> Reference:
-    """Takes the real pictures' figures. Pictures with style -1 (unlabelled) are left out.
-
-    `extractors` are the evaluator and its control (None: no control). Features are cached in `cache_dir` by
-    the content of the pictures and the protocol. Raises EvalError for a style with fewer than 2 pictures in
-    either split.
-    """
-    names = tuple(style_names)
-    _require_two_each(train_styles, names, "training pictures")
-    _require_two_each(test_styles, names, "held-out pictures")
-
-    def space(extractor: Extractor) -> Space:
-        def labelled(images: Tensor, styles: Tensor, split: str) -> Labelled:
-            label = f"{extractor.name}, {split}" if progress else None
-            key = content_hash(images)
-            features = cached_features(extractor, images, cache_dir, key, progress=label)
-            return Labelled(features=features[styles >= 0], styles=styles[styles >= 0])
-
-        train = labelled(train_images, train_styles, "real training pictures")
-        return _space(extractor, train, labelled(test_images, test_styles, "held-out pictures"), names)
-
-    evaluator, control = extractors
-    return Reference(
-        style_names=names,
-        fingerprint=fingerprint,
-        evaluator=space(evaluator),
-        control=None if control is None else space(control),
-    )
-
-
-def load_reference(
-    dataset: Path, *, device: str | torch.device = "cpu", control: bool = True, progress: bool = False
-) -> Reference:
-    """The reference of a packed data set, with the default extractors and the user's feature cache.
-
-    Raises EvalError as build_reference does, and DataError for a data set that cannot be read.
-    """
-    train, test = load_pictures(dataset, "train"), load_pictures(dataset, "test")
-    return build_reference(
-        train.images, train.styles, test.images, test.styles, train.style_names, train.fingerprint,
-        extractors=default_extractors(device, control=control), cache_dir=user_cache(), progress=progress,
-    )  # fmt: skip
-
-
-def _space(extractor: Extractor, train: Labelled, test: Labelled, names: tuple[str, ...]) -> Space:
-    standardise = Standardiser.fit(train.features)
-    fitted = Labelled(features=standardise(train.features), styles=train.styles)
-    held_out = Labelled(features=standardise(test.features), styles=test.styles)
-    real = Labelled(
-        features=torch.cat([fitted.features, held_out.features]),
-        styles=torch.cat([train.styles, test.styles]),
-    )
-    gaussian = gaussian_of(real.features)
-    probe = LinearProbe.fit(fitted.features, fitted.styles, len(names))
-    return Space(
-        extractor=extractor, train=train, test=test, standardise=standardise, real=real, gaussian=gaussian,
-        probe=probe, held_out=figures_of(held_out, real, gaussian, probe, len(names)),
-    )  # fmt: skip
-
-
-def _narrowed(space: Space, order: list[int], names: tuple[str, ...]) -> Space:
-    def narrow(pictures: Labelled) -> Labelled:
-        keep = torch.isin(pictures.styles, torch.tensor(order))
-        renamed = torch.tensor([order.index(int(style)) for style in pictures.styles[keep]])
-        return Labelled(features=pictures.features[keep], styles=renamed)
-
-    return _space(space.extractor, narrow(space.train), narrow(space.test), names)
 
 
 # Measuring
@@ -218,7 +91,7 @@ def evaluate_images(
         raise EvalError(
             f"{int((styles < 0).sum())} images to measure have no style: give each the one it claims."
         )
-    _require_two_each(styles, reference.style_names, "images to measure")
+    require_two_each(styles, reference.style_names, "images to measure")
     batches = [Batch(images=i, styles=s) for i, s in zip(images.split(128), styles.split(128), strict=True)]
     how = {"source": "images", "seed": None}
     total = len(batches)
@@ -254,6 +127,7 @@ def _measured(
         labels.append(batch.styles)
         for space, features in zip(spaces, parts, strict=True):
             features.append(space.standardise(extract(space.extractor, [batch.images])))
+        _require_size(batch.images, reference.size)
     styles = torch.cat(labels)
     count = len(reference.style_names)
     figures = [
@@ -280,6 +154,7 @@ def _protocol(reference: Reference, spaces: list[Space], images: list[int]) -> d
         "probe": f"ridge on one-hot styles with intercept, lambda {PENALTY:g}, fitted on real train",
         "accuracy": "mean over the styles",
         "styles": list(reference.style_names),
+        "real_size": list(reference.size),
         "images_per_style": images,
         "real_train_images": len(spaces[0].train.styles),
         "real_test_images": len(spaces[0].test.styles),
@@ -288,8 +163,13 @@ def _protocol(reference: Reference, spaces: list[Space], images: list[int]) -> d
     }
 
 
-def _require_two_each(styles: Tensor, names: tuple[str, ...], what: str) -> None:
-    counts = torch.bincount(styles[styles >= 0], minlength=len(names)).tolist()
-    for name, count in zip(names, counts, strict=True):
-        if count < 2:
-            raise EvalError(f"Style {name!r} has {count} {what} and needs 2: add some or leave it out.")
+def _require_size(images: Tensor, size: tuple[int, int]) -> None:
+    """Larger pictures are sharper than all the real ones, and would be marked down for it.
+
+    Smaller ones may pass: they come from a generator that is still growing, and lack what they lack.
+    """
+    if images.shape[2] > size[0] or images.shape[3] > size[1]:
+        raise EvalError(
+            f"Images of {images.shape[3]}x{images.shape[2]} pixels cannot be measured against real ones of "
+            f"{size[1]}x{size[0]}: pack the data set at their resolution."
+        )

@@ -11,7 +11,7 @@ from torch import Tensor
 from brushwork.eval.folder import holds_pictures, read_styled_folder, report_folder
 from brushwork.eval.measures import Measures
 from brushwork.eval.report import save_rows, table, write_report
-from brushwork.eval.suite import Reference, evaluate, evaluate_images, load_reference
+from brushwork.eval.suite import evaluate, evaluate_images, load_reference
 from brushwork.models.sampling import sample
 from brushwork.models.snapshot import load_generator
 
@@ -38,43 +38,35 @@ class MeasureArguments:
     """Seed of the first sample of every style; sample i has seed + i."""
     device: str = "cuda" if torch.cuda.is_available() else "cpu"
     """Where networks run."""
-    control: bool = True
-    """Take the figures with random-weight features as well."""
 
 
 def main(args: MeasureArguments) -> None:
     """Measures, prints the table and where the report lies."""
-    if holds_pictures(Path(args.source)):
-        _measure_folder(args)
-    else:
-        _measure_run(args)
+    measure = _measure_folder if holds_pictures(Path(args.source)) else _measure_run
+    measure(args)
 
 
 def _measure_run(args: MeasureArguments) -> None:
     generator = load_generator(args.source, device=args.device)
+    reference = load_reference(args.reference, device=args.device, progress=True)
     names, shown = generator.style_names, torch.arange(args.seed, args.seed + 8)
 
     def sampler(styles: Tensor, seeds: Tensor) -> Tensor:
         return sample(generator, styles, seeds, psi=args.psi)
 
     measures = evaluate(
-        sampler, _reference(args).restricted_to(names), per_style=args.per_style, seed=args.seed,
-        control=args.control, progress=True, label=args.source, conditions={"psi": args.psi},
+        sampler, reference.restricted_to(names), per_style=args.per_style, seed=args.seed, progress=True,
+        label=args.source, conditions={"psi": args.psi},
     )  # fmt: skip
     _report(args, measures, [sampler(style.expand(8, -1), shown) for style in torch.eye(len(names))])
 
 
 def _measure_folder(args: MeasureArguments) -> None:
     found = read_styled_folder(Path(args.source))
-    reference = _reference(args).restricted_to(found.style_names)
-    measures = evaluate_images(
-        found.images, found.styles, reference, control=args.control, progress=True, label=args.source
-    )
+    reference = load_reference(args.reference, device=args.device, progress=True)
+    reference = reference.restricted_to(found.style_names)
+    measures = evaluate_images(found.images, found.styles, reference, progress=True, label=args.source)
     _report(args, measures, [found.images[found.styles == s][:8] for s in range(len(found.style_names))])
-
-
-def _reference(args: MeasureArguments) -> Reference:
-    return load_reference(args.reference, device=args.device, control=args.control, progress=True)
 
 
 def _report(args: MeasureArguments, measures: Measures, rows: list[Tensor]) -> None:
@@ -86,7 +78,12 @@ def _report(args: MeasureArguments, measures: Measures, rows: list[Tensor]) -> N
     print(f"Report: {report.page}, for programs: {report.json}")
 
 
-if __name__ == "__main__":
+def door() -> None:
+    """Parses the command line and measures."""
     from brushwork.scripts.cli import run
 
     run(MeasureArguments, main)
+
+
+if __name__ == "__main__":
+    door()
