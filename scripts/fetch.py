@@ -14,12 +14,12 @@ class FetchArguments:
     """Downloads and draws the emoji matrix: the same subjects in the hands of several studios.
 
     Example, a minute on a CPU:
-        brushwork fetch emoji data/emoji --styles twemoji,noto,openmoji --size 64
+        brushwork fetch emoji emoji-64 --styles twemoji,noto,openmoji --size 64
     """
 
     what: Annotated[Literal["emoji"], tyro.conf.Positional]
     """The collection to fetch."""
-    directory: Annotated[Path, tyro.conf.Positional]
+    directory: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR")]
     """Where the pictures go, one folder per style; an interrupted download is continued."""
     styles: str = ",".join(EMOJI_STYLES)
     """Names of the sets, separated by commas; the default is all eight."""
@@ -48,7 +48,12 @@ def main(args: FetchArguments) -> None:
     print(f"Authors and licences: {args.directory / 'ATTRIBUTION.md'}")
 
 
-if __name__ == "__main__":
+def door() -> None:
+    """Parses the command line and fetches."""
     from brushwork.scripts.cli import run
 
     run(FetchArguments, main)
+
+
+if __name__ == "__main__":
+    door()

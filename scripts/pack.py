@@ -18,12 +18,12 @@ class PackArguments:
     """Packs a folder of pictures, one folder per style, into a curated Parquet data set with a report.
 
     Example, ten seconds on a CPU:
-        brushwork pack data/emoji data/emoji-32 --resolution 32
+        brushwork pack emoji-64 emoji-32 --resolution 32
     """
 
-    folder: Annotated[Path, tyro.conf.Positional]
+    folder: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER")]
     """Pictures as FOLDER/<style>/**/*.png, jpg, webp, ...; a flat folder or _unlabelled/ has no label."""
-    dataset: Annotated[Path, tyro.conf.Positional]
+    dataset: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DATASET")]
     """The data set to write; one that is already there is replaced when the new one is whole."""
     resolution: int
     """Side of the packed pictures in pixels: a power of two, at least 8."""
@@ -62,7 +62,12 @@ def main(args: PackArguments) -> None:
     print(f"Report: {packed.path / 'report.md'}, contact sheet: {packed.path / 'contact_sheet.png'}")
 
 
-if __name__ == "__main__":
+def door() -> None:
+    """Parses the command line and packs."""
     from brushwork.scripts.cli import run
 
     run(PackArguments, main)
+
+
+if __name__ == "__main__":
+    door()
