@@ -94,10 +94,12 @@ def _walk(folder: Path) -> Iterator[Path]:
     seen: set[str] = set()
     for parent, folders, files in os.walk(folder, followlinks=True):
         real = os.path.realpath(parent)
-        folders[:] = sorted(name for name in folders if not _hidden(name)) if real not in seen else []
-        if real not in seen:
-            seen.add(real)
-            yield from (Path(parent) / name for name in sorted(files) if not _hidden(name))
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = sorted(name for name in folders if not _hidden(name))
+        yield from (Path(parent) / name for name in sorted(files) if not _hidden(name))
 
 
 def _is_picture(path: Path) -> bool:

@@ -114,9 +114,7 @@ def _refuse(out: Path, report: Report) -> None:
     path = out.parent / f"{out.name}.report.md"
     path.write_text(report.as_markdown())
     path.with_suffix(".json").write_text(json.dumps(report.as_dict(), indent=1))
-    raise DataError(
-        f"{len(report.problems)} problems, and --strict allows none: they are listed in '{path}'."
-    )
+    raise DataError(f"--strict allows no problem, found {len(report.problems)}: they are listed in '{path}'.")
 
 
 # The same again

@@ -51,10 +51,10 @@ def test_half_transparency_is_blended() -> None:
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF"])
 def test_16_bit_grey_keeps_black_middle_and_white(kind: str) -> None:
-    values = np.array([[0, 257 * 100, 65535]], np.uint16)
+    values = np.array([[0, 257 * 200, 65535]], np.uint16)
     read = read_image(encoded(Image.fromarray(values), kind))
     assert read.shape == (1, 3, 3)
-    assert read[0, :, 0].tolist() == [0, 100, 255]
+    assert read[0, :, 0].tolist() == [0, 200, 255]
 
 
 def test_dim_16_bit_pictures_stay_dim() -> None:

@@ -16,7 +16,7 @@ from brushwork.data.images import png_bytes, read_image
 from brushwork.data.loader import load_pictures
 from brushwork.data.pack import PackConfig, pack
 from brushwork.data.parquet import Row, ShardWriter, arrow_schema, shards
-from brushwork.data.split import split_of
+from brushwork.data.split import SPLITS, Split, split_of
 from brushwork.data.toy import toy_image, toy_subject, write_toy
 
 CONFIG = PackConfig(resolution=16)
@@ -41,7 +41,7 @@ def test_a_packed_folder_reads_back_row_by_row(toy: Path, tmp_path: Path) -> Non
     assert packed.report.packed == 48
     assert packed.report.problems == ()
     rows = []
-    for split in ("train", "test"):
+    for split in SPLITS:
         table = pq.read_table(shards(tmp_path / "out", split)[0]).to_pylist()
         assert {split_of(row["subject"]) for row in table} == {split}
         rows += table
@@ -84,7 +84,7 @@ def test_everything_wrong_is_reported_and_the_rest_is_packed(toy: Path, tmp_path
     assert report["found"] == 53
     assert report["packed"] == 49
     assert report["ignored"] == [["notes.txt", "not a picture by its suffix"]]
-    sources = {row["source"] for split in ("train", "test") for row in read_rows(tmp_path / "out", split)}
+    sources = {row["source"] for split in SPLITS for row in read_rows(tmp_path / "out", split)}
     assert "00-filled/0001.png" in sources
     assert "00-filled/z-copy.bmp" not in sources
     text = (tmp_path / "out" / "report.md").read_text()
@@ -93,13 +93,13 @@ def test_everything_wrong_is_reported_and_the_rest_is_packed(toy: Path, tmp_path
     assert "2 unreadable, 1 too small, 1 duplicate" in packed.report.summary()
 
 
-def read_rows(out: Path, split: str) -> list[dict]:
-    return [row for shard in shards(out, split) for row in pq.read_table(shard).to_pylist()]  # pyright: ignore[reportArgumentType]
+def read_rows(out: Path, split: Split) -> list[dict]:
+    return [row for shard in shards(out, split) for row in pq.read_table(shard).to_pylist()]
 
 
 def test_strict_fails_after_the_report_and_leaves_no_data_set(toy: Path, tmp_path: Path) -> None:
     (toy / "00-filled" / "text.png").write_text("no picture")
-    with pytest.raises(DataError, match=r"1 problems.*out.report.md"):
+    with pytest.raises(DataError, match=r"found 1: .*out\.report\.md"):
         pack(toy, tmp_path / "out", replace(CONFIG, strict=True))
     assert not (tmp_path / "out").exists()
     assert "text.png" in (tmp_path / "out.report.md").read_text()
@@ -182,6 +182,11 @@ def test_an_identical_call_does_nothing_and_any_change_packs_again(toy: Path, tm
     assert changed.fresh
     assert changed.fingerprint != first.fingerprint
     assert changed.report.packed == 47
+    (toy / "00-filled" / "0005.png").rename(toy / "00-filled" / "five.png")
+    assert pack(toy, out, CONFIG).fresh, "a subject was renamed"
+    (toy / "00-filled" / "0006.png").write_bytes((toy / "01-outline" / "0006.png").read_bytes())
+    assert ("two labels", "01-outline/0006.png") in kinds(pack(toy, out, CONFIG).report.as_dict())
+    assert pack(toy, out, PackConfig(resolution=32)).fresh
     assert leftovers(tmp_path) == []
 
 
