@@ -1,0 +1,47 @@
+"""Tiny networks: 16 px, 8 to 16 channels."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from brushwork.models.discriminator import Discriminator, DiscriminatorConfig
+from brushwork.models.generator import Generator, GeneratorConfig
+
+NAMES = ("chalk", "ink", "oil")
+
+
+@pytest.fixture(autouse=True)
+def _seed() -> None:
+    torch.manual_seed(0)
+
+
+@pytest.fixture
+def config() -> GeneratorConfig:
+    return GeneratorConfig(
+        resolution=16, z_dim=8, w_dim=8, mapping_layers=2, channel_base=128, channel_max=12, attention=(8,)
+    )
+
+
+@pytest.fixture
+def generator(config: GeneratorConfig) -> Generator:
+    """A generator whose noise, attention gates and averages are all at work, as after training."""
+    return stirred(Generator(config, NAMES))
+
+
+@pytest.fixture
+def make_discriminator() -> Callable[..., Discriminator]:
+    def make(*, group: int = 2) -> Discriminator:
+        shape = DiscriminatorConfig(channel_base=128, channel_max=12, minibatch_group=group, attention=(8,))
+        return Discriminator(shape, resolution=16, styles=len(NAMES))
+
+    return make
+
+
+def stirred(generator: Generator) -> Generator:
+    """Parameters that start at zero (noise strengths, biases, gates) and the averages get values."""
+    with torch.no_grad():
+        for name, value in (*generator.named_parameters(), *generator.named_buffers()):
+            if not value.any() or name.endswith("average"):
+                value.copy_(torch.randn_like(value) * 0.3)
+    return generator

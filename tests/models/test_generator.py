@@ -1,0 +1,53 @@
+from dataclasses import replace
+
+import pytest
+import torch
+
+from brushwork.models.errors import ModelError
+from brushwork.models.generator import Generator, GeneratorConfig
+from brushwork.models.synthesis import Stage
+
+
+def test_one_code_serves_all_layers(generator: Generator) -> None:
+    z, styles = torch.randn(2, 8), torch.eye(3)[:2]
+    w = generator.mapping(z, styles)
+    assert generator.layers == 6
+    codes = w[:, None].expand(-1, 6, -1)
+    assert torch.equal(generator(z, styles, Stage(16)), generator.synthesis(codes, Stage(16)))
+
+
+def test_without_a_stage_it_draws_at_the_one_it_was_trained_to(generator: Generator) -> None:
+    z, styles = torch.randn(2, 8), torch.eye(3)[:2]
+    assert generator(z, styles).shape == (2, 3, 16, 16)
+    generator.trained_stage = Stage(8, 0.5)
+    assert torch.equal(generator(z, styles), generator(z, styles, Stage(8, 0.5)))
+
+
+def test_the_style_changes_the_picture(generator: Generator) -> None:
+    z = torch.randn(1, 8).expand(4, -1)
+    styles = torch.cat([torch.eye(3), torch.zeros(1, 3)])
+    pictures = generator(z, styles).flatten(1)
+    assert (torch.cdist(pictures, pictures) + torch.eye(4) > 1e-2).all(), "four styles, four pictures"
+
+
+def test_a_generator_without_styles_draws_the_unlabelled(config: GeneratorConfig) -> None:
+    assert Generator(config, ())(torch.randn(2, 8), torch.zeros(2, 0)).shape == (2, 3, 16, 16)
+
+
+def test_outputs_are_float32_and_of_moderate_size_at_the_start(config: GeneratorConfig) -> None:
+    generator = Generator(config, ("a", "b"))
+    with torch.autocast("cpu", torch.bfloat16):
+        pictures = generator(torch.randn(16, 8), torch.eye(2)[[0, 1] * 8])
+    assert pictures.dtype == torch.float32
+    assert 0.2 < pictures.std() < 5
+
+
+@pytest.mark.parametrize("name", ["z_dim", "w_dim", "mapping_layers", "channel_base", "channel_max"])
+def test_sizes_below_one_are_named(name: str) -> None:
+    with pytest.raises(ModelError, match=f"{name} is 0; it must be at least 1"):
+        replace(GeneratorConfig(), **{name: 0})
+
+
+def test_a_resolution_that_is_no_power_of_two_is_refused() -> None:
+    with pytest.raises(ModelError, match="resolution 48"):
+        GeneratorConfig(resolution=48)

@@ -1,0 +1,202 @@
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from brushwork.models.layers import (
+    Bias,
+    EqualConv2d,
+    EqualLinear,
+    NoiseInjection,
+    Resample,
+    blur,
+    convolve,
+    double,
+    halve,
+    leaky,
+    minibatch_std,
+    pixel_norm,
+)
+
+# Resampling
+
+
+def test_blur_is_the_symmetric_binomial_kernel() -> None:
+    point = torch.zeros(1, 2, 7, 7)
+    point[:, 1, 3, 3] = 1
+    response = blur(point)
+    taps = torch.tensor([1.0, 2.0, 1.0])
+    assert torch.equal(response[0, 1, 2:5, 2:5], taps[:, None] * taps / 16)
+    assert response[0, 0].abs().max() == 0, "channels are blurred apart"
+    assert torch.equal(response, response.flip(2))
+    assert torch.equal(response, response.transpose(2, 3))
+
+
+def test_blur_keeps_constants_inside_and_the_sum_of_what_lies_inside() -> None:
+    constant = torch.full((1, 1, 6, 6), 3.0)
+    assert torch.allclose(blur(constant)[..., 1:-1, 1:-1], constant[..., 1:-1, 1:-1])
+    inside = F.pad(torch.randn(2, 3, 6, 6), (1, 1, 1, 1))
+    assert torch.allclose(blur(inside).sum(dim=(2, 3)), inside.sum(dim=(2, 3)), atol=1e-5)
+
+
+def test_halve_undoes_double() -> None:
+    x = torch.randn(2, 3, 4, 6)
+    assert torch.equal(double(x)[..., 1::2, ::2], x)
+    assert torch.allclose(halve(double(x)), x)
+
+
+@pytest.mark.parametrize("size", [(4, 4), (8, 6)])
+def test_convolve_up_equals_the_convolution_of_the_doubled_input(size: tuple[int, int]) -> None:
+    x, weight = torch.randn(2, 3, *size, dtype=torch.float64), torch.randn(5, 3, 3, 3, dtype=torch.float64)
+    assert torch.allclose(convolve(x, weight, "up"), F.conv2d(double(x), weight, padding=1))
+
+
+@pytest.mark.parametrize("size", [(4, 4), (8, 6)])
+def test_convolve_down_equals_the_halved_convolution(size: tuple[int, int]) -> None:
+    x, weight = torch.randn(2, 3, *size, dtype=torch.float64), torch.randn(5, 3, 3, 3, dtype=torch.float64)
+    assert torch.allclose(convolve(x, weight, "down"), halve(F.conv2d(x, weight, padding=1)))
+
+
+@pytest.mark.parametrize("kernel", [1, 3])
+def test_convolve_without_resampling_keeps_the_size(kernel: int) -> None:
+    x, weight = torch.randn(1, 2, 5, 7), torch.randn(4, 2, kernel, kernel)
+    assert torch.allclose(convolve(x, weight), F.conv2d(x, weight, padding="same"), atol=1e-5)
+
+
+# Norms and statistics
+
+
+def test_pixel_norm_gives_mean_square_one_and_ignores_scale() -> None:
+    x = torch.randn(4, 32)
+    assert torch.allclose(pixel_norm(x).square().mean(dim=1), torch.ones(4), atol=1e-5)
+    assert torch.allclose(pixel_norm(1000 * x), pixel_norm(x), atol=1e-5)
+    assert torch.isfinite(pixel_norm(torch.zeros(1, 4))).all()
+
+
+def test_leaky_is_positively_homogeneous_with_slope_a_fifth() -> None:
+    assert torch.allclose(leaky(torch.tensor([-1.0, 0.0, 2.0])), torch.tensor([-0.2, 0.0, 2.0]))
+
+
+def test_minibatch_std_is_the_mean_deviation_within_each_group() -> None:
+    x = torch.randn(6, 5, 4, 4)
+    appended = minibatch_std(x, 3)
+    assert torch.equal(appended[:, :5], x)
+    expected = x.numpy().reshape(2, 3, 5, 4, 4).std(axis=1).mean(axis=(1, 2, 3))  # one figure a group
+    assert np.allclose(appended[:, 5].numpy(), expected.repeat(3)[:, None, None], atol=1e-5)
+
+
+def test_minibatch_std_of_equal_pictures_is_zero() -> None:
+    equal = torch.randn(1, 3, 4, 4).expand(4, -1, -1, -1)
+    assert minibatch_std(equal, 4)[:, 3].max() <= 1.01e-4  # the root of its epsilon
+
+
+def test_minibatch_std_of_a_split_batch_is_that_of_the_whole() -> None:
+    x = torch.randn(8, 3, 4, 4)
+    split = torch.cat([minibatch_std(part, 4) for part in x.split(4)])
+    assert torch.equal(split, minibatch_std(x, 4))
+
+
+@pytest.mark.parametrize(("batch", "group", "taken"), [(6, 4, 3), (5, 4, 1), (2, 4, 2), (8, 4, 4)])
+def test_minibatch_std_lowers_the_group_to_a_divisor_of_the_batch(batch: int, group: int, taken: int) -> None:
+    x = torch.randn(batch, 2, 4, 4)
+    assert torch.equal(minibatch_std(x, group), minibatch_std(x, taken))
+    if taken < batch:
+        assert not torch.equal(minibatch_std(x, group), minibatch_std(x, batch))
+
+
+# Equalised learning rate
+
+
+def test_equal_layers_store_unit_normal_weights() -> None:
+    for layer in (EqualLinear(256, 64), EqualConv2d(32, 64, 3)):
+        assert abs(layer.weight.mean()) < 0.05
+        assert abs(layer.weight.std() - 1) < 0.05
+
+
+def test_equal_linear_applies_gain_over_root_of_fan_in() -> None:
+    layer, x = EqualLinear(9, 4, gain=2.0), torch.randn(5, 9)
+    assert torch.allclose(layer(x), x @ layer.weight.T * (2 / 3), atol=1e-6)
+
+
+@pytest.mark.parametrize("resample", ["none", "up", "down"])
+def test_equal_conv_applies_gain_over_root_of_fan_in(resample: Resample) -> None:
+    layer, x = EqualConv2d(4, 5, 3, gain=3.0, resample=resample), torch.randn(2, 4, 8, 8)
+    assert torch.allclose(layer(x), convolve(x, layer.weight * 0.5, resample), atol=1e-5)
+
+
+def test_equal_layers_keep_the_variance_of_their_input() -> None:
+    assert abs(EqualLinear(512, 256)(torch.randn(64, 512)).std() - 1) < 0.05
+    inside = EqualConv2d(64, 64, 3, gain=1.0)(torch.randn(4, 64, 16, 16))[..., 1:-1, 1:-1]
+    assert abs(inside.std() - 1) < 0.05
+
+
+def test_leaky_gain_keeps_the_mean_square_within_the_rounding_of_he() -> None:
+    layer = EqualLinear(512, 512, gain=2**0.5)
+    energy = leaky(layer(torch.randn(256, 512))).square().mean()
+    assert abs(energy - 1.04) < 0.06  # 2 * (1 + 0.2 ** 2) / 2
+
+
+@pytest.mark.parametrize("multiplier", [1.0, 0.5, 0.01])
+def test_an_adam_step_moves_the_effective_weight_by_lr_times_scale(multiplier: float) -> None:
+    layer = EqualLinear(16, 4, gain=2**0.5, lr_multiplier=multiplier, bias=1.0)
+    assert layer.scale == pytest.approx(2**0.5 / 4 * multiplier)
+    before_weight, before_bias = (value.detach().clone() for value in _effective(layer))
+    assert torch.allclose(before_bias, torch.ones(4)), "the start of the bias does not depend on the rate"
+    optimizer = torch.optim.Adam(layer.parameters(), lr=0.1, betas=(0.0, 0.99))
+    (layer(torch.randn(3, 16)) * torch.randn(3, 4)).sum().backward()
+    optimizer.step()
+    weight, bias = _effective(layer)
+    assert torch.allclose((weight - before_weight).abs(), torch.full((4, 16), 0.1 * layer.scale), rtol=1e-2)
+    assert torch.allclose((bias - before_bias).abs(), torch.full((4,), 0.1 * multiplier), rtol=1e-2)
+
+
+def test_the_lr_multiplier_leaves_the_initial_function_alone() -> None:
+    x, spreads = torch.randn(64, 256), []
+    for multiplier in (1.0, 0.01):
+        spreads.append(float(EqualLinear(256, 128, lr_multiplier=multiplier)(x).detach().std()))
+    assert spreads[0] == pytest.approx(spreads[1], rel=0.03)
+
+
+def test_gradients_of_stored_weights_carry_the_scale() -> None:
+    layer, x = EqualLinear(16, 4, lr_multiplier=0.5), torch.randn(3, 16)
+    layer(x).sum().backward()
+    assert layer.weight.grad is not None
+    assert layer.bias.grad is not None
+    assert torch.allclose(layer.weight.grad, x.sum(dim=0).expand(4, -1) * 0.125, atol=1e-6)
+    assert torch.allclose(layer.bias.grad, torch.full((4,), 1.5))
+
+
+def _effective(layer: EqualLinear) -> tuple[Tensor, Tensor]:
+    return layer.weight * layer.scale, layer.bias * layer.lr_multiplier
+
+
+# Bias and noise
+
+
+def test_bias_starts_at_zero_and_shifts_channels() -> None:
+    layer, x = Bias(3), torch.randn(2, 3, 4, 4)
+    assert torch.equal(layer(x), x)
+    torch.nn.init.constant_(layer.bias, 2.0)
+    assert torch.equal(layer(x), x + 2)
+
+
+def test_noise_is_off_at_first_and_one_map_serves_all_channels() -> None:
+    layer, x = NoiseInjection(3), torch.zeros(2, 3, 4, 4)
+    drawn = torch.randn(2, 1, 4, 4)
+    assert torch.equal(layer(x, lambda shape: drawn), x)
+    with torch.no_grad():
+        layer.strength.copy_(torch.tensor([0.0, 1.0, -2.0]))
+    assert torch.equal(layer(x, lambda shape: drawn), torch.cat([0 * drawn, drawn, -2 * drawn], dim=1))
+    assert torch.equal(layer(x, None), x), "no source, no noise"
+
+
+def test_noise_asks_for_one_map_an_image() -> None:
+    asked: list[tuple[int, ...]] = []
+
+    def normal(shape: tuple[int, ...]) -> Tensor:
+        asked.append(shape)
+        return torch.zeros(2, *shape)
+
+    NoiseInjection(3)(torch.zeros(2, 3, 4, 6), normal)
+    assert asked == [(1, 4, 6)]

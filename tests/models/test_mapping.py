@@ -1,0 +1,146 @@
+import pytest
+import torch
+from torch import Tensor
+
+from brushwork.models.layers import pixel_norm
+from brushwork.models.mapping import MappingNetwork, mix, truncate, with_null
+
+
+@pytest.fixture
+def mapping() -> MappingNetwork:
+    return MappingNetwork(styles=3, z_dim=6, w_dim=5, layers=2, lr_multiplier=0.01)
+
+
+def entering(mapping: MappingNetwork, z: Tensor, row: Tensor) -> Tensor:
+    """The network's output for given style rows in place of style weights."""
+    x = pixel_norm(torch.cat([z, row], dim=1))
+    for layer in mapping.layers:
+        x = torch.nn.functional.leaky_relu(layer(x), 0.2)
+    return x
+
+
+# The style's entrance
+
+
+def test_with_null_completes_each_row_to_one() -> None:
+    styles = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.3, 0.2]])
+    expected = torch.tensor([[0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.3, 0.2, 0.5]])
+    assert torch.allclose(with_null(styles), expected)
+
+
+def test_a_zero_row_enters_as_the_null_style(mapping: MappingNetwork) -> None:
+    z = torch.randn(4, 6)
+    expected = entering(mapping, z, mapping.table[-1:].expand(4, -1))
+    assert torch.allclose(mapping(z, torch.zeros(4, 3)), expected, atol=1e-6)
+
+
+def test_a_mixture_of_styles_enters_as_the_mixture_of_their_rows(mapping: MappingNetwork) -> None:
+    z, styles = torch.randn(1, 6), torch.tensor([[0.25, 0.5, 0.0]])
+    row = 0.25 * mapping.table[0] + 0.5 * mapping.table[1] + 0.25 * mapping.table[3]
+    assert torch.allclose(mapping(z, styles), entering(mapping, z, row[None]), atol=1e-6)
+
+
+def test_w_ignores_the_length_of_z_only_together_with_the_row(mapping: MappingNetwork) -> None:
+    # Concatenated before the norm: a longer z weighs more against the style.
+    z, styles = torch.randn(2, 6), torch.eye(3)[:2]
+    assert not torch.allclose(mapping(10 * z, styles), mapping(z, styles), atol=1e-3)
+
+
+def test_condition_noise_zero_changes_nothing(mapping: MappingNetwork) -> None:
+    z, styles = torch.randn(4, 6), torch.eye(3)[[0, 1, 2, 0]]
+
+    def normal(shape: tuple[int, ...]) -> Tensor:
+        raise AssertionError("nothing is to be drawn")
+
+    assert torch.equal(mapping(z, styles, normal=normal, condition_noise=0.0), mapping(z, styles))
+
+
+def test_condition_noise_is_added_to_the_row_with_its_standard_deviation(mapping: MappingNetwork) -> None:
+    z, styles, drawn = torch.randn(4, 6), torch.eye(3)[[0, 1, 2, 0]], torch.randn(4, 5)
+    noisy = mapping(z, styles, normal=lambda shape: drawn, condition_noise=0.3)
+    expected = entering(mapping, z, mapping.table[[0, 1, 2, 0]] + 0.3 * drawn)
+    assert torch.allclose(noisy, expected, atol=1e-6)
+
+
+# The running averages
+
+
+def test_a_fresh_average_takes_the_first_mean_and_absent_styles_stay(mapping: MappingNetwork) -> None:
+    w, styles = torch.randn(3, 5), torch.eye(3)[[0, 0, 1]]
+    mapping.update_average(mapping.style_sums(w, styles))
+    assert torch.allclose(mapping.average[0], w[:2].mean(dim=0))
+    assert torch.allclose(mapping.average[1], w[2])
+    assert mapping.average[2:].abs().max() == 0, "neither style 2 nor the null style was seen"
+
+
+def test_averages_move_by_one_minus_beta(mapping: MappingNetwork) -> None:
+    torch.nn.init.ones_(mapping.average)
+    styles = torch.eye(3)[[0, 1]]
+    mapping.update_average(mapping.style_sums(torch.full((2, 5), 3.0), styles), beta=0.9)
+    assert torch.allclose(mapping.average[:2], torch.full((2, 5), 1.2))
+    assert torch.equal(mapping.average[2:], torch.ones(2, 5))
+
+
+def test_averages_converge_to_each_styles_own_mean(mapping: MappingNetwork) -> None:
+    centres = torch.tensor([[-1.0], [2.0], [0.5]]).expand(3, 5)
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(400):
+        # Style 0 is three times as frequent as style 1; style 2 comes in few batches.
+        labels = torch.tensor([0, 0, 0, 1] if torch.rand(1, generator=generator) < 0.8 else [0, 1, 2, 2])
+        w = centres[labels] + 0.3 * torch.randn(4, 5, generator=generator)
+        mapping.update_average(mapping.style_sums(w, torch.eye(3)[labels]), beta=0.97)
+    assert torch.allclose(mapping.average[:3], centres, atol=0.15)
+
+
+def test_sums_of_two_halves_add_up_to_those_of_the_whole(mapping: MappingNetwork) -> None:
+    w, styles = torch.randn(6, 5), torch.rand(6, 3) / 3
+    halves = mapping.style_sums(w[:3], styles[:3]) + mapping.style_sums(w[3:], styles[3:])
+    assert torch.allclose(halves, mapping.style_sums(w, styles), atol=1e-5)
+    assert torch.allclose(halves[:, -1].sum(), torch.tensor(6.0)), "each picture weighs one"
+
+
+def test_unlabelled_pictures_move_the_null_styles_average_alone(mapping: MappingNetwork) -> None:
+    w = torch.randn(4, 5)
+    mapping.update_average(mapping.style_sums(w, torch.zeros(4, 3)))
+    assert torch.allclose(mapping.average[3], w.mean(dim=0), atol=1e-6)
+    assert mapping.average[:3].abs().max() == 0
+
+
+def test_the_centre_of_a_blend_is_the_blend_of_the_centres(mapping: MappingNetwork) -> None:
+    torch.nn.init.normal_(mapping.average)
+    styles = torch.tensor([[1.0, 0.0, 0.0], [0.5, 0.25, 0.0], [0.0, 0.0, 0.0]])
+    a = mapping.average
+    expected = torch.stack([a[0], 0.5 * a[0] + 0.25 * a[1] + 0.25 * a[3], a[3]])
+    assert torch.allclose(mapping.average_of(styles), expected)
+
+
+# Truncation and mixing
+
+
+def test_psi_zero_gives_each_styles_average_and_psi_one_changes_nothing() -> None:
+    w, centre = torch.randn(3, 5), torch.randn(3, 5)
+    for psi, expected in ((0.0, centre), (1.0, w)):
+        codes = truncate(w, centre, psi=psi, layers=4)
+        assert all(torch.equal(codes[:, layer], expected) for layer in range(4))
+
+
+def test_psi_is_the_share_of_the_way_from_the_centre() -> None:
+    w, centre = torch.randn(3, 5), torch.randn(3, 5)
+    codes = truncate(w, centre, psi=0.7, layers=2)
+    assert torch.allclose(codes[:, 1] - centre, 0.7 * (w - centre), atol=1e-6)
+
+
+@pytest.mark.parametrize("cutoff", [0, 1, 3, 4, 9])
+def test_truncation_stops_at_the_layer_cutoff(cutoff: int) -> None:
+    w, centre = torch.randn(3, 5), torch.randn(3, 5)
+    codes = truncate(w, centre, psi=0.0, layers=4, cutoff=cutoff)
+    for layer in range(4):
+        assert torch.equal(codes[:, layer], centre if layer < cutoff else w)
+
+
+def test_mix_takes_the_first_code_below_the_cutoff_and_the_second_from_it_on() -> None:
+    w1, w2 = torch.randn(3, 5), torch.randn(3, 5)
+    codes = mix(w1, w2, [1, 2, 4], layers=4)
+    for row, cutoff in enumerate((1, 2, 4)):
+        for layer in range(4):
+            assert torch.equal(codes[row, layer], (w1 if layer < cutoff else w2)[row])

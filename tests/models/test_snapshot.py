@@ -1,0 +1,181 @@
+import json
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+from huggingface_hub.errors import LocalEntryNotFoundError
+from safetensors.torch import save_file
+
+from brushwork.models import snapshot
+from brushwork.models.errors import ModelError
+from brushwork.models.generator import Generator
+from brushwork.models.snapshot import HEADER, find_snapshot, load_generator, save_generator, snapshot_header
+from brushwork.models.synthesis import Stage
+
+
+@pytest.fixture
+def saved(tmp_path: Path, generator: Generator) -> Path:
+    path = tmp_path / "run" / "snapshots" / "generator-000000100.safetensors"
+    save_generator(path, generator, stage=Stage(16, 0.25), notes={"nimg": 100, "data": "toy"})
+    return path
+
+
+# Round trip
+
+
+def test_a_snapshot_comes_back_bit_for_bit(saved: Path, generator: Generator) -> None:
+    loaded = load_generator(saved)
+    assert (loaded.config, loaded.style_names) == (generator.config, generator.style_names)
+    assert loaded.trained_stage == Stage(16, 0.25)
+    ours, theirs = generator.state_dict(), loaded.state_dict()
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    assert ours["mapping.average"].any(), "the averages, too"
+    z, styles = torch.randn(2, 8), torch.eye(3)[:2]
+    assert torch.equal(loaded(z, styles), generator(z, styles, Stage(16, 0.25)))
+
+
+def test_a_loaded_generator_is_frozen_and_in_eval_mode(saved: Path) -> None:
+    loaded = load_generator(str(saved))
+    assert not loaded.training
+    assert not any(parameter.requires_grad for parameter in loaded.parameters())
+
+
+def test_channels_last_weights_come_back_the_same(tmp_path: Path, generator: Generator) -> None:
+    generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    save_generator(tmp_path / "a.safetensors", generator, stage=Stage(16), notes={})
+    loaded = load_generator(tmp_path / "a.safetensors").state_dict()
+    assert all(torch.equal(value, loaded[name]) for name, value in generator.state_dict().items())
+
+
+def test_the_header_is_json_that_says_what_it_is(saved: Path, generator: Generator) -> None:
+    header = snapshot_header(saved)
+    assert header["styles"] == list(generator.style_names)
+    assert header["stage"] == [16, 0.25]
+    assert header["notes"] == {"nimg": 100, "data": "toy"}
+    assert header["generator"]["resolution"] == 16
+
+
+# Finding
+
+
+def test_a_run_folder_names_its_newest_snapshot(saved: Path, generator: Generator) -> None:
+    newer = saved.with_name("generator-000002000.safetensors")
+    save_generator(newer, generator, stage=Stage(16), notes={})
+    assert find_snapshot(saved.parent.parent) == newer
+    assert find_snapshot(saved.parent) == newer
+    assert find_snapshot(saved) == saved
+
+
+def test_a_folder_without_snapshots_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"holds no snapshot .*train it first"):
+        load_generator(tmp_path)
+
+
+@pytest.mark.parametrize("source", ["nowhere", "./no/where", "/no/where", "runs/x/y.safetensors"])
+def test_a_missing_source_is_named_and_the_hub_not_asked(
+    source: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(snapshot, "hf_hub_download", None)
+    with pytest.raises(ModelError, match=f"{source} does not exist"):
+        find_snapshot(source)
+
+
+def test_a_misspelt_run_is_not_looked_for_on_the_hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "runs").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(snapshot, "hf_hub_download", None)
+    with pytest.raises(ModelError, match="runs/emojj does not exist"):
+        find_snapshot("runs/emojj")
+
+
+def test_the_hub_is_asked_by_owner_and_name(
+    saved: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(snapshot, "hf_hub_download", lambda repository, file: str(saved))
+    assert load_generator("owner/name").trained_stage == Stage(16, 0.25)
+
+
+def test_a_hub_that_does_not_answer_is_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def download(repository: str, file: str) -> str:
+        raise LocalEntryNotFoundError("offline")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(snapshot, "hf_hub_download", download)
+    with pytest.raises(ModelError, match=r"owner/name is no folder here, and .* could not be fetched"):
+        load_generator("owner/name")
+
+
+# Damage
+
+
+@pytest.mark.parametrize("share", [0.0, 0.001, 0.01, 0.5, 0.999])
+def test_a_truncated_snapshot_is_one_sentence(saved: Path, share: float) -> None:
+    content = saved.read_bytes()
+    saved.write_bytes(content[: int(len(content) * share)])
+    with pytest.raises(ModelError, match="is no readable snapshot"):
+        load_generator(saved)
+
+
+def test_a_pickle_is_never_loaded(tmp_path: Path) -> None:
+    trap, sprung = tmp_path / "generator.safetensors", tmp_path / "sprung"
+
+    class Trap:
+        def __reduce__(self) -> tuple[object, ...]:
+            return Path.touch, (sprung,)
+
+    pickle.loads(pickle.dumps(Trap()))
+    assert sprung.exists(), "the trap works"
+    sprung.unlink()
+    for write in (lambda: trap.write_bytes(pickle.dumps(Trap())), lambda: torch.save(Trap(), trap)):
+        write()
+        with pytest.raises(ModelError, match="is no readable snapshot"):
+            load_generator(trap)
+    assert not sprung.exists()
+
+
+def test_foreign_weights_are_told_apart(tmp_path: Path) -> None:
+    path = tmp_path / "foreign.safetensors"
+    save_file({"weight": torch.zeros(2)}, path)
+    with pytest.raises(ModelError, match="not of a brushwork generator"):
+        load_generator(path)
+
+
+def test_weights_that_do_not_fit_their_header_are_refused(saved: Path) -> None:
+    header = json.dumps(snapshot_header(saved))
+    save_file({"weight": torch.zeros(2)}, saved, metadata={HEADER: header})
+    with pytest.raises(ModelError, match="does not fit its own header"):
+        load_generator(saved)
+
+
+@pytest.mark.parametrize("header", ["", "{", "[]", "{}", '{"generator": {}, "styles": 3, "stage": []}'])
+def test_a_header_that_says_something_else_is_refused(saved: Path, header: str) -> None:
+    save_file({"weight": torch.zeros(2)}, saved, metadata={HEADER: header})
+    with pytest.raises(ModelError, match=str(saved)):
+        load_generator(saved)
+
+
+def test_a_snapshot_of_a_newer_version_says_what_it_sets(saved: Path) -> None:
+    header = snapshot_header(saved)
+    header["generator"]["colour_depth"] = 12
+    save_file({"weight": torch.zeros(2)}, saved, metadata={HEADER: json.dumps(header)})
+    with pytest.raises(ModelError, match=r"newer brushwork \(it sets colour_depth\)"):
+        load_generator(saved)
+
+
+def test_a_failed_save_leaves_the_old_file_and_no_litter(
+    saved: Path, generator: Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = saved.read_bytes()
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.replace", full)
+    with pytest.raises(OSError, match="No space left"):
+        save_generator(saved, generator, stage=Stage(8), notes={})
+    assert saved.read_bytes() == before
+    assert [path.name for path in saved.parent.iterdir()] == [saved.name]
