@@ -124,7 +124,7 @@ def near_pairs(prints: Sequence[Print], *, bits: int) -> Iterator[tuple[int, int
     """Index pairs i < j and their Hamming distance, by blocks of a matrix product.
 
     With bits as +-1, the scalar product of two hashes is 64 - 2 * distance: exact in float32, and 100,000
-    pictures of one style take some seconds. The hash sees only grey shapes, so the colours must agree too.
+    pictures of one style take under a minute. The hash sees grey shapes only, so colours must agree too.
     """
     if not prints or bits < 0:
         return
@@ -134,8 +134,9 @@ def near_pairs(prints: Sequence[Print], *, bits: int) -> Iterator[tuple[int, int
     for top, left in itertools.product(range(0, len(prints), BLOCK), repeat=2):
         if left < top:
             continue
-        distance = (64 - signs[top : top + BLOCK] @ signs[left : left + BLOCK].T) / 2
-        for i, j in np.argwhere(distance <= bits):
-            a, b = top + int(i), left + int(j)
+        agreement = signs[top : top + BLOCK] @ signs[left : left + BLOCK].T  # (B, B)
+        for place in np.flatnonzero(agreement.ravel() >= 64 - 2 * bits):
+            i, j = divmod(int(place), agreement.shape[1])
+            a, b = top + i, left + j
             if a < b and np.abs(colours[a] - colours[b]).mean() <= NEAR_LEVELS:
-                yield a, b, int(distance[i, j])
+                yield a, b, int(64 - agreement[i, j]) // 2
