@@ -118,7 +118,7 @@ def test_control_neither_blows_up_nor_fades(control: EfficientNetLite0) -> None:
     flat = torch.arange(0, 256, 8, dtype=torch.uint8)[:, None, None, None].expand(32, 3, 32, 32)
     features = control(torch.cat([pictures(32), flat]))
     for block in features.split([2 * c for c in (24, 40, 80, 112, 320)], dim=1):
-        assert 0.05 < block.std(dim=0).mean() < 5
+        assert 0.3 < block.std(dim=0).mean() < 3
 
 
 def test_leaves_global_randomness_alone() -> None:
