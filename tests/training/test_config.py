@@ -1,0 +1,100 @@
+import json
+from collections.abc import Callable
+from dataclasses import asdict, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from brushwork.models.errors import ModelError
+from brushwork.training.config import FREE_TO_CHANGE, CadenceConfig, OptimizerConfig, TrainConfig
+from brushwork.training.errors import TrainingError
+from brushwork.training.run_folder import plain
+
+Make = Callable[..., TrainConfig]
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"batch": 0}, "batch is 0 and accumulate 1"),
+        ({"accumulate": 0}, "batch is 8 and accumulate 0"),
+        ({"total_kimg": 0.0}, "total_kimg is 0.0"),
+        ({"max_minutes": -1.0}, "max_minutes is -1.0"),
+    ],
+)
+def test_impossible_runs_are_named(make_config: Make, changes: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(TrainingError, match=sentence):
+        make_config(**changes)
+
+
+def test_growing_that_starts_above_the_final_resolution_is_named(make_config: Make) -> None:
+    growing = replace(make_config().growing, start_resolution=32)
+    with pytest.raises(TrainingError, match=r"start_resolution is 32, above generator.resolution 16"):
+        make_config(growing=growing)
+
+
+@pytest.mark.parametrize("name", ["generator_lr", "discriminator_lr", "eps"])
+def test_learning_rates_of_zero_are_named(name: str) -> None:
+    with pytest.raises(TrainingError, match=f"optimizer.{name} is 0.0; it must be above 0"):
+        replace(OptimizerConfig(), **{name: 0.0})
+
+
+@pytest.mark.parametrize("beta2", [1.0, -0.1])
+def test_an_impossible_decay_is_named(beta2: float) -> None:
+    with pytest.raises(TrainingError, match=f"optimizer.beta2 is {beta2}"):
+        OptimizerConfig(beta2=beta2)
+
+
+@pytest.mark.parametrize("name", [field.name for field in fields(CadenceConfig) if "kimg" in field.name])
+def test_negative_cadences_are_named(name: str) -> None:
+    with pytest.raises(TrainingError, match=rf"every.{name} is -1.0; it must be 0 \(off\) or more"):
+        replace(CadenceConfig(), **{name: -1.0})
+
+
+def test_a_resolution_that_is_no_power_of_two_is_named(make_config: Make) -> None:
+    with pytest.raises(ModelError, match=r"resolution 48 .* use 32 or 64"):
+        replace(make_config().generator, resolution=48)
+
+
+# Dividing the batch
+
+
+@pytest.mark.parametrize(("processes", "accumulate", "rows"), [(1, 1, 8), (2, 1, 4), (2, 2, 2), (8, 1, 1)])
+def test_the_batch_is_divided_among_processes_and_parts(
+    make_config: Make, processes: int, accumulate: int, rows: int
+) -> None:
+    assert make_config(accumulate=accumulate).rows_of(processes) == rows
+
+
+@pytest.mark.parametrize(("processes", "accumulate", "multiple"), [(3, 1, 3), (16, 1, 16), (2, 3, 6)])
+def test_a_batch_that_does_not_divide_is_named_with_the_remedy(
+    make_config: Make, processes: int, accumulate: int, multiple: int
+) -> None:
+    with pytest.raises(TrainingError, match=f"batch 8 does not divide .* take a multiple of {multiple}"):
+        make_config(accumulate=accumulate).rows_of(processes)
+
+
+# Documentation and storage
+
+
+def test_every_field_of_every_part_says_what_it_is() -> None:
+    # The docstrings are the command line's help.
+    parts = [TrainConfig(), *(v for v in vars(TrainConfig()).values() if is_dataclass(v))]
+    for part in parts:
+        source = Path(__import__(type(part).__module__, fromlist=["_"]).__file__ or "").read_text()
+        body = source.split(f"class {type(part).__name__}:")[1].split("\n\n\n")[0]
+        for field in fields(part):
+            if part is not parts[0] or not is_dataclass(getattr(part, field.name)):
+                after = body.split(f"\n    {field.name}: ")[1].split("\n", 1)[1]
+                assert after.lstrip().startswith('"""'), f"{type(part).__name__}.{field.name}"
+
+
+def test_a_configuration_survives_json(make_config: Make) -> None:
+    values = plain(asdict(make_config()))
+    assert values == json.loads(json.dumps(values))
+    assert values["generator"]["z_dim"] == 8
+
+
+def test_what_is_free_to_change_exists() -> None:
+    assert set(FREE_TO_CHANGE) <= {field.name for field in fields(TrainConfig)}

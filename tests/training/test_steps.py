@@ -1,0 +1,290 @@
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Literal
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from brushwork.data.loader import Batch
+from brushwork.models.synthesis import Stage, fade_reals, layer_count
+from brushwork.training import steps
+from brushwork.training.augment import AugmentConfig
+from brushwork.training.config import TrainConfig
+from brushwork.training.draws import Draws, Rows
+from brushwork.training.losses import LossConfig, r1_penalty
+from brushwork.training.networks import build_networks, build_optimizers, frozen
+from brushwork.training.steps import Networks, discriminator_step, generate, generator_step
+
+Pairing = Literal["logistic", "relativistic"]
+STAGE = Stage(16, 0.5)
+OFF = AugmentConfig()
+ALL = AugmentConfig(colour=1.0, translation=0.125, cutout=0.5)
+
+
+def draws(rows: int = 4, *, start: int = 0, count: int | None = None) -> Draws:
+    return Draws(0, rows=Rows(start=start, count=rows if count is None else count, total=rows))
+
+
+def gradients(network: nn.Module) -> dict[str, Tensor]:
+    """What has been collected, by name; forgotten afterwards."""
+    found = {name: p.grad for name, p in network.named_parameters() if p.grad is not None}
+    network.zero_grad(set_to_none=True)
+    return found
+
+
+def close(ours: dict[str, Tensor], theirs: dict[str, Tensor], factor: float = 1.0) -> bool:
+    """Equal to float32's precision, relative to each parameter's largest gradient."""
+    return ours.keys() == theirs.keys() and all(
+        (factor * ours[name] - theirs[name]).abs().max() <= 1e-4 * theirs[name].abs().max() + 1e-6
+        for name in ours
+    )
+
+
+def half(batch: Batch, start: int) -> Batch:
+    end = start + 2
+    return Batch(
+        images=batch.images[start:end], styles=batch.styles[start:end], indices=batch.indices[start:end]
+    )
+
+
+# Generated pictures
+
+
+@pytest.mark.parametrize("stage", [Stage(4), Stage(8), Stage(16, 0.5)])
+def test_mixing_cutoffs_lie_within_the_active_layers(
+    nets: Networks, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Tensor] = []
+    mix = steps.mix
+
+    def spy(w1: Tensor, w2: Tensor, cutoff: Tensor, *, layers: int) -> Tensor:
+        assert layers == layer_count(stage.resolution)
+        seen.append(cutoff)
+        return mix(w1, w2, cutoff, layers=layers)
+
+    monkeypatch.setattr(steps, "mix", spy)
+    styles = torch.eye(3)[torch.arange(64) % 3]
+    generate(nets.generator, styles, stage, LossConfig(mixing=1.0), draws(64))
+    active = layer_count(stage.resolution)
+    assert set(seen[0].tolist()) == set(range(1, active)), "each of them occurs, and each mixes"
+    seen.clear()
+    generate(nets.generator, styles, stage, LossConfig(mixing=0.5), draws(64))
+    unmixed = int((seen[0] == active).sum())
+    assert 16 < unmixed < 48, "about half of them are not mixed"
+
+
+def test_both_codes_of_a_mixture_share_the_label(nets: Networks, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[tuple[Tensor, Tensor]] = []
+    forward = nets.generator.mapping.forward
+
+    def spy(z: Tensor, styles: Tensor, **options: object) -> Tensor:
+        calls.append((z, styles))
+        return forward(z, styles)
+
+    monkeypatch.setattr(nets.generator.mapping, "forward", spy)
+    styles = torch.eye(3)[[0, 1, 2, 0]]
+    generate(nets.generator, styles, Stage(8), LossConfig(mixing=0.9), draws())
+    (first_z, first), (second_z, second) = calls
+    assert torch.equal(first, styles)
+    assert torch.equal(second, styles)
+    assert not torch.equal(first_z, second_z)
+    calls.clear()
+    generate(nets.generator, styles, Stage(8), LossConfig(mixing=0.0), draws())
+    assert len(calls) == 1
+
+
+def test_without_mixing_the_picture_is_the_plain_one_of_its_code(nets: Networks) -> None:
+    fakes = generate(nets.generator, torch.zeros(4, 3), STAGE, LossConfig(mixing=0.0), draws())
+    source = draws()
+    z = source.normal((8,))
+    source.integers(1, 2)
+    assert torch.equal(fakes.w, nets.generator.mapping(z, torch.zeros(4, 3)))
+    codes = fakes.w[:, None].expand(-1, 6, -1)
+    assert torch.equal(fakes.images, nets.generator.synthesis(codes, STAGE, source.normal))
+
+
+@pytest.mark.parametrize("loss", [LossConfig(), LossConfig(mixing=0.0), LossConfig(condition_noise=0.3)])
+def test_pictures_of_half_a_batch_are_half_of_the_pictures(nets: Networks, loss: LossConfig) -> None:
+    styles = torch.eye(3)[[0, 1, 2, 0]]
+    whole = generate(nets.generator, styles, STAGE, loss, draws()).images
+    part = generate(nets.generator, styles[2:], STAGE, loss, draws(start=2, count=2)).images
+    assert torch.allclose(whole[2:], part, atol=1e-5)
+
+
+# Who gets gradients
+
+
+@pytest.mark.parametrize("gamma", [0.0, 1.0])
+def test_the_discriminators_step_leaves_the_generator_without_gradients(
+    nets: Networks, batch: Batch, gamma: float
+) -> None:
+    discriminator_step(nets, batch, STAGE, LossConfig(), ALL, draws(), gamma=gamma)
+    assert gradients(nets.generator) == {}
+    collected = gradients(nets.discriminator)
+    unused = {name for name, _ in nets.discriminator.named_parameters() if name.startswith("from_rgb.4.")}
+    assert collected.keys() == dict(nets.discriminator.named_parameters()).keys() - unused
+    assert batch.images.grad is None
+    assert not batch.images.requires_grad
+
+
+@pytest.mark.parametrize("pairing", ["logistic", "relativistic"])
+def test_the_generators_step_leaves_a_frozen_discriminator_without_gradients(
+    nets: Networks, batch: Batch, pairing: Pairing
+) -> None:
+    with frozen(nets.discriminator):
+        generator_step(nets, batch, STAGE, replace(LossConfig(), pairing=pairing), ALL, draws())
+        assert gradients(nets.discriminator) == {}
+    assert all(parameter.requires_grad for parameter in nets.discriminator.parameters())
+    assert all(gradient.any() for gradient in gradients(nets.generator).values())
+
+
+def test_frozen_puts_back_what_it_found() -> None:
+    network = nn.Sequential(nn.Linear(1, 1), nn.Linear(1, 1))
+    network[0].requires_grad_(False)
+    before = [parameter.requires_grad for parameter in network.parameters()]
+
+    def fail() -> None:
+        with frozen(network):
+            assert not any(parameter.requires_grad for parameter in network.parameters())
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
+    assert [parameter.requires_grad for parameter in network.parameters()] == before
+
+
+def test_layers_that_the_stage_leaves_out_get_no_gradients(nets: Networks, batch: Batch) -> None:
+    low = replace(batch, images=batch.images[..., ::2, ::2])
+    discriminator_step(nets, low, Stage(8), LossConfig(), OFF, draws(), gamma=1.0)
+    generator_step(nets, low, Stage(8), LossConfig(), OFF, draws())
+    for network in (nets.generator, nets.discriminator):
+        assert not [name for name in gradients(network) if "16" in name]
+
+
+# Shares and halves
+
+
+@pytest.mark.parametrize("gamma", [0.0, 2.0])
+def test_the_share_scales_all_gradients(nets: Networks, batch: Batch, gamma: float) -> None:
+    found = []
+    for share in (1.0, 0.25):
+        discriminator_step(nets, batch, STAGE, LossConfig(), OFF, draws(), gamma=gamma, share=share)
+        generator_step(nets, batch, STAGE, LossConfig(), OFF, draws(), share=share)
+        found.append((gradients(nets.discriminator), gradients(nets.generator)))
+    for whole, quarter in zip(*found, strict=True):
+        assert close(quarter, whole, 4.0)
+
+
+@pytest.mark.parametrize("pairing", ["logistic", "relativistic"])
+@pytest.mark.parametrize("gamma", [0.0, 2.0])
+def test_two_halves_add_up_to_the_whole(nets: Networks, batch: Batch, pairing: Pairing, gamma: float) -> None:
+    loss = replace(LossConfig(condition_noise=0.1), pairing=pairing)
+    discriminator_step(nets, batch, STAGE, loss, ALL, draws(), gamma=gamma)
+    whole = gradients(nets.discriminator)
+    for start in (0, 2):
+        own = draws(start=start, count=2)
+        discriminator_step(nets, half(batch, start), STAGE, loss, ALL, own, gamma=gamma, share=0.5)
+    assert close(gradients(nets.discriminator), whole)
+    stats = generator_step(nets, batch, STAGE, loss, ALL, draws())
+    whole, sums = gradients(nets.generator), torch.zeros_like(stats.w_sums)
+    for start in (0, 2):
+        own = draws(start=start, count=2)
+        sums += generator_step(nets, half(batch, start), STAGE, loss, ALL, own, share=0.5).w_sums
+    assert close(gradients(nets.generator), whole)
+    assert torch.allclose(sums, stats.w_sums, atol=1e-5)
+
+
+# What is optimised
+
+
+def test_the_penalty_is_r1_at_the_faded_reals_times_gamma(nets: Networks, batch: Batch) -> None:
+    stats = discriminator_step(nets, batch, STAGE, LossConfig(), OFF, draws(), gamma=3.0)
+    with_penalty = gradients(nets.discriminator)
+    discriminator_step(nets, batch, STAGE, LossConfig(), OFF, draws(), gamma=0.0)
+    reals = fade_reals(batch.images, STAGE.alpha).requires_grad_()
+    penalty = r1_penalty(nets.discriminator(reals, batch.styles, STAGE), reals)
+    (3.0 * penalty).backward()
+    assert close(gradients(nets.discriminator), with_penalty)
+    assert stats.penalty is not None
+    assert torch.allclose(stats.penalty, penalty.detach(), rtol=1e-4)
+
+
+def test_r1_is_off_at_gamma_zero(nets: Networks, batch: Batch) -> None:
+    stats = discriminator_step(nets, batch, STAGE, LossConfig(), OFF, draws(), gamma=0.0)
+    assert stats.penalty is None
+
+
+@pytest.mark.parametrize("pairing", ["logistic", "relativistic"])
+def test_a_step_against_the_gradient_improves_each_player(
+    nets: Networks, batch: Batch, pairing: Pairing
+) -> None:
+    loss = replace(LossConfig(), pairing=pairing)
+    players = {
+        "discriminator": lambda: discriminator_step(nets, batch, STAGE, loss, OFF, draws()).loss,
+        "generator": lambda: generator_step(nets, batch, STAGE, loss, OFF, draws()).loss,
+    }
+    for name, step in players.items():
+        network: nn.Module = getattr(nets, name)
+        network.zero_grad(set_to_none=True)
+        before = step()
+        with torch.no_grad():
+            for parameter in network.parameters():
+                if parameter.grad is not None:
+                    parameter -= 1e-3 * parameter.grad
+        assert step() < before, name
+
+
+def test_stats_are_detached_means(nets: Networks, batch: Batch) -> None:
+    stats = discriminator_step(nets, batch, STAGE, LossConfig(), OFF, draws(), gamma=1.0)
+    reals = fade_reals(batch.images, STAGE.alpha)
+    with torch.no_grad():
+        real = nets.discriminator(reals, batch.styles, STAGE)
+    assert torch.allclose(stats.real_logit, real.mean(), atol=1e-5)
+    assert torch.allclose(stats.real_sign, real.sign().mean())
+    values = [stats.loss, stats.real_logit, stats.fake_logit, stats.real_sign, stats.penalty]
+    assert not any(value.requires_grad for value in values if value is not None)
+
+
+def test_at_label_weight_zero_both_networks_see_no_labels(nets: Networks, batch: Batch) -> None:
+    blind = replace(batch, styles=torch.zeros_like(batch.styles))
+    found = []
+    for seen, weight in ((batch, 0.0), (blind, 1.0)):
+        discriminator_step(nets, seen, STAGE, LossConfig(), OFF, draws(), label_weight=weight)
+        stats = generator_step(nets, seen, STAGE, LossConfig(), OFF, draws(), label_weight=weight)
+        found.append((gradients(nets.discriminator), gradients(nets.generator), {"w": stats.w_sums}))
+    for ours, theirs in zip(*found, strict=True):
+        assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+    assert found[0][2]["w"][:3].abs().max() == 0, "only the null style's average moves"
+
+
+def test_reals_and_fakes_are_scored_under_their_own_labels(nets: Networks, batch: Batch) -> None:
+    swapped = replace(batch, styles=batch.styles.roll(1, dims=1))
+    ours = discriminator_step(nets, batch, STAGE, LossConfig(), OFF, draws())
+    theirs = discriminator_step(nets, swapped, STAGE, LossConfig(), OFF, draws())
+    assert not torch.allclose(ours.real_logit, theirs.real_logit, atol=1e-5)
+    assert not torch.allclose(ours.fake_logit, theirs.fake_logit, atol=1e-5)
+
+
+# Building
+
+
+def test_networks_are_built_from_the_seed_alone(make_config: Callable[..., TrainConfig]) -> None:
+    before = torch.get_rng_state()
+    names, device = ("a", "b"), torch.device("cpu")
+    one = build_networks(make_config(seed=5), names, device)
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.manual_seed(1)
+    other, third = (build_networks(make_config(seed=seed), names, device) for seed in (5, 6))
+    ours, same = one.generator.state_dict(), other.generator.state_dict()
+    assert all(torch.equal(ours[name], same[name]) for name in ours)
+    assert not torch.equal(one.discriminator.table, third.discriminator.table)
+
+
+def test_optimizers_are_adams_without_momentum(
+    make_config: Callable[..., TrainConfig], nets: Networks
+) -> None:
+    config = make_config().optimizer
+    optimizers = build_optimizers(nets, replace(config, generator_lr=0.25, beta2=0.9))
+    assert optimizers.generator.defaults["betas"] == (0.0, 0.9)
+    assert (optimizers.generator.defaults["lr"], optimizers.discriminator.defaults["lr"]) == (0.25, 0.001)

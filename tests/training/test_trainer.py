@@ -1,0 +1,378 @@
+"""The trainer in one process; resuming and several processes have tests of their own."""
+
+import math
+import signal
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from brushwork.data.pictures import Pictures
+from brushwork.data.toy import toy_pictures
+from brushwork.models.generator import Generator
+from brushwork.models.snapshot import load_generator, snapshot_header
+from brushwork.models.synthesis import Stage
+from brushwork.training import trainer as module
+from brushwork.training.augment import AugmentConfig
+from brushwork.training.checkpoint import checkpoints, load_checkpoint
+from brushwork.training.config import CadenceConfig, OptimizerConfig, TrainConfig
+from brushwork.training.errors import TrainingError
+from brushwork.training.losses import LossConfig
+from brushwork.training.metrics import InLoopMetrics
+from brushwork.training.steps import discriminator_step
+from brushwork.training.trainer import Outcome, Trainer
+
+Make = Callable[..., Trainer]
+"""Runs are 4 steps of 8 pictures: two at 8 px, then two that fade 16 px in, at alpha 0 and 0.5."""
+
+
+@pytest.fixture
+def make(make_config: Callable[..., TrainConfig], pictures: Pictures) -> Make:
+    def trainer(*, metrics: InLoopMetrics | None = None, **changes: Any) -> Trainer:
+        return Trainer(make_config(**changes), pictures, metrics=metrics)
+
+    return trainer
+
+
+def cadence(**kimg: float) -> CadenceConfig:
+    off = {"tick_kimg": 0.0, "grid_kimg": 0.0, "checkpoint_kimg": 0.0, "snapshot_kimg": 0.0}
+    return replace(CadenceConfig(), **(off | kimg))
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+
+
+def after(trainer: Trainer, steps: int, action: Callable[[], object]) -> None:
+    """Has `action` called once so many steps were taken."""
+    step, taken = trainer._step, count(1)
+
+    def counted() -> None:
+        step()
+        if next(taken) == steps:
+            action()
+
+    trainer._step = counted  # type: ignore[method-assign]
+
+
+# Course
+
+
+def test_a_run_leaves_a_checkpoint_a_snapshot_and_grids(make: Make) -> None:
+    trainer = make()
+    assert trainer.run() == Outcome(reason="finished", nimg=32)
+    folder = trainer.folder
+    assert names(folder.path) == ["checkpoints", "config.json", "metrics.jsonl", "samples", "snapshots"]
+    assert names(folder.checkpoints) == ["000000000032.pt"]
+    assert names(folder.samples) == ["000000016-8px.png", "000000032-16px.png"], "one for each resolution"
+    assert names(folder.snapshots) == ["generator-000000032.safetensors"]
+    snapshot = load_generator(folder.path)
+    assert snapshot.trained_stage == Stage(16, 0.5), "that of the last step"
+    ours = trainer.average.state_dict()
+    assert all(torch.equal(ours[name], value) for name, value in snapshot.state_dict().items())
+    notes = snapshot_header(folder.snapshots / names(folder.snapshots)[0])["notes"]
+    assert notes["nimg"] == 32
+
+
+def test_both_networks_learn_and_the_average_follows(make: Make) -> None:
+    trainer = make()
+    before = {name: value.clone() for name, value in trainer.state_dict()["generator"].items()}
+    first = trainer.nets.discriminator.table.detach().clone()
+    trainer.run()
+    state = trainer.state_dict()
+    assert not torch.equal(state["discriminator"]["table"], first)
+    for name in ("synthesis.start", "mapping.table", "synthesis.blocks.16.enter.conv.weight"):
+        assert not torch.equal(state["generator"][name], before[name])
+        assert not torch.equal(state["average"][name], before[name])
+    assert (state["average"]["mapping.average"][:3].abs().sum(dim=1) > 0).all(), "every style has its centre"
+
+
+def test_stages_follow_the_images(make: Make) -> None:
+    trainer = make()
+    seen = []
+    for nimg in (0, 8, 16, 24, 32, 800):
+        trainer.nimg = nimg
+        seen.append((trainer.stage.resolution, trainer.stage.alpha))
+    assert seen == [(8, 1.0), (8, 1.0), (16, 0.0), (16, 0.5), (16, 1.0), (16, 1.0)]
+
+
+def test_the_optimizers_start_afresh_at_a_new_resolution_only(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer, taken = make(), []
+    step = trainer._step
+
+    def counted() -> None:
+        step()
+        for optimizer in (trainer.optimizers.generator, trainer.optimizers.discriminator):
+            taken.append(max(int(values["step"]) for values in optimizer.state_dict()["state"].values()))
+
+    monkeypatch.setattr(trainer, "_step", counted)
+    trainer.run()
+    assert taken == [1, 1, 2, 2, 1, 1, 2, 2]
+
+
+def test_two_runs_of_one_seed_are_equal_and_of_two_seeds_are_not(make: Make, tmp_path: Path) -> None:
+    states = []
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        torch.manual_seed(len(states))  # the global state is not looked at
+        trainer = make(out=tmp_path / name, seed=seed)
+        trainer.run()
+        states.append(trainer.state_dict()["generator"])
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+    assert not torch.equal(states[0]["synthesis.start"], states[2]["synthesis.start"])
+
+
+def test_two_parts_of_a_batch_train_as_the_whole(make: Make, tmp_path: Path) -> None:
+    # A larger epsilon than usual: Adam would blow the rounding of vanishing gradients up to whole steps.
+    common: dict[str, Any] = {
+        "optimizer": OptimizerConfig(eps=1e-2),
+        "augment": AugmentConfig(colour=1.0, translation=0.125, cutout=0.5),
+        "loss": LossConfig(r1_gamma=0.5, r1_every=2, condition_noise=0.1),
+    }
+    states = []
+    for parts in (1, 2, 4):
+        trainer = make(out=tmp_path / str(parts), accumulate=parts, **common)
+        trainer.run()
+        states.append(trainer.state_dict())
+    for network in ("generator", "discriminator", "average"):
+        for name, whole in states[0][network].items():
+            for split in states[1:]:
+                assert torch.allclose(split[network][name], whole, atol=1e-5), f"{network}.{name}"
+
+
+def test_data_smaller_than_the_networks_are_refused(make_config: Callable[..., TrainConfig]) -> None:
+    small = toy_pictures(styles=2, subjects=2, size=8)
+    with pytest.raises(TrainingError, match="holds pictures of 8 px, too small for resolution 16"):
+        Trainer(make_config(), small)
+
+
+def test_a_batch_that_does_not_divide_is_refused(make: Make) -> None:
+    with pytest.raises(TrainingError, match="batch 8 does not divide into 1 processes x 3 parts"):
+        make(accumulate=3)
+
+
+def test_a_folder_of_another_run_is_refused(make: Make) -> None:
+    make().run()
+    with pytest.raises(TrainingError, match="go on with --resume"):
+        make()
+    with pytest.raises(TrainingError, match="seed: 0 there, 1 here"):
+        make(seed=1, resume=True)
+
+
+# What a step is told
+
+
+def test_r1_is_lazy_with_as_many_times_the_weight_and_never_in_low_precision(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def spy(*arguments: Any, **options: Any) -> Any:
+        seen.append((options["gamma"], options["label_weight"], torch.is_autocast_enabled("cpu")))
+        return discriminator_step(*arguments, **options)
+
+    monkeypatch.setattr(module, "discriminator_step", spy)
+    loss = LossConfig(r1_gamma=0.5, r1_every=2, ramp_start_kimg=0.008, ramp_end_kimg=0.024)
+    make(precision="bf16", loss=loss).run()
+    assert seen == [(1.0, 0.0, False), (0.0, 0.0, True), (1.0, 0.5, False), (0.0, 1.0, True)]
+
+
+def test_gamma_follows_the_resolution_when_automatic(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+
+    def spy(*arguments: Any, **options: Any) -> Any:
+        seen.append(options["gamma"])
+        return discriminator_step(*arguments, **options)
+
+    monkeypatch.setattr(module, "discriminator_step", spy)
+    make(loss=LossConfig(r1_every=1)).run()
+    assert seen == pytest.approx([0.0002 * r**2 / 8 for r in (8, 8, 16, 16)])
+
+
+# Chores
+
+
+@pytest.mark.parametrize("kimg", [0.008, 0.02, 0.1, 0.016])
+def test_a_chore_is_due_once_in_every_so_many_images(make: Make, kimg: float) -> None:
+    trainer, due = make(), []
+    for nimg in range(0, 4001, 8):
+        trainer.nimg = nimg
+        if trainer._due(kimg):
+            due.append(nimg)
+    every = kimg * 1000
+    assert due == [math.ceil(i * every / 8) * 8 for i in range(1, int(4000 / every) + 1)]
+
+
+def test_a_chore_is_due_at_each_step_at_most_and_never_when_off(make: Make) -> None:
+    trainer = make()
+    for nimg, expected in ((0, False), (8, True), (16, True)):
+        trainer.nimg = nimg
+        assert trainer._due(0.001) == expected
+        assert not trainer._due(0.0)
+
+
+def test_ticks_are_lines_of_the_log(make: Make, capsys: pytest.CaptureFixture[str]) -> None:
+    trainer = make(every=cadence(tick_kimg=0.008))
+    trainer.run()
+    lines = trainer.folder.history()
+    assert [line["nimg"] for line in lines] == [8, 16, 24, 32]
+    assert [(line["resolution"], line["alpha"]) for line in lines] == [(8, 1), (16, 0), (16, 0.5), (16, 1)]
+    for line in lines:
+        assert {"seconds", "img_per_s", "loss_d", "loss_g", "real_sign"} < line.keys()
+        assert all(math.isfinite(value) for value in line.values())
+    assert ["r1" in line for line in lines] == [True, False, True, False], "in the steps that take it"
+    seconds = [line["seconds"] for line in lines]
+    assert seconds == sorted(seconds)
+    assert capsys.readouterr().out.count("loss D") == 4
+
+
+def test_cadences_are_kept_and_nothing_is_done_twice(make: Make) -> None:
+    trainer = make(every=cadence(grid_kimg=0.008, snapshot_kimg=0.016, checkpoint_kimg=0.008))
+    trainer.run()
+    assert names(trainer.folder.samples) == [
+        "000000008-8px.png", "000000016-8px.png", "000000024-16px.png", "000000032-16px.png"
+    ]  # fmt: skip
+    assert names(trainer.folder.snapshots) == [f"generator-0000000{nimg}.safetensors" for nimg in (16, 32)]
+    assert names(trainer.folder.checkpoints) == ["000000000024.pt", "000000000032.pt"]
+    assert snapshot_header(trainer.folder.snapshots / "generator-000000016.safetensors")["stage"] == [8, 1.0]
+
+
+def test_measurements_are_taken_of_the_average_and_logged(make: Make) -> None:
+    seen: list[tuple[Generator, Stage]] = []
+
+    class Fake(InLoopMetrics):
+        def __call__(self, generator: Generator, stage: Stage) -> dict[str, float]:
+            seen.append((generator, stage))
+            return {"fd": float(len(seen))}
+
+    fake = Fake(Path("nowhere"), per_style=2, cache_dir=None)
+    trainer = make(metrics=fake, every=cadence(metrics_kimg=0.016))
+    trainer.run()
+    assert [stage for _, stage in seen] == [Stage(8), Stage(16, 0.5)]
+    assert all(generator is trainer.average for generator, _ in seen)
+    figures = [line for line in trainer.folder.history() if "fd" in line]
+    assert figures == [{"nimg": 16, "fd": 1.0}, {"nimg": 32, "fd": 2.0}]
+
+
+# Stopping
+
+
+def facts(*_: Any, **__: Any) -> dict[str, Any]:
+    """In place of the measurement of this machine that a time budget asks for."""
+    return {"precision": "fp32", "pace": 1.0, "fingerprint": "x", "styles": []}
+
+
+def test_the_time_limit_ends_the_run_in_good_order(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "settle", facts)
+    trainer = make(max_minutes=1.0)
+    seconds = count(0, 25)
+    monkeypatch.setattr(module.time, "perf_counter", lambda: float(next(seconds)))
+    outcome = trainer.run()
+    assert outcome.reason == "time"
+    assert outcome.signal is None
+    assert 0 < outcome.nimg < 32
+    assert names(trainer.folder.checkpoints) == [f"{outcome.nimg:012d}.pt"]
+    assert names(trainer.folder.snapshots) == [f"generator-{outcome.nimg:09d}.safetensors"]
+
+
+def test_a_shorter_pace_shortens_course_and_run_alike(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "settle", lambda *a, **k: facts() | {"pace": 0.5})
+    trainer = make(max_minutes=1.0)
+    assert trainer.total_nimg == 16
+    trainer.nimg = 8
+    assert trainer.stage == Stage(16, 0.0)
+    assert trainer.run().nimg == 16
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_run_with_a_checkpoint_to_go_on_from(
+    make: Make, tmp_path: Path, number: signal.Signals
+) -> None:
+    whole = make(out=tmp_path / "whole")
+    whole.run()
+    trainer = make()
+    after(trainer, 2, lambda: trainer.stop(number, None))
+    assert trainer.run() == Outcome(reason="signal", nimg=16, signal=int(number))
+    assert names(trainer.folder.checkpoints) == ["000000000016.pt"]
+    assert names(trainer.folder.snapshots) == [], "leaving is quick"
+    again = make(resume=True)
+    assert again.nimg == 16
+    assert again.run() == Outcome(reason="finished", nimg=32)
+    ours, theirs = again.state_dict(), whole.state_dict()
+    for part in ("generator", "discriminator", "average"):
+        assert all(torch.equal(ours[part][name], theirs[part][name]) for name in ours[part])
+
+
+def test_a_signal_during_the_last_step_does_not_make_a_finished_run_unfinished(make: Make) -> None:
+    trainer = make()
+    after(trainer, 4, lambda: trainer.stop(signal.SIGTERM, None))
+    assert trainer.run() == Outcome(reason="finished", nimg=32)
+    assert names(trainer.folder.snapshots)
+
+
+def test_the_log_is_rewound_to_the_checkpoint(make: Make) -> None:
+    trainer = make(every=cadence(tick_kimg=0.008))
+    after(trainer, 2, lambda: trainer.stop(signal.SIGTERM, None))
+    trainer.run()
+    trainer.folder.log({"nimg": 24, "lost": True})
+    again = make(resume=True, every=cadence(tick_kimg=0.008))
+    assert [line["nimg"] for line in again.folder.history()] == [8, 16]
+    again.run()
+    assert [line["nimg"] for line in again.folder.history()] == [8, 16, 24, 32]
+
+
+# Divergence
+
+
+def broken(trainer: Trainer) -> Callable[[], object]:
+    return lambda: trainer.nets.discriminator.score.bias.data.fill_(math.nan)
+
+
+def test_a_loss_that_is_not_finite_ends_the_run_with_a_sentence(make: Make) -> None:
+    trainer = make(every=cadence(tick_kimg=0.008, checkpoint_kimg=0.008))
+    after(trainer, 2, broken(trainer))
+    with pytest.raises(TrainingError, match=r"no finite number at 0.0 kimg; the last checkpoint is kept"):
+        trainer.run()
+    assert _finite(trainer)
+
+
+@pytest.mark.parametrize("checkpoint_kimg", [0.008, 0.016])
+def test_diverged_weights_never_become_a_checkpoint(make: Make, checkpoint_kimg: float) -> None:
+    # Without ticks nobody looks at the loss, and a penalty can spoil the weights under a finite loss.
+    trainer = make(every=cadence(checkpoint_kimg=checkpoint_kimg), total_kimg=0.064)
+    after(trainer, 3, broken(trainer))
+    with pytest.raises(TrainingError, match="no finite number"):
+        trainer.run()
+    assert names(trainer.folder.checkpoints)
+    assert _finite(trainer)
+
+
+def _finite(trainer: Trainer) -> bool:
+    """Whether all checkpoints hold finite weights only."""
+    states = [load_checkpoint(path) for path in checkpoints(trainer.folder.checkpoints)]
+    tensors: list[Tensor] = [
+        t for s in states for part in ("generator", "discriminator") for t in s[part].values()
+    ]
+    return all(bool(tensor.isfinite().all()) for tensor in tensors)
+
+
+# State
+
+
+def test_the_state_put_into_another_trainer_makes_it_the_same(make: Make, tmp_path: Path) -> None:
+    trainer, other = make(out=tmp_path / "a"), make(out=tmp_path / "b", seed=3)
+    trainer.run()
+    other.load_state_dict(trainer.state_dict())
+    assert (other.nimg, other.seconds) == (32, trainer.seconds)
+    ours, theirs = trainer.state_dict(), other.state_dict()
+    for part in ("generator", "discriminator", "average"):
+        assert all(torch.equal(ours[part][name], theirs[part][name]) for name in ours[part])
+    for part in ("generator_optimizer", "discriminator_optimizer"):
+        for key, values in ours[part]["state"].items():
+            assert all(torch.equal(value, theirs[part]["state"][key][name]) for name, value in values.items())
