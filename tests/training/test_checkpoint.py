@@ -219,8 +219,9 @@ def killed(pid: int) -> bool:
 @pytest.mark.filterwarnings("ignore:This process.*is multi-threaded:DeprecationWarning")
 def test_kill_9_at_any_moment_leaves_a_whole_checkpoint(tmp_path: Path) -> None:
     source, size, nimg = random.Random(0), 300_000, 8
+    began = time.perf_counter()
     save_checkpoint(tmp_path, nimg, state(nimg, size))
-    torn = 0
+    one_save, torn = time.perf_counter() - began, 0
     for _ in range(20):
 
         def save_without_end(start: int = nimg) -> None:
@@ -228,7 +229,7 @@ def test_kill_9_at_any_moment_leaves_a_whole_checkpoint(tmp_path: Path) -> None:
                 save_checkpoint(tmp_path, start + step, state(start + step, size))
 
         pid = forked(save_without_end)
-        time.sleep(source.uniform(0.0, 0.06))
+        time.sleep(source.uniform(0.0, 5 * one_save + 0.02))
         os.kill(pid, signal.SIGKILL)
         assert killed(pid)
         newest = checkpoints(tmp_path)[-1]
