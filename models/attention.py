@@ -1,7 +1,6 @@
 """Self-attention over the positions of a feature map, optional at chosen resolutions."""
 
 import torch
-import torch.nn.functional as F
 from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -13,7 +12,8 @@ class SelfAttention(nn.Module):
     """x + gate * attention(x), with a learned gate that starts at zero: a new block changes nothing at first.
 
     One query, key and value for each of the h * w positions, scaled dot products (Zhang 2019, SAGAN,
-    arXiv:1805.08318, with Vaswani's scaling and heads of `head_dim` channels).
+    arXiv:1805.08318, with Vaswani's scaling and heads of `head_dim` channels). They are written out, since
+    the fused kernels have no second derivative, which the gradient penalty needs.
     """
 
     def __init__(self, channels: int, *, head_dim: int = 32) -> None:
@@ -26,7 +26,7 @@ class SelfAttention(nn.Module):
         self.gate = nn.Parameter(torch.zeros(()))
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
-        qkv = rearrange(self.to_qkv(x), "n (k m c) h w -> k n m (h w) c", k=3, m=self.heads)
-        mixed = F.scaled_dot_product_attention(*qkv)
-        mixed = rearrange(mixed, "n m (h w) c -> n (m c) h w", h=x.shape[2])
+        q, k, v = rearrange(self.to_qkv(x), "n (k m c) h w -> k n m (h w) c", k=3, m=self.heads)
+        weights = (q @ k.mT * q.shape[-1] ** -0.5).softmax(dim=-1)  # (n, m, h w, h w)
+        mixed = rearrange(weights.to(v.dtype) @ v, "n m (h w) c -> n (m c) h w", h=x.shape[2])
         return x + self.gate.to(x.dtype) * self.to_out(mixed)

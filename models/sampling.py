@@ -18,8 +18,9 @@ from .layers import Normal
 from .mapping import truncate
 from .synthesis import Stage, layer_count
 
-NOISE_STREAM = 1 << 40
-"""Added to a seed for its noise maps, which must not be the same numbers as its latent code."""
+NOISE_STREAM = 0x9E3779B9
+"""Flips bits of a seed for its noise maps, which must not be the same numbers as its latent code. These are
+low bits: a CPU generator looks at no more than 32 of its seed."""
 
 
 # Styles
@@ -73,7 +74,7 @@ def latents(seeds: Int64[Tensor, "n"], z_dim: int) -> Float[Tensor, "n z"]:
 def seeded_normal(seeds: Int64[Tensor, "n"], device: torch.device | str = "cpu") -> Normal:
     """A source of noise in which row i depends on seeds[i] alone. It moves on with each call: make one a
     pass."""
-    streams = [torch.Generator().manual_seed(int(seed) + NOISE_STREAM) for seed in seeds]
+    streams = [torch.Generator().manual_seed(int(seed) ^ NOISE_STREAM) for seed in seeds]
 
     def normal(shape: tuple[int, ...]) -> Tensor:
         return torch.stack([torch.randn(shape, generator=stream) for stream in streams]).to(device)

@@ -90,7 +90,13 @@ def snapshot_header(path: Path) -> dict[str, Any]:
         ) from error
     if HEADER not in metadata:
         raise ModelError(f"{path} holds weights, but not of a brushwork generator: give a run's snapshot.")
-    return json.loads(metadata[HEADER])
+    try:
+        header = json.loads(metadata[HEADER])
+    except json.JSONDecodeError as error:
+        raise ModelError(f"{path} has a damaged header ({error}): take another snapshot.") from error
+    if not isinstance(header, dict):
+        raise ModelError(f"{path} has a damaged header (no fields): take another snapshot.")
+    return header
 
 
 def load_generator(source: str | Path, *, device: str = "cpu") -> Generator:
@@ -100,19 +106,30 @@ def load_generator(source: str | Path, *, device: str = "cpu") -> Generator:
         ModelError: nothing is there, or it does not fit; the message says which.
     """
     path = find_snapshot(source)
-    header = snapshot_header(path)
-    known = {field.name for field in fields(GeneratorConfig)}
-    shape = {key: tuple(v) if isinstance(v, list) else v for key, v in header["generator"].items()}
-    if unknown := set(shape) - known:
-        raise ModelError(
-            f"{path} was made by a newer brushwork (it sets {', '.join(sorted(unknown))}): update."
-        )
-    generator = Generator(GeneratorConfig(**shape), tuple(header["styles"]))
+    try:
+        generator = _described(path, snapshot_header(path))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ModelError(f"{path} has a damaged header ({error!r}): take another snapshot.") from error
     with safe_open(str(path), framework="pt") as file:
         weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
     try:
         generator.load_state_dict(weights)
     except RuntimeError as error:
         raise ModelError(f"{path} does not fit its own header: the file is damaged; take another.") from error
-    generator.trained_stage = Stage(header["stage"][0], header["stage"][1])
     return generator.eval().requires_grad_(False).to(device)
+
+
+def _described(path: Path, header: dict[str, Any]) -> Generator:
+    """The generator that a header describes, its weights still to be filled in."""
+    known = {field.name for field in fields(GeneratorConfig)}
+    shape: dict[str, Any] = {
+        key: tuple(v) if isinstance(v, list) else v for key, v in header["generator"].items()
+    }
+    if unknown := set(shape) - known:
+        raise ModelError(
+            f"{path} was made by a newer brushwork (it sets {', '.join(sorted(unknown))}): update."
+        )
+    generator = Generator(GeneratorConfig(**shape), tuple(header["styles"]))
+    resolution, alpha = header["stage"]
+    generator.trained_stage = Stage(resolution, alpha)
+    return generator

@@ -7,7 +7,6 @@ that appears by a rename. It is read with `weights_only`, so loading never execu
 import errno
 import io
 import os
-import pickle
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -68,7 +67,8 @@ def load_checkpoint(path: Path, *, device: torch.device | str = "cpu") -> State:
     """
     try:
         return torch.load(path, map_location=device, weights_only=True)
-    except (OSError, RuntimeError, EOFError, KeyError, pickle.UnpicklingError) as error:
+    # A damaged file provokes whatever its first wrong byte leads to.
+    except Exception as error:
         raise TrainingError(
             f"{path} is no readable checkpoint: remove it, and --resume takes the one before."
         ) from error

@@ -81,7 +81,7 @@ class TrainConfig:
 
     data: Path = Path("datasets/emoji-32")
     """Packed data set to train on (see `brushwork pack`)."""
-    run: Path = Path("runs/train")
+    out: Path = Path("runs/train")
     """Folder that the run fills: config.json, metrics.jsonl, samples/, checkpoints/, snapshots/."""
     resume: bool = False
     """Go on from the newest checkpoint of the run folder; starts afresh where there is none."""
@@ -101,7 +101,8 @@ class TrainConfig:
     device: Literal["auto", "cpu"] = "auto"
     """auto takes what Accelerate finds; cpu keeps to the processor."""
     threads: int = 0
-    """Processor threads of each process; 0 divides the cores among the processes."""
+    """Processor threads of each process; 0: OMP_NUM_THREADS, or else the cores divided among the
+    processes."""
     generator: GeneratorConfig = field(default_factory=GeneratorConfig)
     discriminator: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)
     loss: LossConfig = field(default_factory=LossConfig)
@@ -145,7 +146,7 @@ class TrainConfig:
 
 FREE_TO_CHANGE = (
     "data",
-    "run",
+    "out",
     "resume",
     "total_kimg",
     "max_minutes",

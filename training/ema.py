@@ -44,6 +44,7 @@ def averaged_copy(module: Module) -> Module:
 @torch.no_grad()
 def update_average(average: nn.Module, module: nn.Module, decay: float) -> None:
     """average <- decay * average + (1 - decay) * module, for parameters; buffers are taken over."""
-    torch._foreach_lerp_(list(average.parameters()), list(module.parameters()), 1 - decay)
+    for ours, theirs in zip(average.parameters(), module.parameters(), strict=True):
+        ours.lerp_(theirs, 1 - decay)
     for ours, theirs in zip(average.buffers(), module.buffers(), strict=True):
         ours.copy_(theirs)

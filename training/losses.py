@@ -55,7 +55,7 @@ class LossConfig:
         start, end = self.ramp_start_kimg * 1000, self.ramp_end_kimg * 1000
         if nimg >= end:
             return 1.0
-        return max(0.0, (nimg - start) / (end - start))
+        return 0.0 if nimg <= start else (nimg - start) / (end - start)
 
 
 def logistic_discriminator(real: Float[Tensor, "n"], fake: Float[Tensor, "n"]) -> Scalar:

@@ -1,12 +1,11 @@
 """What a run takes from its machine and data once, at its start: precision, pace, and whose pictures it
 saw."""
 
-from dataclasses import dataclass
+import os
 
 import torch
-from torch import Tensor
 
-from brushwork.data.loader import Pictures
+from brushwork.data.loader import Batch, Pictures, StoredPictures
 from brushwork.models.synthesis import Stage
 
 from .budget import faster_precision, pace_for, seconds_of
@@ -16,14 +15,6 @@ from .networks import build_networks, build_optimizers, frozen
 from .run_folder import Json
 from .schedules import phases
 from .steps import discriminator_step, generator_step
-
-
-@dataclass(frozen=True, kw_only=True)
-class BlankBatch:
-    """Pictures of nothing, for timing."""
-
-    images: Tensor
-    styles: Tensor
 
 
 def seconds_per_image(
@@ -40,7 +31,8 @@ def seconds_per_image(
     def step(stage: Stage, gamma: float) -> None:
         draws = Draws("pace", rows=own, device=device)
         blank = torch.rand(rows, 3, stage.resolution, stage.resolution, device=device)
-        batch = BlankBatch(images=blank, styles=torch.zeros(rows, len(style_names), device=device))
+        labels = torch.zeros(rows, len(style_names), device=device)
+        batch = Batch(images=blank, styles=labels, indices=torch.arange(rows))
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16 and gamma == 0):
             discriminator_step(nets, batch, stage, config.loss, config.augment, draws, gamma=gamma)
         optimizers.discriminator.step()
@@ -60,8 +52,20 @@ def seconds_per_image(
     return result
 
 
+def set_threads(wanted: int, *, processes: int) -> None:
+    """Gives this process `wanted` threads; 0 divides the cores among the processes, unless OMP_NUM_THREADS
+    has decided. More threads than free cores make convolutions many times slower, not faster."""
+    if wanted or "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(wanted or max(1, (os.cpu_count() or 1) // processes))
+
+
 def settle(
-    config: TrainConfig, pictures: Pictures, device: torch.device, *, rows: int, stored: Json | None
+    config: TrainConfig,
+    pictures: Pictures | StoredPictures,
+    device: torch.device,
+    *,
+    rows: int,
+    stored: Json | None,
 ) -> Json:
     """The facts of a run: those stored with it if it exists already, else measured now.
 

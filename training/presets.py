@@ -16,7 +16,7 @@ def stylegan(resolution: int = 256) -> TrainConfig:
     """StyleGAN as published (Karras 2019), with style labels: a full training, for GPUs."""
     return TrainConfig(
         data=Path(f"datasets/pictures-{resolution}"),
-        run=Path(f"runs/stylegan-{resolution}"),
+        out=Path(f"runs/stylegan-{resolution}"),
         generator=GeneratorConfig(resolution=resolution),
         loss=LossConfig(r1_gamma=10.0),
     )
@@ -26,7 +26,7 @@ def toy() -> TrainConfig:
     """Seconds on a processor: 16 px, tiny networks. For trying the machinery, not for pictures."""
     return TrainConfig(
         data=Path("datasets/toy-16"),
-        run=Path("runs/toy"),
+        out=Path("runs/toy"),
         total_kimg=0.4,
         batch=8,
         generator=GeneratorConfig(
@@ -44,7 +44,7 @@ def emoji_32() -> TrainConfig:
     resolution = 32
     return TrainConfig(
         data=Path(f"datasets/emoji-{resolution}"),
-        run=Path(f"runs/emoji-{resolution}"),
+        out=Path(f"runs/emoji-{resolution}"),
         total_kimg=200.0,
         batch=8,
         generator=GeneratorConfig(
@@ -65,7 +65,7 @@ def emoji_64() -> TrainConfig:
     return replace(
         small,
         data=Path("datasets/emoji-64"),
-        run=Path("runs/emoji-64"),
+        out=Path("runs/emoji-64"),
         total_kimg=3000.0,
         batch=64,
         generator=GeneratorConfig(

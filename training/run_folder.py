@@ -52,13 +52,17 @@ class RunFolder:
     def read(self) -> Json | None:
         """What config.json says; None where there is none yet."""
         if self.path.exists() and not self.path.is_dir():
-            raise TrainingError(f"{self.path} is a file; give --run a folder.")
+            raise TrainingError(f"{self.path} is a file; give --out a folder.")
         if not self.config_file.exists():
             return None
         try:
-            return json.loads(self.config_file.read_text())
+            content = json.loads(self.config_file.read_text())
         except (json.JSONDecodeError, UnicodeDecodeError) as error:
-            raise TrainingError(f"{self.config_file} is damaged ({error}); choose another --run.") from error
+            raise TrainingError(f"{self.config_file} is damaged ({error}); choose another --out.") from error
+        parts = ("config", "facts")
+        if not isinstance(content, dict) or not all(isinstance(content.get(part), dict) for part in parts):
+            raise TrainingError(f"{self.config_file} is damaged (no config and facts); choose another --out.")
+        return content
 
     def claim(self, config: TrainConfig, facts: Json, *, resume: bool) -> Json:
         """Takes the folder for this run and returns the facts to go by: the stored ones when it exists
@@ -80,12 +84,12 @@ class RunFolder:
                 lines.append(f"data {name}: {stored['facts'].get(name)} there, {plain(facts.get(name))} here")
         if lines:
             raise TrainingError(
-                f"{self.path} holds a run of another configuration; choose another --run or restore:\n  "
+                f"{self.path} holds a run of another configuration; choose another --out or restore:\n  "
                 + "\n  ".join(lines)
             )
         if not resume and any(self.checkpoints.glob("*.pt")):
             raise TrainingError(
-                f"{self.path} holds a run already; go on with --resume, or choose another --run."
+                f"{self.path} holds a run already; go on with --resume, or choose another --out."
             )
         self._write({"config": ours, "facts": stored["facts"]})
         return stored["facts"]

@@ -1,12 +1,12 @@
 """One training step of each network, written as the algorithm: no device, no logging, no optimizer."""
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from brushwork.data.loader import Batch
 from brushwork.models.discriminator import Discriminator
 from brushwork.models.generator import Generator
 from brushwork.models.mapping import mix
@@ -22,15 +22,6 @@ from .losses import (
     relativistic_discriminator,
     relativistic_generator,
 )
-
-
-class Batch(Protocol):
-    """What the steps need of a loader's batch."""
-
-    @property
-    def images(self) -> Tensor: ...  # (N, 3, R, R) in [-1, 1], at the stage's resolution
-    @property
-    def styles(self) -> Tensor: ...  # (N, S) soft weights
 
 
 @dataclass(frozen=True, kw_only=True)

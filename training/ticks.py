@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -57,6 +58,11 @@ class Ticker:
         self.sums, self.counts, self.images, self.since = {}, {}, 0, time.perf_counter()
 
 
+def named_means(means: Tensor) -> dict[str, float]:
+    """`Ticker.means` by name, without those of which nothing was seen."""
+    return {name: mean for name, mean in zip(NAMES, means.tolist(), strict=True) if not math.isnan(mean)}
+
+
 def clock(seconds: float) -> str:
     """75 -> '1:15', 4000 -> '1:06:40'."""
     if not math.isfinite(seconds):
@@ -66,12 +72,13 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
-def tick_line(values: dict[str, float], stage: Stage, *, left: float) -> str:
+def tick_line(values: Mapping[str, float | int], stage: Stage, *, left: float) -> str:
     """One readable line; `left` is in seconds."""
     fading = f" fading in {stage.alpha:4.0%}" if stage.alpha < 1 else ""
     penalty = f" | R1 {values['r1']:.3g}" if "r1" in values else ""
     return (
         f"{values['nimg'] / 1000:8.1f} kimg | {stage.resolution} px{fading} | "
-        f"{values['img_per_s']:.0f} img/s | {clock(left)} left | loss D {values['loss_d']:.3f} G {values['loss_g']:.3f} | "
+        f"{values['img_per_s']:.0f} img/s | {clock(left)} left | "
+        f"loss D {values['loss_d']:.3f} G {values['loss_g']:.3f} | "
         f"sign of real logits {values['real_sign']:+.2f}{penalty}"
     )

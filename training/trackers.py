@@ -17,7 +17,7 @@ def start_trackers(accelerator: Accelerator, config: TrainConfig) -> None:
         return
     values = {name: value if isinstance(value, (int, float, str)) else str(value)
               for name, value in flat(plain(asdict(config)))}  # fmt: skip
-    wandb = {"name": config.run.name, "dir": str(config.run), "mode": config.trackers.wandb_mode}
+    wandb = {"name": config.out.name, "dir": str(config.out), "mode": config.trackers.wandb_mode}
     accelerator.init_trackers(config.trackers.project, config=values, init_kwargs={"wandb": wandb})
 
 
@@ -31,7 +31,9 @@ def log_picture(accelerator: Accelerator, name: str, picture: np.ndarray, nimg: 
     """Sends one uint8 picture (H, W, 3) to the trackers that take pictures."""
     for tracker in accelerator.trackers:
         if hasattr(tracker, "log_images"):
-            tracker.log_images({name: picture[None]}, step=nimg)
+            # TensorBoard expects channels first unless told; the others know channels last only.
+            order = {"dataformats": "NHWC"} if getattr(tracker, "name", "") == "tensorboard" else {}
+            tracker.log_images({name: picture[None]}, step=nimg, **order)
 
 
 def tracker_folder(config: TrackerConfig, run: Path) -> Path | None:

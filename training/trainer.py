@@ -1,36 +1,35 @@
 """The trainer: the loop around the two steps, its chores, and the one place that knows Accelerate."""
 
 import math
-import os
+import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import broadcast_object_list
-from torch import nn
 from tqdm import tqdm
 
-from brushwork.data.loader import Batch, Loader, Pictures
+from brushwork.data.loader import Batch, Loader, Pictures, StoredPictures
 from brushwork.models.snapshot import save_generator
 from brushwork.models.synthesis import Stage
 
 from .checkpoint import State, checkpoints, load_checkpoint, save_checkpoint
 from .config import TrainConfig
+from .distributed import average_gradients, most_of, reduced, told_by_main
 from .draws import Draws, Rows
 from .ema import averaged_copy, update_average
 from .errors import TrainingError
 from .interrupt import stop_on_signals
 from .metrics import InLoopMetrics
 from .networks import build_networks, build_optimizers, frozen
-from .pace import settle
+from .pace import set_threads, settle
 from .run_folder import Json, RunFolder
 from .samples import save_sample_grid
 from .schedules import stage_at
 from .steps import DiscriminatorStats, GeneratorStats, discriminator_step, generator_step
-from .ticks import NAMES, Ticker, tick_line
+from .ticks import Ticker, named_means, tick_line
 from .trackers import log_picture, log_values, start_trackers
 
 AGREE_EVERY = 8
@@ -57,19 +56,23 @@ class Trainer:
     """
 
     def __init__(
-        self, config: TrainConfig, pictures: Pictures, *, metrics: InLoopMetrics | None = None
+        self,
+        config: TrainConfig,
+        pictures: Pictures | StoredPictures,
+        *,
+        metrics: InLoopMetrics | None = None,
     ) -> None:
         self.config, self.metrics = config, metrics
-        self.folder = RunFolder(config.run)
+        self.folder = RunFolder(config.out)
         self.accelerator = Accelerator(
-            cpu=config.device == "cpu", log_with=list(config.trackers.use) or None, project_dir=config.run
+            cpu=config.device == "cpu", log_with=list(config.trackers.use) or None, project_dir=config.out
         )
         self.device = self.accelerator.device
         self.rows = config.rows_of(self.accelerator.num_processes)
-        torch.set_num_threads(config.threads or _fair_threads(self.accelerator))
-        if pictures.images.shape[-1] < config.generator.resolution:
+        set_threads(config.threads, processes=self.accelerator.num_processes)
+        if pictures.resolution < config.generator.resolution:
             raise TrainingError(
-                f"{config.data} holds pictures of {pictures.images.shape[-1]} px, too small for resolution "
+                f"{config.data} holds pictures of {pictures.resolution} px, too small for resolution "
                 f"{config.generator.resolution}; pack them larger, or lower generator.resolution."
             )
         self.facts = self._settle(pictures)
@@ -113,38 +116,42 @@ class Trainer:
         self.seconds = self.seconds_before + time.perf_counter() - self.started
 
     def _update_discriminator(self, stage: Stage, label_weight: float) -> DiscriminatorStats:
-        loss, network = self.config.loss, self.nets.discriminator
+        loss, optimizer = self.config.loss, self.optimizers.discriminator
         lazy = self.nimg // self.config.batch % loss.r1_every == 0
         gamma = loss.gamma(stage.resolution, self.config.batch) * loss.r1_every if lazy else 0.0
-        self.optimizers.discriminator.zero_grad(set_to_none=True)
-        for batch, draws in self._parts("discriminator", stage):
-            # The penalty differentiates twice, which low precision does not bear.
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16 and gamma == 0):
-                stats = discriminator_step(
+        optimizer.zero_grad(set_to_none=True)
+        # The penalty differentiates twice, which low precision does not bear.
+        with self._autocast(enabled=gamma == 0):
+            stats = [
+                discriminator_step(
                     self.nets, batch, stage, loss, self.config.augment, draws,
                     label_weight=label_weight, gamma=gamma, share=1 / self.config.accumulate,
-                )  # fmt: skip
-        self._average_gradients(network)
-        self.optimizers.discriminator.step()
-        return stats
+                )
+                for batch, draws in self._parts("discriminator", stage)
+            ]  # fmt: skip
+        average_gradients(self.accelerator, self.nets.discriminator)
+        optimizer.step()
+        return stats[-1]
 
     def _update_generator(self, stage: Stage, label_weight: float) -> GeneratorStats:
-        mapping = self.nets.generator.mapping
-        self.optimizers.generator.zero_grad(set_to_none=True)
-        rows, width = mapping.average.shape
-        sums = torch.zeros(rows, width + 1, device=self.device)
-        with frozen(self.nets.discriminator):
-            for batch, draws in self._parts("generator", stage):
-                with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
-                    stats = generator_step(
-                        self.nets, batch, stage, self.config.loss, self.config.augment, draws,
-                        label_weight=label_weight, share=1 / self.config.accumulate,
-                    )  # fmt: skip
-                sums += stats.w_sums
-        self._average_gradients(self.nets.generator)
-        self.optimizers.generator.step()
-        mapping.update_average(self.accelerator.reduce(sums, "sum"))  # type: ignore[arg-type]
-        return stats
+        optimizer, mapping = self.optimizers.generator, self.nets.generator.mapping
+        optimizer.zero_grad(set_to_none=True)
+        with frozen(self.nets.discriminator), self._autocast():
+            stats = [
+                generator_step(
+                    self.nets, batch, stage, self.config.loss, self.config.augment, draws,
+                    label_weight=label_weight, share=1 / self.config.accumulate,
+                )
+                for batch, draws in self._parts("generator", stage)
+            ]  # fmt: skip
+        average_gradients(self.accelerator, self.nets.generator)
+        optimizer.step()
+        w_sums = torch.stack([part.w_sums for part in stats]).sum(dim=0)
+        mapping.update_average(reduced(self.accelerator, w_sums, "sum"))
+        return stats[-1]
+
+    def _autocast(self, *, enabled: bool = True) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16 and enabled)
 
     def _parts(self, purpose: str, stage: Stage) -> Iterator[tuple[Batch, Draws]]:
         """This process's share of the step's batch, part by part, with the random numbers of those rows."""
@@ -154,17 +161,6 @@ class Trainer:
             batch = self.loader.batch_at(self.nimg + start, self.rows, resolution=stage.resolution)
             rows = Rows(start=start, count=self.rows, total=config.batch)
             yield batch, Draws(config.seed, self.nimg, purpose, rows=rows, device=self.device)
-
-    def _average_gradients(self, network: nn.Module) -> None:
-        """One all-reduce of all gradients there are; layers that the stage leaves out have none anywhere."""
-        if self.accelerator.num_processes == 1:
-            return
-        gradients = [p.grad for p in network.parameters() if p.grad is not None]
-        together = torch.cat([gradient.flatten() for gradient in gradients])
-        together = self.accelerator.reduce(together, "mean")
-        parts = together.split([gradient.numel() for gradient in gradients])  # type: ignore[union-attr]
-        for gradient, part in zip(gradients, parts, strict=True):
-            gradient.copy_(part.view_as(gradient))
 
     # Where the run stands
 
@@ -189,12 +185,9 @@ class Trainer:
             return "finished"
         limit = self.config.max_minutes
         wish = 2 if self.stop.signal else 1 if limit is not None and self.seconds >= limit * 60 else 0
-        if self.accelerator.num_processes > 1:
-            if self.nimg // self.config.batch % AGREE_EVERY:
-                return None
-            wishes = self.accelerator.gather(torch.tensor([wish], device=self.device))
-            wish = int(wishes.max())  # type: ignore[union-attr]
-        return (None, "time", "signal")[wish]
+        if self.accelerator.num_processes > 1 and self.nimg // self.config.batch % AGREE_EVERY:
+            return None
+        return (None, "time", "signal")[most_of(self.accelerator, wish)]
 
     def _due(self, kimg: float) -> bool:
         """Whether a chore that is to be done every `kimg` thousand images falls before this step."""
@@ -225,27 +218,28 @@ class Trainer:
             self._snapshot()
             if self.config.every.metrics_kimg:
                 self._measure()
-        number = self.stop.signal
-        return Outcome(reason=reason, nimg=self.nimg, signal=int(number) if number else None)
+        # The signal may have reached another process only, or this one when the last step was already taken.
+        number = int(self.stop.signal or signal.SIGTERM) if reason == "signal" else None
+        return Outcome(reason=reason, nimg=self.nimg, signal=number)
 
     def _tick(self) -> None:
-        means = self.accelerator.reduce(self.ticker.means(), "mean").tolist()  # type: ignore[union-attr]
-        seen = {name: mean for name, mean in zip(NAMES, means, strict=True) if not math.isnan(mean)}
+        seen = named_means(reduced(self.accelerator, self.ticker.means(), "mean"))
         if not all(math.isfinite(seen.get(name, math.nan)) for name in ("loss_d", "loss_g")):
-            raise TrainingError(
-                f"the loss is no finite number at {self.nimg / 1000:.1f} kimg; the last checkpoint is kept. "
-                "Resume it with a lower learning rate in a new run, or raise loss.r1_gamma."
-            )
-        rate = self.ticker.rate()
+            raise self._diverged("loss is no finite number")
+        rate, limit = self.ticker.rate(), self.config.max_minutes
         values = {"nimg": self.nimg, "resolution": self.stage.resolution, "alpha": self.stage.alpha,
                   "seconds": self.seconds, "img_per_s": rate, **seen}  # fmt: skip
-        left = (self.total_nimg - self.nimg) / rate
-        if self.config.max_minutes is not None:
-            left = min(left, self.config.max_minutes * 60 - self.seconds)
+        left = min((self.total_nimg - self.nimg) / rate, math.inf if limit is None else limit * 60 - self.seconds)
         self._say(tick_line(values, self.stage, left=left))
         self._log(values)
         self.bar.update(min(self.nimg, self.total_nimg) - self.bar.n)
         self.ticker.restart()
+
+    def _diverged(self, what: str) -> TrainingError:
+        return TrainingError(
+            f"the {what} at {self.nimg / 1000:.1f} kimg; the last checkpoint is kept. "
+            "Resume it with a lower learning rate in a new run, or raise loss.r1_gamma."
+        )
 
     def _grid(self) -> None:
         if self.accelerator.is_main_process:
@@ -267,10 +261,10 @@ class Trainer:
             self._log({"nimg": self.nimg, **figures})
         self.accelerator.wait_for_everyone()
 
-    def _log(self, values: dict[str, float]) -> None:
+    def _log(self, values: Mapping[str, float | int]) -> None:
         if self.accelerator.is_main_process:
-            self.folder.log(values)
-        log_values(self.accelerator, values, self.nimg)
+            self.folder.log(dict(values))
+        log_values(self.accelerator, dict(values), self.nimg)
 
     def _say(self, line: str) -> None:
         if self.accelerator.is_main_process:
@@ -306,6 +300,10 @@ class Trainer:
         self.optimizers.discriminator.load_state_dict(state["discriminator_optimizer"])
 
     def _checkpoint(self) -> None:
+        """Writes the full state, unless the weights have diverged: then the checkpoints before are kept."""
+        weights = (*self.nets.generator.parameters(), *self.nets.discriminator.parameters())
+        if not torch.stack([weight.isfinite().all() for weight in weights]).all():
+            raise self._diverged("weights are no finite numbers")
         if self.accelerator.is_main_process:
             save_checkpoint(self.folder.checkpoints, self.nimg, self.state_dict())
 
@@ -318,23 +316,11 @@ class Trainer:
             self.folder.rewind(self.nimg)
         self._say(f"going on from {found[-1]}")
 
-    def _settle(self, pictures: Pictures) -> Json:
+    def _settle(self, pictures: Pictures | StoredPictures) -> Json:
         """What the configuration leaves to this machine and this data, the same in every process; stored with
         the run, so that it stays the same when the run goes on elsewhere."""
-        answer: list[Json] = [{}]
         stored = self.folder.read()
-        measured = settle(self.config, pictures, self.device, rows=self.rows, stored=stored)
-        if self.accelerator.is_main_process:
-            try:
-                answer[0] = self.folder.claim(self.config, measured, resume=self.config.resume)
-            except TrainingError as error:
-                answer[0] = {"error": str(error)}
-        broadcast_object_list(answer)
-        if "error" in answer[0]:
-            raise TrainingError(answer[0]["error"])
-        return answer[0]
-
-
-def _fair_threads(accelerator: Accelerator) -> int:
-    """The cores, divided among the processes of this machine."""
-    return max(1, (os.cpu_count() or 1) // accelerator.num_processes)
+        facts = settle(self.config, pictures, self.device, rows=self.rows, stored=stored)
+        return told_by_main(
+            self.accelerator, lambda: self.folder.claim(self.config, facts, resume=self.config.resume)
+        )

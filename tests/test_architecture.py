@@ -1,0 +1,89 @@
+"""The layout is what the design says: packages listed, arrows kept, files and functions short."""
+
+import ast
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    tomllib = pytest.importorskip("tomli")
+
+ROOT = Path(__file__).parent.parent
+FOLDERS = ("models", "data", "training", "eval", "scripts")
+
+
+def project() -> dict:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+
+def test_every_folder_with_code_is_a_listed_package_one_level_deep() -> None:
+    tracked = subprocess.run(
+        ["git", "ls-files", "*.py"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    folders = {str(Path(file).parent) for file in tracked.stdout.split() if not file.startswith("tests/")}
+    mapped = project()["tool"]["setuptools"]
+    assert folders <= set(FOLDERS)
+    assert set(mapped["packages"]) == {f"brushwork.{folder}" for folder in FOLDERS}
+    assert mapped["package-dir"] == {f"brushwork.{folder}": folder for folder in FOLDERS}
+
+
+def test_typings_link_to_the_folders() -> None:
+    for folder in FOLDERS:
+        assert (ROOT / "typings" / "brushwork" / folder).resolve() == ROOT / folder
+
+
+def test_the_arrows_are_kept() -> None:
+    done = subprocess.run(
+        [str(Path(sys.executable).parent / "lint-imports"), "--no-cache"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_only_the_trainer_builds_an_accelerator() -> None:
+    builders = [
+        file.name
+        for folder in FOLDERS
+        for file in (ROOT / folder).glob("*.py")
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Accelerator"
+    ]
+    assert builders == ["trainer.py"]
+
+
+def test_files_and_functions_are_short() -> None:
+    for folder in FOLDERS:
+        for file in (ROOT / folder).glob("*.py"):
+            text = file.read_text()
+            assert text.count("\n") <= 300, file
+            for node in ast.walk(ast.parse(text)):
+                if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                    assert (node.end_lineno or 0) - node.lineno < 60, f"{file}: {node.name}"
+
+
+@pytest.mark.slow
+def test_the_wheel_imports_beside_a_folder_of_the_same_name(tmp_path: Path) -> None:
+    """Unpacked from the wheel, with a foreign `models/` in the working directory."""
+    build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
+    subprocess.run([*build, "--wheel-dir", str(tmp_path), str(ROOT)], check=True, cwd=tmp_path)
+    (wheel,) = tmp_path.glob("*.whl")
+    site, elsewhere = tmp_path / "site", tmp_path / "elsewhere"
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(site)
+        names = archive.namelist()
+    assert not [name for name in names if not name.startswith("brushwork")], (
+        "nothing but brushwork in site-packages"
+    )
+    (elsewhere / "models").mkdir(parents=True)
+    (elsewhere / "models" / "__init__.py").write_text("raise ImportError('the wrong models')\n")
+    code = "import brushwork.models as m, sys; import brushwork.models.generator; print(m.__file__)"
+    command = [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(site)!r}); {code}"]
+    done = subprocess.run(command, cwd=elsewhere, capture_output=True, text=True, check=True)
+    assert str(site) in done.stdout

@@ -1,0 +1,80 @@
+"""Two processes with half the batch each are one process with all of it."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from brushwork.data.pack import PackConfig, pack
+from brushwork.data.toy import write_toy
+from brushwork.training.checkpoint import checkpoints, load_checkpoint
+
+SCRIPT = Path(__file__).parent.parent / "scripts" / "train.py"
+
+
+@pytest.fixture(scope="module")
+def packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("toy")
+    write_toy(root / "pictures", styles=3, subjects=12, size=16)
+    pack(root / "pictures", root / "packed", PackConfig(resolution=16))
+    return root / "packed"
+
+
+def train(packed: Path, out: Path, *, processes: int, steps: int, options: tuple[str, ...] = ()) -> dict:
+    """State after so many steps of 8 pictures."""
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+    python = [sys.executable, *(launcher if processes > 1 else [])]
+    places = ["--data", str(packed), "--out", str(out), "--total-kimg", str(steps * 8 / 1000)]
+    plain = ["--device", "cpu", "--threads", "1", "--precision", "fp32"]
+    command = [*python, str(SCRIPT), "toy", *places, *plain, *options]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return load_checkpoint(checkpoints(out / "checkpoints")[-1])
+
+
+def largest_gap(one: dict, other: dict) -> float:
+    return max(float((one[name] - other[name]).abs().max()) for name in one)
+
+
+@pytest.mark.slow
+def test_two_processes_take_the_gradients_and_weights_of_one(tmp_path: Path, packed: Path) -> None:
+    """At 8 px, with the 16 px layers idle. Gradients show in Adam's first moments: with beta1 = 0 they are
+    the last gradient. One step, since Adam makes whole steps of roundings in gradients near zero."""
+    one = train(packed, tmp_path / "one", processes=1, steps=1)
+    two = train(packed, tmp_path / "two", processes=2, steps=1)
+    for network in ("generator", "discriminator"):
+        states = [run[f"{network}_optimizer"]["state"] for run in (one, two)]
+        assert states[0].keys() == states[1].keys()
+        assert 0 < len(states[0]) < len(one[network]), "idle layers have no gradients"
+        for mine, theirs in zip(states[0].values(), states[1].values(), strict=True):
+            torch.testing.assert_close(mine["exp_avg"], theirs["exp_avg"], rtol=1e-3, atol=1e-6)
+        assert largest_gap(one[network], two[network]) < 1e-4
+
+
+@pytest.mark.slow
+def test_two_processes_stay_with_one_over_the_boundary(tmp_path: Path, packed: Path) -> None:
+    """Fourteen steps, from 8 px through the fade to 16 px: rounding grows, the runs do not part."""
+    growing = ("--growing.steady-kimg", "0.04", "--growing.fade-kimg", "0.04")
+    one = train(packed, tmp_path / "one", processes=1, steps=14, options=growing)
+    two = train(packed, tmp_path / "two", processes=2, steps=14, options=growing)
+    parts = train(packed, tmp_path / "parts", processes=1, steps=14, options=(*growing, "--accumulate", "2"))
+    for network in ("generator", "discriminator", "average"):
+        assert largest_gap(one[network], two[network]) < 2e-2
+        assert largest_gap(one[network], parts[network]) < 2e-2
+
+
+@pytest.mark.slow
+def test_two_processes_resume_bit_for_bit(tmp_path: Path, packed: Path) -> None:
+    whole = train(packed, tmp_path / "whole", processes=2, steps=4)
+    train(packed, tmp_path / "cut", processes=2, steps=2)
+    resumed = train(packed, tmp_path / "cut", processes=2, steps=4, options=("--resume",))
+    for network in ("generator", "discriminator", "average"):
+        assert largest_gap(whole[network], resumed[network]) == 0.0
+
+
+@pytest.mark.slow
+def test_a_batch_that_does_not_divide_is_one_sentence(tmp_path: Path, packed: Path) -> None:
+    with pytest.raises(AssertionError, match="batch 7 does not divide into 2 processes"):
+        train(packed, tmp_path, processes=2, steps=1, options=("--batch", "7"))
