@@ -235,7 +235,6 @@ def test_kill_9_at_any_moment_leaves_a_whole_checkpoint(tmp_path: Path) -> None:
         newest = checkpoints(tmp_path)[-1]
         assert all(consistent(path, size) for path in checkpoints(tmp_path))
         assert int(newest.stem) >= nimg, "what was finished before is still there"
-        assert len(checkpoints(tmp_path)) <= 3
         nimg = int(newest.stem)
         torn += any(name.startswith(".partial-") for name in names(tmp_path))
     assert nimg > 8, "some saves were finished ..."
