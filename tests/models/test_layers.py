@@ -64,6 +64,18 @@ def test_convolve_without_resampling_keeps_the_size(kernel: int) -> None:
     assert torch.allclose(convolve(x, weight), F.conv2d(x, weight, padding="same"), atol=1e-5)
 
 
+def test_resampling_after_inference_mode_can_still_be_trained() -> None:
+    # Kernels may be kept from one call to the next, of a size that no other test takes.
+    weight = torch.randn(7, 7, 3, 3, requires_grad=True, dtype=torch.float64)
+    x = torch.randn(1, 7, 4, 4, requires_grad=True, dtype=torch.float64)
+    with torch.inference_mode():
+        blur(x.detach().clone())
+        convolve(x.detach().clone(), weight.detach().clone(), "up")
+    blur(convolve(x, weight, "up")).sum().backward()
+    assert weight.grad is not None
+    assert x.grad is not None
+
+
 # Norms and statistics
 
 
