@@ -5,6 +5,7 @@ minibatch standard deviation; StyleGAN (Karras 2019, arXiv:1812.04948) for noise
 """
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Literal
 
 import torch
@@ -36,11 +37,16 @@ def pixel_norm(x: Float[Tensor, "n d"], eps: float = 1e-8) -> Float[Tensor, "n d
     return x * torch.rsqrt(x.square().mean(dim=1, keepdim=True) + eps)
 
 
+@lru_cache
+@torch.inference_mode(False)  # what is kept must serve training, too
+def _blur_kernel(channels: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    taps = torch.tensor([0.25, 0.5, 0.25], dtype=dtype, device=device)
+    return repeat(taps[:, None] * taps, "h w -> c 1 h w", c=channels)
+
+
 def blur(x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
     """Low-pass filter [1, 2, 1] / 4 in both directions, zero-padded: removes what resampling would alias."""
-    taps = torch.tensor([0.25, 0.5, 0.25], dtype=x.dtype, device=x.device)
-    kernel = repeat(taps[:, None] * taps, "h w -> c 1 h w", c=x.shape[1])
-    return F.conv2d(x, kernel, padding=1, groups=x.shape[1])
+    return F.conv2d(x, _blur_kernel(x.shape[1], x.dtype, x.device), padding=1, groups=x.shape[1])
 
 
 def double(x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c 2*h 2*w"]:
@@ -53,10 +59,18 @@ def halve(x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h//2 w//2"]:
     return F.avg_pool2d(x, 2)
 
 
+@lru_cache
+@torch.inference_mode(False)  # what is kept must serve training, too
+def _spreading(dtype: torch.dtype, device: torch.device) -> Float[Tensor, "9 16"]:
+    """Each tap of a 3 x 3 kernel lands on 2 x 2 taps of the 4 x 4 kernel."""
+    one = torch.eye(3, dtype=dtype, device=device)
+    along = F.pad(one, (0, 1)) + F.pad(one, (1, 0))  # (3, 4)
+    return torch.kron(along, along)
+
+
 def spread(weight: Float[Tensor, "a b 3 3"]) -> Float[Tensor, "a b 4 4"]:
     """The 4 x 4 kernel that a 3 x 3 kernel and a sum over 2 x 2 neighbours make together."""
-    padded = F.pad(weight, (1, 1, 1, 1))
-    return padded[..., 1:, 1:] + padded[..., 1:, :-1] + padded[..., :-1, 1:] + padded[..., :-1, :-1]
+    return (weight.flatten(2) @ _spreading(weight.dtype, weight.device)).unflatten(2, (4, 4))
 
 
 def convolve(x: Tensor, weight: Float[Tensor, "o i k k"], resample: Resample = "none") -> Tensor:
@@ -150,4 +164,4 @@ class NoiseInjection(nn.Module):
         if normal is None:
             return x
         noise = normal((1, *x.shape[2:])).to(x.dtype)  # (n, 1, h, w)
-        return x + noise * self.strength.to(x.dtype)[None, :, None, None]
+        return torch.addcmul(x, noise, self.strength.to(x.dtype)[None, :, None, None])

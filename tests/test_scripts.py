@@ -1,0 +1,205 @@
+"""The command as a user meets it: the whole way from pictures to a report, and one sentence for each mistake."""
+
+import errno
+import json
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from brushwork.data.toy import write_toy
+from brushwork.scripts.cli import main
+from brushwork.scripts.sample import parse_seeds
+
+
+class Shell:
+    """Runs `brushwork ...` in this process and keeps what it said."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        self.monkeypatch, self.capsys = monkeypatch, capsys
+
+    def __call__(self, *words: str | Path) -> str:
+        """Standard output of a command that succeeds."""
+        self.monkeypatch.setattr(sys, "argv", ["brushwork", *map(str, words)])
+        main()
+        return self.capsys.readouterr().out
+
+    def mistake(self, *words: str | Path) -> str:
+        """The one sentence of a command that ends with exit code 2."""
+        with pytest.raises(SystemExit) as ended:
+            self(*words)
+        assert ended.value.code == 2
+        said = self.capsys.readouterr().err
+        assert "Traceback" not in said
+        sentences = [line for line in said.splitlines() if line.startswith("brushwork: ")]
+        assert len(sentences) == 1, said
+        return said
+
+
+@pytest.fixture
+def shell(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Shell:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return Shell(monkeypatch, capsys)
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("pictures") / "toy"
+    write_toy(folder, styles=3, subjects=40, size=16)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def packed(pictures: Path) -> Path:
+    from brushwork.data.pack import PackConfig, pack
+
+    out = pictures.parent / "packed"
+    pack(pictures, out, PackConfig(resolution=16, test_fraction=0.3))
+    return out
+
+
+@pytest.fixture(scope="module")
+def run(packed: Path) -> Path:
+    """A finished toy run."""
+    from dataclasses import replace
+
+    from brushwork.data.loader import load_pictures
+    from brushwork.training.presets import toy
+    from brushwork.training.trainer import Trainer
+
+    out = packed.parent / "run"
+    config = replace(toy(), data=packed, out=out, device="cpu", precision="fp32", total_kimg=0.24)
+    Trainer(config, load_pictures(packed, "train")).run()
+    return out
+
+
+TINY = ("--device", "cpu", "--precision", "fp32", "--total-kimg", "0.016")
+
+
+@pytest.mark.slow
+def test_the_whole_way_from_pictures_to_a_report(shell: Shell, pictures: Path, tmp_path: Path) -> None:
+    data, out = tmp_path / "data", tmp_path / "run"
+    assert "report.md" in shell("pack", pictures, data, "--resolution", "16", "--test-fraction", "0.3")
+    said = shell("train", "toy", "--data", data, "--out", out, *TINY, "--every.metrics-kimg", "0.008",
+                 "--every.metrics-per-style", "4", "--trackers.use", "tensorboard")  # fmt: skip
+    assert "finished at 0.0 kimg" in said
+    logged = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    assert any("style_accuracy" in line for line in logged)
+    assert list(out.rglob("events.out.tfevents*"))
+    shell("sample", out, "--seeds", "0-2", "--styles", "all")
+    names = json.loads((out / "config.json").read_text())["facts"]["styles"]
+    with Image.open(out / "generated" / names[0] / "seed1.png") as image:
+        assert image.size == (8, 8) or image.size == (16, 16)
+    for figure in ("grid.png", "mixing.png", "truncation.png", "interpolation.gif"):
+        with Image.open(out / "generated" / figure) as image:
+            assert np.asarray(image.convert("RGB")).std() > 1, f"{figure} shows something"
+    said = shell("measure", out, "--reference", data, "--per-style", "4")
+    assert "report.html" in said
+    figures = json.loads((out / "measure" / "report.json").read_text())
+    assert figures
+    assert "<html" in (out / "measure" / "report.html").read_text()
+
+
+def test_every_verb_is_listed_and_an_unknown_one_is_a_mistake(shell: Shell) -> None:
+    listed = shell()
+    for verb in ("fetch", "pack", "train", "sample", "measure"):
+        assert verb in listed
+    assert "unknown verb 'paint'" in shell.mistake("paint")
+
+
+@pytest.mark.parametrize("verb", ["fetch", "pack", "sample", "measure"])
+def test_help_shows_an_example(shell: Shell, verb: str) -> None:
+    shell.monkeypatch.setattr(sys, "argv", ["brushwork", verb, "--help"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 0
+    assert f"brushwork {verb}" in shell.capsys.readouterr().out
+
+
+def test_train_refuses_a_missing_data_set(shell: Shell, tmp_path: Path) -> None:
+    said = shell.mistake("train", "toy", "--data", tmp_path / "nowhere", "--out", tmp_path / "run", *TINY)
+    assert "nowhere" in said
+    assert not (tmp_path / "run").exists()
+
+
+def test_train_refuses_a_resolution_that_is_no_power_of_two(shell: Shell, packed: Path, tmp_path: Path) -> None:
+    said = shell.mistake("train", "toy", "--data", packed, "--out", tmp_path, "--generator.resolution", "24")
+    assert "24 is no power of two" in said
+
+
+def test_train_refuses_pictures_smaller_than_the_network(shell: Shell, packed: Path, tmp_path: Path) -> None:
+    said = shell.mistake(
+        "train", "toy", "--data", packed, "--out", tmp_path / "r", "--generator.resolution", "32", *TINY
+    )
+    assert "16 px" in said
+
+
+def test_train_refuses_a_batch_that_does_not_divide(shell: Shell, packed: Path, tmp_path: Path) -> None:
+    said = shell.mistake("train", "toy", "--data", packed, "--out", tmp_path / "r", "--accumulate", "3", *TINY)
+    assert "batch 8" in said
+
+
+def test_train_refuses_the_checkpoint_of_another_configuration(shell: Shell, packed: Path, run: Path) -> None:
+    before = sorted((run / "checkpoints").iterdir())
+    options = ("--data", packed, "--out", run, "--resume", "--device", "cpu", "--precision", "fp32")
+    said = shell.mistake("train", "toy", *options, "--batch", "4", "--optimizer.generator-lr", "0.5")
+    assert "batch: 8 there, 4 here" in said
+    assert "optimizer.generator_lr: 0.001 there, 0.5 here" in said
+    assert sorted((run / "checkpoints").iterdir()) == before
+
+
+def test_train_does_not_overwrite_a_run(shell: Shell, packed: Path, run: Path) -> None:
+    said = shell.mistake("train", "toy", "--data", packed, "--out", run, *TINY[:4])
+    assert "--resume" in said
+
+
+def test_a_full_disk_ends_training_with_a_sentence_and_keeps_what_was(
+    shell: Shell, packed: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    shell("train", "toy", "--data", packed, "--out", out, *TINY)
+    (kept,) = (out / "checkpoints").glob("*.pt")
+    content = kept.read_bytes()
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    shell.monkeypatch.setattr("brushwork.training.checkpoint.os.fsync", full)
+    said = shell.mistake(
+        "train", "toy", "--data", packed, "--out", out, *TINY[:4], "--total-kimg", "0.032", "--resume"
+    )
+    assert "the disk is full" in said
+    assert kept.read_bytes() == content
+    assert list((out / "checkpoints").iterdir()) == [kept]
+
+
+def test_sample_suggests_the_nearest_style(shell: Shell, run: Path) -> None:
+    assert "did you mean '01-outline'" in shell.mistake("sample", run, "--styles", "01-outlin")
+
+
+def test_sample_refuses_what_is_no_run(shell: Shell, packed: Path, tmp_path: Path) -> None:
+    assert "holds no snapshot" in shell.mistake("sample", packed)
+    assert "does not exist" in shell.mistake("sample", tmp_path / "nothing")
+    (tmp_path / "weights.safetensors").write_text("no weights")
+    assert "no readable snapshot" in shell.mistake("sample", tmp_path / "weights.safetensors")
+
+
+def test_measure_refuses_a_reference_with_other_styles(shell: Shell, run: Path, tmp_path: Path) -> None:
+    from brushwork.data.pack import PackConfig, pack
+
+    write_toy(tmp_path / "toy", styles=2, subjects=40, size=16)
+    pack(tmp_path / "toy", tmp_path / "other", PackConfig(resolution=16, test_fraction=0.3))
+    said = shell.mistake("measure", run, "--reference", tmp_path / "other", "--per-style", "2")
+    assert "02-gradient" in said
+
+
+def test_seeds_are_numbers_and_ranges() -> None:
+    assert parse_seeds("0-3,7") == [0, 1, 2, 3, 7]
+
+
+@pytest.mark.parametrize("text", ["", "a", "3-1", "1,,2", "-4"])
+def test_other_seeds_are_a_mistake(shell: Shell, run: Path, text: str) -> None:
+    assert "seeds" in shell.mistake("sample", run, f"--seeds={text}")
