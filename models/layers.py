@@ -70,7 +70,8 @@ def _spreading(dtype: torch.dtype, device: torch.device) -> Float[Tensor, "9 16"
 
 def spread(weight: Float[Tensor, "a b 3 3"]) -> Float[Tensor, "a b 4 4"]:
     """The 4 x 4 kernel that a 3 x 3 kernel and a sum over 2 x 2 neighbours make together."""
-    return (weight.flatten(2) @ _spreading(weight.dtype, weight.device)).unflatten(2, (4, 4))
+    outer = weight.shape[:2]
+    return (weight.reshape(-1, 9) @ _spreading(weight.dtype, weight.device)).view(*outer, 4, 4)
 
 
 def convolve(x: Tensor, weight: Float[Tensor, "o i k k"], resample: Resample = "none") -> Tensor:
@@ -96,7 +97,8 @@ def minibatch_std(x: Float[Tensor, "n c h w"], group: int) -> Float[Tensor, "n c
     n = x.shape[0]
     group = next(size for size in range(min(group, n), 0, -1) if n % size == 0)
     grouped = rearrange(x.float(), "(m g) c h w -> m g c h w", g=group)
-    std = (grouped.var(dim=1, correction=0) + 1e-8).sqrt()  # (m, c, h, w)
+    variance = (grouped - grouped.mean(dim=1, keepdim=True)).square().mean(dim=1)
+    std = (variance + 1e-8).sqrt()  # (m, c, h, w)
     spread_of_group = reduce(std, "m c h w -> m 1 1 1", "mean").to(x.dtype)
     h, w = x.shape[2:]
     return torch.cat([x, repeat(spread_of_group, "m 1 1 1 -> (m g) 1 h w", g=group, h=h, w=w)], dim=1)

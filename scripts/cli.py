@@ -1,5 +1,6 @@
 """The command `brushwork VERB`: finds the verb, parses its options, turns mistakes into one sentence."""
 
+import errno
 import importlib
 import sys
 from collections.abc import Callable
@@ -21,6 +22,8 @@ VERBS = {
     "sample": "draw pictures, grids and figures from a trained run",
     "measure": "measure how well a run keeps the styles",
 }
+BEYOND_US = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS)
+"""What a disk may refuse: full, over the quota, not permitted, read-only."""
 USAGE = "usage: brushwork VERB ...\n\n" + "".join(f"  {verb:9} {text}\n" for verb, text in VERBS.items())
 
 
@@ -30,6 +33,14 @@ def guard(action: Callable[[], object]) -> None:
         action()
     except (DataError, EvalError, ModelError, TrainingError) as error:
         sys.exit(_complain(str(error)))
+    except OSError as error:
+        if error.errno not in BEYOND_US:
+            raise
+        sys.exit(
+            _complain(
+                f"cannot write {error.filename or 'the results'}: {error.strerror}; mend that, then repeat."
+            )
+        )
     except KeyboardInterrupt:
         print("brushwork: interrupted", file=sys.stderr)
         sys.exit(130)

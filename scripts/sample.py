@@ -23,6 +23,7 @@ from brushwork.models.sampling import (
     truncation_matrix,
 )
 from brushwork.models.snapshot import load_generator
+from brushwork.models.synthesis import layer_count
 
 SHOWN = 64
 """Pictures smaller than this are enlarged to it in the figures."""
@@ -49,8 +50,8 @@ class SampleArguments:
     """Truncation: 1 as drawn, towards 0 nearer to the style's average (safer, less varied)."""
     cutoff: int | None = None
     """Truncate only the layers below this one; None: all."""
-    mixing_layer: int = 4
-    """First layer that comes from the second code in the figure of style mixing."""
+    mixing_layer: int | None = None
+    """First layer that comes from the second code in the figure of style mixing; None: the middle one."""
     images: bool = True
     """Write every picture to a file of its own."""
     out: Path | None = None
@@ -99,13 +100,14 @@ def write_figures(
     names: list[str],
     out: Path,
     *,
-    layer: int,
+    layer: int | None,
     psi: float,
 ) -> None:
     """mixing.png (first style), truncation.png (first seed, every style), interpolation.gif (every style)."""
     few, others = seeds[:6], seeds[:6] + int(seeds.max()) + 1
     rows, columns = ([str(int(seed)) for seed in some] for some in (few, others))
-    mixed = mixing_matrix(generator, styles[0], few, others, layer=layer, psi=psi)
+    middle = layer_count(generator.trained_stage.resolution) // 2
+    mixed = mixing_matrix(generator, styles[0], few, others, layer=layer or middle, psi=psi)
     save_grid(out / "mixing.png", mixed, rows, columns)
     truncated = truncation_matrix(generator, styles, int(seeds[0]), TRUNCATIONS)
     save_grid(out / "truncation.png", truncated, names, [f"psi {value:g}" for value in TRUNCATIONS])

@@ -1,4 +1,4 @@
-"""The command as a user meets it: the whole way from pictures to a report, and one sentence for each mistake."""
+"""The command as a user meets it: the way from pictures to a report, and one sentence for each mistake."""
 
 import errno
 import json
@@ -125,7 +125,9 @@ def test_train_refuses_a_missing_data_set(shell: Shell, tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
-def test_train_refuses_a_resolution_that_is_no_power_of_two(shell: Shell, packed: Path, tmp_path: Path) -> None:
+def test_train_refuses_a_resolution_that_is_no_power_of_two(
+    shell: Shell, packed: Path, tmp_path: Path
+) -> None:
     said = shell.mistake("train", "toy", "--data", packed, "--out", tmp_path, "--generator.resolution", "24")
     assert "24 is no power of two" in said
 
@@ -138,7 +140,9 @@ def test_train_refuses_pictures_smaller_than_the_network(shell: Shell, packed: P
 
 
 def test_train_refuses_a_batch_that_does_not_divide(shell: Shell, packed: Path, tmp_path: Path) -> None:
-    said = shell.mistake("train", "toy", "--data", packed, "--out", tmp_path / "r", "--accumulate", "3", *TINY)
+    said = shell.mistake(
+        "train", "toy", "--data", packed, "--out", tmp_path / "r", "--accumulate", "3", *TINY
+    )
     assert "batch 8" in said
 
 

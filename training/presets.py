@@ -48,9 +48,9 @@ def emoji_32() -> TrainConfig:
         total_kimg=200.0,
         batch=8,
         generator=GeneratorConfig(
-            resolution=resolution, z_dim=128, w_dim=128, mapping_layers=4, channel_base=1024, channel_max=64
+            resolution=resolution, z_dim=128, w_dim=128, mapping_layers=4, channel_base=512, channel_max=128
         ),
-        discriminator=DiscriminatorConfig(channel_base=1024, channel_max=64),
+        discriminator=DiscriminatorConfig(channel_base=512, channel_max=128),
         loss=LossConfig(r1_gamma=0.2, r1_every=8, mixing=0.5),
         optimizer=OptimizerConfig(generator_lr=0.002, discriminator_lr=0.002),
         growing=GrowingConfig(start_resolution=8, fade_kimg=(10.0,), steady_kimg=(20.0, 70.0)),

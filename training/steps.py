@@ -101,13 +101,9 @@ def discriminator_step(
     with torch.no_grad():
         fakes = generate(nets.generator, styles, stage, loss, draws).images
 
-    def score(images: Tensor) -> Tensor:
-        seen = augment(images, changes, draws)
-        noise = loss.condition_noise
-        return nets.discriminator(seen, styles, stage, normal=draws.normal, condition_noise=noise)
-
     reals = fade_reals(batch.images, stage.alpha).detach().requires_grad_(gamma > 0)
-    real, fake = score(reals), score(fakes)
+    seen = [augment(reals, changes, draws), augment(fakes, changes, draws)]
+    real, fake = _score_both(nets.discriminator, seen, styles, stage, loss, draws)
     pairing = {"logistic": logistic_discriminator, "relativistic": relativistic_discriminator}[loss.pairing]
     adversarial = pairing(real, fake)
     penalty = r1_penalty(real, reals) if gamma > 0 else None
@@ -120,6 +116,32 @@ def discriminator_step(
         real_sign=real.detach().sign().mean(),
         penalty=None if penalty is None else penalty.detach(),
     )
+
+
+def _score_both(
+    discriminator: Discriminator,
+    kinds: list[Tensor],
+    styles: Float[Tensor, "n s"],
+    stage: Stage,
+    config: LossConfig,
+    draws: Draws,
+) -> list[Tensor]:
+    """Logits of several kinds of pictures of the same styles: in one pass where that changes nothing, that is,
+    where none is to be differentiated and no group of the minibatch statistics would mix two kinds."""
+
+    def score(images: Tensor, labels: Tensor) -> Tensor:
+        noise = config.condition_noise
+        return discriminator(images, labels, stage, normal=draw, condition_noise=noise)
+
+    apart = any(images.requires_grad for images in kinds) or len(styles) % discriminator.group
+    copies = 1 if apart else len(kinds)
+
+    def draw(shape: tuple[int, ...]) -> Tensor:
+        return torch.cat([draws.normal(shape) for _ in range(copies)])
+
+    if apart:
+        return [score(images, styles) for images in kinds]
+    return list(score(torch.cat(kinds), styles.repeat(copies, 1)).chunk(copies))
 
 
 def generator_step(

@@ -229,7 +229,9 @@ class Trainer:
         rate, limit = self.ticker.rate(), self.config.max_minutes
         values = {"nimg": self.nimg, "resolution": self.stage.resolution, "alpha": self.stage.alpha,
                   "seconds": self.seconds, "img_per_s": rate, **seen}  # fmt: skip
-        left = min((self.total_nimg - self.nimg) / rate, math.inf if limit is None else limit * 60 - self.seconds)
+        left = min(
+            (self.total_nimg - self.nimg) / rate, math.inf if limit is None else limit * 60 - self.seconds
+        )
         self._say(tick_line(values, self.stage, left=left))
         self._log(values)
         self.bar.update(min(self.nimg, self.total_nimg) - self.bar.n)
