@@ -69,7 +69,7 @@ def test_cut_and_resumed_equals_uncut(tmp_path: Path, cut: int) -> None:
     Trainer(config(tmp_path / "cut", cut), pictures).run()
     torch.manual_seed(cut)  # nothing may depend on the global state
     resumed = Trainer(config(tmp_path / "cut", 8, resume=True), pictures)
-    assert resumed.nimg == cut * 8
+    assert resumed.state.nimg == cut * 8
     resumed.run()
     assert differing(last_state(tmp_path / "whole"), last_state(tmp_path / "cut")) == []
 

@@ -71,3 +71,10 @@ def stage_at(nimg: int, config: GrowingConfig, resolution: int) -> Stage:
     phase = next(p for p in phases(config, resolution) if nimg < p.end)
     alpha = 1.0 if nimg >= phase.faded else (nimg - phase.begin) / (phase.faded - phase.begin)
     return Stage(phase.resolution, alpha)
+
+
+def due(kimg: float, nimg: int, batch: int) -> bool:
+    """Whether a chore, done every `kimg` thousand images, falls between the last step and the next;
+    0 is never."""
+    every = kimg * 1000
+    return every > 0 and nimg > 0 and nimg // every != (nimg - batch) // every

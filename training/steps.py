@@ -126,8 +126,8 @@ def _score_both(
     config: LossConfig,
     draws: Draws,
 ) -> list[Tensor]:
-    """Logits of several kinds of pictures of the same styles: in one pass where that changes nothing, that is,
-    where none is to be differentiated and no group of the minibatch statistics would mix two kinds."""
+    """Logits of several kinds of pictures of the same styles: in one pass where that changes nothing, that
+    is, where none is to be differentiated and no group of the minibatch statistics would mix kinds."""
 
     def score(images: Tensor, labels: Tensor) -> Tensor:
         noise = config.condition_noise

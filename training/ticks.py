@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 from brushwork.models.synthesis import Stage
 
@@ -63,6 +64,14 @@ def named_means(means: Tensor) -> dict[str, float]:
     return {name: mean for name, mean in zip(NAMES, means.tolist(), strict=True) if not math.isnan(mean)}
 
 
+def progress(nimg: int, total: int, *, shown: bool) -> tqdm:
+    """The progress bar of a run, in images; nothing where `shown` is off or there is no terminal."""
+    return tqdm(
+        total=total, initial=nimg, unit="img", unit_scale=True, desc="train", leave=False, mininterval=1.0,
+        disable=None if shown else True,
+    )  # fmt: skip
+
+
 def clock(seconds: float) -> str:
     """75 -> '1:15', 4000 -> '1:06:40'."""
     if not math.isfinite(seconds):
@@ -81,4 +90,11 @@ def tick_line(values: Mapping[str, float | int], stage: Stage, *, left: float) -
         f"{values['img_per_s']:.0f} img/s | {clock(left)} left | "
         f"loss D {values['loss_d']:.3f} G {values['loss_g']:.3f} | "
         f"sign of real logits {values['real_sign']:+.2f}{penalty}"
+    )
+
+
+def figures_line(nimg: int, figures: Mapping[str, float]) -> str:
+    """The line of a measurement."""
+    return f"{nimg / 1000:8.1f} kimg | " + " | ".join(
+        f"{name} {value:.3f}" for name, value in figures.items()
     )

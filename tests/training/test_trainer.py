@@ -73,7 +73,7 @@ def test_a_run_leaves_a_checkpoint_a_snapshot_and_grids(make: Make) -> None:
     assert names(folder.snapshots) == ["generator-000000032.safetensors"]
     snapshot = load_generator(folder.path)
     assert snapshot.trained_stage == Stage(16, 0.5), "that of the last step"
-    ours = trainer.average.state_dict()
+    ours = trainer.state.average.state_dict()
     assert all(torch.equal(ours[name], value) for name, value in snapshot.state_dict().items())
     notes = snapshot_header(folder.snapshots / names(folder.snapshots)[0])["notes"]
     assert notes["nimg"] == 32
@@ -81,10 +81,10 @@ def test_a_run_leaves_a_checkpoint_a_snapshot_and_grids(make: Make) -> None:
 
 def test_both_networks_learn_and_the_average_follows(make: Make) -> None:
     trainer = make()
-    before = {name: value.clone() for name, value in trainer.state_dict()["generator"].items()}
-    first = trainer.nets.discriminator.table.detach().clone()
+    before = {name: value.clone() for name, value in trainer.state.state_dict()["generator"].items()}
+    first = trainer.state.nets.discriminator.table.detach().clone()
     trainer.run()
-    state = trainer.state_dict()
+    state = trainer.state.state_dict()
     assert not torch.equal(state["discriminator"]["table"], first)
     for name in ("synthesis.start", "mapping.table", "synthesis.blocks.16.enter.conv.weight"):
         assert not torch.equal(state["generator"][name], before[name])
@@ -96,7 +96,7 @@ def test_stages_follow_the_images(make: Make) -> None:
     trainer = make()
     seen = []
     for nimg in (0, 8, 16, 24, 32, 800):
-        trainer.nimg = nimg
+        trainer.state.nimg = nimg
         seen.append((trainer.stage.resolution, trainer.stage.alpha))
     assert seen == [(8, 1.0), (8, 1.0), (16, 0.0), (16, 0.5), (16, 1.0), (16, 1.0)]
 
@@ -109,7 +109,7 @@ def test_the_optimizers_start_afresh_at_a_new_resolution_only(
 
     def counted() -> None:
         step()
-        for optimizer in (trainer.optimizers.generator, trainer.optimizers.discriminator):
+        for optimizer in (trainer.state.optimizers.generator, trainer.state.optimizers.discriminator):
             taken.append(max(int(values["step"]) for values in optimizer.state_dict()["state"].values()))
 
     monkeypatch.setattr(trainer, "_step", counted)
@@ -123,7 +123,7 @@ def test_two_runs_of_one_seed_are_equal_and_of_two_seeds_are_not(make: Make, tmp
         torch.manual_seed(len(states))  # the global state is not looked at
         trainer = make(out=tmp_path / name, seed=seed)
         trainer.run()
-        states.append(trainer.state_dict()["generator"])
+        states.append(trainer.state.state_dict()["generator"])
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
     assert not torch.equal(states[0]["synthesis.start"], states[2]["synthesis.start"])
 
@@ -139,7 +139,7 @@ def test_two_parts_of_a_batch_train_as_the_whole(make: Make, tmp_path: Path) -> 
     for parts in (1, 2, 4):
         trainer = make(out=tmp_path / str(parts), accumulate=parts, **common)
         trainer.run()
-        states.append(trainer.state_dict())
+        states.append(trainer.state.state_dict())
     for network in ("generator", "discriminator", "average"):
         for name, whole in states[0][network].items():
             for split in states[1:]:
@@ -202,7 +202,7 @@ def test_gamma_follows_the_resolution_when_automatic(make: Make, monkeypatch: py
 def test_a_chore_is_due_once_in_every_so_many_images(make: Make, kimg: float) -> None:
     trainer, due = make(), []
     for nimg in range(0, 4001, 8):
-        trainer.nimg = nimg
+        trainer.state.nimg = nimg
         if trainer._due(kimg):
             due.append(nimg)
     every = kimg * 1000
@@ -212,7 +212,7 @@ def test_a_chore_is_due_once_in_every_so_many_images(make: Make, kimg: float) ->
 def test_a_chore_is_due_at_each_step_at_most_and_never_when_off(make: Make) -> None:
     trainer = make()
     for nimg, expected in ((0, False), (8, True), (16, True)):
-        trainer.nimg = nimg
+        trainer.state.nimg = nimg
         assert trainer._due(0.001) == expected
         assert not trainer._due(0.0)
 
@@ -255,7 +255,7 @@ def test_measurements_are_taken_of_the_average_and_logged(make: Make) -> None:
     trainer = make(metrics=fake, every=cadence(metrics_kimg=0.016))
     trainer.run()
     assert [stage for _, stage in seen] == [Stage(8), Stage(16, 0.5)]
-    assert all(generator is trainer.average for generator, _ in seen)
+    assert all(generator is trainer.state.average for generator, _ in seen)
     figures = [line for line in trainer.folder.history() if "fd" in line]
     assert figures == [{"nimg": 16, "fd": 1.0}, {"nimg": 32, "fd": 2.0}]
 
@@ -285,7 +285,7 @@ def test_a_shorter_pace_shortens_course_and_run_alike(make: Make, monkeypatch: p
     monkeypatch.setattr(module, "settle", lambda *a, **k: facts() | {"pace": 0.5})
     trainer = make(max_minutes=1.0)
     assert trainer.total_nimg == 16
-    trainer.nimg = 8
+    trainer.state.nimg = 8
     assert trainer.stage == Stage(16, 0.0)
     assert trainer.run().nimg == 16
 
@@ -302,9 +302,9 @@ def test_a_signal_ends_the_run_with_a_checkpoint_to_go_on_from(
     assert names(trainer.folder.checkpoints) == ["000000000016.pt"]
     assert names(trainer.folder.snapshots) == [], "leaving is quick"
     again = make(resume=True)
-    assert again.nimg == 16
+    assert again.state.nimg == 16
     assert again.run() == Outcome(reason="finished", nimg=32)
-    ours, theirs = again.state_dict(), whole.state_dict()
+    ours, theirs = again.state.state_dict(), whole.state.state_dict()
     for part in ("generator", "discriminator", "average"):
         assert all(torch.equal(ours[part][name], theirs[part][name]) for name in ours[part])
 
@@ -331,7 +331,7 @@ def test_the_log_is_rewound_to_the_checkpoint(make: Make) -> None:
 
 
 def broken(trainer: Trainer) -> Callable[[], object]:
-    return lambda: trainer.nets.discriminator.score.bias.data.fill_(math.nan)
+    return lambda: trainer.state.nets.discriminator.score.bias.data.fill_(math.nan)
 
 
 def test_a_loss_that_is_not_finite_ends_the_run_with_a_sentence(make: Make) -> None:
@@ -369,9 +369,9 @@ def _finite(trainer: Trainer) -> bool:
 def test_the_state_put_into_another_trainer_makes_it_the_same(make: Make, tmp_path: Path) -> None:
     trainer, other = make(out=tmp_path / "a"), make(out=tmp_path / "b", seed=3)
     trainer.run()
-    other.load_state_dict(trainer.state_dict())
-    assert (other.nimg, other.seconds) == (32, trainer.seconds)
-    ours, theirs = trainer.state_dict(), other.state_dict()
+    other.state.load_state_dict(trainer.state.state_dict())
+    assert (other.state.nimg, other.state.seconds) == (32, trainer.state.seconds)
+    ours, theirs = trainer.state.state_dict(), other.state.state_dict()
     for part in ("generator", "discriminator", "average"):
         assert all(torch.equal(ours[part][name], theirs[part][name]) for name in ours[part])
     for part in ("generator_optimizer", "discriminator_optimizer"):

@@ -1,0 +1,65 @@
+"""Everything that changes while a run goes on; all else is a function of it and of the configuration."""
+
+from dataclasses import dataclass
+
+import torch
+
+from brushwork.models.generator import Generator
+
+from .checkpoint import State
+from .config import OptimizerConfig, TrainConfig
+from .ema import averaged_copy
+from .networks import Optimizers, build_networks, build_optimizers
+from .steps import Networks
+
+
+@dataclass(kw_only=True)
+class TrainingState:
+    """The networks, their average, their optimizers and the clock."""
+
+    nets: Networks
+    average: Generator
+    optimizers: Optimizers
+    nimg: int = 0
+    """Images seen: the only clock of every schedule."""
+    seconds: float = 0.0
+    """Time spent on training, over all sessions; nothing but the time limit follows from it."""
+
+    @classmethod
+    def fresh(
+        cls, config: TrainConfig, style_names: tuple[str, ...], device: torch.device
+    ) -> "TrainingState":
+        """The state before the first step."""
+        nets = build_networks(config, style_names, device)
+        optimizers = build_optimizers(nets, config.optimizer)
+        return cls(nets=nets, average=averaged_copy(nets.generator), optimizers=optimizers)
+
+    def reset_optimizers(self, config: OptimizerConfig) -> None:
+        """Forgets the moments, as StyleGAN does when a resolution starts."""
+        self.optimizers = build_optimizers(self.nets, config)
+
+    def is_finite(self) -> bool:
+        """Whether every weight is a finite number."""
+        weights = (*self.nets.generator.parameters(), *self.nets.discriminator.parameters())
+        return bool(torch.stack([weight.isfinite().all() for weight in weights]).all())
+
+    def state_dict(self) -> State:
+        """Everything, by name."""
+        return {
+            "nimg": self.nimg,
+            "seconds": self.seconds,
+            "generator": self.nets.generator.state_dict(),
+            "discriminator": self.nets.discriminator.state_dict(),
+            "average": self.average.state_dict(),
+            "generator_optimizer": self.optimizers.generator.state_dict(),
+            "discriminator_optimizer": self.optimizers.discriminator.state_dict(),
+        }
+
+    def load_state_dict(self, state: State) -> None:
+        """Puts everything back."""
+        self.nimg, self.seconds = state["nimg"], state["seconds"]
+        self.nets.generator.load_state_dict(state["generator"])
+        self.nets.discriminator.load_state_dict(state["discriminator"])
+        self.average.load_state_dict(state["average"])
+        self.optimizers.generator.load_state_dict(state["generator_optimizer"])
+        self.optimizers.discriminator.load_state_dict(state["discriminator_optimizer"])
