@@ -46,17 +46,18 @@ def emoji_32() -> TrainConfig:
         data=Path(f"datasets/emoji-{resolution}"),
         out=Path(f"runs/emoji-{resolution}"),
         total_kimg=200.0,
-        batch=8,
+        batch=16,
         generator=GeneratorConfig(
-            resolution=resolution, z_dim=128, w_dim=128, mapping_layers=4, channel_base=512, channel_max=128
+            resolution=resolution, z_dim=128, w_dim=128, mapping_layers=4, mapping_lr=0.1,
+            channel_base=768, channel_max=96,
         ),
-        discriminator=DiscriminatorConfig(channel_base=512, channel_max=128),
-        loss=LossConfig(r1_gamma=0.2, r1_every=8, mixing=0.5),
-        optimizer=OptimizerConfig(generator_lr=0.002, discriminator_lr=0.002),
-        growing=GrowingConfig(start_resolution=8, fade_kimg=(10.0,), steady_kimg=(20.0, 70.0)),
+        discriminator=DiscriminatorConfig(channel_base=768, channel_max=96),
+        loss=LossConfig(r1_gamma=0.5, r1_every=8, mixing=0.5),
+        optimizer=OptimizerConfig(generator_lr=0.01, discriminator_lr=0.005),
+        growing=GrowingConfig(start_resolution=8, fade_kimg=(10.0,), steady_kimg=(40.0, 60.0)),
         ema=EMAConfig(half_life_kimg=2.0, rampup=0.1),
         every=CadenceConfig(tick_kimg=2.0, grid_kimg=10.0, checkpoint_kimg=20.0, snapshot_kimg=0.0),
-    )
+    )  # fmt: skip
 
 
 def emoji_64() -> TrainConfig:
@@ -72,6 +73,7 @@ def emoji_64() -> TrainConfig:
             resolution=64, z_dim=256, w_dim=256, mapping_layers=4, channel_base=8192, channel_max=256
         ),
         discriminator=DiscriminatorConfig(channel_base=8192, channel_max=256),
+        optimizer=OptimizerConfig(generator_lr=0.0025, discriminator_lr=0.0025),
         growing=GrowingConfig(start_resolution=8, fade_kimg=(100.0,), steady_kimg=(100.0, 200.0, 300.0)),
         ema=EMAConfig(half_life_kimg=10.0, rampup=0.05),
         every=CadenceConfig(tick_kimg=20.0, grid_kimg=200.0, checkpoint_kimg=500.0, snapshot_kimg=0.0),
