@@ -140,7 +140,10 @@ def _result(directory: Path, styles: tuple[str, ...], state: Mapping, *, drawn: 
 
 def _load_sets(styles: Iterable[str], cache: Path) -> dict[str, IconSet]:
     names = list(dict.fromkeys([*REFERENCE_SETS, *styles]))
-    return {name: load_set(name, cache) for name in tqdm(names, desc="download", unit="set", leave=False)}
+    return {
+        name: load_set(name, cache)
+        for name in tqdm(names, desc="download", unit="set", leave=False, disable=None)
+    }
 
 
 def _subjects(table: Mapping[str, Mapping[str, str]], shared_only: bool) -> list[str]:
@@ -165,7 +168,7 @@ def _jobs(
 
 def _draw(jobs: list[_Job], *, size: int, margin: float, workers: int) -> None:
     chunks = [jobs[i : i + CHUNK] for i in range(0, len(jobs), CHUNK)]
-    with tqdm(total=len(jobs), desc="draw", unit="img", disable=not jobs) as bar:
+    with tqdm(total=len(jobs), desc="draw", unit="img", disable=None if jobs else True) as bar:
         if workers == 1 or len(jobs) < 8 * CHUNK:
             for chunk in chunks:
                 bar.update(_draw_chunk(chunk, size, margin))

@@ -176,7 +176,10 @@ def _build(scan: Scan, stage: Path, config: PackConfig, recipe: str, *, name: st
 
 def _prepare_all(found: Sequence[Found], config: PackConfig) -> Iterator[_Prepared | Problem]:
     """Decodes in threads (Pillow lets go of the interpreter), in order, holding one window in memory."""
-    with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool, tqdm(total=len(found), unit="img") as bar:
+    with (
+        ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool,
+        tqdm(total=len(found), unit="img", disable=None) as bar,
+    ):
         for start in range(0, len(found), WINDOW):
             window = found[start : start + WINDOW]
             for made in pool.map(lambda one: _prepare(one, config), window):

@@ -159,7 +159,7 @@ def _batches(path: Path, files: Iterable[Path], columns: Sequence[str]) -> Itera
     try:
         tables = [pq.ParquetFile(file) for file in files]
         total = sum(table.metadata.num_rows for table in tables)
-        with tqdm(total=total, desc="decode", unit="img", delay=2, leave=False) as bar:
+        with tqdm(total=total, desc="decode", unit="img", delay=2, leave=False, disable=None) as bar:
             for table in tables:
                 for batch in table.iter_batches(batch_size=512, columns=list(columns)):
                     yield batch.to_pydict()

@@ -185,7 +185,9 @@ def extract(
     """
     parts = [
         _checked(extractor, images)
-        for images in tqdm(batches, desc=progress, total=total, disable=progress is None, leave=False)
+        for images in tqdm(
+            batches, desc=progress, total=total, disable=True if progress is None else None, leave=False
+        )
     ]
     if not parts:
         raise EvalError("There are 0 images to measure: give at least 2 of each style.")

@@ -123,7 +123,9 @@ def _measured(
     spaces = [reference.evaluator] + ([reference.control] if control and reference.control else [])
     parts: list[list[Tensor]] = [[] for _ in spaces]
     labels = []
-    for batch in tqdm(batches, desc="measuring", total=total, disable=not progress, leave=False):
+    for batch in tqdm(
+        batches, desc="measuring", total=total, disable=None if progress else True, leave=False
+    ):
         labels.append(batch.styles)
         for space, features in zip(spaces, parts, strict=True):
             features.append(space.standardise(extract(space.extractor, [batch.images])))

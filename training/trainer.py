@@ -232,10 +232,10 @@ class Trainer:
         rate, limit = self.ticker.rate(), self.config.max_minutes
         values = {"nimg": self.state.nimg, "resolution": self.stage.resolution, "alpha": self.stage.alpha,
                   "seconds": self.state.seconds, "img_per_s": rate, **seen}  # fmt: skip
-        left = min(
-            (self.total_nimg - self.state.nimg) / rate,
-            math.inf if limit is None else limit * 60 - self.state.seconds,
-        )
+        left = (self.total_nimg - self.state.nimg) / rate
+        if limit is not None:  # a shortened course was made to fill the time; its later images take longer
+            rest = limit * 60 - self.state.seconds
+            left = rest if self.facts["pace"] < 1 else min(left, rest)
         self._say(tick_line(values, self.stage, left=left))
         self._log(values)
         self.bar.update(min(self.state.nimg, self.total_nimg) - self.bar.n)
