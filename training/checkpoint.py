@@ -59,14 +59,14 @@ def save_checkpoint(folder: Path, nimg: int, state: State, *, keep: int = 2) -> 
     return path
 
 
-def load_checkpoint(path: Path, *, device: torch.device | str = "cpu") -> State:
-    """Reads a checkpoint.
+def load_checkpoint(path: Path) -> State:
+    """Reads a checkpoint into main memory; whoever takes the state moves it to its device.
 
     Raises:
         TrainingError: the file is damaged or is no checkpoint.
     """
     try:
-        return torch.load(path, map_location=device, weights_only=True)
+        return torch.load(path, map_location="cpu", weights_only=True)
     # A damaged file provokes whatever its first wrong byte leads to.
     except Exception as error:
         raise TrainingError(

@@ -41,8 +41,8 @@ def toy() -> TrainConfig:
 def emoji_32() -> TrainConfig:
     """Six hands of emoji on a processor: narrow networks and small batches, hence many steps in little time.
 
-    A run of a few thousand steps learns ten times faster than the published one, and its mapping network, which
-    would hardly move at the published rate of 0.01, ten times faster again (docs/results.md has the figures).
+    A run of a few thousand steps learns ten times as fast as the published one, and so does its mapping
+    network, which would hardly move at the published rate of 0.01 (docs/results.md has the figures).
     """
     return TrainConfig(
         data=Path("datasets/emoji-32"),

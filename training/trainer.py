@@ -283,7 +283,7 @@ class Trainer:
         found = checkpoints(self.folder.checkpoints)
         if not found:
             return
-        self.state.load_state_dict(load_checkpoint(found[-1], device=self.device))
+        self.state.load_state_dict(load_checkpoint(found[-1]))
         if self.accelerator.is_main_process:
             self.folder.rewind(self.state.nimg)
         self._say(f"going on from {found[-1]}")
