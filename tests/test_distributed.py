@@ -67,9 +67,11 @@ def test_two_processes_stay_with_one_over_the_boundary(tmp_path: Path, packed: P
 
 @pytest.mark.slow
 def test_two_processes_resume_bit_for_bit(tmp_path: Path, packed: Path) -> None:
-    whole = train(packed, tmp_path / "whole", processes=2, steps=4)
-    train(packed, tmp_path / "cut", processes=2, steps=2)
-    resumed = train(packed, tmp_path / "cut", processes=2, steps=4, options=("--resume",))
+    """Cut at the boundary from 8 to 16 px, after two steps of four."""
+    growing = ("--growing.steady-kimg", "0.016", "--growing.fade-kimg", "0.04")
+    whole = train(packed, tmp_path / "whole", processes=2, steps=4, options=growing)
+    train(packed, tmp_path / "cut", processes=2, steps=2, options=growing)
+    resumed = train(packed, tmp_path / "cut", processes=2, steps=4, options=(*growing, "--resume"))
     for network in ("generator", "discriminator", "average"):
         assert largest_gap(whole[network], resumed[network]) == 0.0
 
