@@ -83,6 +83,8 @@ def build_reference(
     either split.
     """
     names = tuple(style_names)
+    if not names:
+        raise EvalError("The reference has no styles to measure: pack pictures in one folder a style.")
     require_two_each(train_styles, names, "training pictures")
     require_two_each(test_styles, names, "held-out pictures")
 

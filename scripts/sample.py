@@ -79,7 +79,7 @@ def parse_seeds(text: str) -> list[int]:
 def main(args: SampleArguments) -> None:
     """Draws everything, then says where it lies."""
     generator = load_generator(args.run)
-    texts = list(generator.style_names) if args.styles == "all" else args.styles.split(",")
+    texts = list(generator.style_names or ["none"]) if args.styles == "all" else args.styles.split(",")
     styles = torch.stack([style_weights(text.strip(), generator.style_names) for text in texts])
     seeds = torch.tensor(parse_seeds(args.seeds))
     out = args.out or (Path(args.run) / "generated" if Path(args.run).is_dir() else Path("generated"))

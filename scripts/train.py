@@ -6,7 +6,6 @@ from pathlib import Path
 import tyro
 
 from brushwork.data.loader import open_pictures
-from brushwork.eval.features import user_cache
 from brushwork.scripts.cli import guard
 from brushwork.training.config import TrainConfig
 from brushwork.training.metrics import InLoopMetrics
@@ -23,8 +22,7 @@ On the GPUs of a machine:       accelerate launch scripts/train.py emoji-64 --da
 def main(config: TrainConfig) -> Outcome:
     """Trains, and says at the end where everything lies."""
     pictures = open_pictures(config.data, "train", config.loader.cache)
-    cache = user_cache()
-    metrics = InLoopMetrics(config.data, per_style=config.every.metrics_per_style, cache_dir=cache)
+    metrics = InLoopMetrics(config.data, per_style=config.every.metrics_per_style)
     trainer = Trainer(config, pictures, metrics=metrics)
     outcome = trainer.run()
     if trainer.accelerator.is_main_process:

@@ -1,13 +1,12 @@
 """Experiment trackers, started through Accelerate; metrics.jsonl is written whether or not there are any."""
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from accelerate import Accelerator
 
-from .config import TrackerConfig, TrainConfig
+from .config import TrainConfig
 from .run_folder import flat, plain
 
 
@@ -34,8 +33,3 @@ def log_picture(accelerator: Accelerator, name: str, picture: np.ndarray, nimg: 
             # TensorBoard expects channels first unless told; the others know channels last only.
             order = {"dataformats": "NHWC"} if getattr(tracker, "name", "") == "tensorboard" else {}
             tracker.log_images({name: picture[None]}, step=nimg, **order)
-
-
-def tracker_folder(config: TrackerConfig, run: Path) -> Path | None:
-    """Where TensorBoard writes, if it is used."""
-    return run / "tensorboard" if "tensorboard" in config.use else None

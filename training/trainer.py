@@ -76,6 +76,8 @@ class Trainer:
                 f"{config.data} holds pictures of {pictures.resolution} px, too small for resolution "
                 f"{config.generator.resolution}; pack them larger, or lower generator.resolution."
             )
+        if metrics is not None and config.every.metrics_kimg and self.accelerator.is_main_process:
+            metrics.prepare()
         self.facts = self._settle(pictures)
         self.bf16 = self.facts["precision"] == "bf16"
         self.growing = config.growing.scaled(self.facts["pace"])

@@ -267,3 +267,9 @@ def test_images_without_style_or_company(reference: Reference) -> None:
         evaluate_images(images, torch.tensor([0, 0, 1, 1, 2, -1]), reference)
     with pytest.raises(EvalError, match="'azure' has 0 held-out"):
         build_reference(*TRAIN, TEST[0][40:], TEST[1][40:], STYLES, "f", extractors=(Colours(), None))
+
+
+def test_a_reference_without_styles_is_a_mistake() -> None:
+    images, styles = torch.zeros(4, 3, 4, 4, dtype=torch.uint8), torch.full((4,), -1)
+    with pytest.raises(EvalError, match="no styles"):
+        build_reference(images, styles, images, styles, (), "flat", extractors=(Colours(), None))

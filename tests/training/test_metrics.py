@@ -1,11 +1,9 @@
 from pathlib import Path
 
 import pytest
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from brushwork.data.pictures import Pictures
 from brushwork.data.toy import toy_pictures
 from brushwork.eval.reference import Reference, build_reference
 from brushwork.models.generator import Generator
@@ -44,8 +42,8 @@ def test_figures_are_of_samples_at_the_stage_asked_for(
         return sample(generator, styles, seeds, stage=stage)
 
     monkeypatch.setattr(module, "sample", spy)
-    measure = InLoopMetrics(Path("nowhere"), per_style=4, cache_dir=None)
-    measure._reference = reference
+    monkeypatch.setattr(module, "load_reference", lambda *_, **__: reference)
+    measure = InLoopMetrics(Path("nowhere"), per_style=4)
     figures = measure(nets.generator, Stage(8))
     assert {stage for stage, _ in seen} == {Stage(8)}
     assert sum(count for _, count in seen) == 3 * 4
@@ -56,19 +54,16 @@ def test_figures_are_of_samples_at_the_stage_asked_for(
 
 
 def test_the_real_side_is_built_once_and_not_before_it_is_asked_for(
-    pictures: Pictures, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    reference: Reference, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    opened: list[str] = []
+    opened: list[tuple[Path, bool]] = []
 
-    def load(path: Path, split: str) -> Pictures:
-        opened.append(split)
-        return pictures
+    def load(path: Path, *, device: str, control: bool) -> Reference:
+        opened.append((path, control))
+        return reference
 
-    monkeypatch.setattr(module, "load_pictures", load)
-    monkeypatch.setattr(module, "default_extractors", lambda *a, **k: (Thumbnails(), None))
-    measure = InLoopMetrics(tmp_path, per_style=4, cache_dir=None)
+    monkeypatch.setattr(module, "load_reference", load)
+    measure = InLoopMetrics(tmp_path, per_style=4)
     assert opened == []
     assert measure.reference is measure.reference
-    assert opened == ["train", "test"]
-    assert measure.reference.fingerprint == pictures.fingerprint
-    assert torch.isfinite(torch.tensor(measure.reference.evaluator.held_out.fd))
+    assert opened == [(tmp_path, False)], "built once, without the control, which the loop does not log"

@@ -247,17 +247,23 @@ def test_measurements_are_taken_of_the_average_and_logged(make: Make) -> None:
     seen: list[tuple[Generator, Stage]] = []
 
     class Fake(InLoopMetrics):
+        def prepare(self) -> None:
+            assert not seen, "before the first step"
+            prepared.append(True)
+
         def __call__(self, generator: Generator, stage: Stage) -> dict[str, float]:
             seen.append((generator, stage))
             return {"fd": float(len(seen))}
 
-    fake = Fake(Path("nowhere"), per_style=2, cache_dir=None)
+    prepared: list[bool] = []
+    fake = Fake(Path("nowhere"), per_style=2)
     trainer = make(metrics=fake, every=cadence(metrics_kimg=0.016))
     trainer.run()
     assert [stage for _, stage in seen] == [Stage(8), Stage(16, 0.5)]
     assert all(generator is trainer.state.average for generator, _ in seen)
     figures = [line for line in trainer.folder.history() if "fd" in line]
     assert figures == [{"nimg": 16, "fd": 1.0}, {"nimg": 32, "fd": 2.0}]
+    assert prepared == [True]
 
 
 # Stopping
