@@ -54,7 +54,7 @@ def emoji_32() -> TrainConfig:
             channel_base=768, channel_max=96,
         ),
         discriminator=DiscriminatorConfig(channel_base=768, channel_max=96),
-        loss=LossConfig(r1_gamma=0.5, r1_every=8, mixing=0.5),
+        loss=LossConfig(r1_gamma=2.0, r1_every=8, mixing=0.2),
         optimizer=OptimizerConfig(generator_lr=0.01, discriminator_lr=0.005),
         growing=GrowingConfig(start_resolution=8, fade_kimg=(10.0,), steady_kimg=(40.0, 60.0)),
         ema=EMAConfig(half_life_kimg=2.0, rampup=0.1),
