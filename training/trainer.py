@@ -104,6 +104,7 @@ class Trainer:
                     self._maintain()
                 self._step()
             outcome = self._finish(reason)
+        self.accelerator.wait_for_everyone()  # who left early would abort with its group still open
         self.accelerator.end_training()
         return outcome
 
