@@ -1,7 +1,7 @@
-# make demo: real emoji styles, ten minutes of training, pictures and numbers.   make test: what CI runs.
+# make demo: real emoji styles, eight and a half minutes of training, pictures and numbers.   make test: what CI runs.
 PYTHON ?= python3
 VENV ?= .venv
-MINUTES ?= 9.5
+MINUTES ?= 8.5
 STYLES = twemoji,noto,openmoji,fluent-emoji,fluent-emoji-high-contrast,emojione
 RUN = runs/demo
 BIN = $(VENV)/bin
