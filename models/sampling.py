@@ -6,10 +6,11 @@ seed, so it is the same in any batch, and one seed in two styles is one pose in 
 
 import difflib
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from einops import repeat
-from jaxtyping import Float, Int64, UInt8
+from jaxtyping import Float, Float32, Float64, Int64, UInt8
 from torch import Tensor
 
 from .errors import ModelError
@@ -112,6 +113,21 @@ def interpolate(
     frame."""
     share = torch.arange(steps, device=start.device, dtype=start.dtype) / steps
     return torch.lerp(start, end, share[:, None, None])
+
+
+def slerp(
+    start: Float[Tensor, "n d"], end: Float[Tensor, "n d"], t: Float[Tensor, "n"]
+) -> Float[Tensor, "n d"]:
+    """Along the arc from `start` (t 0) to `end` (t 1), at constant angular speed (Shoemake 1985).
+
+    StyleGAN's brings everything to unit length, which its mapping undoes; here z meets the style's row before
+    the pixel norm, so its length counts and is kept between those of the ends.
+    """
+    angle = (start * end).sum(1) / (start.norm(dim=1) * end.norm(dim=1))
+    turn = angle.clamp(-1, 1).acos() / torch.pi
+    # sin(s a) / sin(a), which for equal ends is s.
+    shares = [share * torch.sinc(share * turn) / torch.sinc(turn) for share in (1 - t, t)]
+    return shares[0][:, None] * start + shares[1][:, None] * end
 
 
 # Pictures
@@ -227,3 +243,34 @@ def interpolation_frames(
              for start, end in legs]  # fmt: skip
     frames = torch.cat(walks)  # (frames, rows, l, d)
     return torch.stack([render(generator, frame, still) for frame in frames])
+
+
+@torch.no_grad()
+def draw_between(
+    generator: Generator,
+    styles: Float[Tensor, "n s"],
+    seeds_a: Int64[Tensor, "n"],
+    seeds_b: Int64[Tensor, "n"],
+    t: Float64[Tensor, "n"],
+    *,
+    space: Literal["w", "z"] = "w",
+    stage: Stage | None = None,
+) -> Float32[Tensor, "n 3 r r"]:
+    """Float pictures at share `t` of the way from one seed to another in one style, about [-1, 1].
+
+    The way is straight in W or an arc in Z, without truncation; the noise is that of `seeds_a` all along. The
+    pictures are neither rounded nor clipped: perceptual path length takes differences of 1e-4 of the way.
+    """
+    device, z_dim = _device(generator), generator.config.z_dim
+    styles = styles.to(device)
+    # Shares in float64: in float32 a step of 1e-4 would be off by a thousandth of itself.
+    ends = [latents(seeds, z_dim).to(device) for seeds in (seeds_a, seeds_b)]
+    if space == "w":
+        a, b = (generator.mapping(z, styles).double() for z in ends)
+        w = torch.lerp(a, b, t.to(device)[:, None]).float()
+    else:
+        a, b = (z.double() for z in ends)
+        w = generator.mapping(slerp(a, b, t.to(device)).float(), styles)
+    codes = repeat(w, "n d -> n l d", l=generator.layers)
+    stage = stage or generator.trained_stage
+    return generator.synthesis(codes, stage, seeded_normal(seeds_a, device)).cpu()

@@ -1,3 +1,5 @@
+from typing import Literal
+
 import pytest
 import torch
 from torch import Tensor
@@ -6,6 +8,7 @@ from brushwork.models.errors import ModelError
 from brushwork.models.generator import Generator
 from brushwork.models.layers import Normal
 from brushwork.models.sampling import (
+    draw_between,
     interpolate,
     interpolation_frames,
     latents,
@@ -14,6 +17,7 @@ from brushwork.models.sampling import (
     sample,
     sample_matrix,
     seeded_normal,
+    slerp,
     style_codes,
     style_index,
     style_weights,
@@ -266,3 +270,59 @@ def test_the_walk_passes_every_seed_in_every_style_with_still_noise(generator: G
     for place, seed in enumerate(seeds):
         codes = style_codes(generator, seed.repeat(2), styles)
         assert alike(frames[2 * place], render(generator, codes, torch.tensor([3, 3])))
+
+
+def doubles(*values: float) -> Tensor:
+    return torch.tensor(values, dtype=torch.float64)
+
+
+def test_the_arc_has_constant_speed_and_keeps_lengths() -> None:
+    a, b = doubles(2, 0, 0)[None], doubles(0, 1, 0)[None]
+    assert torch.allclose(slerp(a, b, doubles(0)), a)
+    assert torch.allclose(slerp(a, b, doubles(1)), b)
+    places = slerp(a.expand(5, 3) / 2, b.expand(5, 3), doubles(0, 0.25, 0.5, 0.75, 1))
+    assert torch.allclose(places.norm(dim=1), doubles(1, 1, 1, 1, 1))
+    angles = torch.atan2(places[:, 1], places[:, 0])
+    assert torch.allclose(angles.diff(), doubles(1, 1, 1, 1) * torch.pi / 8)
+    assert torch.equal(slerp(a, a, doubles(0.3)), a), "equal ends make no arc and no NaN"
+
+
+@pytest.mark.parametrize("space", ["w", "z"])
+def test_the_ends_of_the_way_are_the_plain_samples_with_one_noise(
+    generator: Generator, space: Literal["w", "z"]
+) -> None:
+    styles, a, b = torch.eye(3)[[0, 2]], torch.tensor([3, 8]), torch.tensor([5, 6])
+    start, end = (draw_between(generator, styles, a, b, doubles(t, t), space=space) for t in (0, 1))
+    assert start.dtype == torch.float32
+    assert alike(to_uint8(start), sample(generator, styles, a))
+    assert alike(to_uint8(end), render(generator, style_codes(generator, b, styles), a))
+
+
+def test_half_the_way_is_straight_in_w_or_an_arc_in_z(generator: Generator) -> None:
+    styles, a, b = torch.eye(3)[:1], torch.tensor([3]), torch.tensor([5])
+    codes = torch.lerp(style_codes(generator, a, styles), style_codes(generator, b, styles), 0.5)
+    found = {s: draw_between(generator, styles, a, b, doubles(0.5), space=s) for s in ("w", "z")}
+    assert alike(to_uint8(found["w"]), render(generator, codes, a))
+    z = slerp(latents(a, 8), latents(b, 8), torch.tensor([0.5]))
+    w = generator.mapping(z, styles)[:, None].expand(1, 6, 8)
+    assert alike(to_uint8(found["z"]), render(generator, w, a))
+    assert not torch.allclose(found["w"], found["z"], atol=1e-3)
+
+
+@pytest.mark.parametrize("space", ["w", "z"])
+def test_a_small_step_is_seen_whole(generator: Generator, space: Literal["w", "z"]) -> None:
+    """Pictures are smooth in t: twice the step is twice the change, at steps that rounding would swallow."""
+    styles, a, b = torch.eye(3), torch.tensor([3, 8, 1]), torch.tensor([5, 6, 2])
+    here, near, far = (
+        draw_between(generator, styles, a, b, doubles(0.4, 0.4, 0.4) + step, space=space)
+        for step in (0, 1e-3, 2e-3)
+    )
+    once, twice = ((x - here).flatten(1).norm(dim=1) for x in (near, far))
+    assert torch.allclose(twice / once, torch.full((3,), 2.0), rtol=0.02)
+
+
+def test_the_way_is_drawn_at_the_trained_stage_unless_told(generator: Generator) -> None:
+    generator.trained_stage = Stage(8)
+    way = torch.eye(3)[:1], torch.tensor([3]), torch.tensor([5]), doubles(0.5)
+    assert draw_between(generator, *way).shape[-1] == 8
+    assert draw_between(generator, *way, stage=Stage(16)).shape[-1] == 16
