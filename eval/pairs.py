@@ -1,0 +1,213 @@
+"""Pairs of pictures, content and output, matched by a manifest or by name: never by the order of files."""
+
+import csv
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from jaxtyping import UInt8
+from torch import Tensor
+
+from ..data.errors import DataError
+from ..data.folder import SUFFIXES, scan_folder
+from ..data.images import read_image
+from .errors import EvalError
+
+COLUMNS = ("output", "content", "style")
+"""What a manifest must have; `subject` and `reference` may be there too, and others are not looked at."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairSet:
+    """Row i: the content, what became of it, and the style that it was to be drawn in."""
+
+    outputs: UInt8[Tensor, "n 3 h w"]
+    contents: UInt8[Tensor, "n 3 h w"]
+    styles: tuple[str, ...]
+    subjects: tuple[str, ...]
+    """What is shown, as the data set names it."""
+    sources: tuple[str, ...]
+    """Where the output was read from."""
+    references: UInt8[Tensor, "n 3 h w"] | None = None
+    """The picture of the style that was to be followed, where it was one."""
+
+    def __len__(self) -> int:
+        return len(self.styles)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """A pair before it is read. `place` says where it was asked for."""
+
+    place: str
+    output: Path
+    content: Path
+    style: str
+    subject: str
+    source: str
+    reference: Path | None = None
+
+
+# From a manifest
+def read_pairs(manifest: Path) -> PairSet:
+    """Reads the pairs that a CSV lists, in its order.
+
+    The columns are `output`, `content` and `style`, and if need be `subject` (else the stem of the content)
+    and `reference`, in all rows or in none. Paths count from the manifest's folder.
+
+    Raises EvalError, naming the row, for whatever of this is missing, unreadable, listed twice or of another
+    size than the first pair.
+    """
+    rows = [_row(manifest, line, values) for line, values in _lines(manifest)]
+    if not rows:
+        raise EvalError(f"The manifest '{manifest}' lists 0 pairs: add a row for each.")
+    seen: dict[Path, str] = {}
+    for row in rows:
+        if row.output in seen:
+            raise EvalError(
+                f"{row.place}: the output '{row.source}' is listed already ({seen[row.output]}): drop one."
+            )
+        seen[row.output] = row.place
+    without = [row.place for row in rows if row.reference is None]
+    if 0 < len(without) < len(rows):
+        raise EvalError(f"{without[0]}: there is no reference, as in other rows: give all rows one, or none.")
+    return _read(rows)
+
+
+def _lines(manifest: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    """Each row's line number and values, stripped."""
+    if not manifest.is_file():
+        raise EvalError(f"The manifest '{manifest}' does not exist: name a CSV with {', '.join(COLUMNS)}.")
+    try:
+        # Spreadsheets put a byte-order mark in front, which would become part of the first column's name.
+        with manifest.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file, strict=True)
+            reader.fieldnames = [name.strip() for name in reader.fieldnames or ()]
+            _require_columns(manifest, reader.fieldnames)
+            for values in reader:
+                if None in values:
+                    raise EvalError(
+                        f"'{manifest}', line {reader.line_num}: there are more values than columns: put "
+                        "values with a comma into quotes."
+                    )
+                yield reader.line_num, {name: (value or "").strip() for name, value in values.items()}
+    except (UnicodeDecodeError, csv.Error, OSError) as error:
+        raise EvalError(f"The manifest '{manifest}' is no CSV in UTF-8 ({error}): save it as one.") from error
+
+
+def _require_columns(manifest: Path, found: Sequence[str]) -> None:
+    missing = [name for name in COLUMNS if name not in found]
+    if missing:
+        raise EvalError(
+            f"The manifest '{manifest}' has no column {', '.join(map(repr, missing))} (its first line gives "
+            f"{', '.join(map(repr, found)) or 'none'}): name {', '.join(COLUMNS)} there."
+        )
+
+
+def _row(manifest: Path, line: int, values: dict[str, str]) -> Row:
+    place = f"'{manifest}', line {line}"
+    for name in COLUMNS:
+        if not values[name]:
+            raise EvalError(f"{place}: the {name} is empty: fill it in, or drop the row.")
+    content, reference = manifest.parent / values["content"], values.get("reference")
+    return Row(
+        place=place, output=manifest.parent / values["output"], content=content, style=values["style"],
+        subject=values.get("subject") or content.stem, source=values["output"],
+        reference=manifest.parent / reference if reference else None,
+    )  # fmt: skip
+
+
+# By stems
+def pairs_by_stem(outputs: Path, contents: Path) -> PairSet:
+    """Pairs `outputs/<style>/**/<stem>.*` with `contents/**/<stem>.*`, in the order of styles and stems.
+
+    Contents that nobody drew are passed over. The subject is the stem. Raises EvalError for a stem that two
+    contents, or two outputs of one style, have, for outputs without a content, and for sizes that differ;
+    DataError for an output folder without pictures.
+    """
+    known = _stems(contents)
+    scan = scan_folder(outputs)
+    rows, seen, lost = [], {}, []
+    for found in sorted(scan.found, key=lambda found: (found.style, found.path.stem, found.source)):
+        stem = found.path.stem
+        if found.style < 0:
+            raise EvalError(f"'{found.path}' is in no style folder: move it to one, or away.")
+        twin = seen.setdefault((found.style, stem), found.source)
+        if twin != found.source:
+            raise EvalError(f"The outputs '{twin}' and '{found.source}' have the same stem: rename one.")
+        if stem not in known:
+            lost.append(found.source)
+            continue
+        style = scan.style_names[found.style]
+        rows.append(
+            Row(
+                place=f"'{outputs}'", output=found.path, content=known[stem], style=style, subject=stem,
+                source=found.source,
+            )
+        )  # fmt: skip
+    if lost:
+        raise EvalError(
+            f"{len(lost)} outputs have no content of the same stem in '{contents}', first of them "
+            f"'{lost[0]}': add the contents, or list the pairs in a manifest."
+        )
+    return _read(rows)
+
+
+def _stems(root: Path) -> dict[str, Path]:
+    """Where the picture of each stem lies below `root`, at any depth."""
+    if not root.is_dir():
+        raise EvalError(f"The folder of contents '{root}' does not exist: name the one that was restyled.")
+    found: dict[str, Path] = {}
+    for path in sorted(root.rglob("*")):
+        inside = path.relative_to(root).parts
+        if path.suffix.lower() not in SUFFIXES or any(part.startswith(".") for part in inside):
+            continue
+        twin = found.setdefault(path.stem, path)
+        if twin != path:
+            raise EvalError(
+                f"The contents '{twin.relative_to(root)}' and '{path.relative_to(root)}' have the same stem: "
+                "rename one, or list the pairs in a manifest."
+            )
+    return found
+
+
+# Pixels
+def _read(rows: Sequence[Row]) -> PairSet:
+    outputs = [_picture(row.output, "output", row) for row in rows]
+    # One content is often drawn in many styles.
+    decoded = {row.content: _picture(row.content, "content", row) for row in rows}
+    contents = [decoded[row.content] for row in rows]
+    references = [_picture(row.reference, "reference", row) for row in rows if row.reference is not None]
+    for part in (outputs, contents, references):
+        for row, image in zip(rows, part, strict=False):
+            _require_size(row, image, outputs[0])
+    return PairSet(
+        outputs=torch.stack(outputs),
+        contents=torch.stack(contents),
+        styles=tuple(row.style for row in rows),
+        subjects=tuple(row.subject for row in rows),
+        sources=tuple(row.source for row in rows),
+        references=torch.stack(references) if references else None,
+    )
+
+
+def _picture(path: Path, part: str, row: Row) -> Tensor:
+    if not path.is_file():
+        raise EvalError(f"{row.place}: the {part} '{path}' does not exist: mend the path, or drop the pair.")
+    try:
+        return torch.from_numpy(read_image(path)).permute(2, 0, 1).contiguous()
+    except DataError as error:
+        raise EvalError(f"{row.place}: {error}") from error
+
+
+def _require_size(row: Row, image: Tensor, first: Tensor) -> None:
+    if image.shape != first.shape:
+        raise EvalError(
+            f"{row.place}: the pair of '{row.source}' has a picture of {_size(image)} pixels, and the first "
+            f"output has {_size(first)}: bring all pictures to one size."
+        )
+
+
+def _size(image: Tensor) -> str:
+    return "x".join(map(str, image.shape[:0:-1]))
