@@ -1,0 +1,201 @@
+"""What perceptual losses and style figures are made of: VGG's feature maps, and statistics of any maps.
+
+The statistics are free functions of maps (n, c, h, w); all have finite gradients everywhere, zero included.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from .errors import ModelError
+from .weights import VGG16, VGG19, find_weights, load_state
+
+GramNormalisation = Literal["none", "hw", "chw", "gatys"]
+Architecture = Literal["vgg16", "vgg19"]
+
+
+# Style
+def gram(x: Float[Tensor, "n c h w"], normalisation: GramNormalisation = "chw") -> Float[Tensor, "n c c"]:
+    """Inner products of the channels over space, F F^T with F of shape (c, h w), divided by what is named.
+
+    `none`: 1. `hw`: h w, the mean over positions. `chw`: c h w (Johnson et al. 2016, arXiv 1603.08155,
+    eq. 3). `gatys`: 2 c h w. The paper's Gram matrix (Gatys et al. 2015, arXiv 1508.06576, eq. 3) is `none`,
+    and the factor 1 / (4 c^2 (h w)^2) belongs to the squared distance (eq. 4): divided by its root, matrices
+    of maps of unequal size can be compared, too.
+    """
+    n, c, h, w = x.shape
+    divisors = {"none": 1, "hw": h * w, "chw": c * h * w, "gatys": 2 * c * h * w}
+    flat = x.reshape(n, c, h * w)
+    return flat @ flat.mT / divisors[normalisation]
+
+
+def gram_distance(
+    a: Float[Tensor, "n c h1 w1"], b: Float[Tensor, "n c h2 w2"], normalisation: GramNormalisation = "chw"
+) -> Float[Tensor, "n"]:
+    """Squared Frobenius distance of the Gram matrices, a figure each picture: sum over i, j of (A - B)_ij^2.
+
+    With `gatys` this is the paper's E_l, the contribution of one layer. Maps may differ in size, but not in
+    channels.
+    """
+    return (gram(a, normalisation) - gram(b, normalisation)).square().sum(dim=(1, 2))
+
+
+def mean_and_std(
+    x: Float[Tensor, "n c h w"], eps: float = 1e-5
+) -> tuple[Float[Tensor, "n c"], Float[Tensor, "n c"]]:
+    """Per channel over space: the mean, and sqrt(variance + eps) (AdaIN, Huang and Belongie 2017, arXiv
+    1703.06868, eqs. 5 and 6). The variance is the unbiased one, as in the authors' figures, though eq. 6
+    writes the biased one; that of a single position is 0."""
+    positions = x.shape[2] * x.shape[3]
+    variance, mean = torch.var_mean(x, dim=(2, 3), correction=min(1, positions - 1))
+    return mean, (variance + eps).sqrt()
+
+
+def mean_std_distance(
+    xs: Sequence[Float[Tensor, "n _c _h _w"]], ys: Sequence[Float[Tensor, "n _c _h2 _w2"]]
+) -> Float[Tensor, "n"]:
+    """Sum over layers of MSE(means) + MSE(standard deviations), the MSE over channels, a figure each picture
+    (Huang and Belongie 2017, eq. 13, there with norms for the squares). Between x and x + c: c^2 a layer."""
+    layers = []
+    for x, y in zip(xs, ys, strict=True):
+        (x_mean, x_std), (y_mean, y_std) = mean_and_std(x), mean_and_std(y)
+        layers.append(((x_mean - y_mean).square() + (x_std - y_std).square()).mean(dim=1))
+    return torch.stack(layers).sum(dim=0)
+
+
+# Content
+def channel_normalised(x: Float[Tensor, "n c h w"], eps: float = 1e-10) -> Float[Tensor, "n c h w"]:
+    """Each position's vector over the channels at unit length: x / sqrt(|x|^2 + eps).
+
+    LPIPS (Zhang et al. 2018, arXiv 1801.03924) is often computed with the epsilon outside the root, whose
+    gradient at zero is NaN.
+    """
+    return x * (x.square().sum(dim=1, keepdim=True) + eps).rsqrt()
+
+
+def instance_normalised(x: Float[Tensor, "n c h w"], eps: float = 1e-5) -> Float[Tensor, "n c h w"]:
+    """Each channel of each picture at mean 0 and deviation 1: what remains is where, not how strongly."""
+    mean, std = mean_and_std(x, eps)
+    return (x - mean[..., None, None]) / std[..., None, None]
+
+
+def total_variation(x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n"]:
+    """Mean squared difference of horizontal neighbours plus that of vertical ones, a figure each picture.
+
+    A checkerboard of 0 and 1 has 2, whatever its size. A picture of one row (column) has no such neighbours,
+    and the part counts 0.
+    """
+    across, down = (x[..., 1:] - x[..., :-1]).square(), (x[..., 1:, :] - x[..., :-1, :]).square()
+    parts = [d.sum(dim=(1, 2, 3)) / max(d[0].numel(), 1) for d in (across, down)]
+    return parts[0] + parts[1]
+
+
+# VGG
+CONVOLUTIONS: dict[Architecture, tuple[int, ...]] = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
+"""Convolutions in each of the five stages; all but the last stage double the width, from 64 to 512."""
+WIDTHS = (64, 128, 256, 512, 512)
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+PUBLISHED = {"vgg16": VGG16, "vgg19": VGG19}
+
+
+def layer_names(arch: Architecture) -> list[str]:
+    """conv1_1, relu1_1, conv1_2, relu1_2, pool1, conv2_1, ...: the index of each is torchvision's, too."""
+    names = []
+    for stage, count in enumerate(CONVOLUTIONS[arch], start=1):
+        names += [f"{kind}{stage}_{i}" for i in range(1, count + 1) for kind in ("conv", "relu")]
+        names.append(f"pool{stage}")
+    return names
+
+
+class Vgg(nn.Module):
+    """The convolutions of VGG16 or VGG19 (Simonyan and Zisserman 2014, arXiv 1409.1556) to the deepest tap.
+
+    A fresh one has PyTorch's initial weights; `from_weights` and `random` give it those that count.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, arch: Architecture, taps: Sequence[str]) -> None:
+        """Raises ModelError for no tap, and for a tap that is no layer of `arch` (see `layer_names`)."""
+        super().__init__()
+        names = layer_names(arch)
+        unknown = [tap for tap in taps if tap not in names]
+        if unknown or not taps:
+            raise ModelError(
+                f"{arch} has no layer {', '.join(unknown) or 'to tap'}: take of {', '.join(names)}."
+            )
+        self.arch: Architecture = arch
+        self.taps = tuple(sorted(set(taps), key=names.index))
+        self.features = nn.Sequential(*_layers(names[: names.index(self.taps[-1]) + 1], self.taps))
+        self._at = {names.index(tap): tap for tap in self.taps}
+        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN)[:, None, None], persistent=False)
+        self.register_buffer("std", torch.tensor(IMAGENET_STD)[:, None, None], persistent=False)
+
+    @classmethod
+    def from_weights(cls, arch: Architecture, taps: Sequence[str], path: Path | None = None) -> "Vgg":
+        """With torchvision's ImageNet weights, frozen; see `find_weights` for where they are looked for.
+
+        Raises ModelError for taps or weights that there are not.
+        """
+        network = _untouched(arch, taps)
+        path = find_weights(PUBLISHED[arch], path)
+        state = load_state(path)
+        missing = [name for name in network.state_dict() if name not in state]
+        if missing:
+            raise ModelError(f"{path} has no {missing[0]}: give torchvision's {PUBLISHED[arch].file}.")
+        network.load_state_dict({name: state[name] for name in network.state_dict()})
+        return network.eval().requires_grad_(False)
+
+    @classmethod
+    def random(cls, arch: Architecture, taps: Sequence[str], seed: int = 0) -> "Vgg":
+        """With seeded He-normal weights and no bias, frozen: the control of the trained network."""
+        network, generator = _untouched(arch, taps), torch.Generator().manual_seed(seed)
+        for module in network.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu", generator=generator)
+                module.bias = nn.Parameter(torch.zeros(module.out_channels))
+        return network.eval().requires_grad_(False)
+
+    def forward(self, images: Float[Tensor, "n 3 h w"]) -> dict[str, Float[Tensor, "n _c _h _w"]]:
+        """The maps of every tap by name, from shallow to deep, of sRGB pictures with values 0 to 1.
+
+        Raises ModelError for pictures too small for the deepest tap.
+        """
+        stages = sum(name.startswith("pool") for name in layer_names(self.arch)[: len(self.features)])
+        if min(images.shape[2:]) < 2**stages:
+            raise ModelError(
+                f"Pictures of {images.shape[3]}x{images.shape[2]} pixels are too small for {self.taps[-1]} "
+                f"of {self.arch}: give {2**stages} pixels a side at least."
+            )
+        x, maps = (images - self.mean) / self.std, {}
+        for index, layer in enumerate(self.features):
+            x = layer(x)
+            if index in self._at:
+                maps[self._at[index]] = x
+        return maps
+
+
+def _untouched(arch: Architecture, taps: Sequence[str]) -> Vgg:
+    """A fresh network, whose weights are replaced at once: not drawn from the caller's random stream."""
+    with torch.random.fork_rng(devices=[]):
+        return Vgg(arch, taps)
+
+
+def _layers(names: Sequence[str], taps: Sequence[str]) -> list[nn.Module]:
+    layers: list[nn.Module] = []
+    width, previous = 3, ""
+    for name in names:
+        if name.startswith("conv"):
+            inputs, width = width, WIDTHS[int(name[4]) - 1]
+            layers.append(nn.Conv2d(inputs, width, 3, padding=1))
+        elif name.startswith("relu"):
+            layers.append(nn.ReLU(inplace=previous not in taps))
+        else:
+            layers.append(nn.MaxPool2d(2))
+        previous = name
+    return layers
