@@ -11,18 +11,27 @@ the norm comes from `eigvalsh`); from fewer pictures than dimensions, A is the c
 exact where a covariance would be singular.
 """
 
+import os
+import zipfile
+import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+import numpy as np
 import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
 from .errors import EvalError
 
+SYMMETRY = 1e-5
+"""By how much of its largest entry a covariance from a file may be asymmetric: float32 rounding, no more."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Gaussian:
-    """Mean (d) and covariance (d, d) with ddof 1, of `count` features, in float64."""
+    """Mean (d) and covariance (d, d) with ddof 1, of `count` features (0: unknown), in float64."""
 
     mean: Float64[Tensor, "d"]
     covariance: Float64[Tensor, "d d"]
@@ -85,7 +94,15 @@ def gaussian_of(features: Float[Tensor, "n d"]) -> Gaussian:
 
 # Distance
 def frechet(a: Gaussian, b: Gaussian) -> float:
-    """Squared Frechet distance of two Gaussians; not negative but for rounding, which is cut off at 0."""
+    """Squared Frechet distance of two Gaussians; not negative but for rounding, which is cut off at 0.
+
+    Raises EvalError for Gaussians of different dimensions, which are of different features.
+    """
+    if a.mean.shape != b.mean.shape:
+        raise EvalError(
+            f"Statistics of {len(a.mean)} and of {len(b.mean)} dimensions cannot be compared: "
+            "take both with the same features."
+        )
     traces = a.covariance.trace() + b.covariance.trace()
     return _distance(a.mean - b.mean, traces, trace_of_root(a.covariance, b.covariance))
 
@@ -128,3 +145,69 @@ def _require_two(count: int) -> None:
         raise EvalError(
             f"A Frechet distance needs 2 images a side at least and one side has {count}: add some."
         )
+
+
+# Files
+def save_statistics(path: Path, gaussian: Gaussian) -> None:
+    """Writes `mu` and `sigma` as pytorch-fid reads them, and `count` where it is known; whole or not at all.
+
+    Raises EvalError for a name that does not end in .npz, by which pytorch-fid knows such files.
+    """
+    if path.suffix != ".npz":
+        raise EvalError(f"Statistics cannot be saved as {path.name}: choose a name that ends in .npz.")
+    mu, sigma = gaussian.mean.numpy(), gaussian.covariance.numpy()
+    known = {"count": np.array(gaussian.count)} if gaussian.count else {}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with partial.open("wb") as file:
+            np.savez_compressed(file, allow_pickle=False, mu=mu, sigma=sigma, **known)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def load_statistics(path: Path) -> Gaussian:
+    """The Gaussian of an npz file with `mu` (d) and `sigma` (d, d), ours or pytorch-fid's.
+
+    Without a `count`, as pytorch-fid writes it, the count is 0: unknown. Nothing is unpickled. Raises
+    EvalError for a file that is missing, no npz, or without arrays that are a mean and a covariance.
+    """
+    if not path.is_file():
+        raise EvalError(f"There are no statistics at {path}: give an npz file with mu and sigma.")
+    arrays = _arrays(path, ("mu", "sigma", "count"))
+    missing = [name for name in ("mu", "sigma") if name not in arrays]
+    if missing:
+        raise EvalError(f"{path} holds no {' and no '.join(missing)}: write it with save_statistics.")
+    return _checked_gaussian(path, arrays["mu"], arrays["sigma"], arrays.get("count", np.array(0)))
+
+
+def _arrays(path: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
+    """Those of the named arrays that the npz file has."""
+    try:
+        with path.open("rb") as raw:
+            file = np.load(raw, allow_pickle=False)
+            if not isinstance(file, np.lib.npyio.NpzFile):
+                raise ValueError("a single array")
+            return {name: file[name] for name in names if name in file.files}
+    except (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+        raise EvalError(f"{path} cannot be read as an npz file: write it again.") from error
+
+
+def _checked_gaussian(path: Path, mu: np.ndarray, sigma: np.ndarray, count: np.ndarray) -> Gaussian:
+    if mu.ndim != 1 or mu.size == 0 or sigma.shape != (mu.size, mu.size):
+        raise EvalError(
+            f"{path} holds mu of shape {mu.shape} and sigma of shape {sigma.shape}: "
+            "they must be (d) and (d, d)."
+        )
+    if not (np.issubdtype(count.dtype, np.integer) and count.ndim == 0 and count >= 0):
+        raise EvalError(f"{path} holds a count that is no whole number: write it again.")
+    if not all(a.dtype.kind in "fiu" and np.isfinite(a).all() for a in (mu, sigma)):
+        raise EvalError(f"{path} holds values that are not finite: take the statistics again.")
+    mean, covariance = (torch.from_numpy(a.astype(np.float64)) for a in (mu, sigma))
+    apart = (covariance - covariance.T).abs().max()
+    if apart > SYMMETRY * covariance.abs().max() or covariance.diagonal().min() < 0:
+        raise EvalError(
+            f"{path} holds a sigma that is no covariance: it must be symmetric, its variances >= 0."
+        )
+    return Gaussian(mean=mean, covariance=(covariance + covariance.T) / 2, count=int(count))
