@@ -39,14 +39,19 @@ class Weights:
     url: str
     sha256_prefix: str
     file: str
+    option: str = ""
+    """What gives its path on the command line, where that is not --NAME-weights."""
+
+    @property
+    def flag(self) -> str:
+        return self.option or f"--{self.name}-weights"
 
 
-def _of_torchvision(name: str, file: str) -> Weights:
+def _of_torchvision(name: str, file: str, option: str = "") -> Weights:
     """Its file names end in the first eight digits of their SHA-256."""
     prefix = file.removesuffix(".pth").rpartition("-")[2]
-    return Weights(
-        name=name, url=f"https://download.pytorch.org/models/{file}", sha256_prefix=prefix, file=file
-    )
+    url = f"https://download.pytorch.org/models/{file}"
+    return Weights(name=name, url=url, sha256_prefix=prefix, file=file, option=option)
 
 
 INCEPTION = Weights(
@@ -59,7 +64,7 @@ INCEPTION = Weights(
 """The Inception of 2015-12-05 that the published FID is defined by, converted from TensorFlow."""
 VGG16 = _of_torchvision("vgg16", "vgg16-397923af.pth")
 VGG19 = _of_torchvision("vgg19", "vgg19-dcbb9e9d.pth")
-ALEXNET = _of_torchvision("alexnet", "alexnet-owt-7be5be79.pth")
+ALEXNET = _of_torchvision("alexnet", "alexnet-owt-7be5be79.pth", "--lpips-weights")
 
 
 # Finding
@@ -98,7 +103,7 @@ def find_weights(known: Weights, path: Path | None = None, *, download: bool = T
 def _unfetched(known: Weights, target: Path, reason: str) -> str:
     return (
         f"The {known.name} weights could not be fetched from {known.url} ({reason}): put that file at "
-        f"{target}, pass --{known.name}-weights PATH, or use an extractor that needs no download "
+        f"{target}, pass {known.flag} PATH, or use an extractor that needs no download "
         "(efficientnet-lite0)."
     )
 
@@ -126,7 +131,7 @@ def _fetch(known: Weights, target: Path) -> None:
         size = int(response.headers.get("Content-Length") or 0)
         print(
             f"brushwork: fetching the {known.name} weights, {size / 1e6:.0f} MB, from {known.url} to "
-            f"{target}; to supply them offline, put the file there or pass --{known.name}-weights PATH.",
+            f"{target}; to supply them offline, put the file there or pass {known.flag} PATH.",
             file=sys.stderr,
         )
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -80,6 +80,7 @@ def test_known_files_are_named_by_their_hash() -> None:
         assert known.file.endswith(f"-{known.sha256_prefix}.pth")
         assert known.url.endswith(f"/{known.file}")
         assert len(known.sha256_prefix) == 8
+    assert (INCEPTION.flag, ALEXNET.flag) == ("--inception-weights", "--lpips-weights")
 
 
 def test_a_path_is_taken_if_its_hash_is_right(known: Weights, server: Server, tmp_path: Path) -> None:
