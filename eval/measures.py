@@ -1,103 +1,169 @@
-"""The results: what one set of pictures scores, and all the rows of a measurement with their protocol."""
+"""The results: each figure beside its ceiling and its control, and all of a measurement with its protocol."""
 
-from dataclasses import dataclass
-from typing import Any
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
-from jaxtyping import Float32, Int64
+from jaxtyping import Int64
 from torch import Tensor
 
-from .frechet import Gaussian, frechet, frechet_from_features, gaussian_of
-from .style import LinearProbe, balanced_accuracy, confusion
+Better = Literal["less", "more"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Labelled:
-    """Features of pictures and the style of each."""
+class Score:
+    """One metric of one set of pictures. Per-style entries and rows of `matrix` follow the style names."""
 
-    features: Float32[Tensor, "n d"]
-    styles: Int64[Tensor, "n"]
-
-    def of(self, style: int) -> Float32[Tensor, "k d"]:
-        return self.features[self.styles == style]
-
-
-# Results
-@dataclass(frozen=True, kw_only=True)
-class Figures:
-    """What one set of pictures scores in one feature space. Per-style entries follow the style names."""
-
-    fd: float
-    style_fd: tuple[float, ...]
-    style_accuracy: float
-    confusion: tuple[tuple[float, ...], ...]
+    value: float
+    per_style: tuple[float, ...] = ()
+    spread: float | None = None
+    """How far `value` would scatter if it were taken again; which kind, the metric's description says."""
+    matrix: tuple[tuple[float, ...], ...] = ()
+    """Style claimed by style compared with, where the metric has one: confusion, similarity, distance."""
 
     def to_json(self) -> dict[str, Any]:
+        parts: dict[str, Any] = {"value": _plain(self.value)}
+        if self.spread is not None:
+            parts["spread"] = _plain(self.spread)
+        if self.per_style:
+            parts["per_style"] = [_plain(value) for value in self.per_style]
+        if self.matrix:
+            parts["matrix"] = [[_plain(value) for value in row] for row in self.matrix]
+        return parts
+
+
+@dataclass(frozen=True, kw_only=True)
+class About:
+    """What a figure is, whatever it is taken of."""
+
+    title: str
+    better: Better
+    kind: Literal["distance", "share"]
+    """A distance has a scale of its own in every feature space; a share means the same in all."""
+    note: str
+    """One sentence for the report: what it says, and what its spread is."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """One metric in one feature space: of what was measured, and of what it has to be read against."""
+
+    about: About
+    features: str
+    """Name of the feature extractor."""
+    measured: Score
+    real: Score | None = None
+    """The same of held-out real pictures: what a perfect generator would reach."""
+    control: Score | None = None
+    """The same in the features of random weights: what no learnt perception is needed for."""
+    control_real: Score | None = None
+    baselines: Mapping[str, Score] = field(default_factory=dict)
+    """What trivial answers score, by name; figures of pairs have them."""
+
+    @property
+    def control_matches(self) -> bool:
+        """Whether random weights show as much: then the figure is no evidence of learnt perception.
+
+        Shares are compared as they are, within two standard errors. Distances differ in scale from space to
+        space, so how many times the held-out real pictures' distance they are is compared, within 5 %.
+        """
+        if self.control is None:
+            return False
+        if self.about.kind == "share":
+            slack = 2 * math.hypot(self.measured.spread or 0.0, self.control.spread or 0.0)
+            return abs(self.measured.value - self.control.value) <= slack
+        if self.real is None or self.control_real is None:
+            return False
+        ratio = self.measured.value / max(self.real.value, 1e-12)
+        return self.control.value / max(self.control_real.value, 1e-12) >= 0.95 * ratio > 0.95
+
+    def worst(self) -> int | None:
+        """Index of the style that comes out worst; None without styles."""
+        values = self.measured.per_style
+        if not values or any(math.isnan(value) for value in values):
+            return None
+        return values.index(max(values) if self.about.better == "less" else min(values))
+
+    def to_json(self, style_names: tuple[str, ...]) -> dict[str, Any]:
+        worst = self.worst()
+        scores = {"measured": self.measured, "real": self.real, "control": self.control,
+                  "control_real": self.control_real}  # fmt: skip
         return {
-            "fd": self.fd,
-            "style_fd": list(self.style_fd),
-            "style_fd_mean": sum(self.style_fd) / len(self.style_fd),
-            "style_accuracy": self.style_accuracy,
-            "confusion": [list(row) for row in self.confusion],
+            "title": self.about.title,
+            "better": self.about.better,
+            "features": self.features,
+            **{name: score.to_json() for name, score in scores.items() if score is not None},
+            "baselines": {name: score.to_json() for name, score in self.baselines.items()},
+            "worst_style": None if worst is None else style_names[worst],
+            "control_matches": self.control_matches,
         }
+
+
+@dataclass(frozen=True, kw_only=True)
+class CurvePoint:
+    """Some scores at one setting of a knob."""
+
+    x: float
+    scores: Mapping[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picks:
+    """Pictures worth looking at, as indices into what was measured: best and worst of each style by the
+    probe's margin, and those nearest to a training picture with the index of that one."""
+
+    best: tuple[Int64[Tensor, "_k"], ...]
+    worst: tuple[Int64[Tensor, "_k"], ...]
+    nearest: Int64[Tensor, "k"]
+    nearest_train: Int64[Tensor, "k"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Measures:
-    """Samples beside held-out real pictures (the ceiling), each beside the random-weight control.
+    """A measurement. Two of them may be compared if their protocols are equal (see `compare`).
 
-    `protocol` holds all that decides the numbers; two measures may be compared if their protocols are equal.
+    `figures` by name: a metric in the first evaluator's features has the metric's own name (`fd`), in
+    others' it is followed by theirs (`fd@inception`).
     """
 
     style_names: tuple[str, ...]
-    samples: Figures
-    real: Figures
-    control_samples: Figures | None
-    control_real: Figures | None
-    protocol: dict[str, Any]
+    figures: Mapping[str, Figure]
+    protocol: Mapping[str, Any]
+    environment: Mapping[str, Any] = field(default_factory=dict)
+    """What should not matter and may still be wanted: versions, device. No part of the protocol."""
+    curves: Mapping[str, tuple[CurvePoint, ...]] = field(default_factory=dict)
+    picks: Picks | None = None
     label: str = ""
     """What was measured, in words: no part of the protocol."""
 
-    @property
-    def worst_style(self) -> str:
-        """The style whose samples lie farthest from its real pictures."""
-        style_fd = self.samples.style_fd
-        return self.style_names[style_fd.index(max(style_fd))]
-
     def summary(self) -> dict[str, float]:
-        """The few floats that a curve over training shows."""
-        return {
-            "fd": self.samples.fd,
-            "style_accuracy": self.samples.style_accuracy,
-            "fd_style_mean": sum(self.samples.style_fd) / len(self.samples.style_fd),
-            "fd_worst_style": max(self.samples.style_fd),
-        }
+        """The floats that a curve over training shows: each figure, its mean and worst over the styles."""
+        values: dict[str, float] = {}
+        for name, figure in self.figures.items():
+            values[name] = figure.measured.value
+            worst = figure.worst()
+            if worst is not None:
+                per_style = figure.measured.per_style
+                values[f"{name}_style_mean"] = sum(per_style) / len(per_style)
+                values[f"{name}_worst_style"] = per_style[worst]
+        return values
 
     def to_json(self) -> dict[str, Any]:
-        """Everything, as plain values."""
-        rows = {
-            "samples": self.samples, "real": self.real,
-            "control_samples": self.control_samples, "control_real": self.control_real,
-        }  # fmt: skip
+        """Everything but the picks, as plain values."""
         return {
             "label": self.label,
-            "protocol": self.protocol,
+            "protocol": dict(self.protocol),
+            "environment": dict(self.environment),
             "style_names": list(self.style_names),
-            "worst_style": self.worst_style,
-            **{name: figures and figures.to_json() for name, figures in rows.items()},
+            "figures": {name: figure.to_json(self.style_names) for name, figure in self.figures.items()},
+            "curves": {
+                name: [{"x": point.x, **point.scores} for point in points]
+                for name, points in self.curves.items()
+            },
         }
 
 
-def figures_of(
-    pictures: Labelled, real: Labelled, gaussian: Gaussian, probe: LinearProbe, count: int
-) -> Figures:
-    """Figures of standardised features against the real ones."""
-    enough = len(pictures.styles) >= pictures.features.shape[1] <= gaussian.count
-    shares = confusion(pictures.styles, probe.predict(pictures.features), count)
-    return Figures(
-        fd=frechet(gaussian_of(pictures.features), gaussian)
-        if enough
-        else frechet_from_features(pictures.features, real.features),
-        style_fd=tuple(frechet_from_features(pictures.of(s), real.of(s)) for s in range(count)),
-        style_accuracy=balanced_accuracy(shares),
-        confusion=tuple(tuple(row) for row in shares.tolist()),
-    )
+def _plain(value: float) -> float | None:
+    """JSON knows no NaN: a style without pictures has no figure."""
+    return None if math.isnan(value) else value

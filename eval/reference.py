@@ -1,45 +1,31 @@
-"""What the real pictures say, once: features, standardisation, probe, figures of held-out ones."""
+"""What the real pictures say, once: their features in each space that is asked for."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from jaxtyping import Int64, UInt8
 from torch import Tensor
 
 from ..data.pictures import load_pictures
 from .errors import EvalError
-from .features import EfficientNetLite0, Extractor, Standardiser, cached_features, content_hash, user_cache
-from .frechet import Gaussian, gaussian_of
-from .measures import Figures, Labelled, figures_of
-from .style import LinearProbe
-
-
-@dataclass(frozen=True, kw_only=True)
-class Space:
-    """Real pictures in one feature space: raw features, and what is derived from them once."""
-
-    extractor: Extractor
-    train: Labelled
-    test: Labelled
-    standardise: Standardiser
-    real: Labelled
-    gaussian: Gaussian
-    probe: LinearProbe
-    held_out: Figures
+from .extractors import build_extractor
+from .feature_cache import FeatureCache, user_cache
+from .features import Extractor, extract
+from .processes import Processes
+from .sources import Stored
+from .spaces import Labelled, Space
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reference:
-    """The real pictures, ready to compare with: one space of the evaluator, one of its control."""
+    """The real pictures, ready to compare with, in one space an extractor."""
 
     style_names: tuple[str, ...]
     fingerprint: str
     size: tuple[int, int]
     """Height and width of the real pictures."""
-    evaluator: Space
-    control: Space | None
+    spaces: tuple[Space, ...]
 
     def restricted_to(self, names: Sequence[str]) -> "Reference":
         """The reference of these styles alone, in this order: for a generator that knows fewer styles."""
@@ -52,99 +38,81 @@ class Reference:
                 f"{', '.join(self.style_names)}; measure against the data set that was trained on."
             )
         order = [self.style_names.index(name) for name in names]
-        narrow = [space and _narrowed(space, order, tuple(names)) for space in (self.evaluator, self.control)]
-        assert narrow[0] is not None
-        return replace(self, style_names=tuple(names), evaluator=narrow[0], control=narrow[1])
-
-
-def default_extractors(
-    device: str | torch.device = "cpu", *, control: bool = True
-) -> tuple[Extractor, Extractor | None]:
-    """The offline evaluator and, if asked for, its random-weight control."""
-    return EfficientNetLite0(device), EfficientNetLite0(device, pretrained=False) if control else None
+        return replace(
+            self, style_names=tuple(names), spaces=tuple(space.narrowed(order) for space in self.spaces)
+        )
 
 
 def build_reference(
-    train_images: UInt8[Tensor, "n 3 h w"],
-    train_styles: Int64[Tensor, "n"],
-    test_images: UInt8[Tensor, "m 3 h w"],
-    test_styles: Int64[Tensor, "m"],
+    train: Stored,
+    test: Stored,
     style_names: Sequence[str],
     fingerprint: str,
+    extractors: Sequence[Extractor],
     *,
-    extractors: tuple[Extractor, Extractor | None],
-    cache_dir: Path | None = None,
+    control: bool = True,
+    cache: FeatureCache | None = None,
+    processes: Processes | None = None,
     progress: bool = False,
 ) -> Reference:
-    """Takes the real pictures' figures. Pictures with style -1 (unlabelled) are left out.
+    """Takes the real pictures' features. Pictures with style -1 (unlabelled) are left out.
 
-    `extractors` are the evaluator and its control (None: no control). Features are cached in `cache_dir` by
-    the content of the pictures and the protocol. Raises EvalError for a style with fewer than 2 pictures in
-    either split.
+    With `control`, each extractor's random-weight control gets a space beside it. Raises EvalError for a
+    style with fewer than 2 pictures in either split.
     """
     names = tuple(style_names)
     if not names:
         raise EvalError("The reference has no styles to measure: pack pictures in one folder a style.")
-    require_two_each(train_styles, names, "training pictures")
-    require_two_each(test_styles, names, "held-out pictures")
+    require_two_each(train.styles, names, "training pictures")
+    require_two_each(test.styles, names, "held-out pictures")
+    controls = [extractor.control() for extractor in extractors] if control else []
+    everyone = [*extractors, *controls]
 
-    def space(extractor: Extractor) -> Space:
-        def labelled(images: Tensor, styles: Tensor, split: str) -> Labelled:
-            label = f"{extractor.name}, {split}" if progress else None
-            key = content_hash(images)
-            features = cached_features(extractor, images, cache_dir, key, progress=label)
-            return Labelled(features=features[styles >= 0], styles=styles[styles >= 0])
+    def features(source: Stored, words: str) -> list[Tensor]:
+        label = words if progress else None
+        return extract(everyone, source, cache=cache, processes=processes, progress=label)
 
-        train = labelled(train_images, train_styles, "real training pictures")
-        return _space(extractor, train, labelled(test_images, test_styles, "held-out pictures"), names)
-
-    evaluator, control = extractors
+    seen = zip(everyone, features(train, "real pictures"), features(test, "held-out pictures"), strict=True)
+    spaces = [
+        Space(
+            extractor=extractor, raw_train=_labelled(in_train, train.styles),
+            raw_test=_labelled(in_test, test.styles), styles=len(names),
+        )
+        for extractor, in_train, in_test in seen
+    ]  # fmt: skip
+    count = len(extractors)
+    if control:
+        pairs = zip(spaces[:count], spaces[count:], strict=True)
+        spaces = [replace(space, control=beside) for space, beside in pairs]
     return Reference(
-        style_names=names,
-        fingerprint=fingerprint,
-        size=(train_images.shape[2], train_images.shape[3]),
-        evaluator=space(evaluator),
-        control=None if control is None else space(control),
+        style_names=names, fingerprint=fingerprint, size=tuple(train.images.shape[2:]), spaces=tuple(spaces)
     )
 
 
 def load_reference(
-    dataset: Path, *, device: str | torch.device = "cpu", control: bool = True, progress: bool = False
+    dataset: Path,
+    extractors: Sequence[Extractor] | None = None,
+    *,
+    device: str | torch.device = "cpu",
+    control: bool = True,
+    cache: FeatureCache | None = None,
+    processes: Processes | None = None,
+    progress: bool = False,
 ) -> Reference:
-    """The reference of a packed data set, with the default extractors and the user's feature cache.
+    """The reference of a packed data set, with the user's feature cache; else for the offline evaluator.
 
     Raises EvalError as build_reference does, and DataError for a data set that cannot be read.
     """
     train, test = load_pictures(dataset, "train"), load_pictures(dataset, "test")
     return build_reference(
-        train.images, train.styles, test.images, test.styles, train.style_names, train.fingerprint,
-        extractors=default_extractors(device, control=control), cache_dir=user_cache(), progress=progress,
+        Stored(images=train.images, styles=train.styles), Stored(images=test.images, styles=test.styles),
+        train.style_names, train.fingerprint, extractors or [build_extractor("efficientnet-lite0", device)],
+        control=control, cache=cache or FeatureCache(user_cache()), processes=processes, progress=progress,
     )  # fmt: skip
 
 
-def _space(extractor: Extractor, train: Labelled, test: Labelled, names: tuple[str, ...]) -> Space:
-    standardise = Standardiser.fit(train.features)
-    fitted = Labelled(features=standardise(train.features), styles=train.styles)
-    held_out = Labelled(features=standardise(test.features), styles=test.styles)
-    real = Labelled(
-        features=torch.cat([fitted.features, held_out.features]),
-        styles=torch.cat([train.styles, test.styles]),
-    )
-    gaussian = gaussian_of(real.features)
-    probe = LinearProbe.fit(fitted.features, fitted.styles, len(names))
-    return Space(
-        extractor=extractor, train=train, test=test, standardise=standardise, real=real, gaussian=gaussian,
-        probe=probe, held_out=figures_of(held_out, real, gaussian, probe, len(names)),
-    )  # fmt: skip
-
-
-def _narrowed(space: Space, order: list[int], names: tuple[str, ...]) -> Space:
-    def narrow(pictures: Labelled) -> Labelled:
-        keep = torch.isin(pictures.styles, torch.tensor(order))
-        renamed = torch.tensor([order.index(int(style)) for style in pictures.styles[keep]])
-        return Labelled(features=pictures.features[keep], styles=renamed)
-
-    return _space(space.extractor, narrow(space.train), narrow(space.test), names)
+def _labelled(features: Tensor, styles: Tensor) -> Labelled:
+    return Labelled(features=features[styles >= 0], styles=styles[styles >= 0])
 
 
 def require_two_each(styles: Tensor, names: tuple[str, ...], what: str) -> None:

@@ -13,6 +13,7 @@ from jaxtyping import Float32, Float64, Int64
 from torch import Tensor
 
 from .errors import EvalError
+from .features import Standardiser
 
 PENALTY = 300.0
 """Ridge penalty, for standardised features: the value that the project's figures have been taken with."""
@@ -47,7 +48,16 @@ class LinearProbe:
 
     def predict(self, features: Float32[Tensor, "n d"]) -> Int64[Tensor, "n"]:
         """The style of the highest score."""
-        return (features.double() @ self.weights + self.bias).argmax(dim=1)
+        return self.scores(features).argmax(dim=1)
+
+    def scores(self, features: Float32[Tensor, "n d"]) -> Float64[Tensor, "n s"]:
+        """About 1 for the style that a picture has, about 0 for the others."""
+        return features.double() @ self.weights + self.bias
+
+    def before(self, standardise: Standardiser) -> "LinearProbe":
+        """The probe that reads features as they are, of one that was fitted on standardised ones."""
+        weights = self.weights * standardise.scale.double()[:, None]
+        return LinearProbe(weights=weights, bias=self.bias - standardise.mean.double() @ weights)
 
 
 def ridge(x: Float64[Tensor, "n d"], y: Float64[Tensor, "n s"], penalty: float) -> Float64[Tensor, "d s"]:
@@ -65,3 +75,10 @@ def confusion(true: Int64[Tensor, "n"], predicted: Int64[Tensor, "n"], count: in
 def balanced_accuracy(shares: Float64[Tensor, "s s"]) -> float:
     """Mean over the styles of the share recognised: chance is 1/S however unequal the styles are."""
     return float(shares.diagonal().nanmean())
+
+
+def margins(scores: Float64[Tensor, "n s"], styles: Int64[Tensor, "n"]) -> Float64[Tensor, "n"]:
+    """How far the style's own score is above the best other one; negative where it is taken for another."""
+    own = scores.gather(1, styles[:, None])
+    others = scores.scatter(1, styles[:, None], -torch.inf)
+    return own.squeeze(1) - others.max(dim=1).values

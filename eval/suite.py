@@ -1,168 +1,218 @@
-"""The measure: how near generated pictures are to the real ones, and whether they carry their style.
+"""The measure: how near pictures are to the real ones, and whether they carry their style.
 
-A `Reference` holds what the real pictures say once; `evaluate` draws samples and compares. The same figures
-are taken of samples and of held-out real pictures, with the evaluator's features and with those of its
-random-weight control, so that every number stands beside its ceiling and its control.
+A `Reference` holds what the real pictures say once; `measure` takes any metrics of any pictures against it.
+The same metrics are taken of held-out real pictures, and of both with the features of random weights, so
+that every number stands beside its ceiling and its control.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
 import torch
-import torch.nn.functional as F
-from jaxtyping import Int64, UInt8
 from torch import Tensor
-from tqdm import tqdm
 
 from .errors import EvalError
-from .features import extract
-from .measures import Labelled, Measures, figures_of
-from .reference import Reference, Space, build_reference, default_extractors, load_reference, require_two_each
+from .feature_cache import FeatureCache
+from .features import Extractor, MapExtractor, Source, extract
+from .frechet import Gaussian, frechet, gaussian_of
+from .measures import Figure, Measures, Picks, Score
+from .metrics import DEFAULT, FIGURES, METRICS, View, applies, picks, require_known
+from .processes import Processes
+from .reference import Reference, require_two_each
+from .similarity import NEIGHBOURS
+from .spaces import Labelled, Space
+from .statistics import StyleStatistics
 from .style import PENALTY
 
-__all__ = [
-    "Batch",
-    "Measures",
-    "Reference",
-    "Sampler",
-    "build_reference",
-    "default_extractors",
-    "evaluate",
-    "evaluate_images",
-    "load_reference",
-]
+Conditions = Mapping[str, Any]
 
-Sampler = Callable[[Tensor, Tensor], Tensor]
-"""styles (N, S) float32 weights, seeds (N,) int64 -> pictures (N, 3, R, R) uint8; same seed, same picture."""
+
+def extractors_for(extractors: Sequence[Extractor], metrics: Sequence[str] = DEFAULT) -> list[Extractor]:
+    """These extractors, and that of style statistics where a metric needs it.
+
+    Raises EvalError for a metric that there is not, and if none of them has the feature maps that are needed.
+    """
+    require_known(metrics)
+    if "gram" not in metrics:
+        return list(extractors)
+    network = next((extractor for extractor in extractors if isinstance(extractor, MapExtractor)), None)
+    if network is None:
+        names = ", ".join(extractor.name for extractor in extractors)
+        raise EvalError(
+            f"The Gram distance needs feature maps, and {names} has none: add --features efficientnet-lite0."
+        )
+    return [*extractors, StyleStatistics(network)]
 
 
 # Measuring
-@dataclass(frozen=True, kw_only=True)
-class Batch:
-    """Pictures and the style that each claims to have."""
-
-    images: Tensor
-    styles: Int64[Tensor, "n"]
-
-
-def evaluate(
-    sampler: Sampler,
+def measure(
+    source: Source,
     reference: Reference,
     *,
-    per_style: int = 200,
-    batch: int = 64,
-    seed: int = 0,
-    control: bool = True,
+    metrics: Sequence[str] = DEFAULT,
+    cache: FeatureCache | None = None,
+    processes: Processes | None = None,
     progress: bool = False,
     label: str = "",
-    conditions: Mapping[str, str | float] = MappingProxyType({}),
+    conditions: Conditions = MappingProxyType({}),
 ) -> Measures:
-    """Measures `per_style` samples of each style of the reference, in its order.
+    """Takes `metrics` of the pictures of `source`; several processes share the pictures, all get the result.
 
-    Sample i has seed `seed + i` in every style, so styles differ by style alone. `label` says what was
-    measured; `conditions` are choices inside the sampler that change the numbers (truncation) and become part
-    of the protocol. Raises EvalError for `per_style` below 2 and for samples that are not uint8 (N, 3, R, R).
+    `conditions` are choices made inside the source that change the numbers (truncation); they become part of
+    the protocol. Raises EvalError for a metric that there is not, for pictures without a style or with fewer
+    than 2 of one, and for pictures larger than the real ones.
     """
-    if per_style < 2 or batch < 1:
-        raise EvalError(f"Cannot measure {per_style} samples a style in batches of {batch}: take 2 or more.")
-    drawn = _samples(sampler, len(reference.style_names), per_style, batch, seed)
-    total = len(reference.style_names) * -(-per_style // batch)
-    how = {"source": "sampler", "seed": seed, **conditions}
-    measures = _measured(drawn, total, reference, how, control=control, progress=progress)
-    return replace(measures, label=label)
-
-
-def evaluate_images(
-    images: UInt8[Tensor, "n 3 h w"],
-    styles: Int64[Tensor, "n"],
-    reference: Reference,
-    *,
-    control: bool = True,
-    progress: bool = False,
-    label: str = "",
-) -> Measures:
-    """Measures pictures that exist already, `styles` being the style that each claims to have.
-
-    Raises EvalError for a style of the reference with fewer than 2 of them, and for one without a style.
-    """
+    require_known(metrics)
+    processes = processes or Processes()
+    styles = source.styles
     if (styles < 0).any():
         raise EvalError(
             f"{int((styles < 0).sum())} images to measure have no style: give each the one it claims."
         )
     require_two_each(styles, reference.style_names, "images to measure")
-    batches = [Batch(images=i, styles=s) for i, s in zip(images.split(128), styles.split(128), strict=True)]
-    how = {"source": "images", "seed": None}
-    total = len(batches)
-    measures = _measured(iter(batches), total, reference, how, control=control, progress=progress)
-    return replace(measures, label=label)
-
-
-def _samples(sampler: Sampler, count: int, per_style: int, batch: int, seed: int) -> Iterator[Batch]:
-    for style in range(count):
-        for seeds in torch.arange(seed, seed + per_style).split(batch):
-            styles = torch.full_like(seeds, style)
-            images = sampler(F.one_hot(styles, count).float(), seeds)
-            if len(images) != len(seeds):
-                raise EvalError(
-                    f"The sampler gave {len(images)} images for {len(seeds)} seeds: give one for each."
-                )
-            yield Batch(images=images, styles=styles)
-
-
-def _measured(
-    batches: Iterator[Batch],
-    total: int,
-    reference: Reference,
-    how: dict[str, Any],
-    *,
-    control: bool,
-    progress: bool,
-) -> Measures:
-    spaces = [reference.evaluator] + ([reference.control] if control and reference.control else [])
-    parts: list[list[Tensor]] = [[] for _ in spaces]
-    labels = []
-    for batch in tqdm(
-        batches, desc="measuring", total=total, disable=None if progress else True, leave=False
-    ):
-        labels.append(batch.styles)
-        for space, features in zip(spaces, parts, strict=True):
-            features.append(space.standardise(extract(space.extractor, [batch.images])))
-        _require_size(batch.images, reference.size)
-    styles = torch.cat(labels)
-    count = len(reference.style_names)
-    figures = [
-        figures_of(Labelled(features=torch.cat(f), styles=styles), s.real, s.gaussian, s.probe, count)
-        for s, f in zip(spaces, parts, strict=True)
-    ]
+    _require_size(source.take(torch.arange(1)), reference.size)
+    spaces = [beside for space in reference.spaces for beside in (space, space.control) if beside]
+    words = "pictures to measure" if progress else None
+    features = extract(
+        [space.extractor for space in spaces], source, cache=cache, processes=processes, progress=words
+    )
+    found = {
+        space.extractor.name: Labelled(features=part, styles=styles)
+        for space, part in zip(spaces, features, strict=True)
+    }
+    figures: dict[str, Figure] = {}
+    for space in reference.spaces:
+        for metric in metrics:
+            if applies(metric, space.extractor):
+                figures |= _named(_figures(metric, space, found), reference.spaces[0])
     return Measures(
         style_names=reference.style_names,
-        samples=figures[0],
-        real=reference.evaluator.held_out,
-        control_samples=figures[1] if len(spaces) > 1 else None,
-        control_real=spaces[1].held_out if len(spaces) > 1 else None,
-        protocol=_protocol(reference, spaces, torch.bincount(styles, minlength=count).tolist()) | how,
+        figures=figures,
+        protocol=_protocol(reference, metrics, torch.bincount(styles).tolist())
+        | dict(getattr(source, "how", {}))
+        | dict(conditions),
+        environment={"torch": torch.__version__, "processes": processes.count},
+        picks=_picks(reference.spaces[0], found),
+        label=label,
     )
 
 
-def _protocol(reference: Reference, spaces: list[Space], images: list[int]) -> dict[str, Any]:
+def measure_against(
+    source: Source,
+    gaussian: Gaussian,
+    extractor: Extractor,
+    *,
+    cache: FeatureCache | None = None,
+    processes: Processes | None = None,
+    progress: bool = False,
+    label: str = "",
+    conditions: Conditions = MappingProxyType({}),
+) -> Measures:
+    """The Frechet distance to statistics that somebody published (`frechet.load_statistics`), and no more:
+    without the pictures there is no ceiling, no control and no style.
+
+    Raises EvalError where the statistics' dimension is not the extractor's.
+    """
+    processes = processes or Processes()
+    if len(gaussian.mean) != extractor.dim:
+        raise EvalError(
+            f"The statistics have {len(gaussian.mean)} features and {extractor.name} {extractor.dim}: choose "
+            "the --features that they were taken with."
+        )
+    words = "pictures to measure" if progress else None
+    features = extract([extractor], source, cache=cache, processes=processes, progress=words)[0]
+    score = Score(value=frechet(gaussian_of(features), gaussian))
+    return Measures(
+        style_names=(),
+        figures={"fd": Figure(about=FIGURES["fd"], features=extractor.name, measured=score)},
+        protocol={
+            "features": {extractor.name: extractor.protocol}, "metrics": _words(["fd"]),
+            "against": f"statistics of {gaussian.count or 'an unknown number of'} pictures",
+            "images": len(features), **dict(getattr(source, "how", {})), **conditions,
+        },
+        environment={"torch": torch.__version__, "processes": processes.count},
+        label=label,
+    )  # fmt: skip
+
+
+# Figures
+def scores(metric: str, features: Labelled, space: Space) -> dict[str, Score]:
+    """One metric of raw features in a space, as {figure: score}."""
+    return METRICS[metric].score(View(pictures=space.scaled(features), space=space))
+
+
+def held_out_scores(metric: str, space: Space) -> dict[str, Score]:
+    """The same of held-out real pictures; taken once."""
+    if metric not in space.held_out_scores:
+        space.held_out_scores[metric] = scores(metric, space.raw_test, space)
+    return space.held_out_scores[metric]
+
+
+def _figures(metric: str, space: Space, found: Mapping[str, Labelled]) -> dict[str, Figure]:
+    measured = scores(metric, found[space.extractor.name], space)
+    real = held_out_scores(metric, space)
+    control = control_real = {}
+    if space.control:
+        control = scores(metric, found[space.control.extractor.name], space.control)
+        control_real = held_out_scores(metric, space.control)
     return {
-        "features": spaces[0].extractor.protocol,
-        "control": spaces[1].extractor.protocol if len(spaces) > 1 else None,
-        "standardisation": "by mean and standard deviation of the real training features",
-        "distance": "squared Frechet distance, covariance ddof 1, float64",
-        "against": "all real pictures (train + test); the real row is test, which they contain",
-        "probe": f"ridge on one-hot styles with intercept, lambda {PENALTY:g}, fitted on real train",
-        "accuracy": "mean over the styles",
+        name: Figure(
+            about=FIGURES[name], features=space.extractor.name, measured=score, real=real[name],
+            control=control.get(name), control_real=control_real.get(name),
+        )
+        for name, score in measured.items()
+    }  # fmt: skip
+
+
+def _named(figures: dict[str, Figure], first: Space) -> dict[str, Figure]:
+    """By metric in the first space, by metric@features in others. Style statistics belong to the first."""
+
+    def key(name: str, figure: Figure) -> str:
+        own = figure.features == first.extractor.name or name in ("gram", "mean_std")
+        return name if own else f"{name}@{figure.features}"
+
+    return {key(name, figure): figure for name, figure in figures.items()}
+
+
+def _picks(space: Space, found: Mapping[str, Labelled]) -> Picks:
+    return picks(View(pictures=space.scaled(found[space.extractor.name]), space=space))
+
+
+# Protocol
+def _protocol(reference: Reference, metrics: Sequence[str], images: list[int]) -> dict[str, Any]:
+    controls = [space.control for space in reference.spaces if space.control]
+    first = reference.spaces[0]
+    return {
+        "features": {space.extractor.name: space.extractor.protocol for space in reference.spaces},
+        "control": {space.extractor.name: space.extractor.protocol for space in controls},
+        "metrics": _words(metrics),
+        "against": "all real pictures (train + test) for fd, kid and gram, the training pictures for all "
+        "else; the real column is the test pictures",
         "styles": list(reference.style_names),
         "real_size": list(reference.size),
         "images_per_style": images,
-        "real_train_images": len(spaces[0].train.styles),
-        "real_test_images": len(spaces[0].test.styles),
+        "real_train_images": len(first.raw_train.styles),
+        "real_test_images": len(first.raw_test.styles),
         "real_fingerprint": reference.fingerprint,
-        "torch": torch.__version__,
     }
+
+
+def _words(metrics: Sequence[str]) -> dict[str, str]:
+    """How each metric was taken, with its constants."""
+    words = {
+        "fd": "squared Frechet distance, covariance ddof 1, float64",
+        "accuracy": f"ridge probe on one-hot styles with intercept, lambda {PENALTY:g}, on standardised "
+        "features of the real training pictures; mean over the styles",
+        "kid": "kernel (x.y/d + 1)^3, unbiased, 100 subsets of min(n, m, 1000), seed 2020",
+        "prdc": "k = 5, strict <",
+        "is": "10 splits, shuffled by seed 2020",
+        "similarity": f"centred on the training pictures; CSLS over {NEIGHBOURS} neighbours",
+        "gram": "means over a style of upper triangles (chw) and of channel means and deviations",
+        "diversity": "mean distance of two pictures of a style (at most 20,000 pairs) over that of real ones",
+        "copies": "nearest training picture, threshold the 1 % quantile of held-out pictures",
+    }
+    return {metric: words[metric] for metric in metrics}
 
 
 def _require_size(images: Tensor, size: tuple[int, int]) -> None:

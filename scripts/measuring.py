@@ -1,0 +1,217 @@
+"""What `brushwork measure` can be pointed at, and how each is measured."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from brushwork.data.pictures import load_pictures
+from brushwork.eval.errors import EvalError
+from brushwork.eval.extractors import build_extractor
+from brushwork.eval.feature_cache import FeatureCache
+from brushwork.eval.features import Extractor, MapExtractor, Source
+from brushwork.eval.folder import read_styled_folder
+from brushwork.eval.frechet import gaussian_of, load_statistics, save_statistics
+from brushwork.eval.generator_suite import (
+    GENERATOR_METRICS,
+    feature_steps,
+    perceptual_steps,
+    with_path_length,
+    with_truncation,
+)
+from brushwork.eval.grids import best_worst_grid, nearest_grid, samples_grid
+from brushwork.eval.lpips import Lpips
+from brushwork.eval.measures import Measures
+from brushwork.eval.metrics import DEFAULT
+from brushwork.eval.pair_suite import Drawings, PairNetworks, default_metrics, measure_outputs
+from brushwork.eval.pairs import read_pairs
+from brushwork.eval.processes import Processes
+from brushwork.eval.reference import Reference, load_reference
+from brushwork.eval.resize import Precision, ResizeName
+from brushwork.eval.sources import Samples, Stored
+from brushwork.eval.suite import extractors_for, measure, measure_against
+from brushwork.models.generator import Generator
+from brushwork.models.sampling import draw_between, sample
+from brushwork.models.snapshot import find_snapshot, load_generator
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bench:
+    """All that a measurement needs beside what is measured."""
+
+    reference: Path | None
+    features: tuple[str, ...] = ("efficientnet-lite0",)
+    metrics: tuple[str, ...] = ()
+    control: bool = True
+    weights: Mapping[str, Path] = field(default_factory=dict)
+    resize: ResizeName = "clean"
+    precision: Precision = "fp32"
+    device: str = "cpu"
+    processes: Processes = field(default_factory=Processes)
+    cache: FeatureCache = field(default_factory=lambda: FeatureCache(None))
+    save_statistics: Path | None = None
+
+    def extractor(self, name: str) -> Extractor:
+        return build_extractor(
+            name, self.device, weights=self.weights, precision=self.precision, resize=self.resize
+        )
+
+    def load_reference(self, metrics: Sequence[str]) -> Reference:
+        """The data set's figures. Raises EvalError where none was given."""
+        if self.reference is None:
+            raise EvalError("There is nothing to compare with: give --reference DATASET.")
+        extractors = extractors_for([self.extractor(name) for name in self.features], metrics)
+        found = load_reference(
+            self.reference, extractors, control=self.control, cache=self.cache, processes=self.processes,
+            progress=True,
+        )  # fmt: skip
+        if self.save_statistics is not None and self.processes.main:
+            raw = found.spaces[0]
+            features = torch.cat([raw.raw_train.features, raw.raw_test.features])
+            save_statistics(self.save_statistics, gaussian_of(features))
+        return found
+
+    def lpips(self) -> Lpips:
+        return Lpips.from_weights("alex", self.weights.get("lpips"), device=self.device)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """Figures, and the pictures to show beside them by title."""
+
+    measures: Measures
+    pictures: Mapping[str, Image.Image]
+
+
+# A run
+def measure_run(bench: Bench, source: str, *, per_style: int, seed: int, psi: float) -> Measured:
+    """Samples of a run, a snapshot or a Hub repository."""
+    snapshot = find_snapshot(source)
+    generator = load_generator(snapshot, device=bench.device)
+    names, metrics = generator.style_names, bench.metrics or DEFAULT
+    weights = sha256(snapshot.read_bytes()).hexdigest()
+
+    def source_at(psi: float) -> Samples:
+        def sampler(styles: Tensor, seeds: Tensor) -> Tensor:
+            return sample(generator, styles, seeds, psi=psi)
+
+        identity = f"{weights} psi {psi} on {torch.device(bench.device).type} by torch {torch.__version__}"
+        return Samples(sampler=sampler, count=len(names), per_style=per_style, seed=seed, identity=identity)
+
+    samples = source_at(psi)
+    if _is_statistics(bench.reference):
+        return _against_statistics(bench, samples, source, {"psi": psi})
+    of_pictures = [metric for metric in metrics if metric not in GENERATOR_METRICS]
+    reference = bench.load_reference(of_pictures).restricted_to(names)
+    measures = measure(
+        samples, reference, metrics=of_pictures, cache=bench.cache, processes=bench.processes, progress=True,
+        label=source, conditions={"psi": psi},
+    )  # fmt: skip
+    if "ppl" in metrics:
+        measures = _with_path_length(bench, measures, generator, reference, seed)
+    if "truncation" in metrics:
+        measures = with_truncation(
+            measures, source_at, reference, cache=bench.cache, processes=bench.processes, progress=True
+        )
+    return Measured(measures=measures, pictures=_pictures(bench, measures, samples))
+
+
+def _with_path_length(
+    bench: Bench, measures: Measures, generator: Generator, reference: Reference, seed: int
+) -> Measures:
+    """With LPIPS where its trunk was given, else with the evaluator's maps."""
+
+    def draw(styles: Tensor, start: Tensor, end: Tensor, t: Tensor) -> Tensor:
+        return draw_between(generator, styles, start, end, t)
+
+    if "lpips" in bench.weights:
+        return with_path_length(
+            measures, draw, perceptual_steps(bench.lpips(), control=bench.control), seed=seed
+        )
+    space = reference.spaces[0]
+    network, control = space.extractor, space.control and space.control.extractor
+    if not isinstance(network, MapExtractor):
+        raise EvalError(
+            f"The path length needs feature maps, and {network.name} has none: put --features "
+            "efficientnet-lite0 first, or give --lpips-weights PATH."
+        )
+    steps = feature_steps(network, control if isinstance(control, MapExtractor) else None)
+    return with_path_length(measures, draw, steps, seed=seed)
+
+
+# Pictures at hand
+def measure_folder(bench: Bench, folder: Path) -> Measured:
+    """Pictures that somebody generated already, as FOLDER/<style>/*."""
+    found = read_styled_folder(folder)
+    source = Stored(images=found.images, styles=found.styles)
+    if _is_statistics(bench.reference):
+        return _against_statistics(bench, source, str(folder), {})
+    metrics = bench.metrics or DEFAULT
+    reference = bench.load_reference(metrics).restricted_to(found.style_names)
+    measures = measure(
+        source, reference, metrics=metrics, cache=bench.cache, processes=bench.processes, progress=True,
+        label=str(folder),
+    )  # fmt: skip
+    return Measured(measures=measures, pictures=_pictures(bench, measures, source))
+
+
+def measure_pairs(bench: Bench, manifest: Path) -> Measured:
+    """Outputs beside their contents, as a manifest lists them."""
+    pairs = read_pairs(manifest)
+    drawings = None
+    if bench.reference is not None:
+        test, train = (load_pictures(bench.reference, split) for split in ("all", "train"))
+        drawings = Drawings(test=test, train=train)
+    metrics = bench.metrics or default_metrics(pairs, drawings)
+    network = next((e for e in map(bench.extractor, bench.features) if isinstance(e, MapExtractor)), None)
+    if network is None:
+        raise EvalError(
+            f"Pairs need feature maps, and {', '.join(bench.features)} has none: add --features "
+            "efficientnet-lite0."
+        )
+    control = network.control() if bench.control else None
+    networks = PairNetworks(
+        maps=network, control=control, lpips=bench.lpips() if "lpips" in metrics else None
+    )
+    reference = None if bench.reference is None else bench.load_reference(metrics)
+    measures = measure_outputs(
+        pairs, networks, metrics=metrics, reference=reference, drawings=drawings, cache=bench.cache,
+        progress=True, label=str(manifest),
+    )  # fmt: skip
+    return Measured(measures=measures, pictures={})
+
+
+# Statistics
+def _is_statistics(reference: Path | None) -> bool:
+    return reference is not None and reference.suffix == ".npz"
+
+
+def _against_statistics(
+    bench: Bench, source: Source, label: str, conditions: Mapping[str, float]
+) -> Measured:
+    assert bench.reference is not None
+    measures = measure_against(
+        source, load_statistics(bench.reference), bench.extractor(bench.features[0]), cache=bench.cache,
+        processes=bench.processes, progress=True, label=label, conditions=conditions,
+    )  # fmt: skip
+    return Measured(measures=measures, pictures={})
+
+
+# Pictures of the report
+def _pictures(bench: Bench, measures: Measures, source: Source) -> dict[str, Image.Image]:
+    """Grids for the report; drawn by the main process alone."""
+    if not bench.processes.main or measures.picks is None or bench.reference is None:
+        return {}
+    train = load_pictures(bench.reference, "train")
+    labelled = train.images[train.styles >= 0]
+    return {
+        "The first pictures of each style": samples_grid(source, measures.style_names),
+        "The clearest and the least clear of each style": best_worst_grid(
+            source, measures.picks, measures.style_names
+        ),
+        "Nearest to a training picture": nearest_grid(source, measures.picks, labelled),
+    }
