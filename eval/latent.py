@@ -22,6 +22,7 @@ BATCH = 32
 
 
 # Path length
+@torch.no_grad()
 def path_length(
     draw: Draw,
     distance: Distance,
