@@ -5,7 +5,7 @@ each squared distance is off by up to 2 (d + 2) u (|x|^2 + |y|^2), u the unit ro
 float64 and about the mean, where |x| is of the size of distances, and whatever rests on such distances says
 how it deals with the remainder.
 
-Everything runs where the features lie, and the results are on the CPU.
+Results are on the CPU.
 """
 
 from collections.abc import Iterator

@@ -77,14 +77,16 @@ def test_copies_are_found() -> None:
     assert half.share == 0.5
 
 
-@pytest.mark.parametrize("quantile", [0.0, 0.01, 0.25])
-def test_held_out_pictures_score_the_quantile(quantile: float) -> None:
-    train, held_out = features(0, 300, 16), features(1, 201, 16)
+@pytest.mark.parametrize(
+    ("count", "quantile", "below"), [(201, 0.0, 0), (201, 0.01, 2), (150, 0.01, 1), (40, 0.25, 9)]
+)
+def test_held_out_pictures_score_the_quantile(count: int, quantile: float, below: int) -> None:
+    """The threshold is a held-out picture's own distance; (count - 1) * quantile of them are below it."""
+    train, held_out = features(0, 300, 16), features(1, count, 16)
     figures = copies(held_out, held_out, train, quantile=quantile)
-    # The quantile of 201 is that picture below which 200 * quantile lie; it counts itself.
-    assert figures.share == pytest.approx((200 * quantile + 1) / 201)
+    assert figures.share == pytest.approx((below + 1) / count)
     assert figures.ratio == 1
-    assert figures.threshold == pytest.approx(float(figures.distances.sort().values[int(200 * quantile)]))
+    assert figures.threshold == float(figures.distances.sort().values[below])
 
 
 def test_new_pictures_of_the_same_distribution_are_near_the_quantile() -> None:
