@@ -12,7 +12,6 @@ import torch
 from einops import rearrange
 from jaxtyping import Float, Float32, UInt8
 from torch import Tensor
-from torchmetrics.functional.image import structural_similarity_index_measure
 
 from ..models.perceptual import channel_normalised
 from .errors import EvalError
@@ -105,6 +104,9 @@ def ssim(
 
     Raises EvalError for pictures smaller than the window of 11 px, and for sizes that differ.
     """
+    # It brings torchvision along, whose import takes seconds.
+    from torchmetrics.functional.image import structural_similarity_index_measure
+
     require_alike(a, b)
     if min(a.shape[2:]) < SSIM_WINDOW:
         raise EvalError(

@@ -14,7 +14,6 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import torch
-import torchvision.models
 from jaxtyping import Float, Float32, UInt8
 from torch import Tensor, nn
 
@@ -44,11 +43,22 @@ class Architecture:
     weights: Weights
 
 
+# torchvision's operators take seconds to import, which only those should wait for who measure by them.
+def _alexnet() -> nn.Module:
+    from torchvision.models import alexnet
+
+    return alexnet()
+
+
+def _vgg16() -> nn.Module:
+    from torchvision.models import vgg16
+
+    return vgg16()
+
+
 ARCHITECTURES: dict[str, Architecture] = {
-    "alex": Architecture(
-        build=torchvision.models.alexnet, taps=(1, 4, 7, 9, 11), smallest=31, weights=ALEXNET
-    ),
-    "vgg": Architecture(build=torchvision.models.vgg16, taps=(3, 8, 15, 22, 29), smallest=16, weights=VGG16),
+    "alex": Architecture(build=_alexnet, taps=(1, 4, 7, 9, 11), smallest=31, weights=ALEXNET),
+    "vgg": Architecture(build=_vgg16, taps=(3, 8, 15, 22, 29), smallest=16, weights=VGG16),
 }
 
 

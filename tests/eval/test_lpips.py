@@ -1,5 +1,9 @@
 """Against torchmetrics' own LPIPS with the same random trunk; no weights are fetched."""
 
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -7,7 +11,7 @@ from torchmetrics.functional.image.lpips import _LPIPS
 
 from brushwork.data.toy import toy_pictures
 from brushwork.eval.errors import EvalError
-from brushwork.eval.lpips import Lpips, random_trunk, read_heads, weighted_distance
+from brushwork.eval.lpips import ARCHITECTURES, Lpips, random_trunk, read_heads, weighted_distance
 from brushwork.models.errors import ModelError
 
 NETWORKS = ("alex", "vgg")
@@ -152,7 +156,7 @@ def test_random_trunks_are_seeded_and_leave_global_randomness_alone() -> None:
     assert not torch.equal(first["0.weight"], other["0.weight"])
 
 
-def test_refuses_other_networks_and_trunks(tmp_path) -> None:
+def test_refuses_other_networks_and_trunks(tmp_path: Path) -> None:
     with pytest.raises(EvalError, match="no trunk 'squeeze': choose from alex, vgg"):
         Lpips("squeeze")
     with pytest.raises(EvalError, match="no trunk"):
@@ -165,3 +169,18 @@ def test_refuses_other_networks_and_trunks(tmp_path) -> None:
     (tmp_path / "alexnet.pth").write_bytes(b"something else")
     with pytest.raises(ModelError, match="SHA-256"):
         Lpips.from_weights("alex", tmp_path / "alexnet.pth")
+
+
+def test_reads_the_trunk_from_a_file_of_the_known_hash(
+    pictures: Tensor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trunk = {f"features.{name}": value for name, value in random_trunk("alex", 5).items()}
+    trunk["classifier.1.weight"] = torch.zeros(2, 2)
+    path = tmp_path / "trunk.pth"
+    torch.save(trunk, path)
+    prefix = hashlib.sha256(path.read_bytes()).hexdigest()[:8]
+    known = replace(ARCHITECTURES["alex"].weights, sha256_prefix=prefix)
+    monkeypatch.setitem(ARCHITECTURES, "alex", replace(ARCHITECTURES["alex"], weights=known))
+    found, given = Lpips.from_weights("alex", path), Lpips("alex", trunk)
+    assert found.protocol == given.protocol
+    assert torch.equal(found(pictures, pictures.flip(0)), given(pictures, pictures.flip(0)))
