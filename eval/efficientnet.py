@@ -16,6 +16,7 @@ from jaxtyping import Float32, UInt8
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from .features import Pixels
 from .resize import PRECISION_WORDS, Precision, in_parts
 from .statistics import pooled
 
@@ -93,7 +94,7 @@ class EfficientNetLite:
         )
         return features
 
-    def maps(self, images: UInt8[Tensor, "n 3 h w"]) -> tuple[Float32[Tensor, "n _c _h _w"], ...]:
+    def maps(self, images: Pixels) -> tuple[Float32[Tensor, "n _c _h _w"], ...]:
         """The tapped blocks, from shallow to deep, on the CPU."""
         return in_parts(self._maps, images, device=self.device, part=self._part, precision=self.precision)
 
@@ -113,7 +114,7 @@ class EfficientNetLite:
         return _tapped(self._network, x, self.variant)
 
 
-def resized(images: UInt8[Tensor, "n 3 h w"], size: int) -> Float32[Tensor, "n 3 {size} {size}"]:
+def resized(images: Pixels, size: int) -> Float32[Tensor, "n 3 {size} {size}"]:
     """Bilinear, half-pixel centres, no antialias; values stay 0..255 and are not rounded."""
     return F.interpolate(images.float(), size=(size, size), mode="bilinear", align_corners=False)
 

@@ -25,6 +25,10 @@ BATCH = 64
 """Pictures drawn or read at once: the same whatever the number of processes, so that numbers are too."""
 
 
+Pixels = UInt8[Tensor, "n 3 h w"] | Float32[Tensor, "n 3 h w"]
+"""Values 0..255 in whole levels, or in float where levels would swallow a small difference."""
+
+
 # The protocol
 @runtime_checkable
 class Extractor(Protocol):
@@ -71,8 +75,8 @@ class MapExtractor(Protocol):
     @property
     def maps_protocol(self) -> str: ...
 
-    def maps(self, images: UInt8[Tensor, "n 3 h w"]) -> tuple[Float32[Tensor, "n _c _h _w"], ...]:
-        """The maps of each tap, from shallow to deep, on the CPU."""
+    def maps(self, images: Pixels) -> tuple[Float32[Tensor, "n _c _h _w"], ...]:
+        """The maps of each tap, from shallow to deep, on the CPU; of uint8, or of float values 0..255."""
         ...
 
 
@@ -140,8 +144,8 @@ def _part(
             for e in missing:
                 made[e].append(_checked_features(extractors[e], images))
         for e in missing:
-            found[e] = torch.cat(made[e])
-            cache.put(extractors[e], key, found[e])
+            found[e] = features = torch.cat(made[e])
+            cache.put(extractors[e], key, features)
     return [features for features in found if features is not None]
 
 

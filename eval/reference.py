@@ -84,9 +84,8 @@ def build_reference(
     if control:
         pairs = zip(spaces[:count], spaces[count:], strict=True)
         spaces = [replace(space, control=beside) for space, beside in pairs]
-    return Reference(
-        style_names=names, fingerprint=fingerprint, size=tuple(train.images.shape[2:]), spaces=tuple(spaces)
-    )
+    height, width = train.images.shape[2:]
+    return Reference(style_names=names, fingerprint=fingerprint, size=(height, width), spaces=tuple(spaces))
 
 
 def load_reference(

@@ -77,7 +77,7 @@ PRECISION_WORDS: dict[Precision, str] = {"fp32": "float32", "bf16": "bfloat16 au
 
 def in_parts(
     network: Callable[[Tensor], tuple[Tensor, ...]],
-    images: Pictures,
+    images: Pictures | Float32[Tensor, "n 3 h w"],
     *,
     device: torch.device,
     part: int,
@@ -85,7 +85,7 @@ def in_parts(
 ) -> tuple[Float32[Tensor, "n ..."], ...]:
     """`network` of the pictures, `part` at a time on `device`, without gradients; float32 on the CPU.
 
-    `network` takes uint8 pictures and gives tensors that begin with their number. With `fp32` the arithmetic
+    `network` takes the pictures and gives tensors that begin with their number. With `fp32` the arithmetic
     is float32 wherever it runs: neither inside a caller's autocast region nor with the shortened TF32 that
     GPUs take for convolutions by default. Raises EvalError for no pictures.
     """

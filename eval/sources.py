@@ -4,7 +4,6 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 
 import torch
 import torch.nn.functional as F
@@ -37,12 +36,12 @@ class Samples:
         if self.per_style < 2:
             raise EvalError(f"Cannot measure {self.per_style} samples a style: take 2 or more.")
 
-    @cached_property
+    @property
     def styles(self) -> Int64[Tensor, "n"]:
         return torch.arange(self.count).repeat_interleave(self.per_style)
 
     def take(self, indices: Int64[Tensor, "k"]) -> Tensor:
-        weights = F.one_hot(self.styles[indices], self.count).float()
+        weights = F.one_hot(indices // self.per_style, self.count).float()
         images = self.sampler(weights, self.seed + indices % self.per_style)
         if len(images) != len(indices):
             raise EvalError(

@@ -9,6 +9,7 @@ from jaxtyping import Float32, UInt8
 from torch import Tensor
 
 from ..models.perceptual import PUBLISHED, Architecture, Vgg
+from .features import Pixels
 from .resize import PRECISION_WORDS, Precision, in_parts
 from .statistics import pooled
 
@@ -70,7 +71,7 @@ class VggTaps:
         )
         return features
 
-    def maps(self, images: UInt8[Tensor, "n 3 h w"]) -> tuple[Float32[Tensor, "n _c _h _w"], ...]:
+    def maps(self, images: Pixels) -> tuple[Float32[Tensor, "n _c _h _w"], ...]:
         """The maps of the taps, from shallow to deep, on the CPU."""
         return in_parts(self._maps, images, device=self.device, part=self._part, precision=self.precision)
 

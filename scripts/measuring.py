@@ -26,7 +26,7 @@ from brushwork.eval.generator_suite import (
 from brushwork.eval.grids import best_worst_grid, nearest_grid, samples_grid
 from brushwork.eval.lpips import Lpips
 from brushwork.eval.measures import Measures
-from brushwork.eval.metrics import DEFAULT
+from brushwork.eval.metrics import DEFAULT, METRICS
 from brushwork.eval.pair_suite import Drawings, PairNetworks, default_metrics, measure_outputs
 from brushwork.eval.pairs import read_pairs
 from brushwork.eval.processes import Processes
@@ -167,17 +167,20 @@ def measure_pairs(bench: Bench, manifest: Path) -> Measured:
         test, train = (load_pictures(bench.reference, split) for split in ("all", "train"))
         drawings = Drawings(test=test, train=train)
     metrics = bench.metrics or default_metrics(pairs, drawings)
-    network = next((e for e in map(bench.extractor, bench.features) if isinstance(e, MapExtractor)), None)
-    if network is None:
+    extractor = next((e for e in map(bench.extractor, bench.features) if isinstance(e, MapExtractor)), None)
+    if extractor is None:
         raise EvalError(
             f"Pairs need feature maps, and {', '.join(bench.features)} has none: add --features "
             "efficientnet-lite0."
         )
-    control = network.control() if bench.control else None
+    control = extractor.control() if bench.control else None
     networks = PairNetworks(
-        maps=network, control=control, lpips=bench.lpips() if "lpips" in metrics else None
+        maps=extractor,
+        control=control if isinstance(control, MapExtractor) else None,
+        lpips=bench.lpips() if "lpips" in metrics else None,
     )
-    reference = None if bench.reference is None else bench.load_reference(metrics)
+    of_outputs = [metric for metric in metrics if metric in METRICS]
+    reference = None if bench.reference is None else bench.load_reference(of_outputs)
     measures = measure_outputs(
         pairs, networks, metrics=metrics, reference=reference, drawings=drawings, cache=bench.cache,
         progress=True, label=str(manifest),

@@ -5,6 +5,7 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -14,67 +15,10 @@ from brushwork.data.toy import write_toy
 from brushwork.scripts.cli import main
 from brushwork.scripts.sample import parse_seeds
 
-
-class Shell:
-    """Runs `brushwork ...` in this process and keeps what it said."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-        self.monkeypatch, self.capsys = monkeypatch, capsys
-
-    def __call__(self, *words: str | Path) -> str:
-        """Standard output of a command that succeeds."""
-        self.monkeypatch.setattr(sys, "argv", ["brushwork", *map(str, words)])
-        main()
-        return self.capsys.readouterr().out
-
-    def mistake(self, *words: str | Path) -> str:
-        """The one sentence of a command that ends with exit code 2."""
-        with pytest.raises(SystemExit) as ended:
-            self(*words)
-        assert ended.value.code == 2
-        said = self.capsys.readouterr().err
-        assert "Traceback" not in said
-        sentences = [line for line in said.splitlines() if line.startswith("brushwork: ")]
-        assert len(sentences) == 1, said
-        return said
-
-
-@pytest.fixture
-def shell(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Shell:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return Shell(monkeypatch, capsys)
-
-
-@pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("pictures") / "toy"
-    write_toy(folder, styles=3, subjects=40, size=16)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def packed(pictures: Path) -> Path:
-    from brushwork.data.pack import PackConfig, pack
-
-    out = pictures.parent / "packed"
-    pack(pictures, out, PackConfig(resolution=16, test_fraction=0.3))
-    return out
-
-
-@pytest.fixture(scope="module")
-def run(packed: Path) -> Path:
-    """A finished toy run."""
-    from dataclasses import replace
-
-    from brushwork.data.loader import load_pictures
-    from brushwork.training.presets import toy
-    from brushwork.training.trainer import Trainer
-
-    out = packed.parent / "run"
-    config = replace(toy(), data=packed, out=out, device="cpu", precision="fp32", total_kimg=0.24)
-    Trainer(config, load_pictures(packed, "train")).run()
-    return out
-
+if TYPE_CHECKING:
+    from .conftest import Shell
+else:
+    Shell = Any
 
 TINY = ("--device", "cpu", "--precision", "fp32", "--total-kimg", "0.016")
 

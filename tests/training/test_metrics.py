@@ -37,8 +37,10 @@ class Thumbnails:
 @pytest.fixture
 def reference() -> Reference:
     train, test = (toy_pictures(styles=3, subjects=8, size=16, seed=seed) for seed in (0, 1))
-    sides = (Stored(images=side.images, styles=side.styles) for side in (train, test))
-    return build_reference(*sides, train.style_names, train.fingerprint, [Thumbnails()], control=False)
+    real, held_out = (Stored(images=side.images, styles=side.styles) for side in (train, test))
+    return build_reference(
+        real, held_out, train.style_names, train.fingerprint, [Thumbnails()], control=False
+    )
 
 
 # Measuring
