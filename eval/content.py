@@ -59,7 +59,8 @@ def cfsd(contents: Maps, outputs: Maps) -> Float32[Tensor, "n"]:
     For each place, the softmax of its similarities to all places says what it resembles; the distance is
     KL(content || output) of these, as a mean over places and taps: 0 to infinity, not symmetric. The authors
     take one tap, relu3_1 of VGG19, and their code sums over places where their text averages: their figures
-    are h * w times these.
+    are h * w times these. It grows with about the fourth power of the maps' gain: compare no two networks by
+    it.
     """
     taps = [structural_distance(x, y) for x, y in zip(contents, outputs, strict=True)]
     return torch.stack(taps).mean(0).float()
