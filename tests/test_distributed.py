@@ -1,5 +1,6 @@
 """Two processes with half the batch each are one process with all of it."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -7,19 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from brushwork.data.pack import PackConfig, pack
-from brushwork.data.toy import write_toy
 from brushwork.training.checkpoint import checkpoints, load_checkpoint
 
 SCRIPT = Path(__file__).parent.parent / "scripts" / "train.py"
-
-
-@pytest.fixture(scope="module")
-def packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("toy")
-    write_toy(root / "pictures", styles=3, subjects=12, size=16)
-    pack(root / "pictures", root / "packed", PackConfig(resolution=16))
-    return root / "packed"
 
 
 def train(packed: Path, out: Path, *, processes: int, steps: int, options: tuple[str, ...] = ()) -> dict:
@@ -80,3 +71,23 @@ def test_two_processes_resume_bit_for_bit(tmp_path: Path, packed: Path) -> None:
 def test_a_batch_that_does_not_divide_is_one_sentence(tmp_path: Path, packed: Path) -> None:
     with pytest.raises(AssertionError, match="batch 7 does not divide into 2 processes"):
         train(packed, tmp_path, processes=2, steps=1, options=("--batch", "7"))
+
+
+@pytest.mark.slow
+def test_two_processes_measure_the_numbers_of_one(tmp_path: Path, packed: Path, run: Path) -> None:
+    """Features are dealt out in parts and gathered: every figure is the same to the last digit."""
+    script = SCRIPT.with_name("measure.py")
+    reports = []
+    for processes in (1, 2):
+        launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+        out = tmp_path / str(processes)
+        options = ["--reference", str(packed), "--out", str(out), "--device", "cpu", "--per-style", "100"]
+        metrics = ["--metrics", "fd", "accuracy", "prdc", "gram", "--no-control", "--no-cache"]
+        command = [sys.executable, *(launcher if processes > 1 else []), str(script), str(run)]
+        done = subprocess.run([*command, *options, *metrics], capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stdout + done.stderr
+        reports.append(json.loads((out / "report.json").read_text()))
+    one, two = reports
+    assert one["figures"] == two["figures"]
+    assert (one["protocol"], one["environment"]["processes"]) == (two["protocol"], 1)
+    assert two["environment"]["processes"] == 2

@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from brushwork.data.pack import PackConfig, pack
-from brushwork.data.toy import toy_pictures, write_toy
+from brushwork.data.toy import toy_pictures
 from brushwork.training.checkpoint import checkpoints, load_checkpoint
 from brushwork.training.config import TrainConfig
 from brushwork.training.presets import toy
@@ -80,14 +79,6 @@ def test_the_comparison_sees_one_changed_bit(tmp_path: Path) -> None:
     weight = other["generator"]["synthesis.start"]
     weight.view(torch.int32)[0, 0, 0, 0] ^= 1
     assert differing(one, other) == [".generator.synthesis.start"]
-
-
-@pytest.fixture(scope="module")
-def packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("toy")
-    write_toy(root / "pictures", styles=3, subjects=12, size=16)
-    pack(root / "pictures", root / "packed", PackConfig(resolution=16))
-    return root / "packed"
 
 
 def command(packed: Path, out: Path, kimg: float, *options: str) -> list[str]:
