@@ -42,7 +42,8 @@ tbody th { font-weight: 600; }
 .baseline th, .baseline td { border: 0; padding-top: 0; }
 .badge { padding: .1rem .5rem; border-radius: 1rem; white-space: nowrap; }
 .badge { background: #fdf0d5; color: #7a3300; font-size: .85rem; font-weight: 600; }
-.styles { margin-bottom: 1.5rem; font-size: .9rem; }
+.styles { min-width: 54rem; margin-bottom: 1.5rem; font-size: .9rem; }
+.styles { border-collapse: separate; border-spacing: 0; }
 .styles th, .styles td { padding: .35rem .5rem; }
 .styles thead th { min-width: 5.2rem; line-height: 1.3; }
 .styles th:first-child { min-width: 9rem; padding-left: 0; }
