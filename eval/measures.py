@@ -75,8 +75,10 @@ class Figure:
             return abs(self.measured.value - self.control.value) <= slack
         if self.real is None or self.control_real is None:
             return False
-        ratio = self.measured.value / max(self.real.value, 1e-12)
-        return self.control.value / max(self.control_real.value, 1e-12) >= 0.95 * ratio > 0.95
+        if min(self.real.value, self.control_real.value) <= 0:  # an unbiased estimate of next to nothing
+            return False
+        ratio = self.measured.value / self.real.value
+        return self.control.value / self.control_real.value >= 0.95 * ratio > 0.95
 
     def worst(self) -> int | None:
         """Index of the style that comes out worst; None without styles."""

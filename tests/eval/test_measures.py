@@ -36,6 +36,7 @@ def test_a_distance_matches_by_how_often_it_is_that_of_real_pictures() -> None:
     assert distance(800, 100, 0.8, 0.1).control_matches
     assert distance(800, 100, 2.0, 0.1).control_matches  # sees even more
     assert not distance(800, 100, 0.4, 0.1).control_matches
+    assert not distance(800, 100, 0.4, -0.1).control_matches  # nothing to be a multiple of
     assert not distance(100, 100, 0.1, 0.1).control_matches  # at the ceiling, there is nothing to see
 
 
