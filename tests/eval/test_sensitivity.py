@@ -53,7 +53,8 @@ def test_copies_are_of_training_and_collapse_is_of_few(world: World) -> None:
     assert all(tuple(image.flatten().tolist()) in rows for image in chosen.images)
     few = collapsed(world.test, world.train, 3).images.float()
     nearest = torch.cdist(few.flatten(1), few.flatten(1)).topk(2, largest=False).values[:, 1]
-    assert nearest.max() < torch.cdist(*2 * (world.test.images.float().flatten(1),)).median() / 4
+    real = world.test.images.float().flatten(1)
+    assert nearest.max() < torch.cdist(real, real).median() / 4
 
 
 def test_noise_and_blur_are_as_strong_as_they_say() -> None:
