@@ -21,6 +21,7 @@ VERBS = {
     "train": "train a style-conditional StyleGAN",
     "sample": "draw pictures, grids and figures from a trained run",
     "measure": "measure how well a run keeps the styles",
+    "bench": "time and compare with other implementations",
 }
 BEYOND_US = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS)
 """What a disk may refuse: full, over the quota, not permitted, read-only."""

@@ -153,3 +153,19 @@ def test_seeds_are_numbers_and_ranges() -> None:
 @pytest.mark.parametrize("text", ["", "a", "3-1", "1,,2", "-4"])
 def test_other_seeds_are_a_mistake(shell: Shell, run: Path, text: str) -> None:
     assert "seeds" in shell.mistake("sample", run, f"--seeds={text}")
+
+
+def test_bench_prints_tables_and_writes_what_it_found(shell: Shell, tmp_path: Path) -> None:
+    from brushwork.eval.metrics_benchmark import Sizes
+
+    assert "metrics" in shell("bench")
+    assert "There is no benchmark 'metric'" in shell.mistake("bench", "metric")
+    shell.monkeypatch.setattr("brushwork.scripts.bench.QUICK", Sizes(dim=32, repeats=2, few=8))
+    said = shell("bench", "metrics", "--quick", "--parts", "frechet", "exactness", "--out", tmp_path)
+    assert "| torch-fidelity" in said
+    assert "8 features of 32 dimensions a side" in said
+    found = json.loads((tmp_path / "metrics.json").read_text())
+    assert set(found["parts"]) == {"frechet", "exactness"}
+    assert len(found["parts"]["frechet"]["seconds"]["ours"]) == 2
+    with Image.open(tmp_path / "metrics.png") as image:
+        assert np.asarray(image.convert("RGB")).std() > 1
