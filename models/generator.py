@@ -6,11 +6,12 @@ from einops import repeat
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from .encoders import ContentEncoder, StyleEncoder
 from .errors import ModelError
 from .layers import Normal
 from .mapping import MappingNetwork
 from .modulation import Modulation
-from .synthesis import Stage, Synthesis, check_resolution
+from .synthesis import Stage, Synthesis, check_resolution, resolutions, width
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,18 +36,47 @@ class GeneratorConfig:
     """Style injection: adain (StyleGAN) or modulated (StyleGAN2's weight demodulation)."""
     attention: tuple[int, ...] = ()
     """Resolutions that get a self-attention layer."""
+    encoders: bool = False
+    """Open the other doors: style from a picture, content from a picture."""
+    content_resolution: int = 8
+    """Resolution of the content features: higher keeps more of the drawing, lower leaves it to style."""
+    content_blocks: int = 2
+    """Residual blocks of the content encoder at that resolution."""
+    content_latent: int = 0
+    """Channels of the content's variational bottleneck; 0 has none."""
 
     def __post_init__(self) -> None:
         check_resolution(self.resolution)
         for name in ("z_dim", "w_dim", "mapping_layers", "channel_base", "channel_max"):
             if getattr(self, name) < 1:
                 raise ModelError(f"{name} is {getattr(self, name)}; it must be at least 1.")
+        if check_resolution(self.content_resolution) > self.resolution:
+            raise ModelError(
+                f"content_resolution is {self.content_resolution}, above resolution {self.resolution}."
+            )
+
+    @property
+    def widths(self) -> dict[int, int]:
+        """Channels at every resolution."""
+        return {
+            r: width(r, base=self.channel_base, most=self.channel_max) for r in resolutions(self.resolution)
+        }
+
+
+@dataclass(frozen=True)
+class Encoders:
+    """The doors that take pictures."""
+
+    style: StyleEncoder
+    content: ContentEncoder
 
 
 class Generator(nn.Module):
     """z (N, Z) and soft style weights (N, S) -> images (N, 3, R, R), about [-1, 1].
 
     `mapping` is the style door, `synthesis` the rest; training calls them apart to mix styles in between.
+    With `config.encoders` there are two doors more: `style_encoder` beside the mapping network, and
+    `content_encoder` beside the learned start.
     """
 
     def __init__(self, config: GeneratorConfig, style_names: tuple[str, ...]) -> None:
@@ -60,12 +90,28 @@ class Generator(nn.Module):
             resolution=config.resolution, w_dim=config.w_dim, channel_base=config.channel_base,
             channel_max=config.channel_max, modulation=config.modulation, attention=config.attention,
         )  # fmt: skip
+        self.style_encoder: StyleEncoder | None = None
+        self.content_encoder: ContentEncoder | None = None
+        if config.encoders:
+            widths, entry = config.widths, config.content_resolution
+            self.style_encoder = StyleEncoder(widths, styles=len(style_names), w_dim=config.w_dim)
+            self.content_encoder = ContentEncoder(
+                {r: c for r, c in widths.items() if r >= entry},
+                blocks=config.content_blocks, latent=config.content_latent,
+            )  # fmt: skip
         self.trained_stage = Stage(config.resolution)
         """The stage that the weights were trained to; a snapshot taken while growing is drawn at it."""
 
     @property
     def layers(self) -> int:
         return self.synthesis.layers
+
+    @property
+    def encoders(self) -> "Encoders":
+        """Both encoders. Raises ModelError for a generator that was made without them."""
+        if self.style_encoder is None or self.content_encoder is None:
+            raise ModelError("this generator has no encoders: train one with --generator.encoders True.")
+        return Encoders(style=self.style_encoder, content=self.content_encoder)
 
     def forward(
         self,

@@ -74,7 +74,10 @@ class SynthesisBlock(nn.Module):
         self.attention = SelfAttention(outputs) if attention else nn.Identity()
 
     def forward(self, x: Tensor, w: Float[Tensor, "n 2 d"], normal: Normal | None) -> Tensor:
-        x = self.enter(x, w[:, 0], normal)
+        return self.finish(self.enter(x, w[:, 0], normal), w, normal)
+
+    def finish(self, x: Tensor, w: Float[Tensor, "n 2 d"], normal: Normal | None) -> Tensor:
+        """The second half, for features that are at this resolution already."""
         return self.attention(self.refine(x, w[:, 1], normal))
 
 
@@ -118,16 +121,28 @@ class Synthesis(nn.Module):
         return layer_count(self.resolution)
 
     def forward(
-        self, w: Float[Tensor, "n l d"], stage: Stage, normal: Normal | None = None
+        self,
+        w: Float[Tensor, "n l d"],
+        stage: Stage,
+        normal: Normal | None = None,
+        content: Float[Tensor, "n c s s"] | None = None,
     ) -> Float[Tensor, "n 3 r r"]:
+        """`content` takes the place of all that comes before the second half of the block at its resolution:
+        layers below that are without effect."""
         if stage.resolution > self.resolution:
             raise ModelError(f"stage {stage.resolution} exceeds the network's resolution {self.resolution}.")
-        x = repeat(self.start, "1 c h w -> n c h w", n=w.shape[0])
+        entry = 0 if content is None else content.shape[-1]
+        if entry > stage.resolution:
+            raise ModelError(f"content of {entry} px at a stage of {stage.resolution} px.")
+        x = repeat(self.start, "1 c h w -> n c h w", n=w.shape[0]) if content is None else content
         x = x.contiguous(memory_format=torch.channels_last)
         older = x
         for i, r in enumerate(resolutions(stage.resolution)):
-            older, x = x, self.blocks[str(r)](x, w[:, 2 * i : 2 * i + 2], normal)
+            if r >= entry:
+                block, codes = self.blocks[str(r)], w[:, 2 * i : 2 * i + 2]
+                assert isinstance(block, SynthesisBlock)
+                older, x = x, (block.finish if r == entry else block)(x, codes, normal)
         newest = self.to_rgb[str(stage.resolution)](x)
-        if stage.alpha >= 1 or stage.resolution == SMALLEST:
+        if stage.alpha >= 1 or stage.resolution in (SMALLEST, entry):
             return newest
         return fade(double(self.to_rgb[str(stage.resolution // 2)](older)), newest, stage.alpha)

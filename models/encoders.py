@@ -1,0 +1,123 @@
+"""The other doors: a picture's style as a code in W, a picture's content as start features of the synthesis.
+
+What must not pass is kept out by construction: the style encoder sees statistics over space and no place, the
+content encoder sees instance-normalised maps and no statistics.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from .layers import LEAKY_GAIN, Bias, EqualConv2d, EqualLinear, Normal, leaky
+from .mapping import with_null
+from .perceptual import instance_normalised, mean_and_std
+from .synthesis import Stage
+from .trunk import Trunk
+
+STYLE_RESOLUTION = 8
+"""Where the style encoder takes its statistics: as low as every stage reaches, with as many places as that
+leaves to take them over."""
+
+
+class StyleEncoder(Trunk):
+    """images (N, 3, R, R) and soft style weights (N, S) -> style codes w (N, D).
+
+    One shared head for all styles, conditioned as the mapping network is by a table with a null row: its cost
+    does not grow with the number of styles, and a zero row of weights ("like this picture, whatever it is")
+    is a style like any other.
+    """
+
+    def __init__(self, widths: Mapping[int, int], *, styles: int, w_dim: int) -> None:
+        super().__init__({r: c for r, c in widths.items() if r >= STYLE_RESOLUTION})
+        self.table = nn.Parameter(torch.randn(styles + 1, w_dim))
+        self.summary = EqualLinear(2 * widths[STYLE_RESOLUTION], w_dim, gain=LEAKY_GAIN)
+        self.hidden = EqualLinear(2 * w_dim, w_dim, gain=LEAKY_GAIN)
+        self.code = EqualLinear(w_dim, w_dim)
+
+    def statistics(self, images: Float[Tensor, "n 3 r r"], stage: Stage) -> Float[Tensor, "n c2"]:
+        """Means and deviations over space: the same wherever in the picture things are."""
+        return torch.cat(mean_and_std(self.bottom(images, stage).float()), dim=1)
+
+    def forward(
+        self, images: Float[Tensor, "n 3 r r"], styles: Float[Tensor, "n s"], stage: Stage
+    ) -> Float[Tensor, "n d"]:
+        return self.head(self.statistics(images, stage), styles)
+
+    def head(self, statistics: Float[Tensor, "n c2"], styles: Float[Tensor, "n s"]) -> Float[Tensor, "n d"]:
+        """From statistics, of one picture or the mean of several, to the code."""
+        row = with_null(styles) @ self.table
+        x = leaky(self.summary(statistics))
+        return self.code(leaky(self.hidden(torch.cat([x, row], dim=1))))
+
+    def of_several(
+        self, images: Float[Tensor, "k 3 r r"], styles: Float[Tensor, "s"], stage: Stage
+    ) -> Float[Tensor, "1 d"]:
+        """One code of k pictures of one style: of the mean of their statistics."""
+        return self.head(self.statistics(images, stage).mean(dim=0, keepdim=True), styles[None])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Content:
+    """Start features (N, C, r, r), and the divergence of the code from its prior (N,): None where the door is
+    not variational."""
+
+    features: Tensor
+    divergence: Tensor | None = None
+
+
+class ContentEncoder(Trunk):
+    """images (N, 3, R, R) -> `Content` at the lowest of `widths`.
+
+    Every convolution is instance-normalised, so that channel means and deviations, by which style is
+    described and injected, do not pass (Huang et al. 2018, MUNIT, arXiv:1804.04732, section 5.1). With
+    `latent` channels the features pass a variational bottleneck (Kingma and Welling 2014, arXiv:1312.6114).
+    """
+
+    def __init__(self, widths: Mapping[int, int], *, blocks: int, latent: int = 0) -> None:
+        super().__init__(widths, normalise=True)
+        channels = widths[self.lowest]
+        self.refine = nn.ModuleList(ContentBlock(channels) for _ in range(blocks))
+        self.latent = latent
+        if latent:
+            self.to_moments = EqualConv2d(channels, 2 * latent, 1, gain=1.0)
+            self.from_latent = EqualConv2d(latent, channels, 1, gain=1.0)
+
+    def forward(
+        self, images: Float[Tensor, "n 3 r r"], stage: Stage, normal: Normal | None = None
+    ) -> Content:
+        """`normal` is the bottleneck's noise; without it the code is the mean."""
+        x = self.bottom(images, stage)
+        for block in self.refine:
+            x = block(x)
+        if not self.latent:
+            return Content(features=instance_normalised(x))
+        mean, log_variance = self.to_moments(instance_normalised(x)).float().chunk(2, dim=1)
+        code = mean
+        if normal is not None:
+            code = mean + (log_variance / 2).exp() * normal(tuple(mean.shape[1:]))
+        features = instance_normalised(self.from_latent(code))
+        return Content(features=features, divergence=normal_divergence(mean, log_variance))
+
+
+class ContentBlock(nn.Module):
+    """A residual block of two instance-normalised convolutions."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv1, self.bias = EqualConv2d(channels, channels, 3), Bias(channels)
+        self.conv2 = EqualConv2d(channels, channels, 3, gain=1.0)
+
+    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
+        y = leaky(self.bias(instance_normalised(self.conv1(leaky(x)))))
+        return x + instance_normalised(self.conv2(y))
+
+
+def normal_divergence(
+    mean: Float[Tensor, "n c h w"], log_variance: Float[Tensor, "n c h w"]
+) -> Float[Tensor, "n"]:
+    """KL(N(mean, variance) || N(0, 1)) in nats, a mean over the places and channels of each code (Kingma and
+    Welling 2014, appendix B)."""
+    return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).mean(dim=(1, 2, 3))

@@ -1,0 +1,97 @@
+"""The way down: images to features, grown resolution by resolution. Discriminator and encoders share it."""
+
+from collections.abc import Iterator, Mapping
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from .attention import SelfAttention
+from .errors import ModelError
+from .layers import Bias, EqualConv2d, blur, halve, leaky
+from .perceptual import instance_normalised
+from .synthesis import Stage, fade, resolutions
+
+
+class TrunkBlock(nn.Module):
+    """One resolution: a convolution, then a blurred one that halves the size; each normalised over space
+    where `normalise` asks that the statistics of style shall not pass."""
+
+    def __init__(
+        self, inputs: int, outputs: int, *, attention: bool = False, normalise: bool = False
+    ) -> None:
+        super().__init__()
+        self.attention = SelfAttention(inputs) if attention else nn.Identity()
+        self.conv = EqualConv2d(inputs, inputs, 3)
+        self.conv_bias = Bias(inputs)
+        self.shrink = EqualConv2d(inputs, outputs, 3, resample="down")
+        self.shrink_bias = Bias(outputs)
+        self.normalise = normalise
+
+    def forward(self, x: Float[Tensor, "n i h w"]) -> Float[Tensor, "n o h//2 w//2"]:
+        x = self._act(self.conv_bias(self.conv(self.attention(x))))
+        return self._act(self.shrink_bias(self.shrink(blur(x))))
+
+    def _act(self, x: Tensor) -> Tensor:
+        return leaky(instance_normalised(x) if self.normalise else x)
+
+
+class FromRGB(nn.Module):
+    """1 x 1 convolution from a picture to features."""
+
+    def __init__(self, outputs: int) -> None:
+        super().__init__()
+        self.conv = EqualConv2d(3, outputs, 1)
+        self.bias = Bias(outputs)
+
+    def forward(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n c h w"]:
+        return leaky(self.bias(self.conv(images)))
+
+
+class Trunk(nn.Module):
+    """images (N, 3, R, R) in [-1, 1] at the stage's resolution -> features at the lowest of `widths`.
+
+    `widths` are the channels at each resolution, from the lowest, a power of two from 4 up, to the network's.
+    """
+
+    def __init__(
+        self, widths: Mapping[int, int], *, attention: tuple[int, ...] = (), normalise: bool = False
+    ) -> None:
+        super().__init__()
+        self.lowest, self.resolution = min(widths), max(widths)
+        self.from_rgb = nn.ModuleDict({str(r): FromRGB(c) for r, c in widths.items()})
+        self.blocks = nn.ModuleDict(
+            {
+                str(r): TrunkBlock(c, widths[r // 2], attention=r in attention, normalise=normalise)
+                for r, c in widths.items()
+                if r > self.lowest
+            }
+        )
+
+    def descend(
+        self, images: Float[Tensor, "n 3 r r"], stage: Stage
+    ) -> Iterator[Float[Tensor, "n _c _h _w"]]:
+        """Features at the stage's resolution and at every one below, the newest faded in.
+
+        Raises ModelError for pictures of another size than the stage's, and for a stage below the lowest.
+        """
+        if images.shape[-1] != stage.resolution:
+            raise ModelError(f"pictures of {images.shape[-1]} px at a stage of {stage.resolution} px.")
+        if stage.resolution < self.lowest:
+            raise ModelError(
+                f"a stage of {stage.resolution} px is below the {self.lowest} px that this network ends at."
+            )
+        images = images.contiguous(memory_format=torch.channels_last)
+        active = [r for r in resolutions(stage.resolution)[::-1] if r >= self.lowest]
+        x = self.from_rgb[str(active[0])](images)
+        yield x
+        for i, r in enumerate(active[:-1]):
+            x = self.blocks[str(r)](x)
+            if i == 0 and stage.alpha < 1:
+                x = fade(self.from_rgb[str(r // 2)](halve(images)), x, stage.alpha)
+            yield x
+
+    def bottom(self, images: Float[Tensor, "n 3 r r"], stage: Stage) -> Float[Tensor, "n c l l"]:
+        """Features at the lowest resolution."""
+        *_, x = self.descend(images, stage)
+        return x
