@@ -13,6 +13,7 @@ from .ema import EMAConfig
 from .errors import TrainingError
 from .losses import LossConfig
 from .metrics import MetricsConfig
+from .restyling import RestyleConfig
 from .schedules import GrowingConfig
 
 Precision = Literal["auto", "fp32", "bf16"]
@@ -105,6 +106,7 @@ class TrainConfig:
     generator: GeneratorConfig = field(default_factory=GeneratorConfig)
     discriminator: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)
     loss: LossConfig = field(default_factory=LossConfig)
+    restyle: RestyleConfig = field(default_factory=RestyleConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     loader: LoaderConfig = field(default_factory=LoaderConfig)
     growing: GrowingConfig = field(default_factory=GrowingConfig)
@@ -127,6 +129,17 @@ class TrainConfig:
             raise TrainingError(
                 f"growing.start_resolution is {self.growing.start_resolution}, above generator.resolution "
                 f"{self.generator.resolution}; lower the one or raise the other."
+            )
+
+        if self.restyle.needs_encoders and not self.generator.encoders:
+            raise TrainingError(
+                "restyle.restyling and autoencoding need encoders: set --generator.encoders True."
+            )
+        if self.generator.encoders and self.growing.start_resolution < self.generator.content_resolution:
+            raise TrainingError(
+                f"growing.start_resolution is {self.growing.start_resolution}, below "
+                f"generator.content_resolution {self.generator.content_resolution}, where content enters; "
+                "raise the one or lower the other."
             )
 
     def rows_of(self, processes: int) -> int:

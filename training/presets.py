@@ -9,6 +9,7 @@ from brushwork.models.generator import GeneratorConfig
 from .config import CadenceConfig, OptimizerConfig, TrainConfig
 from .ema import EMAConfig
 from .losses import LossConfig
+from .restyling import RestyleConfig
 from .schedules import GrowingConfig
 
 
@@ -62,6 +63,18 @@ def emoji_32() -> TrainConfig:
     )  # fmt: skip
 
 
+def emoji_32_restyle() -> TrainConfig:
+    """As emoji-32, with the doors that take pictures: content enters at 16 px, so growing starts there."""
+    plain = emoji_32()
+    return replace(
+        plain,
+        out=Path("runs/emoji-32-restyle"),
+        generator=replace(plain.generator, encoders=True, content_resolution=16),
+        growing=GrowingConfig(start_resolution=16, fade_kimg=(10.0,), steady_kimg=(30.0,)),
+        restyle=RestyleConfig(sampling=1.0, restyling=3.0, autoencoding=1.0),
+    )
+
+
 def emoji_64() -> TrainConfig:
     """Eight hands of emoji on a GPU: StyleGAN's widths, quartered."""
     return replace(
@@ -83,6 +96,10 @@ def emoji_64() -> TrainConfig:
 
 PRESETS: dict[str, tuple[str, TrainConfig]] = {
     "emoji-32": ("six styles of emoji at 32 px; minutes on two processor cores", emoji_32()),
+    "emoji-32-restyle": (
+        "emoji-32 that also restyles pictures; minutes on two processor cores",
+        emoji_32_restyle(),
+    ),
     "emoji-64": ("eight styles of emoji at 64 px; minutes on a GPU", emoji_64()),
     "stylegan-256": ("StyleGAN as published, at 256 px; days on GPUs", stylegan(256)),
     "toy": ("16 px and tiny networks; seconds on a processor, to try the machinery", toy()),

@@ -1,6 +1,6 @@
 """One training step of each network, written as the algorithm: no device, no logging, no optimizer."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Float
@@ -22,6 +22,7 @@ from .losses import (
     relativistic_discriminator,
     relativistic_generator,
 )
+from .restyling import RestyleConfig, autoencoding_terms, restyle, restyling_terms, weighted_sum
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,8 +59,12 @@ class GeneratorStats:
     """What a generator step saw."""
 
     loss: Tensor
-    w_sums: Tensor
-    """`MappingNetwork.style_sums` of the batch, for the running averages of w."""
+    """All of it: the adversarial loss, and terms times their weights."""
+    w_sums: Tensor | None
+    """`MappingNetwork.style_sums` of the batch, for the running averages of w; None where nothing was
+    mapped."""
+    terms: dict[str, Tensor] = field(default_factory=dict)
+    """Terms of restyled and rebuilt pictures, unweighted (`restyling.TERMS`)."""
 
 
 def generate(
@@ -92,18 +97,24 @@ def discriminator_step(
     label_weight: float = 1.0,
     gamma: float = 0.0,
     share: float = 1.0,
+    redraw: RestyleConfig | None = None,
 ) -> DiscriminatorStats:
     """Adds to the discriminator's gradients those of its loss, times `share`.
 
-    `gamma` weighs the R1 penalty in this step; 0 leaves it out.
+    `gamma` weighs the R1 penalty in this step; 0 leaves it out. With `redraw` the pictures to tell from real
+    ones are restyled ones.
     """
     styles = batch.styles * label_weight
     with torch.no_grad():
-        fakes = generate(nets.generator, styles, stage, loss, draws).images
+        if redraw is None:
+            fakes, asked = generate(nets.generator, styles, stage, loss, draws).images, styles
+        else:
+            redrawn = restyle(nets.generator, batch, styles, stage, redraw, draws, mixing=loss.mixing)
+            fakes, asked = redrawn.images, redrawn.styles
 
     reals = fade_reals(batch.images, stage.alpha).detach().requires_grad_(gamma > 0)
     seen = [augment(reals, changes, draws), augment(fakes, changes, draws)]
-    real, fake = _score_both(nets.discriminator, seen, styles, stage, loss, draws)
+    real, fake = _score_both(nets.discriminator, seen, [styles, asked], stage, loss, draws)
     pairing = {"logistic": logistic_discriminator, "relativistic": relativistic_discriminator}[loss.pairing]
     adversarial = pairing(real, fake)
     penalty = r1_penalty(real, reals) if gamma > 0 else None
@@ -121,27 +132,27 @@ def discriminator_step(
 def _score_both(
     discriminator: Discriminator,
     kinds: list[Tensor],
-    styles: Float[Tensor, "n s"],
+    styles: list[Tensor],
     stage: Stage,
     config: LossConfig,
     draws: Draws,
 ) -> list[Tensor]:
-    """Logits of several kinds of pictures of the same styles: in one pass where that changes nothing, that
-    is, where none is to be differentiated and no group of the minibatch statistics would mix kinds."""
+    """Logits of several kinds of pictures, each under its styles: in one pass where that changes nothing,
+    that is, where none is to be differentiated and no group of the minibatch statistics would mix kinds."""
 
     def score(images: Tensor, labels: Tensor) -> Tensor:
         noise = config.condition_noise
         return discriminator(images, labels, stage, normal=draw, condition_noise=noise)
 
-    apart = any(images.requires_grad for images in kinds) or len(styles) % discriminator.group
+    apart = any(images.requires_grad for images in kinds) or len(kinds[0]) % discriminator.group
     copies = 1 if apart else len(kinds)
 
     def draw(shape: tuple[int, ...]) -> Tensor:
         return torch.cat([draws.normal(shape) for _ in range(copies)])
 
     if apart:
-        return [score(images, styles) for images in kinds]
-    return list(score(torch.cat(kinds), styles.repeat(copies, 1)).chunk(copies))
+        return [score(images, labels) for images, labels in zip(kinds, styles, strict=True)]
+    return list(score(torch.cat(kinds), torch.cat(styles)).chunk(copies))
 
 
 def generator_step(
@@ -159,18 +170,78 @@ def generator_step(
     frozen."""
     styles = batch.styles * label_weight
     fakes = generate(nets.generator, styles, stage, loss, draws)
+    value = _adversarial(nets, fakes.images, styles, (batch, styles), stage, loss, changes, draws)
+    (value * share).backward()
+    w_sums = nets.generator.mapping.style_sums(fakes.w.detach().float(), styles)
+    return GeneratorStats(loss=value.detach(), w_sums=w_sums)
 
-    def score(images: Tensor) -> Tensor:
+
+def restyling_step(
+    nets: Networks,
+    batch: Batch,
+    stage: Stage,
+    loss: LossConfig,
+    changes: AugmentConfig,
+    draws: Draws,
+    *,
+    restyling: RestyleConfig,
+    weights: dict[str, float],
+    label_weight: float = 1.0,
+    share: float = 1.0,
+) -> GeneratorStats:
+    """As generator_step, of pictures that are redrawn in the style of others, with the terms of `weights`."""
+    styles = batch.styles * label_weight
+    redrawn = restyle(nets.generator, batch, styles, stage, restyling, draws, mixing=loss.mixing)
+    value = _adversarial(nets, redrawn.images, redrawn.styles, (batch, styles), stage, loss, changes, draws)
+    terms = restyling_terms(nets.generator, redrawn, batch, styles, stage, weights, draws)
+    total = value + weighted_sum(terms, weights)
+    (total * share).backward()
+    w_sums = nets.generator.mapping.style_sums(redrawn.mapped.detach().float(), redrawn.styles)
+    return GeneratorStats(loss=total.detach(), w_sums=w_sums, terms=detached(terms | {"adversarial": value}))
+
+
+def autoencoding_step(
+    nets: Networks,
+    batch: Batch,
+    stage: Stage,
+    draws: Draws,
+    *,
+    weights: dict[str, float],
+    label_weight: float = 1.0,
+    share: float = 1.0,
+) -> GeneratorStats:
+    """Adds the gradients of rebuilding pictures from their own style and content; there is no adversary."""
+    styles = batch.styles * label_weight
+    terms = autoencoding_terms(nets.generator, batch, styles, stage, weights, draws)
+    value = weighted_sum(terms, weights)
+    (value * share).backward()
+    return GeneratorStats(loss=value.detach(), w_sums=None, terms=detached(terms))
+
+
+def _adversarial(
+    nets: Networks,
+    fakes: Tensor,
+    asked: Float[Tensor, "n s"],
+    real: tuple[Batch, Tensor],
+    stage: Stage,
+    loss: LossConfig,
+    changes: AugmentConfig,
+    draws: Draws,
+) -> Tensor:
+    """The generator's side of the game for pictures that were asked to have the styles `asked`."""
+
+    def score(images: Tensor, styles: Tensor) -> Tensor:
         seen = augment(images, changes, draws)
         noise = loss.condition_noise
         return nets.discriminator(seen, styles, stage, normal=draws.normal, condition_noise=noise)
 
-    fake = score(fakes.images)
-    if loss.pairing == "relativistic":
-        real = score(fade_reals(batch.images, stage.alpha))
-        value = relativistic_generator(real, fake)
-    else:
-        value = logistic_generator(fake)
-    (value * share).backward()
-    w_sums = nets.generator.mapping.style_sums(fakes.w.detach().float(), styles)
-    return GeneratorStats(loss=value.detach(), w_sums=w_sums)
+    fake = score(fakes, asked)
+    if loss.pairing == "logistic":
+        return logistic_generator(fake)
+    batch, styles = real
+    return relativistic_generator(score(fade_reals(batch.images, stage.alpha), styles), fake)
+
+
+def detached(terms: dict[str, Tensor]) -> dict[str, Tensor]:
+    """For the log, without their graphs."""
+    return {name: value.detach() for name, value in terms.items()}

@@ -11,9 +11,10 @@ from tqdm import tqdm
 
 from brushwork.models.synthesis import Stage
 
+from .restyling import TERMS
 from .steps import DiscriminatorStats, GeneratorStats
 
-NAMES = ("loss_d", "loss_g", "real_logit", "fake_logit", "real_sign", "r1")
+NAMES = ("loss_d", "loss_g", "real_logit", "fake_logit", "real_sign", "r1", "adversarial", *TERMS)
 
 
 @dataclass
@@ -26,16 +27,17 @@ class Ticker:
     images: int = 0
     since: float = field(default_factory=time.perf_counter)
 
-    def add(self, discriminator: DiscriminatorStats, generator: GeneratorStats, images: int) -> None:
-        """Takes in one step of `images` pictures."""
-        seen = {
-            "loss_d": discriminator.loss,
-            "loss_g": generator.loss,
-            "real_logit": discriminator.real_logit,
-            "fake_logit": discriminator.fake_logit,
-            "real_sign": discriminator.real_sign,
-            "r1": discriminator.penalty,
-        }
+    def add(self, discriminator: DiscriminatorStats | None, generator: GeneratorStats, images: int) -> None:
+        """Takes in one step of `images` pictures; without a discriminator where none took part."""
+        seen: dict[str, Tensor | None] = {"loss_g": generator.loss, **generator.terms}
+        if discriminator is not None:
+            seen |= {
+                "loss_d": discriminator.loss,
+                "real_logit": discriminator.real_logit,
+                "fake_logit": discriminator.fake_logit,
+                "real_sign": discriminator.real_sign,
+                "r1": discriminator.penalty,
+            }
         for name, value in seen.items():
             if value is not None:
                 self.sums[name] = self.sums.get(name, torch.zeros((), device=self.device)) + value
@@ -50,6 +52,11 @@ class Ticker:
             self.sums[name] / self.counts[name] if name in self.sums else nothing for name in NAMES
         ])  # fmt: skip
 
+    @property
+    def losses(self) -> list[str]:
+        """The losses that were seen: whichever they are, they must be finite."""
+        return [name for name in ("loss_d", "loss_g") if name in self.sums]
+
     def rate(self) -> float:
         """Pictures a second since the last tick."""
         return self.images / max(time.perf_counter() - self.since, 1e-9)
@@ -62,6 +69,11 @@ class Ticker:
 def named_means(means: Tensor) -> dict[str, float]:
     """`Ticker.means` by name, without those of which nothing was seen."""
     return {name: mean for name, mean in zip(NAMES, means.tolist(), strict=True) if not math.isnan(mean)}
+
+
+def weighted(seen: Mapping[str, float], weights: Mapping[str, float]) -> dict[str, float]:
+    """What each term adds to the loss, beside the term itself."""
+    return {f"weighted_{name}": weights[name] * seen[name] for name in weights if name in seen}
 
 
 def progress(nimg: int, total: int, *, shown: bool) -> tqdm:
@@ -85,11 +97,15 @@ def tick_line(values: Mapping[str, float | int], stage: Stage, *, left: float) -
     """One readable line; `left` is in seconds."""
     fading = f" fading in {stage.alpha:4.0%}" if stage.alpha < 1 else ""
     penalty = f" | R1 {values['r1']:.3g}" if "r1" in values else ""
+    discriminator = f"D {values['loss_d']:.3f} " if "loss_d" in values else ""
+    sign = f" | sign of real logits {values['real_sign']:+.2f}" if "real_sign" in values else ""
+    terms = "".join(
+        f" {name} {values[f'weighted_{name}']:+.3f}" for name in TERMS if f"weighted_{name}" in values
+    )
     return (
         f"{values['nimg'] / 1000:8.1f} kimg | {stage.resolution} px{fading} | "
         f"{values['img_per_s']:.0f} img/s | {clock(left)} left | "
-        f"loss D {values['loss_d']:.3f} G {values['loss_g']:.3f} | "
-        f"sign of real logits {values['real_sign']:+.2f}{penalty}"
+        f"loss {discriminator}G {values['loss_g']:.3f}{terms}{sign}{penalty}"
     )
 
 

@@ -29,9 +29,10 @@ from .run_folder import Json, RunFolder
 from .samples import save_sample_grid
 from .schedules import due, stage_at
 from .state import TrainingState
-from .steps import DiscriminatorStats, GeneratorStats, discriminator_step, generator_step
-from .ticks import Ticker, figures_line, named_means, progress, tick_line
+from .steps import DiscriminatorStats, GeneratorStats
+from .ticks import Ticker, figures_line, named_means, progress, tick_line, weighted
 from .trackers import log_picture, log_values, start_trackers
+from .turns import discriminator_turn, generator_turn, regime_of
 
 AGREE_EVERY = 8
 """Steps between the moments at which several processes ask each other whether to stop."""
@@ -105,11 +106,11 @@ class Trainer:
         return outcome
 
     def _step(self) -> None:
-        stage, label_weight = self.stage, self.config.loss.label_weight(self.state.nimg)
+        stage, rebuilds = self.stage, regime_of(self.config, self.state.nimg) == "autoencoding"
         if self._enters_resolution():
             self.state.reset_optimizers(self.config.optimizer)
-        discriminator = self._update_discriminator(stage, label_weight)
-        generator = self._update_generator(stage, label_weight)
+        discriminator = None if rebuilds else self._update_discriminator(stage)
+        generator = self._update_generator(stage)
         self.state.nimg += self.config.batch
         update_average(
             self.state.average,
@@ -119,7 +120,7 @@ class Trainer:
         self.ticker.add(discriminator, generator, self.config.batch)
         self.state.seconds = self.seconds_before + time.perf_counter() - self.started
 
-    def _update_discriminator(self, stage: Stage, label_weight: float) -> DiscriminatorStats:
+    def _update_discriminator(self, stage: Stage) -> DiscriminatorStats:
         loss, optimizer = self.config.loss, self.state.optimizers.discriminator
         lazy = self.state.nimg // self.config.batch % loss.r1_every == 0
         gamma = loss.gamma(stage.resolution, self.config.batch) * loss.r1_every if lazy else 0.0
@@ -127,31 +128,26 @@ class Trainer:
         # The penalty differentiates twice, which low precision does not bear.
         with self._autocast(enabled=gamma == 0):
             stats = [
-                discriminator_step(
-                    self.state.nets, batch, stage, loss, self.config.augment, draws,
-                    label_weight=label_weight, gamma=gamma, share=1 / self.config.accumulate,
-                )
+                discriminator_turn(self.config, self.state.nets, batch, draws, stage, self.state.nimg, gamma)
                 for batch, draws in self._parts("discriminator", stage)
-            ]  # fmt: skip
+            ]
         average_gradients(self.accelerator, self.state.nets.discriminator)
         optimizer.step()
         return stats[-1]
 
-    def _update_generator(self, stage: Stage, label_weight: float) -> GeneratorStats:
+    def _update_generator(self, stage: Stage) -> GeneratorStats:
         optimizer, mapping = self.state.optimizers.generator, self.state.nets.generator.mapping
         optimizer.zero_grad(set_to_none=True)
         with frozen(self.state.nets.discriminator), self._autocast():
             stats = [
-                generator_step(
-                    self.state.nets, batch, stage, self.config.loss, self.config.augment, draws,
-                    label_weight=label_weight, share=1 / self.config.accumulate,
-                )
+                generator_turn(self.config, self.state.nets, batch, draws, stage, self.state.nimg)
                 for batch, draws in self._parts("generator", stage)
-            ]  # fmt: skip
+            ]
         average_gradients(self.accelerator, self.state.nets.generator)
         optimizer.step()
-        w_sums = torch.stack([part.w_sums for part in stats]).sum(dim=0)
-        mapping.update_average(reduced(self.accelerator, w_sums, "sum"))
+        w_sums = [part.w_sums for part in stats if part.w_sums is not None]
+        if w_sums:
+            mapping.update_average(reduced(self.accelerator, torch.stack(w_sums).sum(dim=0), "sum"))
         return stats[-1]
 
     def _autocast(self, *, enabled: bool = True) -> torch.autocast:
@@ -225,11 +221,12 @@ class Trainer:
 
     def _tick(self) -> None:
         seen = named_means(reduced(self.accelerator, self.ticker.means(), "mean"))
-        if not all(math.isfinite(seen.get(name, math.nan)) for name in ("loss_d", "loss_g")):
+        if not all(math.isfinite(seen.get(name, math.nan)) for name in self.ticker.losses):
             raise diverged("loss is no finite number", self.state.nimg)
         rate, limit = self.ticker.rate(), self.config.max_minutes
         values = {"nimg": self.state.nimg, "resolution": self.stage.resolution, "alpha": self.stage.alpha,
-                  "seconds": self.state.seconds, "img_per_s": rate, **seen}  # fmt: skip
+                  "seconds": self.state.seconds, "img_per_s": rate, **seen,
+                  **weighted(seen, self.config.restyle.weights_at(self.state.nimg))}  # fmt: skip
         left = (self.total_nimg - self.state.nimg) / rate
         if limit is not None:  # a shortened course was made to fill the time; its later images take longer
             rest = limit * 60 - self.state.seconds

@@ -41,8 +41,7 @@ def test_a_code_for_every_picture_at_every_stage(style_encoder: StyleEncoder, st
 
 
 def test_statistics_do_not_say_where(style_encoder: StyleEncoder) -> None:
-    """At the resolution where they are taken, a picture and its mirror image, or its quarters exchanged, differ
-    in place alone."""
+    """At the resolution where they are taken, a picture whose pixels are shuffled differs in place alone."""
     x = images(8)
     whole = style_encoder.statistics(x, Stage(8))
     shuffled = x.flatten(2)[:, :, torch.randperm(64)].view_as(x)

@@ -24,7 +24,7 @@ def test_names_folders_and_help_agree(name: str) -> None:
     assert help_line
     assert config.out.name == name
     if name != "toy":
-        assert name.endswith(str(config.generator.resolution))
+        assert str(config.generator.resolution) in name.split("-")
         assert config.data.name.endswith(str(config.generator.resolution))
 
 

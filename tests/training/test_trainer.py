@@ -18,6 +18,7 @@ from brushwork.models.generator import Generator
 from brushwork.models.snapshot import load_generator, snapshot_header
 from brushwork.models.synthesis import Stage
 from brushwork.training import trainer as module
+from brushwork.training import turns
 from brushwork.training.augment import AugmentConfig
 from brushwork.training.checkpoint import checkpoints, load_checkpoint
 from brushwork.training.config import CadenceConfig, OptimizerConfig, TrainConfig
@@ -177,7 +178,7 @@ def test_r1_is_lazy_with_as_many_times_the_weight_and_never_in_low_precision(
         seen.append((options["gamma"], options["label_weight"], torch.is_autocast_enabled("cpu")))
         return discriminator_step(*arguments, **options)
 
-    monkeypatch.setattr(module, "discriminator_step", spy)
+    monkeypatch.setattr(turns, "discriminator_step", spy)
     loss = LossConfig(r1_gamma=0.5, r1_every=2, ramp_start_kimg=0.008, ramp_end_kimg=0.024)
     make(precision="bf16", loss=loss).run()
     assert seen == [(1.0, 0.0, False), (0.0, 0.0, True), (1.0, 0.5, False), (0.0, 1.0, True)]
@@ -190,7 +191,7 @@ def test_gamma_follows_the_resolution_when_automatic(make: Make, monkeypatch: py
         seen.append(options["gamma"])
         return discriminator_step(*arguments, **options)
 
-    monkeypatch.setattr(module, "discriminator_step", spy)
+    monkeypatch.setattr(turns, "discriminator_step", spy)
     make(loss=LossConfig(r1_every=1)).run()
     assert seen == pytest.approx([0.0002 * r**2 / 8 for r in (8, 8, 16, 16)])
 
