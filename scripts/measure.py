@@ -10,6 +10,7 @@ import tyro
 from brushwork.eval.compare import compare, comparison_table, read_report
 from brushwork.eval.feature_cache import FeatureCache, user_cache
 from brushwork.eval.folder import holds_pictures, report_folder
+from brushwork.eval.pairs import pairs_by_stem, read_pairs
 from brushwork.eval.processes import Processes, launched
 from brushwork.eval.report import write_report
 from brushwork.eval.resize import Precision, ResizeName
@@ -25,6 +26,7 @@ class MeasureArguments:
         brushwork measure runs/demo --reference datasets/emoji-32
         brushwork measure runs/demo --reference datasets/emoji-32 --metrics fd accuracy ppl truncation
         brushwork measure pairs.csv --reference datasets/emoji-32
+        brushwork measure restyled --contents photographs
         torchrun --nproc-per-node 2 scripts/measure.py runs/demo --reference datasets/emoji-32
     """
 
@@ -33,6 +35,8 @@ class MeasureArguments:
     output, content, style (and, if need be, subject and reference)."""
     reference: Path | None = None
     """The packed data set to compare with, or published statistics (.npz with mu and sigma)."""
+    contents: Path | None = None
+    """Folder of the contents that SOURCE/<style>/* were made of, paired by equal stems."""
     metrics: tuple[str, ...] = ()
     """fd accuracy prdc similarity diversity copies kid is gram; of a run also ppl truncation; of pairs also
     content ssim cfsd lpips truth reference. None given: those that are quick and need no download."""
@@ -95,8 +99,10 @@ def _measured(args: MeasureArguments, processes: Processes) -> Measured:
         cache=FeatureCache(user_cache() if args.cache else None), save_statistics=args.save_statistics,
     )  # fmt: skip
     source = Path(args.source)
+    if args.contents is not None:
+        return measure_pairs(bench, pairs_by_stem(source, args.contents), str(source))
     if source.suffix == ".csv":
-        return measure_pairs(bench, source)
+        return measure_pairs(bench, read_pairs(source), str(source))
     if holds_pictures(source):
         return measure_folder(bench, source)
     return measure_run(bench, args.source, per_style=args.per_style, seed=args.seed, psi=args.psi)

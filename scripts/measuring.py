@@ -28,7 +28,7 @@ from brushwork.eval.lpips import Lpips
 from brushwork.eval.measures import Measures
 from brushwork.eval.metrics import DEFAULT, METRICS
 from brushwork.eval.pair_suite import Drawings, PairNetworks, default_metrics, measure_outputs
-from brushwork.eval.pairs import read_pairs
+from brushwork.eval.pairs import PairSet
 from brushwork.eval.processes import Processes
 from brushwork.eval.reference import Reference, load_reference
 from brushwork.eval.resize import Precision, ResizeName
@@ -159,9 +159,8 @@ def measure_folder(bench: Bench, folder: Path) -> Measured:
     return Measured(measures=measures, pictures=_pictures(bench, measures, source))
 
 
-def measure_pairs(bench: Bench, manifest: Path) -> Measured:
-    """Outputs beside their contents, as a manifest lists them."""
-    pairs = read_pairs(manifest)
+def measure_pairs(bench: Bench, pairs: PairSet, label: str) -> Measured:
+    """Outputs beside their contents."""
     drawings = None
     if bench.reference is not None:
         test, train = (load_pictures(bench.reference, split) for split in ("all", "train"))
@@ -183,7 +182,7 @@ def measure_pairs(bench: Bench, manifest: Path) -> Measured:
     reference = None if bench.reference is None else bench.load_reference(of_outputs)
     measures = measure_outputs(
         pairs, networks, metrics=metrics, reference=reference, drawings=drawings, cache=bench.cache,
-        progress=True, label=str(manifest),
+        progress=True, label=label,
     )  # fmt: skip
     return Measured(measures=measures, pictures={})
 

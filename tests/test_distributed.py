@@ -68,6 +68,17 @@ def test_two_processes_resume_bit_for_bit(tmp_path: Path, packed: Path) -> None:
 
 
 @pytest.mark.slow
+def test_two_processes_restyle_as_one(tmp_path: Path, packed: Path) -> None:
+    """Partners are neighbours, so halves of a batch pair off as the whole does; all regimes come up."""
+    shares = ("--restyle.sampling", "1", "--restyle.restyling", "1", "--restyle.autoencoding", "1")
+    options = ("--generator.encoders", "True", *shares)
+    one = train(packed, tmp_path / "one", processes=1, steps=8, options=options)
+    two = train(packed, tmp_path / "two", processes=2, steps=8, options=options)
+    for network in ("generator", "discriminator", "average"):
+        assert largest_gap(one[network], two[network]) < 2e-2
+
+
+@pytest.mark.slow
 def test_a_batch_that_does_not_divide_is_one_sentence(tmp_path: Path, packed: Path) -> None:
     with pytest.raises(AssertionError, match="batch 7 does not divide into 2 processes"):
         train(packed, tmp_path, processes=2, steps=1, options=("--batch", "7"))

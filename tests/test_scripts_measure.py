@@ -93,6 +93,21 @@ def test_measure_pairs(shell: Shell, packed: Path, tmp_path: Path) -> None:
     assert accuracy["measured"]["value"] > accuracy["baselines"]["content unchanged"]["value"]
 
 
+def test_measure_pairs_by_stem(shell: Shell, packed: Path, tmp_path: Path) -> None:
+    """The same subject in another style's folder is the output of the content of that name."""
+    names = load_pictures(packed, "test").style_names
+    save_pictures(tmp_path / "real", packed, names)
+    (tmp_path / "contents").mkdir()
+    (tmp_path / "made").mkdir()
+    for picture in sorted((tmp_path / "real" / names[0]).iterdir()):
+        picture.rename(tmp_path / "contents" / picture.name)
+    (tmp_path / "real" / names[1]).rename(tmp_path / "made" / names[1])
+    options = ("--contents", tmp_path / "contents", "--metrics", "content", "ssim")
+    figures = measured(shell, tmp_path / "made", tmp_path / "o", *options)["figures"]
+    assert figures["ssim"]["measured"]["value"] < 1
+    assert figures["content_raw"]["measured"]["value"] > 0
+
+
 def test_measure_keeps_and_takes_statistics(shell: Shell, packed: Path, run: Path, tmp_path: Path) -> None:
     """Mean and covariance of the real pictures as a file, and a distance to that file."""
     real = tmp_path / "real.npz"
