@@ -110,7 +110,7 @@ class Generator(nn.Module):
     def encoders(self) -> "Encoders":
         """Both encoders. Raises ModelError for a generator that was made without them."""
         if self.style_encoder is None or self.content_encoder is None:
-            raise ModelError("this generator has no encoders: train one with --generator.encoders True.")
+            raise ModelError("this generator has no encoders: train one with --generator.encoders.")
         return Encoders(style=self.style_encoder, content=self.content_encoder)
 
     def forward(

@@ -71,7 +71,7 @@ def test_two_processes_resume_bit_for_bit(tmp_path: Path, packed: Path) -> None:
 def test_two_processes_restyle_as_one(tmp_path: Path, packed: Path) -> None:
     """Partners are neighbours, so halves of a batch pair off as the whole does; all regimes come up."""
     shares = ("--restyle.sampling", "1", "--restyle.restyling", "1", "--restyle.autoencoding", "1")
-    options = ("--generator.encoders", "True", *shares)
+    options = ("--generator.encoders", *shares)
     one = train(packed, tmp_path / "one", processes=1, steps=8, options=options)
     two = train(packed, tmp_path / "two", processes=2, steps=8, options=options)
     for network in ("generator", "discriminator", "average"):

@@ -133,7 +133,7 @@ class TrainConfig:
 
         if self.restyle.needs_encoders and not self.generator.encoders:
             raise TrainingError(
-                "restyle.restyling and autoencoding need encoders: set --generator.encoders True."
+                "restyle.restyling and autoencoding need encoders: set --generator.encoders."
             )
         if self.generator.encoders and self.growing.start_resolution < self.generator.content_resolution:
             raise TrainingError(
