@@ -1,0 +1,132 @@
+"""Pictures that are to be redrawn: found, named each by itself, and read with what is transparent in them."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from brushwork.data.contents import Cutout, list_originals, read_cutout, safe_name, unique_names
+from brushwork.data.errors import DataError
+from brushwork.data.pack import PackConfig, pack
+from brushwork.data.pictures import load_pictures
+from brushwork.data.toy import write_toy
+
+
+def draw(path: Path, mode: str = "RGB", size: tuple[int, int] = (6, 4)) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    noise = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 4), dtype=np.uint8)
+    image = Image.fromarray(noise)
+    (image if "A" in mode else image.convert("RGB")).convert(mode).save(path)
+    return path
+
+
+# Finding
+def test_files_and_folders_in_their_order(tmp_path: Path) -> None:
+    single = draw(tmp_path / "z.png")
+    for name in ("b/two.jpg", "a/one.png", "a/deep/er.png", ".hidden/no.png", "a/.no.png"):
+        draw(tmp_path / "tree" / name)
+    (tmp_path / "tree" / "notes.txt").write_text("no picture")
+    found = list_originals([single, tmp_path / "tree"])
+    assert [one.name for one in found] == ["z", "a/deep/er", "a/one", "b/two"]
+    assert [one.subject for one in found] == ["z", "er", "one", "two"]
+    assert found[0].read().pixels.shape == (4, 6, 3)
+
+
+def test_no_two_have_one_name(tmp_path: Path) -> None:
+    sources = [draw(tmp_path / name) for name in ("a/cat.png", "b/cat.png", "b/cat.jpg", "b/CAT-2.png")]
+    names = [one.name for one in list_originals([*sources, tmp_path / "a"])]
+    assert names == ["cat", "cat-2", "cat-3", "CAT-2-2", "cat-4"]
+    assert unique_names(["contents", "x"], taken=["Contents"]) == ["contents-2", "x"]
+
+
+def test_a_packed_data_set_by_style_and_subject(tmp_path: Path) -> None:
+    write_toy(tmp_path / "toy", styles=2, subjects=20, size=16)
+    pack(tmp_path / "toy", tmp_path / "data", PackConfig(resolution=16, test_fraction=0.3))
+    pictures = load_pictures(tmp_path / "data", "test")
+    found = list_originals([tmp_path / "data"])
+    assert [one.subject for one in found] == list(pictures.subjects)
+    assert [one.style for one in found] == [pictures.style_names[i] for i in pictures.styles.tolist()]
+    assert found[3].name == f"{found[3].style}/{found[3].subject}"
+    np.testing.assert_array_equal(found[3].read().pixels, pictures.images[3].permute(1, 2, 0).numpy())
+    assert len(list_originals([tmp_path / "data"], "all")) == 40
+
+
+@pytest.mark.parametrize(
+    ("text", "safe"),
+    [("a/b", "a/b"), ("../../etc/x", "_/_/etc/x"), ("/x", "_/x"), (".x.", "x"), ("a:b\n?", "a_b__"),
+     ("naïve=1+é, ü", "naïve=1+é, ü"), ("a//b/.", "a/b")],
+)  # fmt: skip
+def test_names_stay_below_their_folder(text: str, safe: str) -> None:
+    assert safe_name(text) == safe
+
+
+def test_mistakes(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="no picture, folder or data set"):
+        list_originals([tmp_path / "nowhere"])
+    with pytest.raises(DataError, match="holds no picture"):
+        list_originals([tmp_path / "empty"])
+    (tmp_path / "text.png").write_text("text")
+    with pytest.raises(DataError, match=r"text\.png"):
+        list_originals([tmp_path / "text.png"])[0].read()
+
+
+# Opacity
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+def test_opacity_is_kept(tmp_path: Path, mode: str) -> None:
+    path = draw(tmp_path / "a.png", mode)
+    with Image.open(path) as image:
+        expected = np.array(image.getchannel("A"))
+    cutout = read_cutout(path)
+    assert cutout.alpha is not None
+    np.testing.assert_array_equal(cutout.alpha, expected)
+
+
+def test_opacity_turns_with_the_picture(tmp_path: Path) -> None:
+    alpha = np.arange(24, dtype=np.uint8).reshape(4, 6)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(np.dstack([np.zeros((4, 6, 3), np.uint8), alpha])).save(tmp_path / "a.png", exif=exif)
+    cutout = read_cutout(tmp_path / "a.png")
+    assert cutout.alpha is not None
+    np.testing.assert_array_equal(cutout.alpha, np.rot90(alpha, -1))
+    assert cutout.pixels.shape[:2] == cutout.alpha.shape
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "P", "I;16", "1"])
+def test_opaque_pictures_stay_so(tmp_path: Path, mode: str) -> None:
+    if mode == "I;16":
+        Image.fromarray(np.full((4, 6), 40000, np.uint16)).save(tmp_path / "a.png")
+    else:
+        draw(tmp_path / "a.png", mode)
+    cutout = read_cutout(tmp_path / "a.png")
+    assert cutout.alpha is None
+    assert cutout.recoloured(cutout.pixels).mode == "RGB"
+
+
+def test_an_alpha_channel_that_hides_nothing_is_none(tmp_path: Path) -> None:
+    draw(tmp_path / "a.png").rename(tmp_path / "b.png")
+    with Image.open(tmp_path / "b.png") as image:
+        image.convert("RGBA").save(tmp_path / "a.png")
+    assert read_cutout(tmp_path / "a.png").alpha is None
+
+
+def test_new_colours_show_as_drawn_on_their_ground_and_leave_no_rim_on_another() -> None:
+    """A black disc with a soft edge, drawn on white, laid on white again and on black."""
+    distance = np.hypot(*np.mgrid[-15.5:16, -15.5:16])
+    alpha = np.clip(np.rint((14 - distance) * 40), 0, 255).astype(np.uint8)
+    share = alpha[..., None] / 255
+    on_white = np.rint(255 * (1 - share)).astype(np.uint8).repeat(3, axis=2)
+    drawn = Cutout(pixels=on_white, alpha=alpha).recoloured(on_white)
+    again = Image.alpha_composite(Image.new("RGBA", drawn.size, (255, 255, 255, 255)), drawn).convert("RGB")
+    assert np.abs(np.asarray(again).astype(int) - on_white).max() <= 1
+    dark = Image.alpha_composite(Image.new("RGBA", drawn.size, (0, 0, 0, 255)), drawn).convert("RGB")
+    assert np.asarray(dark).max() <= 1
+
+
+def test_colours_that_a_thin_veil_cannot_show_are_the_nearest() -> None:
+    veil = Cutout(pixels=np.zeros((1, 1, 3), np.uint8), alpha=np.full((1, 1), 10, np.uint8))
+    assert veil.recoloured(np.zeros((1, 1, 3), np.uint8)).getpixel((0, 0)) == (0, 0, 0, 10)
+    clear = Cutout(pixels=np.zeros((1, 1, 3), np.uint8), alpha=np.zeros((1, 1), np.uint8))
+    assert clear.recoloured(np.full((1, 1, 3), 7, np.uint8)).getpixel((0, 0)) == (7, 7, 7, 0)
