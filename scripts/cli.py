@@ -20,6 +20,7 @@ VERBS = {
     "pack": "curate a folder of styles into a data set",
     "train": "train a style-conditional StyleGAN",
     "sample": "draw pictures, grids and figures from a trained run",
+    "restyle": "redraw pictures in a style, by name or like other pictures",
     "measure": "measure how well a run keeps the styles",
     "bench": "time and compare with other implementations",
 }

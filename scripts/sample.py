@@ -8,22 +8,25 @@ from typing import Annotated
 import numpy as np
 import torch
 import tyro
-from einops import rearrange
+from einops import rearrange, repeat
 from PIL import Image
 from torch import Tensor
 
 from brushwork.data.images import image_grid
 from brushwork.models.errors import ModelError
 from brushwork.models.generator import Generator
+from brushwork.models.redrawing import codes_of_looks
 from brushwork.models.sampling import (
     interpolation_frames,
     mixing_matrix,
+    render,
     sample_matrix,
     style_weights,
     truncation_matrix,
 )
 from brushwork.models.snapshot import load_generator
 from brushwork.models.synthesis import layer_count
+from brushwork.scripts.restyling import fitted_picture, looks_of
 
 SHOWN = 64
 """Pictures smaller than this are enlarged to it in the figures."""
@@ -38,12 +41,19 @@ class SampleArguments:
     Example, seconds on a CPU:
         brushwork sample runs/emoji-32 --styles noto,openmoji --seeds 0-11
         brushwork sample runs/emoji-32 --styles noto=0.5+openmoji=0.5 --psi 0.7
+        brushwork sample runs/emoji-32-restyle --like drawing.png
     """
 
     run: Annotated[str, tyro.conf.Positional]
     """A run folder, a snapshot file or a Hub repository."""
     styles: str = "all"
     """Styles separated by commas; each a name, a blend (noto=0.3+openmoji=0.7) or none (the null style)."""
+    like: tuple[Path, ...] = ()
+    """Pictures of one style: instead, new ones that look like them, for a run with encoders. Layers that see
+    the coarse of a picture follow each seed's code in --styles, one here (default: --like-style), the others
+    the looks."""
+    like_style: str = "none"
+    """The name of the style that the pictures of --like are in, where the run knows it: read off with it."""
     seeds: str = "0-11"
     """Seeds: numbers and ranges, separated by commas. One seed is one pose, in every style."""
     psi: float = 1.0
@@ -51,7 +61,8 @@ class SampleArguments:
     cutoff: int | None = None
     """Truncate only the layers below this one; None: all."""
     mixing_layer: int | None = None
-    """First layer that comes from the second code in the figure of style mixing; None: the middle one."""
+    """First layer that comes from the second code in the figure of style mixing; None: the middle one. With
+    --like, the first that follows the looks; None: the one at which a picture's content would enter."""
     images: bool = True
     """Write every picture to a file of its own."""
     out: Path | None = None
@@ -79,10 +90,13 @@ def parse_seeds(text: str) -> list[int]:
 def main(args: SampleArguments) -> None:
     """Draws everything, then says where it lies."""
     generator = load_generator(args.run)
-    texts = list(generator.style_names or ["none"]) if args.styles == "all" else args.styles.split(",")
-    styles = torch.stack([style_weights(text.strip(), generator.style_names) for text in texts])
     seeds = torch.tensor(parse_seeds(args.seeds))
     out = args.out or (Path(args.run) / "generated" if Path(args.run).is_dir() else Path("generated"))
+    if args.like:
+        draw_like(generator, args, seeds, out)
+        return
+    texts = list(generator.style_names or ["none"]) if args.styles == "all" else args.styles.split(",")
+    styles = torch.stack([style_weights(text.strip(), generator.style_names) for text in texts])
     out.mkdir(parents=True, exist_ok=True)
     images = sample_matrix(generator, styles, seeds, psi=args.psi, cutoff=args.cutoff)
     columns = [str(int(seed)) for seed in seeds]
@@ -91,6 +105,33 @@ def main(args: SampleArguments) -> None:
         save_images(out, images, texts, columns)
     write_figures(generator, styles, seeds, texts, out, layer=args.mixing_layer, psi=args.psi)
     print(f"grid, mixing, truncation and interpolation figures: {out}")
+
+
+def draw_like(generator: Generator, args: SampleArguments, seeds: Tensor, out: Path) -> None:
+    """like.png, the pictures followed above what was drawn, and every drawing to a file of its own.
+
+    Raises ModelError for a run without encoders, DataError for what is no picture.
+    """
+    pictures = [fitted_picture(path, generator) for path in args.like]
+    looks = looks_of(generator, pictures, args.like_style)
+    style = style_weights(args.like_style if args.styles == "all" else args.styles, generator.style_names)
+    styles = repeat(style, "s -> n s", n=len(seeds))
+    codes = codes_of_looks(
+        generator, looks, styles, seeds, psi=args.psi, cutoff=args.cutoff, layer=args.mixing_layer
+    )
+    images, name = render(generator, codes, seeds), f"like {args.like[0].stem}"
+    out.mkdir(parents=True, exist_ok=True)
+    save_likeness(out / "like.png", pictures, images, [str(int(seed)) for seed in seeds])
+    if args.images:
+        save_images(out, images[None], [name], [str(int(seed)) for seed in seeds])
+    print(f"like.png, {len(images)} pictures: {out}")
+
+
+def save_likeness(path: Path, pictures: list[np.ndarray], images: Tensor, seeds: list[str]) -> None:
+    """The pictures (h, w, 3) that were followed, and below them drawings (n, 3, h, w)."""
+    rows = [pictures[: len(seeds)], list(rearrange(images, "n d h w -> n h w d").numpy())]
+    scale = max(1, SHOWN // images.shape[-1])
+    image_grid(rows, row_labels=["like", "drawn"], column_labels=seeds, scale=scale).save(path)
 
 
 def write_figures(

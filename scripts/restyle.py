@@ -1,0 +1,114 @@
+"""The door `brushwork restyle`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import tyro
+
+from brushwork.data.contents import list_originals
+from brushwork.data.errors import DataError
+from brushwork.data.pictures import AnySplit
+from brushwork.models.errors import ModelError
+from brushwork.models.generator import Generator
+from brushwork.models.redrawing import Mode, check_strength
+from brushwork.models.snapshot import load_generator
+from brushwork.scripts.restyling import Restyling, Target, target_like, targets_of_labels
+
+
+@dataclass(frozen=True, kw_only=True)
+class RestyleArguments:
+    """Redraws pictures in a style: that of a name, of other pictures, or a blend. Of --style, --like and
+    --blend, give one.
+
+    Examples, seconds on a CPU:
+        brushwork restyle runs/emoji-32-restyle photos/ --style noto,openmoji
+        brushwork restyle runs/emoji-32-restyle cat.png --like drawing.png --strength 0.7
+        brushwork restyle runs/emoji-32-restyle cat.png --blend noto=0.3,openmoji=0.7
+        brushwork restyle runs/emoji-32-restyle datasets/emoji-32 --split test --style all
+    """
+
+    run: Annotated[str, tyro.conf.Positional]
+    """A run folder, a snapshot file or a Hub repository, trained with --generator.encoders True."""
+    contents: Annotated[tuple[Path, ...], tyro.conf.Positional] = ()
+    """Pictures, folders of pictures at any depth, and packed data sets."""
+    style: str | None = None
+    """Names separated by commas, or all. Pictures of a data set that are in a style already are not redrawn
+    in it."""
+    like: tuple[Path, ...] = ()
+    """Pictures of one style, whose looks are followed."""
+    like_style: str = "none"
+    """The name of the style that the pictures of --like are in, where the run knows it: read off with it."""
+    blend: str | None = None
+    """Weights of several styles, as noto=0.3,openmoji=0.7; what they lack of 1 is of no style."""
+    strength: float = 1.0
+    """From 0, the picture itself, to 1, wholly redrawn."""
+    mode: Mode = "tiled"
+    """Pictures above the trained resolution: drawn in seamless tiles, or resized to it and back."""
+    psi: float = 1.0
+    """Truncation of named styles and blends: 1 as drawn, towards 0 nearer to the style's average."""
+    seed: int = 0
+    """Seed of the latent code that makes the style of a name, and of the noise."""
+    split: AnySplit = "test"
+    """Of a packed data set: its pictures that training never saw (test), the others (train), or all."""
+    out: Path | None = None
+    """Folder for the results; default: RUN/restyled, or ./restyled where RUN is no folder."""
+    device: str = "cuda" if torch.cuda.is_available() else "cpu"
+    """Where the network runs."""
+
+
+def main(args: RestyleArguments) -> None:
+    """Redraws everything, then says where it lies and how to measure it."""
+    require_one_style(args)
+    check_strength(args.strength)
+    generator = load_generator(args.run, device=args.device)
+    targets = find_targets(generator, args)
+    originals = list_originals(args.contents, args.split)
+    job = Restyling(
+        generator=generator, targets=targets, strength=args.strength, mode=args.mode, seed=args.seed
+    )
+    out = args.out or (Path(args.run) / "restyled" if Path(args.run).is_dir() else Path("restyled"))
+    done = job.run(originals, out)
+    print(f"{done.results} pictures of {len(originals)} contents, grid.png: {out}")
+    if done.larger and args.mode == "tiled":
+        side = generator.trained_stage.resolution
+        print(f"{done.larger} contents are above {side} px: drawn in tiles (--mode resized draws them whole)")
+    real = all(target.name in generator.style_names for target in targets)
+    print(f"Measure: brushwork measure {out / 'pairs.csv'}{' --reference DATASET' if real else ''}")
+
+
+def require_one_style(args: RestyleArguments) -> None:
+    """Raises ModelError unless exactly one way to say the style was used, DataError without contents."""
+    given = [f"--{name}" for name in ("style", "like", "blend") if getattr(args, name)]
+    if len(given) > 1:
+        raise ModelError(f"{' and '.join(given)} were both given: choose one of them.")
+    if not given:
+        raise ModelError("no style was given: add --style NAME, --like IMG or --blend noto=0.3,openmoji=0.7.")
+    if not args.contents:
+        raise DataError("There is nothing to restyle: name pictures, folders or packed data sets.")
+
+
+def find_targets(generator: Generator, args: RestyleArguments) -> list[Target]:
+    """The styles that were asked for. Raises ModelError for a generator without encoders, too."""
+    _ = generator.encoders
+    if args.like:
+        return [target_like(generator, args.like, args.like_style)]
+    if args.blend:
+        texts = ["+".join(part.strip() for part in args.blend.split(","))]
+    elif args.style == "all":
+        texts = list(generator.style_names or ["none"])
+    else:
+        texts = list(dict.fromkeys(part.strip() for part in (args.style or "").split(",")))
+    return targets_of_labels(generator, texts, seed=args.seed, psi=args.psi)
+
+
+def door() -> None:
+    """Parses the command line and redraws."""
+    from brushwork.scripts.cli import run
+
+    run(RestyleArguments, main)
+
+
+if __name__ == "__main__":
+    door()

@@ -1,0 +1,257 @@
+"""The work of `brushwork restyle`: contents times styles to files, a grid, and a manifest to measure by."""
+
+import csv
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from einops import rearrange, repeat
+from PIL import Image
+from torch import Tensor
+from tqdm import tqdm
+
+from brushwork.data.contents import Cutout, Original, safe_name, unique_names
+from brushwork.data.errors import DataError
+from brushwork.data.images import fit_image, image_grid, read_image
+from brushwork.models.generator import Generator
+from brushwork.models.redrawing import Mode, codes_like, own_codes, restyle_matrix
+from brushwork.models.sampling import style_codes, style_weights
+
+AT_ONCE = 2**22
+"""Pixels redrawn at once, in all pictures and styles together, which bounds the memory."""
+MOST = 64
+"""Pictures at once, however small."""
+GRID_ROWS, GRID_SIDE = 12, 256
+"""Contents in the grid, and the most pixels that a cell measures."""
+SHOWN = 64
+"""Cells smaller than this are enlarged to it."""
+CONTENTS, FITTED = "contents", "fitted"
+"""Folders beside those of the styles: what the manifest lists at the network's resolution."""
+
+Group = list[tuple[Original, Cutout]]
+
+
+# Targets
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """A style to redraw in."""
+
+    name: str
+    """As the manifest gives it."""
+    codes: Tensor
+    """w for each layer, float (L, D)."""
+    label: str | None = None
+    """The one style that it is: pictures that are in it already are passed over."""
+    picture: np.ndarray | None = None
+    """The single picture that it was read off, uint8 (R, R, 3)."""
+
+    def suits(self, original: Original) -> bool:
+        return self.label is None or self.label != original.style
+
+
+def targets_of_labels(generator: Generator, texts: Sequence[str], *, seed: int, psi: float) -> list[Target]:
+    """Styles and blends by name, all with the latent code of one seed. Raises ModelError for unknown ones."""
+    names = generator.style_names
+    styles = torch.stack([style_weights(text, names) for text in texts])
+    codes = style_codes(generator, torch.full((len(texts),), seed), styles, psi=psi)
+    return [
+        Target(name=text, codes=code, label=text if text in names else None)
+        for text, code in zip(texts, codes, strict=True)
+    ]
+
+
+def target_like(generator: Generator, paths: Sequence[Path], known: str) -> Target:
+    """The looks of one or several pictures of one style, which is `known` by name, or "none"."""
+    pictures = [fitted_picture(path, generator) for path in paths]
+    looks = looks_of(generator, pictures, known)
+    more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
+    return Target(
+        name=f"like {paths[0].stem}{more}" if known == "none" else known,
+        codes=repeat(looks, "1 d -> l d", l=generator.layers),
+        picture=pictures[0] if len(pictures) == 1 else None,
+    )
+
+
+def fitted_picture(path: Path, generator: Generator) -> np.ndarray:
+    """The middle of a picture at the network's resolution, uint8 (R, R, 3). Raises DataError for no
+    picture."""
+    return fit_image(read_image(path), generator.trained_stage.resolution)
+
+
+def looks_of(generator: Generator, pictures: Sequence[np.ndarray], known: str) -> Tensor:
+    """The style code (1, D) of pictures of one style. Raises ModelError where `known` is no style."""
+    images = torch.stack([as_tensor(pixels) for pixels in pictures])
+    return codes_like(generator, images, style_weights(known, generator.style_names))
+
+
+# Redrawing
+@dataclass(frozen=True, kw_only=True)
+class Restyling:
+    """How contents are redrawn."""
+
+    generator: Generator
+    targets: Sequence[Target]
+    strength: float = 1.0
+    mode: Mode = "tiled"
+    seed: int = 0
+
+    def run(self, originals: Sequence[Original], out: Path) -> "Restyled":
+        """Redraws every content in every target that suits it.
+
+        Raises DataError where none suits any, and for a picture that cannot be read, when those before it are
+        written.
+        """
+        album = Album(out, self.targets, self.generator.trained_stage.resolution, originals)
+        total = sum(target.suits(original) for original in originals for target in self.targets)
+        if total == 0:
+            raise DataError(
+                f"All {len(originals)} contents are in style '{self.targets[0].name}' already: name another."
+            )
+        with tqdm(total=total, desc="restyle", unit="img", leave=False, disable=None) as bar:
+            for group in groups(originals):
+                for original, cutout in group:
+                    album.add_content(original, cutout)
+                for target, drawn in self.redrawn(group):
+                    for (original, cutout), pixels in zip(group, drawn, strict=True):
+                        if self.targets[target].suits(original):
+                            album.add_result(original, cutout, target, pixels)
+                            bar.update()
+        album.finish()
+        return Restyled(results=total, larger=album.larger)
+
+    def redrawn(self, group: Group) -> Iterator[tuple[int, np.ndarray]]:
+        """Each target that suits any of the group, and the whole group in it, uint8 (N, H, W, 3)."""
+        images = torch.stack([as_tensor(cutout.pixels) for _, cutout in group])
+        own = own_codes(self.generator, images, self.labels(group)) if self.strength < 1 else None
+        wanted = [i for i, target in enumerate(self.targets) if any(target.suits(one) for one, _ in group)]
+        step = max(1, AT_ONCE // (len(group) * images.shape[2] * images.shape[3]))
+        for start in range(0, len(wanted), step):
+            some = wanted[start : start + step]
+            codes = torch.stack([self.targets[target].codes for target in some])
+            drawn = restyle_matrix(
+                self.generator, images, repeat(codes, "k l d -> k n l d", n=len(group)),
+                torch.full((len(group),), self.seed), strength=self.strength, own=own, mode=self.mode,
+            )  # fmt: skip
+            yield from zip(some, rearrange(drawn, "k n c h w -> k n h w c").numpy(), strict=True)
+
+    def labels(self, group: Group) -> Tensor:
+        """(N, S): the style that each is in, where it is known and the network's."""
+        names = self.generator.style_names
+        known = [one.style if one.style in names else "none" for one, _ in group]
+        return torch.stack([style_weights(style or "none", names) for style in known])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Restyled:
+    """How many results there are, and how many contents were larger than the network's pictures."""
+
+    results: int
+    larger: int
+
+
+def groups(originals: Sequence[Original]) -> Iterator[Group]:
+    """The pictures in their order, read, and those of one size together as far as memory is to bear."""
+    group: Group = []
+    for original in originals:
+        cutout = original.read()
+        height, width = cutout.pixels.shape[:2]
+        most = min(MOST, max(1, AT_ONCE // (height * width)))
+        if group and (group[0][1].pixels.shape != cutout.pixels.shape or len(group) == most):
+            yield group
+            group = []
+        group.append((original, cutout))
+    if group:
+        yield group
+
+
+# Files
+class Album:
+    """Results as out/<style>/<name>.png, with grid.png and with pairs.csv for `brushwork measure`.
+
+    The manifest lists pictures at the network's resolution, the reference data set's: where results or
+    contents have another size, copies that are cut to the middle square and resized, as `brushwork pack`
+    does it.
+    """
+
+    def __init__(
+        self, out: Path, targets: Sequence[Target], side: int, originals: Sequence[Original]
+    ) -> None:
+        self.out, self.targets, self.side = out, targets, side
+        names = (safe_name(target.name.replace("/", "_")) for target in targets)
+        self.folders = unique_names(names, taken=(CONTENTS, FITTED))
+        count = min(GRID_ROWS, len(originals))
+        self.picks = {originals[i * len(originals) // count].name for i in range(count)}
+        self.cells: dict[str, list[np.ndarray | None]] = {}
+        self.rows: list[dict[str, str]] = []
+        self.larger = 0
+
+    def add_content(self, original: Original, cutout: Cutout) -> None:
+        save(self.out / CONTENTS / f"{original.name}.png", self.fitted(cutout.pixels))
+        self.larger += max(cutout.pixels.shape) > self.side
+        if original.name in self.picks:
+            self.cells[original.name] = [thumbnail(cutout.pixels), *[None] * len(self.targets)]
+
+    def add_result(self, original: Original, cutout: Cutout, target: int, pixels: np.ndarray) -> None:
+        output = f"{self.folders[target]}/{original.name}.png"
+        save(self.out / output, cutout.recoloured(pixels))
+        if pixels.shape[:2] != (self.side, self.side):
+            output = f"{FITTED}/{output}"
+            save(self.out / output, self.fitted(pixels))
+        if original.name in self.picks:
+            self.cells[original.name][target + 1] = thumbnail(pixels)
+        row = {
+            "output": output, "content": f"{CONTENTS}/{original.name}.png",
+            "style": self.targets[target].name, "subject": original.subject,
+        }  # fmt: skip
+        if self.targets[target].picture is not None:
+            row["reference"] = self.reference(target)
+        self.rows.append(row)
+
+    def finish(self) -> None:
+        """Writes the style pictures, the manifest and the grid."""
+        for i, target in enumerate(self.targets):
+            if target.picture is not None:
+                save(self.out / self.reference(i), Image.fromarray(target.picture))
+        with (self.out / "pairs.csv").open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, list(self.rows[0]))
+            writer.writeheader()
+            writer.writerows(self.rows)
+        self.grid().save(self.out / "grid.png")
+
+    def grid(self) -> Image.Image:
+        """Contents by styles, above them the pictures that the styles were read off."""
+        rows = dict(self.cells)
+        if any(target.picture is not None for target in self.targets):
+            rows = {"style": [None, *[target.picture for target in self.targets]], **rows}
+        side = max(max(cell.shape[:2]) for cells in rows.values() for cell in cells if cell is not None)
+        cells = [
+            [None if cell is None else fit_image(cell, side, "pad") for cell in row] for row in rows.values()
+        ]
+        headings = ["content", *[target.name for target in self.targets]]
+        scale = max(1, SHOWN // side)
+        return image_grid(cells, row_labels=list(rows), column_labels=headings, scale=scale)
+
+    def fitted(self, pixels: np.ndarray) -> Image.Image:
+        return Image.fromarray(fit_image(pixels, self.side))
+
+    def reference(self, target: int) -> str:
+        return f"{FITTED}/{self.folders[target]}.png"
+
+
+def as_tensor(pixels: np.ndarray) -> Tensor:
+    """uint8 (H, W, 3) to (3, H, W)"""
+    return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
+
+
+def save(path: Path, image: Image.Image) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image.save(path)
+
+
+def thumbnail(pixels: np.ndarray) -> np.ndarray:
+    """The picture in its shape, no larger than a cell of the grid."""
+    image = Image.fromarray(pixels)
+    image.thumbnail((GRID_SIDE, GRID_SIDE), Image.Resampling.LANCZOS)
+    return np.array(image)
