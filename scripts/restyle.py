@@ -30,7 +30,7 @@ class RestyleArguments:
     """
 
     run: Annotated[str, tyro.conf.Positional]
-    """A run folder, a snapshot file or a Hub repository, trained with --generator.encoders True."""
+    """A run folder, a snapshot file or a Hub repository, trained with --generator.encoders."""
     contents: Annotated[tuple[Path, ...], tyro.conf.Positional] = ()
     """Pictures, folders of pictures at any depth, and packed data sets."""
     style: str | None = None

@@ -182,7 +182,7 @@ class Album:
         names = (safe_name(target.name.replace("/", "_")) for target in targets)
         self.folders = unique_names(names, taken=(CONTENTS, FITTED))
         count = min(GRID_ROWS, len(originals))
-        self.picks = {originals[i * len(originals) // count].name for i in range(count)}
+        self.picks = {originals[(2 * i + 1) * len(originals) // (2 * count)].name for i in range(count)}
         self.cells: dict[str, list[np.ndarray | None]] = {}
         self.rows: list[dict[str, str]] = []
         self.larger = 0
