@@ -6,7 +6,8 @@ back as they were; the network draws squares of the size that it was trained at.
 
 import math
 from collections.abc import Sequence
-from typing import Literal, get_args
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Literal, get_args
 
 import torch
 import torch.nn.functional as F
@@ -19,7 +20,7 @@ from .generator import Generator
 from .layers import Normal
 from .sampling import seeded_normal, style_codes, to_uint8
 from .synthesis import fade_reals
-from .tiling import Place, Tiling, tiled
+from .tiling import Place, SharedStatistics, Tiling, evenly, tiled
 
 Mode = Literal["tiled", "resized"]
 
@@ -193,8 +194,9 @@ def restyle_matrix(
             there is added.
         own: the style codes that the pictures have already, for a strength below 1; None reads them off.
         mode: what becomes of pictures above the trained resolution. `tiled` draws them at their size, in
-            overlapping squares; `resized` reduces them to it, and enlarges the result. Smaller pictures are
-            enlarged to it and the result reduced; what is not square is extended by reflection and cut back.
+            overlapping squares with shared statistics; `resized` reduces them to it, and enlarges the result.
+            Smaller pictures are enlarged to it and the result reduced. What is not square is extended by
+            reflection and cut back.
         batch: squares drawn at once.
 
     Raises ModelError for a generator without encoders, and for a strength or mode that there is not.
@@ -224,17 +226,35 @@ def check_strength(strength: float) -> None:
 def _drawn(
     generator: Generator, images: Tensor, codes: Tensor, seeds: Tensor, batch: int
 ) -> Float[Tensor, "k n 3 h w"]:
-    """The synthesis of every code from the pictures' content, square by square, cut to [-1, 1], on CPU."""
+    """The synthesis of every code from the pictures' content, cut to [-1, 1], on the CPU."""
+    tiling = Tiling(height=images.shape[2], width=images.shape[3], side=generator.trained_stage.resolution)
+    if len(tiling.places(1)) == 1:
+        return _drawn_alike(generator, images, codes, seeds, tiling, batch, nullcontext())
+    parts = []
+    for n in range(len(images)):
+        one = images[n : n + 1], codes[:, n : n + 1], seeds[n : n + 1]
+        parts.append(_drawn_alike(generator, *one, tiling, batch, SharedStatistics()))
+    return torch.cat(parts, dim=1)
+
+
+def _drawn_alike(
+    generator: Generator, images: Tensor, codes: Tensor, seeds: Tensor, tiling: Tiling, batch: int,
+    statistics: AbstractContextManager[Any],
+) -> Float[Tensor, "k n 3 h w"]:  # fmt: skip
+    """Square by square, all with the same statistics where they are shared."""
     stage, device = generator.trained_stage, generator.synthesis.start.device
     encoder, codes = generator.encoders.content, codes.to(device)
-    tiling = Tiling(height=images.shape[2], width=images.shape[3], side=stage.resolution)
     noise = NoiseFields(seeds, tiling, device)
 
     def draw(squares: Tensor, places: Sequence[Place]) -> Tensor:
         pictures = [place.picture for place in places]
-        content = encoder(fade_reals(squares.to(device), stage.alpha), stage).features
-        drawn = [generator.synthesis(w[pictures], stage, noise.at(places), content) for w in codes]
+        with statistics:
+            content = encoder(fade_reals(squares.to(device), stage.alpha), stage).features
+            drawn = [generator.synthesis(w[pictures], stage, noise.at(places), content) for w in codes]
         return torch.cat(drawn, dim=1).clamp(-1, 1).cpu()
 
+    if isinstance(statistics, SharedStatistics):
+        some = evenly(tiling.places(1))
+        draw(tiling.cut(tiling.extend(images), some), some)
     canvas = tiled(images, draw, side=stage.resolution, batch=batch)
     return rearrange(canvas, "n (k c) h w -> k n c h w", k=len(codes))

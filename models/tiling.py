@@ -1,11 +1,14 @@
 """Pictures of any size as overlapping squares of one size, and back without seams, in bounded memory."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float, Float32, Int64, Shaped
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 STEPS = 2**11
 """Weights are whole numbers of this part of 1: sums of their products over rows and columns are exact."""
@@ -28,8 +31,8 @@ Draw = Callable[[Tensor, Sequence[Place]], Tensor]
 class Tiling:
     """Squares of `side` (a multiple of 8), one every half side, that cover pictures of height x width.
 
-    Pictures are extended by reflection, evenly at opposite edges, until a whole number of squares fits: one
-    that is no larger than a square gets one.
+    Pictures are extended by reflection, evenly at opposite edges. Along an axis that is no longer than a
+    square there is one; else as many as also reach over both edges by the eighth that does not count.
     """
 
     height: int
@@ -62,6 +65,11 @@ class Tiling:
         rows, columns = reflected(self.height, top, height), reflected(self.width, left, width)
         return images.index_select(2, rows).index_select(3, columns)
 
+    def cut(self, extended: Shaped[Tensor, "n c h2 w2"], places: Sequence[Place]) -> Tensor:
+        """The squares (B, C, side, side) at `places`."""
+        ends = ((p, p.top + self.side, p.left + self.side) for p in places)
+        return torch.stack([extended[p.picture, :, p.top : low, p.left : right] for p, low, right in ends])
+
     def cut_back(self, images: Shaped[Tensor, "n c h2 w2"]) -> Shaped[Tensor, "n c h w"]:
         top, left = self.margins
         return images[:, :, top : top + self.height, left : left + self.width]
@@ -70,7 +78,9 @@ class Tiling:
 # One axis
 def square_count(length: int, side: int) -> int:
     """Squares along an axis, one every half side."""
-    return 1 + max(0, -(-(length - side) // (side // 2)))
+    if length <= side:
+        return 1
+    return 1 + math.ceil((length + 2 * (side // 8) - side) / (side // 2))
 
 
 def extent(length: int, side: int) -> int:
@@ -104,6 +114,63 @@ def axis_weights(length: int, side: int) -> Float32[Tensor, "squares side"]:
     )
 
 
+# Networks that look at the whole picture
+SPATIAL_MEANS = (torch.mean, torch.Tensor.mean)
+SAMPLE = 64
+"""Squares that statistics are taken over, at most: a fixed number, whatever the batch."""
+
+
+class SharedStatistics(TorchFunctionMode):
+    """Within it, what a network takes means and variances of over space is all squares together.
+
+    Instance normalisation and AdaIN bring every square to one contrast: the empty ones of a large picture
+    would have their noise blown up to that of the busy ones, and each square its own colours. The first pass,
+    over squares (B, C, H, W) of one picture, pools their statistics layer by layer, much as one pass over
+    the whole picture would; every later one takes those. So do thumbnails serve in Chen et al. 2022 ("Towards
+    Ultra-Resolution Neural Style Transfer via Thumbnail Instance Normalization", arXiv:2103.11784), whose
+    statistics are those of another scale.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.known: list[tuple[Tensor, ...]] = []
+        """Of each layer, in the order of a pass: its mean, or its variance and mean, (1, C)."""
+        self.asked = 0
+
+    def __enter__(self) -> "SharedStatistics":
+        self.asked = 0
+        super().__enter__()
+        return self
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        found = func(*args, **(kwargs or {}))  # the protocol of PyTorch
+        if (kwargs or {}).get("dim") != (2, 3) or func not in (*SPATIAL_MEANS, torch.var_mean):
+            return found
+        own = found if func is torch.var_mean else (found,)
+        self.asked += 1
+        if self.asked > len(self.known):
+            self.known.append(pooled(own))
+        shared = tuple(x.expand_as(one) for x, one in zip(self.known[self.asked - 1], own, strict=True))
+        return shared if func is torch.var_mean else shared[0]
+
+
+def pooled(statistics: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """Means (B, C), or variances and means, of equally many values each -> those of all values, (1, C)."""
+    if len(statistics) == 1:
+        return (statistics[0].mean(dim=0, keepdim=True),)
+    variance, mean = statistics
+    between = mean.var(dim=0, keepdim=True, correction=0)
+    return variance.mean(dim=0, keepdim=True) + between, mean.mean(dim=0, keepdim=True)
+
+
+def evenly(places: Sequence[Place], most: int = SAMPLE) -> list[Place]:
+    """No more than `most` of them, spread over all."""
+    count = min(most, len(places))
+    return [places[(2 * i + 1) * len(places) // (2 * count)] for i in range(count)]
+
+
 # Whole pictures
 def tiled(
     images: Shaped[Tensor, "n c h w"], draw: Draw, *, side: int, batch: int = 64
@@ -120,8 +187,7 @@ def tiled(
     canvas: Tensor | None = None
     for start in range(0, len(places), batch):
         some = places[start : start + batch]
-        squares = [extended[p.picture, :, p.top : p.top + side, p.left : p.left + side] for p in some]
-        drawn = draw(torch.stack(squares), some)
+        drawn = draw(tiling.cut(extended, some), some)
         if canvas is None:
             canvas = drawn.new_zeros(len(images), drawn.shape[1], *tiling.extended)
         for place, square in zip(some, drawn, strict=True):

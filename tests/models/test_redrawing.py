@@ -22,7 +22,7 @@ from brushwork.models.redrawing import (
 )
 from brushwork.models.sampling import render, seeded_normal, style_codes, to_uint8
 from brushwork.models.synthesis import Stage, fade_reals
-from brushwork.models.tiling import Place, Tiling
+from brushwork.models.tiling import Place, Tiling, tiled
 
 SIDE = 16
 SIZES = [(16, 16), (9, 9), (4, 16), (7, 30), (40, 33), (1, 1)]
@@ -148,7 +148,8 @@ def test_noise_agrees_where_squares_overlap() -> None:
     places = tiling.places(2)
     normal = fields.at(places)
     for r in (4, 8, 16):
-        noise, seen = normal((1, r, r)), torch.full((2, 40 * r // SIDE, 48 * r // SIDE), torch.nan)
+        noise = normal((1, r, r))
+        seen = torch.full((2, *(length * r // SIDE for length in tiling.extended)), torch.nan)
         for place, square in zip(places, noise, strict=True):
             y, x = place.top * r // SIDE, place.left * r // SIDE
             target = seen[place.picture, y : y + r, x : x + r]
@@ -181,15 +182,14 @@ def test_any_size_comes_back_as_it_was(generator: Generator, height: int, width:
     codes = some_codes(generator)
     drawn = restyle(generator, images, codes, seeds, mode=mode)
     assert drawn.shape == images.shape
-    for batch in (1, 5):  # whatever is drawn at once, up to a rounding
+    for batch in (7, 200):  # whatever is drawn at once, up to a rounding
         again = restyle(generator, images, codes, seeds, mode=mode, batch=batch)
         assert (again.int() - drawn.int()).abs().max() <= 1
     alone = restyle(generator, images[1:2], codes[1:2], seeds[1:2], mode=mode)
     assert (alone.int() - drawn[1:2].int()).abs().max() <= 1
 
 
-def test_above_the_trained_resolution_modes_differ(generator: Generator) -> None:
-    """Resized: the small picture's drawing, enlarged. Tiled: squares, the middle of each its own drawing."""
+def test_resized_is_the_small_drawing_enlarged(generator: Generator) -> None:
     images, codes, seeds = (
         pictures(32, 32, rows=1),
         some_codes(generator, 1),
@@ -200,34 +200,54 @@ def test_above_the_trained_resolution_modes_differ(generator: Generator) -> None
     drawn = generator.synthesis(codes, Stage(16), seeded_normal(seeds), content).clamp(-1, 1)
     whole = restyle(generator, images, codes, seeds, mode="resized")
     assert torch.equal(whole, to_uint8(resized(drawn, (32, 32))))
-    for name, value in generator.named_parameters():
-        if name.endswith("strength"):
-            value.zero_()  # without noise, a square does not depend on where it lies
-    tiled = restyle(generator, images, codes, seeds)
-    corner = restyle(generator, images[:, :, :16, :16], codes, seeds)
-    assert torch.equal(tiled[:, :, :10, :10], corner[:, :, :10, :10])
 
 
-def test_every_square_has_the_same_code(generator: Generator) -> None:
-    """A pattern that repeats itself every half square is redrawn as one that does."""
+def without_noise(generator: Generator) -> Generator:
     for name, value in generator.named_parameters():
         if name.endswith("strength"):
             value.zero_()
-    images = pictures(8, 8, rows=1).repeat(1, 1, 5, 5)
-    drawn = restyle(generator, images, some_codes(generator, 1), torch.zeros(1, dtype=torch.int64)).int()
-    inner = drawn[:, :, 8:32, 8:32]
-    assert (inner[:, :, 8:] - inner[:, :, :-8]).abs().max() <= 1
-    assert (inner[..., 8:] - inner[..., :-8]).abs().max() <= 1
-    assert inner.float().std() > 1
+    return generator
 
 
-def test_rows_of_the_matrix(generator: Generator) -> None:
-    images, seeds = pictures(20, 16), torch.arange(3)
-    codes = torch.randn(2, 3, generator.layers, 8)
-    for strength in (1.0, 0.3):
-        matrix = restyle_matrix(generator, images, codes, seeds, strength=strength)
-        for row, own in zip(matrix, codes, strict=True):
-            assert torch.equal(row, restyle(generator, images, own, seeds, strength=strength))
+def test_equal_squares_are_drawn_equally(generator: Generator) -> None:
+    """A pattern that repeats itself every half square, and is its own reflection, makes all squares one."""
+    corner = torch.randint(0, 256, (1, 3, 5, 5), dtype=torch.uint8)
+    to_and_fro = torch.tensor([0, 1, 2, 3, 4, 3, 2, 1])
+    pattern = corner[:, :, to_and_fro][:, :, :, to_and_fro]
+    images = pattern.repeat(1, 1, 6, 6)[:, :, :41, :41]
+    codes, seeds = some_codes(without_noise(generator), 1), torch.zeros(1, dtype=torch.int64)
+    tiling = Tiling(height=41, width=41, side=SIDE)
+    square = tiling.extend(images)[:, :, :SIDE, :SIDE]
+    drawn = synthesised(generator, square, codes, seeds)
+    expected = tiled(images, lambda x, _: drawn.expand(len(x), -1, -1, -1), side=SIDE)
+    found = restyle(generator, images, codes, seeds).int()
+    assert (found - to_uint8(expected).int()).abs().max() <= 1
+    assert found.float().std() > 1
+
+
+def test_an_empty_part_stays_empty(generator: Generator) -> None:
+    """Beside a busy half, one with hardly any contrast: every square for itself would blow it up."""
+    images = torch.full((1, 3, 64, 128), 200, dtype=torch.uint8)
+    images[..., :64] = pictures(64, 64, rows=1)
+    images[..., 64:] += torch.randint(0, 2, (64, 64), dtype=torch.uint8)
+    codes, seeds = some_codes(without_noise(generator), 1), torch.zeros(1, dtype=torch.int64)
+    drawn = restyle(generator, images, codes, seeds).float()
+    busy, empty = drawn[..., 8:48], drawn[..., 80:120]
+    assert empty.std(dim=(2, 3)).max() < 0.5 * busy.std(dim=(2, 3)).min()
+    alone = restyle(generator, images[:, :, 16:32, 90:106], codes, seeds).float()
+    assert alone.std(dim=(2, 3)).mean() > 2 * empty.std(dim=(2, 3)).mean()
+
+
+@pytest.mark.parametrize(("height", "strength"), [(20, 1.0), (SIDE, 0.3)])
+def test_rows_of_the_matrix(generator: Generator, height: int, strength: float) -> None:
+    images, seeds, codes = (
+        pictures(height, SIDE, rows=2),
+        torch.arange(2),
+        torch.randn(2, 2, generator.layers, 8),
+    )
+    matrix = restyle_matrix(generator, images, codes, seeds, strength=strength)
+    for row, own in zip(matrix, codes, strict=True):
+        assert torch.equal(row, restyle(generator, images, own, seeds, strength=strength))
     assert not torch.equal(matrix[0], matrix[1])
 
 

@@ -5,12 +5,17 @@ from collections.abc import Sequence
 import pytest
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from torch import Tensor
 
+from brushwork.models.modulation import adain
+from brushwork.models.perceptual import instance_normalised
 from brushwork.models.tiling import (
     Place,
+    SharedStatistics,
     Tiling,
     axis_weights,
+    evenly,
     extent,
     fading,
     reflected,
@@ -68,7 +73,8 @@ def test_pictures_are_covered_and_cut_back(height: int, width: int) -> None:
     images = torch.randint(0, 256, (2, 3, height, width), dtype=torch.uint8)
     extended = tiling.extend(images)
     assert extended.shape[2:] == tiling.extended
-    assert tiling.extended[0] < max(height, SIDE) + SIDE // 2
+    assert tiling.extended[0] < max(height, SIDE) + SIDE // 2 + 2 * (SIDE // 8)
+    assert height <= SIDE or tiling.margins[0] >= SIDE // 8, "the edge of a square is nobody's"
     torch.testing.assert_close(tiling.cut_back(extended), images, rtol=0, atol=0)
     covered = torch.zeros(2, *tiling.extended, dtype=torch.bool)
     for place in tiling.places(2):
@@ -81,8 +87,8 @@ def test_pictures_are_covered_and_cut_back(height: int, width: int) -> None:
 
 def test_what_is_added_is_added_evenly() -> None:
     assert Tiling(height=5, width=16, side=SIDE).margins == (5, 0)
-    assert Tiling(height=17, width=21, side=SIDE).margins == (3, 1)
-    assert Tiling(height=17, width=21, side=SIDE).extended == (24, 24)
+    assert Tiling(height=17, width=21, side=SIDE).margins == (3, 5)
+    assert Tiling(height=17, width=21, side=SIDE).extended == (24, 32)
 
 
 def test_reflection_repeats_as_often_as_it_must() -> None:
@@ -149,4 +155,54 @@ def test_no_more_squares_than_the_batch_at_once() -> None:
 
     tiled(torch.zeros(2, 3, 40, 40), counted, side=SIDE, batch=6)
     assert max(seen) == 6
-    assert sum(seen) == 2 * 4 * 4
+    assert sum(seen) == 2 * 5 * 5
+
+
+# Statistics
+def as_one(squares: Tensor) -> Tensor:
+    """Squares (n, c, h, w) one below the other: (1, c, n h, w)."""
+    return rearrange(squares, "n c h w -> 1 c (n h) w")
+
+
+def test_statistics_are_those_of_all_squares_together() -> None:
+    """Where no pixel sees another, squares with shared statistics are the whole picture, piece by piece."""
+    levels, contrasts = torch.tensor([0.0, 2.0, -1.0, 5.0]), torch.tensor([0.01, 1.0, 3.0, 0.5])
+    squares = torch.randn(4, 3, 32, 32) * contrasts[:, None, None, None] + levels[:, None, None, None]
+    scale, shift = torch.rand(1, 3), torch.rand(1, 3)
+    shared = SharedStatistics()
+    with shared:
+        first = [instance_normalised(squares), adain(squares, scale.expand(4, 3), shift.expand(4, 3))]
+    whole = [instance_normalised(as_one(squares)), adain(as_one(squares), scale, shift)]
+    for drawn, expected in zip(first, whole, strict=True):
+        torch.testing.assert_close(as_one(drawn), expected, rtol=1e-3, atol=2e-3)
+    with shared:  # a later pass, of some of them
+        again = [instance_normalised(squares[2:3]), adain(squares[2:3], scale, shift)]
+    for drawn, before in zip(again, first, strict=True):
+        torch.testing.assert_close(drawn, before[2:3])
+    alone = instance_normalised(squares)
+    assert not torch.allclose(alone, first[0], atol=0.1), "outside nothing is shared"
+
+
+def test_one_square_has_the_statistics_it_has() -> None:
+    square = torch.randn(1, 3, 16, 16)
+    with SharedStatistics():
+        shared = instance_normalised(square)
+    torch.testing.assert_close(shared, instance_normalised(square))
+
+
+def test_what_is_not_over_space_is_left_alone() -> None:
+    squares = torch.randn(4, 3, 16, 16)
+    with SharedStatistics():
+        means, variance, single = squares.mean(dim=1), torch.var_mean(squares, dim=1)[0], squares.mean()
+    assert torch.equal(means, squares.mean(dim=1))
+    assert torch.equal(variance, squares.var(dim=1))
+    assert torch.equal(single, squares.mean())
+
+
+def test_a_sample_is_spread_over_all() -> None:
+    places = Tiling(height=200, width=100, side=SIDE).places(1)
+    assert evenly(places, 1000) == places
+    some = evenly(places, 10)
+    assert len(set(some)) == 10
+    assert min(p.top for p in some) < 30
+    assert max(p.top for p in some) > 160
