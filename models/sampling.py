@@ -134,7 +134,16 @@ def slerp(
 
 
 def to_uint8(images: Float[Tensor, "n 3 h w"]) -> UInt8[Tensor, "n 3 h w"]:
-    """[-1, 1] to 0..255, rounded to the nearest and clipped."""
+    """[-1, 1] to 0..255, rounded to the nearest and clipped.
+
+    Raises:
+        ModelError: values that are no finite numbers, which would silently become some grey.
+    """
+    if not images.isfinite().all():
+        raise ModelError(
+            "the generator drew pictures that are not finite numbers: its weights diverged; take an older "
+            "snapshot."
+        )
     return (images * 127.5 + 127.5).round().clamp(0, 255).to(torch.uint8)
 
 

@@ -326,3 +326,10 @@ def test_the_way_is_drawn_at_the_trained_stage_unless_told(generator: Generator)
     way = torch.eye(3)[:1], torch.tensor([3]), torch.tensor([5]), doubles(0.5)
     assert draw_between(generator, *way).shape[-1] == 8
     assert draw_between(generator, *way, stage=Stage(16)).shape[-1] == 16
+
+
+def test_pictures_that_are_no_numbers_are_refused() -> None:
+    images = torch.zeros(2, 3, 4, 4)
+    images[1, 2, 3, 3] = torch.nan
+    with pytest.raises(ModelError, match="not finite numbers"):
+        to_uint8(images)
