@@ -1,6 +1,5 @@
 """Batches as a pure function of the clock: picture number n is the same in any batch, on any process."""
 
-from collections import OrderedDict
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
@@ -11,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .errors import DataError
+from .order import Balanced, Order, Paired, Plain
 from .pictures import AnySplit, Pictures, StoredPictures, describe, load_pictures, stored_pictures
 from .transforms import DRAWS, Fill, affine_matrices, flip_some, uniform_draws, warp
 
@@ -30,8 +30,8 @@ Cache = Literal["auto", "device", "memory", "off"]
 
 # Part of the free device memory that pictures may take; the rest is for networks and activations.
 DEVICE_SHARE = 0.4
-# Streams of draws that must not meet: the order of the styles within a block, and the augmentation.
-BLOCK_STREAM, AUGMENT_STREAM = 0x5_0B10C, 0x5_A06
+# Its draws must not meet those of the order (see `order`).
+AUGMENT_STREAM = 0x5_A06
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +52,8 @@ class LoaderConfig:
 
     balanced: bool = False
     """Draw every style (and the unlabelled) equally often, however many pictures it has."""
+    paired: bool = False
+    """Neighbours in a batch show the same subject in two styles. Needs subjects drawn in several styles."""
     flip: bool = False
     """Mirror half of the pictures left to right; wrong where writing or handedness matters."""
     rotate: float = 0.0
@@ -74,6 +76,11 @@ class LoaderConfig:
             value = getattr(self, name)
             if not low <= value <= high:
                 raise DataError(f"The loader's {name} {value} is outside {low} to {high}: choose one inside.")
+        if self.paired and (self.balanced or self.flip or self.moves):
+            raise DataError(
+                "The loader's paired keeps the pictures of a subject as they are: turn off balanced, flip, "
+                "rotate, scale, crop and shift."
+            )
         for name, kind in (("fill", Fill), ("cache", Cache)):
             if getattr(self, name) not in get_args(kind):
                 known = ", ".join(get_args(kind))
@@ -114,7 +121,7 @@ class Loader:
         # Label -1 picks the last row, which is zero: no label.
         self._weights = torch.eye(names + 1, names)
         self._styles = pictures.styles.cpu()
-        self._order = _Balanced(self._styles, seed) if self.config.balanced else _Plain(len(pictures), seed)
+        self._order = self._ordered(pictures)
         self._background = torch.tensor(pictures.background) / 127.5 - 1
 
     def __len__(self) -> int:
@@ -138,6 +145,11 @@ class Loader:
         images = F.avg_pool2d(images, factor) if factor > 1 else images
         styles = self._weights[self._styles[indices]]
         return Batch(images=images, styles=styles.to(self.device), indices=indices.to(self.device))
+
+    def _ordered(self, pictures: Pictures | StoredPictures) -> Order:
+        if self.config.paired:
+            return Paired(self._styles, pictures.subjects, self.seed)
+        return Balanced(self._styles, self.seed) if self.config.balanced else Plain(len(pictures), self.seed)
 
     def _factor(self, resolution: int) -> int:
         factor, rest = divmod(self.pictures.resolution, resolution)
@@ -181,69 +193,3 @@ def _fits(images: Tensor, device: torch.device) -> bool:
         return False
     free, _ = torch.cuda.mem_get_info(device)
     return images.numel() < DEVICE_SHARE * free
-
-
-# Order
-
-
-class _Permutations:
-    """The endless sequence of shuffled epochs over `count` items; two are held, as a batch may span them."""
-
-    def __init__(self, count: int, key: tuple[int, ...]) -> None:
-        self.count = count
-        self._key = key
-        self._kept: OrderedDict[int, np.ndarray] = OrderedDict()
-
-    def at(self, places: np.ndarray) -> np.ndarray:
-        """int64 (B,): the items at these places of the sequence."""
-        epochs, within = np.divmod(places, self.count)
-        items = np.empty_like(places)
-        for epoch in np.unique(epochs):
-            chosen = epochs == epoch
-            items[chosen] = self._epoch(int(epoch))[within[chosen]]
-        return items
-
-    def _epoch(self, epoch: int) -> np.ndarray:
-        if epoch not in self._kept:
-            self._kept[epoch] = np.random.default_rng([*self._key, epoch]).permutation(self.count)
-            if len(self._kept) > 2:
-                self._kept.popitem(last=False)
-        return self._kept[epoch]
-
-
-class _Plain:
-    """All rows once in every epoch."""
-
-    def __init__(self, count: int, seed: int) -> None:
-        self._rows = _Permutations(count, (_word(seed),))
-
-    def rows(self, numbers: np.ndarray) -> np.ndarray:
-        return self._rows.at(numbers)
-
-
-class _Balanced:
-    """Blocks that hold every style once in shuffled order; each style has shuffled epochs of its own."""
-
-    def __init__(self, styles: Tensor, seed: int) -> None:
-        labels = styles.numpy()
-        self._members = [np.flatnonzero(labels == label) for label in np.unique(labels)]
-        self._orders = [
-            _Permutations(len(rows), (_word(seed), group + 1)) for group, rows in enumerate(self._members)
-        ]
-        self._seed = seed
-
-    def rows(self, numbers: np.ndarray) -> np.ndarray:
-        groups = len(self._members)
-        blocks, within = np.divmod(numbers, groups)
-        order = uniform_draws(self._seed ^ BLOCK_STREAM, blocks, groups).argsort(axis=1)
-        group = order[np.arange(len(numbers)), within]
-        rows = np.empty_like(numbers)
-        for g, (members, sequence) in enumerate(zip(self._members, self._orders, strict=True)):
-            chosen = group == g
-            rows[chosen] = members[sequence.at(blocks[chosen])]
-        return rows
-
-
-def _word(seed: int) -> int:
-    """numpy takes no negative seeds."""
-    return seed & (2**64 - 1)

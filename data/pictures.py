@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -49,6 +49,13 @@ class Pictures:
         """uint8 (B, 3, R, R) of int64 (B,), on the device of `images`."""
         return self.images.index_select(0, indices.to(self.images.device))
 
+    def subset(self, indices: Tensor) -> "Pictures":
+        """The rows int64 (B,) alone; styles and fingerprint stay those of the whole."""
+        return replace(
+            self, images=self.take(indices), styles=self.styles[indices.to(self.styles.device)],
+            subjects=tuple(self.subjects[row] for row in indices.tolist()),
+        )  # fmt: skip
+
 
 @dataclass(frozen=True, kw_only=True)
 class StoredPictures:
@@ -70,6 +77,13 @@ class StoredPictures:
         wanted = indices.tolist()
         images = self.rows[wanted]["image"]
         return torch.stack([_decode(image["bytes"]) for image in images])
+
+    def subset(self, indices: Tensor) -> "StoredPictures":
+        """The rows int64 (B,) alone; styles and fingerprint stay those of the whole."""
+        return replace(
+            self, rows=self.rows.select(indices.tolist()), styles=self.styles[indices],
+            subjects=tuple(self.subjects[row] for row in indices.tolist()),
+        )  # fmt: skip
 
 
 def load_pictures(path: Path | str, split: AnySplit = "train") -> Pictures:

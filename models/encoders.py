@@ -13,13 +13,18 @@ from torch import Tensor, nn
 
 from .layers import LEAKY_GAIN, Bias, EqualConv2d, EqualLinear, Normal, leaky
 from .mapping import with_null
-from .perceptual import instance_normalised, mean_and_std
+from .perceptual import instance_normalised
 from .synthesis import Stage
 from .trunk import Trunk
 
 STYLE_RESOLUTION = 8
-"""Where the style encoder takes its statistics: as low as every stage reaches, with as many places as that
-leaves to take them over."""
+"""Where a picture's style is read: as low as every stage reaches, with as many places as that leaves to take
+statistics over."""
+
+
+def style_widths(widths: Mapping[int, int]) -> dict[int, int]:
+    """The channels of a network that reads styles, at each of its resolutions."""
+    return {r: c for r, c in widths.items() if r >= STYLE_RESOLUTION}
 
 
 class StyleEncoder(Trunk):
@@ -30,16 +35,14 @@ class StyleEncoder(Trunk):
     is a style like any other.
     """
 
-    def __init__(self, widths: Mapping[int, int], *, styles: int, w_dim: int) -> None:
-        super().__init__({r: c for r, c in widths.items() if r >= STYLE_RESOLUTION})
+    def __init__(
+        self, widths: Mapping[int, int], *, styles: int, w_dim: int, attention: tuple[int, ...] = ()
+    ) -> None:
+        super().__init__(style_widths(widths), attention=attention)
         self.table = nn.Parameter(torch.randn(styles + 1, w_dim))
         self.summary = EqualLinear(2 * widths[STYLE_RESOLUTION], w_dim, gain=LEAKY_GAIN)
         self.hidden = EqualLinear(2 * w_dim, w_dim, gain=LEAKY_GAIN)
         self.code = EqualLinear(w_dim, w_dim)
-
-    def statistics(self, images: Float[Tensor, "n 3 r r"], stage: Stage) -> Float[Tensor, "n c2"]:
-        """Means and deviations over space: the same wherever in the picture things are."""
-        return torch.cat(mean_and_std(self.bottom(images, stage).float()), dim=1)
 
     def forward(
         self, images: Float[Tensor, "n 3 r r"], styles: Float[Tensor, "n s"], stage: Stage
@@ -76,8 +79,10 @@ class ContentEncoder(Trunk):
     `latent` channels the features pass a variational bottleneck (Kingma and Welling 2014, arXiv:1312.6114).
     """
 
-    def __init__(self, widths: Mapping[int, int], *, blocks: int, latent: int = 0) -> None:
-        super().__init__(widths, normalise=True)
+    def __init__(
+        self, widths: Mapping[int, int], *, blocks: int, latent: int = 0, attention: tuple[int, ...] = ()
+    ) -> None:
+        super().__init__(widths, normalise=True, attention=attention)
         channels = widths[self.lowest]
         self.refine = nn.ModuleList(ContentBlock(channels) for _ in range(blocks))
         self.latent = latent

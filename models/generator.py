@@ -36,6 +36,9 @@ class GeneratorConfig:
     """Style injection: adain (StyleGAN) or modulated (StyleGAN2's weight demodulation)."""
     attention: tuple[int, ...] = ()
     """Resolutions that get a self-attention layer."""
+    styled: tuple[int, ...] = ()
+    """Resolutions at which the style is injected; none given: at all. Elsewhere the layers are normalised all
+    the same, with a scale and shift of their own."""
     encoders: bool = False
     """Open the other doors: style from a picture, content from a picture."""
     content_resolution: int = 8
@@ -44,6 +47,8 @@ class GeneratorConfig:
     """Residual blocks of the content encoder at that resolution."""
     content_latent: int = 0
     """Channels of the content's variational bottleneck; 0 has none."""
+    encoder_attention: tuple[int, ...] = ()
+    """Resolutions at which both encoders get a self-attention layer."""
 
     def __post_init__(self) -> None:
         check_resolution(self.resolution)
@@ -54,6 +59,12 @@ class GeneratorConfig:
             raise ModelError(
                 f"content_resolution is {self.content_resolution}, above resolution {self.resolution}."
             )
+        for name in ("attention", "styled", "encoder_attention"):
+            if missing := sorted(set(getattr(self, name)) - set(resolutions(self.resolution))):
+                raise ModelError(
+                    f"{name} names resolution {missing[0]}: choose from "
+                    f"{', '.join(map(str, resolutions(self.resolution)))}."
+                )
 
     @property
     def widths(self) -> dict[int, int]:
@@ -89,15 +100,19 @@ class Generator(nn.Module):
         self.synthesis = Synthesis(
             resolution=config.resolution, w_dim=config.w_dim, channel_base=config.channel_base,
             channel_max=config.channel_max, modulation=config.modulation, attention=config.attention,
+            styled=config.styled,
         )  # fmt: skip
         self.style_encoder: StyleEncoder | None = None
         self.content_encoder: ContentEncoder | None = None
         if config.encoders:
             widths, entry = config.widths, config.content_resolution
-            self.style_encoder = StyleEncoder(widths, styles=len(style_names), w_dim=config.w_dim)
+            self.style_encoder = StyleEncoder(
+                widths, styles=len(style_names), w_dim=config.w_dim, attention=config.encoder_attention
+            )
             self.content_encoder = ContentEncoder(
                 {r: c for r, c in widths.items() if r >= entry},
                 blocks=config.content_blocks, latent=config.content_latent,
+                attention=config.encoder_attention,
             )  # fmt: skip
         self.trained_stage = Stage(config.resolution)
         """The stage that the weights were trained to; a snapshot taken while growing is drawn at it."""

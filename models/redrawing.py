@@ -18,6 +18,7 @@ from torch import Tensor
 from .errors import ModelError
 from .generator import Generator
 from .layers import Normal
+from .mapping import truncate
 from .sampling import seeded_normal, style_codes, to_uint8
 from .synthesis import fade_reals
 from .tiling import Place, SharedStatistics, Tiling, evenly, tiled
@@ -85,6 +86,16 @@ def own_codes(
         styles = torch.zeros(len(contents), len(generator.style_names))
     x = fade_reals(squared(to_float(contents.to(device)), stage.resolution), stage.alpha)
     return generator.encoders.style(x, styles.to(device), stage)
+
+
+def codes_of_own_looks(
+    generator: Generator, contents: UInt8[Tensor, "n 3 h w"], styles: Float[Tensor, "n s"], psi: float = 1.0
+) -> Float[Tensor, "n l d"]:
+    """Each picture's own looks as the style `styles` would have them: its palette is kept where the style
+    encoder keeps it. A `psi` below 1 pulls the codes towards the average of the style."""
+    w = own_codes(generator, contents, styles)
+    centre = generator.mapping.average_of(styles.to(w))
+    return truncate(w, centre, psi=psi, layers=generator.layers)
 
 
 def content_layer(generator: Generator) -> int:

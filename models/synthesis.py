@@ -101,10 +101,11 @@ class Synthesis(nn.Module):
 
     def __init__(
         self, *, resolution: int, w_dim: int, channel_base: int, channel_max: int, modulation: Modulation,
-        attention: tuple[int, ...] = (),
+        attention: tuple[int, ...] = (), styled: tuple[int, ...] = (),
     ) -> None:  # fmt: skip
         super().__init__()
         self.resolution = check_resolution(resolution)
+        self.styled = styled or tuple(resolutions(resolution))
         widths = {r: width(r, base=channel_base, most=channel_max) for r in resolutions(resolution)}
         self.start = nn.Parameter(torch.randn(1, widths[SMALLEST], SMALLEST, SMALLEST))
         self.blocks, self.to_rgb = nn.ModuleDict(), nn.ModuleDict()
@@ -139,7 +140,8 @@ class Synthesis(nn.Module):
         older = x
         for i, r in enumerate(resolutions(stage.resolution)):
             if r >= entry:
-                block, codes = self.blocks[str(r)], w[:, 2 * i : 2 * i + 2]
+                # Without a style, a layer's affine map of it leaves its own constants.
+                block, codes = self.blocks[str(r)], w[:, 2 * i : 2 * i + 2] * (r in self.styled)
                 assert isinstance(block, SynthesisBlock)
                 older, x = x, (block.finish if r == entry else block)(x, codes, normal)
         newest = self.to_rgb[str(stage.resolution)](x)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from .attention import SelfAttention
 from .errors import ModelError
 from .layers import Bias, EqualConv2d, blur, halve, leaky
-from .perceptual import instance_normalised
+from .perceptual import instance_normalised, mean_and_std
 from .synthesis import Stage, fade, resolutions
 
 
@@ -95,3 +95,8 @@ class Trunk(nn.Module):
         """Features at the lowest resolution."""
         *_, x = self.descend(images, stage)
         return x
+
+    def statistics(self, images: Float[Tensor, "n 3 r r"], stage: Stage) -> Float[Tensor, "n c2"]:
+        """Means and deviations over space of the lowest features: the same wherever in the picture things
+        are."""
+        return torch.cat(mean_and_std(self.bottom(images, stage).float()), dim=1)

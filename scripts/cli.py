@@ -18,6 +18,7 @@ Arguments = TypeVar("Arguments")
 VERBS = {
     "fetch": "fetch a curated style data set: the emoji matrix",
     "pack": "curate a folder of styles into a data set",
+    "pretrain": "prepare a generator on pictures without labels",
     "train": "train a style-conditional StyleGAN",
     "sample": "draw pictures, grids and figures from a trained run",
     "restyle": "redraw pictures in a style, by name or like other pictures",

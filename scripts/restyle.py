@@ -14,7 +14,7 @@ from brushwork.models.errors import ModelError
 from brushwork.models.generator import Generator
 from brushwork.models.redrawing import Mode, check_strength
 from brushwork.models.snapshot import load_generator
-from brushwork.scripts.restyling import Restyling, Target, target_like, targets_of_labels
+from brushwork.scripts.restyling import Looks, Restyling, Target, target_like, targets_of_labels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,10 +46,13 @@ class RestyleArguments:
     """From 0, the picture itself, to 1, wholly redrawn."""
     mode: Mode = "tiled"
     """Pictures above the trained resolution: drawn in seamless tiles, or resized to it and back."""
+    looks: Looks = "own"
+    """Of named styles and blends: each picture's own looks as that style would have them, which keeps its
+    palette (own), or those of a latent code, the same for all pictures (drawn)."""
     psi: float = 1.0
-    """Truncation of named styles and blends: 1 as drawn, towards 0 nearer to the style's average."""
+    """Truncation of named styles and blends: 1 as they are, towards 0 nearer to the style's average."""
     seed: int = 0
-    """Seed of the latent code that makes the style of a name, and of the noise."""
+    """Seed of the latent code (for drawn looks) and of the noise."""
     split: AnySplit = "test"
     """Of a packed data set: its pictures that training never saw (test), the others (train), or all."""
     out: Path | None = None
@@ -100,7 +103,7 @@ def find_targets(generator: Generator, args: RestyleArguments) -> list[Target]:
         texts = list(generator.style_names or ["none"])
     else:
         texts = list(dict.fromkeys(part.strip() for part in (args.style or "").split(",")))
-    return targets_of_labels(generator, texts, seed=args.seed, psi=args.psi)
+    return targets_of_labels(generator, texts, looks=args.looks, seed=args.seed, psi=args.psi)
 
 
 def door() -> None:

@@ -4,6 +4,7 @@ import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from brushwork.data.contents import Cutout, Original, safe_name, unique_names
 from brushwork.data.errors import DataError
 from brushwork.data.images import fit_image, image_grid, read_image
 from brushwork.models.generator import Generator
-from brushwork.models.redrawing import Mode, codes_like, own_codes, restyle_matrix
+from brushwork.models.redrawing import Mode, codes_like, codes_of_own_looks, own_codes, restyle_matrix
 from brushwork.models.sampling import style_codes, style_weights
 
 AT_ONCE = 2**22
@@ -32,6 +33,8 @@ CONTENTS, FITTED = "contents", "fitted"
 
 Group = list[tuple[Original, Cutout]]
 
+Looks = Literal["own", "drawn"]
+
 
 # Targets
 @dataclass(frozen=True, kw_only=True)
@@ -40,8 +43,12 @@ class Target:
 
     name: str
     """As the manifest gives it."""
-    codes: Tensor
-    """w for each layer, float (L, D)."""
+    codes: Tensor | None = None
+    """w for each layer, float (L, D), the same for all pictures; None where they are read off each."""
+    weights: Tensor | None = None
+    """(S,): under these styles each picture's own looks are read."""
+    psi: float = 1.0
+    """Truncation of what is read off."""
     label: str | None = None
     """The one style that it is: pictures that are in it already are passed over."""
     picture: np.ndarray | None = None
@@ -50,15 +57,32 @@ class Target:
     def suits(self, original: Original) -> bool:
         return self.label is None or self.label != original.style
 
+    def codes_for(self, generator: Generator, images: Tensor) -> Tensor:
+        """Of uint8 (N, 3, H, W): float (N, L, D)."""
+        if self.codes is not None:
+            return repeat(self.codes, "l d -> n l d", n=len(images))
+        assert self.weights is not None
+        styles = self.weights.expand(len(images), -1)
+        return codes_of_own_looks(generator, images, styles, psi=self.psi)
 
-def targets_of_labels(generator: Generator, texts: Sequence[str], *, seed: int, psi: float) -> list[Target]:
-    """Styles and blends by name, all with the latent code of one seed. Raises ModelError for unknown ones."""
+
+def targets_of_labels(
+    generator: Generator, texts: Sequence[str], *, looks: Looks, seed: int, psi: float
+) -> list[Target]:
+    """Styles and blends by name: each picture's own looks under that name, or the latent code of one seed for
+    all. Raises ModelError for unknown ones."""
     names = generator.style_names
     styles = torch.stack([style_weights(text, names) for text in texts])
+    labels = [text if text in names else None for text in texts]
+    if looks == "own":
+        return [
+            Target(name=text, weights=weights, psi=psi, label=label)
+            for text, weights, label in zip(texts, styles, labels, strict=True)
+        ]
     codes = style_codes(generator, torch.full((len(texts),), seed), styles, psi=psi)
     return [
-        Target(name=text, codes=code, label=text if text in names else None)
-        for text, code in zip(texts, codes, strict=True)
+        Target(name=text, codes=code, label=label)
+        for text, code, label in zip(texts, codes, labels, strict=True)
     ]
 
 
@@ -129,10 +153,10 @@ class Restyling:
         step = max(1, AT_ONCE // (len(group) * images.shape[2] * images.shape[3]))
         for start in range(0, len(wanted), step):
             some = wanted[start : start + step]
-            codes = torch.stack([self.targets[target].codes for target in some])
+            codes = torch.stack([self.targets[target].codes_for(self.generator, images) for target in some])
             drawn = restyle_matrix(
-                self.generator, images, repeat(codes, "k l d -> k n l d", n=len(group)),
-                torch.full((len(group),), self.seed), strength=self.strength, own=own, mode=self.mode,
+                self.generator, images, codes, torch.full((len(group),), self.seed), strength=self.strength,
+                own=own, mode=self.mode,
             )  # fmt: skip
             yield from zip(some, rearrange(drawn, "k n c h w -> k n h w c").numpy(), strict=True)
 

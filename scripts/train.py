@@ -9,7 +9,7 @@ from brushwork.data.loader import open_pictures
 from brushwork.scripts.cli import guard
 from brushwork.training.config import TrainConfig
 from brushwork.training.metrics import InLoopMetrics
-from brushwork.training.presets import PRESETS
+from brushwork.training.presets import PRESETS, Presets
 from brushwork.training.trainer import Outcome, Trainer
 
 DESCRIPTION = """Train a style-conditional StyleGAN from a preset; every option overrides it.
@@ -39,15 +39,20 @@ def last_line(outcome: Outcome, run: Path) -> str:
     return f"{why} {at}: samples in {run / 'samples'}, snapshot in {run / 'snapshots'}"
 
 
-def door() -> None:
-    """Parses the command line: a preset, then its options."""
+def launch(presets: Presets, description: str) -> None:
+    """Parses the command line, a preset and then its options, and trains."""
 
     def train() -> None:
-        outcome = main(tyro.extras.overridable_config_cli(PRESETS, description=DESCRIPTION))
+        outcome = main(tyro.extras.overridable_config_cli(presets, description=description))
         if outcome.signal is not None:
             sys.exit(128 + outcome.signal)
 
     guard(train)
+
+
+def door() -> None:
+    """Trains from any preset."""
+    launch(PRESETS, DESCRIPTION)
 
 
 if __name__ == "__main__":

@@ -167,7 +167,8 @@ def test_blends_truncation_seed_and_mode_change_the_result(
     others = [
         drawn("--blend", "00-filled=0.5,01-outline=0.5"),
         drawn("--style", "00-filled", "--psi", "0.1"),
-        drawn("--style", "00-filled", "--seed", "1"),
+        drawn("--style", "00-filled", "--looks", "drawn"),
+        drawn("--style", "00-filled", "--looks", "drawn", "--seed", "1"),
         drawn("--style", "00-filled", "--mode", "resized"),
     ]
     assert all((other != plain).any() for other in others)

@@ -9,11 +9,13 @@ from brushwork.models.discriminator import DiscriminatorConfig
 from brushwork.models.generator import GeneratorConfig
 
 from .augment import AugmentConfig
+from .classifying import ClassifierConfig
 from .ema import EMAConfig
 from .errors import TrainingError
+from .labels import LabelConfig
 from .losses import LossConfig
 from .metrics import MetricsConfig
-from .restyling import RestyleConfig
+from .objectives import RestyleConfig
 from .schedules import GrowingConfig
 
 Precision = Literal["auto", "fp32", "bf16"]
@@ -83,6 +85,9 @@ class TrainConfig:
     """Packed data set to train on (see `brushwork pack`)."""
     out: Path = Path("runs/train")
     """Folder that the run fills: config.json, metrics.jsonl, samples/, checkpoints/, snapshots/."""
+    start_from: Path | None = None
+    """A run or snapshot whose generator this one starts from: one of `brushwork pretrain`, or any other of
+    the same widths."""
     resume: bool = False
     """Go on from the newest checkpoint of the run folder; starts afresh where there is none."""
     total_kimg: float = 25000.0
@@ -107,6 +112,8 @@ class TrainConfig:
     discriminator: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     restyle: RestyleConfig = field(default_factory=RestyleConfig)
+    classifier: ClassifierConfig = field(default_factory=ClassifierConfig)
+    labels: LabelConfig = field(default_factory=LabelConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     loader: LoaderConfig = field(default_factory=LoaderConfig)
     growing: GrowingConfig = field(default_factory=GrowingConfig)
@@ -132,7 +139,14 @@ class TrainConfig:
             )
 
         if self.restyle.needs_encoders and not self.generator.encoders:
-            raise TrainingError("restyle.restyling and autoencoding need encoders: set --generator.encoders.")
+            raise TrainingError(
+                "restyle.restyling, autoencoding and contrast need encoders: set --generator.encoders."
+            )
+        if self.restyle.uses("paired") and not self.loader.paired:
+            raise TrainingError(
+                "restyle.paired compares with the same subject in the other style: set --loader.paired, or "
+                "its weight to 0."
+            )
         if self.generator.encoders and self.growing.start_resolution < self.generator.content_resolution:
             raise TrainingError(
                 f"growing.start_resolution is {self.growing.start_resolution}, below "

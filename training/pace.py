@@ -5,50 +5,62 @@ import os
 
 import torch
 
-from brushwork.data.loader import Batch, Pictures, StoredPictures
+from brushwork.data.loader import Batch
 from brushwork.models.synthesis import Stage
 
 from .budget import faster_precision, pace_for, seconds_of
 from .config import TrainConfig
 from .draws import Draws, Rows
+from .judging import Prepared
 from .networks import build_networks, build_optimizers, frozen
+from .objectives import Regime
+from .restyling import Judges
 from .run_folder import Json
 from .schedules import phases
-from .steps import discriminator_step, generator_step
+from .turns import discriminator_turn, generator_turn, turn_at
 
 
 def seconds_per_image(
-    config: TrainConfig, style_names: tuple[str, ...], device: torch.device, *, rows: int, bf16: bool
-) -> dict[int, float]:
+    config: TrainConfig, style_names: tuple[str, ...], judges: Judges, device: torch.device, *, rows: int,
+    bf16: bool,
+) -> dict[int, float]:  # fmt: skip
     """Seconds that one picture of the global batch takes at each resolution of the course.
 
-    Half of the time at a growing stage the fade is on, so it is timed; the lazy penalty counts by its share.
+    Half of the time at a growing stage the fade is on, so it is timed; regimes and the lazy penalty count by
+    their shares of the steps.
     """
     nets = build_networks(config, style_names, device)
     optimizers = build_optimizers(nets, config.optimizer)
     own = Rows(start=0, count=rows, total=rows)
 
-    def step(stage: Stage, gamma: float) -> None:
+    def step(stage: Stage, regime: Regime, gamma: float) -> None:
+        turn = turn_at(config, 0, regime)
         draws = Draws("pace", rows=own, device=device)
         blank = torch.rand(rows, 3, stage.resolution, stage.resolution, device=device)
         labels = torch.zeros(rows, len(style_names), device=device)
         batch = Batch(images=blank, styles=labels, indices=torch.arange(rows))
-        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16 and gamma == 0):
-            discriminator_step(nets, batch, stage, config.loss, config.augment, draws, gamma=gamma)
-        optimizers.discriminator.step()
+        if turn.has_adversary:
+            with torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16 and gamma == 0):
+                discriminator_turn(config, nets, batch, draws, stage, turn, gamma)
+            optimizers.discriminator.step()
         with frozen(nets.discriminator), torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16):
-            generator_step(nets, batch, stage, config.loss, config.augment, draws)
+            generator_turn(config, nets, judges, batch, draws, stage, turn)
         optimizers.generator.step()
         if device.type == "cuda":
             torch.cuda.synchronize(device)
 
+    def seconds(stage: Stage, regime: Regime) -> float:
+        plain = seconds_of(lambda: step(stage, regime, 0.0))
+        if not turn_at(config, 0, regime).has_adversary:
+            return plain
+        penalised = seconds_of(lambda: step(stage, regime, 1.0), repeats=1)
+        return plain + max(0.0, penalised - plain) / config.loss.r1_every
+
     result = {}
     for phase in phases(config.growing, config.generator.resolution):
         stage = Stage(phase.resolution, 0.5 if phase.faded > phase.begin else 1.0)
-        plain = seconds_of(lambda stage=stage: step(stage, 0.0))
-        penalised = seconds_of(lambda stage=stage: step(stage, 1.0), repeats=1)
-        seconds = plain + max(0.0, penalised - plain) / config.loss.r1_every
-        result[phase.resolution] = seconds * config.accumulate / config.batch
+        mean = sum(share * seconds(stage, regime) for regime, share in config.restyle.shares().items())
+        result[phase.resolution] = mean * config.accumulate / config.batch
     return result
 
 
@@ -61,7 +73,7 @@ def set_threads(wanted: int, *, processes: int) -> None:
 
 def settle(
     config: TrainConfig,
-    pictures: Pictures | StoredPictures,
+    prepared: Prepared,
     device: torch.device,
     *,
     rows: int,
@@ -72,17 +84,18 @@ def settle(
     `precision` is fp32 or bf16; `pace` the factor by which the course of growing is shortened to fit
     `config.max_minutes`; `fingerprint` and `styles` say which data set it is.
     """
-    precision, pace = config.precision, 1.0
+    precision, pace, pictures = config.precision, 1.0, prepared.pictures
     if stored is not None:
         precision, pace = stored["facts"]["precision"], stored["facts"]["pace"]
     else:
         precision = faster_precision(device) if precision == "auto" else precision
         if config.max_minutes is not None:
             seconds = seconds_per_image(
-                config, pictures.style_names, device, rows=rows, bf16=precision == "bf16"
+                config, pictures.style_names, prepared.judges, device, rows=rows, bf16=precision == "bf16"
             )
             course = (config.growing, config.generator.resolution, config.total_kimg)
-            pace = pace_for(config.max_minutes, *course, seconds)
+            left = max(config.max_minutes / 10, config.max_minutes - prepared.seconds / 60)
+            pace = pace_for(left, *course, seconds)
     return {
         "precision": precision,
         "pace": pace,

@@ -9,7 +9,7 @@ from brushwork.models.generator import GeneratorConfig
 from .config import CadenceConfig, OptimizerConfig, TrainConfig
 from .ema import EMAConfig
 from .losses import LossConfig
-from .restyling import RestyleConfig
+from .objectives import RestyleConfig
 from .schedules import GrowingConfig
 
 
@@ -94,7 +94,9 @@ def emoji_64() -> TrainConfig:
     )
 
 
-PRESETS: dict[str, tuple[str, TrainConfig]] = {
+Presets = dict[str, tuple[str, TrainConfig]]
+
+PRESETS: Presets = {
     "emoji-32": ("six styles of emoji at 32 px; minutes on two processor cores", emoji_32()),
     "emoji-32-restyle": (
         "emoji-32 that also restyles pictures; minutes on two processor cores",

@@ -1,11 +1,12 @@
-"""Restyling and rebuilding: what a generator with encoders learns beside sampling, and the terms of its loss.
+"""Restyling, rebuilding and contrast: what a generator with encoders draws from pictures, and the terms.
 
 A batch is its own partner: every picture is restyled toward its neighbour, by the neighbour's label or by its
-looks. No pairs of one subject in two styles are needed, and none are used.
+looks. No pairs of one subject in two styles are needed, and none are used unless `loader.paired` lays them
+side by side.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from einops import repeat
@@ -13,76 +14,31 @@ from jaxtyping import Float
 from torch import Tensor
 
 from brushwork.data.loader import Batch
+from brushwork.models.classifier import StyleClassifier
 from brushwork.models.encoders import Content
 from brushwork.models.generator import Generator
 from brushwork.models.mapping import mix
+from brushwork.models.redrawing import content_layer
 from brushwork.models.synthesis import Stage, fade_reals, layer_count
 
-from .draws import Draws, derived_seed
+from . import terms
+from .draws import Draws
 from .errors import TrainingError
+from .objectives import RestyleConfig
 
-Regime = Literal["sampling", "restyling", "autoencoding"]
+Terms = dict[str, Tensor]
 
-TERMS: tuple[str, ...] = ("style", "diversity", "cycle", "content", "rebuild", "divergence")
-"""Every term that has a weight, in the order of the log."""
+
+Perception = Callable[[Tensor, Stage], list[Tensor]]
+"""Pictures in [-1, 1] at a stage -> feature maps, from fine to coarse."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class RestyleConfig:
-    """How often each thing is trained, and the weights of the terms. Needs `generator.encoders`."""
+class Judges:
+    """Networks that are not trained here and whose opinion counts; None where no term asks for it."""
 
-    sampling: float = 1.0
-    """Share of the steps that draw from latent codes, as a StyleGAN does; shares count against each other."""
-    restyling: float = 0.0
-    """Share of the steps that redraw pictures in the style of others."""
-    autoencoding: float = 0.0
-    """Share of the steps that rebuild pictures from their own style and content."""
-    by_picture: float = 0.5
-    """Part of the restyled pictures whose style comes from a picture, not from a label and a latent code."""
-    style: float = 1.0
-    """Weight of |E(G(x, w)) - w|: the style that went in can be read off (StarGAN v2, arXiv:1912.01865)."""
-    diversity: float = 1.0
-    """Weight of -|G(x, w1) - G(x, w2)|: another code is another picture; falls to 0 at ..."""
-    diversity_kimg: float = 50.0
-    """... so many thousand images."""
-    cycle: float = 1.0
-    """Weight of |G(C(G(x, w)), E(x)) - x|: restyled back, the picture is itself again."""
-    content: float = 1.0
-    """Weight of the squared difference between the contents of a restyled picture and its original."""
-    rebuild: float = 10.0
-    """Weight of |G(C(x), E(x)) - x| where pictures are rebuilt."""
-    divergence: float = 0.01
-    """Weight of the content code's divergence from its prior (with generator.content_latent)."""
-
-    def __post_init__(self) -> None:
-        for name in ("sampling", "restyling", "autoencoding", *TERMS, "diversity_kimg"):
-            if getattr(self, name) < 0:
-                raise TrainingError(f"restyle.{name} is {getattr(self, name)}; it must be 0 or more.")
-        if not 0 <= self.by_picture <= 1:
-            raise TrainingError(f"restyle.by_picture is {self.by_picture}; it is a share, from 0 to 1.")
-        if self.sampling + self.restyling + self.autoencoding == 0:
-            raise TrainingError(
-                "restyle.sampling, restyling and autoencoding are all 0; one must be above, or nothing is "
-                "trained."
-            )
-
-    @property
-    def needs_encoders(self) -> bool:
-        return self.restyling + self.autoencoding > 0
-
-    def regime_at(self, nimg: int, seed: int) -> Regime:
-        """What the step at `nimg` trains: drawn by the shares, the same in every process."""
-        total = self.sampling + self.restyling + self.autoencoding
-        place = derived_seed(seed, nimg, "regime") / 2**63 * total
-        if place < self.sampling:
-            return "sampling"
-        return "restyling" if place < self.sampling + self.restyling else "autoencoding"
-
-    def weights_at(self, nimg: int) -> dict[str, float]:
-        """Each term's weight."""
-        left = max(0.0, 1 - nimg / (1000 * self.diversity_kimg)) if self.diversity_kimg else 0.0
-        weights: dict[str, float] = {name: getattr(self, name) for name in TERMS}
-        return weights | {"diversity": self.diversity * left}
+    classifier: StyleClassifier | None = None
+    perception: Perception | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,8 +53,14 @@ class Redrawn:
     mapped: Float[Tensor, "n d"]
     """The codes that the mapping network made, for its running averages."""
     content: Content
-    whole: Tensor
-    """(N,) float: 1 where one code went into all layers, 0 where two were mixed."""
+    looks: Float[Tensor, "n c"]
+    """What the style encoder saw in the originals (`StyleEncoder.statistics`)."""
+    whole: Float[Tensor, "n"]
+    """1 where one code went into all layers, 0 where two were mixed."""
+    by_picture: Float[Tensor, "n"]
+    """1 where that code was read off the neighbour."""
+    by_self: Float[Tensor, "n"]
+    """1 where it was read off the picture itself."""
 
 
 # Drawing
@@ -119,77 +81,142 @@ def restyle(
     generator: Generator, batch: Batch, styles: Tensor, stage: Stage, config: RestyleConfig, draws: Draws,
     *, mixing: float,
 ) -> Redrawn:  # fmt: skip
-    """Every picture in the style of its neighbour: by the neighbour's label and a fresh latent code, or by
-    the neighbour's looks. A share `mixing` mixes that code with one of the other kind at an active layer."""
-    encoders, active = generator.encoders, layer_count(stage.resolution)
+    """Every picture in the style of its neighbour: by the neighbour's looks, by its own looks under the
+    neighbour's label, or by that label and a fresh latent code. A share `mixing` mixes in a second code of
+    that style, read or drawn, from some layer on that pictures pass."""
+    encoders = generator.encoders
     images, goal = fade_reals(batch.images, stage.alpha), swap_neighbours(styles)
     content = encoders.content(images, stage, draws.normal)
+    looks = encoders.style.statistics(images, stage)
     mapped = generator.mapping(draws.normal((generator.mapping.z_dim,)), goal)
-    seen = encoders.style(swap_neighbours(images), goal, stage)
-    by_picture = (draws.uniform() < config.by_picture)[:, None]
-    first, second = torch.where(by_picture, seen, mapped), torch.where(by_picture, mapped, seen)
-    mixed = draws.uniform() < mixing
-    cutoff = torch.where(mixed, draws.integers(1, active), torch.full_like(draws.integers(1, 2), active))
+    told = goal * (draws.uniform() >= config.hide_label)[:, None]
+    seen = encoders.style.head(swap_neighbours(looks), told)
+    own = encoders.style.head(looks, goal)
+    place = draws.uniform()
+    by_picture = place < config.by_picture
+    by_self = ~by_picture & (place < config.by_picture + config.by_self)
+    first = torch.where(by_picture[:, None], seen, torch.where(by_self[:, None], own, mapped))
+    second = torch.where(by_picture[:, None], mapped, seen)
+    cutoff = cutoffs(draws, mixing, low=content_layer(generator) + 1, active=layer_count(stage.resolution))
     codes = mix(first, second, cutoff, layers=generator.layers)
     return Redrawn(
         images=generator.synthesis(codes, stage, draws.normal, content.features), styles=goal, w=first,
-        mapped=mapped, content=content, whole=(~mixed).float(),
+        mapped=mapped, content=content, looks=looks, by_picture=by_picture.float(), by_self=by_self.float(),
+        whole=(cutoff == layer_count(stage.resolution)).float(),
     )  # fmt: skip
 
 
-def rebuild(
-    generator: Generator, images: Float[Tensor, "n 3 r r"], styles: Tensor, content: Content, stage: Stage,
-    draws: Draws,
-) -> Tensor:  # fmt: skip
-    """Pictures in the style that the encoder reads off `images`, from the given content."""
-    w = generator.encoders.style(images, styles, stage)
+def cutoffs(draws: Draws, mixing: float, *, low: int, active: int) -> Tensor:
+    """Where each picture changes codes, int64 (N,): for a share `mixing` one of the layers low .. active - 1,
+    for the rest, and where there is no such layer, `active`: never."""
+    drawn = draws.integers(min(low, active - 1), active)
+    mixed = (draws.uniform() < mixing) & (drawn >= low)
+    return torch.where(mixed, drawn, torch.full_like(drawn, active))
+
+
+def with_code(
+    generator: Generator, w: Float[Tensor, "n d"], content: Content, stage: Stage, draws: Draws
+) -> Tensor:
+    """Pictures of the given content, one code in all layers."""
     codes = repeat(w, "n d -> n l d", l=generator.layers)
     return generator.synthesis(codes, stage, draws.normal, content.features)
 
 
 # Terms
 def restyling_terms(
-    generator: Generator, redrawn: Redrawn, batch: Batch, styles: Tensor, stage: Stage,
-    weights: dict[str, float], draws: Draws,
-) -> dict[str, Tensor]:  # fmt: skip
+    generator: Generator, judges: Judges, redrawn: Redrawn, batch: Batch, styles: Tensor, stage: Stage,
+    config: RestyleConfig, weights: dict[str, float], draws: Draws,
+) -> Terms:  # fmt: skip
     """The terms of restyled pictures that have a weight, unweighted: means over the batch."""
-    encoders, images = generator.encoders, fade_reals(batch.images, stage.alpha)
-    terms: dict[str, Tensor] = {}
+    encoders, drawn = generator.encoders, redrawn.images
+    images = fade_reals(batch.images, stage.alpha)
+    found: Terms = {}
+    looks = redrawn.looks
+    if weights["style"] or weights["cycle"]:
+        looks = encoders.style.statistics(drawn, stage)
     if weights["style"]:
-        read = encoders.style(redrawn.images, redrawn.styles, stage)
-        gap = (read - redrawn.w.detach()).abs().mean(dim=1)
-        terms["style"] = (gap * redrawn.whole).sum() / redrawn.whole.sum().clamp(min=1)
+        read = encoders.style.head(looks, redrawn.styles)
+        found["style"] = terms.style(read, redrawn.w, redrawn.whole)
     if weights["diversity"]:
         other = generator.mapping(draws.normal((generator.mapping.z_dim,)), redrawn.styles)
-        codes = repeat(other, "n d -> n l d", l=generator.layers)
-        second = generator.synthesis(codes, stage, draws.normal, redrawn.content.features)
-        terms["diversity"] = -(redrawn.images - second).abs().mean()
+        second = with_code(generator, other, redrawn.content, stage, draws)
+        found["diversity"] = -terms.pixels(drawn, second, "l1")
     if weights["cycle"] or weights["content"]:
-        kept = encoders.content(redrawn.images, stage, draws.normal)
+        kept = encoders.content(drawn, stage, draws.normal)
         if weights["content"]:
-            terms["content"] = (kept.features - redrawn.content.features.detach()).square().mean()
+            found["content"] = terms.content(kept.features, redrawn.content.features)
         if weights["cycle"]:
-            back = rebuild(generator, images, styles, kept, stage, draws)
-            terms["cycle"] = (back - images).abs().mean()
-    return terms | _divergence(redrawn.content, weights)
+            # Whose own looks were kept must show them still; the others' are given back.
+            seen = torch.where(redrawn.by_self[:, None] > 0, looks, redrawn.looks)
+            back = with_code(generator, encoders.style.head(seen, styles), kept, stage, draws)
+            found["cycle"] = terms.pixels(back, images, config.pixels)
+    if weights["paired"]:
+        found["paired"] = terms.pixels(drawn, swap_neighbours(images), config.pixels)
+    judged = _judged(judges, redrawn, images, stage, weights)
+    return found | judged | _divergence(redrawn.content, weights)
+
+
+def _judged(
+    judges: Judges, redrawn: Redrawn, images: Tensor, stage: Stage, weights: dict[str, float]
+) -> Terms:
+    """What the judges say of restyled pictures."""
+    found: Terms = {}
+    if weights["classifier"]:
+        assert judges.classifier is not None
+        found["classifier"] = terms.classifier(judges.classifier(redrawn.images, stage), redrawn.styles)
+    if not any(weights[name] for name in ("perceptual", "gram", "mean_std")):
+        return found
+    assert judges.perception is not None
+    drawn = judges.perception(redrawn.images, stage)
+    with torch.no_grad():
+        originals = judges.perception(images, stage)
+        followed = [swap_neighbours(maps) for maps in originals]
+    rows = redrawn.by_picture * redrawn.whole
+    if weights["perceptual"]:
+        found["perceptual"] = terms.perceptual(drawn, originals)
+    if weights["gram"]:
+        found["gram"] = terms.gram(drawn, followed, rows)
+    if weights["mean_std"]:
+        found["mean_std"] = terms.mean_std(drawn, followed, rows)
+    return found
 
 
 def autoencoding_terms(
-    generator: Generator, batch: Batch, styles: Tensor, stage: Stage, weights: dict[str, float], draws: Draws
-) -> dict[str, Tensor]:
+    generator: Generator, judges: Judges, batch: Batch, styles: Tensor, stage: Stage, config: RestyleConfig,
+    weights: dict[str, float], draws: Draws,
+) -> Terms:  # fmt: skip
     """The terms of rebuilt pictures, unweighted."""
+    images, encoders = fade_reals(batch.images, stage.alpha), generator.encoders
+    content = encoders.content(images, stage, draws.normal)
+    told = styles * (draws.uniform() >= config.hide_label)[:, None]
+    rebuilt = with_code(generator, encoders.style(images, told, stage), content, stage, draws)
+    found = {"rebuild": terms.pixels(rebuilt, images, config.pixels)}
+    if weights["rebuild_perceptual"]:
+        assert judges.perception is not None
+        with torch.no_grad():
+            originals = judges.perception(images, stage)
+        found["rebuild_perceptual"] = terms.perceptual(judges.perception(rebuilt, stage), originals)
+    return found | _divergence(content, weights)
+
+
+def contrast_terms(
+    generator: Generator, batch: Batch, stage: Stage, config: RestyleConfig, draws: Draws
+) -> Terms:
+    """Two crops of each picture find each other by their style codes, read without a label."""
     images = fade_reals(batch.images, stage.alpha)
-    content = generator.encoders.content(images, stage, draws.normal)
-    rebuilt = rebuild(generator, images, styles, content, stage, draws)
-    return {"rebuild": (rebuilt - images).abs().mean()} | _divergence(content, weights)
+    nameless = torch.zeros_like(batch.styles)
+    encode = generator.encoders.style
+    one, other = (encode(terms.crop(images, draws.uniform((4,))), nameless, stage) for _ in range(2))
+    group = config.contrast_group
+    return {"crops": terms.matching(one, other, group=group, temperature=config.temperature)}
 
 
-def _divergence(content: Content, weights: dict[str, float]) -> dict[str, Tensor]:
+def _divergence(content: Content, weights: dict[str, float]) -> Terms:
     if content.divergence is None or not weights["divergence"]:
         return {}
     return {"divergence": content.divergence.mean()}
 
 
-def weighted_sum(terms: dict[str, Tensor], weights: dict[str, float]) -> Tensor:
+def weighted_sum(found: Terms, weights: dict[str, float]) -> Tensor:
     """The composite: each term times its weight; 0 without terms."""
-    return sum((weights[name] * value for name, value in terms.items()), torch.zeros(()))
+    return sum((weights[name] * value for name, value in found.items()), torch.zeros(()))

@@ -10,6 +10,7 @@ from .checkpoint import State
 from .config import OptimizerConfig, TrainConfig
 from .ema import averaged_copy
 from .networks import Optimizers, build_networks, build_optimizers
+from .pretraining import take_over
 from .steps import Networks
 
 
@@ -31,6 +32,8 @@ class TrainingState:
     ) -> "TrainingState":
         """The state before the first step."""
         nets = build_networks(config, style_names, device)
+        if config.start_from is not None:
+            take_over(nets.generator, config.start_from)
         optimizers = build_optimizers(nets, config.optimizer)
         return cls(nets=nets, average=averaged_copy(nets.generator), optimizers=optimizers)
 

@@ -22,7 +22,17 @@ from .losses import (
     relativistic_discriminator,
     relativistic_generator,
 )
-from .restyling import RestyleConfig, autoencoding_terms, restyle, restyling_terms, weighted_sum
+from .objectives import RestyleConfig
+from .restyling import (
+    Judges,
+    Terms,
+    autoencoding_terms,
+    contrast_terms,
+    cutoffs,
+    restyle,
+    restyling_terms,
+    weighted_sum,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,8 +73,8 @@ class GeneratorStats:
     w_sums: Tensor | None
     """`MappingNetwork.style_sums` of the batch, for the running averages of w; None where nothing was
     mapped."""
-    terms: dict[str, Tensor] = field(default_factory=dict)
-    """Terms of restyled and rebuilt pictures, unweighted (`restyling.TERMS`)."""
+    terms: Terms = field(default_factory=dict)
+    """Terms of the composite loss, unweighted (`objectives.TERMS`); none in sampling."""
 
 
 def generate(
@@ -75,14 +85,12 @@ def generate(
     mapping, active = generator.mapping, layer_count(stage.resolution)
     size = (mapping.z_dim,)
     w = mapping(draws.normal(size), styles, normal=draws.normal, condition_noise=config.condition_noise)
-    cutoff = torch.full_like(draws.integers(1, 2), active)
     second = w
     if config.mixing:
         second = mapping(
             draws.normal(size), styles, normal=draws.normal, condition_noise=config.condition_noise
         )
-        cutoff = torch.where(draws.uniform() < config.mixing, draws.integers(1, active), cutoff)
-    codes = mix(w, second, cutoff, layers=active)
+    codes = mix(w, second, cutoffs(draws, config.mixing, low=1, active=active), layers=active)
     return Fakes(images=generator.synthesis(codes, stage, draws.normal), w=w)
 
 
@@ -178,13 +186,14 @@ def generator_step(
 
 def restyling_step(
     nets: Networks,
+    judges: Judges,
     batch: Batch,
     stage: Stage,
     loss: LossConfig,
     changes: AugmentConfig,
     draws: Draws,
-    *,
     restyling: RestyleConfig,
+    *,
     weights: dict[str, float],
     label_weight: float = 1.0,
     share: float = 1.0,
@@ -192,19 +201,23 @@ def restyling_step(
     """As generator_step, of pictures that are redrawn in the style of others, with the terms of `weights`."""
     styles = batch.styles * label_weight
     redrawn = restyle(nets.generator, batch, styles, stage, restyling, draws, mixing=loss.mixing)
-    value = _adversarial(nets, redrawn.images, redrawn.styles, (batch, styles), stage, loss, changes, draws)
-    terms = restyling_terms(nets.generator, redrawn, batch, styles, stage, weights, draws)
-    total = value + weighted_sum(terms, weights)
-    (total * share).backward()
+    terms: Terms = {}
+    if weights["adversarial"]:
+        terms["adversarial"] = _adversarial(
+            nets, redrawn.images, redrawn.styles, (batch, styles), stage, loss, changes, draws
+        )
+    terms |= restyling_terms(nets.generator, judges, redrawn, batch, styles, stage, restyling, weights, draws)
     w_sums = nets.generator.mapping.style_sums(redrawn.mapped.detach().float(), redrawn.styles)
-    return GeneratorStats(loss=total.detach(), w_sums=w_sums, terms=detached(terms | {"adversarial": value}))
+    return _taught(terms, weights, share, w_sums)
 
 
 def autoencoding_step(
     nets: Networks,
+    judges: Judges,
     batch: Batch,
     stage: Stage,
     draws: Draws,
+    restyling: RestyleConfig,
     *,
     weights: dict[str, float],
     label_weight: float = 1.0,
@@ -212,10 +225,34 @@ def autoencoding_step(
 ) -> GeneratorStats:
     """Adds the gradients of rebuilding pictures from their own style and content; there is no adversary."""
     styles = batch.styles * label_weight
-    terms = autoencoding_terms(nets.generator, batch, styles, stage, weights, draws)
-    value = weighted_sum(terms, weights)
-    (value * share).backward()
-    return GeneratorStats(loss=value.detach(), w_sums=None, terms=detached(terms))
+    terms = autoencoding_terms(nets.generator, judges, batch, styles, stage, restyling, weights, draws)
+    return _taught(terms, weights, share)
+
+
+def contrast_step(
+    nets: Networks,
+    batch: Batch,
+    stage: Stage,
+    draws: Draws,
+    restyling: RestyleConfig,
+    *,
+    weights: dict[str, float],
+    share: float = 1.0,
+) -> GeneratorStats:
+    """Adds to the style encoder's gradients those of telling whose crop is whose; labels are not looked
+    at."""
+    return _taught(contrast_terms(nets.generator, batch, stage, restyling, draws), weights, share)
+
+
+def _taught(
+    terms: Terms, weights: dict[str, float], share: float, w_sums: Tensor | None = None
+) -> GeneratorStats:
+    """The gradients of the composite, and its parts for the log, without their graphs."""
+    total = weighted_sum(terms, weights)
+    if total.requires_grad:  # all weights may have fallen to 0
+        (total * share).backward()
+    seen = {name: value.detach() for name, value in terms.items()}
+    return GeneratorStats(loss=total.detach(), w_sums=w_sums, terms=seen)
 
 
 def _adversarial(
@@ -240,8 +277,3 @@ def _adversarial(
         return logistic_generator(fake)
     batch, styles = real
     return relativistic_generator(score(fade_reals(batch.images, stage.alpha), styles), fake)
-
-
-def detached(terms: dict[str, Tensor]) -> dict[str, Tensor]:
-    """For the log, without their graphs."""
-    return {name: value.detach() for name, value in terms.items()}

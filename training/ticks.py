@@ -11,10 +11,10 @@ from tqdm import tqdm
 
 from brushwork.models.synthesis import Stage
 
-from .restyling import TERMS
+from .objectives import TERMS
 from .steps import DiscriminatorStats, GeneratorStats
 
-NAMES = ("loss_d", "loss_g", "real_logit", "fake_logit", "real_sign", "r1", "adversarial", *TERMS)
+NAMES = ("loss_d", "loss_g", "real_logit", "fake_logit", "real_sign", "r1", *TERMS)
 
 
 @dataclass

@@ -3,36 +3,35 @@
 import math
 import signal
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-import torch
+import numpy as np
 from accelerate import Accelerator
 from tqdm import tqdm
 
-from brushwork.data.loader import Batch, Loader, Pictures, StoredPictures
+from brushwork.data.loader import Loader, Pictures, StoredPictures
 from brushwork.models.snapshot import save_generator
 from brushwork.models.synthesis import Stage
 
 from .checkpoint import checkpoints, load_checkpoint, save_checkpoint
 from .config import TrainConfig
-from .distributed import average_gradients, most_of, reduced, told_by_main
-from .draws import Draws, Rows
+from .distributed import most_of, reduced, told_by_main
 from .ema import update_average
 from .errors import TrainingError, diverged
 from .interrupt import stop_on_signals
+from .judging import prepare
 from .metrics import InLoopMetrics, draw_curves, is_best
-from .networks import frozen
 from .pace import set_threads, settle
 from .run_folder import Json, RunFolder
-from .samples import save_sample_grid
+from .samples import redrawn_grid, sample_grid, save_grid, shown_contents
 from .schedules import due, stage_at
 from .state import TrainingState
-from .steps import DiscriminatorStats, GeneratorStats
 from .ticks import Ticker, figures_line, named_means, progress, tick_line, weighted
 from .trackers import log_picture, log_values, start_trackers
-from .turns import discriminator_turn, generator_turn, regime_of
+from .turns import turn_at
+from .updates import Updates
 
 AGREE_EVERY = 8
 """Steps between the moments at which several processes ask each other whether to stop."""
@@ -66,7 +65,7 @@ class Trainer:
             cpu=config.device == "cpu", log_with=list(config.trackers.use) or None, project_dir=config.out
         )
         self.device = self.accelerator.device
-        self.rows = config.rows_of(self.accelerator.num_processes)
+        config.rows_of(self.accelerator.num_processes)  # complains now, not after the preparation
         set_threads(config.threads, processes=self.accelerator.num_processes)
         if pictures.resolution < config.generator.resolution:
             raise TrainingError(
@@ -75,12 +74,18 @@ class Trainer:
             )
         if self.metrics is not None:
             self.metrics.prepare(self.device)
-        self.facts = self._settle(pictures)
-        self.bf16 = self.facts["precision"] == "bf16"
+        self.state = TrainingState.fresh(config, pictures.style_names, self.device)
+        classifier = self.folder.path / "classifier.safetensors"
+        self.prepared = prepare(config, pictures, self.state.nets.generator, classifier, self.accelerator)
+        self.state.seconds = self.prepared.seconds
+        self.facts = self._settle()
         self.growing = config.growing.scaled(self.facts["pace"])
         self.total_nimg = math.ceil(config.total_kimg * 1000 * self.facts["pace"])
-        self.loader = Loader(pictures, config.loader, seed=config.seed, device=self.device)
-        self.state = TrainingState.fresh(config, pictures.style_names, self.device)
+        self.updates = Updates(
+            config=config, state=self.state, judges=self.prepared.judges, accelerator=self.accelerator,
+            loader=Loader(self.prepared.pictures, config.loader, seed=config.seed, device=self.device),
+            bf16=self.facts["precision"] == "bf16",
+        )  # fmt: skip
         self._resume()
         self.first = self.state.nimg  # its chores were done before the checkpoint was written
         self.ticker = Ticker(self.device)
@@ -95,6 +100,9 @@ class Trainer:
         ):
             self.started, self.seconds_before = time.perf_counter(), self.state.seconds
             start_trackers(self.accelerator, self.config)
+            if self.prepared.figures and self.state.nimg == 0:
+                self._say(" | ".join(f"{name} {value:.3f}" for name, value in self.prepared.figures.items()))
+                self._log({"nimg": 0, **self.prepared.figures})
             self.ticker.restart()
             while (reason := self._why_stop()) is None:
                 if self.state.nimg > self.first:
@@ -106,12 +114,13 @@ class Trainer:
         return outcome
 
     def _step(self) -> None:
-        stage, rebuilds = self.stage, regime_of(self.config, self.state.nimg) == "autoencoding"
+        stage, turn = self.stage, turn_at(self.config, self.state.nimg)
         if self._enters_resolution():
             self.state.reset_optimizers(self.config.optimizer)
-        discriminator = None if rebuilds else self._update_discriminator(stage)
-        generator = self._update_generator(stage)
+        discriminator = self.updates.discriminator(stage, turn) if turn.has_adversary else None
+        generator = self.updates.generator(stage, turn)
         self.state.nimg += self.config.batch
+        self.state.average.trained_stage = stage
         update_average(
             self.state.average,
             self.state.nets.generator,
@@ -119,48 +128,6 @@ class Trainer:
         )
         self.ticker.add(discriminator, generator, self.config.batch)
         self.state.seconds = self.seconds_before + time.perf_counter() - self.started
-
-    def _update_discriminator(self, stage: Stage) -> DiscriminatorStats:
-        loss, optimizer = self.config.loss, self.state.optimizers.discriminator
-        lazy = self.state.nimg // self.config.batch % loss.r1_every == 0
-        gamma = loss.gamma(stage.resolution, self.config.batch) * loss.r1_every if lazy else 0.0
-        optimizer.zero_grad(set_to_none=True)
-        # The penalty differentiates twice, which low precision does not bear.
-        with self._autocast(enabled=gamma == 0):
-            stats = [
-                discriminator_turn(self.config, self.state.nets, batch, draws, stage, self.state.nimg, gamma)
-                for batch, draws in self._parts("discriminator", stage)
-            ]
-        average_gradients(self.accelerator, self.state.nets.discriminator)
-        optimizer.step()
-        return stats[-1]
-
-    def _update_generator(self, stage: Stage) -> GeneratorStats:
-        optimizer, mapping = self.state.optimizers.generator, self.state.nets.generator.mapping
-        optimizer.zero_grad(set_to_none=True)
-        with frozen(self.state.nets.discriminator), self._autocast():
-            stats = [
-                generator_turn(self.config, self.state.nets, batch, draws, stage, self.state.nimg)
-                for batch, draws in self._parts("generator", stage)
-            ]
-        average_gradients(self.accelerator, self.state.nets.generator)
-        optimizer.step()
-        w_sums = [part.w_sums for part in stats if part.w_sums is not None]
-        if w_sums:
-            mapping.update_average(reduced(self.accelerator, torch.stack(w_sums).sum(dim=0), "sum"))
-        return stats[-1]
-
-    def _autocast(self, *, enabled: bool = True) -> torch.autocast:
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16 and enabled)
-
-    def _parts(self, purpose: str, stage: Stage) -> Iterator[tuple[Batch, Draws]]:
-        """This process's share of the step's batch, part by part, with the random numbers of those rows."""
-        config, processes = self.config, self.accelerator.num_processes
-        for part in range(config.accumulate):
-            start = (part * processes + self.accelerator.process_index) * self.rows
-            batch = self.loader.batch_at(self.state.nimg + start, self.rows, resolution=stage.resolution)
-            rows = Rows(start=start, count=self.rows, total=config.batch)
-            yield batch, Draws(config.seed, self.state.nimg, purpose, rows=rows, device=self.device)
 
     # Where the run stands
 
@@ -237,11 +204,18 @@ class Trainer:
         self.ticker.restart()
 
     def _grid(self) -> None:
-        if self.accelerator.is_main_process:
-            picture = save_sample_grid(
-                self.folder.samples, self.state.average, self.state.nimg, self._trained_stage
-            )
-            log_picture(self.accelerator, "samples", picture, self.state.nimg)
+        if not self.accelerator.is_main_process:
+            return
+        average, shares = self.state.average, self.config.restyle.shares()
+        if "sampling" in shares:
+            self._show("samples", sample_grid(average))
+        if "restyling" in shares or "autoencoding" in shares:
+            contents = shown_contents(self.prepared.pictures)
+            self._show("redrawn", redrawn_grid(average, contents, styles="restyling" in shares))
+
+    def _show(self, name: str, grid: np.ndarray) -> None:
+        save_grid(self.folder.samples, grid, self.state.nimg, self._trained_stage, name)
+        log_picture(self.accelerator, name, grid, self.state.nimg)
 
     def _snapshot(self, name: str | None = None) -> None:
         if self.accelerator.is_main_process:
@@ -283,14 +257,15 @@ class Trainer:
         if not found:
             return
         self.state.load_state_dict(load_checkpoint(found[-1]))
+        self.state.average.trained_stage = self._trained_stage
         if self.accelerator.is_main_process:
             self.folder.rewind(self.state.nimg)
         self._say(f"going on from {found[-1]}")
 
-    def _settle(self, pictures: Pictures | StoredPictures) -> Json:
+    def _settle(self) -> Json:
         """The facts of the run (see `pace.settle`), the same in every process and stored with the run."""
-        stored = self.folder.read()
-        facts = settle(self.config, pictures, self.device, rows=self.rows, stored=stored)
+        rows, stored = self.config.rows_of(self.accelerator.num_processes), self.folder.read()
+        facts = settle(self.config, self.prepared, self.device, rows=rows, stored=stored)
         return told_by_main(
             self.accelerator, lambda: self.folder.claim(self.config, facts, resume=self.config.resume)
         )

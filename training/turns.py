@@ -1,51 +1,75 @@
 """Whose turn it is: the regime of a step decides which algorithm each network follows."""
 
+from dataclasses import dataclass
+
 from brushwork.data.loader import Batch
 from brushwork.models.synthesis import Stage
 
 from .config import TrainConfig
 from .draws import Draws
-from .restyling import Regime
+from .objectives import Regime
+from .restyling import Judges
 from .steps import (
     DiscriminatorStats,
     GeneratorStats,
     Networks,
     autoencoding_step,
+    contrast_step,
     discriminator_step,
     generator_step,
     restyling_step,
 )
 
 
-def regime_of(config: TrainConfig, nimg: int) -> Regime:
-    """What the step at `nimg` trains."""
-    return config.restyle.regime_at(nimg, config.seed)
+@dataclass(frozen=True, kw_only=True)
+class Turn:
+    """What one step trains, and how much labels and terms count in it."""
+
+    regime: Regime
+    weights: dict[str, float]
+    label_weight: float
+
+    @property
+    def has_adversary(self) -> bool:
+        """Whether the discriminator takes part."""
+        return self.regime in ("sampling", "restyling")
+
+
+def turn_at(config: TrainConfig, nimg: int, regime: Regime | None = None) -> Turn:
+    """The step at `nimg`, of the regime that the shares draw unless one is given."""
+    return Turn(
+        regime=regime or config.restyle.regime_at(nimg, config.seed),
+        weights=config.restyle.weights_at(nimg),
+        label_weight=config.loss.label_weight(nimg),
+    )
 
 
 def discriminator_turn(
-    config: TrainConfig, nets: Networks, batch: Batch, draws: Draws, stage: Stage, nimg: int, gamma: float
+    config: TrainConfig, nets: Networks, batch: Batch, draws: Draws, stage: Stage, turn: Turn, gamma: float
 ) -> DiscriminatorStats:
     """Real pictures against drawn or against restyled ones."""
     return discriminator_step(
-        nets, batch, stage, config.loss, config.augment, draws, label_weight=config.loss.label_weight(nimg),
+        nets, batch, stage, config.loss, config.augment, draws, label_weight=turn.label_weight,
         gamma=gamma, share=1 / config.accumulate,
-        redraw=config.restyle if regime_of(config, nimg) == "restyling" else None,
+        redraw=config.restyle if turn.regime == "restyling" else None,
     )  # fmt: skip
 
 
 def generator_turn(
-    config: TrainConfig, nets: Networks, batch: Batch, draws: Draws, stage: Stage, nimg: int
+    config: TrainConfig, nets: Networks, judges: Judges, batch: Batch, draws: Draws, stage: Stage, turn: Turn
 ) -> GeneratorStats:
-    """Sampling, restyling or rebuilding."""
-    regime, weights = regime_of(config, nimg), config.restyle.weights_at(nimg)
-    label_weight, share = config.loss.label_weight(nimg), 1 / config.accumulate
-    if regime == "autoencoding":
+    """Sampling, restyling, rebuilding or contrast."""
+    share, label_weight, weights = 1 / config.accumulate, turn.label_weight, turn.weights
+    if turn.regime == "contrast":
+        return contrast_step(nets, batch, stage, draws, config.restyle, weights=weights, share=share)
+    if turn.regime == "autoencoding":
         return autoencoding_step(
-            nets, batch, stage, draws, weights=weights, label_weight=label_weight, share=share
-        )
-    if regime == "restyling":
+            nets, judges, batch, stage, draws, config.restyle, weights=weights, label_weight=label_weight,
+            share=share,
+        )  # fmt: skip
+    if turn.regime == "restyling":
         return restyling_step(
-            nets, batch, stage, config.loss, config.augment, draws, restyling=config.restyle,
+            nets, judges, batch, stage, config.loss, config.augment, draws, config.restyle,
             weights=weights, label_weight=label_weight, share=share,
         )  # fmt: skip
     return generator_step(

@@ -1,0 +1,34 @@
+"""The classifier: which style is this picture in? It judges in training, and labels what has no label."""
+
+from collections.abc import Mapping
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from .encoders import STYLE_RESOLUTION, style_widths
+from .layers import EqualLinear
+from .synthesis import Stage
+from .trunk import Trunk
+
+
+class StyleClassifier(Trunk):
+    """images (N, 3, R, R) in [-1, 1] at the stage's resolution -> logits of the styles (N, S).
+
+    As the style encoder it sees statistics over space and no place; its trunk is of the same shape, so that
+    it can start from that of a pretrained style encoder.
+    """
+
+    def __init__(self, widths: Mapping[int, int], *, styles: int) -> None:
+        super().__init__(style_widths(widths))
+        self.score = EqualLinear(2 * widths[STYLE_RESOLUTION], styles)
+        self.accuracy: Tensor
+        """Share of the held-out pictures whose style it names; NaN before it was trained."""
+        self.register_buffer("accuracy", torch.tensor(torch.nan))
+
+    def forward(self, images: Float[Tensor, "n 3 r r"], stage: Stage) -> Float[Tensor, "n s"]:
+        return self.score(self.statistics(images, stage))
+
+    def maps(self, images: Float[Tensor, "n 3 r r"], stage: Stage) -> list[Float[Tensor, "n _c _h _w"]]:
+        """Feature maps from the finest to the coarsest resolution, for perceptual terms."""
+        return list(self.descend(images, stage))

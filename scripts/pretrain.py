@@ -1,0 +1,23 @@
+"""Pretrain a generator on pictures alone, without labels."""
+
+from brushwork.scripts.train import launch
+from brushwork.training.presets import PRESETS
+from brushwork.training.pretraining import pretraining
+
+DESCRIPTION = """Pretrain the generator of a preset, with encoders, on pictures alone: it learns to rebuild
+them (with --generator.content-latent as a variational autoencoder), and that two crops of a picture share a
+style. Labels are not looked at. A run starts from it with --start-from and the same generator options.
+
+On a processor, in five minutes:
+    brushwork pretrain emoji-32 --data datasets/emoji-32 --out runs/pretrained --max-minutes 5
+    brushwork train emoji-32 --data datasets/emoji-32 --out runs/emoji --start-from runs/pretrained
+"""
+
+
+def door() -> None:
+    """Trains what `pretraining` makes of any preset."""
+    launch({name: (text, pretraining(config)) for name, (text, config) in PRESETS.items()}, DESCRIPTION)
+
+
+if __name__ == "__main__":
+    door()

@@ -1,0 +1,77 @@
+"""One optimizer step of each network: the batch part by part, its precision, gradients over processes."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from accelerate import Accelerator
+
+from brushwork.data.loader import Batch, Loader
+from brushwork.models.synthesis import Stage
+
+from .config import TrainConfig
+from .distributed import average_gradients, reduced
+from .draws import Draws, Rows
+from .networks import frozen
+from .restyling import Judges
+from .state import TrainingState
+from .steps import DiscriminatorStats, GeneratorStats
+from .turns import Turn, discriminator_turn, generator_turn
+
+
+@dataclass(frozen=True, kw_only=True)
+class Updates:
+    """Moves the networks of `state` by one step, each process on its share of the batch."""
+
+    config: TrainConfig
+    state: TrainingState
+    judges: Judges
+    loader: Loader
+    accelerator: Accelerator
+    bf16: bool
+
+    def discriminator(self, stage: Stage, turn: Turn) -> DiscriminatorStats:
+        """Learns to tell real from generated or restyled pictures; every so often with the penalty."""
+        loss, optimizer = self.config.loss, self.state.optimizers.discriminator
+        lazy = self.state.nimg // self.config.batch % loss.r1_every == 0
+        gamma = loss.gamma(stage.resolution, self.config.batch) * loss.r1_every if lazy else 0.0
+        optimizer.zero_grad(set_to_none=True)
+        # The penalty differentiates twice, which low precision does not bear.
+        with self._autocast(enabled=gamma == 0):
+            stats = [
+                discriminator_turn(self.config, self.state.nets, batch, draws, stage, turn, gamma)
+                for batch, draws in self._parts("discriminator", stage)
+            ]
+        average_gradients(self.accelerator, self.state.nets.discriminator)
+        optimizer.step()
+        return stats[-1]
+
+    def generator(self, stage: Stage, turn: Turn) -> GeneratorStats:
+        """Learns what the turn trains, and keeps the running averages of w."""
+        optimizer, mapping = self.state.optimizers.generator, self.state.nets.generator.mapping
+        optimizer.zero_grad(set_to_none=True)
+        with frozen(self.state.nets.discriminator), self._autocast():
+            stats = [
+                generator_turn(self.config, self.state.nets, self.judges, batch, draws, stage, turn)
+                for batch, draws in self._parts("generator", stage)
+            ]
+        average_gradients(self.accelerator, self.state.nets.generator)
+        optimizer.step()
+        w_sums = [part.w_sums for part in stats if part.w_sums is not None]
+        if w_sums:
+            mapping.update_average(reduced(self.accelerator, torch.stack(w_sums).sum(dim=0), "sum"))
+        return stats[-1]
+
+    def _autocast(self, *, enabled: bool = True) -> torch.autocast:
+        device = self.accelerator.device.type
+        return torch.autocast(device, torch.bfloat16, enabled=self.bf16 and enabled)
+
+    def _parts(self, purpose: str, stage: Stage) -> Iterator[tuple[Batch, Draws]]:
+        """This process's share of the step's batch, part by part, with the random numbers of those rows."""
+        config, processes = self.config, self.accelerator.num_processes
+        count, nimg = config.rows_of(processes), self.state.nimg
+        for part in range(config.accumulate):
+            start = (part * processes + self.accelerator.process_index) * count
+            batch = self.loader.batch_at(nimg + start, count, resolution=stage.resolution)
+            rows = Rows(start=start, count=count, total=config.batch)
+            yield batch, Draws(config.seed, nimg, purpose, rows=rows, device=self.accelerator.device)
