@@ -5,7 +5,6 @@ content encoder sees instance-normalised maps and no statistics.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
@@ -14,7 +13,7 @@ from torch import Tensor, nn
 from .layers import LEAKY_GAIN, Bias, EqualConv2d, EqualLinear, Normal, leaky
 from .mapping import with_null
 from .perceptual import instance_normalised
-from .synthesis import Stage
+from .synthesis import Content, Stage
 from .trunk import Trunk
 
 STYLE_RESOLUTION = 8
@@ -62,29 +61,25 @@ class StyleEncoder(Trunk):
         return self.head(self.statistics(images, stage).mean(dim=0, keepdim=True), styles[None])
 
 
-@dataclass(frozen=True, kw_only=True)
-class Content:
-    """Start features (N, C, r, r), and the divergence of the code from its prior (N,): None where the door is
-    not variational."""
-
-    features: Tensor
-    divergence: Tensor | None = None
-
-
 class ContentEncoder(Trunk):
     """images (N, 3, R, R) -> `Content` at the lowest of `widths`.
 
     Every convolution is instance-normalised, so that channel means and deviations, by which style is
     described and injected, do not pass (Huang et al. 2018, MUNIT, arXiv:1804.04732, section 5.1). With
     `latent` channels the features pass a variational bottleneck (Kingma and Welling 2014, arXiv:1312.6114).
+    With `details`, features of the finer resolutions go along, normalised like the others (Ronneberger et al.
+    2015, U-Net, arXiv:1505.04597).
     """
 
     def __init__(
-        self, widths: Mapping[int, int], *, blocks: int, latent: int = 0, attention: tuple[int, ...] = ()
-    ) -> None:
+        self, widths: Mapping[int, int], *, blocks: int, latent: int = 0, attention: tuple[int, ...] = (),
+        details: bool = False,
+    ) -> None:  # fmt: skip
         super().__init__(widths, normalise=True, attention=attention)
         channels = widths[self.lowest]
         self.refine = nn.ModuleList(ContentBlock(channels) for _ in range(blocks))
+        finer = {r: c for r, c in widths.items() if details and r > self.lowest}
+        self.details = nn.ModuleDict({str(r): EqualConv2d(c, c, 1, gain=1.0) for r, c in finer.items()})
         self.latent = latent
         if latent:
             self.to_moments = EqualConv2d(channels, 2 * latent, 1, gain=1.0)
@@ -94,17 +89,23 @@ class ContentEncoder(Trunk):
         self, images: Float[Tensor, "n 3 r r"], stage: Stage, normal: Normal | None = None
     ) -> Content:
         """`normal` is the bottleneck's noise; without it the code is the mean."""
-        x = self.bottom(images, stage)
+        *finer, x = self.descend(images, stage)
         for block in self.refine:
             x = block(x)
         if not self.latent:
-            return Content(features=instance_normalised(x))
+            return Content(features=instance_normalised(x), details=self._details(finer))
         mean, log_variance = self.to_moments(instance_normalised(x)).float().chunk(2, dim=1)
         code = mean
         if normal is not None:
             code = mean + (log_variance / 2).exp() * normal(tuple(mean.shape[1:]))
         features = instance_normalised(self.from_latent(code))
-        return Content(features=features, divergence=normal_divergence(mean, log_variance))
+        return Content(
+            features=features, details=self._details(finer), divergence=normal_divergence(mean, log_variance)
+        )
+
+    def _details(self, finer: list[Tensor]) -> dict[int, Tensor]:
+        named = {str(x.shape[-1]): x for x in finer}
+        return {int(r): instance_normalised(conv(named[r])) for r, conv in self.details.items() if r in named}
 
 
 class ContentBlock(nn.Module):

@@ -45,6 +45,8 @@ class GeneratorConfig:
     """Resolution of the content features: higher keeps more of the drawing, lower leaves it to style."""
     content_blocks: int = 2
     """Residual blocks of the content encoder at that resolution."""
+    content_details: bool = False
+    """Content enters at every finer resolution, too: small pictures keep fine lines, whoever's they are."""
     content_latent: int = 0
     """Channels of the content's variational bottleneck; 0 has none."""
     encoder_attention: tuple[int, ...] = ()
@@ -59,6 +61,8 @@ class GeneratorConfig:
             raise ModelError(
                 f"content_resolution is {self.content_resolution}, above resolution {self.resolution}."
             )
+        if self.content_details and self.content_latent:
+            raise ModelError("content_details would pass the bottleneck of content_latent by: choose one.")
         for name in ("attention", "styled", "encoder_attention"):
             if missing := sorted(set(getattr(self, name)) - set(resolutions(self.resolution))):
                 raise ModelError(
@@ -112,7 +116,7 @@ class Generator(nn.Module):
             self.content_encoder = ContentEncoder(
                 {r: c for r, c in widths.items() if r >= entry},
                 blocks=config.content_blocks, latent=config.content_latent,
-                attention=config.encoder_attention,
+                attention=config.encoder_attention, details=config.content_details,
             )  # fmt: skip
         self.trained_stage = Stage(config.resolution)
         """The stage that the weights were trained to; a snapshot taken while growing is drawn at it."""

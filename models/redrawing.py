@@ -260,7 +260,7 @@ def _drawn_alike(
     def draw(squares: Tensor, places: Sequence[Place]) -> Tensor:
         pictures = [place.picture for place in places]
         with statistics:
-            content = encoder(fade_reals(squares.to(device), stage.alpha), stage).features
+            content = encoder(fade_reals(squares.to(device), stage.alpha), stage)
             drawn = [generator.synthesis(w[pictures], stage, noise.at(places), content) for w in codes]
         return torch.cat(drawn, dim=1).clamp(-1, 1).cpu()
 

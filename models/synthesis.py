@@ -1,6 +1,7 @@
 """The synthesis network: start features and style codes -> image, grown resolution by resolution."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import torch
 from einops import repeat
@@ -21,6 +22,18 @@ class Stage:
 
     resolution: int
     alpha: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Content:
+    """What a picture shows, as the synthesis takes it up (`encoders.ContentEncoder`)."""
+
+    features: Tensor
+    """(N, C, s, s): what the synthesis starts from."""
+    details: Mapping[int, Tensor] = field(default_factory=dict)
+    """(N, C, r, r) at finer resolutions r, where there are any."""
+    divergence: Tensor | None = None
+    """(N,): of the code from its prior; None where the door is not variational."""
 
 
 def check_resolution(resolution: int) -> int:
@@ -73,8 +86,11 @@ class SynthesisBlock(nn.Module):
         self.refine = styled_conv(kind, outputs, outputs, w_dim)
         self.attention = SelfAttention(outputs) if attention else nn.Identity()
 
-    def forward(self, x: Tensor, w: Float[Tensor, "n 2 d"], normal: Normal | None) -> Tensor:
-        return self.finish(self.enter(x, w[:, 0], normal), w, normal)
+    def forward(
+        self, x: Tensor, w: Float[Tensor, "n 2 d"], normal: Normal | None, detail: Tensor | None = None
+    ) -> Tensor:
+        x = self.enter(x, w[:, 0], normal)
+        return self.finish(x if detail is None else (x + detail) * 0.5**0.5, w, normal)
 
     def finish(self, x: Tensor, w: Float[Tensor, "n 2 d"], normal: Normal | None) -> Tensor:
         """The second half, for features that are at this resolution already."""
@@ -126,16 +142,16 @@ class Synthesis(nn.Module):
         w: Float[Tensor, "n l d"],
         stage: Stage,
         normal: Normal | None = None,
-        content: Float[Tensor, "n c s s"] | None = None,
+        content: Content | None = None,
     ) -> Float[Tensor, "n 3 r r"]:
         """`content` takes the place of all that comes before the second half of the block at its resolution:
         layers below that are without effect."""
         if stage.resolution > self.resolution:
             raise ModelError(f"stage {stage.resolution} exceeds the network's resolution {self.resolution}.")
-        entry = 0 if content is None else content.shape[-1]
+        entry, details = (0, {}) if content is None else (content.features.shape[-1], content.details)
         if entry > stage.resolution:
             raise ModelError(f"content of {entry} px at a stage of {stage.resolution} px.")
-        x = repeat(self.start, "1 c h w -> n c h w", n=w.shape[0]) if content is None else content
+        x = repeat(self.start, "1 c h w -> n c h w", n=len(w)) if content is None else content.features
         x = x.contiguous(memory_format=torch.channels_last)
         older = x
         for i, r in enumerate(resolutions(stage.resolution)):
@@ -143,7 +159,8 @@ class Synthesis(nn.Module):
                 # Without a style, a layer's affine map of it leaves its own constants.
                 block, codes = self.blocks[str(r)], w[:, 2 * i : 2 * i + 2] * (r in self.styled)
                 assert isinstance(block, SynthesisBlock)
-                older, x = x, (block.finish if r == entry else block)(x, codes, normal)
+                older = x
+                x = block.finish(x, codes, normal) if r == entry else block(x, codes, normal, details.get(r))
         newest = self.to_rgb[str(stage.resolution)](x)
         if stage.alpha >= 1 or stage.resolution in (SMALLEST, entry):
             return newest

@@ -15,11 +15,10 @@ from torch import Tensor
 
 from brushwork.data.loader import Batch
 from brushwork.models.classifier import StyleClassifier
-from brushwork.models.encoders import Content
 from brushwork.models.generator import Generator
 from brushwork.models.mapping import mix
 from brushwork.models.redrawing import content_layer
-from brushwork.models.synthesis import Stage, fade_reals, layer_count
+from brushwork.models.synthesis import Content, Stage, fade_reals, layer_count
 
 from . import terms
 from .draws import Draws
@@ -100,7 +99,7 @@ def restyle(
     cutoff = cutoffs(draws, mixing, low=content_layer(generator) + 1, active=layer_count(stage.resolution))
     codes = mix(first, second, cutoff, layers=generator.layers)
     return Redrawn(
-        images=generator.synthesis(codes, stage, draws.normal, content.features), styles=goal, w=first,
+        images=generator.synthesis(codes, stage, draws.normal, content), styles=goal, w=first,
         mapped=mapped, content=content, looks=looks, by_picture=by_picture.float(), by_self=by_self.float(),
         whole=(cutoff == layer_count(stage.resolution)).float(),
     )  # fmt: skip
@@ -119,7 +118,7 @@ def with_code(
 ) -> Tensor:
     """Pictures of the given content, one code in all layers."""
     codes = repeat(w, "n d -> n l d", l=generator.layers)
-    return generator.synthesis(codes, stage, draws.normal, content.features)
+    return generator.synthesis(codes, stage, draws.normal, content)
 
 
 # Terms

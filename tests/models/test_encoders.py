@@ -1,17 +1,18 @@
 """The doors that take pictures: what passes them, and what by construction cannot."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from brushwork.models.encoders import Content, ContentEncoder, StyleEncoder, normal_divergence
+from brushwork.models.encoders import ContentEncoder, StyleEncoder, normal_divergence
 from brushwork.models.errors import ModelError
 from brushwork.models.generator import Generator, GeneratorConfig
 from brushwork.models.layers import halve
 from brushwork.models.perceptual import mean_and_std
-from brushwork.models.synthesis import Stage
+from brushwork.models.synthesis import Content, Stage
 
 WIDTHS = {4: 8, 8: 8, 16: 4}
 STAGES = [Stage(8), Stage(16, 0.0), Stage(16, 0.5), Stage(16)]
@@ -139,18 +140,18 @@ def generator() -> Generator:
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_the_synthesis_starts_at_either_door(generator: Generator, stage: Stage) -> None:
-    content = generator.encoders.content(images(stage.resolution), stage).features
+    content = generator.encoders.content(images(stage.resolution), stage)
     w = torch.randn(3, generator.layers, 6)
     drawn = generator.synthesis(w, stage, content=content)
     assert drawn.shape == (3, 3, stage.resolution, stage.resolution)
-    other = generator.synthesis(w, stage, content=content.flip(0))
+    other = generator.synthesis(w, stage, content=Content(features=content.features.flip(0)))
     assert not torch.allclose(other, drawn, atol=1e-3)
     assert not torch.allclose(generator.synthesis(w.flip(0), stage, content=content), drawn, atol=1e-3)
 
 
 def test_layers_below_the_content_are_without_effect(generator: Generator) -> None:
     """Content at 8 px enters in the second half of that block: the layers 0, 1 (4 px) and 2 are passed by."""
-    content, w = torch.randn(3, 8, 8, 8), torch.randn(3, generator.layers, 6)
+    content, w = Content(features=torch.randn(3, 8, 8, 8)), torch.randn(3, generator.layers, 6)
     drawn = generator.synthesis(w, Stage(16), content=content)
     for layer in range(generator.layers):
         changed = w.clone()
@@ -164,7 +165,7 @@ def test_gradients_reach_encoders_through_the_synthesis(generator: Generator) ->
     w = generator.encoders.style(x, torch.eye(3), stage)
     content: Content = generator.encoders.content(x, stage)
     codes = w[:, None].expand(-1, generator.layers, -1)
-    generator.synthesis(codes, stage, content=content.features).square().sum().backward()
+    generator.synthesis(codes, stage, content=content).square().sum().backward()
     for part in (generator.style_encoder, generator.content_encoder):
         assert part is not None
         grads = [p.grad for name, p in part.named_parameters() if not name.startswith("from_rgb.8")]
@@ -178,3 +179,74 @@ def test_a_generator_without_encoders_says_so() -> None:
         _ = Generator(config, ("a",)).encoders
     with pytest.raises(ModelError, match="content_resolution is 32, above resolution 16"):
         GeneratorConfig(resolution=16, content_resolution=32)
+
+
+# Details
+def detailed(**changes: Any) -> ContentEncoder:
+    return ContentEncoder({8: 8, 16: 6, 32: 4}, blocks=1, details=True, **changes)
+
+
+def test_details_of_every_finer_resolution_are_normalised() -> None:
+    encoder = detailed()
+    for size, finer in ((32, (32, 16)), (16, (16,)), (8, ())):
+        content = encoder(images(size), Stage(size))
+        assert {r: tuple(x.shape[1:]) for r, x in content.details.items()} == {
+            r: ({16: 6, 32: 4}[r], r, r) for r in finer
+        }
+        for x in content.details.values():
+            mean, std = mean_and_std(x)
+            torch.testing.assert_close(mean, torch.zeros_like(mean), atol=1e-5, rtol=0)
+            torch.testing.assert_close(std, torch.ones_like(std), atol=1e-2, rtol=0)
+
+
+def test_details_reach_the_picture_and_gradients_reach_them() -> None:
+    shape = GeneratorConfig(
+        resolution=16, z_dim=6, w_dim=6, mapping_layers=1, channel_base=128, channel_max=8, encoders=True,
+        content_details=True,
+    )  # fmt: skip
+    generator = Generator(shape, ("a", "b"))
+    x, w = images(16), torch.randn(3, generator.layers, 6)
+    content = generator.encoders.content(x, Stage(16))
+    drawn = generator.synthesis(w, Stage(16), content=content)
+    without = Content(features=content.features)
+    assert not torch.allclose(generator.synthesis(w, Stage(16), content=without), drawn, atol=1e-3)
+    drawn.square().sum().backward()
+    assert all(p.grad is not None and p.grad.any() for p in generator.encoders.content.details.parameters())
+
+
+def test_details_and_a_bottleneck_exclude_each_other() -> None:
+    with pytest.raises(ModelError, match="content_details would pass the bottleneck"):
+        GeneratorConfig(content_details=True, content_latent=4)
+
+
+# Attention and style at chosen resolutions
+def test_encoders_attend_where_they_are_told_to() -> None:
+    shape = GeneratorConfig(
+        resolution=16, z_dim=6, w_dim=6, channel_base=128, channel_max=8, encoders=True,
+        encoder_attention=(16,),
+    )  # fmt: skip
+    encoders = Generator(shape, ("a", "b")).encoders
+    for encoder in (encoders.style, encoders.content):
+        attending = [type(block.attention).__name__ for block in encoder.blocks.values()]
+        assert attending == ["SelfAttention"]
+
+
+@pytest.mark.parametrize("modulation", ["adain", "modulated"])
+def test_style_enters_at_the_chosen_resolutions_alone(modulation: Any) -> None:
+    shape = GeneratorConfig(
+        resolution=16, z_dim=6, w_dim=6, channel_base=128, channel_max=8, styled=(8,), modulation=modulation
+    )
+    generator = Generator(shape, ("a", "b"))
+    w = torch.randn(3, generator.layers, 6)
+    drawn = generator.synthesis(w, Stage(16))
+    for layer in range(generator.layers):
+        changed = w.clone()
+        changed[:, layer] += 1
+        same = torch.equal(generator.synthesis(changed, Stage(16)), drawn)
+        assert same == (layer not in (2, 3)), layer
+
+
+@pytest.mark.parametrize("name", ["attention", "styled", "encoder_attention"])
+def test_resolutions_that_there_are_not_are_named(name: str) -> None:
+    with pytest.raises(ModelError, match=f"{name} names resolution 64: choose from 4, 8, 16, 32"):
+        GeneratorConfig(**{name: (64,)})

@@ -53,7 +53,7 @@ def some_codes(generator: Generator, rows: int = 3) -> Tensor:
 def synthesised(generator: Generator, images: Tensor, codes: Tensor, seeds: Tensor) -> Tensor:
     """What a picture of the trained resolution becomes, without any of the machinery, in [-1, 1]."""
     stage = generator.trained_stage
-    content = generator.encoders.content(fade_reals(to_float(images), stage.alpha), stage).features
+    content = generator.encoders.content(fade_reals(to_float(images), stage.alpha), stage)
     return generator.synthesis(codes, stage, seeded_normal(seeds), content).clamp(-1, 1)
 
 
@@ -196,7 +196,7 @@ def test_resized_is_the_small_drawing_enlarged(generator: Generator) -> None:
         torch.zeros(1, dtype=torch.int64),
     )
     small = resized(to_float(images), (16, 16))
-    content = generator.encoders.content(small, Stage(16)).features
+    content = generator.encoders.content(small, Stage(16))
     drawn = generator.synthesis(codes, Stage(16), seeded_normal(seeds), content).clamp(-1, 1)
     whole = restyle(generator, images, codes, seeds, mode="resized")
     assert torch.equal(whole, to_uint8(resized(drawn, (32, 32))))
