@@ -69,9 +69,13 @@ def test_two_processes_resume_bit_for_bit(tmp_path: Path, packed: Path) -> None:
 
 @pytest.mark.slow
 def test_two_processes_restyle_as_one(tmp_path: Path, packed: Path) -> None:
-    """Partners are neighbours, so halves of a batch pair off as the whole does; all regimes come up."""
-    shares = ("--restyle.sampling", "1", "--restyle.restyling", "1", "--restyle.autoencoding", "1")
-    options = ("--generator.encoders", *shares)
+    """Partners are neighbours, so halves of a batch pair off as the whole does; all regimes come up, and one
+    classifier judges and guesses for both."""
+    regimes = ("sampling", "restyling", "autoencoding", "contrast")
+    shares = [word for name in regimes for word in (f"--restyle.{name}", "1")]
+    judged = [word for name in ("classifier", "mean-std") for word in (f"--restyle.{name}.weight", "1")]
+    labels = ("--labels.share", "0.5", "--labels.pseudo", "0.4", "--classifier.kimg", "0.064")
+    options = ("--generator.encoders", "--restyle.contrast-group", "4", *shares, *judged, *labels)
     one = train(packed, tmp_path / "one", processes=1, steps=8, options=options)
     two = train(packed, tmp_path / "two", processes=2, steps=8, options=options)
     for network in ("generator", "discriminator", "average"):
