@@ -133,6 +133,8 @@ class TrainConfig:
 
         if self.restyle.needs_encoders and not self.generator.encoders:
             raise TrainingError("restyle.restyling and autoencoding need encoders: set --generator.encoders.")
+        if self.metrics.restyled and not self.generator.encoders:
+            raise TrainingError("metrics.restyled needs encoders: set --generator.encoders.")
         if self.generator.encoders and self.growing.start_resolution < self.generator.content_resolution:
             raise TrainingError(
                 f"growing.start_resolution is {self.growing.start_resolution}, below "
