@@ -135,7 +135,7 @@ class InLoopMetrics:
 # The best so far
 def is_best(history: Sequence[Mapping[str, float | int]], figure: str) -> bool:
     """Whether the newest measurement in the log has the best value of `figure`; a tie goes to the older."""
-    values = [line[figure] for line in history if figure in line]
+    values = [line[figure] for line in measurements(history) if figure in line]
     if not values:
         return False
     about = about_logged(figure)
@@ -145,8 +145,13 @@ def is_best(history: Sequence[Mapping[str, float | int]], figure: str) -> bool:
 
 def draw_curves(path: Path, history: Sequence[Mapping[str, float | int]]) -> None:
     """Draws the figures over the course of training as a PNG; nothing while there are none."""
-    picture = training_curves(history)
+    picture = training_curves(measurements(history))
     if picture is not None:
         partial = path.with_suffix(".partial")
         partial.write_bytes(picture)
         os.replace(partial, path)
+
+
+def measurements(history: Sequence[Mapping[str, float | int]]) -> list[Mapping[str, float | int]]:
+    """The lines of the log that are no ticks: these have terms of the loss, some named as figures are."""
+    return [line for line in history if "loss_g" not in line]

@@ -167,6 +167,15 @@ def test_curves_are_drawn_once_there_is_something_to_draw(tmp_path: Path) -> Non
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_terms_of_the_loss_are_no_figures(tmp_path: Path) -> None:
+    """`diversity` is both."""
+    tick = {"nimg": 8, "loss_g": 1.0, "diversity": -0.7}
+    draw_curves(tmp_path / "curves.png", [tick])
+    assert not list(tmp_path.iterdir())
+    lower, higher = {"nimg": 8, "diversity": 0.4}, {"nimg": 16, "diversity": 0.5}
+    assert is_best([lower, tick | {"diversity": 0.9}, higher], "diversity")
+
+
 # Mistakes
 @pytest.mark.parametrize(
     ("changes", "words"),
