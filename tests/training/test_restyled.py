@@ -92,6 +92,8 @@ def test_contents_and_goals_are_spread_evenly(most: int) -> None:
         counts = torch.bincount(styles, minlength=3)
         assert counts.max() - counts.min() <= 1
         assert counts.min() >= 2
+    pairs = torch.bincount(3 * own + torch.tensor(goals), minlength=9).view(3, 3)
+    assert (pairs > 0).tolist() == [[False, True, True], [True, False, True], [True, True, False]]
     subjects = {TEST.subjects[row] for row in rows}
     assert len(subjects) >= 6, "each style shows others, as long as there are any"
 
