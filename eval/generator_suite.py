@@ -18,7 +18,7 @@ from .reference import Reference
 from .spaces import Labelled
 from .suite import scores
 
-GENERATOR_METRICS = ("ppl", "truncation")
+GENERATOR_METRICS = ("ppl", "truncation", "disentanglement")
 """What can be asked of a run or a snapshot, beside the metrics of its pictures."""
 
 PSIS = (0.0, 0.3, 0.5, 0.7, 0.85, 1.0)
@@ -85,7 +85,7 @@ def with_path_length(
         control=None if distance.control is None else score(distance.control),
     )  # fmt: skip
     words = f"straight in W, epsilon 1e-4, {per_style} ways a style, seed {seed}; {distance.protocol}"
-    return _with(measures, "ppl", words, figures={"ppl": figure})
+    return with_metric(measures, "ppl", words, figures={"ppl": figure})
 
 
 # Truncation
@@ -120,11 +120,13 @@ def with_truncation(
     )
     words = f"psi {', '.join(f'{psi:g}' for psi in psis)}; fd and prdc in {space.extractor.name}"
     return replace(
-        _with(measures, "truncation", words, figures={}), curves={**measures.curves, "truncation": points}
+        with_metric(measures, "truncation", words, figures={}),
+        curves={**measures.curves, "truncation": points},
     )
 
 
-def _with(measures: Measures, metric: str, words: str, *, figures: dict[str, Figure]) -> Measures:
+def with_metric(measures: Measures, metric: str, words: str, *, figures: dict[str, Figure]) -> Measures:
+    """Adds the figures of a metric, and to the protocol how it was taken."""
     taken = {**measures.protocol.get("metrics", {}), metric: words}
     return replace(
         measures, figures={**measures.figures, **figures}, protocol={**measures.protocol, "metrics": taken}

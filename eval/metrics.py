@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Shaped
+from jaxtyping import Float, Int64, Shaped
 from torch import Tensor
 
 from .errors import EvalError
@@ -106,18 +106,20 @@ def diversity_scores(view: View) -> Scores:
 # Style
 def probe_scores(view: View) -> Scores:
     predicted = view.space.probe.predict(view.pictures.features)
-    count = view.space.styles
-    shares = confusion(view.pictures.styles, predicted, count)
+    return {"accuracy": recognition(view.pictures.styles, predicted, view.space.styles)}
+
+
+def recognition(styles: Int64[Tensor, "n"], predicted: Int64[Tensor, "n"], count: int) -> Score:
+    """Balanced accuracy, the share of each style that is recognised, and the confusion."""
+    shares = confusion(styles, predicted, count)
     hits = shares.diagonal()
     # Of a mean over styles, each a share of its own number of pictures.
-    sizes = torch.bincount(view.pictures.styles, minlength=count).clamp(min=1)
+    sizes = torch.bincount(styles, minlength=count).clamp(min=1)
     error = (hits * (1 - hits) / sizes).nansum().sqrt() / count
-    return {
-        "accuracy": Score(
-            value=balanced_accuracy(shares), per_style=tuple(hits.tolist()), spread=float(error),
-            matrix=tuple(tuple(row) for row in shares.tolist()),
-        )
-    }  # fmt: skip
+    return Score(
+        value=balanced_accuracy(shares), per_style=tuple(hits.tolist()), spread=float(error),
+        matrix=tuple(tuple(row) for row in shares.tolist()),
+    )  # fmt: skip
 
 
 def similarity_scores(view: View) -> Scores:

@@ -17,6 +17,7 @@ from .errors import EvalError
 from .features import MapExtractor
 from .lpips import Lpips
 from .measures import About, Figure, Score
+from .metrics import FIGURES
 from .paired_truth import paired_truth
 from .pairs import PairSet
 from .similarity import style_means
@@ -70,6 +71,20 @@ PAIR_FIGURES: dict[str, About] = {
         note="(1 + LPIPS) (1 + FID), with the FID of the outputs to the real pictures of their styles.",
     ),
 }  # fmt: skip
+
+RESTYLED = "restyled_"
+"""What the log of a training puts before the names of figures of restyled pictures."""
+
+BASELINES = {UNCHANGED: "unchanged", STYLE_MEAN: "mean_picture"}
+"""What it puts after a figure's name for these baselines."""
+
+
+def about_logged(name: str) -> About | None:
+    """What a figure in a training's log is: `fd`, `fd@inception`, `restyled_truth`; None for no figure."""
+    figure = name.removeprefix(RESTYLED).partition("@")[0]
+    of_pairs = PAIR_FIGURES.get(figure) if name.startswith(RESTYLED) else None
+    return FIGURES.get(figure, of_pairs)
+
 
 PairValues = Callable[[MapExtractor, Tensor, Tensor], Tensor]
 """(network, contents, outputs) of one batch -> (n,)"""

@@ -14,6 +14,7 @@ from matplotlib.transforms import Bbox
 
 from .measures import CurvePoint, Figure
 from .metrics import FIGURES
+from .pair_figures import BASELINES, RESTYLED, about_logged
 from .tables import minus, number, numbers, shortened
 
 INK, MUTED, ACCENT, MARK = "#1f2430", "#596275", "#3056a0", "#b54708"
@@ -141,31 +142,24 @@ def training_curves(history: Sequence[Mapping[str, float | int]]) -> bytes | Non
     """Figures over thousands of images, one panel a figure with its best point marked; None without any.
 
     `history` are lines of metrics.jsonl: those that have `nimg` and names of figures count. The mean and the
-    worst of the styles, `<figure>_style_mean` and `<figure>_worst_style`, run along as thin lines.
+    worst of the styles, `<figure>_style_mean` and `<figure>_worst_style`, run along as thin lines; the
+    baselines of a figure of restyled pictures, `<figure>_unchanged` and so on, lie across its panel.
     """
-    names = [
-        name for name in dict.fromkeys(key for line in history for key in line) if _bare(name) in FIGURES
-    ]
+    names = [name for name in dict.fromkeys(key for line in history for key in line) if about_logged(name)]
     curves = {name: found for name in names if (found := _over_kimg(history, name))}
     if not curves:
         return None
     sheet, panels = _panels(len(curves), 2.3)
     for axes, (name, line) in zip(panels, curves.items(), strict=True):
-        for suffix, words, dashes in (
-            ("style_mean", "mean over styles", "--"),
-            ("worst_style", "worst style", ":"),
-        ):
-            beside = _over_kimg(history, f"{name}_{suffix}")
-            if beside and beside != line:
-                axes.plot(*zip(*beside, strict=True), dashes, color=MUTED, linewidth=1, label=words)
+        _lines_beside(axes, history, name, line)
         axes.plot(*zip(*line, strict=True), color=ACCENT, marker="o", markersize=2.5, linewidth=1.6)
-        about = FIGURES[_bare(name)]
-        best = (min if about.better == "less" else max)(line, key=lambda point: point[1])
+        about = about_logged(name)
+        less = about is not None and about.better == "less"
+        best = (min if less else max)(line, key=lambda point: point[1])
         axes.plot(*best, "o", color=MARK, markersize=7, fillstyle="none", markeredgewidth=1.8)
         axes.annotate(
-            minus(number(best[1], 3)), best, (0, -7 if about.better == "less" else 7), ha="center",
-            va="top" if about.better == "less" else "bottom", textcoords="offset points", fontsize=8,
-            color=MARK,
+            minus(number(best[1], 3)), best, (0, -7 if less else 7), ha="center",
+            va="top" if less else "bottom", textcoords="offset points", fontsize=8, color=MARK,
         )  # fmt: skip
         _title(axes, _words(name))
         plain(axes, size=8.0)
@@ -175,6 +169,23 @@ def training_curves(history: Sequence[Mapping[str, float | int]]) -> bytes | Non
         if axes.get_legend_handles_labels()[0]:
             axes.legend(frameon=False, fontsize=7.0)
     return png(sheet)
+
+
+def _lines_beside(
+    axes: Axes, history: Sequence[Mapping[str, float | int]], name: str, line: list[tuple[float, float]]
+) -> None:
+    """What a curve is read against: the mean and the worst of the styles, and baselines."""
+    for suffix, words, dashes in (
+        ("style_mean", "mean over styles", "--"),
+        ("worst_style", "worst style", ":"),
+    ):
+        beside = _over_kimg(history, f"{name}_{suffix}")
+        if beside and beside != line:
+            axes.plot(*zip(*beside, strict=True), dashes, color=MUTED, linewidth=1, label=words)
+    for (words, suffix), colour in zip(BASELINES.items(), LINES[2:], strict=True):
+        level = _over_kimg(history, f"{name}_{suffix}")
+        if level:
+            axes.axhline(level[-1][1], color=colour, linewidth=1.2, dashes=(4, 2), label=words)
 
 
 def _over_kimg(history: Sequence[Mapping[str, float | int]], name: str) -> list[tuple[float, float]]:
@@ -192,8 +203,10 @@ def _kind(name: str) -> str:
 
 def _words(name: str) -> str:
     bare, _, features = name.partition("@")
-    title = FIGURES[bare].title if bare in FIGURES else bare.replace("_", " ")
-    return f"{title}, {features}" if features else title
+    about = about_logged(bare)
+    title = about.title if about else bare.replace("_", " ")
+    restyled = "restyled: " if about and bare.startswith(RESTYLED) else ""
+    return f"{restyled}{title}, {features}" if features else f"{restyled}{title}"
 
 
 # Drawing

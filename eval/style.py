@@ -61,9 +61,12 @@ class LinearProbe:
 
 
 def ridge(x: Float64[Tensor, "n d"], y: Float64[Tensor, "n s"], penalty: float) -> Float64[Tensor, "d s"]:
-    """argmin |x w - y|^2 + penalty |w|^2, by the normal equations (their matrix is positive definite)."""
-    matrix = x.T @ x + penalty * torch.eye(x.shape[1], dtype=x.dtype)
-    return torch.cholesky_solve(x.T @ y, torch.linalg.cholesky(matrix))
+    """argmin |x w - y|^2 + penalty |w|^2, by the normal equations (their matrix is positive definite), or,
+    which is the same, by those of the n rows where they are fewer than the columns."""
+    wide = x.shape[1] > x.shape[0]
+    products = x @ x.T if wide else x.T @ x
+    factor = torch.linalg.cholesky(products + penalty * torch.eye(len(products), dtype=x.dtype))
+    return x.T @ torch.cholesky_solve(y, factor) if wide else torch.cholesky_solve(x.T @ y, factor)
 
 
 def confusion(true: Int64[Tensor, "n"], predicted: Int64[Tensor, "n"], count: int) -> Float64[Tensor, "s s"]:

@@ -1,5 +1,7 @@
 """The generator: both halves of StyleGAN and what a snapshot must say to build them again."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from einops import repeat
@@ -141,3 +143,13 @@ class Generator(nn.Module):
     ) -> Float[Tensor, "n 3 r r"]:
         w = repeat(self.mapping(z, styles), "n d -> n l d", l=self.layers)
         return self.synthesis(w, stage or self.trained_stage, normal)
+
+
+@contextmanager
+def at_stage(generator: Generator, stage: Stage) -> Iterator[None]:
+    """Has a generator draw as if its weights were trained to `stage`, for the time of the block."""
+    before, generator.trained_stage = generator.trained_stage, stage
+    try:
+        yield
+    finally:
+        generator.trained_stage = before

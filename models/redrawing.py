@@ -98,6 +98,15 @@ def codes_of_own_looks(
     return truncate(w, centre, psi=psi, layers=generator.layers)
 
 
+@torch.no_grad()
+def content_codes(generator: Generator, images: UInt8[Tensor, "n 3 h w"]) -> Float[Tensor, "n _c _h _w"]:
+    """What each picture shows, as the start features of the synthesis: of its largest square at the trained
+    resolution."""
+    stage, device = generator.trained_stage, generator.synthesis.start.device
+    x = fade_reals(squared(to_float(images.to(device)), stage.resolution), stage.alpha)
+    return generator.encoders.content(x, stage).features
+
+
 def content_layer(generator: Generator) -> int:
     """The first style layer that a picture's content passes: those below decide, in its place, what is
     shown."""

@@ -38,8 +38,9 @@ class MeasureArguments:
     contents: Path | None = None
     """Folder of the contents that SOURCE/<style>/* were made of, paired by equal stems."""
     metrics: tuple[str, ...] = ()
-    """fd accuracy prdc similarity diversity copies kid is gram; of a run also ppl truncation; of pairs also
-    content ssim cfsd lpips truth reference. None given: those that are quick and need no download."""
+    """fd accuracy prdc similarity diversity copies kid is gram; of a run also ppl truncation, and with
+    encoders disentanglement; of pairs also content ssim cfsd lpips truth reference. None given: those that
+    are quick and need no download."""
     features: tuple[str, ...] = ("efficientnet-lite0",)
     """Feature extractors: efficientnet-lite0, efficientnet-lite2, inception, vgg16, vgg19."""
     control: bool = True

@@ -37,6 +37,7 @@ from brushwork.eval.suite import extractors_for, measure, measure_against
 from brushwork.models.generator import Generator
 from brushwork.models.sampling import draw_between, sample
 from brushwork.models.snapshot import find_snapshot, load_generator
+from brushwork.scripts.disentangling import measure_doors
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +94,8 @@ def measure_run(bench: Bench, source: str, *, per_style: int, seed: int, psi: fl
     snapshot = find_snapshot(source)
     generator = load_generator(snapshot, device=bench.device)
     names, metrics = generator.style_names, bench.metrics or DEFAULT
+    if "disentanglement" in metrics:
+        _ = generator.encoders  # one without any should say so before all else is measured
     weights = sha256(snapshot.read_bytes()).hexdigest()
 
     def source_at(psi: float) -> Samples:
@@ -116,6 +119,10 @@ def measure_run(bench: Bench, source: str, *, per_style: int, seed: int, psi: fl
     if "truncation" in metrics:
         measures = with_truncation(
             measures, source_at, reference, cache=bench.cache, processes=bench.processes, progress=True
+        )
+    if "disentanglement" in metrics and bench.reference is not None:
+        measures = measure_doors(
+            measures, snapshot, generator, bench.reference, reference, control=bench.control
         )
     return Measured(measures=measures, pictures=_pictures(bench, measures, samples))
 

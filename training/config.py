@@ -147,6 +147,8 @@ class TrainConfig:
                 "restyle.paired compares with the same subject in the other style: set --loader.paired, or "
                 "its weight to 0."
             )
+        if self.metrics.restyled and not self.generator.encoders:
+            raise TrainingError("metrics.restyled needs encoders: set --generator.encoders.")
         if self.generator.encoders and self.growing.start_resolution < self.generator.content_resolution:
             raise TrainingError(
                 f"growing.start_resolution is {self.growing.start_resolution}, below "

@@ -1,4 +1,4 @@
-"""Measurements in the loop: the evaluation's suite on samples of the averaged generator."""
+"""Measurements in the loop: the evaluation's suite on what the averaged generator draws and redraws."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from brushwork.eval.extractors import build_extractor
-from brushwork.eval.metrics import FIGURES, METRICS
+from brushwork.eval.metrics import METRICS
+from brushwork.eval.pair_figures import RESTYLED, about_logged
 from brushwork.eval.plots import training_curves
 from brushwork.eval.processes import Processes
 from brushwork.eval.reference import Reference, load_reference
@@ -21,6 +22,7 @@ from brushwork.models.sampling import sample
 from brushwork.models.synthesis import Stage
 
 from .errors import TrainingError
+from .restyled import OF_PAIRS, RESTYLED_METRICS, HeldOut, RestyledMetrics
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,20 +35,40 @@ class MetricsConfig:
     """Feature extractors; figures in all but the first have its name after theirs: fd@inception."""
     per_style: int = 200
     """Samples of each style."""
+    restyled: tuple[str, ...] = ()
+    """Metrics of restyled held-out pictures, logged as restyled_...: content, truth, ssim, cfsd and those of
+    names. They need generator.encoders."""
+    restyled_contents: int = 120
+    """Held-out pictures that are redrawn, each in one other style; at least two for each style."""
     best_by: str = "fd"
-    """The figure by which snapshots/best.safetensors is kept."""
+    """The figure by which snapshots/best.safetensors is kept, e.g. fd or restyled_truth."""
     inception_weights: Path | None = None
     """File of the published Inception weights, for `features inception`."""
 
     def __post_init__(self) -> None:
-        for name in self.names:
-            if name not in METRICS:
-                raise TrainingError(f"metrics.names has {name!r}; choose from {', '.join(METRICS)}.")
+        for field, known in (("names", tuple(METRICS)), ("restyled", RESTYLED_METRICS)):
+            for name in getattr(self, field):
+                if name not in known:
+                    raise TrainingError(f"metrics.{field} has {name!r}; choose from {', '.join(known)}.")
         if self.per_style < 2:
             raise TrainingError(f"metrics.per_style is {self.per_style}; it must be 2 or more.")
-        given = [figure for name in self.names for figure in METRICS[name].figures]
+        if self.restyled_contents < 4:
+            raise TrainingError(
+                f"metrics.restyled_contents is {self.restyled_contents}; it must be 4 or more, two for each "
+                "style."
+            )
+        self._check_best_by()
+
+    def _check_best_by(self) -> None:
+        drawn = [figure for name in self.names for figure in METRICS[name].figures]
+        redrawn = [name for name in self.restyled if name in METRICS]
+        drawn += [f"{RESTYLED}{figure}" for name in redrawn for figure in METRICS[name].figures]
+        pairs = [name for name in self.restyled if name in OF_PAIRS]
+        paired = [f"{RESTYLED}{figure}" for name in pairs for figure in OF_PAIRS[name]]
         figure, _, features = self.best_by.partition("@")
-        if given and (figure not in given or features not in ("", *self.features[1:])):
+        measured = self.best_by in paired or (figure in drawn and features in ("", *self.features[1:]))
+        given = [*drawn, *paired]
+        if given and not measured:
             raise TrainingError(
                 f"metrics.best_by is {self.best_by!r}, which is not measured; choose from {', '.join(given)}."
             )
@@ -61,6 +83,8 @@ class InLoopMetrics:
     def __init__(self, config: MetricsConfig, data: Path) -> None:
         self.config, self.data = config, data
         self.device = torch.device("cpu")
+        self.told = False
+        """Whether the baselines, which never change, are in the log."""
 
     @cached_property
     def reference(self) -> Reference:
@@ -68,18 +92,37 @@ class InLoopMetrics:
         config = self.config
         weights = {"inception": config.inception_weights} if config.inception_weights else {}
         extractors = [build_extractor(name, self.device, weights=weights) for name in config.features]
+        metrics = [*config.names, *(name for name in config.restyled if name in METRICS)]
         return load_reference(
-            self.data, extractors_for(extractors, config.names), control=False, processes=Processes.joined()
+            self.data, extractors_for(extractors, metrics), control=False, processes=Processes.joined()
         )
+
+    @cached_property
+    def restyled(self) -> RestyledMetrics | None:
+        """The measure of restyled pictures, where it is asked for."""
+        config = self.config
+        if not config.restyled:
+            return None
+        held_out = HeldOut.load(self.data, most=config.restyled_contents, truth="truth" in config.restyled)
+        return RestyledMetrics(config.restyled, held_out, self.reference)
 
     def prepare(self, device: torch.device) -> None:
         """Builds the real side now, so that data which cannot be measured shows before hours of training."""
         self.device = device
         _ = self.reference
+        if self.restyled is not None:
+            _ = self.restyled.baselines
 
     def __call__(self, generator: Generator, stage: Stage) -> dict[str, float]:
-        """Short figures for the log, by name."""
+        """Short figures for the log, by name; the first time with the baselines of restyled pictures."""
+        figures = self._of_samples(generator, stage) if self.config.names else {}
+        if self.restyled is None:
+            return figures
+        baselines = {} if self.told else self.restyled.baselines
+        self.told = True
+        return figures | self.restyled(generator, stage) | baselines
 
+    def _of_samples(self, generator: Generator, stage: Stage) -> dict[str, float]:
         def sampler(styles: Tensor, seeds: Tensor) -> Tensor:
             return sample(generator, styles, seeds, stage=stage)
 
@@ -92,17 +135,23 @@ class InLoopMetrics:
 # The best so far
 def is_best(history: Sequence[Mapping[str, float | int]], figure: str) -> bool:
     """Whether the newest measurement in the log has the best value of `figure`; a tie goes to the older."""
-    values = [line[figure] for line in history if figure in line]
+    values = [line[figure] for line in measurements(history) if figure in line]
     if not values:
         return False
-    better = FIGURES[figure.partition("@")[0]].better
-    return all(values[-1] < old if better == "less" else values[-1] > old for old in values[:-1])
+    about = about_logged(figure)
+    less = about is not None and about.better == "less"
+    return all(values[-1] < old if less else values[-1] > old for old in values[:-1])
 
 
 def draw_curves(path: Path, history: Sequence[Mapping[str, float | int]]) -> None:
     """Draws the figures over the course of training as a PNG; nothing while there are none."""
-    picture = training_curves(history)
+    picture = training_curves(measurements(history))
     if picture is not None:
         partial = path.with_suffix(".partial")
         partial.write_bytes(picture)
         os.replace(partial, path)
+
+
+def measurements(history: Sequence[Mapping[str, float | int]]) -> list[Mapping[str, float | int]]:
+    """The lines of the log that are no ticks: these have terms of the loss, some named as figures are."""
+    return [line for line in history if "loss_g" not in line]

@@ -132,6 +132,24 @@ def test_training_curves_mark_the_best_point(sheets: list[Sheet]) -> None:
     assert points_of(found["style accuracy"].lines[0]) == [[1.0, 0.2], [2.0, 0.4], [3.0, 0.3]]
 
 
+def test_baselines_lie_across_the_panel_of_restyled_pictures(sheets: list[Sheet]) -> None:
+    """They are in the log once, and as often again as the run was resumed."""
+    baselines = {"restyled_truth_unchanged": 0.5, "restyled_truth_mean_picture": 0.7}
+    training_curves([
+        {"nimg": 1000, "restyled_truth": 0.9, "restyled_nearer_truth": 0.1, **baselines},
+        {"nimg": 2000, "restyled_truth": 0.4, "restyled_nearer_truth": 0.3},
+        {"nimg": 3000, "restyled_truth": 0.6, "restyled_nearer_truth": 0.2, **baselines},
+    ])  # fmt: skip
+    truth, nearer = sheets[0].axes
+    assert truth.get_title(loc="left") == "restyled: distance to the\nreal drawing"
+    lines = {str(line.get_label()): line for line in truth.lines}
+    assert np.unique(np.asarray(lines["content unchanged"].get_ydata())) == 0.5
+    assert np.unique(np.asarray(lines["mean of the style"].get_ydata())) == 0.7
+    assert points_of(next(line for line in truth.lines if line.get_fillstyle() == "none")) == [[2.0, 0.4]]
+    assert points_of(next(line for line in nearer.lines if line.get_fillstyle() == "none")) == [[2.0, 0.3]]
+    assert len(nearer.lines) == 2, "it has no baselines"
+
+
 def test_training_curves_need_figures() -> None:
     assert training_curves([]) is None
     assert training_curves([{"nimg": 0, "loss": 1.0, "fd_style_mean": 3.0}]) is None

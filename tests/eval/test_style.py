@@ -23,6 +23,14 @@ def test_ridge_is_the_minimum() -> None:
     torch.testing.assert_close(x.T @ (x @ w - y) + 3 * w, torch.zeros(6, 2, dtype=torch.float64))
 
 
+def test_ridge_of_more_columns_than_rows_is_the_minimum_too() -> None:
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(6, 20, generator=generator, dtype=torch.float64)
+    y = torch.randn(6, 2, generator=generator, dtype=torch.float64)
+    w = ridge(x, y, 3.0)
+    torch.testing.assert_close(x.T @ (x @ w - y) + 3 * w, torch.zeros(20, 2, dtype=torch.float64))
+
+
 def test_probe_tells_clusters_of_unseen_pictures() -> None:
     probe = LinearProbe.fit(*clusters(100), 3)
     x, styles = clusters(40)

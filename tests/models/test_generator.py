@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from brushwork.models.errors import ModelError
-from brushwork.models.generator import Generator, GeneratorConfig
+from brushwork.models.generator import Generator, GeneratorConfig, at_stage
 from brushwork.models.synthesis import Stage
 
 
@@ -21,6 +21,17 @@ def test_without_a_stage_it_draws_at_the_one_it_was_trained_to(generator: Genera
     assert generator(z, styles).shape == (2, 3, 16, 16)
     generator.trained_stage = Stage(8, 0.5)
     assert torch.equal(generator(z, styles), generator(z, styles, Stage(8, 0.5)))
+
+
+def test_it_is_at_another_stage_for_the_time_of_a_block(generator: Generator) -> None:
+    def cut_short() -> None:
+        with at_stage(generator, Stage(8, 0.5)):
+            assert generator.trained_stage == Stage(8, 0.5)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        cut_short()
+    assert generator.trained_stage == Stage(16)
 
 
 def test_the_style_changes_the_picture(generator: Generator) -> None:

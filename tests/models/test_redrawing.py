@@ -11,6 +11,7 @@ from brushwork.models.redrawing import (
     NoiseFields,
     codes_like,
     codes_of_looks,
+    content_codes,
     content_layer,
     own_codes,
     resized,
@@ -102,6 +103,15 @@ def test_the_style_of_pictures(generator: Generator, stage: Stage) -> None:
     torch.testing.assert_close(own[:1], one)
     torch.testing.assert_close(own[1:2], codes_like(generator, images[1:2], ink))
     torch.testing.assert_close(own_codes(generator, images)[1:2], codes_like(generator, images[1:2], none))
+
+
+@pytest.mark.parametrize("stage", [Stage(16), Stage(16, 0.5), Stage(8)])
+def test_the_content_of_pictures_of_any_shape(generator: Generator, stage: Stage) -> None:
+    generator.trained_stage = stage
+    images = pictures(stage.resolution, stage.resolution + 6)
+    square = to_float(images)[:, :, :, 3:-3]
+    expected = generator.encoders.content(fade_reals(square, stage.alpha), stage).features
+    torch.testing.assert_close(content_codes(generator, images), expected)
 
 
 def test_layers_below_the_content_are_not_of_the_picture(generator: Generator) -> None:

@@ -9,6 +9,7 @@ import pytest
 from brushwork.models.errors import ModelError
 from brushwork.training.config import FREE_TO_CHANGE, CadenceConfig, OptimizerConfig, TrainConfig
 from brushwork.training.errors import TrainingError
+from brushwork.training.metrics import MetricsConfig
 from brushwork.training.run_folder import plain
 
 Make = Callable[..., TrainConfig]
@@ -32,6 +33,13 @@ def test_growing_that_starts_above_the_final_resolution_is_named(make_config: Ma
     growing = replace(make_config().growing, start_resolution=32)
     with pytest.raises(TrainingError, match=r"start_resolution is 32, above generator.resolution 16"):
         make_config(growing=growing)
+
+
+def test_restyled_pictures_without_encoders_are_named(make_config: Make) -> None:
+    metrics = MetricsConfig(restyled=("truth",))
+    with pytest.raises(TrainingError, match=r"metrics.restyled needs encoders: set --generator.encoders"):
+        make_config(metrics=metrics)
+    make_config(metrics=metrics, generator=replace(make_config().generator, encoders=True))
 
 
 @pytest.mark.parametrize("name", ["generator_lr", "discriminator_lr", "eps"])

@@ -17,6 +17,7 @@ from brushwork.models.synthesis import Stage
 from brushwork.training import metrics as module
 from brushwork.training.errors import TrainingError
 from brushwork.training.metrics import InLoopMetrics, MetricsConfig, draw_curves, is_best
+from brushwork.training.restyled import RestyledMetrics
 from brushwork.training.steps import Networks
 
 CPU = torch.device("cpu")
@@ -92,6 +93,56 @@ def test_the_real_side_is_built_once_when_it_is_prepared(
     assert opened == [(tmp_path, "efficientnet-lite0", False)], "without the control, which no log shows"
 
 
+def test_restyled_pictures_are_measured_beside_the_samples_and_baselines_told_once(
+    nets: Networks, reference: Reference, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[Path, int, bool]] = []
+
+    class Idle(RestyledMetrics):
+        def __init__(self, metrics: tuple[str, ...], held_out: Any, real: Reference) -> None:
+            assert (metrics, held_out, real) == (("truth",), "held out", reference)
+            self.baselines = {"restyled_truth_unchanged": 0.5}
+
+        def __call__(self, generator: Generator, stage: Stage) -> dict[str, float]:
+            assert (generator, stage) == (nets.generator, Stage(8))
+            return {"restyled_truth": 0.5}
+
+    def load(path: Path, *, most: int, truth: bool) -> str:
+        asked.append((path, most, truth))
+        return "held out"
+
+    monkeypatch.setattr(module, "load_reference", lambda *_, **__: reference)
+    monkeypatch.setattr(module, "RestyledMetrics", Idle)
+    monkeypatch.setattr(module.HeldOut, "load", load)
+    both = InLoopMetrics(
+        MetricsConfig(per_style=4, restyled=("truth",), restyled_contents=30), Path("nowhere")
+    )
+    both.prepare(CPU)
+    assert asked == [(Path("nowhere"), 30, True)], "before the first step"
+    first, second = (both(nets.generator, Stage(8)) for _ in range(2))
+    assert {"fd", "restyled_truth", "restyled_truth_unchanged"} <= first.keys()
+    assert first.keys() - second.keys() == {"restyled_truth_unchanged"}
+    alone = MetricsConfig(names=(), restyled=("truth",), best_by="restyled_truth")
+    figures = InLoopMetrics(alone, Path("nowhere"))(nets.generator, Stage(8))
+    assert figures == {"restyled_truth": 0.5, "restyled_truth_unchanged": 0.5}
+
+
+def test_what_restyled_pictures_are_measured_by_is_built_with_the_rest(
+    monkeypatch: pytest.MonkeyPatch, reference: Reference
+) -> None:
+    """The Gram distance has features of its own."""
+    names: list[list[str]] = []
+
+    def load(_: Path, extractors: Any, **__: Any) -> Reference:
+        names.append([extractor.name for extractor in extractors])
+        return reference
+
+    monkeypatch.setattr(module, "load_reference", load)
+    for restyled in ((), ("truth", "gram")):
+        _ = InLoopMetrics(MetricsConfig(restyled=restyled), Path("nowhere")).reference
+    assert [len(built) for built in names] == [1, 2]
+
+
 # The best
 def test_the_newest_is_the_best_if_none_was_better() -> None:
     log = [{"fd": 9.0, "accuracy": 0.1}, {"loss": 1.0}, {"fd": 7.0, "accuracy": 0.1}, {"fd": 8.0}]
@@ -102,6 +153,8 @@ def test_the_newest_is_the_best_if_none_was_better() -> None:
     assert is_best([*log, {"accuracy": 0.2}], "accuracy"), "more is better"
     assert not is_best([{"loss": 1.0}], "fd")
     assert is_best([{"fd@inception": 3.0}], "fd@inception")
+    assert not is_best([{"restyled_truth": 1.0}, {"restyled_truth": 2.0}], "restyled_truth")
+    assert is_best([{"restyled_nearer_truth": 0.1}, {"restyled_nearer_truth": 0.2}], "restyled_nearer_truth")
 
 
 def test_curves_are_drawn_once_there_is_something_to_draw(tmp_path: Path) -> None:
@@ -114,6 +167,15 @@ def test_curves_are_drawn_once_there_is_something_to_draw(tmp_path: Path) -> Non
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_terms_of_the_loss_are_no_figures(tmp_path: Path) -> None:
+    """`diversity` is both."""
+    tick = {"nimg": 8, "loss_g": 1.0, "diversity": -0.7}
+    draw_curves(tmp_path / "curves.png", [tick])
+    assert not list(tmp_path.iterdir())
+    lower, higher = {"nimg": 8, "diversity": 0.4}, {"nimg": 16, "diversity": 0.5}
+    assert is_best([lower, tick | {"diversity": 0.9}, higher], "diversity")
+
+
 # Mistakes
 @pytest.mark.parametrize(
     ("changes", "words"),
@@ -122,8 +184,27 @@ def test_curves_are_drawn_once_there_is_something_to_draw(tmp_path: Path) -> Non
         ({"per_style": 1}, "metrics.per_style is 1"),
         ({"best_by": "kid"}, "metrics.best_by is 'kid', which is not measured; choose from fd, accuracy"),
         ({"best_by": "fd@inception"}, "which is not measured"),
+        ({"restyled": ("truths",)}, "metrics.restyled has 'truths'; choose from fd, .*content, truth"),
+        ({"restyled": ("lpips",)}, "metrics.restyled has 'lpips'"),
+        ({"restyled_contents": 3}, "metrics.restyled_contents is 3"),
+        ({"best_by": "restyled_truth"}, "which is not measured; choose from fd, accuracy."),
+        (
+            {"restyled": ("truth",), "best_by": "truth"},
+            "choose from .* restyled_truth, restyled_nearer_truth",
+        ),
+        ({"restyled": ("truth",), "names": ()}, "metrics.best_by is 'fd', which is not measured"),
+        (
+            {"restyled": ("truth",), "features": ("vgg16", "vgg19"), "best_by": "restyled_truth@vgg19"},
+            "which is not measured",
+        ),
     ],
 )
 def test_mistakes_are_named(changes: dict, words: str) -> None:
     with pytest.raises(TrainingError, match=words):
         MetricsConfig(**changes)
+
+
+def test_figures_of_restyled_pictures_may_name_the_best() -> None:
+    for best_by in ("fd", "restyled_fd", "restyled_fd@inception", "restyled_content_normalised"):
+        features = ("efficientnet-lite0", "inception")
+        MetricsConfig(restyled=("fd", "content"), features=features, best_by=best_by)

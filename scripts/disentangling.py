@@ -1,0 +1,59 @@
+"""The work of `brushwork measure RUN --metrics disentanglement`: a run's doors, before and after training."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from einops import repeat
+from torch import Tensor
+
+from brushwork.data.pictures import load_pictures
+from brushwork.eval.disentanglement_suite import MOST_TEST, MOST_TRAIN, Doors, Side, with_disentanglement
+from brushwork.eval.measures import Measures
+from brushwork.eval.reference import Reference
+from brushwork.models.generator import Generator
+from brushwork.models.redrawing import content_codes, own_codes, restyle
+from brushwork.models.snapshot import snapshot_header
+from brushwork.training.draws import derived_seed
+
+
+def measure_doors(
+    measures: Measures, snapshot: Path, generator: Generator, data: Path, reference: Reference, *,
+    control: bool,
+) -> Measures:  # fmt: skip
+    """Adds the figures of disentanglement, with `control` beside those of the network before training."""
+    names = generator.style_names
+    train = Side.of(load_pictures(data, "train"), names, MOST_TRAIN)
+    test = Side.of(load_pictures(data, "test"), names, MOST_TEST)
+    before = None
+    if control:
+        before = doors_of(untrained(generator, snapshot_header(snapshot)["notes"].get("seed", 0)))
+    return with_disentanglement(
+        measures, doors_of(generator), before, train=train, test=test, reference=reference, progress=True
+    )
+
+
+def doors_of(generator: Generator) -> Doors:
+    """Encoders and synthesis at the stage that they were trained to. Raises ModelError where there are no
+    encoders."""
+    _ = generator.encoders
+
+    def swap(contents: Tensor, looks: Tensor) -> Tensor:
+        codes = repeat(own_codes(generator, looks), "n d -> n l d", l=generator.layers)
+        seeds = torch.zeros(len(contents), dtype=torch.int64)
+        return restyle(generator, contents, codes, seeds, mode="resized")
+
+    return Doors(content=reader(content_codes, generator), style=reader(own_codes, generator), swap=swap)
+
+
+def reader(read: Callable[[Generator, Tensor], Tensor], generator: Generator) -> Callable[[Tensor], Tensor]:
+    return lambda images: read(generator, images)
+
+
+def untrained(generator: Generator, seed: int) -> Generator:
+    """The network with the weights that a training with this seed starts from (`training.networks`)."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derived_seed(seed, "weights"))
+        fresh = Generator(generator.config, generator.style_names)
+    fresh.trained_stage = generator.trained_stage
+    return fresh.eval().requires_grad_(False).to(generator.synthesis.start.device)

@@ -1,0 +1,184 @@
+"""Generators whose doors are known: ideal ones, such as see everything, and such as swap only one thing."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from tqdm import tqdm
+
+from brushwork.data.pictures import Pictures
+from brushwork.eval.disentanglement_suite import (
+    CHANCE,
+    PIXELS,
+    Doors,
+    Side,
+    with_disentanglement,
+)
+from brushwork.eval.errors import EvalError
+from brushwork.eval.measures import Figure, Measures
+from brushwork.eval.pair_figures import UNCHANGED
+from brushwork.eval.reference import Reference, build_reference
+from brushwork.eval.sources import Stored
+
+NAMES = ("azure", "brick", "cream")
+COLOURS = torch.tensor([[60.0, 90, 200], [190, 80, 70], [210, 200, 150]])[:, :, None, None]
+
+
+def pattern(subject: int) -> Tensor:
+    """(1, 1, 8, 8): half of the places, at random, so that no mean tells the subject."""
+    order = torch.randperm(64, generator=torch.Generator().manual_seed(subject))
+    return (order < 32).float().view(1, 1, 8, 8)
+
+
+def drawn(shown: Tensor, colour: Tensor) -> Tensor:
+    return (colour * (0.5 + 0.5 * shown)).round().byte()
+
+
+def pictures(first: int, subjects: int) -> Pictures:
+    places = [(n, s) for s in range(3) for n in range(first, first + subjects)]
+    return Pictures(
+        images=torch.cat([drawn(pattern(n), COLOURS[s][None]) for n, s in places]),
+        styles=torch.tensor([s for _, s in places]), subjects=tuple(f"{n:03}" for n, _ in places),
+        style_names=NAMES, fingerprint="f",
+    )  # fmt: skip
+
+
+TRAIN, TEST = pictures(0, 20), pictures(100, 10)
+
+
+class Colours:
+    name, protocol, dim, standardised = "colours", "mean colours", 3, True
+
+    def __call__(self, images: Tensor) -> Tensor:
+        return images.float().mean((2, 3))
+
+    def control(self) -> "Colours":
+        return self
+
+
+# Doors
+def shown(images: Tensor) -> Tensor:
+    """The pattern, which is what is above the picture's own mean."""
+    light = images.float().mean(1, keepdim=True)
+    return (light > light.mean((2, 3), keepdim=True)).float()
+
+
+def colours(images: Tensor) -> Tensor:
+    """The full colour, of which half the places show the half."""
+    return images.float().mean((2, 3)) / 0.75
+
+
+def swapped(contents: Tensor, looks: Tensor) -> Tensor:
+    return drawn(shown(contents), colours(looks)[:, :, None, None])
+
+
+def blue(contents: Tensor, looks: Tensor) -> Tensor:
+    return drawn(shown(contents), COLOURS[:1])
+
+
+IDEAL = Doors(content=shown, style=colours, swap=swapped)
+
+
+def reference_of(train: Side, test: Side) -> Reference:
+    real, held_out = (Stored(images=side.images, styles=side.styles) for side in (train, test))
+    return build_reference(real, held_out, NAMES, "f", [Colours()], control=False)
+
+
+def measured(doors: Doors, control: Doors | None = None) -> dict[str, Figure]:
+    train, test = (Side.of(pictures, NAMES, 1000) for pictures in (TRAIN, TEST))
+    reference = reference_of(train, test)
+    before = Measures(style_names=NAMES, figures={}, protocol={"metrics": {"fd": "words"}})
+    found = with_disentanglement(before, doors, control, train=train, test=test, reference=reference)
+    assert found.protocol["metrics"].keys() == {"fd", "disentanglement"}
+    return dict(found.figures)
+
+
+def value(figure: Figure) -> float:
+    return figure.measured.value
+
+
+# Figures
+def test_ideal_doors() -> None:
+    figures = measured(IDEAL)
+    assert value(figures["style_in_content"]) == pytest.approx(1 / 3)
+    assert value(figures["subject_in_content"]) == 1
+    assert value(figures["style_in_style"]) == 1
+    assert value(figures["subject_in_style"]) == pytest.approx(0.1)
+    for name in ("swapped_style", "swapped_content"):
+        assert value(figures[name]) == 1
+        real = figures[name].real
+        assert real is not None
+        assert real.value == 1
+    assert all(figure.control is None for figure in figures.values())
+
+
+def test_chance_and_what_the_pixels_say_stand_beside() -> None:
+    figures = measured(IDEAL)
+    chances = {name: figure.baselines[CHANCE].value for name, figure in figures.items()}
+    assert chances == pytest.approx({
+        "style_in_content": 1 / 3, "subject_in_content": 0.1, "style_in_style": 1 / 3,
+        "subject_in_style": 0.1, "swapped_style": 1 / 3, "swapped_content": 0.5,
+    })  # fmt: skip
+    assert figures["style_in_content"].baselines[PIXELS].value == 1, "colours are in the pixels"
+    assert figures["subject_in_style"].baselines[PIXELS].value > 0.9, "and patterns too"
+    assert figures["swapped_style"].baselines[UNCHANGED].value == 0
+
+
+def test_codes_that_hold_everything() -> None:
+    def all_of_it(images: Tensor) -> Tensor:
+        return images.float() / 255
+
+    figures = measured(Doors(content=all_of_it, style=lambda images: all_of_it(images).flatten(1),
+                             swap=swapped))  # fmt: skip
+    assert value(figures["style_in_content"]) == value(figures["style_in_style"]) == 1
+    assert value(figures["subject_in_style"]) > 0.9
+
+
+def test_a_swap_that_ignores_the_style_is_at_chance() -> None:
+    figures = measured(replace(IDEAL, swap=blue))
+    assert value(figures["swapped_style"]) == pytest.approx(1 / 3)
+    assert figures["swapped_style"].measured.per_style == (1, 0, 0)
+    assert value(figures["swapped_content"]) == 1
+
+
+def test_a_swap_that_takes_everything_keeps_no_content() -> None:
+    figures = measured(replace(IDEAL, swap=lambda contents, looks: looks))
+    assert value(figures["swapped_style"]) == 1
+    assert value(figures["swapped_content"]) == 0
+
+
+def test_the_network_before_training_is_the_control() -> None:
+    figures = measured(IDEAL, replace(IDEAL, swap=blue))
+    control = figures["swapped_style"].control
+    assert control is not None
+    assert control.value == pytest.approx(1 / 3)
+    assert not figures["swapped_style"].control_matches
+    assert figures["style_in_content"].control_matches, "what it sees as well was not learnt"
+
+
+# Pictures
+def test_styles_are_numbered_as_the_generator_does_and_subjects_kept_whole() -> None:
+    side = Side.of(TEST, ("cream", "azure"), 9)
+    assert torch.bincount(side.styles).tolist() == [4, 4]
+    assert len(set(side.subjects)) == 4
+    assert torch.equal(side.images[0].float().amax((1, 2)), COLOURS[0][:, 0, 0]), "rows stay in their order"
+    assert side.styles[0] == 1
+    unlabelled = replace(TEST, styles=torch.where(TEST.styles == 1, -1, TEST.styles))
+    assert torch.bincount(Side.of(unlabelled, NAMES, 1000).styles, minlength=3).tolist() == [10, 0, 10]
+
+
+def test_every_picture_moves_the_bar() -> None:
+    side = Side.of(TEST, NAMES, 1000)
+    with tqdm(total=30, disable=True) as bar:
+        codes = side.codes(lambda images: (F.adaptive_avg_pool2d(images.float(), 1).flatten(1),), bar)
+    assert codes.readings[0].shape == (30, 3)
+    assert codes.subjects == side.subjects
+
+
+def test_one_style_cannot_be_disentangled() -> None:
+    alone = Measures(style_names=("a",), figures={}, protocol={})
+    side = Side.of(TEST, NAMES, 1000)
+    with pytest.raises(EvalError, match="two styles or more, and there are 1"):
+        with_disentanglement(alone, IDEAL, None, train=side, test=side, reference=reference_of(side, side))
