@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from .critic import ContentCritic
 from .layers import LEAKY_GAIN, Bias, EqualConv2d, EqualLinear, Normal, leaky, minibatch_std
 from .synthesis import SMALLEST, Stage, check_resolution, resolutions, width
 from .trunk import Trunk
@@ -30,9 +31,13 @@ class Discriminator(Trunk):
 
     Projection conditioning (Miyato 2018, arXiv:1802.05637, eq. 3): logit = a(h) + <v(style), h>, the inner
     product over sqrt(D). A zero row of weights leaves a(h): unlabelled pictures are scored as plain pictures.
+
+    With `content_channels` it has a critic of content codes beside it, `content_critic`.
     """
 
-    def __init__(self, config: DiscriminatorConfig, *, resolution: int, styles: int) -> None:
+    def __init__(
+        self, config: DiscriminatorConfig, *, resolution: int, styles: int, content_channels: int = 0
+    ) -> None:
         widths = {
             r: width(r, base=config.channel_base, most=config.channel_max)
             for r in resolutions(check_resolution(resolution))
@@ -45,6 +50,9 @@ class Discriminator(Trunk):
         self.dense = EqualLinear(last * SMALLEST**2, last, gain=LEAKY_GAIN)
         self.score = EqualLinear(last, 1)
         self.table = nn.Parameter(torch.randn(styles, last))
+        self.content_critic: ContentCritic | None = None
+        if content_channels:
+            self.content_critic = ContentCritic(content_channels, styles=styles)
 
     def features(self, images: Float[Tensor, "n 3 r r"], stage: Stage) -> Float[Tensor, "n d"]:
         """The last hidden layer h, (N, D)."""

@@ -79,6 +79,8 @@ class RestyleConfig:
     """|G(C(G(x, w)), E(x)) - x|: restyled back, the picture is itself again."""
     content: Term = field(default_factory=lambda: Term(weight=1.0))
     """Squared difference between the content codes of a restyled picture and its original."""
+    leak: Term = field(default_factory=Term)
+    """How surely a critic, trained along with the discriminator, tells the style of the content code."""
     perceptual: Term = field(default_factory=Term)
     """Difference of direction between the feature maps of a restyled picture and its original."""
     classifier: Term = field(default_factory=Term)

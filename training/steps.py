@@ -12,6 +12,7 @@ from brushwork.models.generator import Generator
 from brushwork.models.mapping import mix
 from brushwork.models.synthesis import Stage, fade_reals, layer_count
 
+from . import terms
 from .augment import AugmentConfig, augment
 from .draws import Draws
 from .losses import (
@@ -62,6 +63,8 @@ class DiscriminatorStats:
     """Mean sign of the real logits: 1 where the discriminator is never fooled, 0 where it guesses."""
     penalty: Tensor | None
     """R1's unweighted value, in the steps that take it."""
+    critic: Tensor | None = None
+    """Cross entropy of the content critic's answers, in nats; log S where it can but guess."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,13 +115,13 @@ def discriminator_step(
     `gamma` weighs the R1 penalty in this step; 0 leaves it out. With `redraw` the pictures to tell from real
     ones are restyled ones.
     """
-    styles = batch.styles * label_weight
+    styles, content = batch.styles * label_weight, None
     with torch.no_grad():
         if redraw is None:
             fakes, asked = generate(nets.generator, styles, stage, loss, draws).images, styles
         else:
             redrawn = restyle(nets.generator, batch, styles, stage, redraw, draws, mixing=loss.mixing)
-            fakes, asked = redrawn.images, redrawn.styles
+            fakes, asked, content = redrawn.images, redrawn.styles, redrawn.content.features
 
     reals = fade_reals(batch.images, stage.alpha).detach().requires_grad_(gamma > 0)
     seen = [augment(reals, changes, draws), augment(fakes, changes, draws)]
@@ -126,7 +129,13 @@ def discriminator_step(
     pairing = {"logistic": logistic_discriminator, "relativistic": relativistic_discriminator}[loss.pairing]
     adversarial = pairing(real, fake)
     penalty = r1_penalty(real, reals) if gamma > 0 else None
-    total = adversarial if penalty is None else adversarial + gamma * penalty
+    critic = nets.discriminator.content_critic
+    told = terms.classifier(critic(content), styles) if critic and content is not None else None
+    total = adversarial
+    if penalty is not None:
+        total = total + gamma * penalty
+    if told is not None:
+        total = total + told
     (total * share).backward()
     return DiscriminatorStats(
         loss=adversarial.detach(),
@@ -134,6 +143,7 @@ def discriminator_step(
         fake_logit=fake.detach().mean(),
         real_sign=real.detach().sign().mean(),
         penalty=None if penalty is None else penalty.detach(),
+        critic=None if told is None else told.detach(),
     )
 
 
@@ -201,14 +211,16 @@ def restyling_step(
     """As generator_step, of pictures that are redrawn in the style of others, with the terms of `weights`."""
     styles = batch.styles * label_weight
     redrawn = restyle(nets.generator, batch, styles, stage, restyling, draws, mixing=loss.mixing)
-    terms: Terms = {}
+    found: Terms = {}
     if weights["adversarial"]:
-        terms["adversarial"] = _adversarial(
+        found["adversarial"] = _adversarial(
             nets, redrawn.images, redrawn.styles, (batch, styles), stage, loss, changes, draws
         )
-    terms |= restyling_terms(nets.generator, judges, redrawn, batch, styles, stage, restyling, weights, draws)
+    if weights["leak"] and nets.discriminator.content_critic is not None:
+        found["leak"] = terms.leak(nets.discriminator.content_critic(redrawn.content.features))
+    found |= restyling_terms(nets.generator, judges, redrawn, batch, styles, stage, restyling, weights, draws)
     w_sums = nets.generator.mapping.style_sums(redrawn.mapped.detach().float(), redrawn.styles)
-    return _taught(terms, weights, share, w_sums)
+    return _taught(found, weights, share, w_sums)
 
 
 def autoencoding_step(
@@ -225,8 +237,8 @@ def autoencoding_step(
 ) -> GeneratorStats:
     """Adds the gradients of rebuilding pictures from their own style and content; there is no adversary."""
     styles = batch.styles * label_weight
-    terms = autoencoding_terms(nets.generator, judges, batch, styles, stage, restyling, weights, draws)
-    return _taught(terms, weights, share)
+    found = autoencoding_terms(nets.generator, judges, batch, styles, stage, restyling, weights, draws)
+    return _taught(found, weights, share)
 
 
 def contrast_step(
@@ -245,13 +257,13 @@ def contrast_step(
 
 
 def _taught(
-    terms: Terms, weights: dict[str, float], share: float, w_sums: Tensor | None = None
+    found: Terms, weights: dict[str, float], share: float, w_sums: Tensor | None = None
 ) -> GeneratorStats:
     """The gradients of the composite, and its parts for the log, without their graphs."""
-    total = weighted_sum(terms, weights)
+    total = weighted_sum(found, weights)
     if total.requires_grad:  # all weights may have fallen to 0
         (total * share).backward()
-    seen = {name: value.detach() for name, value in terms.items()}
+    seen = {name: value.detach() for name, value in found.items()}
     return GeneratorStats(loss=total.detach(), w_sums=w_sums, terms=seen)
 
 

@@ -4,6 +4,7 @@ Rows that a term does not concern count as zeros, not as absent: so the mean ove
 means over its parts, in whatever processes these are.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -88,6 +89,13 @@ def content(kept: Float[Tensor, "n c h w"], original: Float[Tensor, "n c h w"]) 
     """Mean squared difference of content codes, which are instance-normalised; the original is the measure,
     so no gradient goes into it."""
     return (kept.float() - original.detach().float()).square().mean()
+
+
+def leak(logits: Float[Tensor, "n s"]) -> Scalar:
+    """Divergence of the critic's answers from "any style, equally", KL(uniform || answer) in nats: 0 where it
+    cannot tell."""
+    answers = logits.float().log_softmax(dim=1)
+    return -answers.mean() - math.log(answers.shape[1])
 
 
 def perceptual(drawn: Maps, originals: Maps) -> Scalar:

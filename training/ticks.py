@@ -14,7 +14,7 @@ from brushwork.models.synthesis import Stage
 from .objectives import TERMS
 from .steps import DiscriminatorStats, GeneratorStats
 
-NAMES = ("loss_d", "loss_g", "real_logit", "fake_logit", "real_sign", "r1", *TERMS)
+NAMES = ("loss_d", "loss_g", "real_logit", "fake_logit", "real_sign", "r1", "critic", *TERMS)
 
 
 @dataclass
@@ -37,6 +37,7 @@ class Ticker:
                 "fake_logit": discriminator.fake_logit,
                 "real_sign": discriminator.real_sign,
                 "r1": discriminator.penalty,
+                "critic": discriminator.critic,
             }
         for name, value in seen.items():
             if value is not None:
