@@ -4,7 +4,7 @@ Every figure stands beside chance, beside the same read off raw pixels, and as c
 as it was before training: instance normalisation and statistics over space do a part without learning.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -50,8 +50,8 @@ CHANCE, PIXELS = "chance", "raw pixels"
 class Doors:
     """A generator's ways in, as functions of pictures (N, 3, R, R) uint8."""
 
-    content: Callable[[Tensor], Tensor]
-    """Content codes, float (N, C, H, W)."""
+    content: Callable[[Tensor], Sequence[Tensor]]
+    """Content codes, float (N, C, H, W): the features, then details where there are any."""
     style: Callable[[Tensor], Tensor]
     """Style codes, float (N, D), read without a label."""
     swap: Callable[[Tensor, Tensor], Tensor]
@@ -128,7 +128,7 @@ class Trial:
 
     def scores(self, doors: Doors) -> DoorScores:
         def content(images: Tensor) -> tuple[Tensor, ...]:
-            return readings_of_maps(doors.content(images))
+            return tuple(reading for maps in doors.content(images) for reading in readings_of_maps(maps))
 
         def style(images: Tensor) -> tuple[Tensor, ...]:
             return (doors.style(images).float(),)
@@ -147,11 +147,13 @@ class Trial:
             real_content=self.real_content(codes, own, other),
         )
 
-    def pixels(self, side: int) -> CodeScores:
-        """Of the pictures themselves at a code's resolution."""
+    def pixels(self, sides: Sequence[int]) -> CodeScores:
+        """Of the pictures themselves at a code's resolutions."""
 
         def read(images: Tensor) -> tuple[Tensor, ...]:
-            return readings_of_maps(F.adaptive_avg_pool2d(images.float() / 255, min(side, *images.shape[2:])))
+            sizes = (min(side, *images.shape[2:]) for side in sides)
+            shown = (F.adaptive_avg_pool2d(images.float() / 255, size) for size in sizes)
+            return tuple(reading for maps in shown for reading in readings_of_maps(maps))
 
         return CodeScores.of(self.train.codes(read, self.bar), self.test.codes(read, self.bar), self.count)
 
@@ -215,12 +217,13 @@ def with_disentanglement(
         trial = Trial(train=train, test=test, count=count, space=reference.spaces[0], bar=bar)
         found = trial.scores(doors)
         beside = None if control is None else trial.scores(control)
-        side = doors.content(test.images[:1]).shape[-1]
-        figures = _figures(trial, found, beside, trial.pixels(side))
+        sides = [maps.shape[-1] for maps in doors.content(test.images[:1])]
+        figures = _figures(trial, found, beside, trial.pixels(sides))
     words = (
         f"codes of {len(train.styles)} training and {len(test.styles)} held-out pictures; ridge probe, "
         f"penalty of {', '.join(f'{penalty:g}' for penalty in PENALTIES)} and reading chosen on one training "
-        f"subject of {FOLDS}; pixels at {side} px; the control is the network before training"
+        f"subject of {FOLDS}; pixels at {', '.join(map(str, sides))} px; the control is the network before "
+        "training"
     )
     return with_metric(measures, "disentanglement", words, figures=figures)
 

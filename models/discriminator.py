@@ -1,6 +1,8 @@
 """The discriminator: does this image look real, and like a picture of this style?"""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import torch
 from jaxtyping import Float
@@ -32,12 +34,14 @@ class Discriminator(Trunk):
     Projection conditioning (Miyato 2018, arXiv:1802.05637, eq. 3): logit = a(h) + <v(style), h>, the inner
     product over sqrt(D). A zero row of weights leaves a(h): unlabelled pictures are scored as plain pictures.
 
-    With `content_channels` it has a critic of content codes beside it, `content_critic`.
+    With `content_widths`, the channels of content codes at their resolutions, it has a critic of these beside
+    it, `content_critic`.
     """
 
     def __init__(
-        self, config: DiscriminatorConfig, *, resolution: int, styles: int, content_channels: int = 0
-    ) -> None:
+        self, config: DiscriminatorConfig, *, resolution: int, styles: int,
+        content_widths: Mapping[int, int] = MappingProxyType({}),
+    ) -> None:  # fmt: skip
         widths = {
             r: width(r, base=config.channel_base, most=config.channel_max)
             for r in resolutions(check_resolution(resolution))
@@ -51,8 +55,8 @@ class Discriminator(Trunk):
         self.score = EqualLinear(last, 1)
         self.table = nn.Parameter(torch.randn(styles, last))
         self.content_critic: ContentCritic | None = None
-        if content_channels:
-            self.content_critic = ContentCritic(content_channels, styles=styles)
+        if content_widths:
+            self.content_critic = ContentCritic(content_widths, styles=styles)
 
     def features(self, images: Float[Tensor, "n 3 r r"], stage: Stage) -> Float[Tensor, "n d"]:
         """The last hidden layer h, (N, D)."""

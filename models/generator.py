@@ -79,6 +79,12 @@ class GeneratorConfig:
             r: width(r, base=self.channel_base, most=self.channel_max) for r in resolutions(self.resolution)
         }
 
+    @property
+    def content_widths(self) -> dict[int, int]:
+        """Channels of the content code, at its resolution and with details at every finer one."""
+        most = self.resolution if self.content_details else self.content_resolution
+        return {r: c for r, c in self.widths.items() if self.content_resolution <= r <= most}
+
 
 @dataclass(frozen=True)
 class Encoders:

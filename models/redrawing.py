@@ -99,12 +99,15 @@ def codes_of_own_looks(
 
 
 @torch.no_grad()
-def content_codes(generator: Generator, images: UInt8[Tensor, "n 3 h w"]) -> Float[Tensor, "n _c _h _w"]:
-    """What each picture shows, as the start features of the synthesis: of its largest square at the trained
-    resolution."""
+def content_codes(
+    generator: Generator, images: UInt8[Tensor, "n 3 h w"]
+) -> list[Float[Tensor, "n _c _h _w"]]:
+    """What each picture shows, of its largest square at the trained resolution: the start features of the
+    synthesis, then the details from coarse to fine, where there are any."""
     stage, device = generator.trained_stage, generator.synthesis.start.device
     x = fade_reals(squared(to_float(images.to(device)), stage.resolution), stage.alpha)
-    return generator.encoders.content(x, stage).features
+    content = generator.encoders.content(x, stage)
+    return [content.features, *(content.details[r] for r in sorted(content.details))]
 
 
 def content_layer(generator: Generator) -> int:

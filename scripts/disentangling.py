@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from einops import repeat
@@ -15,6 +16,8 @@ from brushwork.models.generator import Generator
 from brushwork.models.redrawing import content_codes, own_codes, restyle
 from brushwork.models.snapshot import snapshot_header
 from brushwork.training.draws import derived_seed
+
+Read = TypeVar("Read")
 
 
 def measure_doors(
@@ -46,7 +49,7 @@ def doors_of(generator: Generator) -> Doors:
     return Doors(content=reader(content_codes, generator), style=reader(own_codes, generator), swap=swap)
 
 
-def reader(read: Callable[[Generator, Tensor], Tensor], generator: Generator) -> Callable[[Tensor], Tensor]:
+def reader(read: Callable[[Generator, Tensor], Read], generator: Generator) -> Callable[[Tensor], Read]:
     return lambda images: read(generator, images)
 
 

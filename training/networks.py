@@ -28,10 +28,9 @@ def build_networks(config: TrainConfig, style_names: tuple[str, ...], device: to
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derived_seed(config.seed, "weights"))
         generator = Generator(config.generator, style_names)
-        criticised = config.generator.widths[config.generator.content_resolution]
         discriminator = Discriminator(
             config.discriminator, resolution=config.generator.resolution, styles=len(style_names),
-            content_channels=criticised if config.restyle.uses("leak") else 0,
+            content_widths=config.generator.content_widths if config.restyle.uses("leak") else {},
         )  # fmt: skip
 
     # Channels-last convolutions are twice as fast on a processor and feed tensor cores on a GPU.

@@ -121,7 +121,7 @@ def discriminator_step(
             fakes, asked = generate(nets.generator, styles, stage, loss, draws).images, styles
         else:
             redrawn = restyle(nets.generator, batch, styles, stage, redraw, draws, mixing=loss.mixing)
-            fakes, asked, content = redrawn.images, redrawn.styles, redrawn.content.features
+            fakes, asked, content = redrawn.images, redrawn.styles, redrawn.content
 
     reals = fade_reals(batch.images, stage.alpha).detach().requires_grad_(gamma > 0)
     seen = [augment(reals, changes, draws), augment(fakes, changes, draws)]
@@ -217,7 +217,7 @@ def restyling_step(
             nets, redrawn.images, redrawn.styles, (batch, styles), stage, loss, changes, draws
         )
     if weights["leak"] and nets.discriminator.content_critic is not None:
-        found["leak"] = terms.leak(nets.discriminator.content_critic(redrawn.content.features))
+        found["leak"] = terms.leak(nets.discriminator.content_critic(redrawn.content))
     found |= restyling_terms(nets.generator, judges, redrawn, batch, styles, stage, restyling, weights, draws)
     w_sums = nets.generator.mapping.style_sums(redrawn.mapped.detach().float(), redrawn.styles)
     return _taught(found, weights, share, w_sums)

@@ -78,7 +78,7 @@ def blue(contents: Tensor, looks: Tensor) -> Tensor:
     return drawn(shown(contents), COLOURS[:1])
 
 
-IDEAL = Doors(content=shown, style=colours, swap=swapped)
+IDEAL = Doors(content=lambda images: [shown(images)], style=colours, swap=swapped)
 
 
 def reference_of(train: Side, test: Side) -> Reference:
@@ -130,8 +130,11 @@ def test_codes_that_hold_everything() -> None:
     def all_of_it(images: Tensor) -> Tensor:
         return images.float() / 255
 
-    figures = measured(Doors(content=all_of_it, style=lambda images: all_of_it(images).flatten(1),
-                             swap=swapped))  # fmt: skip
+    doors = Doors(
+        content=lambda images: [all_of_it(images)], style=lambda images: all_of_it(images).flatten(1),
+        swap=swapped,
+    )  # fmt: skip
+    figures = measured(doors)
     assert value(figures["style_in_content"]) == value(figures["style_in_style"]) == 1
     assert value(figures["subject_in_style"]) > 0.9
 

@@ -248,5 +248,6 @@ def test_style_enters_at_the_chosen_resolutions_alone(modulation: Any) -> None:
 
 @pytest.mark.parametrize("name", ["attention", "styled", "encoder_attention"])
 def test_resolutions_that_there_are_not_are_named(name: str) -> None:
+    wrong: dict[str, Any] = {name: (64,)}
     with pytest.raises(ModelError, match=f"{name} names resolution 64: choose from 4, 8, 16, 32"):
-        GeneratorConfig(**{name: (64,)})
+        GeneratorConfig(**wrong)

@@ -11,6 +11,7 @@ from torch import Tensor
 from brushwork.data.loader import Batch
 from brushwork.data.pictures import Pictures
 from brushwork.models.classifier import StyleClassifier
+from brushwork.models.discriminator import Discriminator, DiscriminatorConfig
 from brushwork.models.encoders import StyleEncoder
 from brushwork.models.generator import Generator
 from brushwork.models.synthesis import Stage
@@ -44,6 +45,7 @@ from brushwork.training.steps import (
 from brushwork.training.trainer import Trainer
 
 STAGE = Stage(16)
+DISCRIMINATOR = DiscriminatorConfig(channel_base=128, channel_max=8, minibatch_group=2)
 ALL = dict.fromkeys(TERMS, 1.0)
 
 
@@ -292,10 +294,52 @@ def test_the_discriminator_sees_restyled_pictures_under_the_styles_asked_for(
     assert all(p.grad is None for p in both.generator.parameters())
 
 
+# The critic of contents
+@pytest.fixture
+def criticised(both: Networks) -> Networks:
+    network = Discriminator(DISCRIMINATOR, resolution=16, styles=3, content_widths={8: 8})
+    with torch.no_grad():
+        for parameter in network.parameters():
+            if not parameter.any():
+                parameter.normal_(std=0.1)
+    return Networks(generator=both.generator, discriminator=network)
+
+
+def test_the_critic_learns_from_contents_that_do_not(criticised: Networks, batch: Batch) -> None:
+    stats = discriminator_step(
+        criticised, batch, STAGE, LossConfig(), AugmentConfig(), draws(), redraw=RestyleConfig()
+    )
+    assert stats.critic is not None
+    assert stats.critic.item() > 0
+    critic = criticised.discriminator.content_critic
+    assert critic is not None
+    assert all(p.grad is not None and p.grad.any() for p in critic.parameters())
+    assert all(p.grad is None for p in criticised.generator.parameters())
+
+
+def test_the_content_encoder_alone_learns_to_fool_it(
+    criticised: Networks, judges: Judges, batch: Batch
+) -> None:
+    weights = dict.fromkeys(TERMS, 0.0) | {"leak": 1.0}
+    with frozen(criticised.discriminator):
+        stats = restyling_step(
+            criticised, judges, batch, STAGE, LossConfig(), AugmentConfig(), draws(), RestyleConfig(),
+            weights=weights,
+        )  # fmt: skip
+    assert set(stats.terms) == {"leak"}
+    taught = {
+        name.partition(".")[0]
+        for name, p in criticised.generator.named_parameters()
+        if p.grad is not None and p.grad.any()
+    }
+    assert taught == {"content_encoder"}
+    assert all(p.grad is None for p in criticised.discriminator.parameters())
+
+
 # Runs
 MIXED = RestyleConfig(
     sampling=1.0, restyling=1.0, autoencoding=1.0, contrast=1.0, classifier=Term(weight=1.0),
-    mean_std=Term(weight=1.0),
+    mean_std=Term(weight=1.0), leak=Term(weight=1.0),
 )  # fmt: skip
 
 

@@ -51,6 +51,15 @@ def test_the_perceptual_term_is_blind_to_contrast_and_reaches_4() -> None:
     assert float(terms.perceptual(maps, [-maps[0]])) == pytest.approx(4, rel=1e-4)
 
 
+def test_nothing_leaks_where_the_critic_can_but_guess() -> None:
+    assert float(terms.leak(torch.zeros(2, 5))) == pytest.approx(0, abs=1e-6)
+    assert float(terms.leak(torch.full((2, 5), 3.0))) == pytest.approx(0, abs=1e-6)
+    p = 0.9
+    sure = torch.tensor([[p, 1 - p]]).log()
+    expected = math.log(0.5) - 0.5 * (math.log(p) + math.log(1 - p))
+    assert float(terms.leak(sure)) == pytest.approx(expected, rel=1e-5)
+
+
 def test_pixels_and_contents() -> None:
     a, b = torch.zeros(1, 3, 2, 2), torch.full((1, 3, 2, 2), 0.5)
     assert float(terms.pixels(a, b, "l1")) == 0.5
