@@ -6,6 +6,7 @@ from typing import Annotated
 
 import tyro
 
+from brushwork.data.contents import unique_names
 from brushwork.data.pictures import load_pictures
 from brushwork.eval.benchmark import machine
 from brushwork.eval.benchmark_report import markdown, write_json
@@ -56,10 +57,11 @@ def main(args: RestyleArguments) -> None:
     """Draws by all methods, measures them, prints the table and writes everything."""
     test, train = load_pictures(args.data, "test"), load_pictures(args.data, "train")
     task, here = choose_task(test, train, args.pairs, seed=args.seed), machine(PACKAGES, args.device)
+    names = unique_names(Path(source).name for source in args.runs)
     ours = [
         method
-        for source in args.runs
-        for method in methods_of_run(source, seed=args.seed, psi=args.psi, device=args.device)
+        for source, name in zip(args.runs, names, strict=True)
+        for method in methods_of_run(source, name, seed=args.seed, psi=args.psi, device=args.device)
     ]
     drawn_from_pixels = gatys(args.gatys, args.hed_vgg16_weights, args.device)
     everyone = [*trivial_answers(train), lite(train.resolution), drawn_from_pixels, *ours]

@@ -22,13 +22,12 @@ from brushwork.training.stylize import StylizeConfig, stylize
 GATYS = f"Gatys ({NAME})"
 
 
-def methods_of_run(source: str, *, seed: int, psi: float, device: str) -> list[Method]:
+def methods_of_run(source: str, name: str, *, seed: int, psi: float, device: str) -> list[Method]:
     """A run told the style's name, and the same shown the style picture. Raises ModelError for no run, and
     for one without encoders."""
     snapshot = find_snapshot(source)
     generator = load_generator(snapshot, device=device)
     identity = sha256(snapshot.read_bytes()).hexdigest()
-    name = Path(source).name
     return [
         by_label(generator, name, identity, seed=seed, psi=psi),
         by_picture(generator, name, identity, seed=seed),
