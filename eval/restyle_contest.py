@@ -182,7 +182,12 @@ class Contest:
 
     def table(self) -> Table:
         names = [name for name in COLUMNS if any(name in entry.measures.figures for entry in self.entries)]
-        header = ["", *(heading for name in names for heading in COLUMNS[name]), "ms a picture"]
+        header = [
+            "",
+            *(heading for name in names for heading in COLUMNS[name]),
+            "ms a picture",
+            "of the processor",
+        ]
         rows = [self._row(entry, names) for entry in self.entries]
         empty = [(one.name, *("" for _ in header[1:])) for one in self.absent]
         return Table(
@@ -197,8 +202,7 @@ class Contest:
             figure = entry.measures.figures[name]
             scores = (figure.measured, figure.control)[: len(COLUMNS[name])]
             cells += [_cell(score, spread=which == 0) for which, score in enumerate(scores)]
-        seconds = entry.seconds
-        return (*cells, "" if seconds is None else f"{1000 * seconds:.3g}")
+        return (*cells, *(_milliseconds(seconds) for seconds in (entry.seconds, entry.processor_seconds)))
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -234,7 +238,7 @@ def hold(
 NOTES = (
     "Each pair is a held-out picture and another style that its subject was really drawn in; behind ± stands "
     "the standard error over the pairs. All but the trivial answers and runs by label follow one training "
-    "picture of the target style a pair, the same for all. Times are medians by the clock.",
+    "picture of the target style a pair, the same for all. Times are medians, by the clock and of all cores.",
 )
 
 COLUMNS: Mapping[str, tuple[str, ...]] = {
@@ -245,6 +249,12 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     "fd": ("FD",),
 }
 """Figures in the order of the table, each with the headings of its cells: measured, and the control."""
+
+
+def _milliseconds(seconds: float | None) -> str:
+    if seconds is None:
+        return ""
+    return f"{1000 * seconds:,.0f}" if seconds >= 0.1 else f"{1000 * seconds:.2g}"
 
 
 def _cell(score: Score | None, *, spread: bool) -> str:

@@ -36,7 +36,7 @@ class StylizeConfig:
     """Layers whose Gram matrices are to be the style picture's."""
     content_tap: str = "relu4_2"
     """The layer whose maps are to stay the content's."""
-    style_weight: float = 1.0
+    style_weight: float = 1e-4
     """Weight of the mean over the style layers of |G - A|^2 / (2 c h w)^2, the paper's E."""
     content_weight: float = 1.0
     """Weight of the mean squared difference of the content layer's maps."""
