@@ -45,7 +45,7 @@ class RestyleArguments:
     hed_vgg16_weights: Path | None = None
     """What `brushwork fetch hed-vgg16` wrote; by default in the cache of weights."""
     rows: int = 12
-    """Contents in grid.png."""
+    """Contents in restyle-grid.png."""
     out: Path = Path("runs/bench")
     """Folder for restyle.json, restyle.md, restyle.png and restyle-grid.png; restyle/ in it keeps what was
     drawn, so that a benchmark that was cut goes on."""

@@ -21,11 +21,8 @@ from .errors import TrainingError
 
 Optimizer = Literal["lbfgs", "adam"]
 
-SMALLEST = 16
-"""Pixels that the taps of the fifth stage need."""
-
-HISTORY = 20
-"""Steps that L-BFGS remembers."""
+SMALLEST, HISTORY = 16, 20
+"""Pixels that the taps of the fifth stage need; steps that L-BFGS remembers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,12 +49,10 @@ class StylizeConfig:
     def __post_init__(self) -> None:
         if not self.style_taps:
             raise TrainingError("style_taps names no layer; name one at least.")
-        weights = self.style_weight, self.content_weight
-        if min(weights) < 0 or max(weights) == 0:
-            raise TrainingError(
-                f"style_weight is {weights[0]:g} and content_weight {weights[1]:g}; both must be 0 or more, "
-                "and one above."
-            )
+        style, content = self.style_weight, self.content_weight
+        if min(style, content) < 0 or max(style, content) == 0:
+            both = f"style_weight is {style:g} and content_weight {content:g}"
+            raise TrainingError(f"{both}; both must be 0 or more, and one above.")
         for name, least in (("iterations", 1), ("side", SMALLEST)):
             if getattr(self, name) < least:
                 raise TrainingError(f"{name} is {getattr(self, name)}; it must be {least} or more.")
@@ -105,31 +100,24 @@ class Objective:
 
 # Pictures
 def stylize(
-    contents: UInt8[Tensor, "n 3 h w"],
-    styles: UInt8[Tensor, "n 3 h2 w2"],
-    network: Vgg,
-    config: StylizeConfig,
-    *,
-    progress: bool = False,
-) -> UInt8[Tensor, "n 3 h w"]:
+    contents: UInt8[Tensor, "n 3 h w"], styles: UInt8[Tensor, "n 3 h2 w2"], network: Vgg,
+    config: StylizeConfig, *, progress: bool = False,
+) -> UInt8[Tensor, "n 3 h w"]:  # fmt: skip
     """Each content with the textures of its style picture, at its own size.
 
     `network` has the taps of the configuration and is left as it was. What was changed at the network's size
     is reduced and added to the content, so that where nothing changes, the content stays as it is exactly.
     """
-    size = contents.shape[2:]
-    device = network.mean.device
-    plain = contents.to(device).float() / 255
-    start, goals = (enlarged(x, config.side) for x in (plain, styles.to(device).float() / 255))
-    parts = range(len(start)) if config.optimizer == "lbfgs" else [slice(None)]
+    plain, goals = (images.to(network.mean.device).float() / 255 for images in (contents, styles))
+    start, goals = (enlarged(images, config.side) for images in (plain, goals))
     change = torch.zeros_like(start)
-    total = len(parts) * config.iterations
-    with tqdm(total=total, desc="stylize", leave=False, disable=None if progress else True) as bar:
-        for part in parts:
-            rows = slice(part, part + 1) if isinstance(part, int) else part
+    parts = torch.arange(len(start)).split(1 if config.optimizer == "lbfgs" else max(1, len(start)))
+    total, hidden = len(parts) * config.iterations, None if progress else True
+    with tqdm(total=total, desc="stylize", leave=False, disable=hidden) as bar:
+        for rows in parts:
             objective = Objective.of(network, start[rows], goals[rows], config)
             change[rows] = optimised(objective, start[rows], config, bar.update) - start[rows]
-    change = F.interpolate(change, size, mode="bilinear", antialias=True, align_corners=False)
+    change = F.interpolate(change, contents.shape[2:], mode="bilinear", antialias=True, align_corners=False)
     return ((plain + change) * 255).round().clamp(0, 255).to(torch.uint8).cpu()
 
 
@@ -143,11 +131,9 @@ def enlarged(images: Float[Tensor, "n 3 h w"], side: int) -> Float[Tensor, "n 3 
 
 
 def optimised(
-    objective: Callable[[Tensor], Tensor],
-    start: Float[Tensor, "n 3 h w"],
-    config: StylizeConfig,
+    objective: Callable[[Tensor], Tensor], start: Float[Tensor, "n 3 h w"], config: StylizeConfig,
     evaluated: Callable[[], object],
-) -> Float[Tensor, "n 3 h w"]:
+) -> Float[Tensor, "n 3 h w"]:  # fmt: skip
     """The pictures that the optimizer reaches from `start`; `evaluated` is called at every loss."""
     pixels = start.clone().requires_grad_()
 
