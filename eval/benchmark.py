@@ -200,11 +200,14 @@ class Race:
     """By name, by candidate; a candidate that does not give a figure is not in it."""
     pictures: int = 0
     """In each run; 0: the task is not one of pictures."""
+    yardstick: str = "ours"
+    """What the first candidate is called where others are multiples of it."""
     notes: tuple[str, ...] = ()
 
     def table(self) -> Table:
         rate = ("img/s",) if self.pictures else ()
-        header = ("", "seconds (IQR)", *rate, "times ours", "processor seconds", "times ours")
+        times = f"times {self.yardstick}"
+        header = ("", "seconds (IQR)", *rate, times, "processor seconds", times)
         rows = tuple(self._row(name) for name in self.timings.names)
         return Table(title=self.title, header=(*header, *self.figures), rows=rows, notes=self.notes)
 

@@ -79,7 +79,7 @@ def _bars(axes: Axes, race: Race) -> None:
     medians = [timings.median(name) for name in names]
     below = [m - min(timings.wall[name]) for m, name in zip(medians, names, strict=True)]
     above = [max(timings.wall[name]) - m for m, name in zip(medians, names, strict=True)]
-    colours = [OURS if name.startswith("ours") else THEIRS for name in names]
+    colours = [OURS if name.startswith(race.yardstick) else THEIRS for name in names]
     axes.barh(names, medians, xerr=(below, above), color=colours, height=0.7, ecolor="#1f2430", capsize=2)
     for place, (name, median, over) in enumerate(zip(names, medians, above, strict=True)):
         words = f"  {median:.3g} s" + (f", {race.pictures / median:.1f} img/s" if race.pictures else "")

@@ -3,7 +3,7 @@
 The statistics are free functions of maps (n, c, h, w); all have finite gradients everywhere, zero included.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -142,19 +142,28 @@ class Vgg(nn.Module):
 
         Raises ModelError for taps or weights that there are not.
         """
-        network = _untouched(arch, taps)
+        network = untouched_vgg(arch, taps)
         path = find_weights(PUBLISHED[arch], path)
         state = load_state(path)
         missing = [name for name in network.state_dict() if name not in state]
         if missing:
             raise ModelError(f"{path} has no {missing[0]}: give torchvision's {PUBLISHED[arch].file}.")
-        network.load_state_dict({name: state[name] for name in network.state_dict()})
-        return network.eval().requires_grad_(False)
+        return network.with_state(state)
+
+    def with_state(self, state: Mapping[str, Tensor]) -> "Vgg":
+        """This network, frozen, with its part of a state that has all of it."""
+        self.load_state_dict({name: state[name] for name in self.state_dict()})
+        return self.eval().requires_grad_(False)
+
+    def normalised_by(self, mean: Sequence[float], std: Sequence[float]) -> "Vgg":
+        """This network for weights that want other means and deviations of R, G and B than ImageNet's."""
+        self.mean, self.std = (torch.tensor(values)[:, None, None] for values in (mean, std))
+        return self
 
     @classmethod
     def random(cls, arch: Architecture, taps: Sequence[str], seed: int = 0) -> "Vgg":
         """With seeded He-normal weights and no bias, frozen: the control of the trained network."""
-        network, generator = _untouched(arch, taps), torch.Generator().manual_seed(seed)
+        network, generator = untouched_vgg(arch, taps), torch.Generator().manual_seed(seed)
         for module in network.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu", generator=generator)
@@ -180,7 +189,7 @@ class Vgg(nn.Module):
         return maps
 
 
-def _untouched(arch: Architecture, taps: Sequence[str]) -> Vgg:
+def untouched_vgg(arch: Architecture, taps: Sequence[str]) -> Vgg:
     """A fresh network, whose weights are replaced at once: not drawn from the caller's random stream."""
     with torch.random.fork_rng(devices=[]):
         return Vgg(arch, taps)

@@ -1,70 +1,24 @@
-"""The door `brushwork bench`: one function for each kind of benchmark."""
+"""The door `brushwork bench`: finds the kind of benchmark, which has a door of its own."""
 
+import importlib
 import sys
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 
-from tqdm import tqdm
-
-from brushwork.eval.benchmark import Finding, machine
-from brushwork.eval.benchmark_report import markdown, plot, write_json
 from brushwork.eval.errors import EvalError
-from brushwork.eval.metrics_benchmark import FULL, PARTS, QUICK, PartName
-from brushwork.eval.peers import PACKAGES
 
 
-@dataclass(frozen=True, kw_only=True)
-class MetricsArguments:
-    """Times what `brushwork measure` rests on against torch-fidelity, pytorch-fid and SciPy, and compares
-    the numbers that they give. Candidates run in turn, so that what disturbs the machine hits them all.
-
-    Example, ten minutes on a CPU (without --quick half an hour); one thread each is the fairest:
-        OMP_NUM_THREADS=1 brushwork bench metrics --quick
-    """
-
-    quick: bool = False
-    """Smaller sets and fewer rounds."""
-    parts: tuple[PartName, ...] = ()
-    """Only these; by default all."""
-    out: Path = Path("runs/bench")
-    """Folder for metrics.json and metrics.png, which are written anew after every part."""
-    device: str = "cpu"
-    """Where Inception runs; everything else is the processor's."""
-
-
-def metrics(args: MetricsArguments) -> None:
-    """Runs the parts, prints a table of each, writes all of them."""
-    sizes, here = QUICK if args.quick else FULL, machine(PACKAGES, args.device)
-    args.out.mkdir(parents=True, exist_ok=True)
-    print(here.words())
-    found: dict[str, Finding] = {}
-    plotted = False
-    for part in tqdm(args.parts or tuple(PARTS), desc="bench metrics", disable=None):
-        found[part] = PARTS[part](sizes, args.device)
-        tqdm.write(f"\n{markdown(found[part].table())}", file=sys.stdout)
-        write_json(args.out / "metrics.json", here, asdict(sizes), found)
-        plotted = plot(args.out / "metrics.png", found)
-    print(f"\nAll rounds: {args.out / 'metrics.json'}" + ", plot: metrics.png beside it" * plotted)
-
-
-# The kinds
 @dataclass(frozen=True, kw_only=True)
 class Kind:
-    """One kind of benchmark."""
+    """One kind of benchmark, and the module among the scripts that has its door."""
 
     about: str
-    door: Callable[[], None]
-
-
-def _door_of_metrics() -> None:
-    from brushwork.scripts.cli import run
-
-    run(MetricsArguments, metrics)
+    module: str
 
 
 KINDS = {
-    "metrics": Kind(about="distances, features and memory beside other libraries", door=_door_of_metrics)
+    "metrics": Kind(about="distances, features and memory beside other libraries", module="bench_metrics"),
+    "restyle": Kind(about="runs beside other restylers, measured alike", module="bench_restyle"),
+    "styles": Kind(about="what 8, 100 and 1000 styles cost in time and memory", module="bench_styles"),
 }
 
 
@@ -88,7 +42,7 @@ def _run_kind() -> None:
     if name not in KINDS:
         raise EvalError(f"There is no benchmark {name!r}: take one of {', '.join(KINDS)}.")
     sys.argv = [f"brushwork bench {name}", *sys.argv[2:]]
-    KINDS[name].door()
+    importlib.import_module(f"brushwork.scripts.{KINDS[name].module}").door()
 
 
 if __name__ == "__main__":

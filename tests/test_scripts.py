@@ -160,7 +160,7 @@ def test_bench_prints_tables_and_writes_what_it_found(shell: Shell, tmp_path: Pa
 
     assert "metrics" in shell("bench")
     assert "There is no benchmark 'metric'" in shell.mistake("bench", "metric")
-    shell.monkeypatch.setattr("brushwork.scripts.bench.QUICK", Sizes(dim=32, repeats=2, few=8))
+    shell.monkeypatch.setattr("brushwork.scripts.bench_metrics.QUICK", Sizes(dim=32, repeats=2, few=8))
     said = shell("bench", "metrics", "--quick", "--parts", "frechet", "exactness", "--out", tmp_path)
     assert "| torch-fidelity" in said
     assert "8 features of 32 dimensions a side" in said

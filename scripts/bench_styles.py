@@ -1,0 +1,66 @@
+"""The door `brushwork bench styles`."""
+
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from tqdm import tqdm
+
+from brushwork.eval.benchmark import Finding, machine
+from brushwork.eval.benchmark_report import markdown, plot, write_json
+from brushwork.training.errors import TrainingError
+from brushwork.training.styles_benchmark import TASKS, Candidate, Sizes, footprints, race
+
+
+@dataclass(frozen=True, kw_only=True)
+class StylesArguments:
+    """Measures what more styles cost: parameters and memory, and the time of a style encoding, of a training
+    step and of drawing, on the networks of the preset emoji-32-restyle.
+
+    Example, two minutes on a CPU:
+        OMP_NUM_THREADS=1 brushwork bench styles
+    """
+
+    counts: tuple[int, ...] = Sizes.counts
+    """Numbers of styles, the first of which is the yardstick."""
+    repeats: int = Sizes.repeats
+    """Rounds; in each, every number of styles has its turn."""
+    batch: int = Sizes.batch
+    """Pictures at once, an even number."""
+    out: Path = Path("runs/bench")
+    """Folder for styles.json, styles.md and styles.png."""
+
+    def __post_init__(self) -> None:
+        if not self.counts or min(self.counts) < 1 or len(set(self.counts)) < len(self.counts):
+            given = ", ".join(map(str, self.counts)) or "none"
+            raise TrainingError(f"The numbers of styles are {given}: give different ones from 1 up.")
+        if self.batch < 2 or self.batch % 2:
+            raise TrainingError(f"The batch is {self.batch}: give an even number from 2 up.")
+
+
+def main(args: StylesArguments) -> None:
+    """Measures, prints a table of each part, writes all of them."""
+    sizes, here = Sizes(counts=args.counts, repeats=args.repeats, batch=args.batch), machine(("torch",))
+    args.out.mkdir(parents=True, exist_ok=True)
+    print(here.words())
+    found: dict[str, Finding] = {"size": footprints(sizes)}
+    candidates = [(count, Candidate(count, sizes.batch)) for count in sizes.counts]
+    for task in tqdm(TASKS, desc="bench styles", leave=False, disable=None):
+        found[task] = race(task, candidates, sizes)
+    text = "\n\n".join(markdown(finding.table()) for finding in found.values())
+    print(f"\n{text}\n", file=sys.stdout)
+    (args.out / "styles.md").write_text(f"{here.words()}\n\n{text}\n", encoding="utf-8")
+    write_json(args.out / "styles.json", here, asdict(sizes), found)
+    plot(args.out / "styles.png", found)
+    print(f"All rounds: {args.out / 'styles.json'}; styles.md, styles.png beside it")
+
+
+def door() -> None:
+    """Parses the command line and measures."""
+    from brushwork.scripts.cli import run
+
+    run(StylesArguments, main)
+
+
+if __name__ == "__main__":
+    door()

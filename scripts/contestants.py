@@ -1,0 +1,61 @@
+"""Who takes part in `brushwork bench restyle` beside the trivial answers, and who judges."""
+
+from hashlib import sha256
+from pathlib import Path
+
+from torch import Tensor
+
+from brushwork.eval.efficientnet import EfficientNetLite
+from brushwork.eval.feature_cache import FeatureCache, user_cache
+from brushwork.eval.opponents import by_label, by_picture
+from brushwork.eval.pair_figures import Drawings
+from brushwork.eval.pair_suite import PairNetworks
+from brushwork.eval.reference import load_reference
+from brushwork.eval.restyle_contest import Absent, Judge, Method
+from brushwork.eval.restyle_task import Task
+from brushwork.models.errors import ModelError
+from brushwork.models.hed import DIGEST, FILE, NAME, hed_vgg16
+from brushwork.models.snapshot import find_snapshot, load_generator
+from brushwork.models.weights import weights_folder
+from brushwork.training.stylize import StylizeConfig, stylize
+
+GATYS = f"Gatys ({NAME})"
+
+
+def methods_of_run(source: str, name: str, *, seed: int, psi: float, device: str) -> list[Method]:
+    """A run told the style's name, and the same shown the style picture. Raises ModelError for no run, and
+    for one without encoders."""
+    snapshot = find_snapshot(source)
+    generator = load_generator(snapshot, device=device)
+    identity = sha256(snapshot.read_bytes()).hexdigest()
+    return [
+        by_label(generator, name, identity, seed=seed, psi=psi),
+        by_picture(generator, name, identity, seed=seed),
+    ]
+
+
+def gatys(config: StylizeConfig, weights: Path | None, device: str) -> Method | Absent:
+    """Style transfer by optimising pixels; absent where its weights were neither given nor fetched."""
+    try:
+        network = hed_vgg16(config.taps, weights).to(device)
+    except ModelError as error:
+        if weights is not None or (weights_folder() / FILE).is_file():
+            raise
+        return Absent(name=GATYS, why=str(error))
+
+    def draw(task: Task, rows: Tensor) -> Tensor:
+        return stylize(task.contents[rows], task.references[rows], network, config, progress=True)
+
+    return Method(
+        name=GATYS, draw=draw, identity=f"{NAME} {DIGEST} {config!r}",
+        part=4 if config.optimizer == "lbfgs" else 16,
+        note=f"{GATYS} follows the style picture: {config.words}.",
+    )  # fmt: skip
+
+
+def judge_by(data: Path, drawings: Drawings) -> Judge:
+    """EfficientNet-Lite0, which no method has seen, beside its random-weight control."""
+    network, cache = EfficientNetLite("lite0"), FeatureCache(user_cache())
+    reference = load_reference(data, [network], cache=cache, progress=True)
+    networks = PairNetworks(maps=network, control=network.control())
+    return Judge(reference=reference, drawings=drawings, networks=networks, cache=cache)

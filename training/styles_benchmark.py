@@ -1,0 +1,173 @@
+"""The benchmark `styles`: what more styles cost.
+
+Every style has a row in the tables of the mapping network, the style encoder and the discriminator; the rest
+is shared. So parameters grow by those rows alone, and a step's time and memory should hardly grow.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from brushwork.data.loader import Batch
+from brushwork.eval.benchmark import Race, Table, alternated, in_child, peak_memory
+from brushwork.models.sampling import sample
+from brushwork.models.synthesis import Stage
+
+from .config import TrainConfig
+from .draws import Draws, Rows
+from .networks import build_networks, build_optimizers, frozen
+from .presets import emoji_32_restyle
+from .restyling import Regime
+from .turns import discriminator_turn, generator_turn
+
+STEPS = 3
+"""After which a process has held all that a training step ever holds."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sizes:
+    """How many styles are compared, on what."""
+
+    counts: tuple[int, ...] = (8, 100, 1000)
+    repeats: int = 10
+    batch: int = 16
+
+
+# What is timed
+class Candidate:
+    """The networks of the preset emoji-32-restyle for so many styles, with a batch of noise."""
+
+    def __init__(self, styles: int, batch: int, base: TrainConfig | None = None) -> None:
+        self.config = replace(base or emoji_32_restyle(), batch=batch)
+        self.stage = Stage(self.config.generator.resolution)
+        self.nets = build_networks(self.config, style_names(styles), torch.device("cpu"))
+        self.optimizers = build_optimizers(self.nets, self.config.optimizer)
+        generator = torch.Generator().manual_seed(0)
+        side = self.stage.resolution
+        labels = torch.randint(styles, (batch,), generator=generator)
+        self.batch = Batch(
+            images=torch.rand(batch, 3, side, side, generator=generator) * 2 - 1,
+            styles=nn.functional.one_hot(labels, styles).float(), indices=torch.arange(batch),
+        )  # fmt: skip
+
+    @torch.no_grad()
+    def encode(self) -> Tensor:
+        """The style codes of the batch."""
+        encoder = self.nets.generator.encoders.style
+        return encoder(self.batch.images, self.batch.styles, self.stage)
+
+    def draw(self) -> Tensor:
+        """A picture of each style in the batch."""
+        return sample(self.nets.generator, self.batch.styles, torch.arange(len(self.batch.styles)))
+
+    def step(self, regime: Regime) -> None:
+        """One training step of both networks as the trainer takes it, without R1 and averaged weights."""
+        shares = {"sampling": 0.0, "restyling": 0.0, "autoencoding": 0.0, regime: 1.0}
+        config = replace(self.config, restyle=replace(self.config.restyle, **shares))
+        rows = Rows(start=0, count=config.batch, total=config.batch)
+        nets, optimizers = self.nets, self.optimizers
+        optimizers.discriminator.zero_grad(set_to_none=True)
+        draws = Draws(config.seed, 0, "discriminator", rows=rows)
+        discriminator_turn(config, nets, self.batch, draws, self.stage, 0, 0.0)
+        optimizers.discriminator.step()
+        optimizers.generator.zero_grad(set_to_none=True)
+        with frozen(nets.discriminator):
+            draws = Draws(config.seed, 0, "generator", rows=rows)
+            stats = generator_turn(config, nets, self.batch, draws, self.stage, 0)
+        optimizers.generator.step()
+        if stats.w_sums is not None:
+            nets.generator.mapping.update_average(stats.w_sums)
+
+
+def style_names(count: int) -> tuple[str, ...]:
+    return tuple(f"style {number}" for number in range(count))
+
+
+# Time
+Task = Literal["encoding", "restyling", "sampling", "drawing"]
+
+TASKS: Mapping[Task, tuple[str, Callable[[Candidate], object]]] = {
+    "encoding": ("Style encoding of {} pictures", Candidate.encode),
+    "restyling": ("A restyling step of {} pictures", lambda candidate: candidate.step("restyling")),
+    "sampling": ("A sampling step of {} pictures", lambda candidate: candidate.step("sampling")),
+    "drawing": ("Drawing {} pictures", Candidate.draw),
+}
+
+
+def race(task: Task, candidates: Sequence[tuple[int, Candidate]], sizes: Sizes) -> Race:
+    """The numbers of styles in turn."""
+    title, action = TASKS[task]
+
+    def timed(candidate: Candidate) -> Callable[[], object]:
+        return lambda: action(candidate)
+
+    timings = alternated(
+        {f"{count} styles": timed(candidate) for count, candidate in candidates}, repeats=sizes.repeats,
+        progress=task,
+    )  # fmt: skip
+    first = f"{candidates[0][0]} styles"
+    return Race(
+        title=title.format(sizes.batch), timings=timings, figures={}, pictures=sizes.batch, yardstick=first
+    )
+
+
+# Size
+@dataclass(frozen=True, kw_only=True)
+class Footprint:
+    """The size of both networks for one number of styles, and the memory of a process that trains them."""
+
+    styles: int
+    parameters: int
+    per_style: int
+    """Parameters that one more style adds."""
+    before: float
+    """MB that the process had held at most before there were networks."""
+    peak: float
+    """MB after some restyling steps."""
+
+    def row(self) -> tuple[str, ...]:
+        shared = self.parameters - self.styles * self.per_style
+        sizes = f"{self.parameters:,}", f"{self.per_style:,}", f"{shared:,}"
+        return (f"{self.styles} styles", *sizes, f"{self.before:.0f}", f"{self.peak:.0f}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Footprints:
+    """One for each number of styles."""
+
+    found: tuple[Footprint, ...]
+
+    def table(self) -> Table:
+        return Table(
+            title="Parameters, and memory of a process that takes restyling steps",
+            header=("", "parameters", "a style more", "without styles", "MB before", "peak MB"),
+            rows=tuple(one.row() for one in self.found),
+        )  # fmt: skip
+
+    def to_json(self) -> dict[str, Any]:
+        return {"found": [asdict(one) for one in self.found]}
+
+
+def footprints(sizes: Sizes) -> Footprints:
+    """Each in a process of its own."""
+    return Footprints(found=tuple(in_child(footprint, count, sizes.batch) for count in sizes.counts))
+
+
+def footprint(styles: int, batch: int, base: TrainConfig | None = None) -> Footprint:
+    """In this process, whose peak of memory counts from its start."""
+    before = peak_memory()
+    candidate = Candidate(styles, batch, base)
+    for _ in range(STEPS):
+        candidate.step("restyling")
+    peak, parameters = peak_memory(), parameters_of(candidate)
+    added = parameters_of(Candidate(styles + 1, batch, base)) - parameters
+    return Footprint(styles=styles, parameters=parameters, per_style=added, before=before, peak=peak)
+
+
+def parameters_of(candidate: Candidate) -> int:
+    """Of generator and discriminator."""
+    networks = candidate.nets.generator, candidate.nets.discriminator
+    return sum(parameter.numel() for network in networks for parameter in network.parameters())
