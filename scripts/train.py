@@ -3,19 +3,22 @@
 import sys
 from pathlib import Path
 
-import tyro
-
 from brushwork.data.loader import open_pictures
 from brushwork.scripts.cli import guard
+from brushwork.scripts.configured import configured
 from brushwork.training.config import TrainConfig
 from brushwork.training.metrics import InLoopMetrics
+from brushwork.training.preset_files import read_preset
 from brushwork.training.presets import PRESETS
 from brushwork.training.trainer import Outcome, Trainer
 
-DESCRIPTION = """Train a style-conditional StyleGAN from a preset; every option overrides it.
+DESCRIPTION = """Train a style-conditional StyleGAN from a preset, or from FILE.json: what tuning wrote, or the
+config.json of a run. Every option overrides it.
 
-On a processor, in ten minutes: brushwork train emoji-32 --data datasets/emoji-32 --max-minutes 10
-On the GPUs of a machine:       accelerate launch scripts/train.py emoji-64 --data datasets/emoji-64
+On a processor in ten minutes, on the GPUs of a machine, and what tuning found to be best:
+    brushwork train emoji-32 --data datasets/emoji-32 --max-minutes 10
+    accelerate launch scripts/train.py emoji-64 --data datasets/emoji-64
+    brushwork train runs/tune-emoji-32/best.json
 """
 
 
@@ -40,10 +43,10 @@ def last_line(outcome: Outcome, run: Path) -> str:
 
 
 def door() -> None:
-    """Parses the command line: a preset, then its options."""
+    """Parses the command line: a preset or a file, then options."""
 
     def train() -> None:
-        outcome = main(tyro.extras.overridable_config_cli(PRESETS, description=DESCRIPTION))
+        outcome = main(configured(PRESETS, read_preset, DESCRIPTION))
         if outcome.signal is not None:
             sys.exit(128 + outcome.signal)
 
