@@ -12,8 +12,8 @@ from brushwork.training.preset_files import read_preset
 from brushwork.training.presets import PRESETS
 from brushwork.training.trainer import Outcome, Trainer
 
-DESCRIPTION = """Train a style-conditional StyleGAN from a preset, or from FILE.json: what tuning wrote, or the
-config.json of a run. Every option overrides it.
+DESCRIPTION = """Train a style-conditional StyleGAN from a preset, or from FILE.json: what tuning wrote, or
+the config.json of a run. Every option overrides it.
 
 On a processor in ten minutes, on the GPUs of a machine, and what tuning found to be best:
     brushwork train emoji-32 --data datasets/emoji-32 --max-minutes 10
