@@ -125,12 +125,14 @@ def test_going_on_does_what_is_left_and_no_trial_twice(search: Search, base: Tra
     assert third.seen == []
 
 
-@pytest.mark.parametrize("by", [None, KeyboardInterrupt, OSError(28, "no space left")])
-def test_a_trial_that_was_cut_off_is_done_anew(search: Search, base: TrainConfig, by: Any) -> None:
+@pytest.mark.parametrize(
+    ("by", "at"), [(None, 0), (None, 2), (KeyboardInterrupt, 2), (OSError(28, "no space left"), 0)]
+)
+def test_a_trial_that_was_cut_off_is_done_anew(search: Search, base: TrainConfig, by: Any, at: int) -> None:
     """By a signal the trainer heeds, or with the whole process: its row says RUNNING in both cases."""
     whole = Training()
     search(whole, config=replace(base, out=base.out.with_name("whole")), trials=4)
-    cut, rest = Training(stop_at=2, by=by), Training()
+    cut, rest = Training(stop_at=at, by=by), Training()
     if by is None:
         assert search(cut, trials=4).signal == signal.SIGTERM
     else:
@@ -139,9 +141,9 @@ def test_a_trial_that_was_cut_off_is_done_anew(search: Search, base: TrainConfig
     tuned = search(rest, trials=4)
     assert tuned.signal is None
     assert cut.rates + rest.rates[1:] == whole.rates
-    assert rest.rates[0] == cut.rates[2]
-    assert [record.number for record in tuned.records] == [0, 1, 3, 4]
-    assert rest.seen[0].out.name == "0003", "in a folder of its own"
+    assert rest.rates[0] == cut.rates[at]
+    assert [record.number for record in tuned.records] == [*range(at), *range(at + 1, 5)]
+    assert rest.seen[0].out.name == f"{at + 1:04d}", "in a folder of its own"
 
 
 def test_a_study_of_other_trials_is_refused(search: Search, base: TrainConfig) -> None:
@@ -195,7 +197,7 @@ def test_a_trial_worse_than_the_median_is_cut_at_the_second_measurement(search: 
 
 def test_the_last_measurement_and_prune_off_cut_nothing(search: Search, base: TrainConfig) -> None:
     def late(config: TrainConfig, measurement: int) -> float:
-        return 99.0 if measurement == 4 and config.out.name == "0004" else 1.0
+        return 0.5 if measurement == 4 and config.out.name != "0004" else 1.0
 
     assert ends(search(Training(late), trials=5)) == ["complete"] * 5
     steep = Training(lambda config, m: float(config.out.name))
@@ -240,9 +242,10 @@ def test_trials_are_short_runs_of_the_preset_in_one_group(search: Search, base: 
 def test_best_json_is_the_configuration_of_the_best_trial_and_trains(
     search: Search, base: TrainConfig, pictures: Pictures
 ) -> None:
-    training = Training()
+    training = Training(lambda config, measurement: -float(config.out.name))
     tuned = search(training, trials=3, search=(RATE, "batch=4,8"))
     assert tuned.best is not None
+    assert tuned.best.number == 2
     found = read_preset(base.out / "best.json")
     trained = training.seen[tuned.best.number]
     assert differences(to_json(found), to_json(trained)) == []
