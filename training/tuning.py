@@ -97,7 +97,7 @@ def training_on(pictures: Pictures | StoredPictures) -> Train:
         trainer = Trainer(config, pictures, metrics=metrics)
         try:
             return trainer.run()
-        except BaseException:
+        except (Pruned, Diverged):
             trainer.accelerator.end_training()  # or the next trial would log into this one
             raise
         finally:
