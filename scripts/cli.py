@@ -20,6 +20,7 @@ VERBS = {
     "pack": "curate a folder of styles into a data set",
     "pretrain": "prepare a generator on pictures without labels",
     "train": "train a style-conditional StyleGAN",
+    "tune": "search better settings of a preset by short trainings",
     "sample": "draw pictures, grids and figures from a trained run",
     "restyle": "redraw pictures in a style, by name or like other pictures",
     "measure": "measure how well a run keeps the styles",

@@ -1,6 +1,7 @@
 """Pretrain a generator on pictures alone, without labels."""
 
 from brushwork.scripts.train import launch
+from brushwork.training.preset_files import read_preset
 from brushwork.training.presets import PRESETS
 from brushwork.training.pretraining import pretraining
 
@@ -16,7 +17,8 @@ On a processor, in five minutes:
 
 def door() -> None:
     """Trains what `pretraining` makes of any preset."""
-    launch({name: (text, pretraining(config)) for name, (text, config) in PRESETS.items()}, DESCRIPTION)
+    prepared = {name: (text, pretraining(config)) for name, (text, config) in PRESETS.items()}
+    launch(prepared, lambda path: pretraining(read_preset(path)), DESCRIPTION)
 
 
 if __name__ == "__main__":

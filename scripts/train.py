@@ -1,21 +1,25 @@
 """Train a style-conditional StyleGAN."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
-
-import tyro
 
 from brushwork.data.loader import open_pictures
 from brushwork.scripts.cli import guard
+from brushwork.scripts.configured import configured
 from brushwork.training.config import TrainConfig
 from brushwork.training.metrics import InLoopMetrics
+from brushwork.training.preset_files import read_preset
 from brushwork.training.presets import PRESETS, Presets
 from brushwork.training.trainer import Outcome, Trainer
 
-DESCRIPTION = """Train a style-conditional StyleGAN from a preset; every option overrides it.
+DESCRIPTION = """Train a style-conditional StyleGAN from a preset, or from FILE.json: what tuning wrote, or
+the config.json of a run. Every option overrides it.
 
-On a processor, in ten minutes: brushwork train emoji-32 --data datasets/emoji-32 --max-minutes 10
-On the GPUs of a machine:       accelerate launch scripts/train.py emoji-64 --data datasets/emoji-64
+On a processor in ten minutes, on the GPUs of a machine, and what tuning found to be best:
+    brushwork train emoji-32 --data datasets/emoji-32 --max-minutes 10
+    accelerate launch scripts/train.py emoji-64 --data datasets/emoji-64
+    brushwork train runs/tune-emoji-32/best.json
 """
 
 
@@ -39,11 +43,11 @@ def last_line(outcome: Outcome, run: Path) -> str:
     return f"{why} {at}: samples in {run / 'samples'}, snapshot in {run / 'snapshots'}"
 
 
-def launch(presets: Presets, description: str) -> None:
-    """Parses the command line, a preset and then its options, and trains."""
+def launch(presets: Presets, from_file: Callable[[Path], TrainConfig], description: str) -> None:
+    """Parses the command line, a preset or a file and then options, and trains."""
 
     def train() -> None:
-        outcome = main(tyro.extras.overridable_config_cli(presets, description=description))
+        outcome = main(configured(presets, from_file, description))
         if outcome.signal is not None:
             sys.exit(128 + outcome.signal)
 
@@ -52,7 +56,7 @@ def launch(presets: Presets, description: str) -> None:
 
 def door() -> None:
     """Trains from any preset."""
-    launch(PRESETS, DESCRIPTION)
+    launch(PRESETS, read_preset, DESCRIPTION)
 
 
 if __name__ == "__main__":

@@ -73,6 +73,8 @@ class TrackerConfig:
     """Trackers to log to, beside metrics.jsonl."""
     project: str = "brushwork"
     """Their project's name."""
+    group: str | None = None
+    """Collects runs under one name in wandb; tuning takes its folder's."""
     wandb_mode: Literal["online", "offline", "disabled"] = "offline"
     """offline needs no account and no network; `wandb sync` uploads it later."""
 

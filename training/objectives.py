@@ -141,7 +141,10 @@ class RestyleConfig:
 
     def uses(self, name: str) -> bool:
         """Whether a term counts, in a regime that is trained."""
-        trained = self.autoencoding if name.startswith("rebuild") else self.restyling
+        trained = {
+            "rebuild": self.autoencoding, "rebuild_perceptual": self.autoencoding, "crops": self.contrast,
+            "divergence": self.restyling + self.autoencoding,
+        }.get(name, self.restyling)  # fmt: skip
         return trained > 0 and getattr(self, name).weight > 0
 
     def shares(self) -> dict[Regime, float]:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from brushwork.data.loader import Batch
 from brushwork.eval.benchmark import Race, Table, alternated, in_child, peak_memory
+from brushwork.models.classifier import StyleClassifier
 from brushwork.models.sampling import sample
 from brushwork.models.synthesis import Stage
 
@@ -20,8 +21,9 @@ from .config import TrainConfig
 from .draws import Draws, Rows
 from .networks import build_networks, build_optimizers, frozen
 from .presets import emoji_32_restyle
-from .restyling import Regime
-from .turns import discriminator_turn, generator_turn
+from .objectives import Regime
+from .restyling import Judges
+from .turns import discriminator_turn, generator_turn, turn_at
 
 STEPS = 3
 """After which a process has held all that a training step ever holds."""
@@ -45,6 +47,8 @@ class Candidate:
         self.stage = Stage(self.config.generator.resolution)
         self.nets = build_networks(self.config, style_names(styles), torch.device("cpu"))
         self.optimizers = build_optimizers(self.nets, self.config.optimizer)
+        classifier = StyleClassifier(self.config.generator.widths, styles=styles).requires_grad_(False)
+        self.judges = Judges(classifier=classifier, perception=classifier.maps)
         generator = torch.Generator().manual_seed(0)
         side = self.stage.resolution
         labels = torch.randint(styles, (batch,), generator=generator)
@@ -65,18 +69,17 @@ class Candidate:
 
     def step(self, regime: Regime) -> None:
         """One training step of both networks as the trainer takes it, without R1 and averaged weights."""
-        shares = {"sampling": 0.0, "restyling": 0.0, "autoencoding": 0.0, regime: 1.0}
-        config = replace(self.config, restyle=replace(self.config.restyle, **shares))
+        config, turn = self.config, turn_at(self.config, 0, regime)
         rows = Rows(start=0, count=config.batch, total=config.batch)
         nets, optimizers = self.nets, self.optimizers
         optimizers.discriminator.zero_grad(set_to_none=True)
         draws = Draws(config.seed, 0, "discriminator", rows=rows)
-        discriminator_turn(config, nets, self.batch, draws, self.stage, 0, 0.0)
+        discriminator_turn(config, nets, self.batch, draws, self.stage, turn, 0.0)
         optimizers.discriminator.step()
         optimizers.generator.zero_grad(set_to_none=True)
         with frozen(nets.discriminator):
             draws = Draws(config.seed, 0, "generator", rows=rows)
-            stats = generator_turn(config, nets, self.batch, draws, self.stage, 0)
+            stats = generator_turn(config, nets, self.judges, self.batch, draws, self.stage, turn)
         optimizers.generator.step()
         if stats.w_sums is not None:
             nets.generator.mapping.update_average(stats.w_sums)

@@ -16,7 +16,8 @@ def start_trackers(accelerator: Accelerator, config: TrainConfig) -> None:
         return
     values = {name: value if isinstance(value, (int, float, str)) else str(value)
               for name, value in flat(plain(asdict(config)))}  # fmt: skip
-    wandb = {"name": config.out.name, "dir": str(config.out), "mode": config.trackers.wandb_mode}
+    wandb = {"name": config.out.name, "dir": str(config.out), "mode": config.trackers.wandb_mode,
+             "group": config.trackers.group}  # fmt: skip
     accelerator.init_trackers(config.trackers.project, config=values, init_kwargs={"wandb": wandb})
 
 

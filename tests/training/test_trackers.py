@@ -70,6 +70,14 @@ def test_wandb_when_disabled_asks_for_no_network_and_leaves_nothing(
     assert not list(config.out.rglob("*.wandb"))
 
 
+def test_wandb_is_told_name_folder_and_group(make_config: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = make_config(trackers=TrackerConfig(use=("wandb",), project="tests", group="study"))
+    host, told = Accelerator(cpu=True), {}
+    monkeypatch.setattr(host, "init_trackers", lambda project, **options: told.update(options["init_kwargs"]))
+    start_trackers(host, config)
+    assert told["wandb"] == {"name": "run", "dir": str(config.out), "mode": "offline", "group": "study"}
+
+
 def test_a_picture_goes_as_a_batch_of_one_to_those_that_take_pictures(tmp_path: Path) -> None:
     host, recorder = Accelerator(cpu=True), Recorder()
     host.trackers = [recorder, object()]  # type: ignore[assignment]
