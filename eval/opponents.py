@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..data.pictures import Pictures
 from ..models.generator import Generator
-from ..models.redrawing import own_codes, restyle
+from ..models.redrawing import codes_of_own_looks, own_codes, restyle
 from ..models.sampling import style_codes, style_weights
 from .benchmark import version_of
 from .pair_figures import STYLE_MEAN, UNCHANGED
@@ -90,10 +90,24 @@ def lite(side: int) -> Method | Absent:
 
 # Ours
 def by_label(generator: Generator, name: str, identity: str, *, seed: int, psi: float) -> Method:
-    """A generator with encoders that is told the style's name: one latent code, of `seed`, for all.
+    """A generator with encoders that is told the style's name: each content's own looks under it.
 
     Raises ModelError for a generator without encoders.
     """
+    _ = generator.encoders
+
+    def draw(task: Task, rows: Tensor) -> Tensor:
+        contents, styles = task.contents[rows], weights_of(generator, task, rows)
+        codes = codes_of_own_looks(generator, contents, styles, psi)
+        return restyle(generator, contents, codes, torch.full((len(rows),), seed))
+
+    return Method(
+        name=f"{name}, by label", draw=draw, identity=f"{identity} label seed {seed} psi {psi}", part=32
+    )
+
+
+def by_code(generator: Generator, name: str, identity: str, *, seed: int, psi: float) -> Method:
+    """The same with the style's looks drawn from one latent code, of `seed`, for all."""
     _ = generator.encoders
 
     def draw(task: Task, rows: Tensor) -> Tensor:
@@ -102,7 +116,7 @@ def by_label(generator: Generator, name: str, identity: str, *, seed: int, psi: 
         return restyle(generator, task.contents[rows], codes, seeds)
 
     return Method(
-        name=f"{name}, by label", draw=draw, identity=f"{identity} label seed {seed} psi {psi}", part=32
+        name=f"{name}, by latent code", draw=draw, identity=f"{identity} code seed {seed} psi {psi}", part=32
     )
 
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from brushwork.eval.efficientnet import EfficientNetLite
 from brushwork.eval.feature_cache import FeatureCache, user_cache
-from brushwork.eval.opponents import by_label, by_picture
+from brushwork.eval.opponents import by_code, by_label, by_picture
 from brushwork.eval.pair_figures import Drawings
 from brushwork.eval.pair_suite import PairNetworks
 from brushwork.eval.reference import load_reference
@@ -23,13 +23,14 @@ GATYS = f"Gatys ({NAME})"
 
 
 def methods_of_run(source: str, name: str, *, seed: int, psi: float, device: str) -> list[Method]:
-    """A run told the style's name, and the same shown the style picture. Raises ModelError for no run, and
-    for one without encoders."""
+    """A run told the style's name, with each content's own looks or those of a latent code, and the same
+    shown the style picture. Raises ModelError for no run, and for one without encoders."""
     snapshot = find_snapshot(source)
     generator = load_generator(snapshot, device=device)
     identity = sha256(snapshot.read_bytes()).hexdigest()
     return [
         by_label(generator, name, identity, seed=seed, psi=psi),
+        by_code(generator, name, identity, seed=seed, psi=psi),
         by_picture(generator, name, identity, seed=seed),
     ]
 

@@ -20,8 +20,8 @@ from brushwork.models.synthesis import Stage
 from .config import TrainConfig
 from .draws import Draws, Rows
 from .networks import build_networks, build_optimizers, frozen
-from .presets import emoji_32_restyle
 from .objectives import Regime
+from .presets import emoji_32_restyle
 from .restyling import Judges
 from .turns import discriminator_turn, generator_turn, turn_at
 

@@ -11,6 +11,7 @@ from brushwork.eval.opponents import (
     LITE,
     NEAREST,
     REAL,
+    by_code,
     by_label,
     by_picture,
     lite,
@@ -22,6 +23,8 @@ from brushwork.eval.restyle_contest import Absent, Method
 from brushwork.eval.restyle_task import Task, choose_task
 from brushwork.models.errors import ModelError
 from brushwork.models.generator import Generator, GeneratorConfig
+from brushwork.models.redrawing import codes_of_own_looks, restyle
+from brushwork.models.sampling import style_codes, style_weights
 
 TEST = toy_pictures(styles=3, subjects=10, size=16, seed=1)
 TRAIN = toy_pictures(styles=3, subjects=12, size=16, seed=2)
@@ -81,22 +84,24 @@ def test_a_run_by_label_and_by_picture(generator: Generator) -> None:
 
 
 def test_a_run_by_label_is_what_restyle_draws(generator: Generator) -> None:
-    from brushwork.models.redrawing import restyle_matrix
-    from brushwork.models.sampling import style_codes, style_weights
-
     rows, seeds = SOME[:1], torch.tensor([3])
-    name = TASK.target_names[int(rows)]
-    codes = style_codes(generator, seeds, style_weights(name, generator.style_names)[None], psi=0.7)
-    expected = restyle_matrix(generator, TASK.contents[rows], codes[None], seeds)[0]
-    found = by_label(generator, "run", "sha", seed=3, psi=0.7).draw(TASK, rows)
-    assert torch.equal(found, expected)
+    contents, name = TASK.contents[rows], TASK.target_names[int(rows)]
+    styles = style_weights(name, generator.style_names)[None]
+    own = by_label(generator, "run", "sha", seed=3, psi=0.7).draw(TASK, rows)
+    assert own.equal(
+        restyle(generator, contents, codes_of_own_looks(generator, contents, styles, 0.7), seeds)
+    )
+    drawn = by_code(generator, "run", "sha", seed=3, psi=0.7).draw(TASK, rows)
+    assert drawn.equal(restyle(generator, contents, style_codes(generator, seeds, styles, psi=0.7), seeds))
+    assert not own.equal(drawn)
 
 
 def test_what_decides_the_pictures_is_in_the_identity(generator: Generator) -> None:
     settings = [("sha", 3, 0.7), ("sha", 4, 0.7), ("sha", 3, 1.0), ("other", 3, 0.7)]
     methods = [by_label(generator, "run", sha, seed=seed, psi=psi) for sha, seed, psi in settings]
+    methods += [by_code(generator, "run", "sha", seed=seed, psi=0.7) for seed in (3, 4)]
     methods += [by_picture(generator, "run", "sha", seed=seed) for seed in (3, 4)]
-    assert len({method.identity for method in methods}) == 6
+    assert len({method.identity for method in methods}) == 8
 
 
 def test_runs_that_cannot_restyle_are_refused(generator: Generator) -> None:
@@ -104,6 +109,8 @@ def test_runs_that_cannot_restyle_are_refused(generator: Generator) -> None:
         plain = Generator(replace(CONFIG, encoders=False), TRAIN.style_names)
     with pytest.raises(ModelError, match="no encoders"):
         by_label(plain, "p", "", seed=0, psi=1.0)
+    with pytest.raises(ModelError, match="no encoders"):
+        by_code(plain, "p", "", seed=0, psi=1.0)
     with pytest.raises(ModelError, match="no encoders"):
         by_picture(plain, "p", "", seed=0)
     stranger = by_label(generator, "run", "sha", seed=0, psi=1.0)
