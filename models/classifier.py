@@ -4,10 +4,11 @@ from collections.abc import Mapping
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
-from .encoders import STYLE_RESOLUTION, style_widths
+from .encoders import style_widths
 from .layers import EqualLinear
+from .perceptual import mean_and_std
 from .synthesis import Stage
 from .trunk import Trunk
 
@@ -15,19 +16,21 @@ from .trunk import Trunk
 class StyleClassifier(Trunk):
     """images (N, 3, R, R) in [-1, 1] at the stage's resolution -> logits of the styles (N, S).
 
-    As the style encoder it sees statistics over space and no place; its trunk is of the same shape, so that
-    it can start from that of a pretrained style encoder.
+    As the style encoder it sees statistics over space and no place, but those of every resolution; its trunk
+    is of the same shape, so that it can start from that of a pretrained style encoder.
     """
 
     def __init__(self, widths: Mapping[int, int], *, styles: int) -> None:
-        super().__init__(style_widths(widths))
-        self.score = EqualLinear(2 * widths[STYLE_RESOLUTION], styles)
+        widths = style_widths(widths)
+        super().__init__(widths)
+        self.scores = nn.ModuleDict({str(r): EqualLinear(2 * c, styles) for r, c in widths.items()})
         self.accuracy: Tensor
         """Share of the held-out pictures whose style it names; NaN before it was trained."""
         self.register_buffer("accuracy", torch.tensor(torch.nan))
 
     def forward(self, images: Float[Tensor, "n 3 r r"], stage: Stage) -> Float[Tensor, "n s"]:
-        return self.score(self.statistics(images, stage))
+        seen = {x.shape[-1]: torch.cat(mean_and_std(x.float()), dim=1) for x in self.maps(images, stage)}
+        return torch.stack([self.scores[str(r)](statistics) for r, statistics in seen.items()]).sum(dim=0)
 
     def maps(self, images: Float[Tensor, "n 3 r r"], stage: Stage) -> list[Float[Tensor, "n _c _h _w"]]:
         """Feature maps from the finest to the coarsest resolution, for perceptual terms."""

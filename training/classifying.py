@@ -21,19 +21,19 @@ from .draws import Draws, Rows, derived_seed
 from .errors import TrainingError
 from .terms import classifier as cross_entropy
 
-AUGMENT = AugmentConfig(colour=0.3, translation=0.1)
-"""What it learns to see through, and so what a generator cannot deceive it with."""
+AUGMENT = AugmentConfig(translation=0.1)
+"""What it learns to see through. Colours are left alone: they are of the style."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClassifierConfig:
     """The style classifier: trained before the run where a term or pseudo-labels ask for it."""
 
-    kimg: float = 40.0
+    kimg: float = 20.0
     """Length of its training, in thousands of images."""
-    batch: int = 32
+    batch: int = 16
     """Pictures in a step."""
-    lr: float = 0.005
+    lr: float = 0.01
     """Learning rate at the start; it falls to 0 along a cosine."""
     held_out: float = 0.1
     """Part of the subjects that it does not learn: its accuracy is told by them."""

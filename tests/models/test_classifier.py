@@ -24,11 +24,13 @@ def test_logits_and_maps_at_every_stage(network: StyleClassifier) -> None:
         assert shapes == [(2, WIDTHS[r], r, r) for r in (32, 16, 8) if r <= size]
 
 
-def test_it_takes_the_statistics_of_its_coarsest_map(network: StyleClassifier) -> None:
+def test_it_takes_the_statistics_of_every_map(network: StyleClassifier) -> None:
     images = torch.randn(2, 3, 16, 16)
-    x = network.maps(images, Stage(16))[-1]
-    statistics = torch.cat([x.mean((2, 3)), (x.var((2, 3)) + 1e-5).sqrt()], dim=1)
-    torch.testing.assert_close(network(images, Stage(16)), network.score(statistics))
+    logits = torch.zeros(2, 5)
+    for x in network.maps(images, Stage(16)):
+        statistics = torch.cat([x.mean((2, 3)), (x.var((2, 3)) + 1e-5).sqrt()], dim=1)
+        logits = logits + network.scores[str(x.shape[-1])](statistics)
+    torch.testing.assert_close(network(images, Stage(16)), logits)
 
 
 def test_its_trunk_is_the_style_encoders(network: StyleClassifier) -> None:
