@@ -8,7 +8,6 @@ from torch import Tensor, nn
 
 from .encoders import style_widths
 from .layers import EqualLinear
-from .perceptual import mean_and_std
 from .synthesis import Stage
 from .trunk import Trunk
 
@@ -16,8 +15,8 @@ from .trunk import Trunk
 class StyleClassifier(Trunk):
     """images (N, 3, R, R) in [-1, 1] at the stage's resolution -> logits of the styles (N, S).
 
-    As the style encoder it sees statistics over space and no place, but those of every resolution; its trunk
-    is of the same shape, so that it can start from that of a pretrained style encoder.
+    As the style encoder it sees statistics over space and no place. Their trunks are of the same shape, so
+    that the one can start from the other's.
     """
 
     def __init__(self, widths: Mapping[int, int], *, styles: int) -> None:
@@ -29,8 +28,7 @@ class StyleClassifier(Trunk):
         self.register_buffer("accuracy", torch.tensor(torch.nan))
 
     def forward(self, images: Float[Tensor, "n 3 r r"], stage: Stage) -> Float[Tensor, "n s"]:
-        seen = {x.shape[-1]: torch.cat(mean_and_std(x.float()), dim=1) for x in self.maps(images, stage)}
-        return torch.stack([self.scores[str(r)](statistics) for r, statistics in seen.items()]).sum(dim=0)
+        return self.read(self.scores, images, stage)
 
     def maps(self, images: Float[Tensor, "n 3 r r"], stage: Stage) -> list[Float[Tensor, "n _c _h _w"]]:
         """Feature maps from the finest to the coarsest resolution, for perceptual terms."""

@@ -37,28 +37,34 @@ class StyleEncoder(Trunk):
     def __init__(
         self, widths: Mapping[int, int], *, styles: int, w_dim: int, attention: tuple[int, ...] = ()
     ) -> None:
-        super().__init__(style_widths(widths), attention=attention)
+        widths = style_widths(widths)
+        super().__init__(widths, attention=attention)
         self.table = nn.Parameter(torch.randn(styles + 1, w_dim))
-        self.summary = EqualLinear(2 * widths[STYLE_RESOLUTION], w_dim, gain=LEAKY_GAIN)
+        self.summaries = nn.ModuleDict(
+            {str(r): EqualLinear(2 * c, w_dim, gain=LEAKY_GAIN) for r, c in widths.items()}
+        )
         self.hidden = EqualLinear(2 * w_dim, w_dim, gain=LEAKY_GAIN)
         self.code = EqualLinear(w_dim, w_dim)
 
     def forward(
         self, images: Float[Tensor, "n 3 r r"], styles: Float[Tensor, "n s"], stage: Stage
     ) -> Float[Tensor, "n d"]:
-        return self.head(self.statistics(images, stage), styles)
+        return self.head(self.looks(images, stage), styles)
 
-    def head(self, statistics: Float[Tensor, "n c2"], styles: Float[Tensor, "n s"]) -> Float[Tensor, "n d"]:
-        """From statistics, of one picture or the mean of several, to the code."""
-        row = with_null(styles) @ self.table
-        x = leaky(self.summary(statistics))
+    def looks(self, images: Float[Tensor, "n 3 r r"], stage: Stage) -> Float[Tensor, "n d"]:
+        """What is seen of the pictures, whatever their style is called: linear in their statistics."""
+        return self.read(self.summaries, images, stage)
+
+    def head(self, looks: Float[Tensor, "n d"], styles: Float[Tensor, "n s"]) -> Float[Tensor, "n d"]:
+        """From the looks, of one picture or the mean of several, to the code."""
+        row, x = with_null(styles) @ self.table, leaky(looks)
         return self.code(leaky(self.hidden(torch.cat([x, row], dim=1))))
 
     def of_several(
         self, images: Float[Tensor, "k 3 r r"], styles: Float[Tensor, "s"], stage: Stage
     ) -> Float[Tensor, "1 d"]:
-        """One code of k pictures of one style: of the mean of their statistics."""
-        return self.head(self.statistics(images, stage).mean(dim=0, keepdim=True), styles[None])
+        """One code of k pictures of one style: of the mean of their looks."""
+        return self.head(self.looks(images, stage).mean(dim=0, keepdim=True), styles[None])
 
 
 class ContentEncoder(Trunk):

@@ -96,7 +96,14 @@ class Trunk(nn.Module):
         *_, x = self.descend(images, stage)
         return x
 
-    def statistics(self, images: Float[Tensor, "n 3 r r"], stage: Stage) -> Float[Tensor, "n c2"]:
-        """Means and deviations over space of the lowest features: the same wherever in the picture things
-        are."""
-        return torch.cat(mean_and_std(self.bottom(images, stage).float()), dim=1)
+    def read(
+        self, heads: nn.ModuleDict, images: Float[Tensor, "n 3 r r"], stage: Stage
+    ) -> Float[Tensor, "n d"]:
+        """The sum of what `heads`, one a resolution by its name, say of the means and deviations over space
+        of the features there: the same wherever in the picture things are. The newest counts by its alpha."""
+        said = []
+        for x in self.descend(images, stage):
+            newest = x.shape[-1] == stage.resolution > self.lowest
+            weight = stage.alpha if newest else 1.0
+            said.append(weight * heads[str(x.shape[-1])](torch.cat(mean_and_std(x.float()), dim=1)))
+        return torch.stack(said).sum(dim=0)

@@ -59,8 +59,9 @@ class RestyleConfig:
     by_self: float = 0.4
     """Part of them whose code is read off the picture itself, under the new style's name: its own palette as
     that style would have it. What is left of 1 is drawn from a latent code."""
-    hide_label: float = 0.1
-    """Part of the style pictures that are read without their style's name, as those of a user are."""
+    hide_label: float = 0.5
+    """Part of the style pictures that are read without their style's name, as those of a user are: so that
+    the style is seen, not believed."""
     pixels: Literal["l1", "l2"] = "l1"
     """How pixels are compared: absolute or squared differences."""
     contrast_group: int = 8

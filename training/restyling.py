@@ -52,8 +52,8 @@ class Redrawn:
     mapped: Float[Tensor, "n d"]
     """The codes that the mapping network made, for its running averages."""
     content: Content
-    looks: Float[Tensor, "n c"]
-    """What the style encoder saw in the originals (`StyleEncoder.statistics`)."""
+    looks: Float[Tensor, "n d"]
+    """What the style encoder saw in the originals (`StyleEncoder.looks`)."""
     whole: Float[Tensor, "n"]
     """1 where one code went into all layers, 0 where two were mixed."""
     by_picture: Float[Tensor, "n"]
@@ -86,7 +86,7 @@ def restyle(
     encoders = generator.encoders
     images, goal = fade_reals(batch.images, stage.alpha), swap_neighbours(styles)
     content = encoders.content(images, stage, draws.normal)
-    looks = encoders.style.statistics(images, stage)
+    looks = encoders.style.looks(images, stage)
     mapped = generator.mapping(draws.normal((generator.mapping.z_dim,)), goal)
     told = goal * (draws.uniform() >= config.hide_label)[:, None]
     seen = encoders.style.head(swap_neighbours(looks), told)
@@ -132,7 +132,7 @@ def restyling_terms(
     found: Terms = {}
     looks = redrawn.looks
     if weights["style"] or weights["cycle"]:
-        looks = encoders.style.statistics(drawn, stage)
+        looks = encoders.style.looks(drawn, stage)
     if weights["style"]:
         read = encoders.style.head(looks, redrawn.styles)
         found["style"] = terms.style(read, redrawn.w, redrawn.whole)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
+from brushwork.models.classifier import StyleClassifier
 from brushwork.models.generator import Generator
 
 from .checkpoint import State
@@ -40,6 +41,16 @@ class TrainingState:
     def reset_optimizers(self, config: OptimizerConfig) -> None:
         """Forgets the moments, as StyleGAN does when a resolution starts."""
         self.optimizers = build_optimizers(self.nets, config)
+
+    def take_trunk(self, classifier: StyleClassifier) -> None:
+        """Has the style encoder, where there is one, start from the classifier's trunk, which sees styles
+        already."""
+        for generator in (self.nets.generator, self.average):
+            encoder = generator.style_encoder
+            if encoder is not None:
+                ours = encoder.state_dict()
+                trunk = {name: value for name, value in classifier.state_dict().items() if name in ours}
+                encoder.load_state_dict({**ours, **trunk})
 
     def is_finite(self) -> bool:
         """Whether every weight is a finite number."""

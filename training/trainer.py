@@ -78,6 +78,8 @@ class Trainer:
         classifier = self.folder.path / "classifier.safetensors"
         self.prepared = prepare(config, pictures, self.state.nets.generator, classifier, self.accelerator)
         self.state.seconds = self.prepared.seconds
+        if self.prepared.judges.classifier is not None:
+            self.state.take_trunk(self.prepared.judges.classifier)
         self.facts = self._settle()
         self.growing = config.growing.scaled(self.facts["pace"])
         self.total_nimg = math.ceil(config.total_kimg * 1000 * self.facts["pace"])

@@ -41,13 +41,13 @@ def test_a_code_for_every_picture_at_every_stage(style_encoder: StyleEncoder, st
     assert w.isfinite().all()
 
 
-def test_statistics_do_not_say_where(style_encoder: StyleEncoder) -> None:
+def test_looks_do_not_say_where(style_encoder: StyleEncoder) -> None:
     """At the resolution where they are taken, a picture whose pixels are shuffled differs in place alone."""
     x = images(8)
-    whole = style_encoder.statistics(x, Stage(8))
+    whole = style_encoder.looks(x, Stage(8))
     shuffled = x.flatten(2)[:, :, torch.randperm(64)].view_as(x)
-    torch.testing.assert_close(style_encoder.statistics(shuffled, Stage(8)), whole, rtol=1e-4, atol=1e-5)
-    other = style_encoder.statistics(x * 0.5, Stage(8))
+    torch.testing.assert_close(style_encoder.looks(shuffled, Stage(8)), whole, rtol=1e-4, atol=1e-5)
+    other = style_encoder.looks(x * 0.5, Stage(8))
     assert not torch.allclose(other, whole, atol=1e-2)
 
 

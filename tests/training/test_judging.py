@@ -119,3 +119,24 @@ def test_a_run_trains_with_the_guesses_and_logs_them(
     again.run()
     assert again.prepared.pictures.styles.equal(trainer.prepared.pictures.styles)
     assert [line for line in again.folder.history() if "pseudo_accepted" in line] == [first], "said once"
+
+
+def test_the_style_encoder_starts_from_the_classifier(
+    config: TrainConfig, pictures: Pictures, tmp_path: Path
+) -> None:
+    trainer = Trainer(replace(config, restyle=JUDGED, total_kimg=0.016), pictures)
+    classifier = trainer.prepared.judges.classifier
+    assert classifier is not None
+    trunk = {
+        name: v for name, v in classifier.state_dict().items() if name.startswith(("from_rgb", "blocks"))
+    }
+    assert trunk
+    for generator in (trainer.state.nets.generator, trainer.state.average):
+        ours = generator.encoders.style.state_dict()
+        assert all(value.equal(ours[name]) for name, value in trunk.items())
+    trainer.run()
+    seen = trainer.state.nets.generator.encoders.style.state_dict()
+    assert any(not value.equal(seen[name]) for name, value in trunk.items()), "it goes on from there"
+    again = Trainer(replace(config, restyle=JUDGED, total_kimg=0.032, resume=True), pictures)
+    resumed = again.state.nets.generator.encoders.style.state_dict()
+    assert all(value.equal(resumed[name]) for name, value in seen.items()), "not back to the start"

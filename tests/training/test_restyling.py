@@ -193,9 +193,9 @@ def test_own_looks_must_show_in_the_picture_to_come_back(
     seen: list[Tensor] = []
     head = StyleEncoder.head
 
-    def spy(self: StyleEncoder, statistics: Tensor, styles: Tensor) -> Tensor:
-        seen.append(statistics)
-        return head(self, statistics, styles)
+    def spy(self: StyleEncoder, looks: Tensor, styles: Tensor) -> Tensor:
+        seen.append(looks)
+        return head(self, looks, styles)
 
     weights = dict.fromkeys(TERMS, 0.0) | {"cycle": 1.0}
     redrawn = {name: drawn_by(both, batch, **{name: 1.0}) for name in ("by_picture", "by_self")}
