@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
@@ -81,6 +82,7 @@ def train_classifier(
             schedule.step()
             bar.update(config.batch)
     network.eval().requires_grad_(False)
+    network.set_gains(_shown(told, torch.arange(min(len(told), 256)), network.resolution, device))
     found = probabilities(network, told, device).argmax(dim=1)
     network.accuracy.fill_((found == told.styles).float().mean())
     return network
@@ -91,13 +93,15 @@ def probabilities(
     network: StyleClassifier, pictures: Pictures | StoredPictures, device: torch.device, *, batch: int = 256
 ) -> Tensor:
     """Of each style for each picture at its full resolution, float (N, S), on the CPU."""
-    parts = []
-    for rows in torch.arange(len(pictures)).split(batch):
-        images = pictures.take(rows).to(device).float() / 127.5 - 1
-        size = network.resolution
-        images = torch.nn.functional.avg_pool2d(images, images.shape[-1] // size)
-        parts.append(network(images, Stage(size)).softmax(dim=1).cpu())
-    return torch.cat(parts)
+    size = network.resolution
+    shown = (_shown(pictures, rows, size, device) for rows in torch.arange(len(pictures)).split(batch))
+    return torch.cat([network(images, Stage(size)).softmax(dim=1).cpu() for images in shown])
+
+
+def _shown(pictures: Pictures | StoredPictures, rows: Tensor, size: int, device: torch.device) -> Tensor:
+    """These rows as the networks see them, float (N, 3, size, size) in [-1, 1]."""
+    images = pictures.take(rows).to(device).float() / 127.5 - 1
+    return F.avg_pool2d(images, images.shape[-1] // size)
 
 
 def _split(

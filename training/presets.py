@@ -9,7 +9,7 @@ from brushwork.models.generator import GeneratorConfig
 from .config import CadenceConfig, OptimizerConfig, TrainConfig
 from .ema import EMAConfig
 from .losses import LossConfig
-from .objectives import RestyleConfig
+from .objectives import RestyleConfig, Term
 from .schedules import GrowingConfig
 
 
@@ -64,15 +64,22 @@ def emoji_32() -> TrainConfig:
 
 
 def emoji_32_restyle() -> TrainConfig:
-    """As emoji-32, with the doors that take pictures: content enters at 16 px, so growing starts there."""
+    """As emoji-32, with the doors that take pictures. At 32 px a line is a pixel wide, so content enters at
+    full resolution, too; and there is nothing to grow, since content gives the picture its shape from the
+    first step on."""
     plain = emoji_32()
     return replace(
         plain,
         out=Path("runs/emoji-32-restyle"),
-        generator=replace(plain.generator, encoders=True, content_resolution=16),
-        growing=GrowingConfig(start_resolution=16, fade_kimg=(10.0,), steady_kimg=(30.0,)),
-        restyle=RestyleConfig(sampling=1.0, restyling=3.0, autoencoding=1.0),
-    )
+        total_kimg=60.0,
+        generator=replace(plain.generator, encoders=True, content_resolution=16, content_details=True),
+        growing=GrowingConfig(start_resolution=32),
+        restyle=RestyleConfig(
+            sampling=0.5, restyling=3.0, autoencoding=1.0, cycle=Term(weight=5.0),
+            classifier=Term(weight=1.0), mean_std=Term(weight=1.0),
+        ),
+        every=replace(plain.every, grid_kimg=5.0, checkpoint_kimg=10.0),
+    )  # fmt: skip
 
 
 def emoji_64() -> TrainConfig:
@@ -96,6 +103,19 @@ def emoji_64() -> TrainConfig:
 
 Presets = dict[str, tuple[str, TrainConfig]]
 
+
+def emoji_64_restyle() -> TrainConfig:
+    """As emoji-64, with the doors that take pictures, on a GPU."""
+    plain, small = emoji_64(), emoji_32_restyle()
+    return replace(
+        plain,
+        out=Path("runs/emoji-64-restyle"),
+        generator=replace(plain.generator, encoders=True, content_resolution=16, content_details=True),
+        growing=GrowingConfig(start_resolution=64),
+        restyle=small.restyle,
+    )
+
+
 PRESETS: Presets = {
     "emoji-32": ("six styles of emoji at 32 px; minutes on two processor cores", emoji_32()),
     "emoji-32-restyle": (
@@ -103,6 +123,7 @@ PRESETS: Presets = {
         emoji_32_restyle(),
     ),
     "emoji-64": ("eight styles of emoji at 64 px; minutes on a GPU", emoji_64()),
+    "emoji-64-restyle": ("emoji-64 that also restyles pictures; minutes on a GPU", emoji_64_restyle()),
     "stylegan-256": ("StyleGAN as published, at 256 px; days on GPUs", stylegan(256)),
     "toy": ("16 px and tiny networks; seconds on a processor, to try the machinery", toy()),
 }

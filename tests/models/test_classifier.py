@@ -33,6 +33,19 @@ def test_it_takes_the_statistics_of_every_map(network: StyleClassifier) -> None:
     torch.testing.assert_close(network(images, Stage(16)), logits)
 
 
+def test_maps_of_real_pictures_have_a_mean_square_of_one(network: StyleClassifier) -> None:
+    images = torch.randn(8, 3, 32, 32)
+    before = network(images, Stage(32))
+    network.set_gains(images)
+    for x in network.maps(images, Stage(32)):
+        assert x.square().mean().item() == pytest.approx(1, rel=1e-4)
+    assert network(images, Stage(32)).equal(before), "answers do not change"
+    coarse = torch.randn(8, 3, 16, 16)
+    plain = list(network.descend(coarse, Stage(16)))
+    for x, y, gain in zip(network.maps(coarse, Stage(16)), plain, network.gains[:2].flip(0), strict=True):
+        torch.testing.assert_close(x * gain, y)
+
+
 def test_its_trunk_is_the_style_encoders(network: StyleClassifier) -> None:
     encoder = StyleEncoder(WIDTHS, styles=5, w_dim=8).state_dict()
     shared = {name: tuple(v.shape) for name, v in network.state_dict().items() if name in encoder}
