@@ -12,6 +12,7 @@ from torch import Tensor
 from brushwork.data.loader import Pictures, StoredPictures
 from brushwork.models.classifier import StyleClassifier
 from brushwork.models.generator import Generator
+from brushwork.models.hed import hed_vgg16
 from brushwork.models.perceptual import Vgg
 from brushwork.models.synthesis import Stage
 
@@ -83,7 +84,10 @@ def _perception(
     if config.network == "classifier":
         assert classifier is not None
         return classifier.maps
-    network = Vgg.from_weights(config.network, config.taps, config.weights).to(device)
+    if config.network == "hed-vgg16":
+        network = hed_vgg16(config.taps, config.weights).to(device)
+    else:
+        network = Vgg.from_weights(config.network, config.taps, config.weights).to(device)
 
     def maps(images: Tensor, stage: Stage) -> list[Tensor]:
         return list(network(images / 2 + 0.5).values())

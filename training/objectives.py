@@ -33,10 +33,11 @@ class Term:
 class PerceptionConfig:
     """The network whose feature maps are compared."""
 
-    network: Literal["classifier", "vgg16", "vgg19"] = "classifier"
-    """The style classifier that is trained here on the data set, or a VGG with ImageNet weights."""
+    network: Literal["classifier", "vgg16", "vgg19", "hed-vgg16"] = "classifier"
+    """The style classifier that is trained here on the data set, a VGG with ImageNet weights, or one that was
+    taught edges (`brushwork fetch hed-vgg16`)."""
     weights: Path | None = None
-    """File of the VGG's weights; None: the cache, or a download."""
+    """File of the VGG's weights; None: the cache, or, but for hed-vgg16, a download."""
     taps: tuple[str, ...] = ("relu1_1", "relu2_1", "relu3_1")
     """Layers of the VGG that are compared; the classifier's maps are those of all its resolutions."""
 
