@@ -53,7 +53,16 @@ class StyleEncoder(Trunk):
 
     def looks(self, images: Float[Tensor, "n 3 r r"], stage: Stage) -> Float[Tensor, "n d"]:
         """What is seen of the pictures, whatever their style is called: linear in their statistics."""
-        return self.read(self.summaries, images, stage)
+        return self.read(self.summaries, images, stage) / len(self.summaries) ** 0.5
+
+    @torch.no_grad()
+    def take_trunk(self, other: Trunk, gains: Float[Tensor, "_r"]) -> None:
+        """Starts from a trunk of the same widths that sees styles already. Its maps are as large as training
+        made them, of root mean squares `gains` from the lowest resolution up: the summaries undo that."""
+        theirs = other.state_dict()
+        self.load_state_dict({name: theirs.get(name, value) for name, value in self.state_dict().items()})
+        for r, gain in zip(sorted(self.summaries, key=int), gains, strict=True):
+            self.get_parameter(f"summaries.{r}.weight").div_(gain)
 
     def head(self, looks: Float[Tensor, "n d"], styles: Float[Tensor, "n s"]) -> Float[Tensor, "n d"]:
         """From the looks, of one picture or the mean of several, to the code."""

@@ -76,7 +76,7 @@ def emoji_32_restyle() -> TrainConfig:
         growing=GrowingConfig(start_resolution=32),
         restyle=RestyleConfig(
             sampling=0.5, restyling=3.0, autoencoding=1.0, cycle=Term(weight=5.0),
-            classifier=Term(weight=1.0), mean_std=Term(weight=1.0),
+            classifier=Term(weight=1.0, rise_kimg=5.0), mean_std=Term(weight=1.0, rise_kimg=5.0),
         ),
         every=replace(plain.every, grid_kimg=5.0, checkpoint_kimg=10.0),
     )  # fmt: skip

@@ -46,11 +46,8 @@ class TrainingState:
         """Has the style encoder, where there is one, start from the classifier's trunk, which sees styles
         already."""
         for generator in (self.nets.generator, self.average):
-            encoder = generator.style_encoder
-            if encoder is not None:
-                ours = encoder.state_dict()
-                trunk = {name: value for name, value in classifier.state_dict().items() if name in ours}
-                encoder.load_state_dict({**ours, **trunk})
+            if generator.style_encoder is not None:
+                generator.style_encoder.take_trunk(classifier, classifier.gains)
 
     def is_finite(self) -> bool:
         """Whether every weight is a finite number."""

@@ -51,6 +51,19 @@ def test_looks_do_not_say_where(style_encoder: StyleEncoder) -> None:
     assert not torch.allclose(other, whole, atol=1e-2)
 
 
+def test_another_trunk_is_taken_over_at_the_size_of_ones_own(style_encoder: StyleEncoder) -> None:
+    x, before = images(), style_encoder.summaries["16"].get_parameter("weight").clone()
+    other = StyleEncoder(WIDTHS, styles=3, w_dim=6)
+    gains = torch.tensor([2.0, 4.0])
+    style_encoder.take_trunk(other, gains)
+    torch.testing.assert_close(style_encoder.bottom(x, Stage(16)), other.bottom(x, Stage(16)))
+    assert not style_encoder.summaries["16"].get_parameter("weight").equal(before)
+    ours, theirs = style_encoder.state_dict(), other.state_dict()
+    for r, gain in (("8", 2.0), ("16", 4.0)):
+        name = f"summaries.{r}.weight"
+        torch.testing.assert_close(ours[name] * gain, theirs[name])
+
+
 def test_several_pictures_make_one_code(style_encoder: StyleEncoder) -> None:
     x, style = images(), torch.tensor([0.0, 1.0, 0.0])
     one = style_encoder.of_several(x[:1], style, Stage(16))
