@@ -71,7 +71,7 @@ def emoji_32_restyle() -> TrainConfig:
     return replace(
         plain,
         out=Path("runs/emoji-32-restyle"),
-        total_kimg=60.0,
+        total_kimg=80.0,
         generator=replace(plain.generator, encoders=True, content_resolution=16, content_details=True),
         growing=GrowingConfig(start_resolution=32),
         restyle=RestyleConfig(
