@@ -9,6 +9,7 @@ from brushwork.models.generator import GeneratorConfig
 from .config import CadenceConfig, OptimizerConfig, TrainConfig
 from .ema import EMAConfig
 from .losses import LossConfig
+from .metrics import MetricsConfig
 from .objectives import RestyleConfig, Term
 from .schedules import GrowingConfig
 
@@ -79,6 +80,7 @@ def emoji_32_restyle() -> TrainConfig:
             classifier=Term(weight=1.0, rise_kimg=5.0), mean_std=Term(weight=1.0, rise_kimg=5.0),
         ),
         every=replace(plain.every, grid_kimg=5.0, checkpoint_kimg=10.0),
+        metrics=MetricsConfig(restyled=("accuracy", "content"), best_by="restyled_accuracy"),
     )  # fmt: skip
 
 
@@ -113,6 +115,7 @@ def emoji_64_restyle() -> TrainConfig:
         generator=replace(plain.generator, encoders=True, content_resolution=16, content_details=True),
         growing=GrowingConfig(start_resolution=64),
         restyle=small.restyle,
+        metrics=small.metrics,
     )
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from brushwork.eval.metrics import FIGURES
+from brushwork.eval.pair_figures import about_logged
 
 from .config import FREE_TO_CHANGE, TrainConfig
 from .errors import TrainingError
@@ -72,8 +72,10 @@ def plan_of(base: TrainConfig, tuning: TuningConfig) -> Plan:
         raise TrainingError(
             f"max_minutes is {base.max_minutes}; trials have equal lengths: give --trial-kimg instead."
         )
-    if not base.metrics.names:
-        raise TrainingError("metrics.names is empty; name a metric to search by, such as fd.")
+    figure = base.metrics.best_by
+    about = about_logged(figure)
+    if about is None or not (base.metrics.names or base.metrics.restyled):
+        raise TrainingError("nothing is measured to search by; name a metric in metrics.names, such as fd.")
     if RunFolder(base.out).config_file.exists():
         raise TrainingError(f"{base.out} holds a run; choose another --out for the study.")
     kimg = tuning.trial_kimg or base.total_kimg
@@ -84,10 +86,9 @@ def plan_of(base: TrainConfig, tuning: TuningConfig) -> Plan:
         base, resume=False, total_kimg=kimg, growing=base.growing.scaled(kimg / base.total_kimg), every=every,
         trackers=replace(base.trackers, group=base.trackers.group or base.out.name),
     )  # fmt: skip
-    figure = base.metrics.best_by
     return Plan(
         base=base, trial=trial, space=space_of(base, tuning.search, defaults=tuning.defaults), figure=figure,
-        better=FIGURES[figure.partition("@")[0]].better,
+        better=about.better,
     )  # fmt: skip
 
 

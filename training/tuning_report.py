@@ -11,7 +11,7 @@ from typing import Literal
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Sheet
 
-from brushwork.eval.metrics import FIGURES
+from brushwork.eval.pair_figures import RESTYLED, about_logged
 from brushwork.eval.plots import ACCENT, DPI, INK, MARK, MUTED, WIDTH, plain, png
 from brushwork.eval.tables import NOTHING, aligned, number
 
@@ -181,6 +181,8 @@ def _dress(axes: Axes, found: Sequence[Record], better: Literal["less", "more"])
 
 
 def _title(figure: str, better: str) -> str:
-    bare, _, features = figure.partition("@")
-    title = FIGURES[bare].title + (f", {features}" if features else "")
-    return f"{title} ({better} is better)"
+    about, features = about_logged(figure), figure.partition("@")[2]
+    title = about.title if about else figure
+    if figure.startswith(RESTYLED):
+        title = f"restyled: {title}"
+    return f"{title}{f', {features}' if features else ''} ({better} is better)"

@@ -324,7 +324,7 @@ def test_measurements_are_counted_beforehand(
 def test_what_cannot_be_tuned_is_named(base: TrainConfig) -> None:
     for config, words in (
         (replace(base, max_minutes=3.0), "max_minutes is 3.0; trials have equal lengths"),
-        (replace(base, metrics=MetricsConfig(names=())), "metrics.names is empty"),
+        (replace(base, metrics=MetricsConfig(names=())), "nothing is measured to search by"),
     ):
         with pytest.raises(TrainingError, match=words):
             plan_of(config, TuningConfig())
