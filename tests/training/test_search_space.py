@@ -53,7 +53,8 @@ def test_weights_of_restyling_are_searched_where_they_count() -> None:
     assert Range("restyle.rebuild.weight", 1.0, 100.0, log=True) in default_space(RESTYLE)
     without = replace(RESTYLE, restyle=replace(RESTYLE.restyle, cycle=Term()))
     assert "restyle.cycle.weight" not in [dimension.name for dimension in default_space(without)]
-    latent = replace(RESTYLE, generator=replace(RESTYLE.generator, content_latent=8))
+    narrow = replace(RESTYLE.generator, content_details=False, content_latent=8)
+    latent = replace(RESTYLE, generator=narrow)
     assert "restyle.divergence.weight" in [dimension.name for dimension in default_space(latent)]
     assert not [d for d in default_space(EMOJI) if d.name.startswith("restyle.")]
 
