@@ -47,6 +47,8 @@ class Redrawn:
     images: Tensor
     styles: Float[Tensor, "n s"]
     """The styles that they should have."""
+    goals: Float[Tensor, "n s"]
+    """The neighbours' styles: the same, but where two pictures' codes were mixed."""
     w: Float[Tensor, "n d"]
     """The first code of each."""
     mapped: Float[Tensor, "n d"]
@@ -81,9 +83,13 @@ def restyle(
     *, mixing: float,
 ) -> Redrawn:  # fmt: skip
     """Every picture in the style of its neighbour: by the neighbour's looks, by its own looks under the
-    neighbour's label, or by that label and a fresh latent code. A share `mixing` mixes in a second code of
-    that style, read or drawn, from some layer on that pictures pass."""
-    encoders = generator.encoders
+    neighbour's label, or by that label and a fresh latent code.
+
+    A share `mixing` takes a second code from some layer on that pictures pass. With the neighbour's looks
+    these are the picture's own, of its own style: two pictures' styles make a new one, which is asked for as
+    the blend that the layers are. Else they are the neighbour's.
+    """
+    encoders, low = generator.encoders, content_layer(generator)
     images, goal = fade_reals(batch.images, stage.alpha), swap_neighbours(styles)
     content = encoders.content(images, stage, draws.normal)
     looks = encoders.style.looks(images, stage)
@@ -95,13 +101,17 @@ def restyle(
     by_picture = place < config.by_picture
     by_self = ~by_picture & (place < config.by_picture + config.by_self)
     first = torch.where(by_picture[:, None], seen, torch.where(by_self[:, None], own, mapped))
-    second = torch.where(by_picture[:, None], mapped, seen)
-    cutoff = cutoffs(draws, mixing, low=content_layer(generator) + 1, active=layer_count(stage.resolution))
-    codes = mix(first, second, cutoff, layers=generator.layers)
+    second = torch.where(by_picture[:, None], encoders.style.head(looks, styles), seen)
+    active = layer_count(stage.resolution)
+    cutoff = cutoffs(draws, mixing, low=low + 1, active=active)
+    of_second = by_picture * (active - cutoff) / (active - low)
     return Redrawn(
-        images=generator.synthesis(codes, stage, draws.normal, content), styles=goal, w=first,
-        mapped=mapped, content=content, looks=looks, by_picture=by_picture.float(), by_self=by_self.float(),
-        whole=(cutoff == layer_count(stage.resolution)).float(),
+        images=generator.synthesis(
+            mix(first, second, cutoff, layers=generator.layers), stage, draws.normal, content
+        ),
+        styles=torch.lerp(goal, styles, of_second[:, None].to(goal)), goals=goal, w=first, mapped=mapped,
+        content=content, looks=looks, by_picture=by_picture.float(), by_self=by_self.float(),
+        whole=(cutoff == active).float(),
     )  # fmt: skip
 
 

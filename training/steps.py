@@ -219,7 +219,7 @@ def restyling_step(
     if weights["leak"] and nets.discriminator.content_critic is not None:
         found["leak"] = terms.leak(nets.discriminator.content_critic(redrawn.content))
     found |= restyling_terms(nets.generator, judges, redrawn, batch, styles, stage, restyling, weights, draws)
-    w_sums = nets.generator.mapping.style_sums(redrawn.mapped.detach().float(), redrawn.styles)
+    w_sums = nets.generator.mapping.style_sums(redrawn.mapped.detach().float(), redrawn.goals)
     return _taught(found, weights, share, w_sums)
 
 

@@ -14,7 +14,8 @@ from brushwork.models.classifier import StyleClassifier
 from brushwork.models.discriminator import Discriminator, DiscriminatorConfig
 from brushwork.models.encoders import StyleEncoder
 from brushwork.models.generator import Generator
-from brushwork.models.synthesis import Stage
+from brushwork.models.mapping import mix
+from brushwork.models.synthesis import Content, Stage
 from brushwork.training.augment import AugmentConfig
 from brushwork.training.checkpoint import checkpoints, load_checkpoint
 from brushwork.training.classifying import ClassifierConfig
@@ -103,6 +104,29 @@ def test_restyled_pictures_have_their_neighbours_style(both: Networks, batch: Ba
     marks = [(r.by_picture.mean().item(), r.by_self.mean().item()) for r in (by_label, by_looks, by_self)]
     assert marks == [(0.0, 0.0), (1.0, 0.0), (0.0, 1.0)]
     assert drawn_by(both, batch, mixing=1.0).whole.tolist() == [0.0] * 4
+
+
+def test_two_pictures_styles_make_a_new_one(both: Networks, batch: Batch) -> None:
+    """Content enters at 8 px: layers 3, 4 and 5 are passed; from a cutoff on, the second picture's code."""
+    mixed, generator = drawn_by(both, batch, by_picture=1.0, mixing=1.0), both.generator
+    goal, encode = swap_neighbours(batch.styles), generator.encoders.style
+    asked = (mixed.styles * batch.styles).sum(dim=1)[batch.styles.ne(goal).any(dim=1)]
+    assert set((asked * 3).round().int().tolist()) <= {1, 2}
+    torch.testing.assert_close(mixed.styles.sum(dim=1), torch.ones(4))
+    assert mixed.goals.equal(goal)
+    first = encode(swap_neighbours(batch.images), goal, STAGE)
+    second = encode(batch.images, batch.styles, STAGE)
+    for row in range(4):
+        if batch.styles[row].equal(goal[row]):
+            continue
+        cutoff = 6 - round(3 * float((mixed.styles[row] * batch.styles[row]).sum()))
+        codes = mix(first[row : row + 1], second[row : row + 1], [cutoff], layers=generator.layers)
+        content = Content(features=mixed.content.features[row : row + 1])
+        quiet = generator.synthesis(codes, STAGE, None, content)
+        noisy = mixed.images[row : row + 1]
+        straight = mix(second[row : row + 1], first[row : row + 1], [cutoff], layers=generator.layers)
+        wrong = generator.synthesis(straight, STAGE, None, content)
+        assert (noisy - quiet).square().mean() < (noisy - wrong).square().mean()
 
 
 def test_a_hidden_label_is_none_for_the_reader_and_stays_what_is_asked_for(
@@ -287,7 +311,14 @@ def test_the_discriminator_sees_restyled_pictures_under_the_styles_asked_for(
 
     monkeypatch.setattr(type(both.discriminator), "forward", spy)
     discriminator_step(
-        both, batch, STAGE, LossConfig(), AugmentConfig(), draws(), gamma=1.0, redraw=RestyleConfig()
+        both,
+        batch,
+        STAGE,
+        LossConfig(mixing=0.0),
+        AugmentConfig(),
+        draws(),
+        gamma=1.0,
+        redraw=RestyleConfig(),
     )
     assert seen[0].equal(batch.styles)
     assert seen[1].equal(swap_neighbours(batch.styles))
