@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from .erasure import StyleEraser
 from .layers import LEAKY_GAIN, Bias, EqualConv2d, EqualLinear, Normal, leaky
 from .mapping import with_null
 from .perceptual import instance_normalised
@@ -83,18 +84,23 @@ class ContentEncoder(Trunk):
     described and injected, do not pass (Huang et al. 2018, MUNIT, arXiv:1804.04732, section 5.1). With
     `latent` channels the features pass a variational bottleneck (Kingma and Welling 2014, arXiv:1312.6114).
     With `details`, features of the finer resolutions go along, normalised like the others (Ronneberger et al.
-    2015, U-Net, arXiv:1505.04597).
+    2015, U-Net, arXiv:1505.04597). With `erased` styles, what a linear function could tell these by is taken
+    out of everything (`erasure.StyleEraser`).
     """
 
     def __init__(
         self, widths: Mapping[int, int], *, blocks: int, latent: int = 0, attention: tuple[int, ...] = (),
-        details: bool = False,
+        details: bool = False, erased: int = 0,
     ) -> None:  # fmt: skip
         super().__init__(widths, normalise=True, attention=attention)
         channels = widths[self.lowest]
         self.refine = nn.ModuleList(ContentBlock(channels) for _ in range(blocks))
         finer = {r: c for r, c in widths.items() if details and r > self.lowest}
         self.details = nn.ModuleDict({str(r): EqualConv2d(c, c, 1, gain=1.0) for r, c in finer.items()})
+        coded = {self.lowest: channels, **finer} if erased else {}
+        self.erasers = nn.ModuleDict(
+            {str(r): StyleEraser(styles=erased, channels=c, side=r) for r, c in coded.items()}
+        )
         self.latent = latent
         if latent:
             self.to_moments = EqualConv2d(channels, 2 * latent, 1, gain=1.0)
@@ -108,19 +114,36 @@ class ContentEncoder(Trunk):
         for block in self.refine:
             x = block(x)
         if not self.latent:
-            return Content(features=instance_normalised(x), details=self._details(finer))
+            return self._coded(x, finer)
         mean, log_variance = self.to_moments(instance_normalised(x)).float().chunk(2, dim=1)
         code = mean
         if normal is not None:
             code = mean + (log_variance / 2).exp() * normal(tuple(mean.shape[1:]))
-        features = instance_normalised(self.from_latent(code))
-        return Content(
-            features=features, details=self._details(finer), divergence=normal_divergence(mean, log_variance)
-        )
+        return self._coded(self.from_latent(code), finer, normal_divergence(mean, log_variance))
 
-    def _details(self, finer: list[Tensor]) -> dict[int, Tensor]:
-        named = {str(x.shape[-1]): x for x in finer}
-        return {int(r): instance_normalised(conv(named[r])) for r, conv in self.details.items() if r in named}
+    def _coded(self, x: Tensor, finer: list[Tensor], divergence: Tensor | None = None) -> Content:
+        named = {str(maps.shape[-1]): maps for maps in finer}
+        raw = {self.lowest: x}
+        raw |= {int(r): conv(named[r]) for r, conv in self.details.items() if r in named}
+        plain = {r: instance_normalised(maps) for r, maps in raw.items()}
+        code = {r: self.erasers[str(r)](maps) if self.erasers else maps for r, maps in plain.items()}
+        return Content(
+            features=code.pop(self.lowest), details=code, plain=plain if self.erasers else {},
+            divergence=divergence,
+        )  # fmt: skip
+
+    def style_sums(self, content: Content, styles: Float[Tensor, "n s"]) -> dict[str, Tensor]:
+        """What the running averages of the erasers are moved by, by resolution; none without erasers."""
+        return {str(r): self._eraser(str(r)).sums(maps, styles) for r, maps in content.plain.items()}
+
+    def update_averages(self, sums: Mapping[str, Tensor]) -> None:
+        for r, added in sums.items():
+            self._eraser(r).update(added)
+
+    def _eraser(self, r: str) -> StyleEraser:
+        eraser = self.erasers[r]
+        assert isinstance(eraser, StyleEraser)
+        return eraser
 
 
 class ContentBlock(nn.Module):

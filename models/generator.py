@@ -51,6 +51,8 @@ class GeneratorConfig:
     """Content enters at every finer resolution, too: small pictures keep fine lines, whoever's they are."""
     content_latent: int = 0
     """Channels of the content's variational bottleneck; 0 has none."""
+    content_erased: bool = False
+    """Take out of the content code what a linear function could tell the style by."""
     encoder_attention: tuple[int, ...] = ()
     """Resolutions at which both encoders get a self-attention layer."""
 
@@ -125,6 +127,7 @@ class Generator(nn.Module):
                 {r: c for r, c in widths.items() if r >= entry},
                 blocks=config.content_blocks, latent=config.content_latent,
                 attention=config.encoder_attention, details=config.content_details,
+                erased=len(style_names) if config.content_erased else 0,
             )  # fmt: skip
         self.trained_stage = Stage(config.resolution)
         """The stage that the weights were trained to; a snapshot taken while growing is drawn at it."""

@@ -1,6 +1,5 @@
 """Regimes, partners, and the terms of redrawn pictures: what each term is and whom its gradient reaches."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -9,7 +8,6 @@ import torch
 from torch import Tensor
 
 from brushwork.data.loader import Batch
-from brushwork.data.pictures import Pictures
 from brushwork.models.classifier import StyleClassifier
 from brushwork.models.discriminator import Discriminator, DiscriminatorConfig
 from brushwork.models.encoders import StyleEncoder
@@ -17,14 +15,11 @@ from brushwork.models.generator import Generator
 from brushwork.models.mapping import mix
 from brushwork.models.synthesis import Content, Stage
 from brushwork.training.augment import AugmentConfig
-from brushwork.training.checkpoint import checkpoints, load_checkpoint
-from brushwork.training.classifying import ClassifierConfig
-from brushwork.training.config import TrainConfig
 from brushwork.training.draws import Draws, Rows
 from brushwork.training.errors import TrainingError
 from brushwork.training.losses import LossConfig
 from brushwork.training.networks import frozen
-from brushwork.training.objectives import TERMS, RestyleConfig, Term
+from brushwork.training.objectives import TERMS, RestyleConfig
 from brushwork.training.restyling import (
     Judges,
     Redrawn,
@@ -43,7 +38,6 @@ from brushwork.training.steps import (
     discriminator_step,
     restyling_step,
 )
-from brushwork.training.trainer import Trainer
 
 STAGE = Stage(16)
 DISCRIMINATOR = DiscriminatorConfig(channel_base=128, channel_max=8, minibatch_group=2)
@@ -365,64 +359,3 @@ def test_the_content_encoder_alone_learns_to_fool_it(
     }
     assert taught == {"content_encoder"}
     assert all(p.grad is None for p in criticised.discriminator.parameters())
-
-
-# Runs
-MIXED = RestyleConfig(
-    sampling=1.0, restyling=1.0, autoencoding=1.0, contrast=1.0, classifier=Term(weight=1.0),
-    mean_std=Term(weight=1.0), leak=Term(weight=1.0),
-)  # fmt: skip
-
-
-@pytest.fixture
-def joint(make_config: Callable[..., TrainConfig]) -> Callable[..., TrainConfig]:
-    def make(**changes: Any) -> TrainConfig:
-        plain = make_config()
-        generator = replace(plain.generator, encoders=True, content_blocks=1)
-        judge = ClassifierConfig(kimg=0.032, batch=8)
-        return replace(
-            plain, generator=generator, restyle=MIXED, classifier=judge, total_kimg=0.096, **changes
-        )
-
-    return make
-
-
-def test_a_joint_run_resumes_bit_for_bit(
-    joint: Callable[..., TrainConfig], pictures: Pictures, tmp_path: Any
-) -> None:
-    """Twelve steps of all four regimes, cut after five."""
-
-    def state(name: str, kimg: float, *, resume: bool = False) -> dict:
-        out = tmp_path / name
-        Trainer(replace(joint(), out=out, total_kimg=kimg, resume=resume), pictures).run()
-        return load_checkpoint(checkpoints(out / "checkpoints")[-1])
-
-    regimes = {MIXED.regime_at(nimg, joint().seed) for nimg in range(0, 96, 8)}
-    assert regimes == {"sampling", "restyling", "autoencoding", "contrast"}
-    whole = state("whole", 0.096)
-    state("cut", 0.04)
-    resumed = state("cut", 0.096, resume=True)
-    for network in ("generator", "discriminator", "average"):
-        assert all(torch.equal(value, resumed[network][name]) for name, value in whole[network].items()), (
-            network
-        )
-
-
-def test_terms_are_logged_as_they_are_and_weighted(
-    joint: Callable[..., TrainConfig], pictures: Pictures
-) -> None:
-    config = joint()
-    config = replace(config, every=replace(config.every, tick_kimg=0.096))
-    trainer = Trainer(config, pictures)
-    trainer.run()
-    first, line = trainer.folder.history()
-    assert set(first) == {"nimg", "classifier_accuracy"}
-    for name in ("adversarial", "style", "cycle", "content", "classifier", "rebuild", "crops"):
-        assert line[f"weighted_{name}"] == pytest.approx(getattr(MIXED, name).weight * line[name])
-    assert {"loss_g", "loss_d"} <= line.keys()
-
-
-# Mistakes
-def test_restyling_needs_encoders(make_config: Callable[..., TrainConfig]) -> None:
-    with pytest.raises(TrainingError, match=r"need encoders: set --generator\.encoders"):
-        replace(make_config(), restyle=MIXED)

@@ -1,0 +1,76 @@
+"""Runs that mix all regimes: they resume, log, and refuse what does not fit."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+
+from brushwork.data.pictures import Pictures
+from brushwork.training.checkpoint import checkpoints, load_checkpoint
+from brushwork.training.classifying import ClassifierConfig
+from brushwork.training.config import TrainConfig
+from brushwork.training.errors import TrainingError
+from brushwork.training.objectives import RestyleConfig, Term
+from brushwork.training.trainer import Trainer
+
+MIXED = RestyleConfig(
+    sampling=1.0, restyling=1.0, autoencoding=1.0, contrast=1.0, classifier=Term(weight=1.0),
+    mean_std=Term(weight=1.0), leak=Term(weight=1.0),
+)  # fmt: skip
+
+
+@pytest.fixture
+def joint(make_config: Callable[..., TrainConfig]) -> Callable[..., TrainConfig]:
+    def make(**changes: Any) -> TrainConfig:
+        plain = make_config()
+        generator = replace(plain.generator, encoders=True, content_blocks=1, content_erased=True)
+        judge = ClassifierConfig(kimg=0.032, batch=8)
+        return replace(
+            plain, generator=generator, restyle=MIXED, classifier=judge, total_kimg=0.096, **changes
+        )
+
+    return make
+
+
+def test_a_joint_run_resumes_bit_for_bit(
+    joint: Callable[..., TrainConfig], pictures: Pictures, tmp_path: Any
+) -> None:
+    """Twelve steps of all four regimes, cut after five."""
+
+    def state(name: str, kimg: float, *, resume: bool = False) -> dict:
+        out = tmp_path / name
+        Trainer(replace(joint(), out=out, total_kimg=kimg, resume=resume), pictures).run()
+        return load_checkpoint(checkpoints(out / "checkpoints")[-1])
+
+    regimes = {MIXED.regime_at(nimg, joint().seed) for nimg in range(0, 96, 8)}
+    assert regimes == {"sampling", "restyling", "autoencoding", "contrast"}
+    whole = state("whole", 0.096)
+    state("cut", 0.04)
+    resumed = state("cut", 0.096, resume=True)
+    for network in ("generator", "discriminator", "average"):
+        assert all(torch.equal(value, resumed[network][name]) for name, value in whole[network].items()), (
+            network
+        )
+    assert resumed["generator"]["content_encoder.erasers.8.average"].any()
+
+
+def test_terms_are_logged_as_they_are_and_weighted(
+    joint: Callable[..., TrainConfig], pictures: Pictures
+) -> None:
+    config = joint()
+    config = replace(config, every=replace(config.every, tick_kimg=0.096))
+    trainer = Trainer(config, pictures)
+    trainer.run()
+    first, line = trainer.folder.history()
+    assert set(first) == {"nimg", "classifier_accuracy"}
+    for name in ("adversarial", "style", "cycle", "content", "classifier", "rebuild", "crops"):
+        assert line[f"weighted_{name}"] == pytest.approx(getattr(MIXED, name).weight * line[name])
+    assert {"loss_g", "loss_d"} <= line.keys()
+
+
+# Mistakes
+def test_restyling_needs_encoders(make_config: Callable[..., TrainConfig]) -> None:
+    with pytest.raises(TrainingError, match=r"need encoders: set --generator\.encoders"):
+        replace(make_config(), restyle=MIXED)
