@@ -41,6 +41,11 @@ ABOUT: dict[str, About] = {
         note="Share of held-out pictures whose style a linear probe names by the content code alone, as a "
         "mean over the styles; a code that holds no style is at chance.",
     ),
+    "products_in_content": About(
+        title="style read off products of the content code", better="less", kind="share",
+        note="The same by channel means, deviations and inner products over all places, which are quadratic "
+        "in the code: what no linear function tells may be in them.",
+    ),
     "subject_in_content": About(
         title="subject read off the content code", better="more", kind="share",
         note="How often the nearest content code in another style is of the same subject.",
@@ -74,15 +79,23 @@ class Codes:
     """Codes of labelled pictures, in each of the ways that they are looked at (N, _d)."""
 
     readings: tuple[Float32[Tensor, "n _d"], ...]
+    """Linear in the code."""
+    products: tuple[Float32[Tensor, "n _d"], ...] = ()
+    """Quadratic in it."""
     styles: Int64[Tensor, "n"]
     subjects: tuple[str, ...]
 
     def rows(self, wanted: Bool[Tensor, "n"]) -> "Codes":
         kept = wanted.nonzero().squeeze(1)
         return Codes(
-            readings=tuple(reading[kept] for reading in self.readings), styles=self.styles[kept],
+            readings=tuple(reading[kept] for reading in self.readings),
+            products=tuple(reading[kept] for reading in self.products), styles=self.styles[kept],
             subjects=tuple(self.subjects[row] for row in kept.tolist()),
         )  # fmt: skip
+
+    def by_products(self) -> "Codes":
+        """These in place of the linear readings."""
+        return Codes(readings=self.products, styles=self.styles, subjects=self.subjects)
 
     def split(self) -> tuple["Codes", "Codes"]:
         """Most subjects, and one of FOLDS."""
@@ -92,19 +105,19 @@ class Codes:
         return self.rows(~held), self.rows(held)
 
 
-def readings_of_maps(maps: Float[Tensor, "n c h w"]) -> tuple[Float32[Tensor, "n _d"], ...]:
-    """Two ways to look at maps: what is where, and statistics over all places.
+def places_of(maps: Float[Tensor, "n c h w"]) -> Float32[Tensor, "n _d"]:
+    """What is where, averaged to at most PLACES x PLACES."""
+    return F.adaptive_avg_pool2d(maps.float(), min(PLACES, *maps.shape[2:])).flatten(1)
 
-    The statistics are channel means and deviations, and inner products of channels, which instance
-    normalisation leaves in place (Gatys et al. 2016, eq. 3).
-    """
+
+def products_of(maps: Float[Tensor, "n c h w"]) -> Float32[Tensor, "n _d"]:
+    """Statistics over all places: channel means and deviations, and inner products of channels, which
+    instance normalisation leaves in place (Gatys et al. 2016, eq. 3)."""
     x = maps.float()
-    side = min(PLACES, *x.shape[2:])
     few = x[:, :: math.ceil(x.shape[1] / CHANNELS)].flatten(2)
     products = few @ few.mT / few.shape[2]
     upper = torch.triu_indices(*products.shape[1:])
-    statistics = torch.cat([*mean_and_std(x), products[:, upper[0], upper[1]]], dim=1)
-    return F.adaptive_avg_pool2d(x, side).flatten(1), statistics
+    return torch.cat([*mean_and_std(x), products[:, upper[0], upper[1]]], dim=1)
 
 
 # Style

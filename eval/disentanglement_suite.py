@@ -4,7 +4,7 @@ Every figure stands beside chance, beside the same read off raw pixels, and as c
 as it was before training: instance normalisation and statistics over space do a part without learning.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -23,7 +23,8 @@ from .disentanglement import (
     mean_by_style,
     nearer,
     partners,
-    readings_of_maps,
+    places_of,
+    products_of,
     style_read,
     subject_read,
 )
@@ -43,6 +44,9 @@ MOST_TRAIN, MOST_TEST = 1800, 1200
 BATCH = 64
 
 CHANCE, PIXELS = "chance", "raw pixels"
+
+Read = Callable[[Tensor], tuple[list[Tensor], list[Tensor]]]
+"""Pictures -> linear and quadratic readings of their codes."""
 
 
 # What is measured
@@ -82,13 +86,23 @@ class Side:
             subjects=tuple(pictures.subjects[row] for row in rows),
         )
 
-    def codes(self, read: Callable[[Tensor], tuple[Tensor, ...]], bar: tqdm) -> Codes:
-        parts = []
+    def codes(self, read: Read, bar: tqdm) -> Codes:
+        linear, quadratic = [], []
         for images in self.images.split(BATCH):
-            parts.append(tuple(reading.cpu() for reading in read(images)))
+            readings, products = read(images)
+            linear.append([reading.cpu() for reading in readings])
+            quadratic.append([reading.cpu() for reading in products])
             bar.update(len(images))
-        readings = tuple(torch.cat(reading) for reading in zip(*parts, strict=True))
-        return Codes(readings=readings, styles=self.styles, subjects=self.subjects)
+        whole, products = (
+            tuple(torch.cat(parts) for parts in zip(*found, strict=True)) for found in (linear, quadratic)
+        )
+        return Codes(readings=whole, products=products, styles=self.styles, subjects=self.subjects)
+
+
+def readings_of(codes: Iterable[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+    """Linear and quadratic readings of each of several maps."""
+    codes = list(codes)
+    return [places_of(maps) for maps in codes], [products_of(maps) for maps in codes]
 
 
 # Scores
@@ -97,11 +111,15 @@ class CodeScores:
     """How much of style and subject is in one code."""
 
     style: Score
+    products: Score | None
+    """Style as products tell it, where they were read."""
     subject: Retrieval | None
 
     @classmethod
     def of(cls, train: Codes, test: Codes, count: int) -> "CodeScores":
-        return cls(style=style_read(train, test, count), subject=subject_read(train, test, count))
+        products = style_read(train.by_products(), test.by_products(), count) if train.products else None
+        subject = subject_read(train, test, count)
+        return cls(style=style_read(train, test, count), products=products, subject=subject)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,11 +145,11 @@ class Trial:
     bar: tqdm
 
     def scores(self, doors: Doors) -> DoorScores:
-        def content(images: Tensor) -> tuple[Tensor, ...]:
-            return tuple(reading for maps in doors.content(images) for reading in readings_of_maps(maps))
+        def content(images: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+            return readings_of(doors.content(images))
 
-        def style(images: Tensor) -> tuple[Tensor, ...]:
-            return (doors.style(images).float(),)
+        def style(images: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+            return [doors.style(images).float()], []
 
         contents, drawn = self.train.codes(content, self.bar), self.test.codes(content, self.bar)
         styles, looks = self.train.codes(style, self.bar), self.test.codes(style, self.bar)
@@ -150,10 +168,9 @@ class Trial:
     def pixels(self, sides: Sequence[int]) -> CodeScores:
         """Of the pictures themselves at a code's resolutions."""
 
-        def read(images: Tensor) -> tuple[Tensor, ...]:
+        def read(images: Tensor) -> tuple[list[Tensor], list[Tensor]]:
             sizes = (min(side, *images.shape[2:]) for side in sides)
-            shown = (F.adaptive_avg_pool2d(images.float() / 255, size) for size in sizes)
-            return tuple(reading for maps in shown for reading in readings_of_maps(maps))
+            return readings_of(F.adaptive_avg_pool2d(images.float() / 255, size) for size in sizes)
 
         return CodeScores.of(self.train.codes(read, self.bar), self.test.codes(read, self.bar), self.count)
 
@@ -244,6 +261,12 @@ def _figures(
             about=ABOUT[f"style_in_{name}"], features=code, measured=mine.style,
             control=theirs and theirs.style, baselines={CHANCE: chance, PIXELS: pixels.style},
         )  # fmt: skip
+        if mine.products is not None:
+            figures[f"products_in_{name}"] = Figure(
+                about=ABOUT[f"products_in_{name}"], features=code, measured=mine.products,
+                control=theirs and theirs.products,
+                baselines={CHANCE: chance} | ({PIXELS: pixels.products} if pixels.products else {}),
+            )  # fmt: skip
         if mine.subject is None or pixels.subject is None:  # no subject is in two styles
             continue
         luck = Score(value=mine.subject.chance)

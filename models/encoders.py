@@ -4,7 +4,7 @@ What must not pass is kept out by construction: the style encoder sees statistic
 content encoder sees instance-normalised maps and no statistics.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import torch
 from jaxtyping import Float
@@ -123,27 +123,28 @@ class ContentEncoder(Trunk):
 
     def _coded(self, x: Tensor, finer: list[Tensor], divergence: Tensor | None = None) -> Content:
         named = {str(maps.shape[-1]): maps for maps in finer}
-        raw = {self.lowest: x}
-        raw |= {int(r): conv(named[r]) for r, conv in self.details.items() if r in named}
-        plain = {r: instance_normalised(maps) for r, maps in raw.items()}
-        code = {r: self.erasers[str(r)](maps) if self.erasers else maps for r, maps in plain.items()}
-        return Content(
-            features=code.pop(self.lowest), details=code, plain=plain if self.erasers else {},
-            divergence=divergence,
-        )  # fmt: skip
+        code = {self.lowest: instance_normalised(x)}
+        details = {r: conv(named[r]) for r, conv in self.details.items() if r in named}
+        code |= {int(r): instance_normalised(maps) for r, maps in details.items()}
+        if self.erasers:
+            code = {r: self.erasers[str(r)](maps) for r, maps in code.items()}
+        return Content(features=code.pop(self.lowest), details=code, divergence=divergence)
 
-    def style_sums(self, content: Content, styles: Float[Tensor, "n s"]) -> dict[str, Tensor]:
-        """What the running averages of the erasers are moved by, by resolution; none without erasers."""
-        return {str(r): self._eraser(str(r)).sums(maps, styles) for r, maps in content.plain.items()}
-
-    def update_averages(self, sums: Mapping[str, Tensor]) -> None:
-        for r, added in sums.items():
-            self._eraser(r).update(added)
-
-    def _eraser(self, r: str) -> StyleEraser:
-        eraser = self.erasers[r]
-        assert isinstance(eraser, StyleEraser)
-        return eraser
+    @torch.no_grad()
+    def fit_erasers(self, batches: Iterable[tuple[Tensor, Tensor]], stage: Stage) -> None:
+        """Takes the styles' mean maps of pictures (N, 3, R, R) with style weights (N, S), to be erased from
+        now on."""
+        erasers = {int(r): eraser for r, eraser in self.erasers.items() if isinstance(eraser, StyleEraser)}
+        for eraser in erasers.values():
+            eraser.means.zero_()
+        sums: dict[int, Tensor] = {}
+        for images, styles in batches:
+            content = self(images, stage)
+            for r, maps in {self.lowest: content.features, **content.details}.items():
+                part = StyleEraser.sums(maps, styles)
+                sums[r] = sums[r] + part if r in sums else part
+        for r, whole in sums.items():
+            erasers[r].fit(whole)
 
 
 class ContentBlock(nn.Module):

@@ -52,7 +52,7 @@ class GeneratorConfig:
     content_latent: int = 0
     """Channels of the content's variational bottleneck; 0 has none."""
     content_erased: bool = False
-    """Take out of the content code what a linear function could tell the style by."""
+    """Take out of the content code, in snapshots, what a linear function could tell the style by."""
     encoder_attention: tuple[int, ...] = ()
     """Resolutions at which both encoders get a self-attention layer."""
 

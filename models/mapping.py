@@ -8,7 +8,6 @@ from einops import repeat
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from .averages import moved_averages, style_sums
 from .layers import LEAKY_GAIN, EqualLinear, Normal, leaky, pixel_norm
 
 
@@ -63,11 +62,25 @@ class MappingNetwork(nn.Module):
     def style_sums(self, w: Float[Tensor, "n d"], styles: Float[Tensor, "n s"]) -> Float[Tensor, "s1 d1"]:
         """Each style's weighted sum of w, and in the last column its weight: (S + 1, D + 1), to add up over
         processes."""
-        return style_sums(w, with_null(styles))
+        weights = with_null(styles)
+        return weights.T @ torch.cat([w, torch.ones_like(w[:, :1])], dim=1)
 
+    @torch.no_grad()
     def update_average(self, sums: Float[Tensor, "s1 d1"], *, beta: float = 0.995) -> None:
-        """Moves each style's average towards its mean in `sums`, see `moved_averages`."""
-        moved_averages(self.average, sums, beta=beta)
+        """Moves each style's average towards its mean in `sums`; styles that a batch lacks stay where they
+        are.
+
+        A style with a weight of k pictures moves by 1 - beta ** k', k' = k over the mean weight of the styles
+        present, so rare styles are averaged over more batches. An average still at zero takes the mean as it
+        is.
+        """
+        weight = sums[:, -1:]
+        present = weight > 1e-6
+        mean = sums[:, :-1] / weight.clamp(min=1e-6)
+        share = weight / weight[present].mean()
+        fresh = (self.average == 0).all(dim=1, keepdim=True)
+        pace = torch.where(fresh, torch.ones_like(share), 1 - beta**share)
+        self.average += torch.where(present, pace * (mean - self.average), torch.zeros_like(mean))
 
     def average_of(self, styles: Float[Tensor, "n s"]) -> Float[Tensor, "n d"]:
         """The centre of a style, or of a blend of styles, in W."""

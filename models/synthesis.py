@@ -32,8 +32,6 @@ class Content:
     """(N, C, s, s): what the synthesis starts from."""
     details: Mapping[int, Tensor] = field(default_factory=dict)
     """(N, C, r, r) at finer resolutions r, where there are any."""
-    plain: Mapping[int, Tensor] = field(default_factory=dict)
-    """All of these, by resolution, as they were before style was erased; none where nothing was."""
     divergence: Tensor | None = None
     """(N,): of the code from its prior; None where the door is not variational."""
 

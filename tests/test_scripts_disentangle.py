@@ -23,7 +23,7 @@ else:
 
 FIGURES = {
     "style_in_content", "subject_in_content", "style_in_style", "subject_in_style", "swapped_style",
-    "swapped_content",
+    "swapped_content", "products_in_content",
 }  # fmt: skip
 
 

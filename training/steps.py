@@ -1,6 +1,6 @@
 """One training step of each network, written as the algorithm: no device, no logging, no optimizer."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Float
@@ -76,8 +76,6 @@ class GeneratorStats:
     w_sums: Tensor | None
     """`MappingNetwork.style_sums` of the batch, for the running averages of w; None where nothing was
     mapped."""
-    content_sums: dict[str, Tensor] = field(default_factory=dict)
-    """`ContentEncoder.style_sums` of the batch; none where nothing is erased."""
     terms: Terms = field(default_factory=dict)
     """Terms of the composite loss, unweighted (`objectives.TERMS`); none in sampling."""
 
@@ -222,8 +220,7 @@ def restyling_step(
         found["leak"] = terms.leak(nets.discriminator.content_critic(redrawn.content))
     found |= restyling_terms(nets.generator, judges, redrawn, batch, styles, stage, restyling, weights, draws)
     w_sums = nets.generator.mapping.style_sums(redrawn.mapped.detach().float(), redrawn.goals)
-    content_sums = nets.generator.encoders.content.style_sums(redrawn.content, styles)
-    return replace(_taught(found, weights, share), w_sums=w_sums, content_sums=content_sums)
+    return _taught(found, weights, share, w_sums)
 
 
 def autoencoding_step(
@@ -259,13 +256,15 @@ def contrast_step(
     return _taught(contrast_terms(nets.generator, batch, stage, restyling, draws), weights, share)
 
 
-def _taught(found: Terms, weights: dict[str, float], share: float) -> GeneratorStats:
+def _taught(
+    found: Terms, weights: dict[str, float], share: float, w_sums: Tensor | None = None
+) -> GeneratorStats:
     """The gradients of the composite, and its parts for the log, without their graphs."""
     total = weighted_sum(found, weights)
     if total.requires_grad:  # all weights may have fallen to 0
         (total * share).backward()
     seen = {name: value.detach() for name, value in found.items()}
-    return GeneratorStats(loss=total.detach(), w_sums=None, terms=seen)
+    return GeneratorStats(loss=total.detach(), w_sums=w_sums, terms=seen)
 
 
 def _adversarial(

@@ -1,11 +1,10 @@
 """One optimizer step of each network: the batch part by part, its precision, gradients over processes."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from accelerate import Accelerator
-from torch import Tensor
 
 from brushwork.data.loader import Batch, Loader
 from brushwork.models.synthesis import Stage
@@ -61,14 +60,7 @@ class Updates:
         w_sums = [part.w_sums for part in stats if part.w_sums is not None]
         if w_sums:
             mapping.update_average(reduced(self.accelerator, torch.stack(w_sums).sum(dim=0), "sum"))
-        self._update_content_averages([part.content_sums for part in stats if part.content_sums])
         return stats[-1]
-
-    def _update_content_averages(self, parts: Sequence[Mapping[str, Tensor]]) -> None:
-        if parts:
-            added = {name: torch.stack([part[name] for part in parts]).sum(dim=0) for name in parts[0]}
-            sums = {name: reduced(self.accelerator, part, "sum") for name, part in added.items()}
-            self.state.nets.generator.encoders.content.update_averages(sums)
 
     def _autocast(self, *, enabled: bool = True) -> torch.autocast:
         device = self.accelerator.device.type

@@ -10,7 +10,8 @@ from brushwork.eval.disentanglement import (
     mean_by_style,
     nearer,
     partners,
-    readings_of_maps,
+    places_of,
+    products_of,
     style_read,
     subject_read,
 )
@@ -133,22 +134,23 @@ def maps(style: int, seed: int) -> Tensor:
 def test_correlations_of_channels_are_style_that_normalisation_leaves() -> None:
     def side(first: int) -> Codes:
         places = [(s, n) for s in range(2) for n in range(20)]
-        seen = readings_of_maps(torch.cat([maps(s, first + n) for s, n in places]))
-        styles = torch.tensor([s for s, _ in places])
-        return Codes(readings=seen, styles=styles, subjects=tuple(str(n) for _, n in places))
+        seen = torch.cat([maps(s, first + n) for s, n in places])
+        return Codes(
+            readings=(places_of(seen),), products=(products_of(seen),),
+            styles=torch.tensor([s for s, _ in places]), subjects=tuple(str(n) for _, n in places),
+        )  # fmt: skip
 
     train, test = side(0), side(500)
-    assert style_read(train, test, 2).value == 1
-    where = [Codes(readings=c.readings[:1], styles=c.styles, subjects=c.subjects) for c in (train, test)]
-    assert style_read(where[0], where[1], 2).value < 0.8, "by places alone they are hard to tell"
+    assert style_read(train.by_products(), test.by_products(), 2).value == 1
+    assert style_read(train, test, 2).value < 0.8, "by places alone they are hard to tell"
 
 
 @pytest.mark.parametrize(("channels", "side"), [(3, 4), (96, 8), (200, 16)])
 def test_readings_stay_of_bounded_size(channels: int, side: int) -> None:
-    places, statistics = readings_of_maps(torch.randn(2, channels, side, side))
-    assert places.shape == (2, channels * min(side, 8) ** 2)
+    maps = torch.randn(2, channels, side, side)
+    assert places_of(maps).shape == (2, channels * min(side, 8) ** 2)
     read = min(channels, 67 if channels == 200 else 96)
-    assert statistics.shape == (2, 2 * channels + read * (read + 1) // 2)
+    assert products_of(maps).shape == (2, 2 * channels + read * (read + 1) // 2)
 
 
 # Swaps

@@ -118,8 +118,8 @@ def test_chance_and_what_the_pixels_say_stand_beside() -> None:
     figures = measured(IDEAL)
     chances = {name: figure.baselines[CHANCE].value for name, figure in figures.items()}
     assert chances == pytest.approx({
-        "style_in_content": 1 / 3, "subject_in_content": 0.1, "style_in_style": 1 / 3,
-        "subject_in_style": 0.1, "swapped_style": 1 / 3, "swapped_content": 0.5,
+        "style_in_content": 1 / 3, "products_in_content": 1 / 3, "subject_in_content": 0.1,
+        "style_in_style": 1 / 3, "subject_in_style": 0.1, "swapped_style": 1 / 3, "swapped_content": 0.5,
     })  # fmt: skip
     assert figures["style_in_content"].baselines[PIXELS].value == 1, "colours are in the pixels"
     assert figures["subject_in_style"].baselines[PIXELS].value > 0.9, "and patterns too"
@@ -175,7 +175,7 @@ def test_styles_are_numbered_as_the_generator_does_and_subjects_kept_whole() -> 
 def test_every_picture_moves_the_bar() -> None:
     side = Side.of(TEST, NAMES, 1000)
     with tqdm(total=30, disable=True) as bar:
-        codes = side.codes(lambda images: (F.adaptive_avg_pool2d(images.float(), 1).flatten(1),), bar)
+        codes = side.codes(lambda images: ([F.adaptive_avg_pool2d(images.float(), 1).flatten(1)], []), bar)
     assert codes.readings[0].shape == (30, 3)
     assert codes.subjects == side.subjects
 

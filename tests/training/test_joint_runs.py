@@ -8,6 +8,8 @@ import pytest
 import torch
 
 from brushwork.data.pictures import Pictures
+from brushwork.models.redrawing import content_codes
+from brushwork.models.snapshot import load_generator
 from brushwork.training.checkpoint import checkpoints, load_checkpoint
 from brushwork.training.classifying import ClassifierConfig
 from brushwork.training.config import TrainConfig
@@ -53,7 +55,22 @@ def test_a_joint_run_resumes_bit_for_bit(
         assert all(torch.equal(value, resumed[network][name]) for name, value in whole[network].items()), (
             network
         )
-    assert resumed["generator"]["content_encoder.erasers.8.average"].any()
+
+
+def test_snapshots_erase_what_training_does_not(
+    joint: Callable[..., TrainConfig], pictures: Pictures
+) -> None:
+    trainer = Trainer(joint(), pictures)
+    trainer.run()
+    found = load_generator(trainer.folder.path)
+    assert not any(
+        name.endswith("means") and x.any() for name, x in trainer.state.nets.generator.state_dict().items()
+    )
+    images, labels = pictures.images, torch.nn.functional.one_hot(pictures.styles).float()
+    maps = content_codes(found, images)[0].flatten(1)
+    means = (labels.T @ maps) / labels.sum(dim=0)[:, None]
+    assert (means - means.mean(dim=0)).abs().max() < 1e-3
+    assert maps.std() > 0.1
 
 
 def test_terms_are_logged_as_they_are_and_weighted(
