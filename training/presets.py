@@ -76,8 +76,8 @@ def emoji_32_restyle() -> TrainConfig:
         generator=replace(plain.generator, encoders=True, content_resolution=16, content_details=True),
         growing=GrowingConfig(start_resolution=32),
         restyle=RestyleConfig(
-            sampling=0.5, restyling=3.0, autoencoding=1.0, cycle=Term(weight=5.0),
-            classifier=Term(weight=1.0, rise_kimg=5.0), mean_std=Term(weight=1.0, rise_kimg=5.0),
+            sampling=0.75, restyling=3.0, autoencoding=0.25, cycle=Term(weight=5.0),
+            classifier=Term(weight=1.0, rise_kimg=5.0),
         ),
         every=replace(plain.every, grid_kimg=5.0, checkpoint_kimg=10.0),
         metrics=MetricsConfig(restyled=("accuracy", "content"), best_by="restyled_accuracy"),
