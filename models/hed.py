@@ -42,8 +42,9 @@ SECONDS = 600
 
 
 # Reading
-def hed_vgg16(taps: Sequence[str], path: Path | None = None) -> Vgg:
-    """The network, frozen, with the converted weights at `path`, else in the cache of weights.
+def hed_vgg16(taps: Sequence[str], path: Path | None = None, option: str = OPTION) -> Vgg:
+    """The network, frozen, with the converted weights at `path`, else in the cache of weights. `option` is
+    what gives the path on the command line.
 
     Raises ModelError for taps or weights that there are not, and for a file of other weights.
     """
@@ -52,7 +53,7 @@ def hed_vgg16(taps: Sequence[str], path: Path | None = None) -> Vgg:
     if not found.is_file():
         raise ModelError(
             f"The {NAME} weights are not at {found}: run `brushwork fetch hed-vgg16`, copy the file {FILE} "
-            f"there from a machine that did, or pass {OPTION} PATH."
+            f"there from a machine that did, or pass {option} PATH."
         )
     state = load_state(found)
     if not digest(state).startswith(DIGEST):

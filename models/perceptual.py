@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from .errors import ModelError
-from .weights import VGG16, VGG19, find_weights, load_state
+from .weights import VGG16, VGG19, Weights, find_weights, load_state
 
 GramNormalisation = Literal["none", "hw", "chw", "gatys"]
 Architecture = Literal["vgg16", "vgg19"]
@@ -137,13 +137,16 @@ class Vgg(nn.Module):
         self.register_buffer("std", torch.tensor(IMAGENET_STD)[:, None, None], persistent=False)
 
     @classmethod
-    def from_weights(cls, arch: Architecture, taps: Sequence[str], path: Path | None = None) -> "Vgg":
+    def from_weights(
+        cls, arch: Architecture, taps: Sequence[str], path: Path | None = None, known: Weights | None = None
+    ) -> "Vgg":
         """With torchvision's ImageNet weights, frozen; see `find_weights` for where they are looked for.
+        `known` describes them in other words.
 
         Raises ModelError for taps or weights that there are not.
         """
         network = untouched_vgg(arch, taps)
-        path = find_weights(PUBLISHED[arch], path)
+        path = find_weights(known or PUBLISHED[arch], path)
         state = load_state(path)
         missing = [name for name in network.state_dict() if name not in state]
         if missing:
@@ -160,6 +163,16 @@ class Vgg(nn.Module):
         self.mean, self.std = (torch.tensor(values)[:, None, None] for values in (mean, std))
         return self
 
+    def with_inputs_divided(self, divisor: float) -> "Vgg":
+        """This network with every map divided by `divisor`, which is the same as its inputs and its biases:
+        rectifiers and maxima keep the ratio."""
+        self.std = self.std * divisor
+        with torch.no_grad():
+            for module in self.modules():
+                if isinstance(module, nn.Conv2d) and module.bias is not None:
+                    module.bias /= divisor
+        return self
+
     @classmethod
     def random(cls, arch: Architecture, taps: Sequence[str], seed: int = 0) -> "Vgg":
         """With seeded He-normal weights and no bias, frozen: the control of the trained network."""
@@ -169,6 +182,24 @@ class Vgg(nn.Module):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu", generator=generator)
                 module.bias = nn.Parameter(torch.zeros(module.out_channels))
         return network.eval().requires_grad_(False)
+
+    @property
+    def strides(self) -> dict[str, int]:
+        """Pixels from one place of each tap's map to the next."""
+        names = layer_names(self.arch)
+        return {tap: 2 ** sum(name.startswith("pool") for name in names[: names.index(tap) + 1])
+                for tap in self.taps}  # fmt: skip
+
+    @property
+    def reach(self) -> int:
+        """How many pixels beyond its own a place of the deepest map sees at most."""
+        reach, stride = 0, 1
+        for layer in self.features:
+            if isinstance(layer, nn.Conv2d):
+                reach += stride
+            elif isinstance(layer, nn.MaxPool2d):
+                stride *= 2
+        return reach
 
     def forward(self, images: Float[Tensor, "n 3 h w"]) -> dict[str, Float[Tensor, "n _c _h _w"]]:
         """The maps of every tap by name, from shallow to deep, of sRGB pictures with values 0 to 1.

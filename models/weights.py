@@ -41,6 +41,8 @@ class Weights:
     file: str
     option: str = ""
     """What gives its path on the command line, where that is not --NAME-weights."""
+    instead: str = "use an extractor that needs no download (efficientnet-lite0)"
+    """What to do without it."""
 
     @property
     def flag(self) -> str:
@@ -103,8 +105,7 @@ def find_weights(known: Weights, path: Path | None = None, *, download: bool = T
 def _unfetched(known: Weights, target: Path, reason: str) -> str:
     return (
         f"The {known.name} weights could not be fetched from {known.url} ({reason}): put that file at "
-        f"{target}, pass {known.flag} PATH, or use an extractor that needs no download "
-        "(efficientnet-lite0)."
+        f"{target}, pass {known.flag} PATH, or {known.instead}."
     )
 
 
