@@ -110,7 +110,11 @@ class EfficientNetLite:
         return tuple(self._blocks(images))
 
     def _blocks(self, images: Tensor) -> Iterator[Tensor]:
-        x = normalised(resized(images, self.size)).contiguous(memory_format=torch.channels_last)
+        return self.blocks(resized(images, self.size))
+
+    def blocks(self, images: Float32[Tensor, "n 3 h w"]) -> Iterator[Tensor]:
+        """The tapped blocks of pictures as large as they are, values 0..255, with their gradients."""
+        x = normalised(images).contiguous(memory_format=torch.channels_last)
         return _tapped(self._network, x, self.variant)
 
 

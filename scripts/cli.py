@@ -23,6 +23,7 @@ VERBS = {
     "tune": "search better settings of a preset by short trainings",
     "sample": "draw pictures, grids and figures from a trained run",
     "restyle": "redraw pictures in a style, by name or like other pictures",
+    "stylize": "redraw pictures like others by optimising pixels, without a trained run",
     "measure": "measure how well a run keeps the styles",
     "bench": "time and compare with other implementations",
 }

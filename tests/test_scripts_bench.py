@@ -54,7 +54,7 @@ def test_bench_restyle_compares_runs_with_trivial_answers_and_gatys(
         return Vgg.random("vgg16", taps)
 
     shell.monkeypatch.setattr("brushwork.scripts.contestants.hed_vgg16", random)
-    quick = ("--gatys.iterations", "2", "--gatys.side", "16", "--pairs", "6", "--rows", "3")
+    quick = ("--gatys.evaluations", "2", "--pairs", "6", "--rows", "3")
     said = shell("bench", "restyle", trained, "--data", packed, "--out", tmp_path, *quick)
     found = json.loads((tmp_path / "restyle.json").read_text())["parts"]["restyle"]
     ours = [f"{trained.name}, by {way}" for way in ("label", "latent code", "picture")]
@@ -89,7 +89,7 @@ def test_mistakes_in_bench_restyle(shell: Shell, run: Path, packed: Path, tmp_pa
     assert "no encoders" in shell.mistake("bench", "restyle", run, *options)
     assert "4 pairs are too few" in shell.mistake("bench", "restyle", *options[:-1], "4")
     assert "nowhere" in shell.mistake("bench", "restyle", "--data", "nowhere")
-    assert "iterations is 0" in shell.mistake("bench", "restyle", *options, "--gatys.iterations", "0")
+    assert "evaluations is 0" in shell.mistake("bench", "restyle", *options, "--gatys.evaluations", "0")
     assert not (tmp_path / "out").exists()
 
 

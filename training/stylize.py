@@ -1,13 +1,12 @@
-"""Neural style transfer by its pixels: content from one picture, textures from another (Gatys et al. 2015,
-arXiv 1508.06576).
+"""Neural style transfer: a picture whose feature maps are the content's, and whose textures are the style's
+(Gatys et al. 2016, "Image style transfer using convolutional neural networks", CVPR).
 
-Nothing is learnt and nothing is drawn at random: the content's own pixels are moved until its feature maps
-have the other picture's Gram matrices. The same content, style and network give the same picture.
+Nothing is learnt: pixels are moved until the loss is low. `stylize` gives the result, `Stylizer` every step
+to it.
 """
 
-from collections.abc import Callable
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -15,141 +14,239 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 from tqdm import tqdm
 
-from brushwork.models.perceptual import Vgg, gram_distance
+from brushwork.models.colour import coloured_like, with_colours_of
+from brushwork.models.moments import blended
 
+from .backbones import Perceiver, default_layers, find_backbone
+from .budget import faster_precision
 from .errors import TrainingError
+from .pixels import Adam, Lbfgs, PixelOptimizer, State
+from .stylize_config import StylizeConfig
+from .stylize_objective import Eye, Losses, Objective, Picture, Region
 
-Optimizer = Literal["lbfgs", "adam"]
+Pixels = UInt8[Tensor, "3 _h _w"]
 
-SMALLEST, HISTORY = 16, 20
-"""Pixels that the taps of the fifth stage need; steps that L-BFGS remembers."""
+GREY, NOISE = 0.5, 0.1
+"""Mean and deviation of the noise that is begun with."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class StylizeConfig:
-    """What pixels are optimised for, and how long. The weights suit HED-VGG16, whose maps are of 0 to 255."""
+class Scene:
+    """What is to be drawn, of what: uint8 sRGB pixels."""
 
-    style_taps: tuple[str, ...] = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
-    """Layers whose Gram matrices are to be the style picture's."""
-    content_tap: str = "relu4_2"
-    """The layer whose maps are to stay the content's."""
-    style_weight: float = 1e-4
-    """Weight of the mean over the style layers of |G - A|^2 / (2 c h w)^2, the paper's E."""
-    content_weight: float = 1.0
-    """Weight of the mean squared difference of the content layer's maps."""
-    optimizer: Optimizer = "lbfgs"
-    """lbfgs takes picture by picture, which its step size would couple; adam all at once, each for itself."""
-    iterations: int = 100
-    """Evaluations of the loss for each picture."""
-    adam_lr: float = 0.02
-    """Adam's learning rate, of pixels from 0 to 1."""
-    side: int = 64
-    """Smaller pictures are enlarged to so many pixels for the network, and what was changed is reduced."""
+    content: Pixels
+    styles: Sequence[Pixels]
+    weights: Sequence[float] = ()
+    """Of the styles, divided by their sum; by default they count alike."""
+    masks: Sequence[UInt8[Tensor, "_h _w"]] = ()
+    """Of the content's size: where each style is to be, 255 wholly and 0 not at all. One mask may serve all
+    styles, whose blend it then confines."""
+    start: Pixels | None = None
+    """The picture to begin with, in place of what the configuration says."""
 
     def __post_init__(self) -> None:
-        if not self.style_taps:
-            raise TrainingError("style_taps names no layer; name one at least.")
-        style, content = self.style_weight, self.content_weight
-        if min(style, content) < 0 or max(style, content) == 0:
-            both = f"style_weight is {style:g} and content_weight {content:g}"
-            raise TrainingError(f"{both}; both must be 0 or more, and one above.")
-        for name, least in (("iterations", 1), ("side", SMALLEST)):
-            if getattr(self, name) < least:
-                raise TrainingError(f"{name} is {getattr(self, name)}; it must be {least} or more.")
-        if self.adam_lr <= 0:
-            raise TrainingError(f"adam_lr is {self.adam_lr:g}; it must be above 0.")
-
-    @property
-    def taps(self) -> tuple[str, ...]:
-        """What the network must give."""
-        return (*self.style_taps, self.content_tap)
-
-    @property
-    def words(self) -> str:
-        """For a protocol."""
-        return (
-            f"Gram of {','.join(self.style_taps)} x {self.style_weight:g}, {self.content_tap} x "
-            f"{self.content_weight:g}, {self.iterations} evaluations of {self.optimizer} from the content, "
-            f"enlarged to {self.side} px where smaller"
-        )
+        if not self.styles:
+            raise TrainingError("no style picture was given: give one or several.")
+        if len(self.weights) > len(self.styles):
+            raise TrainingError(f"{len(self.weights)} weights were given for {len(self.styles)} styles.")
+        if self.weights and len(self.weights) < len(self.styles):
+            raise TrainingError(f"{len(self.styles)} styles have {len(self.weights)} weights: give each one.")
+        if self.weights and (min(self.weights) < 0 or sum(self.weights) <= 0):
+            raise TrainingError(
+                f"style weights {tuple(self.weights)}: none may be below 0, one must be more."
+            )
+        if len(self.masks) not in (0, 1, len(self.styles)):
+            raise TrainingError(
+                f"{len(self.masks)} masks for {len(self.styles)} styles: give one, or one for each."
+            )
+        for mask in self.masks:
+            if mask.shape != self.content.shape[1:]:
+                sizes = [f"{shape[1]}x{shape[0]}" for shape in (mask.shape, self.content.shape[1:])]
+                raise TrainingError(f"a mask is {sizes[0]} and the content {sizes[1]}: give one of its size.")
+            if not mask.any():
+                raise TrainingError("a mask is black throughout: make white what is to be stylised.")
 
 
-# Losses
 @dataclass(frozen=True, kw_only=True)
-class Objective:
-    """What pictures are to become: maps by tap, of the contents and of the style pictures."""
+class Step:
+    """One evaluation of the loss."""
 
-    network: Vgg
-    config: StylizeConfig
-    contents: dict[str, Tensor]
-    styles: dict[str, Tensor]
-
-    @classmethod
-    @torch.no_grad()
-    def of(cls, network: Vgg, contents: Tensor, styles: Tensor, config: StylizeConfig) -> "Objective":
-        """Raises ModelError for pictures too small for the deepest tap."""
-        return cls(network=network, config=config, contents=network(contents), styles=network(styles))
-
-    def __call__(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n"]:
-        """Each picture's loss (eq. 7, with means for the sums of eq. 1): it depends on no other picture."""
-        maps, config = self.network(images), self.config
-        errors = [gram_distance(maps[tap], self.styles[tap], "gatys") for tap in config.style_taps]
-        kept = (maps[config.content_tap] - self.contents[config.content_tap]).square().mean((1, 2, 3))
-        return config.style_weight * torch.stack(errors).mean(0) + config.content_weight * kept
+    number: int
+    """From 1, over all sizes."""
+    of: int
+    """How many there will be."""
+    side: int
+    """Longer side that is drawn at."""
+    losses: Losses
 
 
-# Pictures
+# The API
 def stylize(
-    contents: UInt8[Tensor, "n 3 h w"], styles: UInt8[Tensor, "n 3 h2 w2"], network: Vgg,
-    config: StylizeConfig, *, progress: bool = False,
-) -> UInt8[Tensor, "n 3 h w"]:  # fmt: skip
-    """Each content with the textures of its style picture, at its own size.
+    content: Pixels, styles: Sequence[Pixels], config: StylizeConfig, *, network: Perceiver | None = None,
+    device: str = "cpu", progress: bool = False,
+) -> Pixels:  # fmt: skip
+    """The content in the style of the other pictures, at its own size or at the configuration's.
 
-    `network` has the taps of the configuration and is left as it was. What was changed at the network's size
-    is reduced and added to the content, so that where nothing changes, the content stays as it is exactly.
+    Raises ModelError for weights that there are not and pictures that are too small, TrainingError for
+    settings that do not fit and for a loss that becomes NaN.
     """
-    plain, goals = (images.to(network.mean.device).float() / 255 for images in (contents, styles))
-    start, goals = (enlarged(images, config.side) for images in (plain, goals))
-    change = torch.zeros_like(start)
-    parts = torch.arange(len(start)).split(1 if config.optimizer == "lbfgs" else max(1, len(start)))
-    total, hidden = len(parts) * config.iterations, None if progress else True
-    with tqdm(total=total, desc="stylize", leave=False, disable=hidden) as bar:
-        for rows in parts:
-            objective = Objective.of(network, start[rows], goals[rows], config)
-            change[rows] = optimised(objective, start[rows], config, bar.update) - start[rows]
-    change = F.interpolate(change, contents.shape[2:], mode="bilinear", antialias=True, align_corners=False)
-    return ((plain + change) * 255).round().clamp(0, 255).to(torch.uint8).cpu()
+    stylizer = Stylizer(Scene(content=content, styles=styles), config, network=network, device=device)
+    hidden = None if progress else True
+    with tqdm(total=stylizer.total, desc="stylize", unit="eval", leave=False, disable=hidden) as bar:
+        for step in stylizer:
+            bar.update()
+            bar.set_postfix_str(f"{step.side} px, loss {step.losses.total:.4g}", refresh=False)
+    return stylizer.drawn()
 
 
-def enlarged(images: Float[Tensor, "n 3 h w"], side: int) -> Float[Tensor, "n 3 h2 w2"]:
-    """Bicubic, to a shorter side of `side` pixels; larger pictures stay as they are."""
-    scale = side / min(images.shape[2:])
-    if scale <= 1:
-        return images
-    size = [round(length * scale) for length in images.shape[2:]]
-    return F.interpolate(images, size, mode="bicubic", align_corners=False).clamp(0, 1)
+class Stylizer:
+    """Draws a scene, evaluation by evaluation: an iterator of `Step`s.
+
+    `drawn()` is the picture as it stands; `state_dict` and `load_state_dict` stop and resume, bit for bit.
+    """
+
+    def __init__(
+        self, scene: Scene, config: StylizeConfig, *, network: Perceiver | None = None, device: str = "cpu"
+    ) -> None:
+        self.scene, self.config, self.device = scene, config, torch.device(device)
+        style, content = default_layers(config.backbone)
+        style, content = config.style_layers or style, config.content_layers or content
+        network = network or find_backbone(config.backbone, (*style, *content), config.weights, device=device)
+        precision = faster_precision(self.device) if config.precision == "auto" else config.precision
+        self.eye = Eye(network=network, style_layers=style, content_layers=content, bf16=precision == "bf16")
+        self.sides = config.sides(config.size or max(scene.content.shape[1:]))
+        self.number = 0
+        self.place = -1
+        self.image = torch.empty(0)
+        self._enter(0, None)
+
+    @property
+    def total(self) -> int:
+        """Evaluations at all sizes together."""
+        return len(self.sides) * self.config.evaluations
+
+    def __iter__(self) -> Iterator[Step]:
+        while self.number < self.total:
+            yield self.advance()
+
+    def advance(self) -> Step:
+        """One evaluation, and where it leads. Raises TrainingError where the loss is no number; then
+        `drawn()` is the last good picture."""
+        place = self.number // self.config.evaluations
+        if place > self.place:
+            self._enter(place, self.standing())
+        losses, gradient = self.objective(self.image)
+        self.image = self.optimizer(self.image, losses.total, gradient).clamp(0, 1)
+        self.number += 1
+        return Step(number=self.number, of=self.total, side=self.sides[self.place], losses=losses)
+
+    # Sizes
+    def _enter(self, place: int, before: Picture | None) -> None:
+        """Begins with a size, from what was drawn at the size before."""
+        last = place == len(self.sides) - 1
+        content = self._sized(self.scene.content, self.sides[place])
+        size = content.shape[2:]
+        if before is None:
+            self.image, self.optimizer = self._first(content), self._optimizer(last)
+        else:
+            # The finer size's own details, and what was changed in the coarser one.
+            change = before - self._sized(self.scene.content, self.sides[place - 1])
+            change = F.interpolate(change, size, mode="bicubic", align_corners=False)
+            self.image = (content + change).clamp(0, 1)
+            if self.config.optimizer == "adam-lbfgs" and last:
+                self.optimizer = self._optimizer(last)
+            else:
+                self.optimizer.resized(*size)
+        self.place, self.objective = place, self._objective(content)
+
+    def _first(self, content: Picture) -> Picture:
+        if self.scene.start is not None:
+            return resized(as_picture(self.scene.start, self.device), content.shape[2:])
+        if self.config.start == "content":
+            return content.clone()
+        generator = torch.Generator().manual_seed(self.config.seed)
+        noise = GREY + NOISE * torch.randn(content.shape, generator=generator)
+        return noise.clamp(0, 1).to(self.device)
+
+    def _optimizer(self, last: bool) -> PixelOptimizer:
+        config = self.config
+        if config.optimizer == "adam" or (config.optimizer == "adam-lbfgs" and not last):
+            return Adam(lr=config.adam_lr)
+        return Lbfgs(history=config.history, lr=config.lr, search=config.optimizer != "lbfgs-fixed")
+
+    def _objective(self, content: Picture) -> Objective:
+        side, tile = max(content.shape[2:]), self.config.tile
+        styles = [self._sized(style, round(side * self.config.style_scale)) for style in self.scene.styles]
+        if self.config.colours == "statistics":
+            styles = [coloured_like(style, content) for style in styles]
+        sums = [self.eye.style_sums(style, tile) for style in styles]
+        masks = [resized(mask[None, None].to(self.device) / 255, content.shape[2:])[0, 0]
+                 for mask in self.scene.masks]  # fmt: skip
+        if len(masks) > 1:
+            regions = [Region(goals=own, mask=mask) for own, mask in zip(sums, masks, strict=True)]
+        else:
+            weights = self.scene.weights or [1.0] * len(sums)
+            goals = {name: blended([one[name] for one in sums], weights) for name in self.eye.style_layers}
+            regions = [Region(goals=goals, mask=masks[0] if masks else None)]
+        return Objective(
+            eye=self.eye, config=self.config, contents=self.eye.content_maps(content, tile),
+            regions=tuple(regions),
+        )  # fmt: skip
+
+    def _sized(self, pixels: Pixels, longer: int) -> Picture:
+        return sized(as_picture(pixels, self.device), longer)
+
+    # What is there
+    def standing(self) -> Picture:
+        """The picture as it stands (1, 3, H, W), 0 to 1, before anything is done to it in the end."""
+        return self.image if self.optimizer.at is None else self.optimizer.at
+
+    def drawn(self) -> Pixels:
+        """The picture as it stands, at the size that is being drawn: with the strength, in the colours and
+        within the masks that were asked for."""
+        side = self.sides[self.place]
+        content, drawn = self._sized(self.scene.content, side), self.standing()
+        if self.config.colours == "luma":
+            drawn = with_colours_of(content, drawn)
+        share = torch.full_like(content[:, :1], self.config.strength)
+        if self.scene.masks:
+            masks = torch.stack([mask.to(self.device) for mask in self.scene.masks])
+            share = share * resized(masks.amax(dim=0)[None, None] / 255, content.shape[2:]).clamp(0, 1)
+        # Written so that a share of 0 is the content, bit for bit, and one of 1 what was drawn.
+        mixed = torch.where(share >= 1, drawn, content + share * (drawn - content))
+        return (mixed[0] * 255).round().clamp(0, 255).to(torch.uint8).cpu()
+
+    def state_dict(self) -> State:
+        own = {"image": self.image, "number": torch.tensor(self.number)}
+        return own | {f"optimizer.{name}": x for name, x in self.optimizer.state_dict().items()}
+
+    def load_state_dict(self, state: State) -> None:
+        """Goes on where a stylizer of the same scene and configuration stood."""
+        self.number = int(state["number"])
+        place = max(0, self.number - 1) // self.config.evaluations
+        self.optimizer = self._optimizer(place == len(self.sides) - 1)
+        own = {name.removeprefix("optimizer."): x.to(self.device) for name, x in state.items() if "." in name}
+        self.optimizer.load_state_dict(own)
+        content = self._sized(self.scene.content, self.sides[place])
+        self.place, self.objective = place, self._objective(content)
+        self.image = state["image"].to(self.device)
 
 
-def optimised(
-    objective: Callable[[Tensor], Tensor], start: Float[Tensor, "n 3 h w"], config: StylizeConfig,
-    evaluated: Callable[[], object],
-) -> Float[Tensor, "n 3 h w"]:  # fmt: skip
-    """The pictures that the optimizer reaches from `start`; `evaluated` is called at every loss."""
-    pixels = start.clone().requires_grad_()
+# Sizes
+def as_picture(pixels: Pixels, device: torch.device) -> Picture:
+    return pixels.to(device)[None].float() / 255
 
-    def closure() -> Tensor:
-        evaluated()
-        loss = objective(pixels).sum()
-        (pixels.grad,) = torch.autograd.grad(loss, pixels)  # the network collects none
-        return loss.detach()
 
-    if config.optimizer == "lbfgs":
-        torch.optim.LBFGS(
-            [pixels], max_iter=config.iterations, max_eval=config.iterations, history_size=HISTORY,
-            tolerance_grad=0, tolerance_change=0, line_search_fn="strong_wolfe",
-        ).step(closure)  # fmt: skip
-    else:
-        adam = torch.optim.Adam([pixels], lr=config.adam_lr)
-        for _ in range(config.iterations):
-            adam.step(closure)
-    return pixels.detach()
+def sized(image: Picture, longer: int) -> Float[Tensor, "1 3 h2 w2"]:
+    """At a longer side of so many pixels."""
+    height, width = image.shape[2:]
+    scale = longer / max(height, width)
+    return resized(image, (max(1, round(height * scale)), max(1, round(width * scale))))
+
+
+def resized(image: Float[Tensor, "1 c h w"], size: Sequence[int]) -> Float[Tensor, "1 c h2 w2"]:
+    """Bicubic with antialias, within 0 to 1; the same where it has that size."""
+    if tuple(image.shape[2:]) == tuple(size):
+        return image
+    found = F.interpolate(image, tuple(size), mode="bicubic", align_corners=False, antialias=True)
+    return found.clamp(0, 1)

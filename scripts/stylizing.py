@@ -1,0 +1,274 @@
+"""The work of `brushwork stylize`: contents times styles to pictures, each with its losses; resumable."""
+
+import csv
+import hashlib
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+from tqdm import tqdm
+
+from brushwork.data.contents import Cutout, Original, list_originals, safe_name
+from brushwork.data.errors import DataError
+from brushwork.data.images import fit_image, image_grid, read_image
+from brushwork.training.backbones import Perceiver
+from brushwork.training.errors import TrainingError
+from brushwork.training.interrupt import StopRequest, stop_on_signals
+from brushwork.training.stylize import Scene, Stylizer
+from brushwork.training.stylize_config import StylizeConfig
+from brushwork.training.stylize_trace import Trace
+
+SAVE_EVERY = 300.0
+"""Seconds after which the state is written, beside at a signal."""
+FITTED, FITTED_SIDE = "fitted", 256
+"""Folder, and side in pixels, of the square copies that the manifest lists."""
+CELL, GRID_ROWS = 256, 12
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """One or several pictures whose style is followed together."""
+
+    name: str
+    pictures: tuple[Original, ...]
+
+
+def targets_of(styles: Sequence[Path]) -> list[Target]:
+    """A folder alone: each of its pictures by itself. Several pictures: their blend.
+
+    Raises DataError for a folder among several, and where there is no picture."""
+    if len(styles) == 1:
+        return [Target(name=one.name.replace("/", "_"), pictures=(one,)) for one in list_originals(styles)]
+    folders = [path for path in styles if path.is_dir()]
+    if folders:
+        raise DataError(
+            f"'{folders[0]}' is a folder among {len(styles)} styles: give one folder, whose pictures are "
+            "followed one by one, or pictures, which are blended."
+        )
+    found = list_originals(styles)
+    return [Target(name="+".join(one.name for one in found), pictures=tuple(found))]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stylizing:
+    """All contents in all styles."""
+
+    network: Perceiver
+    config: StylizeConfig
+    preset: str
+    weights: tuple[float, ...]
+    masks: tuple[Path, ...]
+    start_from: Path | None
+    every: int
+    resume: bool
+    device: str
+
+    def run(self, originals: Sequence[Original], targets: Sequence[Target], out: Path) -> bool:
+        """Draws what is not there yet; False if a signal stopped it. Raises DataError for a picture that
+        cannot be read, TrainingError for settings that do not fit and a loss that is no number."""
+        album = Album(out=out, targets=targets, originals=originals)
+        jobs = [(original, target) for original in originals for target in targets]
+        with (
+            stop_on_signals() as stop,
+            tqdm(total=len(jobs), desc="stylize", unit="img", leave=False, disable=None) as bar,
+        ):
+            for original, target in jobs:
+                bar.set_postfix_str(f"{original.name} like {target.name}")
+                if not self._draw(original, target, album, stop):
+                    return False
+                bar.update()
+        album.finish()
+        return True
+
+    def _draw(self, original: Original, target: Target, album: "Album", stop: StopRequest) -> bool:
+        path = album.path(original, target)
+        cutout = original.read()
+        scene = Scene(
+            content=as_tensor(cutout.pixels),
+            styles=[as_tensor(one.read().pixels) for one in target.pictures],
+            weights=self.weights, masks=[read_mask(mask) for mask in self.masks],
+            start=None if self.start_from is None else as_tensor(read_image(self.start_from)),
+        )  # fmt: skip
+        facts = {"preset": self.preset, "config": plain(self.config), "scene": fingerprint(scene)}
+        if self.resume and same(path, facts):
+            album.add(original, target, cutout, read_image(path))
+            return True
+        stylizer = Stylizer(scene, self.config, network=self.network, device=self.device)
+        trace = self._resumed(stylizer, path, facts) if self.resume else Trace()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            done = self._optimise(stylizer, trace, path, facts, stop)
+        except TrainingError as error:
+            save_picture(path, cutout, stylizer.drawn())
+            trace.write(path.with_suffix(".json"), {**facts, "stopped": str(error)})
+            raise TrainingError(f"{error} The last good picture is {path}.") from error
+        if done:
+            save_picture(path, cutout, stylizer.drawn())
+            trace.write(path.with_suffix(".json"), facts)
+            state_file(path).unlink(missing_ok=True)
+            album.add(original, target, cutout, read_image(path))
+        return done
+
+    def _optimise(
+        self, stylizer: Stylizer, trace: Trace, path: Path, facts: dict[str, Any], stop: StopRequest
+    ) -> bool:
+        """Until all evaluations are made, or a signal came: then the state is on the disk, and False."""
+        before, start = trace.seconds, time.perf_counter()
+        saved = start
+        with tqdm(
+            total=stylizer.total, initial=stylizer.number, desc=path.stem, unit="eval", leave=False,
+            disable=None,
+        ) as bar:  # fmt: skip
+            for step in stylizer:
+                trace.add(step, before + time.perf_counter() - start)
+                bar.update()
+                bar.set_postfix_str(
+                    f"{step.side} px, style {step.losses.style:.3g}, content {step.losses.content:.3g}",
+                    refresh=False,
+                )
+                if self.every and step.number % self.every == 0:
+                    steps = path.with_name(f"{path.stem}-steps")
+                    steps.mkdir(exist_ok=True)
+                    Image.fromarray(as_array(stylizer.drawn())).save(steps / f"{step.number:06d}.png")
+                ask = stop.signal is not None
+                if ask or time.perf_counter() - saved > SAVE_EVERY:
+                    write_state(path, stylizer, trace, facts)
+                    saved = time.perf_counter()
+                if ask and step.number < step.of:
+                    return False
+        return True
+
+    def _resumed(self, stylizer: Stylizer, path: Path, facts: dict[str, Any]) -> Trace:
+        """Goes on from the state on the disk, if there is one."""
+        file = state_file(path)
+        if not file.is_file():
+            return Trace()
+        with safe_open(file, framework="pt") as opened:  # type: ignore[no-untyped-call]
+            header = json.loads(opened.metadata()["brushwork"])
+            if header["facts"] != json.loads(json.dumps(facts)):
+                raise DataError(
+                    f"'{file}' was left by other settings or pictures: give those again, or leave "
+                    "--resume out."
+                )
+            stylizer.load_state_dict({name: opened.get_tensor(name) for name in opened.keys()})  # noqa: SIM118
+        return Trace(rows=header["trace"])
+
+
+# State
+def state_file(path: Path) -> Path:
+    return path.with_suffix(".state.safetensors")
+
+
+def write_state(path: Path, stylizer: Stylizer, trace: Trace, facts: dict[str, Any]) -> None:
+    """Whole or not at all."""
+    header = json.dumps({"facts": facts, "trace": trace.rows})
+    partial = path.with_suffix(".state.partial")
+    tensors = {name: x.cpu().contiguous() for name, x in stylizer.state_dict().items()}
+    save_file(tensors, partial, metadata={"brushwork": header})
+    partial.replace(state_file(path))
+
+
+def same(path: Path, facts: dict[str, Any]) -> bool:
+    """Whether the picture is there already, of the same settings and pictures."""
+    notes = path.with_suffix(".json")
+    if not path.is_file() or not notes.is_file():
+        return False
+    found = json.loads(notes.read_text(encoding="utf-8"))
+    return "stopped" not in found and all(found.get(name) == value for name, value in facts.items())
+
+
+def plain(config: StylizeConfig) -> dict[str, Any]:
+    """As JSON has it."""
+    return json.loads(json.dumps(asdict(config), default=str))
+
+
+def fingerprint(scene: Scene) -> str:
+    """Of all pixels and weights."""
+    found = hashlib.sha256(repr(tuple(scene.weights)).encode())
+    start = [] if scene.start is None else [scene.start]
+    for pixels in (scene.content, *scene.styles, *scene.masks, *start):
+        found.update(repr(tuple(pixels.shape)).encode())
+        found.update(pixels.contiguous().numpy().tobytes())
+    return found.hexdigest()[:16]
+
+
+# Pictures
+def as_tensor(pixels: np.ndarray) -> Tensor:
+    """uint8 (H, W, 3) to (3, H, W)"""
+    return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
+
+
+def as_array(pixels: Tensor) -> np.ndarray:
+    return pixels.permute(1, 2, 0).contiguous().numpy()
+
+
+def read_mask(path: Path) -> Tensor:
+    """Light is in, dark is out: uint8 (H, W)."""
+    return torch.from_numpy(np.array(Image.fromarray(read_image(path)).convert("L")))
+
+
+def save_picture(path: Path, cutout: Cutout, drawn: Tensor) -> None:
+    """With the content's opacity, resized where the size was changed."""
+    pixels = as_array(drawn)
+    alpha = cutout.alpha
+    if alpha is not None and alpha.shape != pixels.shape[:2]:
+        size = (pixels.shape[1], pixels.shape[0])
+        alpha = np.array(Image.fromarray(alpha).resize(size, Image.Resampling.LANCZOS))
+    Cutout(pixels=pixels, alpha=alpha).recoloured(pixels).save(path)
+
+
+class Album:
+    """Results as out/<style>/<content>.png, grid.png, and pairs.csv for `brushwork measure`."""
+
+    def __init__(self, *, out: Path, targets: Sequence[Target], originals: Sequence[Original]) -> None:
+        self.out, self.targets = out, list(targets)
+        self.shown = [original.name for original in originals[:GRID_ROWS]]
+        self.cells: dict[str, list[np.ndarray | None]] = {}
+        self.rows: list[dict[str, str]] = []
+
+    def path(self, original: Original, target: Target) -> Path:
+        return self.out / safe_name(target.name) / f"{safe_name(original.name)}.png"
+
+    def add(self, original: Original, target: Target, cutout: Cutout, pixels: np.ndarray) -> None:
+        if original.name in self.shown:
+            row = self.cells.setdefault(original.name, [cell(cutout.pixels), *[None] * len(self.targets)])
+            row[1 + self.targets.index(target)] = cell(pixels)
+        names = {
+            "output": f"{FITTED}/{safe_name(target.name)}/{safe_name(original.name)}.png",
+            "content": f"{FITTED}/contents/{safe_name(original.name)}.png",
+            "reference": f"{FITTED}/styles/{safe_name(target.name)}.png",
+        }
+        reference = target.pictures[0].read().pixels
+        for name, picture in zip(names.values(), (pixels, cutout.pixels, reference), strict=True):
+            place = self.out / name
+            place.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(fit_image(picture, FITTED_SIDE)).save(place)
+        self.rows.append({**names, "style": target.name, "subject": original.subject})
+
+    def finish(self) -> None:
+        with (self.out / "pairs.csv").open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, list(self.rows[0]))
+            writer.writeheader()
+            writer.writerows(self.rows)
+        styles = [cell(target.pictures[0].read().pixels) for target in self.targets]
+        rows = {"style": [None, *styles], **self.cells}
+        cells = [
+            [None if one is None else fit_image(one, CELL, "pad") for one in row] for row in rows.values()
+        ]
+        headings = ["content", *[target.name for target in self.targets]]
+        image_grid(cells, row_labels=list(rows), column_labels=headings).save(self.out / "grid.png")
+
+
+def cell(pixels: np.ndarray) -> np.ndarray:
+    image = Image.fromarray(pixels)
+    image.thumbnail((CELL, CELL), Image.Resampling.LANCZOS)
+    return np.array(image)

@@ -1,0 +1,211 @@
+"""`brushwork stylize` as a user meets it: pictures, losses, a manifest, resuming, and mistakes."""
+
+import csv
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from brushwork.training import stylize as module
+from brushwork.training.errors import TrainingError
+
+if TYPE_CHECKING:
+    from .conftest import Shell
+else:
+    Shell = Any
+
+QUICK = (
+    "--backbone",
+    "random",
+    "--device",
+    "cpu",
+    "--evaluations",
+    "3",
+    "--coarsest",
+    "0",
+    "--precision",
+    "fp32",
+)
+
+
+def draw(path: Path, size: tuple[int, int] = (40, 32), mode: str = "RGB") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    noise = np.random.default_rng(len(path.name)).integers(0, 256, (size[1], size[0], 4), dtype=np.uint8)
+    Image.fromarray(noise).convert(mode).save(path)
+    return path
+
+
+def opened(path: Path) -> np.ndarray:
+    with Image.open(path) as image:
+        return np.asarray(image)
+
+
+@pytest.fixture
+def content(tmp_path: Path) -> Path:
+    return draw(tmp_path / "in" / "cat.png")
+
+
+@pytest.fixture
+def style(tmp_path: Path) -> Path:
+    return draw(tmp_path / "styles" / "waves.png", (36, 36))
+
+
+def test_a_picture_its_losses_and_a_manifest_to_measure_by(
+    shell: Shell, content: Path, style: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    said = shell("stylize", content, style, *QUICK, "--out", out, "--every", 2)
+    drawn = out / "waves" / "cat.png"
+    assert opened(drawn).shape == (32, 40, 3)
+    assert not np.array_equal(opened(drawn), opened(content))
+    found = json.loads(drawn.with_suffix(".json").read_text())
+    assert [row["evaluation"] for row in found["trace"]] == [1, 2, 3]
+    assert found["config"]["backbone"] == "random"
+    assert found["preset"] == "fast"
+    assert (out / "waves" / "cat-losses.png").is_file()
+    assert [path.name for path in (out / "waves" / "cat-steps").iterdir()] == ["000002.png"]
+    assert opened(out / "grid.png").std() > 1
+    assert not list(out.rglob("*.state.*"))
+    assert f"brushwork measure {out / 'pairs.csv'}" in said
+    shell("measure", out / "pairs.csv", "--device", "cpu", "--no-control", "--out", tmp_path / "measured")
+    assert (tmp_path / "measured" / "report.json").is_file()
+
+
+def test_folders_are_multiplied_and_pictures_blended(
+    shell: Shell, content: Path, style: Path, tmp_path: Path
+) -> None:
+    draw(content.with_name("dog.jpg"), (24, 44))
+    other = draw(style.with_name("dots.png"))
+    shell("stylize", content.parent, style.parent, *QUICK, "--out", tmp_path / "all")
+    made = sorted(str(path.relative_to(tmp_path / "all")) for path in (tmp_path / "all").glob("*/*[tg].png"))
+    assert made == ["dots/cat.png", "dots/dog.png", "waves/cat.png", "waves/dog.png"]
+    with (tmp_path / "all" / "pairs.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert {(row["subject"], row["style"]) for row in rows} == {
+        (subject, name) for subject in ("cat", "dog") for name in ("dots", "waves")
+    }
+    shell("stylize", content, style, other, *QUICK, "--style-weights", 1, 0, "--out", tmp_path / "both")
+    blend, alone = (
+        opened(tmp_path / "both" / "waves+dots" / "cat.png"),
+        opened(tmp_path / "all" / "waves" / "cat.png"),
+    )
+    assert np.abs(blend.astype(int) - alone.astype(int)).max() <= 1
+
+
+def test_what_was_transparent_stays_so(shell: Shell, style: Path, tmp_path: Path) -> None:
+    cut = draw(tmp_path / "cut.png", mode="RGBA")
+    shell("stylize", cut, style, *QUICK, "--size", 20, "--out", tmp_path / "out")
+    assert opened(tmp_path / "out" / "waves" / "cut.png").shape == (16, 20, 4)
+    shell("stylize", cut, style, *QUICK, "--out", tmp_path / "out")
+    assert np.array_equal(opened(tmp_path / "out" / "waves" / "cut.png")[..., 3], opened(cut)[..., 3])
+
+
+def test_a_mask_confines_the_style(shell: Shell, content: Path, style: Path, tmp_path: Path) -> None:
+    mask = np.zeros((32, 40), dtype=np.uint8)
+    mask[:, 20:] = 255
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    shell("stylize", content, style, *QUICK, "--masks", tmp_path / "mask.png", "--out", tmp_path / "out")
+    drawn, before = opened(tmp_path / "out" / "waves" / "cat.png"), opened(content)
+    assert np.array_equal(drawn[:, :20], before[:, :20])
+    assert not np.array_equal(drawn[:, 20:], before[:, 20:])
+
+
+def test_a_stopped_command_goes_on_to_the_same_picture(
+    shell: Shell, content: Path, style: Path, tmp_path: Path
+) -> None:
+    words = ("stylize", content, style, *QUICK, "--start", "noise")
+    shell(*words, "--out", tmp_path / "whole")
+    plain = module.Stylizer.advance
+
+    def interrupted(self: module.Stylizer) -> module.Step:
+        step = plain(self)
+        if step.number == 2:
+            import signal
+
+            signal.raise_signal(signal.SIGINT)
+        return step
+
+    shell.monkeypatch.setattr(module.Stylizer, "advance", interrupted)
+    with pytest.raises(SystemExit) as ended:
+        shell(*words, "--out", tmp_path / "cut")
+    assert ended.value.code == 130
+    drawn = tmp_path / "cut" / "waves" / "cat.png"
+    assert not drawn.exists()
+    assert (drawn.parent / "cat.state.safetensors").is_file()
+    shell.monkeypatch.setattr(module.Stylizer, "advance", plain)
+    said = shell.mistake(*words, "--out", tmp_path / "cut", "--resume", "--style-weight", 2)
+    assert "was left by other settings or pictures" in said
+    shell(*words, "--out", tmp_path / "cut", "--resume")
+    assert np.array_equal(opened(drawn), opened(tmp_path / "whole" / "waves" / "cat.png"))
+    trace = json.loads(drawn.with_suffix(".json").read_text())["trace"]
+    assert [row["evaluation"] for row in trace] == [1, 2, 3]
+    shell.monkeypatch.setattr(module.Stylizer, "advance", None)  # whoever draws again stumbles here
+    shell(*words, "--out", tmp_path / "cut", "--resume")
+
+
+def test_a_loss_that_is_no_number_leaves_the_last_good_picture(
+    shell: Shell, content: Path, style: Path, tmp_path: Path
+) -> None:
+    plain = module.Stylizer.advance
+
+    def failing(self: module.Stylizer) -> module.Step:
+        if self.number == 2:
+            raise TrainingError("the loss is nan: lower the weights or the learning rate.")
+        return plain(self)
+
+    shell.monkeypatch.setattr(module.Stylizer, "advance", failing)
+    said = shell.mistake("stylize", content, style, *QUICK, "--out", tmp_path / "out")
+    drawn = tmp_path / "out" / "waves" / "cat.png"
+    assert "the loss is nan" in said
+    assert str(drawn) in said
+    assert opened(drawn).shape == (32, 40, 3)
+    assert "stopped" in json.loads(drawn.with_suffix(".json").read_text())
+
+
+def test_mistakes_are_one_sentence(shell: Shell, content: Path, style: Path, tmp_path: Path) -> None:
+    def mistake(*words: object) -> str:
+        return shell.mistake("stylize", *words, "--out", tmp_path / "none")
+
+    assert "no style to follow" in mistake(content, *QUICK)
+    assert "no picture, folder or data set" in mistake(tmp_path / "no.png", style, *QUICK)
+    assert "is a folder among 2 styles" in mistake(content, style, style.parent, *QUICK)
+    assert "2 weights were given for 1 styles" in mistake(content, style, *QUICK, "--style-weights", 1, 2)
+    assert "no preset 'slow'" in mistake(content, style, *QUICK, "--preset", "slow")
+    assert "no layer relu9_1" in mistake(content, style, *QUICK, "--style-layers", "relu9_1")
+    assert "a mask is 36x36 and the content 40x32" in mistake(content, style, *QUICK, "--masks", style)
+    assert "strength is 2" in mistake(content, style, *QUICK, "--strength", 2)
+    tiny = draw(tmp_path / "tiny.png", (8, 8))
+    assert "8x8 pixels are too small for relu5_1 of vgg19" in mistake(tiny, style, *QUICK)
+    assert "takes no weights" in mistake(content, style, *QUICK, "--weights", style)
+    (tmp_path / "bad.png").write_text("no picture")
+    assert "cannot be read as a picture" in mistake(tmp_path / "bad.png", style, *QUICK)
+    assert not (tmp_path / "none").exists() or not list((tmp_path / "none").rglob("*.png"))
+
+
+def test_missing_weights_name_the_ways_out(shell: Shell, content: Path, style: Path, tmp_path: Path) -> None:
+    shell.monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+    def unreachable(*words: object) -> None:
+        raise ConnectionError("no route")
+
+    shell.monkeypatch.setattr("brushwork.models.weights._fetch", unreachable)
+    said = shell.mistake("stylize", content, style, "--device", "cpu")
+    for way in (
+        "no route",
+        "put that file at",
+        "--weights PATH",
+        "--backbone hed-vgg16",
+        "brushwork fetch hed-vgg16",
+    ):
+        assert way in said
+    said = shell.mistake("stylize", content, style, "--device", "cpu", "--backbone", "hed-vgg16")
+    assert "brushwork fetch hed-vgg16" in said
+
+
+def test_efficientnet_draws_too(shell: Shell, content: Path, style: Path, tmp_path: Path) -> None:
+    words = ("--backbone", "efficientnet-lite0", "--device", "cpu", "--evaluations", 2, "--coarsest", 0)
+    shell("stylize", content, style, *words, "--out", tmp_path)
+    assert opened(tmp_path / "waves" / "cat.png").shape == (32, 40, 3)

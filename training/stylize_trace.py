@@ -1,0 +1,52 @@
+"""What a style transfer's losses did: kept with the picture, as numbers and as a plot."""
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from .stylize import Step
+
+
+@dataclass(kw_only=True)
+class Trace:
+    """One row for every evaluation: its number, the side drawn at, seconds from the start, and the losses."""
+
+    rows: list[dict[str, Any]] = field(default_factory=list)
+
+    def add(self, step: Step, seconds: float) -> None:
+        losses = {name: float(f"{value:.6g}") for name, value in asdict(step.losses).items()}
+        self.rows.append(
+            {"evaluation": step.number, "side": step.side, "seconds": round(seconds, 2), **losses}
+        )
+
+    @property
+    def seconds(self) -> float:
+        return self.rows[-1]["seconds"] if self.rows else 0.0
+
+    def write(self, path: Path, facts: dict[str, Any]) -> None:
+        """As JSON, with the settings, and as a plot of the same name beside it."""
+        path.write_text(json.dumps({**facts, "trace": self.rows}, indent=1) + "\n", encoding="utf-8")
+        self.plot().savefig(path.with_name(f"{path.stem}-losses.png"), dpi=100)
+
+    def plot(self) -> Figure:
+        """Errors over evaluations, both logarithmic in height; where the size changes there is a line."""
+        figure = Figure(figsize=(7, 4), layout="constrained")
+        axes = figure.add_subplot(xlabel="evaluations", ylabel="error", yscale="log")
+        numbers = [row["evaluation"] for row in self.rows]
+        for name, width in (("total", 2.0), ("style", 1.0), ("content", 1.0), ("tv", 1.0)):
+            values = [row[name] for row in self.rows]
+            if any(values):
+                axes.plot(numbers, [value or float("nan") for value in values], label=name, linewidth=width)
+        for before, row in zip(self.rows, self.rows[1:], strict=False):
+            if row["side"] != before["side"]:
+                axes.axvline(row["evaluation"], color="0.7", linewidth=0.8)
+                axes.annotate(
+                    f" {row['side']:g} px", (row["evaluation"], 1), xycoords=("data", "axes fraction"),
+                    va="top", fontsize=8,
+                )  # fmt: skip
+        axes.grid(alpha=0.3)
+        axes.legend()
+        return figure
