@@ -18,6 +18,7 @@ class Kind:
 KINDS = {
     "metrics": Kind(about="distances, features and memory beside other libraries", module="bench_metrics"),
     "restyle": Kind(about="runs beside other restylers, measured alike", module="bench_restyle"),
+    "stylize": Kind(about="time to the loss of published style transfer", module="bench_stylize"),
     "styles": Kind(about="what 8, 100 and 1000 styles cost in time and memory", module="bench_styles"),
 }
 

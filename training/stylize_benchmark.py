@@ -1,0 +1,239 @@
+"""The benchmark `stylize`: when do we reach the loss at which the published loops end?
+
+The rivals are the loop of PyTorch's tutorial and that of neural-style's port, written here from what they
+publish, on the same backbone with the same weights. Every round runs in a process of its own: a rival to its
+end, then we, by other sizes and steps but for the same loss, until we are as low.
+"""
+
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from brushwork.eval.benchmark import Table, in_child, peak_memory
+
+from .backbones import VGG_CONTENT, VGG_STYLE, Backbone, find_backbone
+from .stylize import Pixels, Scene, Stylizer, as_picture, sized
+from .stylize_config import PRESETS, StylizeConfig
+
+Recipe = Literal["tutorial", "neural-style"]
+RECIPES: tuple[Recipe, ...] = ("tutorial", "neural-style")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sizes:
+    """What is drawn, how long."""
+
+    backbone: Backbone = "hed-vgg16"
+    weights: Path | None = None
+    side: int = 256
+    """Longer side of content and style."""
+    evaluations: int = 300
+    """Of each rival; neural-style's own default is 1,000."""
+    repeats: int = 3
+    threads: int = 0
+    """0: as many as PyTorch takes."""
+
+
+def ours(recipe: Recipe, sizes: Sizes) -> StylizeConfig:
+    """The recipe's loss, by our sizes and optimizer."""
+    return replace(
+        PRESETS[recipe](), backbone=sizes.backbone, weights=sizes.weights, optimizer="lbfgs", history=50,
+        start="content", coarsest=max(32, sizes.side // 4), evaluations=sizes.evaluations, precision="fp32",
+    )  # fmt: skip
+
+
+# The rivals
+class Gram(nn.Module):
+    """As both publish it: F F^T over the number of values."""
+
+    def forward(self, maps: Tensor) -> Tensor:
+        n, c, h, w = maps.shape
+        flat = maps.view(n * c, h * w)
+        return torch.mm(flat, flat.t()) / (n * c * h * w)
+
+
+def published_loop(recipe: Recipe, sizes: Sizes, content: Tensor, style: Tensor) -> tuple[Tensor, int]:
+    """The tutorial's: L-BFGS as it comes, clamping before every evaluation, from the content. neural-style's:
+    100 pairs, no tolerances, from noise, with roughness. The picture, and the evaluations that it took."""
+    config = PRESETS[recipe]()
+    layers = (config.style_layers or VGG_STYLE), (config.content_layers or VGG_CONTENT)
+    network, gram = find_backbone(sizes.backbone, (*layers[0], *layers[1]), sizes.weights), Gram()
+    with torch.no_grad():
+        goals = {name: gram(network(style)[name]) for name in layers[0]}
+        kept = {name: network(content)[name] for name in layers[1]}
+    count = len(layers[0])
+    if recipe == "tutorial":
+        image = content.clone()
+        optimizer = torch.optim.LBFGS([image.requires_grad_()])
+    else:
+        generator = torch.Generator().manual_seed(0)
+        image = 0.5 + 0.1 * torch.randn(content.shape, generator=generator)
+        optimizer = torch.optim.LBFGS(
+            [image.requires_grad_()], max_iter=sizes.evaluations, tolerance_change=-1, tolerance_grad=-1,
+            history_size=100,
+        )  # fmt: skip
+    seen = 0
+
+    def closure() -> Tensor:
+        nonlocal seen
+        if recipe == "tutorial":
+            with torch.no_grad():
+                image.clamp_(0, 1)
+        seen += 1
+        optimizer.zero_grad()
+        maps = network(image)
+        loss = (
+            config.style_weight
+            / count
+            * sum((F.mse_loss(gram(maps[name]), goal) for name, goal in goals.items()), torch.zeros(()))
+        )
+        loss = loss + config.content_weight * sum(
+            (F.mse_loss(maps[name], goal) for name, goal in kept.items()), torch.zeros(())
+        )
+        if config.tv_weight:
+            rough = image.diff(dim=3).abs().sum() + image.diff(dim=2).abs().sum()
+            loss = loss + config.tv_weight * 255 * rough
+        loss.backward()
+        return loss
+
+    while seen < sizes.evaluations:
+        optimizer.step(closure)
+    with torch.no_grad():
+        return image.detach().clamp(0, 1), seen
+
+
+# One run
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How low a run came, in what time and memory."""
+
+    loss: float
+    """Of the finished picture, clamped to 0 to 1."""
+    seconds: float
+    processor: float
+    """Seconds of all cores together."""
+    evaluations: int
+    peak: float
+    """MB that the process held at most."""
+
+
+def run_published(recipe: Recipe, sizes: Sizes, content: Pixels, style: Pixels) -> Outcome:
+    """In this process: the rival to its end."""
+    if sizes.threads:
+        torch.set_num_threads(sizes.threads)
+    cpu = torch.device("cpu")
+    pictures = [sized(as_picture(pixels, cpu), sizes.side) for pixels in (content, style)]
+    began, busy = time.perf_counter(), time.process_time()
+    found, count = published_loop(recipe, sizes, pictures[0], pictures[1])
+    took, worked = time.perf_counter() - began, time.process_time() - busy
+    peak = peak_memory()
+    return Outcome(
+        loss=judged(recipe, sizes, content, style, found), seconds=took, processor=worked,
+        evaluations=count, peak=peak,
+    )  # fmt: skip
+
+
+def run_ours(recipe: Recipe, sizes: Sizes, content: Pixels, style: Pixels, goal: float) -> Outcome:
+    """In this process: until the picture, clamped, has a loss of no more than `goal`."""
+    if sizes.threads:
+        torch.set_num_threads(sizes.threads)
+    began, busy = time.perf_counter(), time.process_time()
+    config = replace(ours(recipe, sizes), size=sizes.side)
+    stylizer = Stylizer(Scene(content=content, styles=[style]), config)
+    for step in stylizer:
+        if step.side == sizes.side and step.losses.total <= goal:
+            break
+    took, worked = time.perf_counter() - began, time.process_time() - busy
+    return Outcome(
+        loss=judged(recipe, sizes, content, style, stylizer.standing()), seconds=took,
+        processor=worked, evaluations=stylizer.number, peak=peak_memory(),
+    )  # fmt: skip
+
+
+def judged(recipe: Recipe, sizes: Sizes, content: Pixels, style: Pixels, image: Tensor) -> float:
+    """The recipe's loss of a finished picture, the same for both sides."""
+    config = replace(
+        PRESETS[recipe](), backbone=sizes.backbone, weights=sizes.weights, size=sizes.side, precision="fp32"
+    )
+    stylizer = Stylizer(Scene(content=content, styles=[style]), config)
+    return stylizer.objective(image)[0].total
+
+
+# The race
+@dataclass(frozen=True, kw_only=True)
+class Race:
+    """All rounds of one recipe."""
+
+    recipe: Recipe
+    theirs: tuple[Outcome, ...]
+    ours: tuple[Outcome, ...]
+
+    @property
+    def ratio(self) -> float:
+        """Median over the rounds of our seconds over theirs."""
+        return statistics.median(a.seconds / b.seconds for a, b in zip(self.ours, self.theirs, strict=True))
+
+    def table(self) -> Table:
+        rows = tuple(
+            (name, *self._cells(found))
+            for name, found in ((f"{self.recipe}, as published", self.theirs), ("brushwork", self.ours))
+        )
+        missed = sum(a.loss > b.loss for a, b in zip(self.ours, self.theirs, strict=True))
+        notes = [f"Time to the rival's final loss: {self.ratio:.2f} of its own, median of {len(self.ours)}."]
+        notes += [f"In {missed} rounds its loss was not reached."] if missed else []
+        return Table(
+            title=f"The loss of {self.recipe}", header=("", "seconds", "processor seconds", "evaluations",
+            "final loss", "peak MB"), rows=rows, notes=tuple(notes),
+        )  # fmt: skip
+
+    @staticmethod
+    def _cells(found: Sequence[Outcome]) -> tuple[str, ...]:
+        middle = {name: statistics.median(asdict(one)[name] for one in found) for name in asdict(found[0])}
+        return (
+            f"{middle['seconds']:.1f}", f"{middle['processor']:.1f}", f"{middle['evaluations']:.0f}",
+            f"{middle['loss']:.4g}", f"{middle['peak']:.0f}",
+        )  # fmt: skip
+
+    def to_json(self) -> dict[str, Any]:
+        rounds = {"theirs": [asdict(one) for one in self.theirs], "ours": [asdict(one) for one in self.ours]}
+        return {"recipe": self.recipe, "ratio": self.ratio, **rounds}
+
+
+def race(recipe: Recipe, sizes: Sizes, content: Pixels, style: Pixels) -> Race:
+    """Rounds of the rival, then us, each in a fresh process."""
+    theirs: list[Outcome] = []
+    mine: list[Outcome] = []
+    for _ in tqdm(range(sizes.repeats), desc=recipe, leave=False, disable=None):
+        theirs.append(in_child(run_published, recipe, sizes, content, style))
+        mine.append(in_child(run_ours, recipe, sizes, content, style, theirs[-1].loss))
+    return Race(recipe=recipe, theirs=tuple(theirs), ours=tuple(mine))
+
+
+def largest(side: int, sizes: Sizes, content: Pixels, style: Pixels) -> float:
+    """MB that a process of its own holds at most for three evaluations at a large size, in tiles."""
+    return in_child(peak_of, side, sizes, content, style)
+
+
+def peak_of(side: int, sizes: Sizes, content: Pixels, style: Pixels) -> float:
+    """In this process."""
+    if sizes.threads:
+        torch.set_num_threads(sizes.threads)
+    config = replace(
+        PRESETS["fast"](),
+        backbone=sizes.backbone,
+        weights=sizes.weights,
+        size=side,
+        coarsest=0,
+        evaluations=3,
+    )
+    for _ in Stylizer(Scene(content=content, styles=[style]), config):
+        pass
+    return peak_memory()
