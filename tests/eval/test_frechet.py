@@ -124,11 +124,12 @@ def test_whatever_the_sets(n: int, m: int, dim: int, seed: int, scale: float, sh
 @settings(max_examples=30, deadline=None, derandomize=True)
 @given(n=st.integers(2, 30), dim=st.integers(1, 60), seed=st.integers(0, 10**6), c=st.floats(0.1, 10))
 def test_scaled_and_shifted_copies(n: int, dim: int, seed: int, c: float) -> None:
-    """S2 = c^2 S1, of any rank: (c - 1)^2 tr S1 and the means' distance."""
+    """S2 = c^2 S1, of any rank: (c - 1)^2 tr S1 and the means' distance. Where ranks are not full, rounding
+    leaves eigenvalues of 1e-16 where there are none, and their roots are 1e-8."""
     x = features(seed, n, dim)
     apart = ((c - 1) * x.mean(0) + 2).square().sum()
     expected = float(apart + (c - 1) ** 2 * gaussian_of(x).covariance.trace())
-    assert frechet_from_features(x, c * x + 2) == pytest.approx(expected, rel=1e-9)
+    assert frechet_from_features(x, c * x + 2) == pytest.approx(expected, rel=1e-7)
 
 
 def test_grows_with_noise() -> None:
