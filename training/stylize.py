@@ -5,6 +5,7 @@ Nothing is learnt: pixels are moved until the loss is low. `stylize` gives the r
 to it.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -123,7 +124,7 @@ class Stylizer:
     @property
     def total(self) -> int:
         """Evaluations at all sizes together."""
-        return len(self.sides) * self.config.evaluations
+        return self.begins[-1] + self.config.evaluations
 
     def __iter__(self) -> Iterator[Step]:
         while self.number < self.total:
@@ -132,7 +133,7 @@ class Stylizer:
     def advance(self) -> Step:
         """One evaluation, and where it leads. Raises TrainingError where the loss is no number; then
         `drawn()` is the last good picture."""
-        place = self.number // self.config.evaluations
+        place = self._place_of(self.number)
         if place > self.place:
             self._enter(place, self.standing())
         losses, gradient = self.objective(self.image)
@@ -141,6 +142,15 @@ class Stylizer:
         return Step(number=self.number, of=self.total, side=self.sides[self.place], losses=losses)
 
     # Sizes
+    @property
+    def begins(self) -> list[int]:
+        """The number of evaluations after which each size begins."""
+        coarse = self.config.coarse_evaluations or self.config.evaluations
+        return [place * coarse for place in range(len(self.sides))]
+
+    def _place_of(self, number: int) -> int:
+        return bisect_right(self.begins, number) - 1
+
     def _enter(self, place: int, before: Picture | None) -> None:
         """Begins with a size, from what was drawn at the size before."""
         last = place == len(self.sides) - 1
@@ -223,7 +233,7 @@ class Stylizer:
     def load_state_dict(self, state: State) -> None:
         """Goes on where a stylizer of the same scene and configuration stood."""
         self.number = int(state["number"])
-        place = max(0, self.number - 1) // self.config.evaluations
+        place = self._place_of(max(0, self.number - 1))
         self.optimizer = self._optimizer(place == len(self.sides) - 1)
         own = {name.removeprefix("optimizer."): x.to(self.device) for name, x in state.items() if "." in name}
         self.optimizer.load_state_dict(own)

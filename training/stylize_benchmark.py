@@ -46,7 +46,8 @@ def ours(recipe: Recipe, sizes: Sizes) -> StylizeConfig:
     """The recipe's loss, by our sizes and optimizer."""
     return replace(
         PRESETS[recipe](), backbone=sizes.backbone, weights=sizes.weights, optimizer="lbfgs", history=50,
-        start="content", coarsest=max(32, sizes.side // 4), evaluations=sizes.evaluations, precision="fp32",
+        start="content", coarsest=max(32, sizes.side // 4), evaluations=sizes.evaluations,
+        coarse_evaluations=100, precision="fp32",
     )  # fmt: skip
 
 

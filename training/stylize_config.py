@@ -46,7 +46,9 @@ class StylizeConfig:
     """lbfgs: with steps that are shortened until the loss falls. lbfgs-fixed: whole steps, as PyTorch takes
     them. adam. adam-lbfgs: Adam up to the last size, its moments carried along, then lbfgs."""
     evaluations: int = 300
-    """Evaluations of the loss at every size."""
+    """Evaluations of the loss at the last size."""
+    coarse_evaluations: int = 0
+    """Evaluations at every smaller size; 0: as many as at the last."""
     history: int = 20
     """Steps that L-BFGS remembers: 8 bytes a value and step."""
     lr: float = 1.0
@@ -78,7 +80,8 @@ class StylizeConfig:
 
     def __post_init__(self) -> None:
         for name, least in (
-            ("style_weight", 0), ("content_weight", 0), ("tv_weight", 0), ("evaluations", 1), ("history", 1),
+            ("style_weight", 0), ("content_weight", 0), ("tv_weight", 0), ("evaluations", 1),
+            ("coarse_evaluations", 0), ("history", 1),
             ("size", 0), ("coarsest", 0), ("tile", 0),
         ):  # fmt: skip
             if not getattr(self, name) >= least:

@@ -167,6 +167,13 @@ def test_the_result_has_the_size_that_was_asked_for(network: Vgg) -> None:
     assert drawn(network, scene, config).shape == (3, 32, 48)
 
 
+def test_smaller_sizes_may_take_fewer_evaluations(network: Vgg) -> None:
+    config = replace(QUICK, size=40, coarsest=10, evaluations=3, coarse_evaluations=2)
+    steps = list(Stylizer(Scene(content=noise(0), styles=[stripes()]), config, network=network))
+    assert [step.side for step in steps] == [10, 10, 20, 20, 40, 40, 40]
+    assert {step.of for step in steps} == {7}
+
+
 def test_sizes_grow_to_the_last_one() -> None:
     assert replace(QUICK, coarsest=0).sides(100) == [100]
     assert replace(QUICK, coarsest=128).sides(512) == [128, 256, 512]
