@@ -138,11 +138,12 @@ def aligned(
 ) -> list[str]:
     """One line a row with the columns under each other, numbers to the right, those of `left` to the left.
 
-    Where lines would be wider than WIDTH, the widest of the `flexible` columns are shortened.
+    Where lines would be wider than WIDTH, the widest of the `flexible` columns are shortened; where none is
+    flexible, they are wider.
     """
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     surplus = sum(widths) + 2 * (len(widths) - 1) - WIDTH
-    for _ in range(max(0, surplus)):
+    for _ in range(max(0, surplus) if flexible else 0):
         widest = max(flexible, key=lambda c: widths[c])
         widths[widest] = max(12, widths[widest] - 1)
 

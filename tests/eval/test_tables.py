@@ -113,6 +113,12 @@ def test_style_columns_say_what_a_style_is_taken_for() -> None:
     assert columns == {"accuracy": ("0.2000", "0.4000", "–"), "taken most for": ("round", "flat", "–")}
 
 
+def test_without_flexible_columns_lines_are_as_wide_as_they_are() -> None:
+    """As the table of trials that search many fields."""
+    (line,) = aligned([["x" * 80, "y" * 80]], left=(), flexible=())
+    assert line == "x" * 80 + "  " + "y" * 80
+
+
 def test_columns_line_up_and_give_way() -> None:
     lines = aligned([["a", "1.25"], ["longer", "10.50"]])
     assert lines == ["a        1.25", "longer  10.50"]
