@@ -140,7 +140,9 @@ def tutorial() -> StylizeConfig:
 def fast() -> StylizeConfig:
     """brushwork's own: errors relative to their goals, so that one weight suits every backbone, picture and
     size; coarse strokes at small sizes by Adam, then fine ones by L-BFGS."""
-    return StylizeConfig(optimizer="adam-lbfgs", coarsest=128, evaluations=60)
+    return StylizeConfig(
+        optimizer="adam-lbfgs", coarsest=128, evaluations=60, content_weight=0.1, tv_weight=0.5
+    )
 
 
 PRESETS = {"fast": fast, "gatys": gatys, "neural-style": neural_style, "tutorial": tutorial}
