@@ -1,6 +1,7 @@
 """Settling what a content encoder erases, on the pictures that it was trained on."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -12,6 +13,20 @@ from brushwork.models.synthesis import Stage, fade_reals
 
 MOST, BATCH = 20_000, 64
 """Pictures whose mean maps are taken at most, evenly many of all; and at once."""
+
+
+@contextmanager
+def erasing(generator: Generator, pictures: Pictures | StoredPictures, stage: Stage) -> Iterator[None]:
+    """While it lasts, the content code lacks what it is to lose, where the configuration asks for it. Not
+    longer: the codes of a network that moves have no means to go by, and figures of a run are to be alike."""
+    if not generator.config.content_erased:
+        yield
+        return
+    fit_erasers(generator, pictures, stage)
+    try:
+        yield
+    finally:
+        generator.encoders.content.fit_erasers((), stage)
 
 
 def fit_erasers(generator: Generator, pictures: Pictures | StoredPictures, stage: Stage) -> None:

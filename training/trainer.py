@@ -19,7 +19,7 @@ from .checkpoint import checkpoints, load_checkpoint, save_checkpoint
 from .config import TrainConfig
 from .distributed import most_of, reduced, told_by_main
 from .ema import update_average
-from .erasing import fit_erasers
+from .erasing import erasing
 from .errors import TrainingError, diverged
 from .interrupt import stop_on_signals
 from .judging import prepare
@@ -224,15 +224,8 @@ class Trainer:
         if self.accelerator.is_main_process:
             path = self.folder.snapshots / f"{name or f'generator-{self.state.nimg:09d}'}.safetensors"
             notes = {"nimg": self.state.nimg, "seed": self.config.seed, "data": self.facts["fingerprint"]}
-            self._erase()
-            save_generator(path, self.state.average, stage=self._trained_stage, notes=notes)
-
-    def _erase(self) -> None:
-        """Settles what the averaged network's content code is to lose. It holds until the next step, which
-        takes over the buffers of the network that is trained, where nothing is erased: the codes of a network
-        that moves have no means to go by."""
-        if self.config.generator.content_erased:
-            fit_erasers(self.state.average, self.prepared.pictures, self._trained_stage)
+            with erasing(self.state.average, self.prepared.pictures, self._trained_stage):
+                save_generator(path, self.state.average, stage=self._trained_stage, notes=notes)
 
     def _measure(self) -> None:
         figures = self.metrics and self.metrics(self.state.average, self._trained_stage)
