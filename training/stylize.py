@@ -137,7 +137,7 @@ class Stylizer:
         if place > self.place:
             self._enter(place, self.standing())
         losses, gradient = self.objective(self.image)
-        self.image = self.optimizer(self.image, losses.total, gradient).clamp(0, 1)
+        self.image = self._bounded(self.optimizer(self.image, losses.total, gradient))
         self.number += 1
         return Step(number=self.number, of=self.total, side=self.sides[self.place], losses=losses)
 
@@ -162,12 +162,15 @@ class Stylizer:
             # The finer size's own details, and what was changed in the coarser one.
             change = before - self._sized(self.scene.content, self.sides[place - 1])
             change = F.interpolate(change, size, mode="bicubic", align_corners=False)
-            self.image = (content + change).clamp(0, 1)
+            self.image = self._bounded(content + change)
             if self.config.optimizer == "adam-lbfgs" and last:
                 self.optimizer = self._optimizer(last)
             else:
                 self.optimizer.resized(*size)
         self.place, self.objective = place, self._objective(content)
+
+    def _bounded(self, image: Picture) -> Picture:
+        return image.clamp(0, 1) if self.config.clamp else image
 
     def _first(self, content: Picture) -> Picture:
         if self.scene.start is not None:
@@ -208,14 +211,14 @@ class Stylizer:
 
     # What is there
     def standing(self) -> Picture:
-        """The picture as it stands (1, 3, H, W), 0 to 1, before anything is done to it in the end."""
+        """The picture as it stands (1, 3, H, W), before anything is done to it in the end."""
         return self.image if self.optimizer.at is None else self.optimizer.at
 
     def drawn(self) -> Pixels:
         """The picture as it stands, at the size that is being drawn: with the strength, in the colours and
         within the masks that were asked for."""
         side = self.sides[self.place]
-        content, drawn = self._sized(self.scene.content, side), self.standing()
+        content, drawn = self._sized(self.scene.content, side), self.standing().clamp(0, 1)
         if self.config.colours == "luma":
             drawn = with_colours_of(content, drawn)
         share = torch.full_like(content[:, :1], self.config.strength)

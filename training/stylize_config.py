@@ -73,6 +73,9 @@ class StylizeConfig:
     tile: int = 0
     """Side of the squares that are looked at one after the other, in pixels, a multiple of 16: bounds the
     memory, changes nothing else. 0: the whole picture at once up to 512 x 512, else 512."""
+    clamp: bool = True
+    """Keeps values within black and white at every step; else they are cut in the end alone, as the first
+    programs do: the loss falls lower, that of the finished picture does not."""
     seed: int = 0
     """Of the noise that is begun with."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
@@ -114,7 +117,7 @@ def gatys() -> StylizeConfig:
     relu1_1 to relu5_1 equally, relu4_2, content to style as 1 to 1,000, white noise, L-BFGS."""
     return StylizeConfig(
         scaling="gatys", content_weight=LEVELS**2, style_weight=1e3 * LEVELS**4, optimizer="lbfgs-fixed",
-        history=100, evaluations=500, start="noise",
+        history=100, evaluations=500, start="noise", clamp=False,
     )  # fmt: skip
 
 
@@ -123,7 +126,7 @@ def neural_style() -> StylizeConfig:
     a layer, roughness 0.001, 1,000 evaluations of L-BFGS from noise."""
     return StylizeConfig(
         scaling="mean", content_weight=5 * LEVELS**2, style_weight=500 * LEVELS**4, tv_weight=1e-3,
-        optimizer="lbfgs-fixed", history=100, evaluations=1000, start="noise",
+        optimizer="lbfgs-fixed", history=100, evaluations=1000, start="noise", clamp=False,
     )  # fmt: skip
 
 
