@@ -72,7 +72,7 @@ def gatys(config: StylizeConfig, weights: Path | None, device: str) -> Method | 
         name=GATYS, draw=draw, identity=f"{NAME} {DIGEST} {config!r}",
         part=4,
         note=f"{GATYS} follows the style picture: {config.evaluations} evaluations of {config.optimizer} "
-        f"from the {config.start}, at {SIDE} px.",
+        f"from the {config.start}, at {config.size or 'their own'} px.",
     )  # fmt: skip
 
 

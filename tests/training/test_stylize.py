@@ -89,6 +89,18 @@ def test_weights_shift_the_balance(network: Vgg) -> None:
     assert ends[0].content < ends[1].content < ends[2].content
 
 
+def test_values_leave_black_and_white_only_if_they_may(network: Vgg) -> None:
+    content, style = noise(0), stripes()
+    for clamp in (True, False):
+        config = replace(QUICK, clamp=clamp, optimizer="adam", adam_lr=0.2)
+        stylizer = Stylizer(Scene(content=content, styles=[style]), config, network=network)
+        list(stylizer)
+        standing = stylizer.standing()
+        assert (standing.min() >= 0 and standing.max() <= 1) == clamp
+        cut = (standing[0].clamp(0, 1) * 255).round().to(torch.uint8)
+        assert stylizer.drawn().equal(cut)
+
+
 def test_roughness_is_reduced_by_its_weight(network: Vgg) -> None:
     scene = Scene(content=noise(0), styles=[stripes()])
     rough, smooth = (drawn(network, scene, replace(QUICK, tv_weight=w)).float() for w in (0.0, 10.0))
