@@ -118,6 +118,27 @@ def test_mistakes_in_bench_styles(shell: Shell, tmp_path: Path, options: tuple[s
     assert not (tmp_path / "out").exists()
 
 
+# Training
+def test_bench_train_prints_tables_and_writes_what_it_found(shell: Shell, tmp_path: Path) -> None:
+    from brushwork.training.train_benchmark import Sizes, measure
+
+    def in_here(config: Any, sizes: Sizes) -> Any:
+        return (measure(config, 8, sizes), measure(config, 16, sizes))
+
+    shell.monkeypatch.setattr("brushwork.scripts.bench_train.benchmark", in_here)
+    options = ("--batch", "4", "--repeats", "2", "--threads", "1", "--report", tmp_path)
+    said = shell("bench", "train", "toy", *options)
+    assert "| 8 px" in said
+    assert "Of a sampling step's time" in said
+    found = json.loads((tmp_path / "train.json").read_text())["parts"]
+    assert list(found) == ["rates", "breakdown"]
+    assert found["rates"]["16"]["batch"] == 4
+    assert len(found["rates"]["8"]["steps"]["sampling"]) == 2
+    assert (tmp_path / "train.md").read_text().strip() in said
+    assert shows_something(tmp_path / "train.png")
+    assert "1 repeats tell no spread" in shell.mistake("bench", "train", "toy", "--repeats", "1")
+
+
 # Weights
 def test_fetch_hed_vgg16_says_where_they_lie(shell: Shell, tmp_path: Path) -> None:
     shell.monkeypatch.setattr("brushwork.scripts.fetch.fetch_hed_vgg16", lambda: tmp_path / hed.FILE)

@@ -22,6 +22,7 @@ from tqdm import tqdm
 from brushwork.eval.benchmark import Table, in_child, peak_memory
 
 from .backbones import VGG_CONTENT, VGG_STYLE, Backbone, find_backbone
+from .pixels import Lbfgs
 from .stylize import Pixels, Scene, Stylizer, as_picture, sized
 from .stylize_config import PRESETS, StylizeConfig
 
@@ -250,22 +251,25 @@ def race(recipe: Recipe, sizes: Sizes, content: Pixels, style: Pixels) -> Race:
 
 
 def largest(side: int, sizes: Sizes, content: Pixels, style: Pixels) -> float:
-    """MB that a process of its own holds at most for three evaluations at a large size, in tiles."""
+    """MB that a process of its own holds at most when it draws at a large size, in tiles."""
     return in_child(peak_of, side, sizes, content, style)
 
 
 def peak_of(side: int, sizes: Sizes, content: Pixels, style: Pixels) -> float:
-    """In this process."""
+    """In this process: after so many steps that L-BFGS remembers all that it may."""
     if sizes.threads:
         torch.set_num_threads(sizes.threads)
-    config = replace(
-        PRESETS["fast"](),
-        backbone=sizes.backbone,
-        weights=sizes.weights,
-        size=side,
-        coarsest=0,
-        evaluations=3,
-    )
-    for _ in Stylizer(Scene(content=content, styles=[style]), config):
-        pass
+    config = replace(PRESETS["fast"](), backbone=sizes.backbone, weights=sizes.weights, size=side, coarsest=0)
+    stylizer = Stylizer(Scene(content=content, styles=[style]), config)
+    stylizer.advance()
+    remember_all(stylizer)
+    stylizer.advance()
     return peak_memory()
+
+
+def remember_all(stylizer: Stylizer) -> None:
+    """Has its L-BFGS hold as many steps as it ever may; they are made up."""
+    assert isinstance(stylizer.optimizer, Lbfgs)
+    made_up = (torch.ones_like(stylizer.image), torch.ones_like(stylizer.image))
+    while len(stylizer.optimizer.pairs) < stylizer.optimizer.history:
+        stylizer.optimizer.pairs.append((made_up[0].clone(), made_up[1].clone()))

@@ -145,8 +145,8 @@ def fast() -> StylizeConfig:
     size; of normal distributions, which keeps colours purer than Gram matrices do; coarse strokes at small
     sizes by Adam, then fine ones by L-BFGS."""
     return StylizeConfig(
-        style_loss="wasserstein", content_weight=0.1, tv_weight=0.5, optimizer="adam-lbfgs", coarsest=128,
-        evaluations=60,
+        style_loss="wasserstein", content_weight=0.1, tv_weight=0.5, optimizer="adam-lbfgs", history=10,
+        coarsest=128, evaluations=60,
     )  # fmt: skip
 
 

@@ -153,7 +153,7 @@ def hatching() -> Image.Image:
     rng = np.random.default_rng(6)
     y, x = np.mgrid[:SIDE, :SIDE] / SIDE
     waves = ((1, 1, 0, 1), (2, -1, 1, 0.7), (-1, 3, 2, 0.5))
-    tone = sum(w * np.sin(2 * np.pi * (a * x + b * y) + c) for a, b, c, w in waves)
+    tone = np.sum([w * np.sin(2 * np.pi * (a * x + b * y) + c) for a, b, c, w in waves], axis=0)
     image = Image.new("RGB", (SIDE, SIDE), (244, 238, 222))
     draw = ImageDraw.Draw(image)
     for angle, darkest in ((0.8, 1.0), (2.3, 0.0), (1.5, -0.8)):

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from brushwork.training.stylize import as_picture
+from brushwork.training.stylize import Scene, Stylizer, as_picture
 from brushwork.training.stylize_benchmark import (
     RECIPES,
     Outcome,
@@ -16,9 +16,11 @@ from brushwork.training.stylize_benchmark import (
     judged,
     ours,
     published_loop,
+    remember_all,
     run_ours,
     run_published,
 )
+from brushwork.training.stylize_config import StylizeConfig
 
 SIZES = Sizes(backbone="random", side=32, evaluations=12, repeats=1)
 
@@ -51,6 +53,15 @@ def test_we_stop_as_soon_as_we_are_as_low(recipe: Recipe) -> None:
     assert mine.lowest <= goal
     total = len(ours(recipe, SIZES).sides(32)) * 100
     assert 0 < mine.evaluations < total
+
+
+def test_all_steps_that_may_be_remembered_take_their_memory() -> None:
+    config = StylizeConfig(backbone="random", history=7, evaluations=4, precision="fp32")
+    stylizer = Stylizer(Scene(content=noise(0), styles=[noise(1)]), config)
+    stylizer.advance()
+    remember_all(stylizer)
+    stylizer.advance()
+    assert stylizer.state_dict()["optimizer.pair_steps"].shape == (7, 3, 32, 32)
 
 
 def test_the_ratio_is_the_median_over_rounds_and_misses_are_told() -> None:

@@ -1,0 +1,85 @@
+"""The door `brushwork bench train`."""
+
+import sys
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import tyro
+
+from brushwork.eval.benchmark import Finding, machine
+from brushwork.eval.benchmark_report import markdown, write_json
+from brushwork.scripts.cli import guard
+from brushwork.scripts.configured import configured
+from brushwork.training.config import TrainConfig
+from brushwork.training.errors import TrainingError
+from brushwork.training.preset_files import read_preset
+from brushwork.training.presets import PRESETS
+from brushwork.training.train_benchmark import Sizes, benchmark
+from brushwork.training.train_benchmark_report import Breakdown, Rates, picture
+
+DESCRIPTION = """Time the training steps of a preset, or of FILE.json, at each of its resolutions, on noise.
+
+It tells pictures a second, memory, the operations of a step beside what the machine can do at best, and where
+the time goes. Every option of brushwork train holds. Examples, a minute on a CPU:
+    brushwork bench train emoji-32
+    brushwork bench train emoji-32 --batch 32 --generator.resolution 64
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchConfig:
+    """How often is timed, and where the findings go."""
+
+    repeats: int = Sizes.repeats
+    """Rounds after the first, in which everything has its turn."""
+    report: Path = Path("runs/bench")
+    """Folder for train.json, train.md and train.png."""
+
+    def __post_init__(self) -> None:
+        if self.repeats < 2:
+            raise TrainingError(f"{self.repeats} repeats tell no spread: give 2 or more.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainBenchArguments:
+    """What to time."""
+
+    bench: Annotated[BenchConfig, tyro.conf.arg(name="")] = field(default_factory=BenchConfig)
+    base: Annotated[TrainConfig, tyro.conf.arg(name="")] = field(default_factory=TrainConfig)
+
+
+def main(args: TrainBenchArguments) -> None:
+    """Measures, prints two tables, writes them with all rounds and a picture."""
+    folder = args.bench.report
+    folder.mkdir(parents=True, exist_ok=True)
+    sizes = Sizes(repeats=args.bench.repeats)
+    paces = benchmark(args.base, sizes)
+    on_gpu = args.base.device == "auto" and torch.cuda.is_available()
+    here = machine(("torch",), device="cuda" if on_gpu else "cpu")
+    found: dict[str, Finding] = {"rates": Rates(paces=paces), "breakdown": Breakdown(paces=paces)}
+    text = "\n\n".join(markdown(finding.table()) for finding in found.values())
+    print(f"{here.words()}\n\n{text}\n", file=sys.stdout)
+    (folder / "train.md").write_text(f"{here.words()}\n\n{text}\n", encoding="utf-8")
+    write_json(folder / "train.json", here, asdict(sizes), found)
+    picture(paces).savefig(folder / "train.png", dpi=100)
+    print(f"All rounds: {folder / 'train.json'}; train.md, train.png beside it")
+
+
+def benchable() -> dict[str, tuple[str, TrainBenchArguments]]:
+    """The presets."""
+    return {name: (words, TrainBenchArguments(base=config)) for name, (words, config) in PRESETS.items()}
+
+
+def from_file(path: Path) -> TrainBenchArguments:
+    return TrainBenchArguments(base=read_preset(path))
+
+
+def door() -> None:
+    """Parses the command line: a preset or a file, then options."""
+    guard(lambda: main(configured(benchable(), from_file, DESCRIPTION)))
+
+
+if __name__ == "__main__":
+    door()
