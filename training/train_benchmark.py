@@ -135,7 +135,8 @@ class Pace:
     """Operations a second of the fastest convolution, and of a matrix product."""
     product: float
     before: float
-    """MB that the process had held at most before there were networks, and after all."""
+    """MB that the process had held at most before there were networks, and after all steps: there, on a GPU,
+    of its memory."""
     peak: float
 
     @property
@@ -196,7 +197,7 @@ def measure(config: TrainConfig, resolution: int, sizes: Sizes) -> Pace:
         if turn_at(config, 0, regime).has_adversary and config.loss.gamma(resolution, config.batch) > 0:
             actions[f"{regime}, {PENALTY}"] = _stepping(candidate, regime, penalty=True)
     flops = {name: flops_of(action) for name, action in actions.items()}
-    peak = peak_memory()  # the limits below need memory of their own
+    peak = _held_at_most(candidate.device)  # the limits below need memory of their own
     kind = torch.bfloat16 if candidate.precision == "bf16" else torch.float32
     tries, work = limits(config.batch, kind, candidate.device)
     found: Timings[object] = alternated({**actions, **tries}, repeats=sizes.repeats)
@@ -208,6 +209,11 @@ def measure(config: TrainConfig, resolution: int, sizes: Sizes) -> Pace:
         convolution=max(speed for name, speed in speeds.items() if name != PRODUCT),
         product=speeds[PRODUCT], before=before, peak=peak,
     )  # fmt: skip
+
+
+def _held_at_most(device: torch.device) -> float:
+    """MB, of a GPU's memory where there is one."""
+    return torch.cuda.max_memory_allocated(device) / 1e6 if device.type == "cuda" else peak_memory()
 
 
 def _stepping(candidate: Candidate, regime: Regime, *, penalty: bool) -> Callable[[], object]:

@@ -8,12 +8,19 @@ import pytest
 import torch
 
 from brushwork.eval.benchmark_report import markdown
-from brushwork.training import train_benchmark
+from brushwork.training import roofline, train_benchmark
 from brushwork.training.config import TrainConfig
 from brushwork.training.objectives import RestyleConfig
 from brushwork.training.schedules import GrowingConfig
 from brushwork.training.train_benchmark import Candidate, Pace, Sizes, benchmark, flops_of, measure
 from brushwork.training.train_benchmark_report import Breakdown, Rates, picture
+
+
+@pytest.fixture(autouse=True)
+def _small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(roofline, "MATRIX", 64)
+    monkeypatch.setattr(roofline, "CONVOLUTIONS", ((8, 4),))
+
 
 PACE = Pace(
     resolution=16, batch=4, precision="fp32",
