@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Float32, Float64, Int64
+from jaxtyping import Bool, Float, Float32, Float64, Int64, UInt8
 from torch import Tensor
 
 from ..models.perceptual import mean_and_std
@@ -108,6 +108,13 @@ class Codes:
 def places_of(maps: Float[Tensor, "n c h w"]) -> Float32[Tensor, "n _d"]:
     """What is where, averaged to at most PLACES x PLACES."""
     return F.adaptive_avg_pool2d(maps.float(), min(PLACES, *maps.shape[2:])).flatten(1)
+
+
+def palette_of(images: UInt8[Tensor, "n 3 h w"]) -> Float32[Tensor, "n 6"]:
+    """Means and deviations of red, green and blue, 0 to 1: what of a picture's colours is where does not
+    show in them."""
+    colours = images.float().flatten(2) / 255
+    return torch.cat([colours.mean(dim=2), colours.std(dim=2)], dim=1)
 
 
 def products_of(maps: Float[Tensor, "n c h w"]) -> Float32[Tensor, "n _d"]:

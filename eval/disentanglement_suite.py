@@ -1,10 +1,9 @@
 """The measure of disentanglement: what each code of a generator with encoders holds, and what swapping swaps.
 
-Every figure stands beside chance, beside the same read off raw pixels, and as control beside the same network
-as it was before training: instance normalisation and statistics over space do a part without learning.
+Beside every figure stand chance, the same read off pixels and palette, and as control the untrained network.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -22,6 +21,7 @@ from .disentanglement import (
     Retrieval,
     mean_by_style,
     nearer,
+    palette_of,
     partners,
     places_of,
     products_of,
@@ -43,7 +43,7 @@ MOST_TRAIN, MOST_TEST = 1800, 1200
 
 BATCH = 64
 
-CHANCE, PIXELS = "chance", "raw pixels"
+CHANCE, PIXELS, PALETTE = "chance", "raw pixels", "palette"
 
 Read = Callable[[Tensor], tuple[list[Tensor], list[Tensor]]]
 """Pictures -> linear and quadratic readings of their codes."""
@@ -174,6 +174,12 @@ class Trial:
 
         return CodeScores.of(self.train.codes(read, self.bar), self.test.codes(read, self.bar), self.count)
 
+    def palette(self) -> CodeScores:
+        def read(images: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+            return [palette_of(images)], []
+
+        return CodeScores.of(self.train.codes(read, self.bar), self.test.codes(read, self.bar), self.count)
+
     def swaps(self) -> tuple[Tensor, Tensor]:
         """Rows of the contents, and of the pictures whose style they get."""
         other = partners(self.test.styles, self.test.subjects, self.count)
@@ -228,14 +234,14 @@ def with_disentanglement(
     count = len(measures.style_names)
     if count < 2:
         raise EvalError(f"Disentanglement takes two styles or more, and there are {count}: leave it out.")
-    through = (1 if control is None else 2) * (2 * len(train.styles) + 4 * len(test.styles))
-    total = through + len(train.styles) + len(test.styles)
+    networks, few, rest = 1 if control is None else 2, len(test.styles), len(train.styles)
+    total = networks * (2 * rest + 4 * few) + 2 * (rest + few)
     with tqdm(total=total, desc="codes", unit="img", leave=False, disable=None if progress else True) as bar:
         trial = Trial(train=train, test=test, count=count, space=reference.spaces[0], bar=bar)
         found = trial.scores(doors)
         beside = None if control is None else trial.scores(control)
         sides = [maps.shape[-1] for maps in doors.content(test.images[:1])]
-        figures = _figures(trial, found, beside, trial.pixels(sides))
+        figures = _figures(trial, found, beside, {PIXELS: trial.pixels(sides), PALETTE: trial.palette()})
     words = (
         f"codes of {len(train.styles)} training and {len(test.styles)} held-out pictures; ridge probe, "
         f"penalty of {', '.join(f'{penalty:g}' for penalty in PENALTIES)} and reading chosen on one training "
@@ -246,7 +252,7 @@ def with_disentanglement(
 
 
 def _figures(
-    trial: Trial, found: DoorScores, beside: DoorScores | None, pixels: CodeScores
+    trial: Trial, found: DoorScores, beside: DoorScores | None, plain: Mapping[str, CodeScores]
 ) -> dict[str, Figure]:
     evaluator, chance = trial.space.extractor.name, Score(value=1 / trial.count)
     own, other = trial.swaps()
@@ -259,22 +265,21 @@ def _figures(
         code = f"{name} code"
         figures[f"style_in_{name}"] = Figure(
             about=ABOUT[f"style_in_{name}"], features=code, measured=mine.style,
-            control=theirs and theirs.style, baselines={CHANCE: chance, PIXELS: pixels.style},
+            control=theirs and theirs.style, baselines=_beside(chance, plain, lambda one: one.style),
         )  # fmt: skip
         if mine.products is not None:
             figures[f"products_in_{name}"] = Figure(
                 about=ABOUT[f"products_in_{name}"], features=code, measured=mine.products,
                 control=theirs and theirs.products,
-                baselines={CHANCE: chance} | ({PIXELS: pixels.products} if pixels.products else {}),
+                baselines=_beside(chance, plain, lambda one: one.products),
             )  # fmt: skip
-        if mine.subject is None or pixels.subject is None:  # no subject is in two styles
-            continue
-        luck = Score(value=mine.subject.chance)
-        figures[f"subject_in_{name}"] = Figure(
-            about=ABOUT[f"subject_in_{name}"], features=code, measured=mine.subject.score,
-            control=theirs and theirs.subject and theirs.subject.score,
-            baselines={CHANCE: luck, PIXELS: pixels.subject.score},
-        )  # fmt: skip
+        if mine.subject is not None:  # else no subject is in two styles
+            luck = Score(value=mine.subject.chance)
+            figures[f"subject_in_{name}"] = Figure(
+                about=ABOUT[f"subject_in_{name}"], features=code, measured=mine.subject.score,
+                control=theirs and theirs.subject and theirs.subject.score,
+                baselines=_beside(luck, plain, lambda one: one.subject and one.subject.score),
+            )  # fmt: skip
     figures["swapped_style"] = Figure(
         about=ABOUT["swapped_style"], features=evaluator, measured=found.swapped_style,
         real=held_out_scores("accuracy", trial.space)["accuracy"], control=beside and beside.swapped_style,
@@ -286,3 +291,10 @@ def _figures(
         control_real=beside and beside.real_content, baselines={CHANCE: Score(value=0.5)},
     )  # fmt: skip
     return figures
+
+
+def _beside(
+    chance: Score, plain: Mapping[str, CodeScores], pick: Callable[[CodeScores], Score | None]
+) -> dict[str, Score]:
+    picked = {name: pick(scored) for name, scored in plain.items()}
+    return {CHANCE: chance} | {name: score for name, score in picked.items() if score is not None}

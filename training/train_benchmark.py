@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
-from accelerate import Accelerator
 
 from brushwork.data.loader import Batch, Loader, Pictures
 from brushwork.eval.benchmark import Timings, alternated, in_child, peak_memory
@@ -27,6 +26,7 @@ from .roofline import PRODUCT, Actions, flops_of, limits
 from .schedules import phases
 from .state import TrainingState
 from .stopwatch import Stopwatch
+from .trainer import accelerator_for
 from .turns import turn_at
 from .updates import Updates
 
@@ -60,7 +60,7 @@ class Candidate:
     """A run of `config` at one resolution, on noise."""
 
     def __init__(self, config: TrainConfig, resolution: int) -> None:
-        accelerator = Accelerator(cpu=config.device == "cpu")
+        accelerator = accelerator_for(config)
         self.config, self.stage, device = config, Stage(resolution), accelerator.device
         self.precision = faster_precision(device) if config.precision == "auto" else config.precision
         pictures = noise(config.generator.resolution)

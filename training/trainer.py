@@ -47,6 +47,13 @@ class Outcome:
     signal: int | None = None
 
 
+def accelerator_for(config: TrainConfig) -> Accelerator:
+    """This process's place among those that train, on the device that is asked for."""
+    return Accelerator(
+        cpu=config.device == "cpu", log_with=list(config.trackers.use) or None, project_dir=config.out
+    )
+
+
 class Trainer:
     """Trains the networks of `config` on `pictures`, in a run folder.
 
@@ -62,9 +69,7 @@ class Trainer:
     ) -> None:
         self.config, self.metrics = config, metrics if config.every.metrics_kimg else None
         self.folder = RunFolder(config.out)
-        self.accelerator = Accelerator(
-            cpu=config.device == "cpu", log_with=list(config.trackers.use) or None, project_dir=config.out
-        )
+        self.accelerator = accelerator_for(config)
         self.device = self.accelerator.device
         config.rows_of(self.accelerator.num_processes)  # complains now, not after the preparation
         set_threads(config.threads, processes=self.accelerator.num_processes)

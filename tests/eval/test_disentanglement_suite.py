@@ -11,6 +11,7 @@ from tqdm import tqdm
 from brushwork.data.pictures import Pictures
 from brushwork.eval.disentanglement_suite import (
     CHANCE,
+    PALETTE,
     PIXELS,
     Doors,
     Side,
@@ -123,6 +124,11 @@ def test_chance_and_what_the_pixels_say_stand_beside() -> None:
     })  # fmt: skip
     assert figures["style_in_content"].baselines[PIXELS].value == 1, "colours are in the pixels"
     assert figures["subject_in_style"].baselines[PIXELS].value > 0.9, "and patterns too"
+    assert figures["style_in_style"].baselines[PALETTE].value == 1
+    assert figures["subject_in_style"].baselines[PALETTE].value == pytest.approx(0.1), (
+        "patterns are not in it"
+    )
+    assert PALETTE not in figures["products_in_content"].baselines
     assert figures["swapped_style"].baselines[UNCHANGED].value == 0
 
 

@@ -1,4 +1,4 @@
-"""Style against content as their weights move: `python docs/gallery/weights.py CONTENTS STYLES OUT`.
+"""Style against content as their weights move: `python scripts/gallery_weights.py CONTENTS STYLES OUT`.
 
 Every weight stylises all contents in all styles and measures them by a network that drew none of them; OUT
 gets the pictures, the reports and the curve. What is there already is not drawn again.

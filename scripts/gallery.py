@@ -1,4 +1,4 @@
-"""Draws the gallery's contents and styles, all our own: `python docs/gallery/inputs.py FOLDER`."""
+"""Draws the gallery's contents and styles, all our own: `python scripts/gallery.py FOLDER`."""
 
 import math
 import sys
