@@ -41,6 +41,17 @@ class Target:
     name: str
     pictures: tuple[Original, ...]
 
+    def shown(self, weights: Sequence[float] = ()) -> np.ndarray:
+        """The picture; of several a square of strips, each as wide as its weight, in which statistics are
+        blended like the drawing's."""
+        if len(self.pictures) == 1:
+            return self.pictures[0].read().pixels
+        squares = [fit_image(picture.read().pixels, FITTED_SIDE) for picture in self.pictures]
+        ends = np.cumsum([0, *(weights or [1] * len(squares))])
+        edges = (ends / ends[-1] * FITTED_SIDE).round().astype(int).tolist()
+        strips = [square[:, a:b] for square, a, b in zip(squares, edges, edges[1:], strict=False)]
+        return np.concatenate(strips, axis=1)
+
 
 def targets_of(styles: Sequence[Path]) -> list[Target]:
     """A folder alone: each of its pictures by itself. Several pictures: their blend.
@@ -75,7 +86,7 @@ class Stylizing:
     def run(self, originals: Sequence[Original], targets: Sequence[Target], out: Path) -> bool:
         """Draws what is not there yet; False if a signal stopped it. Raises DataError for a picture that
         cannot be read, TrainingError for settings that do not fit and a loss that is no number."""
-        album = Album(out=out, targets=targets, originals=originals)
+        album = Album(out=out, targets=targets, originals=originals, weights=self.weights)
         jobs = [(original, target) for original in originals for target in targets]
         with (
             stop_on_signals() as stop,
@@ -229,8 +240,11 @@ def save_picture(path: Path, cutout: Cutout, drawn: Tensor) -> None:
 class Album:
     """Results as out/<style>/<content>.png, grid.png, and pairs.csv for `brushwork measure`."""
 
-    def __init__(self, *, out: Path, targets: Sequence[Target], originals: Sequence[Original]) -> None:
-        self.out, self.targets = out, list(targets)
+    def __init__(
+        self, *, out: Path, targets: Sequence[Target], originals: Sequence[Original],
+        weights: Sequence[float] = (),
+    ) -> None:  # fmt: skip
+        self.out, self.targets, self.weights = out, list(targets), weights
         self.shown = [original.name for original in originals[:GRID_ROWS]]
         self.cells: dict[str, list[np.ndarray | None]] = {}
         self.rows: list[dict[str, str]] = []
@@ -247,7 +261,7 @@ class Album:
             "content": f"{FITTED}/contents/{safe_name(original.name)}.png",
             "reference": f"{FITTED}/styles/{safe_name(target.name)}.png",
         }
-        reference = target.pictures[0].read().pixels
+        reference = target.shown(self.weights)
         for name, picture in zip(names.values(), (pixels, cutout.pixels, reference), strict=True):
             place = self.out / name
             place.parent.mkdir(parents=True, exist_ok=True)
@@ -259,7 +273,7 @@ class Album:
             writer = csv.DictWriter(file, list(self.rows[0]))
             writer.writeheader()
             writer.writerows(self.rows)
-        styles = [cell(target.pictures[0].read().pixels) for target in self.targets]
+        styles = [cell(target.shown(self.weights)) for target in self.targets]
         rows = {"style": [None, *styles], **self.cells}
         cells = [
             [None if one is None else fit_image(one, CELL, "pad") for one in row] for row in rows.values()

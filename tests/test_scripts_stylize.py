@@ -95,6 +95,18 @@ def test_folders_are_multiplied_and_pictures_blended(
     assert np.abs(blend.astype(int) - alone.astype(int)).max() <= 1
 
 
+def test_a_blend_is_shown_and_measured_beside_strips_as_wide_as_the_weights(
+    shell: Shell, content: Path, style: Path, tmp_path: Path
+) -> None:
+    for name, colour in (("red", (255, 0, 0)), ("blue", (0, 0, 255))):
+        Image.new("RGB", (40, 32), colour).save(style.with_name(f"{name}.png"))
+    two = (style.with_name("red.png"), style.with_name("blue.png"))
+    shell("stylize", content, *two, *QUICK, "--style-weights", 3, 1, "--out", tmp_path / "out")
+    strips = opened(tmp_path / "out" / "fitted" / "styles" / "red+blue.png")
+    assert (strips[:, :192] == (255, 0, 0)).all()
+    assert (strips[:, 192:] == (0, 0, 255)).all()
+
+
 def test_what_was_transparent_stays_so(shell: Shell, style: Path, tmp_path: Path) -> None:
     cut = draw(tmp_path / "cut.png", mode="RGBA")
     shell("stylize", cut, style, *QUICK, "--size", 20, "--out", tmp_path / "out")
