@@ -1,6 +1,5 @@
 """The door `brushwork bench train`."""
 
-import sys
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -60,10 +59,10 @@ def main(args: TrainBenchArguments) -> None:
     here = machine(("torch",), device="cuda" if on_gpu else "cpu")
     found: dict[str, Finding] = {"rates": Rates(paces=paces), "breakdown": Breakdown(paces=paces)}
     text = "\n\n".join(markdown(finding.table()) for finding in found.values())
-    print(f"{here.words()}\n\n{text}\n", file=sys.stdout)
     (folder / "train.md").write_text(f"{here.words()}\n\n{text}\n", encoding="utf-8")
     write_json(folder / "train.json", here, asdict(sizes), found)
     picture(paces).savefig(folder / "train.png", dpi=100)
+    print(f"{here.words()}\n\n{text}\n")
     print(f"All rounds: {folder / 'train.json'}; train.md, train.png beside it")
 
 
