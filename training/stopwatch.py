@@ -20,7 +20,7 @@ REST = "rest"
 
 
 class Stopwatch:
-    """Seconds by part. `watch` and `watch_optimizer` attach it, `running` makes it count."""
+    """Seconds by part. `watching` attaches it to modules and optimizers, `running` makes it count."""
 
     def __init__(self, device: torch.device) -> None:
         self.seconds: defaultdict[str, float] = defaultdict(float)

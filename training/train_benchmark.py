@@ -177,7 +177,8 @@ class Pace:
         """Shares of the average sampling step: its parts, and what the penalty adds."""
         if not self.parts:
             return {}
-        plain, rare = (statistics.median(self.steps[n]) for n in ("sampling", f"sampling, {PENALTY}"))
+        plain = statistics.median(self.steps["sampling"])
+        rare = statistics.median(self.steps.get(f"sampling, {PENALTY}", (plain,)))
         extra = max(0.0, rare - plain) / self.r1_every
         scale = plain / sum(self.parts.values())  # hooks take a little time of their own
         found = {name: seconds * scale for name, seconds in self.parts.items()} | {PENALTY: extra}

@@ -44,6 +44,9 @@ def test_the_parts_add_up_to_the_step() -> None:
     assert PACE.breakdown() == pytest.approx({"data": 0.5 / 3, "rest": 1.5 / 3, "penalty": 1 / 3})
     assert sum(PACE.breakdown().values()) == pytest.approx(1)
     assert replace(PACE, parts={}).breakdown() == {}
+    steps = {"sampling": (2.0, 2.0, 2.0), "autoencoding": (1.0,) * 3}
+    unpunished = replace(PACE, steps=steps).breakdown()  # R1's weight may be 0
+    assert unpunished == pytest.approx({"data": 0.25, "rest": 0.75, "penalty": 0})
 
 
 def test_a_step_trains_all_networks_and_the_penalty_is_more_work(
