@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from .critic import ContentCritic
-from .layers import LEAKY_GAIN, Bias, EqualConv2d, EqualLinear, Normal, leaky, minibatch_std
+from .layers import LEAKY_GAIN, Bias, EqualConv2d, EqualLinear, Normal, leaky, leaky_, minibatch_std
 from .synthesis import SMALLEST, Stage, check_resolution, resolutions, width
 from .trunk import Trunk
 
@@ -62,7 +62,7 @@ class Discriminator(Trunk):
         """The last hidden layer h, (N, D)."""
         x = self.bottom(images, stage)
         x = minibatch_std(x, self.group) if self.group > 1 else x
-        x = leaky(self.bias(self.conv(x)))
+        x = leaky_(self.conv(x, self.bias))
         return leaky(self.dense(x.flatten(1)))
 
     def forward(

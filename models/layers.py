@@ -37,16 +37,10 @@ def pixel_norm(x: Float[Tensor, "n d"], eps: float = 1e-8) -> Float[Tensor, "n d
     return x * torch.rsqrt(x.square().mean(dim=1, keepdim=True) + eps)
 
 
-@lru_cache
-@torch.inference_mode(False)  # what is kept must serve training, too
-def _blur_kernel(channels: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    taps = torch.tensor([0.25, 0.5, 0.25], dtype=dtype, device=device)
-    return repeat(taps[:, None] * taps, "h w -> c 1 h w", c=channels)
-
-
-def blur(x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
-    """Low-pass filter [1, 2, 1] / 4 in both directions, zero-padded: removes what resampling would alias."""
-    return F.conv2d(x, _blur_kernel(x.shape[1], x.dtype, x.device), padding=1, groups=x.shape[1])
+def leaky_(x: Tensor) -> Tensor:
+    """`leaky` written over x, which must be a fresh result that nothing else keeps, such as a
+    convolution's."""
+    return F.leaky_relu_(x, LEAK)
 
 
 def double(x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c 2*h 2*w"]:
@@ -61,30 +55,38 @@ def halve(x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h//2 w//2"]:
 
 @lru_cache
 @torch.inference_mode(False)  # what is kept must serve training, too
-def _spreading(dtype: torch.dtype, device: torch.device) -> Float[Tensor, "9 16"]:
-    """Each tap of a 3 x 3 kernel lands on 2 x 2 taps of the 4 x 4 kernel."""
-    one = torch.eye(3, dtype=dtype, device=device)
-    along = F.pad(one, (0, 1)) + F.pad(one, (1, 0))  # (3, 4)
-    return torch.kron(along, along)
+def _low_pass(channels: int, gain: float, dtype: torch.dtype, device: torch.device) -> Tensor:
+    taps = torch.tensor([1.0, 3.0, 3.0, 1.0], dtype=dtype, device=device) / 8
+    return repeat(gain * taps[:, None] * taps, "h w -> c 1 h w", c=channels)
 
 
-def spread(weight: Float[Tensor, "a b 3 3"]) -> Float[Tensor, "a b 4 4"]:
-    """The 4 x 4 kernel that a 3 x 3 kernel and a sum over 2 x 2 neighbours make together."""
-    outer = weight.shape[:2]
-    return (weight.reshape(-1, 9) @ _spreading(weight.dtype, weight.device)).view(*outer, 4, 4)
+def low_pass(x: Float[Tensor, "n c h w"], *, padding: int, gain: float = 1.0) -> Tensor:
+    """Filters with [1, 3, 3, 1] / 8 in both directions, zero-padded: removes what resampling would alias."""
+    kernel = _low_pass(x.shape[1], gain, x.dtype, x.device)
+    return F.conv2d(x, kernel, padding=padding, groups=x.shape[1])
 
 
-def convolve(x: Tensor, weight: Float[Tensor, "o i k k"], resample: Resample = "none") -> Tensor:
-    """Same-padded convolution, after doubling (`up`) or before halving (`down`) the resolution.
+def convolve(
+    x: Tensor,
+    weight: Float[Tensor, "o i k k"],
+    resample: Resample = "none",
+    bias: Float[Tensor, "o"] | None = None,
+) -> Tensor:
+    """Same-padded convolution, after enlarging (`up`) or before shrinking (`down`) by two.
 
-    Both resamplings are folded into one strided 4 x 4 convolution (StyleGAN's `fused_scale`), which computes
-    exactly `conv(double(x))` and `halve(conv(x))` with 4 / 9 of the multiplications.
+    Both resamplings filter at the larger size, where the convolution takes every second place only: a 3 x 3
+    kernel with stride 2 (Karras 2020, arXiv:1912.04958, appendix B). But for the border that is
+    `blur(conv(double(x)))` and `halve(conv(blur(x)))` with the binomial blur [1, 2, 1] / 4, as in StyleGAN
+    (Karras 2019), at a quarter of the multiplications.
     """
     if resample == "up":
-        return F.conv_transpose2d(x, spread(weight).flip(2, 3).transpose(0, 1), stride=2, padding=1)
+        # To give the filter a bias would have its gradient computed in full, which costs as much as it does.
+        spread = F.conv_transpose2d(x, weight.flip(2, 3).transpose(0, 1), stride=2)
+        y = low_pass(spread, padding=1, gain=4.0)
+        return y if bias is None else y + bias.to(y.dtype)[:, None, None]
     if resample == "down":
-        return F.conv2d(x, spread(weight) / 4, stride=2, padding=1)
-    return F.conv2d(x, weight, padding=weight.shape[-1] // 2)
+        return F.conv2d(low_pass(x, padding=2), weight, bias, stride=2)
+    return F.conv2d(x, weight, bias, padding=weight.shape[-1] // 2)
 
 
 def minibatch_std(x: Float[Tensor, "n c h w"], group: int) -> Float[Tensor, "n c+1 h w"]:
@@ -128,8 +130,20 @@ class EqualLinear(nn.Module):
         return F.linear(x, self.weight * self.scale, self.bias * self.lr_multiplier)
 
 
+class Bias(nn.Module):
+    """A learned offset for each channel. A convolution adds it in passing (`EqualConv2d`)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
+        return x + self.bias.to(x.dtype)[None, :, None, None]
+
+
 class EqualConv2d(nn.Module):
-    """Convolution with an equalised learning rate, no bias, and resampling folded in; see `EqualLinear`."""
+    """Convolution with an equalised learning rate and resampling; see `EqualLinear`. Its bias, where there is
+    one, is given to it."""
 
     def __init__(
         self, inputs: int, outputs: int, kernel: int, *, gain: float = LEAKY_GAIN, resample: Resample = "none"
@@ -139,20 +153,8 @@ class EqualConv2d(nn.Module):
         self.scale = gain / (inputs * kernel**2) ** 0.5
         self.resample: Resample = resample
 
-    def forward(self, x: Float[Tensor, "n i h w"]) -> Float[Tensor, "n o h2 w2"]:
-        return convolve(x, self.weight * self.scale, self.resample)
-
-
-class Bias(nn.Module):
-    """A learned offset for each channel, kept apart from the convolution so that blur and noise come before
-    it."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.bias = nn.Parameter(torch.zeros(channels))
-
-    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
-        return x + self.bias.to(x.dtype)[None, :, None, None]
+    def forward(self, x: Float[Tensor, "n i h w"], bias: Bias | None = None) -> Float[Tensor, "n o h2 w2"]:
+        return convolve(x, self.weight * self.scale, self.resample, None if bias is None else bias.bias)
 
 
 class NoiseInjection(nn.Module):
@@ -163,7 +165,9 @@ class NoiseInjection(nn.Module):
         self.strength = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x: Float[Tensor, "n c h w"], normal: Normal | None) -> Float[Tensor, "n c h w"]:
-        if normal is None:
-            return x
-        noise = normal((1, *x.shape[2:])).to(x.dtype)  # (n, 1, h, w)
-        return torch.addcmul(x, noise, self.strength.to(x.dtype)[None, :, None, None])
+        noise = self.drawn(x, normal)
+        return x if noise is None else torch.addcmul(x, noise, self.strength.to(x.dtype)[None, :, None, None])
+
+    def drawn(self, x: Float[Tensor, "n c h w"], normal: Normal | None) -> Float[Tensor, "n 1 h w"] | None:
+        """A map for each picture, the same for all channels; None where there is to be no noise."""
+        return None if normal is None else normal((1, *x.shape[2:])).to(x.dtype)

@@ -11,7 +11,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from .layers import Bias, EqualConv2d, EqualLinear, NoiseInjection, Normal, Resample, blur, convolve, leaky
+from .injection import EPS, inject
+from .layers import Bias, EqualConv2d, EqualLinear, NoiseInjection, Normal, Resample, convolve, leaky, leaky_
 
 Modulation = Literal["adain", "modulated"]
 
@@ -23,7 +24,7 @@ def adain(
     x: Float[Tensor, "n c h w"],
     scale: Float[Tensor, "n c"],
     shift: Float[Tensor, "n c"],
-    eps: float = 1e-5,
+    eps: float = EPS,
 ) -> Float[Tensor, "n c h w"]:
     """Adaptive instance normalisation: gives each channel of each picture the standard deviation `scale` and
     the mean `shift` (Huang & Belongie 2017, arXiv:1703.06868, equation 8).
@@ -70,13 +71,20 @@ class AdaIN(nn.Module):
         super().__init__()
         self.affine = EqualLinear(w_dim, 2 * channels)
 
-    def forward(self, x: Float[Tensor, "n c h w"], w: Float[Tensor, "n d"]) -> Float[Tensor, "n c h w"]:
+    def coefficients(self, w: Float[Tensor, "n d"]) -> tuple[Tensor, Tensor]:
+        """Scale and shift (N, C), in float32."""
         scale, shift = self.affine(w).float().chunk(2, dim=1)
-        return adain(x, 1 + scale, shift)
+        return 1 + scale, shift
+
+    def forward(self, x: Float[Tensor, "n c h w"], w: Float[Tensor, "n d"]) -> Float[Tensor, "n c h w"]:
+        return adain(x, *self.coefficients(w))
 
 
 class StyledEpilogue(nn.Module):
     """What follows a convolution in StyleGAN: noise, bias, leaky ReLU, AdaIN."""
+
+    fused = True
+    """Whether in few passes (`injection`), or as plain operations, which can be differentiated twice."""
 
     def __init__(self, channels: int, w_dim: int) -> None:
         super().__init__()
@@ -85,11 +93,14 @@ class StyledEpilogue(nn.Module):
         self.adain = AdaIN(channels, w_dim)
 
     def forward(self, x: Tensor, w: Float[Tensor, "n d"], normal: Normal | None) -> Tensor:
-        return self.adain(leaky(self.bias(self.noise(x, normal))), w)
+        if not self.fused:
+            return self.adain(leaky(self.bias(self.noise(x, normal))), w)
+        noise = self.noise.drawn(x, normal)
+        return inject(x, self.bias.bias, noise, self.noise.strength, *self.adain.coefficients(w))
 
 
 class AdaINConv(nn.Module):
-    """StyleGAN's layer: convolution (blurred when it enlarges), then `StyledEpilogue`."""
+    """StyleGAN's layer: convolution (filtered when it enlarges), then `StyledEpilogue`."""
 
     def __init__(self, inputs: int, outputs: int, w_dim: int, *, up: bool = False) -> None:
         super().__init__()
@@ -97,13 +108,11 @@ class AdaINConv(nn.Module):
         self.epilogue = StyledEpilogue(outputs, w_dim)
 
     def forward(self, x: Tensor, w: Float[Tensor, "n d"], normal: Normal | None) -> Tensor:
-        x = self.conv(x)
-        x = blur(x) if self.conv.resample == "up" else x
-        return self.epilogue(x, w, normal)
+        return self.epilogue(self.conv(x), w, normal)
 
 
 class ModulatedConv(nn.Module):
-    """StyleGAN2's layer: modulated convolution (blurred when it enlarges), noise, bias, leaky ReLU.
+    """StyleGAN2's layer: modulated convolution (filtered when it enlarges), noise, bias, leaky ReLU.
 
     The activation's gain sqrt(2) is applied here and not in the weights, since demodulation would undo it.
     """
@@ -118,8 +127,7 @@ class ModulatedConv(nn.Module):
     def forward(self, x: Tensor, w: Float[Tensor, "n d"], normal: Normal | None) -> Tensor:
         weight = self.conv.weight * self.conv.scale
         x = modulated_conv(x, weight, self.affine(w), resample=self.conv.resample)
-        x = blur(x) if self.conv.resample == "up" else x
-        return leaky(self.bias(self.noise(x, normal))) * 2**0.5
+        return leaky_(self.bias(self.noise(x, normal))) * 2**0.5
 
 
 def styled_conv(kind: Modulation, inputs: int, outputs: int, w_dim: int, *, up: bool = False) -> nn.Module:

@@ -106,7 +106,7 @@ class ToRGB(nn.Module):
         self.bias = Bias(3)
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n 3 h w"]:
-        return self.bias(self.conv(x)).float()
+        return self.conv(x, self.bias).float()
 
 
 class Synthesis(nn.Module):

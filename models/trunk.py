@@ -8,13 +8,13 @@ from torch import Tensor, nn
 
 from .attention import SelfAttention
 from .errors import ModelError
-from .layers import Bias, EqualConv2d, blur, halve, leaky
+from .layers import Bias, EqualConv2d, halve, leaky_
 from .perceptual import instance_normalised, mean_and_std
 from .synthesis import Stage, fade, resolutions
 
 
 class TrunkBlock(nn.Module):
-    """One resolution: a convolution, then a blurred one that halves the size; each normalised over space
+    """One resolution: a convolution, then one that filters and halves the size; each normalised over space
     where `normalise` asks that the statistics of style shall not pass."""
 
     def __init__(
@@ -29,11 +29,11 @@ class TrunkBlock(nn.Module):
         self.normalise = normalise
 
     def forward(self, x: Float[Tensor, "n i h w"]) -> Float[Tensor, "n o h//2 w//2"]:
-        x = self._act(self.conv_bias(self.conv(self.attention(x))))
-        return self._act(self.shrink_bias(self.shrink(blur(x))))
+        x = self._act(self.conv(self.attention(x), self.conv_bias))
+        return self._act(self.shrink(x, self.shrink_bias))
 
     def _act(self, x: Tensor) -> Tensor:
-        return leaky(instance_normalised(x) if self.normalise else x)
+        return leaky_(instance_normalised(x) if self.normalise else x)
 
 
 class FromRGB(nn.Module):
@@ -45,7 +45,7 @@ class FromRGB(nn.Module):
         self.bias = Bias(outputs)
 
     def forward(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n c h w"]:
-        return leaky(self.bias(self.conv(images)))
+        return leaky_(self.conv(images, self.bias))
 
 
 class Trunk(nn.Module):

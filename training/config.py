@@ -17,6 +17,7 @@ from .losses import LossConfig
 from .metrics import MetricsConfig
 from .objectives import RestyleConfig
 from .schedules import GrowingConfig
+from .speed import SpeedConfig
 
 Precision = Literal["auto", "fp32", "bf16"]
 
@@ -121,6 +122,7 @@ class TrainConfig:
     growing: GrowingConfig = field(default_factory=GrowingConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     ema: EMAConfig = field(default_factory=EMAConfig)
+    speed: SpeedConfig = field(default_factory=SpeedConfig)
     every: CadenceConfig = field(default_factory=CadenceConfig)
     metrics: MetricsConfig = field(default_factory=MetricsConfig)
     trackers: TrackerConfig = field(default_factory=TrackerConfig)

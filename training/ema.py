@@ -6,6 +6,7 @@ from typing import TypeVar
 
 import torch
 from torch import nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from .errors import TrainingError
 
@@ -44,7 +45,6 @@ def averaged_copy(module: Module) -> Module:
 @torch.no_grad()
 def update_average(average: nn.Module, module: nn.Module, decay: float) -> None:
     """average <- decay * average + (1 - decay) * module, for parameters; buffers are taken over."""
-    for ours, theirs in zip(average.parameters(), module.parameters(), strict=True):
-        ours.lerp_(theirs, 1 - decay)
+    get_ema_multi_avg_fn(decay)(list(average.parameters()), list(module.parameters()), None)
     for ours, theirs in zip(average.buffers(), module.buffers(), strict=True):
         ours.copy_(theirs)

@@ -9,6 +9,7 @@ from torch import nn
 
 from brushwork.models.discriminator import Discriminator
 from brushwork.models.generator import Generator
+from brushwork.models.modulation import StyledEpilogue
 
 from .config import OptimizerConfig, TrainConfig
 from .draws import derived_seed
@@ -32,6 +33,10 @@ def build_networks(config: TrainConfig, style_names: tuple[str, ...], device: to
             config.discriminator, resolution=config.generator.resolution, styles=len(style_names),
             content_widths=config.generator.content_widths if config.restyle.uses("leak") else {},
         )  # fmt: skip
+
+    for module in generator.modules():
+        if isinstance(module, StyledEpilogue):
+            module.fused = config.speed.fused
 
     # Channels-last convolutions are twice as fast on a processor and feed tensor cores on a GPU.
     def place(module: nn.Module) -> None:

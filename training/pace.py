@@ -1,8 +1,6 @@
 """What a run takes from its machine and data once, at its start: precision, pace, and whose pictures it
 saw."""
 
-import os
-
 import torch
 
 from brushwork.data.loader import Batch
@@ -17,7 +15,7 @@ from .objectives import Regime
 from .restyling import Judges
 from .run_folder import Json
 from .schedules import phases
-from .turns import discriminator_turn, generator_turn, turn_at
+from .turns import discriminator_turn, generator_turn, simultaneous_turn, turn_at
 
 
 def seconds_per_image(
@@ -39,12 +37,15 @@ def seconds_per_image(
         blank = torch.rand(rows, 3, stage.resolution, stage.resolution, device=device)
         labels = torch.zeros(rows, len(style_names), device=device)
         batch = Batch(images=blank, styles=labels, indices=torch.arange(rows))
-        if turn.has_adversary:
-            with torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16 and gamma == 0):
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16 and gamma == 0):
+            if turn.simultaneous:
+                simultaneous_turn(config, nets, batch, draws, stage, turn, gamma)
+            elif turn.has_adversary:
                 discriminator_turn(config, nets, batch, draws, stage, turn, gamma)
-            optimizers.discriminator.step()
-        with frozen(nets.discriminator), torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16):
-            generator_turn(config, nets, judges, batch, draws, stage, turn)
+        if not turn.simultaneous:
+            with frozen(nets.discriminator), torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16):
+                generator_turn(config, nets, judges, batch, draws, stage, turn)
+        optimizers.discriminator.step()
         optimizers.generator.step()
         if device.type == "cuda":
             torch.cuda.synchronize(device)
@@ -62,13 +63,6 @@ def seconds_per_image(
         mean = sum(share * seconds(stage, regime) for regime, share in config.restyle.shares().items())
         result[phase.resolution] = mean * config.accumulate / config.batch
     return result
-
-
-def set_threads(wanted: int, *, processes: int) -> None:
-    """Gives this process `wanted` threads; 0 divides the cores among the processes, unless OMP_NUM_THREADS
-    has decided. More threads than free cores make convolutions many times slower, not faster."""
-    if wanted or "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(wanted or max(1, (os.cpu_count() or 1) // processes))
 
 
 def settle(

@@ -15,14 +15,8 @@ from brushwork.models.synthesis import Stage, fade_reals, layer_count
 from . import terms
 from .augment import AugmentConfig, augment
 from .draws import Draws
-from .losses import (
-    LossConfig,
-    logistic_discriminator,
-    logistic_generator,
-    r1_penalty,
-    relativistic_discriminator,
-    relativistic_generator,
-)
+from .judgement import DiscriminatorStats, judge
+from .losses import LossConfig, logistic_generator, relativistic_generator
 from .objectives import RestyleConfig
 from .restyling import (
     Judges,
@@ -50,21 +44,6 @@ class Fakes:
 
     images: Tensor
     w: Tensor
-
-
-@dataclass(frozen=True, kw_only=True)
-class DiscriminatorStats:
-    """What a discriminator step saw; detached scalars, means over the batch."""
-
-    loss: Tensor
-    real_logit: Tensor
-    fake_logit: Tensor
-    real_sign: Tensor
-    """Mean sign of the real logits: 1 where the discriminator is never fooled, 0 where it guesses."""
-    penalty: Tensor | None
-    """R1's unweighted value, in the steps that take it."""
-    critic: Tensor | None = None
-    """Cross entropy of the content critic's answers, in nats; log S where it can but guess."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,55 +101,12 @@ def discriminator_step(
         else:
             redrawn = restyle(nets.generator, batch, styles, stage, redraw, draws, mixing=loss.mixing)
             fakes, asked, content = redrawn.images, redrawn.styles, redrawn.content
-
-    reals = fade_reals(batch.images, stage.alpha).detach().requires_grad_(gamma > 0)
-    seen = [augment(reals, changes, draws), augment(fakes, changes, draws)]
-    real, fake = _score_both(nets.discriminator, seen, [styles, asked], stage, loss, draws)
-    pairing = {"logistic": logistic_discriminator, "relativistic": relativistic_discriminator}[loss.pairing]
-    adversarial = pairing(real, fake)
-    penalty = r1_penalty(real, reals) if gamma > 0 else None
-    critic = nets.discriminator.content_critic
-    told = terms.classifier(critic(content), styles) if critic and content is not None else None
-    total = adversarial
-    if penalty is not None:
-        total = total + gamma * penalty
-    if told is not None:
-        total = total + told
-    (total * share).backward()
-    return DiscriminatorStats(
-        loss=adversarial.detach(),
-        real_logit=real.detach().mean(),
-        fake_logit=fake.detach().mean(),
-        real_sign=real.detach().sign().mean(),
-        penalty=None if penalty is None else penalty.detach(),
-        critic=None if told is None else told.detach(),
-    )
-
-
-def _score_both(
-    discriminator: Discriminator,
-    kinds: list[Tensor],
-    styles: list[Tensor],
-    stage: Stage,
-    config: LossConfig,
-    draws: Draws,
-) -> list[Tensor]:
-    """Logits of several kinds of pictures, each under its styles: in one pass where that changes nothing,
-    that is, where none is to be differentiated and no group of the minibatch statistics would mix kinds."""
-
-    def score(images: Tensor, labels: Tensor) -> Tensor:
-        noise = config.condition_noise
-        return discriminator(images, labels, stage, normal=draw, condition_noise=noise)
-
-    apart = any(images.requires_grad for images in kinds) or len(kinds[0]) % discriminator.group
-    copies = 1 if apart else len(kinds)
-
-    def draw(shape: tuple[int, ...]) -> Tensor:
-        return torch.cat([draws.normal(shape) for _ in range(copies)])
-
-    if apart:
-        return [score(images, labels) for images, labels in zip(kinds, styles, strict=True)]
-    return list(score(torch.cat(kinds), torch.cat(styles)).chunk(copies))
+    found = judge(
+        nets.discriminator, batch, fakes, stage, loss, changes, draws,
+        styles=styles, asked=asked, content=content, gamma=gamma,
+    )  # fmt: skip
+    (found.total * share).backward()
+    return found.stats
 
 
 def generator_step(
@@ -192,6 +128,39 @@ def generator_step(
     (value * share).backward()
     w_sums = nets.generator.mapping.style_sums(fakes.w.detach().float(), styles)
     return GeneratorStats(loss=value.detach(), w_sums=w_sums)
+
+
+def simultaneous_step(
+    nets: Networks,
+    batch: Batch,
+    stage: Stage,
+    loss: LossConfig,
+    changes: AugmentConfig,
+    draws: Draws,
+    *,
+    label_weight: float = 1.0,
+    gamma: float = 0.0,
+    share: float = 1.0,
+) -> tuple[DiscriminatorStats, GeneratorStats]:
+    """discriminator_step and generator_step on the same generated pictures: drawn once and scored once.
+
+    The generator's gradient comes through the discriminator as it is before this step, where in turns it
+    comes through the one that has just learned.
+    """
+    styles = batch.styles * label_weight
+    fakes = generate(nets.generator, styles, stage, loss, draws)
+    images = fakes.images.detach().requires_grad_()
+    found = judge(
+        nets.discriminator, batch, images, stage, loss, changes, draws,
+        styles=styles, asked=styles, gamma=gamma,
+    )  # fmt: skip
+    learners = list(nets.discriminator.parameters())
+    torch.autograd.backward(found.total * share, inputs=learners, retain_graph=True)
+    value = found.of_generator(loss)
+    (wish,) = torch.autograd.grad(value * share, images)
+    fakes.images.backward(wish)
+    w_sums = nets.generator.mapping.style_sums(fakes.w.detach().float(), styles)
+    return found.stats, GeneratorStats(loss=value.detach(), w_sums=w_sums)
 
 
 def restyling_step(

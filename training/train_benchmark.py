@@ -20,10 +20,10 @@ from .budget import faster_precision
 from .config import TrainConfig
 from .ema import update_average
 from .objectives import Regime
-from .pace import set_threads
 from .restyling import Judges
 from .roofline import PRODUCT, Actions, flops_of, limits
 from .schedules import phases
+from .speed import keep_memory, set_threads
 from .state import TrainingState
 from .stopwatch import Stopwatch
 from .trainer import accelerator_for
@@ -80,9 +80,7 @@ class Candidate:
         """A step as the trainer takes it; `penalty` is R1's, of every `r1_every`-th."""
         self.state.nimg = 0 if penalty else self.config.batch
         turn = turn_at(self.config, self.state.nimg, regime)
-        if turn.has_adversary:
-            self.updates.discriminator(self.stage, turn)
-        self.updates.generator(self.stage, turn)
+        self.updates.step(self.stage, turn)
         with self.stopwatch.part("average"):
             update_average(self.state.average, self.state.nets.generator, 0.5)
         if self.device.type == "cuda":
@@ -189,6 +187,8 @@ class Pace:
 def measure(config: TrainConfig, resolution: int, sizes: Sizes) -> Pace:
     """In this process."""
     set_threads(sizes.threads or config.threads, processes=1)
+    if config.speed.keep_memory:
+        keep_memory()
     before = peak_memory()
     candidate = Candidate(config, resolution)
     shares = config.restyle.shares()

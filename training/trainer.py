@@ -24,10 +24,11 @@ from .errors import TrainingError, diverged
 from .interrupt import stop_on_signals
 from .judging import prepare
 from .metrics import InLoopMetrics, draw_curves, is_best
-from .pace import set_threads, settle
+from .pace import settle
 from .run_folder import Json, RunFolder
 from .samples import redrawn_grid, sample_grid, save_grid, shown_contents
 from .schedules import due, stage_at
+from .speed import keep_memory, set_threads
 from .state import TrainingState
 from .ticks import Ticker, figures_line, named_means, progress, tick_line, weighted
 from .trackers import log_picture, log_values, start_trackers
@@ -73,6 +74,8 @@ class Trainer:
         self.device = self.accelerator.device
         config.rows_of(self.accelerator.num_processes)  # complains now, not after the preparation
         set_threads(config.threads, processes=self.accelerator.num_processes)
+        if config.speed.keep_memory:
+            keep_memory()
         if pictures.resolution < config.generator.resolution:
             raise TrainingError(
                 f"{config.data} holds pictures of {pictures.resolution} px, too small for resolution "
@@ -125,8 +128,7 @@ class Trainer:
         stage, turn = self.stage, turn_at(self.config, self.state.nimg)
         if self._enters_resolution():
             self.state.reset_optimizers(self.config.optimizer)
-        discriminator = self.updates.discriminator(stage, turn) if turn.has_adversary else None
-        generator = self.updates.generator(stage, turn)
+        discriminator, generator = self.updates.step(stage, turn)
         self.state.nimg += self.config.batch
         self.state.average.trained_stage = stage
         update_average(

@@ -18,6 +18,7 @@ from .steps import (
     discriminator_step,
     generator_step,
     restyling_step,
+    simultaneous_step,
 )
 
 
@@ -28,6 +29,8 @@ class Turn:
     regime: Regime
     weights: dict[str, float]
     label_weight: float
+    simultaneous: bool
+    """Whether both networks learn from the same pictures."""
 
     @property
     def has_adversary(self) -> bool:
@@ -37,10 +40,12 @@ class Turn:
 
 def turn_at(config: TrainConfig, nimg: int, regime: Regime | None = None) -> Turn:
     """The step at `nimg`, of the regime that the shares draw unless one is given."""
+    regime = regime or config.restyle.regime_at(nimg, config.seed)
     return Turn(
-        regime=regime or config.restyle.regime_at(nimg, config.seed),
+        regime=regime,
         weights=config.restyle.weights_at(nimg),
         label_weight=config.loss.label_weight(nimg),
+        simultaneous=regime == "sampling" and config.loss.turns == "simultaneous",
     )
 
 
@@ -52,6 +57,16 @@ def discriminator_turn(
         nets, batch, stage, config.loss, config.augment, draws, label_weight=turn.label_weight,
         gamma=gamma, share=1 / config.accumulate,
         redraw=config.restyle if turn.regime == "restyling" else None,
+    )  # fmt: skip
+
+
+def simultaneous_turn(
+    config: TrainConfig, nets: Networks, batch: Batch, draws: Draws, stage: Stage, turn: Turn, gamma: float
+) -> tuple[DiscriminatorStats, GeneratorStats]:
+    """Both networks on the same drawn pictures."""
+    return simultaneous_step(
+        nets, batch, stage, config.loss, config.augment, draws, label_weight=turn.label_weight,
+        gamma=gamma, share=1 / config.accumulate,
     )  # fmt: skip
 
 

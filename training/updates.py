@@ -16,7 +16,7 @@ from .networks import frozen
 from .restyling import Judges
 from .state import TrainingState
 from .steps import DiscriminatorStats, GeneratorStats
-from .turns import Turn, discriminator_turn, generator_turn
+from .turns import Turn, discriminator_turn, generator_turn, simultaneous_turn
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,11 +30,30 @@ class Updates:
     accelerator: Accelerator
     bf16: bool
 
-    def discriminator(self, stage: Stage, turn: Turn) -> DiscriminatorStats:
+    def step(self, stage: Stage, turn: Turn) -> tuple[DiscriminatorStats | None, GeneratorStats]:
+        """Both networks, or the generator alone where it has no adversary."""
+        if turn.simultaneous:
+            return self._simultaneous(stage, turn)
+        discriminator = self._discriminator(stage, turn) if turn.has_adversary else None
+        return discriminator, self._generator(stage, turn)
+
+    def _simultaneous(self, stage: Stage, turn: Turn) -> tuple[DiscriminatorStats, GeneratorStats]:
+        gamma = self._gamma(stage)
+        for optimizer in (self.state.optimizers.discriminator, self.state.optimizers.generator):
+            optimizer.zero_grad(set_to_none=True)
+        with self._autocast(enabled=gamma == 0):
+            stats = [
+                simultaneous_turn(self.config, self.state.nets, batch, draws, stage, turn, gamma)
+                for batch, draws in self._parts("simultaneous", stage)
+            ]
+        average_gradients(self.accelerator, self.state.nets.discriminator)
+        self.state.optimizers.discriminator.step()
+        self._move_generator([part for _, part in stats])
+        return stats[-1]
+
+    def _discriminator(self, stage: Stage, turn: Turn) -> DiscriminatorStats:
         """Learns to tell real from generated or restyled pictures; every so often with the penalty."""
-        loss, optimizer = self.config.loss, self.state.optimizers.discriminator
-        lazy = self.state.nimg // self.config.batch % loss.r1_every == 0
-        gamma = loss.gamma(stage.resolution, self.config.batch) * loss.r1_every if lazy else 0.0
+        gamma, optimizer = self._gamma(stage), self.state.optimizers.discriminator
         optimizer.zero_grad(set_to_none=True)
         # The penalty differentiates twice, which low precision does not bear.
         with self._autocast(enabled=gamma == 0):
@@ -46,21 +65,31 @@ class Updates:
         optimizer.step()
         return stats[-1]
 
-    def generator(self, stage: Stage, turn: Turn) -> GeneratorStats:
+    def _generator(self, stage: Stage, turn: Turn) -> GeneratorStats:
         """Learns what the turn trains, and keeps the running averages of w."""
-        optimizer, mapping = self.state.optimizers.generator, self.state.nets.generator.mapping
-        optimizer.zero_grad(set_to_none=True)
+        self.state.optimizers.generator.zero_grad(set_to_none=True)
         with frozen(self.state.nets.discriminator), self._autocast():
             stats = [
                 generator_turn(self.config, self.state.nets, self.judges, batch, draws, stage, turn)
                 for batch, draws in self._parts("generator", stage)
             ]
-        average_gradients(self.accelerator, self.state.nets.generator)
-        optimizer.step()
+        self._move_generator(stats)
+        return stats[-1]
+
+    def _move_generator(self, stats: list[GeneratorStats]) -> None:
+        generator = self.state.nets.generator
+        average_gradients(self.accelerator, generator)
+        self.state.optimizers.generator.step()
         w_sums = [part.w_sums for part in stats if part.w_sums is not None]
         if w_sums:
-            mapping.update_average(reduced(self.accelerator, torch.stack(w_sums).sum(dim=0), "sum"))
-        return stats[-1]
+            total = reduced(self.accelerator, torch.stack(w_sums).sum(dim=0), "sum")
+            generator.mapping.update_average(total)
+
+    def _gamma(self, stage: Stage) -> float:
+        """The penalty's weight in this step; 0 in most."""
+        loss = self.config.loss
+        lazy = self.state.nimg // self.config.batch % loss.r1_every == 0
+        return loss.gamma(stage.resolution, self.config.batch) * loss.r1_every if lazy else 0.0
 
     def _autocast(self, *, enabled: bool = True) -> torch.autocast:
         device = self.accelerator.device.type

@@ -1,3 +1,5 @@
+from typing import get_args
+
 import numpy as np
 import pytest
 import torch
@@ -10,11 +12,12 @@ from brushwork.models.layers import (
     EqualLinear,
     NoiseInjection,
     Resample,
-    blur,
     convolve,
     double,
     halve,
     leaky,
+    leaky_,
+    low_pass,
     minibatch_std,
     pixel_norm,
 )
@@ -22,22 +25,29 @@ from brushwork.models.layers import (
 # Resampling
 
 
-def test_blur_is_the_symmetric_binomial_kernel() -> None:
-    point = torch.zeros(1, 2, 7, 7)
+def binomial(x: Tensor) -> Tensor:
+    """StyleGAN's blur: [1, 2, 1] / 4 in both directions."""
+    taps = torch.tensor([0.25, 0.5, 0.25], dtype=x.dtype)
+    return F.conv2d(x, (taps[:, None] * taps).expand(x.shape[1], 1, 3, 3), padding=1, groups=x.shape[1])
+
+
+def test_low_pass_is_the_blur_and_a_mean_of_neighbours_in_one() -> None:
+    point = torch.zeros(1, 2, 8, 8)
     point[:, 1, 3, 3] = 1
-    response = blur(point)
-    taps = torch.tensor([1.0, 2.0, 1.0])
-    assert torch.equal(response[0, 1, 2:5, 2:5], taps[:, None] * taps / 16)
-    assert response[0, 0].abs().max() == 0, "channels are blurred apart"
-    assert torch.equal(response, response.flip(2))
-    assert torch.equal(response, response.transpose(2, 3))
+    response = low_pass(point, padding=2)
+    taps = torch.tensor([1.0, 3.0, 3.0, 1.0])
+    assert torch.equal(response[0, 1, 2:6, 2:6], taps[:, None] * taps / 64)
+    assert response[0, 0].abs().max() == 0, "channels are filtered apart"
+    assert torch.allclose(response[..., 1:-1, 1:-1], F.avg_pool2d(binomial(point), 2, stride=1), atol=1e-7)
 
 
-def test_blur_keeps_constants_inside_and_the_sum_of_what_lies_inside() -> None:
+def test_low_pass_keeps_constants_inside_and_the_sum_of_what_lies_inside() -> None:
     constant = torch.full((1, 1, 6, 6), 3.0)
-    assert torch.allclose(blur(constant)[..., 1:-1, 1:-1], constant[..., 1:-1, 1:-1])
-    inside = F.pad(torch.randn(2, 3, 6, 6), (1, 1, 1, 1))
-    assert torch.allclose(blur(inside).sum(dim=(2, 3)), inside.sum(dim=(2, 3)), atol=1e-5)
+    assert torch.allclose(low_pass(constant, padding=2)[..., 2:-2, 2:-2], torch.tensor(3.0))
+    inside = F.pad(torch.randn(2, 3, 6, 6), (2, 2, 2, 2))
+    for gain in (1.0, 4.0):
+        sums = low_pass(inside, padding=2, gain=gain).sum(dim=(2, 3))
+        assert torch.allclose(sums, gain * inside.sum(dim=(2, 3)), atol=1e-5)
 
 
 def test_halve_undoes_double() -> None:
@@ -46,16 +56,41 @@ def test_halve_undoes_double() -> None:
     assert torch.allclose(halve(double(x)), x)
 
 
-@pytest.mark.parametrize("size", [(4, 4), (8, 6)])
-def test_convolve_up_equals_the_convolution_of_the_doubled_input(size: tuple[int, int]) -> None:
-    x, weight = torch.randn(2, 3, *size, dtype=torch.float64), torch.randn(5, 3, 3, 3, dtype=torch.float64)
-    assert torch.allclose(convolve(x, weight, "up"), F.conv2d(double(x), weight, padding=1))
+def framed(x: Tensor, width: int) -> Tensor:
+    return F.pad(x, (width,) * 4)
 
 
 @pytest.mark.parametrize("size", [(4, 4), (8, 6)])
-def test_convolve_down_equals_the_halved_convolution(size: tuple[int, int]) -> None:
-    x, weight = torch.randn(2, 3, *size, dtype=torch.float64), torch.randn(5, 3, 3, 3, dtype=torch.float64)
-    assert torch.allclose(convolve(x, weight, "down"), halve(F.conv2d(x, weight, padding=1)))
+def test_convolve_up_equals_the_blurred_convolution_of_the_doubled_input(size: tuple[int, int]) -> None:
+    # On a wide black frame, so that the border, where they differ, is far.
+    x, weight = framed(torch.randn(2, 3, *size).double(), 2), torch.randn(5, 3, 3, 3).double()
+    expected = binomial(F.conv2d(double(x), weight, padding=1))
+    assert torch.allclose(convolve(x, weight, "up"), expected)
+
+
+@pytest.mark.parametrize("size", [(4, 4), (8, 6)])
+def test_convolve_down_equals_the_halved_convolution_of_the_blurred_input(size: tuple[int, int]) -> None:
+    x, weight = framed(torch.randn(2, 3, *size).double(), 4), torch.randn(5, 3, 3, 3).double()
+    expected = halve(F.conv2d(binomial(x), weight, padding=1))
+    assert torch.allclose(convolve(x, weight, "down"), expected)
+
+
+@pytest.mark.parametrize("resample", get_args(Resample))
+def test_convolve_adds_the_bias_after_all(resample: Resample) -> None:
+    x, weight, bias = torch.randn(2, 3, 8, 8), torch.randn(5, 3, 3, 3), torch.randn(5)
+    plain = convolve(x, weight, resample)
+    assert torch.allclose(convolve(x, weight, resample, bias), plain + bias[:, None, None], atol=1e-5)
+
+
+@pytest.mark.parametrize("resample", ["up", "down"])
+def test_resampling_aliases_no_checkerboard(resample: Resample) -> None:
+    # The finest pattern that the larger size can hold is filtered out wholly, at either door.
+    fine = ((torch.arange(16)[:, None] + torch.arange(16)) % 2 * 2.0 - 1).expand(1, 1, 16, 16)
+    if resample == "down":
+        assert convolve(fine, torch.randn(1, 1, 3, 3), resample)[..., 2:-2, 2:-2].abs().max() < 1e-5
+    else:
+        y = convolve(torch.randn(1, 1, 8, 8), torch.randn(1, 1, 3, 3), resample)[..., 2:-2, 2:-2]
+        assert (y * fine[..., 2:-2, 2:-2]).mean().abs() < 0.1 * y.abs().mean()
 
 
 @pytest.mark.parametrize("kernel", [1, 3])
@@ -69,9 +104,8 @@ def test_resampling_after_inference_mode_can_still_be_trained() -> None:
     weight = torch.randn(7, 7, 3, 3, requires_grad=True, dtype=torch.float64)
     x = torch.randn(1, 7, 4, 4, requires_grad=True, dtype=torch.float64)
     with torch.inference_mode():
-        blur(x.detach().clone())
         convolve(x.detach().clone(), weight.detach().clone(), "up")
-    blur(convolve(x, weight, "up")).sum().backward()
+    convolve(x, weight, "up").sum().backward()
     assert weight.grad is not None
     assert x.grad is not None
 
@@ -87,7 +121,9 @@ def test_pixel_norm_gives_mean_square_one_and_ignores_scale() -> None:
 
 
 def test_leaky_is_positively_homogeneous_with_slope_a_fifth() -> None:
-    assert torch.allclose(leaky(torch.tensor([-1.0, 0.0, 2.0])), torch.tensor([-0.2, 0.0, 2.0]))
+    x = torch.tensor([-1.0, 0.0, 2.0])
+    assert torch.allclose(leaky(x), torch.tensor([-0.2, 0.0, 2.0]))
+    assert torch.equal(leaky_(x.clone()), leaky(x))
 
 
 def test_minibatch_std_is_the_mean_deviation_within_each_group() -> None:

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor
 
-from brushwork.models.layers import Resample, blur, convolve
+from brushwork.models.layers import Resample, convolve
 from brushwork.models.modulation import (
     AdaIN,
     ModulatedConv,
@@ -97,7 +97,9 @@ def test_the_epilogue_is_noise_bias_leaky_adain_in_this_order() -> None:
     noise = torch.randn(2, 1, 4, 4)
     shifted = x + noise * layer.noise.strength[:, None, None] + layer.bias.bias[:, None, None]
     expected = layer.adain(F.leaky_relu(shifted, 0.2), w)
-    assert torch.allclose(layer(x, w, lambda shape: noise), expected, atol=1e-6)
+    for fused in (True, False):
+        layer.fused = fused
+        assert torch.allclose(layer(x, w, lambda shape: noise), expected, atol=1e-6)
 
 
 # Weight demodulation
@@ -163,9 +165,9 @@ def test_both_kinds_map_features_and_codes_to_features(kind: Modulation, up: boo
     assert torch.allclose(layer(x, w, None)[1:], layer(x[1:], w[1:], None), atol=1e-5), "rows are apart"
 
 
-def test_the_enlarging_layer_blurs_before_noise_and_bias() -> None:
+def test_the_enlarging_layer_filters_before_noise_and_bias() -> None:
     layer, x, w = styled_conv("adain", 3, 4, 8, up=True), torch.randn(1, 3, 4, 4), torch.randn(1, 8)
-    enlarged = blur(convolve(x, layer.conv.weight * layer.conv.scale, "up"))  # type: ignore[union-attr, operator]
+    enlarged = convolve(x, layer.conv.weight * layer.conv.scale, "up")  # type: ignore[union-attr, operator]
     assert torch.allclose(layer(x, w, None), layer.epilogue(enlarged, w, None), atol=1e-5)  # type: ignore[operator]
 
 

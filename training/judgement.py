@@ -1,0 +1,127 @@
+"""What the discriminator makes of a batch: real pictures beside drawn ones, and its loss."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from brushwork.data.loader import Batch
+from brushwork.models.discriminator import Discriminator
+from brushwork.models.synthesis import Content, Stage, fade_reals
+
+from . import terms
+from .augment import AugmentConfig, augment
+from .draws import Draws
+from .losses import (
+    LossConfig,
+    logistic_discriminator,
+    logistic_generator,
+    r1_penalty,
+    relativistic_discriminator,
+    relativistic_generator,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiscriminatorStats:
+    """What a discriminator step saw; detached scalars, means over the batch."""
+
+    loss: Tensor
+    real_logit: Tensor
+    fake_logit: Tensor
+    real_sign: Tensor
+    """Mean sign of the real logits: 1 where the discriminator is never fooled, 0 where it guesses."""
+    penalty: Tensor | None
+    """R1's unweighted value, in the steps that take it."""
+    critic: Tensor | None = None
+    """Cross entropy of the content critic's answers, in nats; log S where it can but guess."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judgement:
+    """Logits of both kinds of pictures (N,), and what the discriminator has to learn from them."""
+
+    real: Tensor
+    fake: Tensor
+    total: Tensor
+    """Adversarial loss, penalty and critic's loss together."""
+    stats: DiscriminatorStats
+
+    def of_generator(self, config: LossConfig) -> Tensor:
+        """The generator's side of the same game: a scalar."""
+        if config.pairing == "logistic":
+            return logistic_generator(self.fake)
+        return relativistic_generator(self.real.detach(), self.fake)
+
+
+def judge(
+    discriminator: Discriminator,
+    batch: Batch,
+    fakes: Tensor,
+    stage: Stage,
+    loss: LossConfig,
+    changes: AugmentConfig,
+    draws: Draws,
+    *,
+    styles: Float[Tensor, "n s"],
+    asked: Float[Tensor, "n s"],
+    content: Content | None = None,
+    gamma: float = 0.0,
+) -> Judgement:
+    """Scores the batch's pictures under `styles` and `fakes` (N, 3, R, R) under the styles `asked`.
+
+    `gamma` weighs the R1 penalty; 0 leaves it out. The critic, where there is one, reads `content`.
+    """
+    reals = fade_reals(batch.images, stage.alpha).detach().requires_grad_(gamma > 0)
+    seen = [augment(reals, changes, draws), augment(fakes, changes, draws)]
+    real, fake = _score_both(discriminator, seen, [styles, asked], stage, loss, draws)
+    pairing = {"logistic": logistic_discriminator, "relativistic": relativistic_discriminator}[loss.pairing]
+    adversarial = pairing(real, fake)
+    penalty = r1_penalty(real, reals) if gamma > 0 else None
+    critic = discriminator.content_critic
+    told = terms.classifier(critic(content), styles) if critic and content is not None else None
+    total = adversarial
+    if penalty is not None:
+        total = total + gamma * penalty
+    if told is not None:
+        total = total + told
+    return Judgement(
+        real=real,
+        fake=fake,
+        total=total,
+        stats=DiscriminatorStats(
+            loss=adversarial.detach(),
+            real_logit=real.detach().mean(),
+            fake_logit=fake.detach().mean(),
+            real_sign=real.detach().sign().mean(),
+            penalty=None if penalty is None else penalty.detach(),
+            critic=None if told is None else told.detach(),
+        ),
+    )
+
+
+def _score_both(
+    discriminator: Discriminator,
+    kinds: list[Tensor],
+    styles: list[Tensor],
+    stage: Stage,
+    config: LossConfig,
+    draws: Draws,
+) -> list[Tensor]:
+    """Logits of several kinds of pictures, each under its styles: in one pass where that changes nothing,
+    that is, where none is to be differentiated and no group of the minibatch statistics would mix kinds."""
+
+    def score(images: Tensor, labels: Tensor) -> Tensor:
+        noise = config.condition_noise
+        return discriminator(images, labels, stage, normal=draw, condition_noise=noise)
+
+    apart = any(images.requires_grad for images in kinds) or len(kinds[0]) % discriminator.group
+    copies = 1 if apart else len(kinds)
+
+    def draw(shape: tuple[int, ...]) -> Tensor:
+        return torch.cat([draws.normal(shape) for _ in range(copies)])
+
+    if apart:
+        return [score(images, labels) for images, labels in zip(kinds, styles, strict=True)]
+    return list(score(torch.cat(kinds), torch.cat(styles)).chunk(copies))

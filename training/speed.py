@@ -1,0 +1,42 @@
+"""Switches that change how fast a step is, and nothing but the rounding of what it computes."""
+
+import ctypes
+import os
+from dataclasses import dataclass
+
+import torch
+
+M_MMAP_MAX, M_TRIM_THRESHOLD = -4, -1
+"""Parameters of glibc's `mallopt`."""
+NEVER = 2**31 - 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpeedConfig:
+    """How a step is computed. Each switch can be turned off to compare with the plain way."""
+
+    fused: bool = True
+    """Noise, activation and style injection in few passes, with a derivative by hand; off: as plain
+    operations."""
+    keep_memory: bool = True
+    """On Linux, a process keeps the memory of freed tensors for the next ones. Off, it is returned and its
+    pages are zeroed anew in every step, which two threads wait for."""
+
+
+def set_threads(wanted: int, *, processes: int) -> None:
+    """Gives this process `wanted` threads; 0 divides the cores among the processes, unless OMP_NUM_THREADS
+    has decided. More threads than free cores make convolutions many times slower, not faster."""
+    if wanted or "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(wanted or max(1, (os.cpu_count() or 1) // processes))
+
+
+def keep_memory() -> bool:
+    """Has the C library keep what is freed, for good, in this process; whether it could be told so.
+
+    Only glibc has these settings; elsewhere nothing happens.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):
+        return False
+    return bool(mallopt(M_MMAP_MAX, 0) and mallopt(M_TRIM_THRESHOLD, NEVER))
