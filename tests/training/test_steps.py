@@ -14,7 +14,13 @@ from brushwork.training.config import TrainConfig
 from brushwork.training.draws import Draws, Rows
 from brushwork.training.losses import LossConfig, r1_penalty
 from brushwork.training.networks import build_networks, build_optimizers, frozen
-from brushwork.training.steps import Networks, discriminator_step, generate, generator_step
+from brushwork.training.steps import (
+    Networks,
+    discriminator_step,
+    generate,
+    generator_step,
+    simultaneous_step,
+)
 
 Pairing = Literal["logistic", "relativistic"]
 STAGE = Stage(16, 0.5)
@@ -198,6 +204,25 @@ def test_two_halves_add_up_to_the_whole(nets: Networks, batch: Batch, pairing: P
 
 
 # What is optimised
+
+
+@pytest.mark.parametrize("gamma", [0.0, 2.0])
+@pytest.mark.parametrize("pairing", ["logistic", "relativistic"])
+def test_both_at_once_get_the_gradients_of_their_own_steps(
+    nets: Networks, batch: Batch, pairing: Pairing, gamma: float
+) -> None:
+    loss = LossConfig(pairing=pairing, mixing=0.5)
+    told, drawn = simultaneous_step(nets, batch, STAGE, loss, OFF, draws(), gamma=gamma, share=0.5)
+    both = gradients(nets.discriminator), gradients(nets.generator)
+    # Each step draws the same pictures, since it draws them first of all.
+    told_alone = discriminator_step(nets, batch, STAGE, loss, OFF, draws(), gamma=gamma, share=0.5)
+    with frozen(nets.discriminator):
+        drawn_alone = generator_step(nets, batch, STAGE, loss, OFF, draws(), share=0.5)
+    assert close(both[0], gradients(nets.discriminator))
+    assert close(both[1], gradients(nets.generator))
+    torch.testing.assert_close(vars(told), vars(told_alone), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(drawn.loss, drawn_alone.loss, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(drawn.w_sums, drawn_alone.w_sums)
 
 
 def test_the_penalty_is_r1_at_the_faded_reals_times_gamma(nets: Networks, batch: Batch) -> None:

@@ -25,7 +25,7 @@ from brushwork.training.config import CadenceConfig, OptimizerConfig, TrainConfi
 from brushwork.training.errors import TrainingError
 from brushwork.training.losses import LossConfig
 from brushwork.training.metrics import InLoopMetrics, MetricsConfig
-from brushwork.training.steps import discriminator_step
+from brushwork.training.steps import discriminator_step, simultaneous_step
 from brushwork.training.trainer import Outcome, Trainer
 
 Make = Callable[..., Trainer]
@@ -129,12 +129,13 @@ def test_two_runs_of_one_seed_are_equal_and_of_two_seeds_are_not(make: Make, tmp
     assert not torch.equal(states[0]["synthesis.start"], states[2]["synthesis.start"])
 
 
-def test_two_parts_of_a_batch_train_as_the_whole(make: Make, tmp_path: Path) -> None:
+@pytest.mark.parametrize("order", ["alternating", "simultaneous"])
+def test_two_parts_of_a_batch_train_as_the_whole(make: Make, tmp_path: Path, order: Any) -> None:
     # A larger epsilon than usual: Adam would blow the rounding of vanishing gradients up to whole steps.
     common: dict[str, Any] = {
         "optimizer": OptimizerConfig(eps=1e-2),
         "augment": AugmentConfig(colour=1.0, translation=0.125, cutout=0.5),
-        "loss": LossConfig(r1_gamma=0.5, r1_every=2, condition_noise=0.1),
+        "loss": LossConfig(turns=order, r1_gamma=0.5, r1_every=2, condition_noise=0.1),
     }
     states = []
     for parts in (1, 2, 4):
@@ -182,6 +183,29 @@ def test_r1_is_lazy_with_as_many_times_the_weight_and_never_in_low_precision(
     loss = LossConfig(r1_gamma=0.5, r1_every=2, ramp_start_kimg=0.008, ramp_end_kimg=0.024)
     make(precision="bf16", loss=loss).run()
     assert seen == [(1.0, 0.0, False), (0.0, 0.0, True), (1.0, 0.5, False), (0.0, 1.0, True)]
+
+
+def test_both_learn_at_once_from_the_same_pictures_where_asked(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def spy(*arguments: Any, **options: Any) -> Any:
+        seen.append((options["gamma"], torch.is_autocast_enabled("cpu")))
+        return simultaneous_step(*arguments, **options)
+
+    monkeypatch.setattr(turns, "simultaneous_step", spy)
+    loss = LossConfig(turns="simultaneous", r1_gamma=0.5, r1_every=2)
+    trainer = make(precision="bf16", loss=loss)
+    before = [trainer.state.nets.generator.state_dict(), trainer.state.nets.discriminator.state_dict()]
+    before = [{name: value.clone() for name, value in state.items()} for state in before]
+    trainer.run()
+    assert seen == [(1.0, False), (0.0, True), (1.0, False), (0.0, True)]
+    for network, old in zip(
+        (trainer.state.nets.generator, trainer.state.nets.discriminator), before, strict=True
+    ):
+        moved = [name for name, value in network.named_parameters() if not torch.equal(value, old[name])]
+        assert len(moved) > len(old) / 2
 
 
 def test_gamma_follows_the_resolution_when_automatic(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
