@@ -1,14 +1,17 @@
 """A packed split as tensors: decoded into memory at once, or row by row from the disk."""
 
+import io
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
+from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
@@ -76,7 +79,7 @@ class StoredPictures:
         """uint8 (B, 3, R, R) of int64 (B,), on the CPU."""
         wanted = indices.tolist()
         images = self.rows[wanted]["image"]
-        return torch.stack([_decode(image["bytes"]) for image in images])
+        return _decode([image["bytes"] for image in images], self.resolution)
 
     def subset(self, indices: Tensor) -> "StoredPictures":
         """The rows int64 (B,) alone; styles and fingerprint stay those of the whole."""
@@ -94,15 +97,15 @@ def load_pictures(path: Path | str, split: AnySplit = "train") -> Pictures:
     """
     path = Path(path)
     about, files = _open(path, split)
-    images: list[Tensor] = []
+    parts: list[Tensor] = []
     styles: list[int] = []
     subjects: list[str] = []
     for batch in _batches(path, files, ("image", "style", "subject")):
-        images += [_decode(image["bytes"]) for image in batch["image"]]
+        parts.append(_decode([image["bytes"] for image in batch["image"]], about["resolution"]))
         styles += batch["style"]
         subjects += batch["subject"]
     return Pictures(
-        images=torch.stack(images),
+        images=torch.cat(parts),
         styles=torch.tensor(styles, dtype=torch.int64),
         subjects=tuple(subjects),
         style_names=tuple(about["styles"]),
@@ -182,6 +185,21 @@ def _batches(path: Path, files: Iterable[Path], columns: Sequence[str]) -> Itera
         raise DataError(f"The data set '{path}' is damaged ({error}): pack it again.") from error
 
 
-def _decode(png: bytes) -> Tensor:
-    """uint8 (3, R, R)"""
-    return torch.from_numpy(read_image(png)).permute(2, 0, 1).contiguous()
+def _decode(pngs: Sequence[bytes], resolution: int) -> Tensor:
+    """uint8 (N, 3, R, R)"""
+    images = np.empty((len(pngs), resolution, resolution, 3), dtype=np.uint8)
+    for own, png in zip(images, pngs, strict=True):
+        own[:] = _pixels(png)
+    return torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
+
+
+def _pixels(png: bytes) -> np.ndarray:
+    """uint8 (R, R, 3). What `brushwork pack` wrote is known to be RGB without more ado, which is twice as
+    fast."""
+    try:
+        with Image.open(io.BytesIO(png), formats=("PNG",)) as image:
+            if image.mode == "RGB" and "transparency" not in image.info:
+                return np.asarray(image)
+    except (OSError, SyntaxError):
+        pass  # the careful way says what is wrong
+    return read_image(png)
