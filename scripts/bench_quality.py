@@ -1,0 +1,67 @@
+"""The door `brushwork bench quality`."""
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import tyro
+
+from brushwork.eval.benchmark import machine
+from brushwork.eval.benchmark_report import markdown, write_json
+from brushwork.scripts.cli import guard
+from brushwork.scripts.configured import configured
+from brushwork.training.config import TrainConfig
+from brushwork.training.preset_files import read_preset
+from brushwork.training.presets import PRESETS
+from brushwork.training.quality_benchmark import Race, benchmark
+from brushwork.training.quality_benchmark_report import Quality, picture
+
+DESCRIPTION = """Train a preset, or FILE.json, in several ways for the same minutes, and tell how near to real
+pictures each comes in how much time.
+
+Stopped, the same command goes on. Every option of brushwork train holds. Two hours on a CPU, and a try:
+    brushwork bench quality emoji-32 --data datasets/emoji-32
+    brushwork bench quality emoji-32 --minutes 1 --seeds 1 --ways simultaneous alternating
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class QualityArguments:
+    """What to train, and for how long."""
+
+    race: Annotated[Race, tyro.conf.arg(name="")] = field(default_factory=Race)
+    report: Path = Path("runs/bench-quality")
+    """Folder for the runs, quality.json, quality.md and quality.png."""
+    base: Annotated[TrainConfig, tyro.conf.arg(name="")] = field(default_factory=TrainConfig)
+
+
+def main(args: QualityArguments) -> None:
+    """Trains and measures, prints a table, writes it with all curves and a picture."""
+    rates, curves = benchmark(args.base, args.race, args.report)
+    quality = Quality(curves=curves, rates=rates)
+    on_gpu = args.base.device == "auto" and torch.cuda.is_available()
+    here = machine(("torch",), device="cuda" if on_gpu else "cpu")
+    text = f"{here.words()}\n\n{markdown(quality.table())}\n"
+    (args.report / "quality.md").write_text(text, encoding="utf-8")
+    write_json(args.report / "quality.json", here, asdict(args.race), {"quality": quality})
+    picture(quality).savefig(args.report / "quality.png")
+    print(f"{text}\nAll curves: {args.report / 'quality.json'}; quality.md, quality.png beside it")
+
+
+def racing() -> dict[str, tuple[str, QualityArguments]]:
+    """The presets."""
+    return {name: (words, QualityArguments(base=config)) for name, (words, config) in PRESETS.items()}
+
+
+def from_file(path: Path) -> QualityArguments:
+    return QualityArguments(base=read_preset(path))
+
+
+def door() -> None:
+    """Parses the command line: a preset or a file, then options."""
+    guard(lambda: main(configured(racing(), from_file, DESCRIPTION)))
+
+
+if __name__ == "__main__":
+    door()

@@ -1,0 +1,212 @@
+"""The benchmark `quality`: what distance from real pictures a way of training reaches in how many minutes.
+
+Each way's course of growing is fitted to the same minutes by the rate that was measured for it, all ways in
+turn. Minutes are then images over that rate: other programs on the machine slow a run down without changing
+its curve, and measuring takes no time from it.
+"""
+
+import json
+import math
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from brushwork.data.loader import open_pictures
+from brushwork.eval.benchmark import in_child
+from brushwork.models.snapshot import load_generator
+
+from .budget import course_seconds
+from .config import TrainConfig
+from .errors import TrainingError
+from .metrics import InLoopMetrics
+from .pace import seconds_per_image
+from .restyling import Judges
+from .run_folder import RunFolder
+from .speed import keep_memory, set_threads
+from .trainer import Trainer
+
+Rates = dict[int, float]
+"""Seconds of a picture, by resolution."""
+SNAPSHOTS = 14
+"""Points of a curve."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Way:
+    """One way of training, as a change of a configuration."""
+
+    about: str
+    change: Callable[[TrainConfig], TrainConfig]
+
+
+def _fixed(config: TrainConfig) -> TrainConfig:
+    return replace(config, growing=replace(config.growing, start_resolution=config.generator.resolution))
+
+
+def _modulated(config: TrainConfig) -> TrainConfig:
+    return replace(config, generator=replace(config.generator, modulation="modulated"))
+
+
+def _alternating(config: TrainConfig) -> TrainConfig:
+    return replace(config, loss=replace(config.loss, turns="alternating"))
+
+
+def _simultaneous(config: TrainConfig) -> TrainConfig:
+    return replace(config, loss=replace(config.loss, turns="simultaneous"))
+
+
+def _bf16(config: TrainConfig) -> TrainConfig:
+    return replace(_simultaneous(config), precision="bf16")
+
+
+WAYS: Mapping[str, Way] = {
+    "simultaneous": Way(about="grown, AdaIN, both networks at once", change=_simultaneous),
+    "alternating": Way(about="grown, AdaIN, in turns", change=_alternating),
+    "fixed": Way(about="one resolution, AdaIN, at once", change=lambda c: _fixed(_simultaneous(c))),
+    "modulated": Way(
+        about="grown, modulated weights, at once", change=lambda c: _modulated(_simultaneous(c))
+    ),
+    "bf16": Way(about="grown, AdaIN, at once, in bf16", change=_bf16),
+}
+"""By the names that the command line takes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Race:
+    """Which ways, from how many seeds, for how long."""
+
+    ways: tuple[str, ...] = ("simultaneous", "alternating", "fixed", "modulated")
+    """Ways of training: simultaneous, alternating, fixed, modulated, bf16."""
+    seeds: int = 3
+    """Runs of each way, from the seeds 0, 1, ..."""
+    minutes: float = 10.0
+    """Of training, at the rate that is measured first."""
+
+    def __post_init__(self) -> None:
+        for name in self.ways:
+            if name not in WAYS:
+                raise TrainingError(f"There is no way {name!r} of training: take of {', '.join(WAYS)}.")
+        if not self.ways or self.seeds < 1 or self.minutes <= 0:
+            raise TrainingError(
+                f"{len(self.ways)} ways, {self.seeds} seeds and {self.minutes} minutes make no race: each "
+                "must be above 0."
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Curve:
+    """One run: the distance at each of its snapshots."""
+
+    way: str
+    seed: int
+    minutes: tuple[float, ...]
+    distances: tuple[float, ...]
+
+
+# Rates
+def measured_rates(config: TrainConfig, ways: Sequence[str], *, rounds: int = 3) -> dict[str, Rates]:
+    """Medians over rounds in which every way has its turn, in this process."""
+    set_threads(config.threads, processes=1)
+    if config.speed.keep_memory:
+        keep_memory()
+    device = torch.device("cuda" if config.device == "auto" and torch.cuda.is_available() else "cpu")
+    styles = open_pictures(config.data, "train", config.loader.cache).style_names
+    found: dict[str, list[Rates]] = {way: [] for way in ways}
+    for _ in tqdm(range(rounds), desc="rates", leave=False, disable=None):
+        for way in ways:
+            own = WAYS[way].change(config)
+            found[way].append(
+                seconds_per_image(
+                    own, styles, Judges(), device, rows=own.rows_of(1), bf16=own.precision == "bf16"
+                )
+            )
+    return {
+        way: {side: statistics.median(one[side] for one in rates) for side in rates[0]}
+        for way, rates in found.items()
+    }
+
+
+def fitted(config: TrainConfig, rates: Rates, minutes: float) -> TrainConfig:
+    """The whole course of `config`, shortened or lengthened to take `minutes`."""
+    whole = course_seconds(config.growing, config.generator.resolution, config.total_kimg, rates)
+    factor = 60 * minutes / whole
+    return replace(
+        config, growing=config.growing.scaled(factor), total_kimg=config.total_kimg * factor, max_minutes=None
+    )
+
+
+def minutes_at(nimg: int, config: TrainConfig, rates: Rates) -> float:
+    """Of training up to image `nimg`."""
+    return course_seconds(config.growing, config.generator.resolution, nimg / 1000, rates) / 60
+
+
+# Runs
+def train(config: TrainConfig) -> None:
+    """Runs to the end, or goes on from where it was stopped."""
+    outcome = Trainer(config, open_pictures(config.data, "train", config.loader.cache)).run()
+    if outcome.signal is not None:
+        raise TrainingError(f"{config.out} was stopped; the same command goes on from there.")
+
+
+def run_of(config: TrainConfig, way: str, seed: int, rates: Rates, race: Race, folder: Path) -> TrainConfig:
+    """The configuration of one run of the race."""
+    own = fitted(WAYS[way].change(config), rates, race.minutes)
+    every = replace(
+        own.every, snapshot_kimg=own.total_kimg / SNAPSHOTS, grid_kimg=0.0, metrics_kimg=0.0,
+        checkpoint_kimg=own.total_kimg / 2,
+    )  # fmt: skip
+    return replace(own, out=folder / f"{way}-{seed}", seed=seed, every=every, resume=True)
+
+
+def measured(config: TrainConfig, way: str, seed: int, rates: Rates, metrics: InLoopMetrics) -> Curve:
+    """The curve of a run that is there; what was measured is kept beside it."""
+    run = RunFolder(config.out)
+    kept = run.path / "distances.json"
+    known: dict[str, float] = json.loads(kept.read_text()) if kept.exists() else {}
+    snapshots = sorted(run.snapshots.glob("generator-*.safetensors"))
+    for path in tqdm(snapshots, desc=f"measure {run.path.name}", leave=False, disable=None):
+        if path.stem not in known:
+            generator = load_generator(path)
+            known[path.stem] = metrics(generator, generator.trained_stage)["fd"]
+            kept.write_text(json.dumps(known))
+    images = [int(name.rpartition("-")[2]) for name in known]
+    return Curve(
+        way=way, seed=seed, distances=tuple(known.values()),
+        minutes=tuple(minutes_at(nimg, config, rates) for nimg in images),
+    )  # fmt: skip
+
+
+def benchmark(config: TrainConfig, race: Race, folder: Path) -> tuple[dict[str, Rates], list[Curve]]:
+    """Rates, then all runs, then their curves; what lies in `folder` already is not done again."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rates = _kept_rates(config, race, folder)
+    metrics = InLoopMetrics(replace(config.metrics, names=("fd",), restyled=(), best_by="fd"), config.data)
+    curves = []
+    for seed in range(race.seeds):
+        for way in race.ways:
+            own = run_of(config, way, seed, rates[way], race, folder)
+            if not any((own.out / "snapshots").glob(f"generator-{_last_image(own):09d}.safetensors")):
+                in_child(train, own)
+            curves.append(measured(own, way, seed, rates[way], metrics))
+    return rates, curves
+
+
+def _last_image(config: TrainConfig) -> int:
+    """Of the run: whole batches, the last of which passes the end."""
+    return math.ceil(math.ceil(config.total_kimg * 1000) / config.batch) * config.batch
+
+
+def _kept_rates(config: TrainConfig, race: Race, folder: Path) -> dict[str, Rates]:
+    """Measured once: a race that goes on must go on with the same courses."""
+    kept = folder / "rates.json"
+    known: dict[str, dict[str, float]] = json.loads(kept.read_text()) if kept.exists() else {}
+    missing = [way for way in race.ways if way not in known]
+    if missing:
+        found = in_child(measured_rates, config, missing)
+        known |= {way: {str(side): s for side, s in rates.items()} for way, rates in found.items()}
+        kept.write_text(json.dumps(known))
+    return {way: {int(side): s for side, s in known[way].items()} for way in race.ways}
