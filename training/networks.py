@@ -11,6 +11,7 @@ from brushwork.models.discriminator import Discriminator
 from brushwork.models.generator import Generator
 from brushwork.models.modulation import StyledEpilogue
 
+from .compiling import compile_networks
 from .config import OptimizerConfig, TrainConfig
 from .draws import derived_seed
 from .steps import Networks
@@ -44,7 +45,9 @@ def build_networks(config: TrainConfig, style_names: tuple[str, ...], device: to
 
     place(generator)
     place(discriminator)
-    return Networks(generator=generator, discriminator=discriminator)
+    nets = Networks(generator=generator, discriminator=discriminator)
+    compile_networks(nets, config.speed)
+    return nets
 
 
 def build_optimizers(nets: Networks, config: OptimizerConfig) -> Optimizers:

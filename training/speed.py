@@ -3,6 +3,7 @@
 import ctypes
 import os
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 
@@ -18,6 +19,10 @@ class SpeedConfig:
     fused: bool = True
     """Noise, activation and style injection in few passes, with a derivative by hand; off: as plain
     operations."""
+    compile: Literal["off", "default", "reduce-overhead", "max-autotune"] = "off"
+    """Mode of torch.compile for both networks, for each resolution before the first step; reduce-overhead
+    takes CUDA graphs, too. Penalties and steps that fade a resolution in stay eager. For GPUs: on a processor
+    it needs a C++ compiler and a minute for each resolution, and gains nothing."""
     keep_memory: bool = True
     """On Linux, a process keeps the memory of freed tensors for the next ones. Off, it is returned and its
     pages are zeroed anew in every step, which two threads wait for."""

@@ -9,8 +9,9 @@ from torch import Tensor
 from brushwork.data.loader import Batch
 from brushwork.models.discriminator import Discriminator
 from brushwork.models.generator import Generator
+from brushwork.models.layers import Normal
 from brushwork.models.mapping import mix
-from brushwork.models.synthesis import Stage, fade_reals, layer_count
+from brushwork.models.synthesis import Stage, fade_reals, layer_count, resolutions
 
 from . import terms
 from .augment import AugmentConfig, augment
@@ -59,6 +60,15 @@ class GeneratorStats:
     """Terms of the composite loss, unweighted (`objectives.TERMS`); none in sampling."""
 
 
+def drawn_ahead(normal: Normal, stage: Stage) -> Normal:
+    """The noise of a pass through the synthesis, drawn now: compiled code has no random numbers of its own.
+
+    They come in the same order, and so are the same, as if they were drawn layer by layer.
+    """
+    maps = [normal((1, side, side)) for side in resolutions(stage.resolution) for _ in range(2)]
+    return lambda shape: maps.pop(0)
+
+
 def generate(
     generator: Generator, styles: Float[Tensor, "n s"], stage: Stage, config: LossConfig, draws: Draws
 ) -> Fakes:
@@ -73,7 +83,8 @@ def generate(
             draws.normal(size), styles, normal=draws.normal, condition_noise=config.condition_noise
         )
     codes = mix(w, second, cutoffs(draws, config.mixing, low=1, active=active), layers=active)
-    return Fakes(images=generator.synthesis(codes, stage, draws.normal), w=w)
+    noise = drawn_ahead(draws.normal, stage)
+    return Fakes(images=generator.synthesis(codes, stage, noise), w=w)
 
 
 def discriminator_step(

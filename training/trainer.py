@@ -16,6 +16,7 @@ from brushwork.models.snapshot import save_generator
 from brushwork.models.synthesis import Stage
 
 from .checkpoint import checkpoints, load_checkpoint, save_checkpoint
+from .compiling import compile_ahead
 from .config import TrainConfig
 from .distributed import most_of, reduced, told_by_main
 from .ema import update_average
@@ -27,7 +28,7 @@ from .metrics import InLoopMetrics, draw_curves, is_best
 from .pace import settle
 from .run_folder import Json, RunFolder
 from .samples import redrawn_grid, sample_grid, save_grid, shown_contents
-from .schedules import due, stage_at
+from .schedules import due, phases, stage_at
 from .speed import keep_memory, set_threads
 from .state import TrainingState
 from .ticks import Ticker, figures_line, named_means, progress, tick_line, weighted
@@ -114,6 +115,7 @@ class Trainer:
             if self.prepared.figures and self.state.nimg == 0:
                 self._say(" | ".join(f"{name} {value:.3f}" for name, value in self.prepared.figures.items()))
                 self._log({"nimg": 0, **self.prepared.figures})
+            self._compile()
             self.ticker.restart()
             while (reason := self._why_stop()) is None:
                 if self.state.nimg > self.first:
@@ -138,6 +140,14 @@ class Trainer:
         )
         self.ticker.add(discriminator, generator, self.config.batch)
         self.state.seconds = self.seconds_before + time.perf_counter() - self.started
+
+    def _compile(self) -> None:
+        """Before the first step, for every resolution still to come."""
+        if self.config.speed.compile == "off":
+            return
+        sides = [p.resolution for p in phases(self.growing, self.config.generator.resolution)]
+        took = compile_ahead(self.updates.rehearse, [r for r in sides if r >= self.stage.resolution])
+        self._say("compiled: " + ", ".join(f"{r} px in {seconds:.0f} s" for r, seconds in took.items()))
 
     # Where the run stands
 

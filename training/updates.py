@@ -9,6 +9,7 @@ from accelerate import Accelerator
 from brushwork.data.loader import Batch, Loader
 from brushwork.models.synthesis import Stage
 
+from .compiling import eager_where_needed
 from .config import TrainConfig
 from .distributed import average_gradients, reduced
 from .draws import Draws, Rows
@@ -16,7 +17,7 @@ from .networks import frozen
 from .restyling import Judges
 from .state import TrainingState
 from .steps import DiscriminatorStats, GeneratorStats
-from .turns import Turn, discriminator_turn, generator_turn, simultaneous_turn
+from .turns import Turn, discriminator_turn, generator_turn, simultaneous_turn, turn_at
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +42,7 @@ class Updates:
         gamma = self._gamma(stage)
         for optimizer in (self.state.optimizers.discriminator, self.state.optimizers.generator):
             optimizer.zero_grad(set_to_none=True)
-        with self._autocast(enabled=gamma == 0):
+        with eager_where_needed(stage, gamma), self._autocast(enabled=gamma == 0):
             stats = [
                 simultaneous_turn(self.config, self.state.nets, batch, draws, stage, turn, gamma)
                 for batch, draws in self._parts("simultaneous", stage)
@@ -56,7 +57,7 @@ class Updates:
         gamma, optimizer = self._gamma(stage), self.state.optimizers.discriminator
         optimizer.zero_grad(set_to_none=True)
         # The penalty differentiates twice, which low precision does not bear.
-        with self._autocast(enabled=gamma == 0):
+        with eager_where_needed(stage, gamma), self._autocast(enabled=gamma == 0):
             stats = [
                 discriminator_turn(self.config, self.state.nets, batch, draws, stage, turn, gamma)
                 for batch, draws in self._parts("discriminator", stage)
@@ -68,7 +69,8 @@ class Updates:
     def _generator(self, stage: Stage, turn: Turn) -> GeneratorStats:
         """Learns what the turn trains, and keeps the running averages of w."""
         self.state.optimizers.generator.zero_grad(set_to_none=True)
-        with frozen(self.state.nets.discriminator), self._autocast():
+        frozen_critic = frozen(self.state.nets.discriminator)
+        with eager_where_needed(stage, 0.0), frozen_critic, self._autocast():
             stats = [
                 generator_turn(self.config, self.state.nets, self.judges, batch, draws, stage, turn)
                 for batch, draws in self._parts("generator", stage)
@@ -90,6 +92,23 @@ class Updates:
         loss = self.config.loss
         lazy = self.state.nimg // self.config.batch % loss.r1_every == 0
         return loss.gamma(stage.resolution, self.config.batch) * loss.r1_every if lazy else 0.0
+
+    def rehearse(self, stage: Stage) -> None:
+        """Steps of every regime that move nothing: what has to be compiled for them is compiled now."""
+        config, nets = self.config, self.state.nets
+        for regime in config.restyle.shares():
+            turn = turn_at(config, 0, regime)
+            batch, draws = next(self._parts("rehearsal", stage))
+            with eager_where_needed(stage, 0.0), self._autocast():
+                if turn.simultaneous:
+                    simultaneous_turn(config, nets, batch, draws, stage, turn, 0.0)
+                    continue
+                if turn.has_adversary:
+                    discriminator_turn(config, nets, batch, draws, stage, turn, 0.0)
+                with frozen(nets.discriminator):
+                    generator_turn(config, nets, self.judges, batch, draws, stage, turn)
+        for network in (nets.generator, nets.discriminator):
+            network.zero_grad(set_to_none=True)
 
     def _autocast(self, *, enabled: bool = True) -> torch.autocast:
         device = self.accelerator.device.type

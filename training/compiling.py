@@ -1,0 +1,46 @@
+"""`torch.compile` of both networks, where a step differentiates them once and at a steady resolution.
+
+Penalties differentiate twice, which compiled code cannot; while a resolution fades in, its share changes with
+every step, which compiled code takes for a constant. Both stay eager.
+"""
+
+import contextlib
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from einops import rearrange
+
+from brushwork.models.synthesis import Stage
+
+from .speed import SpeedConfig
+from .steps import Networks
+
+
+def compile_networks(nets: Networks, config: SpeedConfig) -> None:
+    """From here on, calls of the synthesis and of the discriminator are compiled, each for every resolution
+    by itself. What is compiled is found again on the disk by the next run (`TORCHINDUCTOR_CACHE_DIR`)."""
+    if config.compile == "off":
+        return
+    # einops learns of numpy when it first meets it, after which all that calls einops is compiled anew.
+    rearrange(np.zeros((1, 1)), "a b -> b a")
+    for network in (nets.generator.synthesis, nets.discriminator):
+        network.compile(dynamic=False, mode=config.compile)
+
+
+def eager_where_needed(stage: Stage, gamma: float) -> contextlib.AbstractContextManager[object]:
+    """While it lasts, what is compiled is left aside, if this step needs that."""
+    if gamma > 0 or stage.alpha < 1:
+        return torch.compiler.set_stance("force_eager")
+    return contextlib.nullcontext()
+
+
+def compile_ahead(step: Callable[[Stage], object], sides: Sequence[int]) -> dict[int, float]:
+    """Seconds that each resolution took: so that no step of the run has to wait for it."""
+    found = {}
+    for side in sides:
+        began = time.perf_counter()
+        step(Stage(side))
+        found[side] = time.perf_counter() - began
+    return found
