@@ -100,14 +100,14 @@ def test_bench_sample_prints_tables_and_writes_what_it_found(shell: Shell, tmp_p
     said = shell("bench", "sample", "toy", *options)
     found = json.loads((tmp_path / "sample.json").read_text())["parts"]
     assert list(found) == ["drawing", "encoding", "to_disk", "memory"]
-    sizes = [f"{precision}, batches of {batch}" for precision in ("fp32", "bf16") for batch in (1, 16, 64)]
+    sizes = [f"{precision}, {batch} at once" for precision in ("fp32", "bf16") for batch in (1, 16, 64)]
     assert list(found["drawing"]["seconds"]) == sizes
     assert list(found["encoding"]["seconds"]) == ["1 thread", "2 threads", "4 threads"]
     assert [found[part]["pictures"] for part in ("drawing", "encoding", "to_disk")] == [64, 70, 70]
     assert len(found["to_disk"]["seconds"]["one after the other"]) == 2
     assert len(found["to_disk"]["seconds"]) == 2
     assert 0 < found["memory"]["before"] <= found["memory"]["peak"]
-    assert "| bf16, batches of 16" in said
+    assert "| bf16, 16 at once" in said
     assert (tmp_path / "sample.md").read_text().strip() in said
     assert shows_something(tmp_path / "sample.png")
 

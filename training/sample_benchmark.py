@@ -95,7 +95,7 @@ def drawing(generator: Generator, sizes: Sizes) -> Race:
         return lambda: sum(map(len, drawn_batches(generator, sizes.drawn, batch, precision)))
 
     functions = {
-        f"{precision}, batches of {batch}": draw(batch, precision)
+        f"{precision}, {batch} at once": draw(batch, precision)
         for precision in precisions
         for batch in sizes.batches
     }

@@ -54,7 +54,7 @@ def test_every_candidate_does_all_of_the_work(generator: Generator, monkeypatch:
     """Each gives the number of pictures that it drew, or that lay in its folder."""
     monkeypatch.setattr(sample_benchmark, "faster_precision", lambda _: "fp32")
     drawn = drawing(generator, SIZES)
-    assert drawn.timings.results == {"fp32, batches of 2": 5, "fp32, batches of 4": 5}
+    assert drawn.timings.results == {"fp32, 2 at once": 5, "fp32, 4 at once": 5}
     assert "bf16 is left out" in drawn.table().notes[0]
     assert encoding(generator, SIZES).timings.results == {"1 thread": 9, "3 threads": 9}
     assert list(to_disk(generator, SIZES).timings.results.values()) == [9, 9]
