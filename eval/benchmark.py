@@ -4,7 +4,6 @@ Times are taken twice: by the clock, and as seconds of the processor, which stay
 a share of the machine.
 """
 
-import os
 import platform
 import statistics
 import sys
@@ -20,6 +19,8 @@ from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 import torch
 from tqdm import tqdm
+
+from brushwork.data.writing import free_cores
 
 from .errors import EvalError
 
@@ -156,7 +157,7 @@ def machine(packages: Sequence[str], device: str = "cpu") -> Machine:
     found = {name: version_of(name) for name in packages}
     return Machine(
         processor=kind,
-        cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        cores=free_cores(),
         threads=torch.get_num_threads(),
         versions={name: version for name, version in found.items() if version is not None},
     )

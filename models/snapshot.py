@@ -103,7 +103,7 @@ def load_generator(source: str | Path, *, device: str = "cpu") -> Generator:
     """The generator of a snapshot file, a run folder or a Hub repository, ready to sample.
 
     Raises:
-        ModelError: nothing is there, or it does not fit; the message says which.
+        ModelError: nothing is there, it does not fit, or there is no such device; the message says which.
     """
     path = find_snapshot(source)
     try:
@@ -116,7 +116,11 @@ def load_generator(source: str | Path, *, device: str = "cpu") -> Generator:
         generator.load_state_dict(weights)
     except RuntimeError as error:
         raise ModelError(f"{path} does not fit its own header: the file is damaged; take another.") from error
-    return generator.eval().requires_grad_(False).to(device)
+    try:
+        return generator.eval().requires_grad_(False).to(device)
+    except (AssertionError, RuntimeError) as error:  # the first where torch has no CUDA
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise ModelError(f"the network cannot run on {device!r} ({reason}): choose cpu.") from error
 
 
 def _described(path: Path, header: dict[str, Any]) -> Generator:

@@ -18,6 +18,7 @@ class Kind:
 KINDS = {
     "metrics": Kind(about="distances, features and memory beside other libraries", module="bench_metrics"),
     "restyle": Kind(about="runs beside other restylers, measured alike", module="bench_restyle"),
+    "sample": Kind(about="how fast pictures are drawn and written", module="bench_sample"),
     "stylize": Kind(about="time to the loss of published style transfer", module="bench_stylize"),
     "train": Kind(about="how fast a preset trains, and how near the machine's limit", module="bench_train"),
     "quality": Kind(about="how good a way of training gets in how much time", module="bench_quality"),

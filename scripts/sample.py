@@ -1,7 +1,9 @@
 """The door `brushwork sample`."""
 
 import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -11,8 +13,11 @@ import tyro
 from einops import rearrange, repeat
 from PIL import Image
 from torch import Tensor
+from tqdm import tqdm
 
 from brushwork.data.images import image_grid
+from brushwork.data.writing import free_cores, write_pictures
+from brushwork.models.drawing import Codes, Precision, draw_batches
 from brushwork.models.errors import ModelError
 from brushwork.models.generator import Generator
 from brushwork.models.redrawing import codes_of_looks
@@ -21,6 +26,7 @@ from brushwork.models.sampling import (
     mixing_matrix,
     render,
     sample_matrix,
+    style_codes,
     style_weights,
     truncation_matrix,
 )
@@ -30,18 +36,21 @@ from brushwork.scripts.restyling import fitted_picture, looks_of
 
 SHOWN = 64
 """Pictures smaller than this are enlarged to it in the figures."""
+COLUMNS = 24
+"""Seeds that the grid shows at most."""
 TRUNCATIONS = (-0.5, 0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 @dataclass(frozen=True, kw_only=True)
 class SampleArguments:
-    """Draws pictures from a trained run: single images, a labelled grid, and figures of style mixing,
-    truncation and interpolation.
+    """Draws pictures from a trained run: single images, a labelled grid of the first 24 seeds, and figures of
+    style mixing, truncation and interpolation. Any number of images takes the memory of a few batches.
 
     Example, seconds on a CPU:
         brushwork sample runs/emoji-32 --styles noto,openmoji --seeds 0-11
         brushwork sample runs/emoji-32 --styles noto=0.5+openmoji=0.5 --psi 0.7
         brushwork sample runs/emoji-32-restyle --like drawing.png
+        brushwork sample runs/emoji-32 --seeds 0-9999 --keep
     """
 
     run: Annotated[str, tyro.conf.Positional]
@@ -65,8 +74,21 @@ class SampleArguments:
     --like, the first that follows the looks; None: the one at which a picture's content would enter."""
     images: bool = True
     """Write every picture to a file of its own."""
+    keep: bool = False
+    """Leave pictures alone that are there already, to go on with a long job that was stopped. They must come
+    from the same weights and options."""
+    batch: int = 64
+    """Pictures drawn at once."""
+    precision: Precision = "fp32"
+    """Of the single pictures: bf16 is faster where the machine has it; its pictures differ by rounding."""
+    device: str = "cuda" if torch.cuda.is_available() else "cpu"
+    """Where the network runs."""
     out: Path | None = None
     """Folder for the pictures; default: RUN/generated, or ./generated where RUN is no folder."""
+
+    def __post_init__(self) -> None:
+        if self.batch < 1:
+            raise ModelError(f"the batch is {self.batch}: draw at least 1 picture at a time.")
 
 
 def parse_seeds(text: str) -> list[int]:
@@ -89,7 +111,7 @@ def parse_seeds(text: str) -> list[int]:
 
 def main(args: SampleArguments) -> None:
     """Draws everything, then says where it lies."""
-    generator = load_generator(args.run)
+    generator = load_generator(args.run, device=args.device)
     seeds = torch.tensor(parse_seeds(args.seeds))
     out = args.out or (Path(args.run) / "generated" if Path(args.run).is_dir() else Path("generated"))
     if args.like:
@@ -98,13 +120,16 @@ def main(args: SampleArguments) -> None:
     texts = list(generator.style_names or ["none"]) if args.styles == "all" else args.styles.split(",")
     styles = torch.stack([style_weights(text.strip(), generator.style_names) for text in texts])
     out.mkdir(parents=True, exist_ok=True)
-    images = sample_matrix(generator, styles, seeds, psi=args.psi, cutoff=args.cutoff)
-    columns = [str(int(seed)) for seed in seeds]
-    save_grid(out / "grid.png", images, texts, columns)
-    if args.images:
-        save_images(out, images, texts, columns)
+    shown = seeds[:COLUMNS]
+    images = sample_matrix(generator, styles, shown, psi=args.psi, cutoff=args.cutoff)
+    save_grid(out / "grid.png", images, texts, labels(shown))
     write_figures(generator, styles, seeds, texts, out, layer=args.mixing_layer, psi=args.psi)
-    print(f"grid, mixing, truncation and interpolation figures: {out}")
+
+    def codes(styles: Tensor, seeds: Tensor) -> Tensor:
+        return style_codes(generator, seeds, styles, psi=args.psi, cutoff=args.cutoff)
+
+    said = write_images(generator, args, codes, styles, seeds, texts, out) if args.images else ""
+    print(f"{said}grid{cut(seeds)}, mixing, truncation and interpolation figures: {out}")
 
 
 def draw_like(generator: Generator, args: SampleArguments, seeds: Tensor, out: Path) -> None:
@@ -115,16 +140,28 @@ def draw_like(generator: Generator, args: SampleArguments, seeds: Tensor, out: P
     pictures = [fitted_picture(path, generator) for path in args.like]
     looks = looks_of(generator, pictures, args.like_style)
     style = style_weights(args.like_style if args.styles == "all" else args.styles, generator.style_names)
-    styles = repeat(style, "s -> n s", n=len(seeds))
-    codes = codes_of_looks(
-        generator, looks, styles, seeds, psi=args.psi, cutoff=args.cutoff, layer=args.mixing_layer
-    )
-    images, name = render(generator, codes, seeds), f"like {args.like[0].stem}"
+
+    def codes(styles: Tensor, seeds: Tensor) -> Tensor:
+        return codes_of_looks(
+            generator, looks, styles, seeds, psi=args.psi, cutoff=args.cutoff, layer=args.mixing_layer
+        )
+
+    shown = seeds[:COLUMNS]
+    images = render(generator, codes(repeat(style, "s -> n s", n=len(shown)), shown), shown)
     out.mkdir(parents=True, exist_ok=True)
-    save_likeness(out / "like.png", pictures, images, [str(int(seed)) for seed in seeds])
-    if args.images:
-        save_images(out, images[None], [name], [str(int(seed)) for seed in seeds])
-    print(f"like.png, {len(images)} pictures: {out}")
+    save_likeness(out / "like.png", pictures, images, labels(shown))
+    names = [f"like {args.like[0].stem}"]
+    said = write_images(generator, args, codes, style[None], seeds, names, out) if args.images else ""
+    print(f"{said}like.png{cut(seeds)}: {out}")
+
+
+def labels(seeds: Tensor) -> list[str]:
+    return [str(int(seed)) for seed in seeds]
+
+
+def cut(seeds: Tensor) -> str:
+    """What to say beside a figure that leaves seeds out."""
+    return f" (of the first {COLUMNS} of {len(seeds)} seeds)" if len(seeds) > COLUMNS else ""
 
 
 def save_likeness(path: Path, pictures: list[np.ndarray], images: Tensor, seeds: list[str]) -> None:
@@ -172,13 +209,37 @@ def enlarged(pixels: np.ndarray) -> Image.Image:
     return picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST)
 
 
-def save_images(out: Path, images: Tensor, names: list[str], seeds: list[str]) -> None:
-    """out/<style>/seed<seed>.png, at their own size."""
-    for name, row in zip(names, images, strict=True):
-        folder = out / re.sub(r"[^\w.=+-]", "_", name)
-        folder.mkdir(exist_ok=True)
-        for seed, image in zip(seeds, row, strict=True):
-            Image.fromarray(rearrange(image, "c h w -> h w c").numpy()).save(folder / f"seed{seed}.png")
+def write_images(
+    generator: Generator,
+    args: SampleArguments,
+    codes: Codes,
+    styles: Tensor,
+    seeds: Tensor,
+    names: list[str],
+    out: Path,
+) -> str:
+    """Every style with every seed to out/<style>/seed<seed>.png, at their own size; says how many."""
+    folders = [out / re.sub(r"[^\w.=+-]", "_", name) for name in names]
+    place, every = partial(path_of, folders, seeds), torch.arange(len(styles) * len(seeds))
+    kept = torch.tensor([args.keep and place(cell).exists() for cell in range(len(every))])
+    cells = every[~kept]
+    drawn = draw_batches(generator, codes, styles, seeds, cells, batch=args.batch, precision=args.precision)
+
+    def batches() -> Iterator[tuple[Sequence[Path], np.ndarray]]:
+        for some in drawn:
+            yield (
+                [place(int(cell)) for cell in some.cells],
+                rearrange(some.images, "n c h w -> n h w c").numpy(),
+            )
+
+    with tqdm(total=len(cells), desc="sample", unit="img", disable=None) as bar:
+        write_pictures(batches(), threads=free_cores(), written=bar.update)
+    return f"{len(cells)} pictures{f' ({len(every) - len(cells)} were there)' if args.keep else ''}, "
+
+
+def path_of(folders: Sequence[Path], seeds: Tensor, cell: int) -> Path:
+    """Where the picture of a cell of the matrix, row by row, is written."""
+    return folders[cell // len(seeds)] / f"seed{int(seeds[cell % len(seeds)])}.png"
 
 
 def door() -> None:

@@ -93,6 +93,36 @@ def test_mistakes_in_bench_restyle(shell: Shell, run: Path, packed: Path, tmp_pa
     assert not (tmp_path / "out").exists()
 
 
+# Sampling
+def test_bench_sample_prints_tables_and_writes_what_it_found(shell: Shell, tmp_path: Path) -> None:
+    shell.monkeypatch.setattr("brushwork.training.sample_benchmark.faster_precision", lambda _: "bf16")
+    options = ("--pictures", "70", "--repeats", "2", "--device", "cpu", "--out", tmp_path)
+    said = shell("bench", "sample", "toy", *options)
+    found = json.loads((tmp_path / "sample.json").read_text())["parts"]
+    assert list(found) == ["drawing", "encoding", "to_disk", "memory"]
+    sizes = [f"{precision}, {batch} at once" for precision in ("fp32", "bf16") for batch in (1, 16, 64)]
+    assert list(found["drawing"]["seconds"]) == sizes
+    assert list(found["encoding"]["seconds"]) == ["1 thread", "2 threads", "4 threads"]
+    assert [found[part]["pictures"] for part in ("drawing", "encoding", "to_disk")] == [64, 70, 70]
+    assert len(found["to_disk"]["seconds"]["one after the other"]) == 2
+    assert len(found["to_disk"]["seconds"]) == 2
+    assert 0 < found["memory"]["before"] <= found["memory"]["peak"]
+    assert "| bf16, 16 at once" in said
+    assert (tmp_path / "sample.md").read_text().strip() in said
+    assert shows_something(tmp_path / "sample.png")
+
+
+def test_bench_sample_of_a_run_and_of_none(shell: Shell, trained: Path, tmp_path: Path) -> None:
+    options = ("--device", "cpu", "--out", tmp_path / "out")
+    said = shell.mistake("bench", "sample", tmp_path / "nothing", *options)
+    assert "does not exist" in said
+    assert "The presets are emoji-32" in said
+    assert "0 pictures" in shell.mistake("bench", "sample", "toy", "--pictures", "0", *options)
+    assert not (tmp_path / "out").exists()
+    said = shell("bench", "sample", trained, "--pictures", "3", "--repeats", "1", *options)
+    assert f"{trained}, 16 px" in said
+
+
 # Styles
 def test_bench_styles_prints_tables_and_writes_what_it_found(shell: Shell, tmp_path: Path) -> None:
     from brushwork.training.styles_benchmark import Footprint, Footprints

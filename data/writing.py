@@ -1,0 +1,61 @@
+"""Many pictures to disk as PNG, encoded in threads while the next ones are drawn."""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from .images import png_bytes
+from .staging import write_whole
+
+
+def free_cores() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def save_picture(path: Path, pixels: np.ndarray) -> None:
+    """Writes uint8 (H, W, 3) as PNG: the file is whole or not there."""
+    write_whole(path, png_bytes(pixels))
+
+
+def write_pictures(
+    batches: Iterable[tuple[Sequence[Path], np.ndarray]],
+    *,
+    threads: int,
+    written: Callable[[], object] = lambda: None,
+) -> None:
+    """Writes every picture of every batch to its path, each whole or not at all.
+
+    While the caller's iterator makes a batch, no more than two others wait to be encoded, so memory does not
+    grow with their number. An error of the iterator's or of a thread ends it all: what is being encoded is
+    finished, what waits is dropped.
+
+    Args:
+        batches: paths, and as many pictures, uint8 (n, H, W, 3).
+        threads: how many encode; Pillow lets go of the interpreter meanwhile.
+        written: called after each picture.
+
+    Raises:
+        OSError: a file cannot be written.
+    """
+    waiting: deque[Future[None]] = deque()
+    pool = ThreadPoolExecutor(threads)
+
+    def finish_all_but(count: int) -> None:
+        while len(waiting) > count:
+            waiting.popleft().result()
+            written()
+
+    try:
+        for paths, pictures in batches:
+            finish_all_but(len(paths))
+            waiting.extend(
+                pool.submit(save_picture, path, pixels) for path, pixels in zip(paths, pictures, strict=True)
+            )
+        finish_all_but(0)
+    finally:
+        pool.shutdown(cancel_futures=True)

@@ -1,0 +1,107 @@
+"""Pictures on disk are whole, right, and written while others are made."""
+
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from brushwork.data import writing
+from brushwork.data.images import read_image
+from brushwork.data.writing import save_picture, write_pictures
+
+Made = tuple[Sequence[Path], np.ndarray]
+
+
+def pictures_of(count: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (count, 8, 8, 3), dtype=np.uint8)
+
+
+def batches_of(folder: Path, pictures: np.ndarray, size: int) -> Iterator[Made]:
+    for start in range(0, len(pictures), size):
+        some = pictures[start : start + size]
+        yield [folder / f"{start + i}.png" for i in range(len(some))], some
+
+
+def files(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+def test_every_picture_is_written_as_it_is(tmp_path: Path, threads: int) -> None:
+    pictures, counted = pictures_of(23), []
+    write_pictures(batches_of(tmp_path, pictures, 5), threads=threads, written=lambda: counted.append(1))
+    assert files(tmp_path) == {f"{i}.png" for i in range(23)}
+    for i, pixels in enumerate(pictures):
+        assert (read_image(tmp_path / f"{i}.png") == pixels).all()
+    assert len(counted) == 23
+
+
+def test_the_next_batch_is_made_while_one_is_encoded_and_no_more_than_two_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The encoder stands still until the third batch is asked for; were writing not beside, it never was."""
+    go, begun, made, saved = threading.Event(), threading.Event(), [], []
+
+    def slow(path: Path, pixels: np.ndarray) -> None:
+        begun.set()
+        assert go.wait(20)
+        saved.append(path)
+
+    def batches() -> Iterator[Made]:
+        for number, batch in enumerate(batches_of(tmp_path, pictures_of(20), 2)):
+            made.append(number)
+            assert 2 * number - len(saved) <= 4, "more than two batches wait"
+            if number == 2:
+                assert begun.wait(20)
+                assert not saved, "this batch is made while the first is encoded"
+                go.set()
+            yield batch
+
+    monkeypatch.setattr(writing, "save_picture", slow)
+    write_pictures(batches(), threads=1)
+    assert len(saved) == 20
+    assert made == list(range(10))
+
+
+def test_what_is_stopped_half_way_leaves_whole_files_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pictures = pictures_of(12)
+
+    def stopped() -> Iterator[Made]:
+        yield from list(batches_of(tmp_path, pictures, 4))[:2]
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_pictures(stopped(), threads=2)
+    assert files(tmp_path) <= {f"{i}.png" for i in range(8)}
+    for path in tmp_path.iterdir():
+        assert (read_image(path) == pictures[int(path.stem)]).all()
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("brushwork.data.staging.os.replace", full)
+    before = files(tmp_path)
+    with pytest.raises(OSError, match="No space"):
+        save_picture(tmp_path / "more.png", pictures[0])
+    assert files(tmp_path) == before
+
+
+def test_an_error_of_a_thread_ends_the_writing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def full(path: Path, pixels: np.ndarray) -> None:
+        raise OSError(28, "No space left on device")
+
+    def batches() -> Iterator[Made]:
+        for batch in batches_of(tmp_path, pictures_of(20), 2):
+            asked.append(batch)
+            yield batch
+
+    monkeypatch.setattr(writing, "save_picture", full)
+    with pytest.raises(OSError, match="No space"):
+        write_pictures(batches(), threads=1)
+    assert len(asked) <= 3, "nothing more is drawn for a disk that is full"
