@@ -20,6 +20,7 @@ KINDS = {
     "restyle": Kind(about="runs beside other restylers, measured alike", module="bench_restyle"),
     "stylize": Kind(about="time to the loss of published style transfer", module="bench_stylize"),
     "train": Kind(about="how fast a preset trains, and how near the machine's limit", module="bench_train"),
+    "data": Kind(about="pictures a second and core: decoded, moved, in batches", module="bench_data"),
     "styles": Kind(about="what 8, 100 and 1000 styles cost in time and memory", module="bench_styles"),
 }
 
