@@ -178,6 +178,33 @@ def test_bench_train_prints_tables_and_writes_what_it_found(shell: Shell, tmp_pa
     assert "1 repeats tell no spread" in shell.mistake("bench", "train", "toy", "--repeats", "1")
 
 
+def test_bench_growth_prints_a_table_and_writes_what_it_found(shell: Shell, tmp_path: Path) -> None:
+    def here(function: Any, *arguments: Any) -> Any:
+        return function(*arguments)
+
+    shell.monkeypatch.setattr("brushwork.training.growth_benchmark.in_child", here)
+    shell.monkeypatch.setattr("brushwork.training.roofline.MATRIX", 64)
+    shell.monkeypatch.setattr("brushwork.training.roofline.CONVOLUTIONS", ((8, 4),))
+    report = tmp_path / "report"
+    options = ("--batch", "2", "--repeats", "2", "--threads", "1", "--device", "cpu", "--report", report)
+    said = shell("bench", "growth", "toy", *options, "--generator.resolution", "8")
+    assert "Left out, resolution x 1/2: resolution 4 is no power of two" in said
+    found = json.loads((report / "growth.json").read_text())["parts"]["growth"]
+    assert list(found["resolution"]["points"]) == ["1", "2"]
+    assert [point["size"] for point in found["batch"]["points"].values()] == [1, 2, 4]
+    rounds = found["width"]["points"]["2"]["pace"]["steps"]["sampling"]
+    assert len(rounds) == 2
+    assert (report / "growth.md").read_text().strip() in said
+    assert shows_something(report / "growth.png")
+
+
+def test_mistakes_in_bench_growth(shell: Shell, tmp_path: Path) -> None:
+    options = ("--report", tmp_path / "out")
+    assert "1 repeats tell no spread" in shell.mistake("bench", "growth", "toy", "--repeats", "1", *options)
+    assert "does not divide" in shell.mistake("bench", "growth", "toy", "--accumulate", "3", *options)
+    assert "nowhere.json" in shell.mistake("bench", "growth", "nowhere.json", *options)
+
+
 # Weights
 def test_fetch_hed_vgg16_says_where_they_lie(shell: Shell, tmp_path: Path) -> None:
     shell.monkeypatch.setattr("brushwork.scripts.fetch.fetch_hed_vgg16", lambda: tmp_path / hed.FILE)
