@@ -114,16 +114,21 @@ def load_pictures(path: Path | str, split: AnySplit = "train") -> Pictures:
     )
 
 
-def stored_pictures(path: Path | str, split: AnySplit = "train") -> StoredPictures:
+def stored_pictures(
+    path: Path | str, split: AnySplit = "train", *, copies: Path | None = None
+) -> StoredPictures:
     """Opens a split without decoding it, for data sets that do not fit into memory. Raises as load_pictures.
 
-    `datasets` keeps a memory-mapped copy of the rows in its own cache folder, once per data set.
+    `datasets` keeps a memory-mapped copy of the rows in `copies`, or else in its own cache folder, once per
+    data set.
     """
     from datasets import Dataset, Image
 
     path = Path(path)
     about, files = _open(path, split)
-    rows = Dataset.from_parquet([str(file) for file in files]).cast_column("image", Image(decode=False))
+    kept = None if copies is None else str(copies)
+    rows = Dataset.from_parquet([str(file) for file in files], cache_dir=kept)  # pyright: ignore[reportArgumentType]
+    rows = rows.cast_column("image", Image(decode=False))
     styles: list[int] = []
     subjects: list[str] = []
     for batch in _batches(path, files, ("style", "subject")):

@@ -22,6 +22,8 @@ KINDS = {
     "stylize": Kind(about="time to the loss of published style transfer", module="bench_stylize"),
     "train": Kind(about="how fast a preset trains, and how near the machine's limit", module="bench_train"),
     "quality": Kind(about="how good a way of training gets in how much time", module="bench_quality"),
+    "data": Kind(about="pictures a second and core: decoded, moved, in batches", module="bench_data"),
+    "growth": Kind(about="time and memory by resolution, batch and width", module="bench_growth"),
     "styles": Kind(about="what 8, 100 and 1000 styles cost in time and memory", module="bench_styles"),
 }
 

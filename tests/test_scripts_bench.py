@@ -148,6 +148,45 @@ def test_mistakes_in_bench_styles(shell: Shell, tmp_path: Path, options: tuple[s
     assert not (tmp_path / "out").exists()
 
 
+# Data
+def test_bench_data_prints_tables_and_writes_what_it_found(
+    shell: Shell, packed: Path, tmp_path: Path
+) -> None:
+    shell.monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "copies")
+    quick = ("--batch", "8", "--batches", "2", "--repeats", "2", "--out", tmp_path)
+    said = shell("bench", "data", packed, *quick)
+    assert "Data set: packed, 120 pictures of 16 px" in said
+    assert "1 thread;" in said
+    for row in ("as they are", "halved to 8 px", "flipped", "moved", "balanced", "decoded at once"):
+        assert f"| {row}" in said
+    report = json.loads((tmp_path / "data.json").read_text())
+    found = report["parts"]
+    assert report["sizes"]["resolution"] == 16
+    assert list(found) == ["batches", "decoding"]
+    assert (found["batches"]["pictures"], found["decoding"]["pictures"]) == (16, 120)
+    assert {len(rounds) for part in found.values() for rounds in part["seconds"].values()} == {2}
+    assert (tmp_path / "data.md").read_text().strip() in said
+    assert shows_something(tmp_path / "data.png")
+
+
+def test_bench_data_without_a_data_set_takes_toy_pictures(shell: Shell, tmp_path: Path) -> None:
+    from brushwork.eval.data_benchmark import Toy
+
+    shell.monkeypatch.setattr(
+        "brushwork.scripts.bench_data.Toy", lambda: Toy(styles=2, subjects=4, resolution=8)
+    )
+    said = shell("bench", "data", "--batches", "1", "--repeats", "1", "--out", tmp_path)
+    assert "toy pictures, packed for this, 8 pictures of 8 px" in said
+
+
+def test_mistakes_in_bench_data(shell: Shell, packed: Path, tmp_path: Path) -> None:
+    out = ("--out", tmp_path / "out")
+    assert "'nowhere' does not exist" in shell.mistake("bench", "data", "nowhere", *out)
+    assert "no packed data set" in shell.mistake("bench", "data", tmp_path, *out)
+    assert "batches is 0; it must be 1" in shell.mistake("bench", "data", packed, "--batches", "0", *out)
+    assert not (tmp_path / "out").exists()
+
+
 # Training
 def test_bench_train_prints_tables_and_writes_what_it_found(shell: Shell, tmp_path: Path) -> None:
     from brushwork.training.train_benchmark import Sizes, measure
@@ -167,6 +206,33 @@ def test_bench_train_prints_tables_and_writes_what_it_found(shell: Shell, tmp_pa
     assert (tmp_path / "train.md").read_text().strip() in said
     assert shows_something(tmp_path / "train.png")
     assert "1 repeats tell no spread" in shell.mistake("bench", "train", "toy", "--repeats", "1")
+
+
+def test_bench_growth_prints_a_table_and_writes_what_it_found(shell: Shell, tmp_path: Path) -> None:
+    def here(function: Any, *arguments: Any) -> Any:
+        return function(*arguments)
+
+    shell.monkeypatch.setattr("brushwork.training.growth_benchmark.in_child", here)
+    shell.monkeypatch.setattr("brushwork.training.roofline.MATRIX", 64)
+    shell.monkeypatch.setattr("brushwork.training.roofline.CONVOLUTIONS", ((8, 4),))
+    report = tmp_path / "report"
+    options = ("--batch", "2", "--repeats", "2", "--threads", "1", "--device", "cpu", "--report", report)
+    said = shell("bench", "growth", "toy", *options, "--generator.resolution", "8")
+    assert "Left out, resolution x 1/2: resolution 4 is no power of two" in said
+    found = json.loads((report / "growth.json").read_text())["parts"]["growth"]
+    assert list(found["resolution"]["points"]) == ["1", "2"]
+    assert [point["size"] for point in found["batch"]["points"].values()] == [1, 2, 4]
+    rounds = found["width"]["points"]["2"]["pace"]["steps"]["sampling"]
+    assert len(rounds) == 2
+    assert (report / "growth.md").read_text().strip() in said
+    assert shows_something(report / "growth.png")
+
+
+def test_mistakes_in_bench_growth(shell: Shell, tmp_path: Path) -> None:
+    options = ("--report", tmp_path / "out")
+    assert "1 repeats tell no spread" in shell.mistake("bench", "growth", "toy", "--repeats", "1", *options)
+    assert "does not divide" in shell.mistake("bench", "growth", "toy", "--accumulate", "3", *options)
+    assert "nowhere.json" in shell.mistake("bench", "growth", "nowhere.json", *options)
 
 
 # Weights

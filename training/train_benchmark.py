@@ -133,8 +133,8 @@ class Pace:
     """Operations a second of the fastest convolution, and of a matrix product."""
     product: float
     before: float
-    """MB that the process had held at most before there were networks, and after all steps: there, on a GPU,
-    of its memory."""
+    """MB that the process had held at most before there were networks, and after all steps; on a GPU both of
+    its memory."""
     peak: float
 
     @property
@@ -191,6 +191,7 @@ def measure(config: TrainConfig, resolution: int, sizes: Sizes) -> Pace:
         keep_memory()
     before = peak_memory()
     candidate = Candidate(config, resolution)
+    before = 0.0 if candidate.device.type == "cuda" else before
     shares = config.restyle.shares()
     actions: Actions = {}
     for regime in shares:

@@ -1,0 +1,155 @@
+"""The benchmark `data`: how many pictures a second one core decodes, moves and puts into batches.
+
+Whether training waits for its data follows from that, beside the pictures a second of `bench train`.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+
+from brushwork.data.loader import (
+    Loader,
+    LoaderConfig,
+    Pictures,
+    StoredPictures,
+    describe,
+    load_pictures,
+    stored_pictures,
+)
+from brushwork.data.pack import PackConfig, pack
+from brushwork.data.toy import write_toy
+
+from .benchmark import Race, alternated
+from .errors import EvalError
+
+MOVES = LoaderConfig(rotate=15.0, scale=0.1, shift=0.1, crop=0.1)
+AS_THEY_ARE, FROM_MEMORY = "as they are", "batches from memory"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sizes:
+    """How much of what is timed."""
+
+    batch: int = 32
+    batches: int = 50
+    """In each run, which makes it long enough for the clock."""
+    repeats: int = 8
+    """Rounds, after one to warm up."""
+
+    def __post_init__(self) -> None:
+        for name in ("batch", "batches", "repeats"):
+            if getattr(self, name) < 1:
+                raise EvalError(f"{name} is {getattr(self, name)}; it must be 1 or more.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Toy:
+    """The data set that is packed where none is given."""
+
+    styles: int = 6
+    subjects: int = 100
+    resolution: int = 64
+
+
+# What is timed
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """A packed data set."""
+
+    path: Path
+    copies: Path | None = None
+    """Where `datasets` keeps its copy of the rows; None: in its own cache folder."""
+
+
+@contextmanager
+def source(dataset: Path | None, toy: Toy) -> Iterator[Source]:
+    """The data set at hand, or toy pictures packed in a folder that vanishes afterwards.
+
+    Raises DataError where `dataset` is no packed data set.
+    """
+    if dataset is not None:
+        describe(dataset)
+        yield Source(path=dataset)
+        return
+    with TemporaryDirectory(prefix="brushwork-bench-", ignore_cleanup_errors=True) as folder:
+        drawn, packed = Path(folder) / "toy", Path(folder) / "packed"
+        write_toy(drawn, styles=toy.styles, subjects=toy.subjects, size=toy.resolution)
+        pack(drawn, packed, PackConfig(resolution=toy.resolution))
+        yield Source(path=packed, copies=Path(folder) / "copies")
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Figures are those of one core."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+# The races
+def batches(pictures: Pictures, sizes: Sizes) -> Race:
+    """Batches of decoded pictures, as the loader's options make them."""
+    plain = _batches_of(pictures, LoaderConfig(), sizes)
+    ways: dict[str, Callable[[], object]] = {AS_THEY_ARE: plain}
+    if pictures.resolution % 2 == 0:
+        half = pictures.resolution // 2
+        ways[f"halved to {half} px"] = _batches_of(pictures, LoaderConfig(), sizes, resolution=half)
+    for name, config in {
+        "flipped": LoaderConfig(flip=True),
+        "moved": MOVES,
+        "balanced": LoaderConfig(balanced=True),
+    }.items():
+        ways[name] = _batches_of(pictures, config, sizes)
+    return Race(
+        title=f"{sizes.batches} batches of {sizes.batch} pictures of {pictures.resolution} px from memory",
+        timings=alternated(ways, repeats=sizes.repeats, progress="batches"), figures={},
+        pictures=sizes.batches * sizes.batch, yardstick=AS_THEY_ARE,
+        notes=(f"Moved: turned by up to {MOVES.rotate:g} degrees, {MOVES.scale:.0%} larger or smaller, "
+               f"shifted by up to {MOVES.shift:.0%}, cropped by up to {MOVES.crop:.0%}, in one resampling.",),
+    )  # fmt: skip
+
+
+def decoding(origin: Source, pictures: Pictures, sizes: Sizes) -> Race:
+    """The whole data set once: out of memory, where `pictures` are, and out of its Parquet files."""
+    stored = stored_pictures(origin.path, "all", copies=origin.copies)
+    ways: dict[str, Callable[[], object]] = {
+        FROM_MEMORY: _epoch_of(pictures, sizes),
+        "decoded at once": lambda: load_pictures(origin.path, "all"),
+        "batches, cache off": _epoch_of(stored, sizes),
+    }
+    return Race(
+        title=f"All {len(pictures)} pictures of {pictures.resolution} px, batches of {sizes.batch}",
+        timings=alternated(ways, repeats=sizes.repeats, progress="decoding"), figures={},
+        pictures=len(pictures), yardstick=FROM_MEMORY,
+        notes=("Decoded at once is what a run does before its first step; cache off decodes every batch.",),
+    )  # fmt: skip
+
+
+def _batches_of(
+    pictures: Pictures, config: LoaderConfig, sizes: Sizes, *, resolution: int | None = None
+) -> Callable[[], None]:
+    loader = Loader(pictures, config, seed=0)
+
+    def act() -> None:
+        for number in range(sizes.batches):
+            loader.batch_at(number * sizes.batch, sizes.batch, resolution=resolution)
+
+    return act
+
+
+def _epoch_of(pictures: Pictures | StoredPictures, sizes: Sizes) -> Callable[[], None]:
+    """Every picture once; the last batch is smaller where they do not divide."""
+    loader = Loader(pictures, seed=0)
+
+    def act() -> None:
+        for start in range(0, len(pictures), sizes.batch):
+            loader.batch_at(start, min(sizes.batch, len(pictures) - start))
+
+    return act
