@@ -20,7 +20,7 @@ def stylegan(resolution: int = 256) -> TrainConfig:
         data=Path(f"datasets/pictures-{resolution}"),
         out=Path(f"runs/stylegan-{resolution}"),
         generator=GeneratorConfig(resolution=resolution),
-        loss=LossConfig(r1_gamma=10.0),
+        loss=LossConfig(turns="alternating", r1_gamma=10.0),
     )
 
 

@@ -180,7 +180,9 @@ def test_r1_is_lazy_with_as_many_times_the_weight_and_never_in_low_precision(
         return discriminator_step(*arguments, **options)
 
     monkeypatch.setattr(turns, "discriminator_step", spy)
-    loss = LossConfig(r1_gamma=0.5, r1_every=2, ramp_start_kimg=0.008, ramp_end_kimg=0.024)
+    loss = LossConfig(
+        turns="alternating", r1_gamma=0.5, r1_every=2, ramp_start_kimg=0.008, ramp_end_kimg=0.024
+    )
     make(precision="bf16", loss=loss).run()
     assert seen == [(1.0, 0.0, False), (0.0, 0.0, True), (1.0, 0.5, False), (0.0, 1.0, True)]
 
@@ -216,7 +218,7 @@ def test_gamma_follows_the_resolution_when_automatic(make: Make, monkeypatch: py
         return discriminator_step(*arguments, **options)
 
     monkeypatch.setattr(turns, "discriminator_step", spy)
-    make(loss=LossConfig(r1_every=1)).run()
+    make(loss=LossConfig(turns="alternating", r1_every=1)).run()
     assert seen == pytest.approx([0.0002 * r**2 / 8 for r in (8, 8, 16, 16)])
 
 
