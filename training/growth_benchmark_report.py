@@ -104,7 +104,8 @@ def _panel(axes: Axes, lines: Sequence[Line], title: str, figure: Callable[[Poin
         for factor, value in values.items():
             axes.annotate(f"{value:.3g}", (factor, value), (0, 5), textcoords="offset points", size=7)
     axes.set_xscale("log", base=2)
-    axes.set_yscale("log")
+    if any(figure(point) > 0 for line in lines for point in line.points.values()):
+        axes.set_yscale("log")  # a step of the tiniest networks needs no more than importing them did
     axes.set_xticks(list(WORDS), list(WORDS.values()))
     axes.yaxis.set_major_formatter("{x:g}")
     axes.yaxis.set_minor_formatter(NullFormatter())
