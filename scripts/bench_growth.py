@@ -9,10 +9,10 @@ import tyro
 
 from brushwork.eval.benchmark import Finding, machine
 from brushwork.eval.benchmark_report import markdown, write_json
+from brushwork.scripts.bench_train import BenchConfig
 from brushwork.scripts.cli import guard
 from brushwork.scripts.configured import configured
 from brushwork.training.config import TrainConfig
-from brushwork.training.errors import TrainingError
 from brushwork.training.growth_benchmark import benchmark
 from brushwork.training.growth_benchmark_report import Growth, picture
 from brushwork.training.preset_files import read_preset
@@ -27,20 +27,6 @@ the final resolution; every option of brushwork train holds. Examples, some minu
     brushwork bench growth emoji-32
     brushwork bench growth emoji-32 --batch 8 --repeats 4
 """
-
-
-@dataclass(frozen=True, kw_only=True)
-class BenchConfig:
-    """How often is timed, and where the findings go."""
-
-    repeats: int = Sizes.repeats
-    """Rounds after the first, in which everything has its turn."""
-    report: Path = Path("runs/bench")
-    """Folder for growth.json, growth.md and growth.png."""
-
-    def __post_init__(self) -> None:
-        if self.repeats < 2:
-            raise TrainingError(f"{self.repeats} repeats tell no spread: give 2 or more.")
 
 
 @dataclass(frozen=True, kw_only=True)

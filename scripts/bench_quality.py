@@ -14,7 +14,7 @@ from brushwork.scripts.configured import configured
 from brushwork.training.config import TrainConfig
 from brushwork.training.preset_files import read_preset
 from brushwork.training.presets import PRESETS
-from brushwork.training.quality_benchmark import Race, benchmark
+from brushwork.training.quality_benchmark import Contest, benchmark
 from brushwork.training.quality_benchmark_report import Quality, picture
 
 DESCRIPTION = """Train a preset, or FILE.json, in several ways for the same minutes, and tell how near to real
@@ -30,7 +30,7 @@ Stopped, the same command goes on. Every option of brushwork train holds. Two ho
 class QualityArguments:
     """What to train, and for how long."""
 
-    race: Annotated[Race, tyro.conf.arg(name="")] = field(default_factory=Race)
+    contest: Annotated[Contest, tyro.conf.arg(name="")] = field(default_factory=Contest)
     report: Path = Path("runs/bench-quality")
     """Folder for the runs, quality.json, quality.md and quality.png."""
     base: Annotated[TrainConfig, tyro.conf.arg(name="")] = field(default_factory=TrainConfig)
@@ -38,13 +38,13 @@ class QualityArguments:
 
 def main(args: QualityArguments) -> None:
     """Trains and measures, prints a table, writes it with all curves and a picture."""
-    rates, curves = benchmark(args.base, args.race, args.report)
+    rates, curves = benchmark(args.base, args.contest, args.report)
     quality = Quality(curves=curves, rates=rates)
     on_gpu = args.base.device == "auto" and torch.cuda.is_available()
     here = machine(("torch",), device="cuda" if on_gpu else "cpu")
     text = f"{here.words()}\n\n{markdown(quality.table())}\n"
     (args.report / "quality.md").write_text(text, encoding="utf-8")
-    write_json(args.report / "quality.json", here, asdict(args.race), {"quality": quality})
+    write_json(args.report / "quality.json", here, asdict(args.contest), {"quality": quality})
     picture(quality).savefig(args.report / "quality.png")
     print(f"{text}\nAll curves: {args.report / 'quality.json'}; quality.md, quality.png beside it")
 

@@ -34,7 +34,7 @@ class BenchConfig:
     repeats: int = Sizes.repeats
     """Rounds after the first, in which everything has its turn."""
     report: Path = Path("runs/bench")
-    """Folder for train.json, train.md and train.png."""
+    """Folder for the findings: JSON, Markdown and a picture."""
 
     def __post_init__(self) -> None:
         if self.repeats < 2:

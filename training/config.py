@@ -184,8 +184,9 @@ FREE_TO_CHANGE = (
     "device",
     "threads",
     "accumulate",
+    "speed",
     "every",
     "metrics",
     "trackers",
 )
-"""Fields that may differ when a run is resumed: none of them changes what a step computes."""
+"""Fields that may differ when a run is resumed: none changes what a step computes, but for rounding."""

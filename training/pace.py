@@ -7,6 +7,7 @@ from brushwork.data.loader import Batch
 from brushwork.models.synthesis import Stage
 
 from .budget import faster_precision, pace_for, seconds_of
+from .compiling import eager_where_needed
 from .config import TrainConfig
 from .draws import Draws, Rows
 from .judging import Prepared
@@ -37,15 +38,18 @@ def seconds_per_image(
         blank = torch.rand(rows, 3, stage.resolution, stage.resolution, device=device)
         labels = torch.zeros(rows, len(style_names), device=device)
         batch = Batch(images=blank, styles=labels, indices=torch.arange(rows))
-        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16 and gamma == 0):
+        low = torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16 and gamma == 0)
+        with eager_where_needed(stage, gamma), low:
             if turn.simultaneous:
                 simultaneous_turn(config, nets, batch, draws, stage, turn, gamma)
             elif turn.has_adversary:
                 discriminator_turn(config, nets, batch, draws, stage, turn, gamma)
         if not turn.simultaneous:
-            with frozen(nets.discriminator), torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16):
+            low = torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16)
+            with eager_where_needed(stage, 0.0), frozen(nets.discriminator), low:
                 generator_turn(config, nets, judges, batch, draws, stage, turn)
-        optimizers.discriminator.step()
+        if turn.has_adversary:
+            optimizers.discriminator.step()
         optimizers.generator.step()
         if device.type == "cuda":
             torch.cuda.synchronize(device)

@@ -76,7 +76,7 @@ WAYS: Mapping[str, Way] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Race:
+class Contest:
     """Which ways, from how many seeds, for how long."""
 
     ways: tuple[str, ...] = ("simultaneous", "alternating", "fixed", "modulated")
@@ -92,7 +92,7 @@ class Race:
                 raise TrainingError(f"There is no way {name!r} of training: take of {', '.join(WAYS)}.")
         if not self.ways or self.seeds < 1 or self.minutes <= 0:
             raise TrainingError(
-                f"{len(self.ways)} ways, {self.seeds} seeds and {self.minutes} minutes make no race: each "
+                f"{len(self.ways)} ways, {self.seeds} seeds and {self.minutes} minutes make no contest: each "
                 "must be above 0."
             )
 
@@ -152,9 +152,11 @@ def train(config: TrainConfig) -> None:
         raise TrainingError(f"{config.out} was stopped; the same command goes on from there.")
 
 
-def run_of(config: TrainConfig, way: str, seed: int, rates: Rates, race: Race, folder: Path) -> TrainConfig:
-    """The configuration of one run of the race."""
-    own = fitted(WAYS[way].change(config), rates, race.minutes)
+def run_of(
+    config: TrainConfig, way: str, seed: int, rates: Rates, contest: Contest, folder: Path
+) -> TrainConfig:
+    """The configuration of one run of the contest."""
+    own = fitted(WAYS[way].change(config), rates, contest.minutes)
     every = replace(
         own.every, snapshot_kimg=own.total_kimg / SNAPSHOTS, grid_kimg=0.0, metrics_kimg=0.0,
         checkpoint_kimg=own.total_kimg / 2,
@@ -173,22 +175,22 @@ def measured(config: TrainConfig, way: str, seed: int, rates: Rates, metrics: In
             generator = load_generator(path)
             known[path.stem] = metrics(generator, generator.trained_stage)["fd"]
             kept.write_text(json.dumps(known))
-    images = [int(name.rpartition("-")[2]) for name in known]
+    images = {int(path.stem.rpartition("-")[2]): known[path.stem] for path in snapshots}
     return Curve(
-        way=way, seed=seed, distances=tuple(known.values()),
+        way=way, seed=seed, distances=tuple(images.values()),
         minutes=tuple(minutes_at(nimg, config, rates) for nimg in images),
     )  # fmt: skip
 
 
-def benchmark(config: TrainConfig, race: Race, folder: Path) -> tuple[dict[str, Rates], list[Curve]]:
+def benchmark(config: TrainConfig, contest: Contest, folder: Path) -> tuple[dict[str, Rates], list[Curve]]:
     """Rates, then all runs, then their curves; what lies in `folder` already is not done again."""
     folder.mkdir(parents=True, exist_ok=True)
-    rates = _kept_rates(config, race, folder)
+    rates = _kept_rates(config, contest, folder)
     metrics = InLoopMetrics(replace(config.metrics, names=("fd",), restyled=(), best_by="fd"), config.data)
     curves = []
-    for seed in range(race.seeds):
-        for way in race.ways:
-            own = run_of(config, way, seed, rates[way], race, folder)
+    for seed in range(contest.seeds):
+        for way in contest.ways:
+            own = run_of(config, way, seed, rates[way], contest, folder)
             if not any((own.out / "snapshots").glob(f"generator-{_last_image(own):09d}.safetensors")):
                 in_child(train, own)
             curves.append(measured(own, way, seed, rates[way], metrics))
@@ -200,13 +202,13 @@ def _last_image(config: TrainConfig) -> int:
     return math.ceil(math.ceil(config.total_kimg * 1000) / config.batch) * config.batch
 
 
-def _kept_rates(config: TrainConfig, race: Race, folder: Path) -> dict[str, Rates]:
-    """Measured once: a race that goes on must go on with the same courses."""
+def _kept_rates(config: TrainConfig, contest: Contest, folder: Path) -> dict[str, Rates]:
+    """Measured once: a contest that goes on must go on with the same courses."""
     kept = folder / "rates.json"
     known: dict[str, dict[str, float]] = json.loads(kept.read_text()) if kept.exists() else {}
-    missing = [way for way in race.ways if way not in known]
+    missing = [way for way in contest.ways if way not in known]
     if missing:
         found = in_child(measured_rates, config, missing)
         known |= {way: {str(side): s for side, s in rates.items()} for way, rates in found.items()}
         kept.write_text(json.dumps(known))
-    return {way: {int(side): s for side, s in known[way].items()} for way in race.ways}
+    return {way: {int(side): s for side, s in known[way].items()} for way in contest.ways}

@@ -25,7 +25,7 @@ class Quality:
 
     @property
     def ways(self) -> list[str]:
-        """In the order of the race."""
+        """In the order of the contest."""
         return list(dict.fromkeys(curve.way for curve in self.curves))
 
     def of(self, way: str) -> list[Curve]:

@@ -87,7 +87,7 @@ class Candidate:
             torch.cuda.synchronize(self.device)
 
     def parts(self, repeats: int) -> dict[str, float]:
-        """Seconds of a sampling step without the penalty, by part."""
+        """Seconds of a sampling step without the penalty, by part; eager, whatever else is compiled."""
         nets, optimizers = self.state.nets, self.state.optimizers
         modules = {
             "mapping": nets.generator.mapping,
@@ -95,7 +95,8 @@ class Candidate:
             "discriminator": nets.discriminator,
         }
         steps = {"optimizer (D)": optimizers.discriminator, "optimizer (G)": optimizers.generator}
-        with self.stopwatch.watching(modules, steps):
+        # Hooks would be compiled, too, and anew for every change of them.
+        with torch.compiler.set_stance("force_eager"), self.stopwatch.watching(modules, steps):
             self.step("sampling")
             for _ in range(repeats):
                 with self.stopwatch.running():

@@ -167,3 +167,10 @@ def test_the_picture_has_a_line_for_each_thing_in_both_panels(lines: tuple[Line,
     assert np.asarray(time.lines[0].get_ydata()).tolist() == [125, 250, 1000]
     assert np.asarray(memory.lines[0].get_ydata()).tolist() == [90, 100, 800]
     assert [text.get_text() for text in memory.texts] == ["90", "100", "800", "100", "100", "100"]
+
+
+def test_networks_that_need_no_memory_of_their_own_have_a_picture() -> None:
+    """Importing may have taken more than they do, and a logarithm knows no zero."""
+    middle = Point(size=8, pace=pace(8, 4, 1.0, 0.0))
+    none = tuple(Line(what=what, points={1.0: middle}) for what in KINDS)
+    assert picture(none).axes[1].get_yscale() == "linear"

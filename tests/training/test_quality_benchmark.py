@@ -17,8 +17,8 @@ from brushwork.training.errors import TrainingError
 from brushwork.training.metrics import InLoopMetrics
 from brushwork.training.quality_benchmark import (
     WAYS,
+    Contest,
     Curve,
-    Race,
     benchmark,
     fitted,
     measured_rates,
@@ -93,8 +93,8 @@ def test_a_race_trains_every_run_once_and_measures_every_snapshot_once(
     monkeypatch.setattr(quality_benchmark, "train", train)
     monkeypatch.setattr(quality_benchmark, "measured_rates", rates)
     config = make_config(growing=GROWN, total_kimg=6.0)
-    race = Race(ways=("simultaneous", "fixed"), seeds=2, minutes=0.04)
-    found, curves = benchmark(config, race, tmp_path)
+    contest = Contest(ways=("simultaneous", "fixed"), seeds=2, minutes=0.04)
+    found, curves = benchmark(config, contest, tmp_path)
     assert trained == ["simultaneous-0", "fixed-0", "simultaneous-1", "fixed-1"]
     assert found["fixed"] == {16: 0.01}
     assert {stage.resolution for stage in seen} == {8, 16}
@@ -106,7 +106,7 @@ def test_a_race_trains_every_run_once_and_measures_every_snapshot_once(
     # One run's last half is lost: only that run goes on, and only its snapshots are measured anew.
     for path in sorted((tmp_path / "fixed-1" / "snapshots").iterdir())[-4:]:
         path.unlink()
-    again = benchmark(config, race, tmp_path)[1]
+    again = benchmark(config, contest, tmp_path)[1]
     assert trained[4:] == ["fixed-1"]
     assert len(seen) == measured
     assert again[:3] == curves[:3]
@@ -133,7 +133,7 @@ def test_the_table_tells_ends_means_and_minutes_to_where_the_worst_ends() -> Non
 
 def test_a_race_of_nothing_and_unknown_ways_are_refused() -> None:
     with pytest.raises(TrainingError, match="no way 'sideways'"):
-        Race(ways=("sideways",))
+        Contest(ways=("sideways",))
     for wrong in ({"ways": ()}, {"seeds": 0}, {"minutes": 0.0}):
         with pytest.raises(TrainingError, match="make no race"):
-            Race(**wrong)  # type: ignore[arg-type]
+            Contest(**wrong)  # type: ignore[arg-type]
