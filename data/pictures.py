@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
+from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
 from torch import Tensor
 from tqdm import tqdm
@@ -122,13 +123,14 @@ def stored_pictures(
     `datasets` keeps a memory-mapped copy of the rows in `copies`, or else in its own cache folder, once per
     data set.
     """
-    from datasets import Dataset, Image
+    from datasets import Dataset
+    from datasets import Image as ImageColumn
 
     path = Path(path)
     about, files = _open(path, split)
     kept = None if copies is None else str(copies)
     rows = Dataset.from_parquet([str(file) for file in files], cache_dir=kept)  # pyright: ignore[reportArgumentType]
-    rows = rows.cast_column("image", Image(decode=False))
+    rows = rows.cast_column("image", ImageColumn(decode=False))
     styles: list[int] = []
     subjects: list[str] = []
     for batch in _batches(path, files, ("style", "subject")):
@@ -192,20 +194,28 @@ def _batches(path: Path, files: Iterable[Path], columns: Sequence[str]) -> Itera
 
 def _decode(pngs: Sequence[bytes], resolution: int) -> Tensor:
     """uint8 (N, 3, R, R)"""
-    images = np.empty((len(pngs), resolution, resolution, 3), dtype=np.uint8)
-    for own, png in zip(images, pngs, strict=True):
-        own[:] = _pixels(png)
-    return torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
+    # Pillow takes a quarter of the time to hand out the pixels of one picture: a column of them goes at once.
+    column = Image.new("RGB", (resolution, resolution * len(pngs)))
+    for row, png in enumerate(pngs):
+        picture = _picture(png)
+        if picture.size != (resolution, resolution):
+            width, height = picture.size
+            raise DataError(
+                f"A packed picture has {width} x {height} px where {resolution} x {resolution} are due: pack "
+                "the folder again."
+            )
+        column.paste(picture, (0, row * resolution))
+    images = torch.from_numpy(np.array(column)).view(len(pngs), resolution, resolution, 3)
+    return images.permute(0, 3, 1, 2).contiguous()
 
 
-def _pixels(png: bytes) -> np.ndarray:
-    """uint8 (R, R, 3). What `brushwork pack` wrote is known to be RGB without more ado, which is twice as
-    fast."""
+def _picture(png: bytes) -> Image.Image:
+    """RGB. What `brushwork pack` wrote is known to be that without more ado, which is twice as fast."""
     try:
-        with PngImageFile(io.BytesIO(png)) as image:
-            if image.mode == "RGB" and "transparency" not in image.info:
-                pixels = np.frombuffer(image.tobytes(), dtype=np.uint8)
-                return pixels.reshape(image.height, image.width, 3)
+        picture = PngImageFile(io.BytesIO(png))
+        picture.load()
+        if picture.mode == "RGB" and "transparency" not in picture.info:
+            return picture
     except (OSError, SyntaxError):
         pass  # the careful way says what is wrong
-    return read_image(png)
+    return Image.fromarray(read_image(png))

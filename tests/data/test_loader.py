@@ -1,14 +1,20 @@
+import io
 import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 import torch.nn.functional as F
+from PIL import Image
 
 from brushwork.data import loader as loader_module
 from brushwork.data.errors import DataError
+from brushwork.data.images import png_bytes, read_image
 from brushwork.data.loader import (
     Batch,
     Loader,
@@ -201,6 +207,38 @@ def test_unusable_data_sets(dataset: Path, tmp_path: Path) -> None:
     (copy / "dataset.json").write_text(json.dumps([]))
     with pytest.raises(DataError, match="no packed data set"):
         describe(copy)
+
+
+@pytest.mark.parametrize("kind", ["palette", "transparent", "grey"])
+def test_pictures_of_another_kind_are_read_the_careful_way(dataset: Path, tmp_path: Path, kind: str) -> None:
+    drawn = Image.fromarray(np.arange(3 * 16 * 16, dtype=np.uint8).reshape(16, 16, 3))
+    stream = io.BytesIO()
+    if kind == "transparent":
+        drawn.save(stream, "PNG", transparency=drawn.getpixel((0, 0)))
+    else:
+        drawn.convert("P" if kind == "palette" else "L").save(stream, "PNG")
+    found = load_pictures(with_first_picture(dataset, tmp_path, stream.getvalue())).images[0]
+    expected = torch.from_numpy(read_image(stream.getvalue())).permute(2, 0, 1)
+    torch.testing.assert_close(found, expected)
+    if kind == "transparent":
+        assert found[:, 0, 0].tolist() == [255, 255, 255], "the paper shows through"
+
+
+def test_a_packed_picture_of_another_size_is_named(dataset: Path, tmp_path: Path) -> None:
+    wrong = png_bytes(np.zeros((12, 20, 3), dtype=np.uint8))
+    with pytest.raises(DataError, match=r"20 x 12 px where 16 x 16 are due: pack the folder again"):
+        load_pictures(with_first_picture(dataset, tmp_path, wrong))
+
+
+def with_first_picture(dataset: Path, folder: Path, png: bytes) -> Path:
+    """A copy of the data set whose first training picture is `png`."""
+    copy = shutil.copytree(dataset, folder / "copy")
+    shard = next((copy / "data").glob("train-*"))
+    table = pq.read_table(shard)
+    images = [{"bytes": png, "path": None}, *table["image"].to_pylist()[1:]]
+    column = pa.array(images, type=table.schema.field("image").type)
+    pq.write_table(table.set_column(table.schema.get_field_index("image"), "image", column), shard)
+    return copy
 
 
 def test_pictures_move_to_a_device_with_room_only(monkeypatch: pytest.MonkeyPatch) -> None:
