@@ -23,6 +23,9 @@ class SpeedConfig:
     """Mode of torch.compile for both networks, for each resolution before the first step; reduce-overhead
     takes CUDA graphs, too. Penalties and steps that fade a resolution in stay eager. For GPUs: on a processor
     it needs a C++ compiler and a minute for each resolution, and gains nothing."""
+    background: bool = True
+    """Files are written by a thread beside the loop, from copies; with one GPU, grids and figures are made
+    there, too."""
     keep_memory: bool = True
     """On Linux, a process keeps the memory of freed tensors for the next ones. Off, it is returned and its
     pages are zeroed anew in every step, which two threads wait for."""

@@ -3,36 +3,32 @@
 import math
 import signal
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
 from accelerate import Accelerator
-from tqdm import tqdm
 
 from brushwork.data.loader import Loader, Pictures, StoredPictures
-from brushwork.models.snapshot import save_generator
 from brushwork.models.synthesis import Stage
 
-from .checkpoint import checkpoints, load_checkpoint, save_checkpoint
+from .background import Background
+from .checkpoint import checkpoints, load_checkpoint
+from .chores import Chores, Due
 from .compiling import compile_ahead
 from .config import TrainConfig
 from .distributed import most_of, reduced, told_by_main
 from .ema import update_average
-from .erasing import erasing
 from .errors import TrainingError, diverged
 from .interrupt import stop_on_signals
 from .judging import prepare
-from .metrics import InLoopMetrics, draw_curves, is_best
+from .metrics import InLoopMetrics
 from .pace import settle
 from .run_folder import Json, RunFolder
-from .samples import redrawn_grid, sample_grid, save_grid, shown_contents
 from .schedules import due, phases, stage_at
 from .speed import keep_memory, set_threads
 from .state import TrainingState
-from .ticks import Ticker, figures_line, named_means, progress, tick_line, weighted
-from .trackers import log_picture, log_values, start_trackers
+from .ticks import Ticker, named_means, progress, tick_line, weighted
+from .trackers import start_trackers
 from .turns import turn_at
 from .updates import Updates
 
@@ -98,6 +94,12 @@ class Trainer:
             loader=Loader(self.prepared.pictures, config.loader, seed=config.seed, device=self.device),
             bf16=self.facts["precision"] == "bf16",
         )  # fmt: skip
+        self.background = Background(enabled=config.speed.background)
+        self.chores = Chores(
+            config=config, folder=self.folder, accelerator=self.accelerator, state=self.state,
+            pictures=self.prepared.pictures, metrics=self.metrics, fingerprint=self.facts["fingerprint"],
+            background=self.background,
+        )  # fmt: skip
         self._resume()
         self.first = self.state.nimg  # its chores were done before the checkpoint was written
         self.ticker = Ticker(self.device)
@@ -108,13 +110,16 @@ class Trainer:
         """Trains to the end, to the time limit or to a signal, and leaves a checkpoint and a snapshot."""
         with (
             stop_on_signals() as self.stop,
+            self.background,
             progress(self.state.nimg, self.total_nimg, shown=self.accelerator.is_main_process) as self.bar,
         ):
             self.started, self.seconds_before = time.perf_counter(), self.state.seconds
             start_trackers(self.accelerator, self.config)
             if self.prepared.figures and self.state.nimg == 0:
-                self._say(" | ".join(f"{name} {value:.3f}" for name, value in self.prepared.figures.items()))
-                self._log({"nimg": 0, **self.prepared.figures})
+                self.chores.say(
+                    " | ".join(f"{name} {value:.3f}" for name, value in self.prepared.figures.items())
+                )
+                self.chores.log({"nimg": 0, **self.prepared.figures})
             self._compile()
             self.ticker.restart()
             while (reason := self._why_stop()) is None:
@@ -147,7 +152,7 @@ class Trainer:
             return
         sides = [p.resolution for p in phases(self.growing, self.config.generator.resolution)]
         took = compile_ahead(self.updates.rehearse, [r for r in sides if r >= self.stage.resolution])
-        self._say("compiled: " + ", ".join(f"{r} px in {seconds:.0f} s" for r, seconds in took.items()))
+        self.chores.say("compiled: " + ", ".join(f"{r} px in {seconds:.0f} s" for r, seconds in took.items()))
 
     # Where the run stands
 
@@ -185,23 +190,22 @@ class Trainer:
         every = self.config.every
         if self._due(every.tick_kimg):
             self._tick()
-        if self._due(every.grid_kimg) or self._enters_resolution():
-            self._grid()
-        if self._due(every.snapshot_kimg):
-            self._snapshot()
-        if self._due(every.metrics_kimg):
-            self._measure()
-        if self._due(every.checkpoint_kimg):
-            self._checkpoint()
+        self.chores.keep(
+            self._trained_stage,
+            Due(
+                grid=self._due(every.grid_kimg) or self._enters_resolution(),
+                snapshot=self._due(every.snapshot_kimg),
+                measure=self._due(every.metrics_kimg),
+                checkpoint=self._due(every.checkpoint_kimg),
+            ),
+        )
 
     def _finish(self, reason: Literal["finished", "time", "signal"]) -> Outcome:
         if self.ticker.images:
             self._tick()
-        self._checkpoint()
+        self.chores.keep(self._trained_stage, Due(checkpoint=True))
         if reason != "signal":
-            self._grid()
-            self._snapshot()
-            self._measure()
+            self.chores.keep(self._trained_stage, Due(grid=True, snapshot=True, measure=True))
         # The signal may have reached another process only, or this one when the last step was already taken.
         number = int(self.stop.signal or signal.SIGTERM) if reason == "signal" else None
         return Outcome(reason=reason, nimg=self.state.nimg, signal=number)
@@ -218,60 +222,12 @@ class Trainer:
         if limit is not None:  # a shortened course was made to fill the time; its later images take longer
             rest = limit * 60 - self.state.seconds
             left = rest if self.facts["pace"] < 1 else min(left, rest)
-        self._say(tick_line(values, self.stage, left=left))
-        self._log(values)
+        self.chores.say(tick_line(values, self.stage, left=left))
+        self.chores.log(values)
         self.bar.update(min(self.state.nimg, self.total_nimg) - self.bar.n)
         self.ticker.restart()
 
-    def _grid(self) -> None:
-        if not self.accelerator.is_main_process:
-            return
-        average, shares = self.state.average, self.config.restyle.shares()
-        if "sampling" in shares:
-            self._show("samples", sample_grid(average))
-        if "restyling" in shares or "autoencoding" in shares:
-            contents = shown_contents(self.prepared.pictures)
-            self._show("redrawn", redrawn_grid(average, contents, styles="restyling" in shares))
-
-    def _show(self, name: str, grid: np.ndarray) -> None:
-        save_grid(self.folder.samples, grid, self.state.nimg, self._trained_stage, name)
-        log_picture(self.accelerator, name, grid, self.state.nimg)
-
-    def _snapshot(self, name: str | None = None) -> None:
-        if self.accelerator.is_main_process:
-            path = self.folder.snapshots / f"{name or f'generator-{self.state.nimg:09d}'}.safetensors"
-            notes = {"nimg": self.state.nimg, "seed": self.config.seed, "data": self.facts["fingerprint"]}
-            with erasing(self.state.average, self.prepared.pictures, self._trained_stage):
-                save_generator(path, self.state.average, stage=self._trained_stage, notes=notes)
-
-    def _measure(self) -> None:
-        figures = self.metrics and self.metrics(self.state.average, self._trained_stage)
-        if figures and self.accelerator.is_main_process:
-            self._say(figures_line(self.state.nimg, figures))
-            self._log({"nimg": self.state.nimg, **figures})
-            history = self.folder.history()
-            draw_curves(self.folder.path / "curves.png", history)
-            if is_best(history, self.config.metrics.best_by):
-                self._snapshot("best")
-        self.accelerator.wait_for_everyone()
-
-    def _log(self, values: Mapping[str, float | int]) -> None:
-        if self.accelerator.is_main_process:
-            self.folder.log(dict(values))
-        log_values(self.accelerator, dict(values), self.state.nimg)
-
-    def _say(self, line: str) -> None:
-        if self.accelerator.is_main_process:
-            tqdm.write(line)
-
     # State
-
-    def _checkpoint(self) -> None:
-        """Writes the full state, unless the weights have diverged: then the checkpoints before are kept."""
-        if not self.state.is_finite():
-            raise diverged("weights are no finite numbers", self.state.nimg)
-        if self.accelerator.is_main_process:
-            save_checkpoint(self.folder.checkpoints, self.state.nimg, self.state.state_dict())
 
     def _resume(self) -> None:
         found = checkpoints(self.folder.checkpoints)
@@ -281,7 +237,7 @@ class Trainer:
         self.state.average.trained_stage = self._trained_stage
         if self.accelerator.is_main_process:
             self.folder.rewind(self.state.nimg)
-        self._say(f"going on from {found[-1]}")
+        self.chores.say(f"going on from {found[-1]}")
 
     def _settle(self) -> Json:
         """The facts of the run (see `pace.settle`), the same in every process and stored with the run."""
