@@ -101,6 +101,60 @@ def judge(
     )
 
 
+def judge_for_both(
+    discriminator: Discriminator,
+    batch: Batch,
+    fakes: Tensor,
+    stage: Stage,
+    loss: LossConfig,
+    changes: AugmentConfig,
+    draws: Draws,
+    *,
+    styles: Float[Tensor, "n s"],
+    asked: Float[Tensor, "n s"],
+    content: Content | None = None,
+    gamma: float,
+    share: float,
+) -> tuple[DiscriminatorStats, Tensor, Tensor]:
+    """Adds to the discriminator's gradients those of its loss, times `share`. What it saw; the generator's
+    adversarial loss of the same `fakes` (N, 3, R, R); and the wish: the gradient of that by them, times
+    `share`."""
+    images = fakes.detach().requires_grad_()
+    found = judge(
+        discriminator, batch, images, stage, loss, changes, draws,
+        styles=styles, asked=asked, content=content, gamma=gamma,
+    )  # fmt: skip
+    learners = list(discriminator.parameters())
+    torch.autograd.backward(found.total * share, inputs=learners, retain_graph=True)
+    value = found.of_generator(loss)
+    (wish,) = torch.autograd.grad(value * share, images)
+    return found.stats, value.detach(), wish
+
+
+def generator_loss(
+    discriminator: Discriminator,
+    fakes: Tensor,
+    asked: Float[Tensor, "n s"],
+    real: tuple[Batch, Tensor],
+    stage: Stage,
+    loss: LossConfig,
+    changes: AugmentConfig,
+    draws: Draws,
+) -> Tensor:
+    """The generator's side of the game for pictures that were asked to have the styles `asked`."""
+
+    def score(images: Tensor, styles: Tensor) -> Tensor:
+        seen = augment(images, changes, draws)
+        noise = loss.condition_noise
+        return discriminator(seen, styles, stage, normal=draws.normal, condition_noise=noise)
+
+    fake = score(fakes, asked)
+    if loss.pairing == "logistic":
+        return logistic_generator(fake)
+    batch, styles = real
+    return relativistic_generator(score(fade_reals(batch.images, stage.alpha), styles), fake)
+
+
 def _score_both(
     discriminator: Discriminator,
     kinds: list[Tensor],

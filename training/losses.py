@@ -23,7 +23,7 @@ class LossConfig:
     turns: Literal["simultaneous", "alternating"] = "simultaneous"
     """simultaneous: both networks learn from the same generated pictures in one pass; alternating: each from
     pictures of its own, the generator from a discriminator that has just learned, which takes a quarter to a
-    third more time. Restyling takes turns in any case."""
+    third more time."""
     r1_gamma: float | Literal["auto"] = "auto"
     """Weight of the gradient penalty gamma / 2 * E ||grad D(real)||^2; auto is 0.0002 * resolution^2 /
     batch."""

@@ -41,7 +41,7 @@ def seconds_per_image(
         low = torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16 and gamma == 0)
         with eager_where_needed(stage, gamma), low:
             if turn.simultaneous:
-                simultaneous_turn(config, nets, batch, draws, stage, turn, gamma)
+                simultaneous_turn(config, nets, judges, batch, draws, stage, turn, gamma)
             elif turn.has_adversary:
                 discriminator_turn(config, nets, batch, draws, stage, turn, gamma)
         if not turn.simultaneous:

@@ -11,23 +11,17 @@ from brushwork.models.discriminator import Discriminator
 from brushwork.models.generator import Generator
 from brushwork.models.layers import Normal
 from brushwork.models.mapping import mix
-from brushwork.models.synthesis import Stage, fade_reals, layer_count, resolutions
+from brushwork.models.synthesis import Stage, layer_count, resolutions
 
-from . import terms
-from .augment import AugmentConfig, augment
+from .augment import AugmentConfig
 from .draws import Draws
-from .judgement import DiscriminatorStats, judge
-from .losses import LossConfig, logistic_generator, relativistic_generator
+from .judgement import DiscriminatorStats, generator_loss, judge, judge_for_both
+from .losses import LossConfig
 from .objectives import RestyleConfig
 from .restyling import (
-    Judges,
     Terms,
-    autoencoding_terms,
-    contrast_terms,
     cutoffs,
     restyle,
-    restyling_terms,
-    weighted_sum,
 )
 
 
@@ -135,7 +129,9 @@ def generator_step(
     frozen."""
     styles = batch.styles * label_weight
     fakes = generate(nets.generator, styles, stage, loss, draws)
-    value = _adversarial(nets, fakes.images, styles, (batch, styles), stage, loss, changes, draws)
+    value = generator_loss(
+        nets.discriminator, fakes.images, styles, (batch, styles), stage, loss, changes, draws
+    )
     (value * share).backward()
     w_sums = nets.generator.mapping.style_sums(fakes.w.detach().float(), styles)
     return GeneratorStats(loss=value.detach(), w_sums=w_sums)
@@ -160,112 +156,10 @@ def simultaneous_step(
     """
     styles = batch.styles * label_weight
     fakes = generate(nets.generator, styles, stage, loss, draws)
-    images = fakes.images.detach().requires_grad_()
-    found = judge(
-        nets.discriminator, batch, images, stage, loss, changes, draws,
-        styles=styles, asked=styles, gamma=gamma,
+    stats, value, wish = judge_for_both(
+        nets.discriminator, batch, fakes.images, stage, loss, changes, draws,
+        styles=styles, asked=styles, gamma=gamma, share=share,
     )  # fmt: skip
-    learners = list(nets.discriminator.parameters())
-    torch.autograd.backward(found.total * share, inputs=learners, retain_graph=True)
-    value = found.of_generator(loss)
-    (wish,) = torch.autograd.grad(value * share, images)
     fakes.images.backward(wish)
     w_sums = nets.generator.mapping.style_sums(fakes.w.detach().float(), styles)
-    return found.stats, GeneratorStats(loss=value.detach(), w_sums=w_sums)
-
-
-def restyling_step(
-    nets: Networks,
-    judges: Judges,
-    batch: Batch,
-    stage: Stage,
-    loss: LossConfig,
-    changes: AugmentConfig,
-    draws: Draws,
-    restyling: RestyleConfig,
-    *,
-    weights: dict[str, float],
-    label_weight: float = 1.0,
-    share: float = 1.0,
-) -> GeneratorStats:
-    """As generator_step, of pictures that are redrawn in the style of others, with the terms of `weights`."""
-    styles = batch.styles * label_weight
-    redrawn = restyle(nets.generator, batch, styles, stage, restyling, draws, mixing=loss.mixing)
-    found: Terms = {}
-    if weights["adversarial"]:
-        found["adversarial"] = _adversarial(
-            nets, redrawn.images, redrawn.styles, (batch, styles), stage, loss, changes, draws
-        )
-    if weights["leak"] and nets.discriminator.content_critic is not None:
-        found["leak"] = terms.leak(nets.discriminator.content_critic(redrawn.content))
-    found |= restyling_terms(nets.generator, judges, redrawn, batch, styles, stage, restyling, weights, draws)
-    w_sums = nets.generator.mapping.style_sums(redrawn.mapped.detach().float(), redrawn.goals)
-    return _taught(found, weights, share, w_sums)
-
-
-def autoencoding_step(
-    nets: Networks,
-    judges: Judges,
-    batch: Batch,
-    stage: Stage,
-    draws: Draws,
-    restyling: RestyleConfig,
-    *,
-    weights: dict[str, float],
-    label_weight: float = 1.0,
-    share: float = 1.0,
-) -> GeneratorStats:
-    """Adds the gradients of rebuilding pictures from their own style and content; there is no adversary."""
-    styles = batch.styles * label_weight
-    found = autoencoding_terms(nets.generator, judges, batch, styles, stage, restyling, weights, draws)
-    return _taught(found, weights, share)
-
-
-def contrast_step(
-    nets: Networks,
-    batch: Batch,
-    stage: Stage,
-    draws: Draws,
-    restyling: RestyleConfig,
-    *,
-    weights: dict[str, float],
-    share: float = 1.0,
-) -> GeneratorStats:
-    """Adds to the style encoder's gradients those of telling whose crop is whose; labels are not looked
-    at."""
-    return _taught(contrast_terms(nets.generator, batch, stage, restyling, draws), weights, share)
-
-
-def _taught(
-    found: Terms, weights: dict[str, float], share: float, w_sums: Tensor | None = None
-) -> GeneratorStats:
-    """The gradients of the composite, and its parts for the log, without their graphs."""
-    total = weighted_sum(found, weights)
-    if total.requires_grad:  # all weights may have fallen to 0
-        (total * share).backward()
-    seen = {name: value.detach() for name, value in found.items()}
-    return GeneratorStats(loss=total.detach(), w_sums=w_sums, terms=seen)
-
-
-def _adversarial(
-    nets: Networks,
-    fakes: Tensor,
-    asked: Float[Tensor, "n s"],
-    real: tuple[Batch, Tensor],
-    stage: Stage,
-    loss: LossConfig,
-    changes: AugmentConfig,
-    draws: Draws,
-) -> Tensor:
-    """The generator's side of the game for pictures that were asked to have the styles `asked`."""
-
-    def score(images: Tensor, styles: Tensor) -> Tensor:
-        seen = augment(images, changes, draws)
-        noise = loss.condition_noise
-        return nets.discriminator(seen, styles, stage, normal=draws.normal, condition_noise=noise)
-
-    fake = score(fakes, asked)
-    if loss.pairing == "logistic":
-        return logistic_generator(fake)
-    batch, styles = real
-    return relativistic_generator(score(fade_reals(batch.images, stage.alpha), styles), fake)
+    return stats, GeneratorStats(loss=value, w_sums=w_sums)

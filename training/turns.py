@@ -9,15 +9,18 @@ from .config import TrainConfig
 from .draws import Draws
 from .objectives import Regime
 from .restyling import Judges
+from .restyling_steps import (
+    autoencoding_step,
+    contrast_step,
+    restyling_step,
+    simultaneous_restyling_step,
+)
 from .steps import (
     DiscriminatorStats,
     GeneratorStats,
     Networks,
-    autoencoding_step,
-    contrast_step,
     discriminator_step,
     generator_step,
-    restyling_step,
     simultaneous_step,
 )
 
@@ -45,7 +48,7 @@ def turn_at(config: TrainConfig, nimg: int, regime: Regime | None = None) -> Tur
         regime=regime,
         weights=config.restyle.weights_at(nimg),
         label_weight=config.loss.label_weight(nimg),
-        simultaneous=regime == "sampling" and config.loss.turns == "simultaneous",
+        simultaneous=regime in ("sampling", "restyling") and config.loss.turns == "simultaneous",
     )
 
 
@@ -61,12 +64,19 @@ def discriminator_turn(
 
 
 def simultaneous_turn(
-    config: TrainConfig, nets: Networks, batch: Batch, draws: Draws, stage: Stage, turn: Turn, gamma: float
-) -> tuple[DiscriminatorStats, GeneratorStats]:
-    """Both networks on the same drawn pictures."""
+    config: TrainConfig, nets: Networks, judges: Judges, batch: Batch, draws: Draws, stage: Stage, turn: Turn,
+    gamma: float,
+) -> tuple[DiscriminatorStats, GeneratorStats]:  # fmt: skip
+    """Both networks on the same drawn or redrawn pictures."""
+    share, label_weight = 1 / config.accumulate, turn.label_weight
+    if turn.regime == "restyling":
+        return simultaneous_restyling_step(
+            nets, judges, batch, stage, config.loss, config.augment, draws, config.restyle,
+            weights=turn.weights, label_weight=label_weight, gamma=gamma, share=share,
+        )  # fmt: skip
     return simultaneous_step(
-        nets, batch, stage, config.loss, config.augment, draws, label_weight=turn.label_weight,
-        gamma=gamma, share=1 / config.accumulate,
+        nets, batch, stage, config.loss, config.augment, draws, label_weight=label_weight, gamma=gamma,
+        share=share,
     )  # fmt: skip
 
 

@@ -44,7 +44,7 @@ class Updates:
             optimizer.zero_grad(set_to_none=True)
         with eager_where_needed(stage, gamma), self._autocast(enabled=gamma == 0):
             stats = [
-                simultaneous_turn(self.config, self.state.nets, batch, draws, stage, turn, gamma)
+                simultaneous_turn(self.config, self.state.nets, self.judges, batch, draws, stage, turn, gamma)
                 for batch, draws in self._parts("simultaneous", stage)
             ]
         average_gradients(self.accelerator, self.state.nets.discriminator)
@@ -101,7 +101,7 @@ class Updates:
             batch, draws = next(self._parts("rehearsal", stage))
             with eager_where_needed(stage, 0.0), self._autocast():
                 if turn.simultaneous:
-                    simultaneous_turn(config, nets, batch, draws, stage, turn, 0.0)
+                    simultaneous_turn(config, nets, self.judges, batch, draws, stage, turn, 0.0)
                     continue
                 if turn.has_adversary:
                     discriminator_turn(config, nets, batch, draws, stage, turn, 0.0)

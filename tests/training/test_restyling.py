@@ -31,13 +31,13 @@ from brushwork.training.restyling import (
     swap_neighbours,
     weighted_sum,
 )
-from brushwork.training.steps import (
-    Networks,
+from brushwork.training.restyling_steps import (
     autoencoding_step,
     contrast_step,
-    discriminator_step,
     restyling_step,
+    simultaneous_restyling_step,
 )
+from brushwork.training.steps import Networks, discriminator_step
 
 STAGE = Stage(16)
 DISCRIMINATOR = DiscriminatorConfig(channel_base=128, channel_max=8, minibatch_group=2)
@@ -359,3 +359,47 @@ def test_the_content_encoder_alone_learns_to_fool_it(
     }
     assert taught == {"content_encoder"}
     assert all(p.grad is None for p in criticised.discriminator.parameters())
+
+
+# Both networks at once
+@pytest.mark.parametrize("pairing", ["logistic", "relativistic"])
+@pytest.mark.parametrize(
+    ("off", "gamma"), [((), 0.0), ((), 2.0), (("adversarial",), 0.0), (tuple(TERMS), 0.0)]
+)
+def test_both_at_once_get_the_gradients_of_their_own_steps(
+    criticised: Networks, judges: Judges, batch: Batch, pairing: Any, off: tuple[str, ...], gamma: float
+) -> None:
+    nets, config, loss = criticised, RestyleConfig(), LossConfig(pairing=pairing, mixing=0.5)
+    weights = {name: 0.0 if name in off else 0.5 + 0.1 * place for place, name in enumerate(TERMS)}
+    told, taught = simultaneous_restyling_step(
+        nets, judges, batch, STAGE, loss, AugmentConfig(), draws(), config,
+        weights=weights, gamma=gamma, share=0.5,
+    )  # fmt: skip
+    both = gradients(nets.discriminator), gradients(nets.generator)
+    # Each step redraws the same pictures, since it redraws them first of all.
+    told_alone = discriminator_step(
+        nets, batch, STAGE, loss, AugmentConfig(), draws(), gamma=gamma, share=0.5, redraw=config
+    )
+    with frozen(nets.discriminator):
+        taught_alone = restyling_step(
+            nets, judges, batch, STAGE, loss, AugmentConfig(), draws(), config, weights=weights, share=0.5
+        )
+    alone = gradients(nets.discriminator), gradients(nets.generator)
+    for found, expected in zip(both, alone, strict=True):
+        for name, gradient in expected.items():
+            torch.testing.assert_close(found[name], gradient, rtol=1e-3, atol=1e-5, msg=name)
+    torch.testing.assert_close(vars(told), vars(told_alone), rtol=1e-4, atol=1e-5)
+    assert taught.terms.keys() == taught_alone.terms.keys()
+    torch.testing.assert_close(taught.terms, taught_alone.terms, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(taught.loss, taught_alone.loss, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(taught.w_sums, taught_alone.w_sums)
+
+
+def gradients(network: torch.nn.Module) -> dict[str, Tensor]:
+    """Of every weight, zero where there is none; taken away."""
+    found = {
+        name: torch.zeros_like(p) if p.grad is None else p.grad.clone()
+        for name, p in network.named_parameters()
+    }
+    network.zero_grad(set_to_none=True)
+    return found
