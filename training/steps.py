@@ -18,11 +18,7 @@ from .draws import Draws
 from .judgement import DiscriminatorStats, generator_loss, judge, judge_for_both
 from .losses import LossConfig
 from .objectives import RestyleConfig
-from .restyling import (
-    Terms,
-    cutoffs,
-    restyle,
-)
+from .restyling import Terms, cutoffs, restyle
 
 
 @dataclass(frozen=True, kw_only=True)
