@@ -141,7 +141,7 @@ class Loader:
         factor = self._factor(resolution or self.pictures.resolution)
         indices = torch.from_numpy(self.indices_at(nimg, count))
         images = self.pictures.take(indices).to(self.device)
-        # A product takes half the time of a quotient, and still gives 1 for 255 exactly.
+        # A product is faster than a quotient, and still gives 1 for 255 exactly.
         images = self._augment(images.float().mul_(1 / 127.5).sub_(1), nimg)
         images = F.avg_pool2d(images, factor) if factor > 1 else images
         styles = self._weights[self._styles[indices]]

@@ -18,7 +18,7 @@ from .background import Background
 from .checkpoint import save_checkpoint, still
 from .config import TrainConfig
 from .ema import averaged_copy
-from .erasing import erasing
+from .erasing import erased
 from .errors import diverged
 from .metrics import InLoopMetrics, draw_curves, is_best
 from .run_folder import Json, RunFolder
@@ -120,8 +120,8 @@ class Chores:
 
     def _snapshot(self, name: str, average: Generator, stage: Stage, nimg: int) -> None:
         notes = {"nimg": nimg, "seed": self.config.seed, "data": self.fingerprint}
-        with erasing(average, self.pictures, stage):
-            save_generator(self.folder.snapshots / f"{name}.safetensors", average, stage=stage, notes=notes)
+        kept, path = erased(average, self.pictures, stage), self.folder.snapshots / f"{name}.safetensors"
+        save_generator(path, kept, stage=stage, notes=notes)
 
     def _figures(self, figures: Figures, average: Generator, stage: Stage, nimg: int) -> None:
         if not (figures and self.accelerator.is_main_process):

@@ -1,7 +1,6 @@
 """Settling what a content encoder erases, on the pictures that it was trained on."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -11,22 +10,20 @@ from brushwork.models.generator import Generator
 from brushwork.models.redrawing import to_float
 from brushwork.models.synthesis import Stage, fade_reals
 
+from .ema import averaged_copy
+
 MOST, BATCH = 20_000, 64
 """Pictures whose mean maps are taken at most, evenly many of all; and at once."""
 
 
-@contextmanager
-def erasing(generator: Generator, pictures: Pictures | StoredPictures, stage: Stage) -> Iterator[None]:
-    """While it lasts, the content code lacks what it is to lose, where the configuration asks for it. Not
-    longer: the codes of a network that moves have no means to go by, and figures of a run are to be alike."""
+def erased(generator: Generator, pictures: Pictures | StoredPictures, stage: Stage) -> Generator:
+    """The generator, or where the configuration asks for it a copy whose content code lacks what it is to
+    lose. A copy, for figures and pictures of a run are drawn with the codes that it trains, meanwhile too."""
     if not generator.config.content_erased:
-        yield
-        return
-    fit_erasers(generator, pictures, stage)
-    try:
-        yield
-    finally:
-        generator.encoders.content.fit_erasers((), stage)
+        return generator
+    copy = averaged_copy(generator)
+    fit_erasers(copy, pictures, stage)
+    return copy
 
 
 def fit_erasers(generator: Generator, pictures: Pictures | StoredPictures, stage: Stage) -> None:

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from brushwork.data.loader import Batch
+from brushwork.models.generator import Generator
 from brushwork.models.synthesis import Stage
 
 from . import terms
@@ -49,8 +50,7 @@ def restyling_step(
         )
     found |= _leak(nets, redrawn, weights)
     found |= restyling_terms(nets.generator, judges, redrawn, batch, styles, stage, restyling, weights, draws)
-    w_sums = nets.generator.mapping.style_sums(redrawn.mapped.detach().float(), redrawn.goals)
-    return _taught(found, weights, share, w_sums)
+    return _taught(found, weights, share, _w_sums(nets.generator, redrawn))
 
 
 def simultaneous_restyling_step(
@@ -78,7 +78,6 @@ def simultaneous_restyling_step(
     found: Terms = {"adversarial": value} if weights["adversarial"] else {}
     found |= _leak(nets, redrawn, weights)
     found |= restyling_terms(generator, judges, redrawn, batch, styles, stage, restyling, weights, draws)
-    w_sums = generator.mapping.style_sums(redrawn.mapped.detach().float(), redrawn.goals)
     total = weighted_sum(found, weights)
     # The adversarial loss is a number here, whose gradient by the pictures is the wish.
     tensors, gradients = [redrawn.images], [wish * weights["adversarial"]]
@@ -86,7 +85,7 @@ def simultaneous_restyling_step(
         tensors, gradients = [*tensors, total], [*gradients, torch.full_like(total, share)]
     learners = [weight for weight in generator.parameters() if weight.requires_grad]
     torch.autograd.backward(tensors, gradients, inputs=learners)
-    return stats, _seen(total, found, w_sums)
+    return stats, _seen(total, found, _w_sums(generator, redrawn))
 
 
 def autoencoding_step(
@@ -135,6 +134,10 @@ def _taught(
 def _seen(total: Tensor, found: Terms, w_sums: Tensor | None) -> GeneratorStats:
     seen = {name: value.detach() for name, value in found.items()}
     return GeneratorStats(loss=total.detach(), w_sums=w_sums, terms=seen)
+
+
+def _w_sums(generator: Generator, redrawn: Redrawn) -> Tensor:
+    return generator.mapping.style_sums(redrawn.mapped.detach().float(), redrawn.goals)
 
 
 def _leak(nets: Networks, redrawn: Redrawn, weights: dict[str, float]) -> Terms:

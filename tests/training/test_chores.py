@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -94,6 +95,18 @@ def test_the_best_snapshot_is_of_the_weights_that_were_measured(
     best = min(line["fd"] for line in lines if "fd" in line)
     kept = load_generator(out / "snapshots" / "best.safetensors")
     assert Mean(MetricsConfig(), Path("nowhere"))(kept, Stage(16))["fd"] == best
+
+
+@pytest.mark.parametrize(
+    ("device", "processes", "beside"), [("cuda", 1, True), ("cuda", 2, False), ("cpu", 1, False)]
+)
+def test_networks_draw_beside_the_loop_where_one_gpu_does_it(
+    device: str, processes: int, beside: bool
+) -> None:
+    chores = object.__new__(Chores)
+    place = SimpleNamespace(device=torch.device(device), num_processes=processes)
+    object.__setattr__(chores, "accelerator", place)
+    assert chores._draws_beside is beside
 
 
 def test_a_disk_that_fills_up_ends_the_run_with_its_sentence(

@@ -1,19 +1,25 @@
 """Runs that mix all regimes: they resume, log, and refuse what does not fit."""
 
+import threading
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
 from brushwork.data.pictures import Pictures
+from brushwork.models.generator import Generator
 from brushwork.models.redrawing import content_codes
-from brushwork.models.snapshot import load_generator
+from brushwork.models.snapshot import load_generator, save_generator
+from brushwork.models.synthesis import Stage
+from brushwork.training import chores
 from brushwork.training.checkpoint import checkpoints, load_checkpoint
 from brushwork.training.classifying import ClassifierConfig
 from brushwork.training.config import TrainConfig
 from brushwork.training.errors import TrainingError
+from brushwork.training.metrics import InLoopMetrics, MetricsConfig
 from brushwork.training.objectives import RestyleConfig, Term
 from brushwork.training.trainer import Trainer
 
@@ -70,6 +76,34 @@ def test_snapshots_erase_what_training_does_not(
     means = (labels.T @ maps) / labels.sum(dim=0)[:, None]
     assert (means - means.mean(dim=0)).abs().max() < 1e-3
     assert maps.std() > 0.1
+
+
+def test_figures_are_of_codes_as_trained_while_a_snapshot_is_written(
+    joint: Callable[..., TrainConfig], pictures: Pictures, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measuring, erased = threading.Event(), []
+
+    class Watching(InLoopMetrics):
+        def prepare(self, device: torch.device) -> None:
+            pass
+
+        def __call__(self, generator: Generator, stage: Stage) -> dict[str, float]:
+            erasing.wait(20.0)  # the snapshot beside the loop has its codes erased by now
+            erased.append(bool(generator.state_dict()["content_encoder.erasers.8.means"].any()))
+            measuring.set()
+            return {}
+
+    def save(*arguments: Any, **options: Any) -> None:
+        erasing.set()
+        assert measuring.wait(20.0)
+        save_generator(*arguments, **options)
+
+    erasing = threading.Event()
+    monkeypatch.setattr(chores, "save_generator", save)
+    config = joint()
+    config = replace(config, every=replace(config.every, metrics_kimg=config.total_kimg))
+    Trainer(config, pictures, metrics=Watching(MetricsConfig(), Path("nowhere"))).run()
+    assert erased == [False]
 
 
 def test_terms_are_logged_as_they_are_and_weighted(
