@@ -9,7 +9,17 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from .critic import ContentCritic
-from .layers import LEAKY_GAIN, Bias, EqualConv2d, EqualLinear, Normal, leaky, leaky_, minibatch_std
+from .layers import (
+    LEAKY_GAIN,
+    Bias,
+    EqualConv2d,
+    EqualLinear,
+    Normal,
+    full_precision,
+    leaky,
+    leaky_,
+    minibatch_std,
+)
 from .synthesis import SMALLEST, Stage, check_resolution, resolutions, width
 from .trunk import Trunk
 
@@ -77,8 +87,9 @@ class Discriminator(Trunk):
         """`condition_noise` is the standard deviation of noise on the style's row, which keeps the
         discriminator from learning single rows by heart; it scales with the row's weight, so no label stays
         no label."""
-        h = self.features(images, stage).float()
-        row = styles @ self.table
-        if condition_noise and normal is not None:
-            row = row + condition_noise * styles.sum(dim=1, keepdim=True) * normal((row.shape[1],))
-        return self.score(h).squeeze(1) + (row * h).sum(dim=1) / h.shape[1] ** 0.5
+        h = self.features(images, stage)
+        with full_precision(h):
+            row = styles @ self.table
+            if condition_noise and normal is not None:
+                row = row + condition_noise * styles.sum(dim=1, keepdim=True) * normal((row.shape[1],))
+            return self.score(h).squeeze(1) + (row * h).sum(dim=1) / h.shape[1] ** 0.5

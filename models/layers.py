@@ -27,6 +27,15 @@ LEAKY_GAIN = 2**0.5
 # Functions
 
 
+def full_precision(x: Tensor) -> torch.autocast:
+    """While it lasts, what is computed on x's device is computed as if no autocast were around it.
+
+    Style codes and losses keep their digits, and their matrices are so small that lower precision would save
+    no time. Gradients of such matrices need it around their backward pass, too.
+    """
+    return torch.autocast(x.device.type, enabled=False)
+
+
 def leaky(x: Tensor) -> Tensor:
     """Leaky ReLU with slope 0.2, the only non-linearity of both networks."""
     return F.leaky_relu(x, LEAK)
@@ -127,7 +136,9 @@ class EqualLinear(nn.Module):
         self.lr_multiplier = lr_multiplier
 
     def forward(self, x: Float[Tensor, "n i"]) -> Float[Tensor, "n o"]:
-        return F.linear(x, self.weight * self.scale, self.bias * self.lr_multiplier)
+        with full_precision(x):
+            x = x.to(torch.promote_types(x.dtype, self.weight.dtype))
+            return F.linear(x, self.weight * self.scale, self.bias * self.lr_multiplier)
 
 
 class Bias(nn.Module):

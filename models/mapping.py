@@ -8,7 +8,7 @@ from einops import repeat
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from .layers import LEAKY_GAIN, EqualLinear, Normal, leaky, pixel_norm
+from .layers import LEAKY_GAIN, EqualLinear, Normal, full_precision, leaky, pixel_norm
 
 
 def with_null(styles: Float[Tensor, "n s"]) -> Float[Tensor, "n s+1"]:
@@ -49,21 +49,22 @@ class MappingNetwork(nn.Module):
         """`condition_noise` is the standard deviation of Gaussian noise on the style's row (Rangwani 2023,
         "NoisyTwins", arXiv:2304.05866): it keeps rare styles from collapsing to one picture. Needs
         `normal`."""
-        row = with_null(styles) @ self.table
-        if condition_noise and normal is not None:
-            row = row + condition_noise * normal((self.w_dim,))
-        x = pixel_norm(torch.cat([z, row], dim=1))
-        for layer in self.layers:
-            x = leaky(layer(x))
-        return x
+        with full_precision(z):
+            row = with_null(styles) @ self.table
+            if condition_noise and normal is not None:
+                row = row + condition_noise * normal((self.w_dim,))
+            x = pixel_norm(torch.cat([z, row], dim=1))
+            for layer in self.layers:
+                x = leaky(layer(x))
+            return x
 
     # The running average of w, one for each style
 
     def style_sums(self, w: Float[Tensor, "n d"], styles: Float[Tensor, "n s"]) -> Float[Tensor, "s1 d1"]:
         """Each style's weighted sum of w, and in the last column its weight: (S + 1, D + 1), to add up over
         processes."""
-        weights = with_null(styles)
-        return weights.T @ torch.cat([w, torch.ones_like(w[:, :1])], dim=1)
+        with full_precision(w):
+            return with_null(styles).T @ torch.cat([w, torch.ones_like(w[:, :1])], dim=1)
 
     @torch.no_grad()
     def update_average(self, sums: Float[Tensor, "s1 d1"], *, beta: float = 0.995) -> None:

@@ -152,7 +152,7 @@ class Synthesis(nn.Module):
         if entry > stage.resolution:
             raise ModelError(f"content of {entry} px at a stage of {stage.resolution} px.")
         x = repeat(self.start, "1 c h w -> n c h w", n=len(w)) if content is None else content.features
-        x = x.contiguous(memory_format=torch.channels_last)
+        x = x.clone(memory_format=torch.channels_last)  # blocks write over what they take
         older = x
         for i, r in enumerate(resolutions(stage.resolution)):
             if r >= entry:

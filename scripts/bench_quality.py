@@ -38,8 +38,8 @@ class QualityArguments:
 
 def main(args: QualityArguments) -> None:
     """Trains and measures, prints a table, writes it with all curves and a picture."""
-    rates, curves = benchmark(args.base, args.contest, args.report)
-    quality = Quality(curves=curves, rates=rates)
+    paces, curves = benchmark(args.base, args.contest, args.report)
+    quality = Quality(curves=curves, paces=paces)
     on_gpu = args.base.device == "auto" and torch.cuda.is_available()
     here = machine(("torch",), device="cuda" if on_gpu else "cpu")
     text = f"{here.words()}\n\n{markdown(quality.table())}\n"

@@ -4,9 +4,12 @@ budget."""
 import time
 from collections.abc import Callable
 from statistics import median
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
+
+from brushwork.models.drawing import Precision
 
 from .schedules import GrowingConfig, phases
 
@@ -25,7 +28,7 @@ def seconds_of(action: Callable[[], object], *, repeats: int = 3) -> float:
     return median(times)
 
 
-def faster_precision(device: torch.device) -> str:
+def faster_precision(device: torch.device) -> Precision:
     """bf16 or fp32, by timing a convolution forward and backward on a processor; bf16 on a GPU that has
     it."""
     if device.type == "cuda":
@@ -39,6 +42,11 @@ def faster_precision(device: torch.device) -> str:
         return seconds_of(lambda: F.conv2d(x.requires_grad_(), weight, padding=1).sum().backward())
 
     return "bf16" if convolve(torch.bfloat16) < 0.8 * convolve(torch.float32) else "fp32"
+
+
+def settled_precision(wanted: Precision | Literal["auto"], device: torch.device) -> Precision:
+    """bf16 or fp32: as wanted, or for auto the faster one."""
+    return faster_precision(device) if wanted == "auto" else wanted
 
 
 def course_seconds(

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from brushwork.data.loader import Batch
 from brushwork.models.discriminator import Discriminator
+from brushwork.models.layers import full_precision
 from brushwork.models.synthesis import Content, Stage, fade_reals
 
 from . import terms
@@ -75,10 +76,16 @@ def judge(
     """
     reals = fade_reals(batch.images, stage.alpha).detach().requires_grad_(gamma > 0)
     seen = [augment(reals, changes, draws), augment(fakes, changes, draws)]
-    real, fake = _score_both(discriminator, seen, [styles, asked], stage, loss, draws)
+    penalty = None
+    if gamma > 0:
+        with full_precision(reals):  # the penalty differentiates twice, which low precision does not bear
+            (real,) = _score(discriminator, seen[:1], [styles], stage, loss, draws)
+            penalty = r1_penalty(real, reals)
+        (fake,) = _score(discriminator, seen[1:], [asked], stage, loss, draws)
+    else:
+        real, fake = _score(discriminator, seen, [styles, asked], stage, loss, draws)
     pairing = {"logistic": logistic_discriminator, "relativistic": relativistic_discriminator}[loss.pairing]
     adversarial = pairing(real, fake)
-    penalty = r1_penalty(real, reals) if gamma > 0 else None
     critic = discriminator.content_critic
     told = terms.classifier(critic(content), styles) if critic and content is not None else None
     total = adversarial
@@ -125,9 +132,10 @@ def judge_for_both(
         styles=styles, asked=asked, content=content, gamma=gamma,
     )  # fmt: skip
     learners = list(discriminator.parameters())
-    torch.autograd.backward(found.total * share, inputs=learners, retain_graph=True)
-    value = found.of_generator(loss)
-    (wish,) = torch.autograd.grad(value * share, images)
+    with full_precision(images):
+        torch.autograd.backward(found.total * share, inputs=learners, retain_graph=True)
+        value = found.of_generator(loss)
+        (wish,) = torch.autograd.grad(value * share, images)
     return found.stats, value.detach(), wish
 
 
@@ -155,7 +163,7 @@ def generator_loss(
     return relativistic_generator(score(fade_reals(batch.images, stage.alpha), styles), fake)
 
 
-def _score_both(
+def _score(
     discriminator: Discriminator,
     kinds: list[Tensor],
     styles: list[Tensor],

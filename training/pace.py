@@ -6,7 +6,7 @@ import torch
 from brushwork.data.loader import Batch
 from brushwork.models.synthesis import Stage
 
-from .budget import faster_precision, pace_for, seconds_of
+from .budget import pace_for, seconds_of, settled_precision
 from .compiling import eager_where_needed
 from .config import TrainConfig
 from .draws import Draws, Rows
@@ -38,14 +38,13 @@ def seconds_per_image(
         blank = torch.rand(rows, 3, stage.resolution, stage.resolution, device=device)
         labels = torch.zeros(rows, len(style_names), device=device)
         batch = Batch(images=blank, styles=labels, indices=torch.arange(rows))
-        low = torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16 and gamma == 0)
+        low = torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16)
         with eager_where_needed(stage, gamma), low:
             if turn.simultaneous:
                 simultaneous_turn(config, nets, judges, batch, draws, stage, turn, gamma)
             elif turn.has_adversary:
                 discriminator_turn(config, nets, batch, draws, stage, turn, gamma)
         if not turn.simultaneous:
-            low = torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16)
             with eager_where_needed(stage, 0.0), frozen(nets.discriminator), low:
                 generator_turn(config, nets, judges, batch, draws, stage, turn)
         if turn.has_adversary:
@@ -86,7 +85,7 @@ def settle(
     if stored is not None:
         precision, pace = stored["facts"]["precision"], stored["facts"]["pace"]
     else:
-        precision = faster_precision(device) if precision == "auto" else precision
+        precision = settled_precision(precision, device)
         if config.max_minutes is not None:
             seconds = seconds_per_image(
                 config, pictures.style_names, prepared.judges, device, rows=rows, bf16=precision == "bf16"

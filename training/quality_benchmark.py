@@ -11,15 +11,17 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from tqdm import tqdm
 
 from brushwork.data.loader import open_pictures
 from brushwork.eval.benchmark import in_child
+from brushwork.models.drawing import Precision
 from brushwork.models.snapshot import load_generator
 
-from .budget import course_seconds
+from .budget import course_seconds, settled_precision
 from .config import TrainConfig
 from .errors import TrainingError
 from .metrics import InLoopMetrics
@@ -59,8 +61,8 @@ def _simultaneous(config: TrainConfig) -> TrainConfig:
     return replace(config, loss=replace(config.loss, turns="simultaneous"))
 
 
-def _bf16(config: TrainConfig) -> TrainConfig:
-    return replace(_simultaneous(config), precision="bf16")
+def _in(precision: Precision) -> Callable[[TrainConfig], TrainConfig]:
+    return lambda config: replace(_simultaneous(config), precision=precision)
 
 
 WAYS: Mapping[str, Way] = {
@@ -70,7 +72,8 @@ WAYS: Mapping[str, Way] = {
     "modulated": Way(
         about="grown, modulated weights, at once", change=lambda c: _modulated(_simultaneous(c))
     ),
-    "bf16": Way(about="grown, AdaIN, at once, in bf16", change=_bf16),
+    "fp32": Way(about="grown, AdaIN, at once, in fp32", change=_in("fp32")),
+    "bf16": Way(about="grown, AdaIN, at once, in bf16", change=_in("bf16")),
 }
 """By the names that the command line takes."""
 
@@ -80,7 +83,7 @@ class Contest:
     """Which ways, from how many seeds, for how long."""
 
     ways: tuple[str, ...] = ("simultaneous", "alternating", "fixed", "modulated")
-    """Ways of training: simultaneous, alternating, fixed, modulated, bf16."""
+    """Ways of training: simultaneous, alternating, fixed, modulated, fp32, bf16."""
     seeds: int = 3
     """Runs of each way, from the seeds 0, 1, ..."""
     minutes: float = 10.0
@@ -107,13 +110,35 @@ class Curve:
     distances: tuple[float, ...]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Paces:
+    """What is measured before the first run, and kept beside the runs: a contest that goes on must go on
+    with the same courses."""
+
+    precision: Precision
+    """Of the ways whose names say nothing of it."""
+    rates: Mapping[str, Rates]
+    """By way."""
+
+    def to_json(self) -> dict[str, Any]:
+        return {"precision": self.precision, "rates": self.rates}
+
+    @classmethod
+    def from_json(cls, kept: dict[str, Any]) -> "Paces":
+        rates = {
+            way: {int(side): seconds for side, seconds in of_way.items()}
+            for way, of_way in kept["rates"].items()
+        }
+        return cls(precision=kept["precision"], rates=rates)
+
+
 # Rates
 def measured_rates(config: TrainConfig, ways: Sequence[str], *, rounds: int = 3) -> dict[str, Rates]:
     """Medians over rounds in which every way has its turn, in this process."""
     set_threads(config.threads, processes=1)
     if config.speed.keep_memory:
         keep_memory()
-    device = torch.device("cuda" if config.device == "auto" and torch.cuda.is_available() else "cpu")
+    device = _device(config)
     styles = open_pictures(config.data, "train", config.loader.cache).style_names
     found: dict[str, list[Rates]] = {way: [] for way in ways}
     for _ in tqdm(range(rounds), desc="rates", leave=False, disable=None):
@@ -128,6 +153,10 @@ def measured_rates(config: TrainConfig, ways: Sequence[str], *, rounds: int = 3)
         way: {side: statistics.median(one[side] for one in rates) for side in rates[0]}
         for way, rates in found.items()
     }
+
+
+def _device(config: TrainConfig) -> torch.device:
+    return torch.device("cuda" if config.device == "auto" and torch.cuda.is_available() else "cpu")
 
 
 def fitted(config: TrainConfig, rates: Rates, minutes: float) -> TrainConfig:
@@ -182,10 +211,11 @@ def measured(config: TrainConfig, way: str, seed: int, rates: Rates, metrics: In
     )  # fmt: skip
 
 
-def benchmark(config: TrainConfig, contest: Contest, folder: Path) -> tuple[dict[str, Rates], list[Curve]]:
-    """Rates, then all runs, then their curves; what lies in `folder` already is not done again."""
+def benchmark(config: TrainConfig, contest: Contest, folder: Path) -> tuple[Paces, list[Curve]]:
+    """Paces, then all runs, then their curves; what lies in `folder` already is not done again."""
     folder.mkdir(parents=True, exist_ok=True)
-    rates = _kept_rates(config, contest, folder)
+    paces = _kept_paces(config, contest, folder)
+    config, rates = replace(config, precision=paces.precision), paces.rates
     metrics = InLoopMetrics(replace(config.metrics, names=("fd",), restyled=(), best_by="fd"), config.data)
     curves = []
     for seed in range(contest.seeds):
@@ -194,7 +224,7 @@ def benchmark(config: TrainConfig, contest: Contest, folder: Path) -> tuple[dict
             if not any((own.out / "snapshots").glob(f"generator-{_last_image(own):09d}.safetensors")):
                 in_child(train, own)
             curves.append(measured(own, way, seed, rates[way], metrics))
-    return rates, curves
+    return paces, curves
 
 
 def _last_image(config: TrainConfig) -> int:
@@ -202,13 +232,16 @@ def _last_image(config: TrainConfig) -> int:
     return math.ceil(math.ceil(config.total_kimg * 1000) / config.batch) * config.batch
 
 
-def _kept_rates(config: TrainConfig, contest: Contest, folder: Path) -> dict[str, Rates]:
-    """Measured once: a contest that goes on must go on with the same courses."""
-    kept = folder / "rates.json"
-    known: dict[str, dict[str, float]] = json.loads(kept.read_text()) if kept.exists() else {}
-    missing = [way for way in contest.ways if way not in known]
+def _kept_paces(config: TrainConfig, contest: Contest, folder: Path) -> Paces:
+    kept = folder / "paces.json"
+    if kept.exists():
+        paces = Paces.from_json(json.loads(kept.read_text()))
+    else:
+        precision = in_child(settled_precision, config.precision, _device(config))
+        paces = Paces(precision=precision, rates={})
+    missing = [way for way in contest.ways if way not in paces.rates]
     if missing:
-        found = in_child(measured_rates, config, missing)
-        known |= {way: {str(side): s for side, s in rates.items()} for way, rates in found.items()}
-        kept.write_text(json.dumps(known))
-    return {way: {int(side): s for side, s in known[way].items()} for way in contest.ways}
+        found = in_child(measured_rates, replace(config, precision=paces.precision), missing)
+        paces = replace(paces, rates={**paces.rates, **found})
+        kept.write_text(json.dumps(paces.to_json()))
+    return paces

@@ -1,7 +1,7 @@
 """What the benchmark `quality` found: a table and the curves."""
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from brushwork.eval.benchmark import Table
 
-from .quality_benchmark import WAYS, Curve, Rates
+from .quality_benchmark import WAYS, Curve, Paces
 
 POINTS = 200
 """Of a curve that is drawn."""
@@ -21,7 +21,7 @@ class Quality:
     """Curves of several ways of training, and how fast each takes its pictures."""
 
     curves: Sequence[Curve]
-    rates: Mapping[str, Rates]
+    paces: Paces
 
     @property
     def ways(self) -> list[str]:
@@ -59,20 +59,22 @@ class Quality:
             rows=tuple(self._row(way) for way in self.ways),
             notes=("Minutes are images over the rate measured for each way, all in turn: what measuring and "
                    "other programs took is not in them. The last column is when the mean of a way's runs "
-                   "first is where the worst way ends.",),
+                   f"first is where the worst way ends. Precision, where the name says none: "
+                   f"{self.paces.precision}.",),
         )  # fmt: skip
 
     def _row(self, way: str) -> tuple[str, ...]:
-        ends, last = [curve.distances[-1] for curve in self.of(way)], max(self.rates[way])
+        ends, last = [curve.distances[-1] for curve in self.of(way)], max(self.paces.rates[way])
         time = self.to_goal(way)
         return (
-            f"{way}: {WAYS[way].about}", f"{1 / self.rates[way][last]:.1f}",
+            f"{way}: {WAYS[way].about}", f"{1 / self.paces.rates[way][last]:.1f}",
             " ".join(f"{end:.0f}" for end in ends), f"{statistics.mean(ends):.0f}",
             "-" if time is None else f"{time:.1f}",
         )  # fmt: skip
 
     def to_json(self) -> dict[str, Any]:
-        return {"goal": self.goal, "rates": self.rates, "curves": [asdict(curve) for curve in self.curves]}
+        curves = [asdict(curve) for curve in self.curves]
+        return {"goal": self.goal, **self.paces.to_json(), "curves": curves}
 
 
 def picture(quality: Quality) -> Figure:

@@ -5,6 +5,7 @@ from torch import Tensor
 
 from brushwork.data.loader import Batch
 from brushwork.models.generator import Generator
+from brushwork.models.layers import full_precision
 from brushwork.models.synthesis import Stage
 
 from . import terms
@@ -84,7 +85,8 @@ def simultaneous_restyling_step(
     if total.requires_grad:
         tensors, gradients = [*tensors, total], [*gradients, torch.full_like(total, share)]
     learners = [weight for weight in generator.parameters() if weight.requires_grad]
-    torch.autograd.backward(tensors, gradients, inputs=learners)
+    with full_precision(wish):
+        torch.autograd.backward(tensors, gradients, inputs=learners)
     return stats, _seen(total, found, _w_sums(generator, redrawn))
 
 
@@ -127,7 +129,8 @@ def _taught(
     """The gradients of the composite, and its parts for the log, without their graphs."""
     total = weighted_sum(found, weights)
     if total.requires_grad:  # all weights may have fallen to 0
-        (total * share).backward()
+        with full_precision(total):
+            (total * share).backward()
     return _seen(total, found, w_sums)
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from brushwork.data.loader import Batch
 from brushwork.models.discriminator import Discriminator
 from brushwork.models.generator import Generator
-from brushwork.models.layers import Normal
+from brushwork.models.layers import Normal, full_precision
 from brushwork.models.mapping import mix
 from brushwork.models.synthesis import Stage, layer_count, resolutions
 
@@ -106,7 +106,8 @@ def discriminator_step(
         nets.discriminator, batch, fakes, stage, loss, changes, draws,
         styles=styles, asked=asked, content=content, gamma=gamma,
     )  # fmt: skip
-    (found.total * share).backward()
+    with full_precision(found.total):
+        (found.total * share).backward()
     return found.stats
 
 
@@ -128,7 +129,8 @@ def generator_step(
     value = generator_loss(
         nets.discriminator, fakes.images, styles, (batch, styles), stage, loss, changes, draws
     )
-    (value * share).backward()
+    with full_precision(value):
+        (value * share).backward()
     w_sums = nets.generator.mapping.style_sums(fakes.w.detach().float(), styles)
     return GeneratorStats(loss=value.detach(), w_sums=w_sums)
 
@@ -156,6 +158,7 @@ def simultaneous_step(
         nets.discriminator, batch, fakes.images, stage, loss, changes, draws,
         styles=styles, asked=styles, gamma=gamma, share=share,
     )  # fmt: skip
-    fakes.images.backward(wish)
+    with full_precision(wish):
+        fakes.images.backward(wish)
     w_sums = nets.generator.mapping.style_sums(fakes.w.detach().float(), styles)
     return stats, GeneratorStats(loss=value, w_sums=w_sums)

@@ -19,7 +19,7 @@ from brushwork.models.colour import coloured_like, with_colours_of
 from brushwork.models.moments import blended
 
 from .backbones import Perceiver, default_layers, find_backbone
-from .budget import faster_precision
+from .budget import settled_precision
 from .errors import TrainingError
 from .pixels import Adam, Lbfgs, PixelOptimizer, State
 from .stylize_config import StylizeConfig
@@ -113,7 +113,7 @@ class Stylizer:
         style, content = default_layers(config.backbone)
         style, content = config.style_layers or style, config.content_layers or content
         network = network or find_backbone(config.backbone, (*style, *content), config.weights, device=device)
-        precision = faster_precision(self.device) if config.precision == "auto" else config.precision
+        precision = settled_precision(config.precision, self.device)
         self.eye = Eye(network=network, style_layers=style, content_layers=content, bf16=precision == "bf16")
         self.sides = config.sides(config.size or max(scene.content.shape[1:]))
         self.number = 0

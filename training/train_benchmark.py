@@ -16,7 +16,7 @@ from brushwork.eval.benchmark import Timings, alternated, in_child, peak_memory
 from brushwork.models.classifier import StyleClassifier
 from brushwork.models.synthesis import Stage
 
-from .budget import faster_precision
+from .budget import settled_precision
 from .config import TrainConfig
 from .ema import update_average
 from .objectives import Regime
@@ -62,7 +62,7 @@ class Candidate:
     def __init__(self, config: TrainConfig, resolution: int) -> None:
         accelerator = accelerator_for(config)
         self.config, self.stage, device = config, Stage(resolution), accelerator.device
-        self.precision = faster_precision(device) if config.precision == "auto" else config.precision
+        self.precision = settled_precision(config.precision, device)
         pictures = noise(config.generator.resolution)
         self.state = TrainingState.fresh(config, pictures.style_names, device)
         classifier = StyleClassifier(config.generator.widths, styles=STYLES).requires_grad_(False).to(device)

@@ -42,7 +42,7 @@ class Updates:
         gamma = self._gamma(stage)
         for optimizer in (self.state.optimizers.discriminator, self.state.optimizers.generator):
             optimizer.zero_grad(set_to_none=True)
-        with eager_where_needed(stage, gamma), self._autocast(enabled=gamma == 0):
+        with eager_where_needed(stage, gamma), self._autocast():
             stats = [
                 simultaneous_turn(self.config, self.state.nets, self.judges, batch, draws, stage, turn, gamma)
                 for batch, draws in self._parts("simultaneous", stage)
@@ -56,8 +56,7 @@ class Updates:
         """Learns to tell real from generated or restyled pictures; every so often with the penalty."""
         gamma, optimizer = self._gamma(stage), self.state.optimizers.discriminator
         optimizer.zero_grad(set_to_none=True)
-        # The penalty differentiates twice, which low precision does not bear.
-        with eager_where_needed(stage, gamma), self._autocast(enabled=gamma == 0):
+        with eager_where_needed(stage, gamma), self._autocast():
             stats = [
                 discriminator_turn(self.config, self.state.nets, batch, draws, stage, turn, gamma)
                 for batch, draws in self._parts("discriminator", stage)
@@ -110,9 +109,8 @@ class Updates:
         for network in (nets.generator, nets.discriminator):
             network.zero_grad(set_to_none=True)
 
-    def _autocast(self, *, enabled: bool = True) -> torch.autocast:
-        device = self.accelerator.device.type
-        return torch.autocast(device, torch.bfloat16, enabled=self.bf16 and enabled)
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.accelerator.device.type, torch.bfloat16, enabled=self.bf16)
 
     def _parts(self, purpose: str, stage: Stage) -> Iterator[tuple[Batch, Draws]]:
         """This process's share of the step's batch, part by part, with the random numbers of those rows."""

@@ -36,9 +36,14 @@ def gradients(function: Callable[..., Tensor], values: Inputs, weight: Tensor) -
     return [torch.zeros(()) if one is None else one for one in found]
 
 
+def ours(x: Tensor, *rest: Any) -> Tensor:
+    """On a copy, for x is written over."""
+    return inject(x.clone(), *rest)
+
+
 @pytest.mark.parametrize("noise", [True, False])
 def test_the_derivative_by_hand_is_the_numerical_one(noise: bool) -> None:
-    assert torch.autograd.gradcheck(inject, tuple(inputs(noise=noise)))
+    assert torch.autograd.gradcheck(ours, tuple(inputs(noise=noise)))
 
 
 @pytest.mark.parametrize("noise", [True, False])
@@ -49,9 +54,8 @@ def test_values_and_gradients_are_those_of_the_plain_operations(
     x, *rest = inputs(noise=noise, dtype=torch.float32, side=16)
     values = [x.detach().contiguous(memory_format=form).requires_grad_(), *rest]
     weight = torch.randn_like(x)
-    torch.testing.assert_close(inject(*values), plain(*values), rtol=1e-5, atol=1e-5)
-    ours, theirs = gradients(inject, values, weight), gradients(plain, values, weight)
-    for one, other in zip(ours, theirs, strict=True):
+    torch.testing.assert_close(ours(*values), plain(*values), rtol=1e-5, atol=1e-5)
+    for one, other in zip(gradients(ours, values, weight), gradients(plain, values, weight), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
 
 
@@ -63,16 +67,16 @@ def test_low_precision_keeps_its_type_and_float32_statistics() -> None:
     assert (low.float() - full).abs().mean() < 0.01 * full.std()
 
 
-def test_what_comes_in_is_left_as_it_is() -> None:
+def test_all_but_the_features_is_left_as_it_is() -> None:
     values = inputs()
     before = [value.detach().clone() for value in values]
-    inject(*values).sum().backward()
+    ours(*values).sum().backward()
     for value, old in zip(values, before, strict=True):
         assert torch.equal(value, old)
 
 
 def test_a_second_derivative_is_refused() -> None:
     x, *rest = inputs()
-    (first,) = torch.autograd.grad(inject(x, *rest).square().sum(), x, create_graph=True)
+    (first,) = torch.autograd.grad(ours(x, *rest).square().sum(), x, create_graph=True)
     with pytest.raises(RuntimeError, match="once_differentiable"):
         first.sum().backward()

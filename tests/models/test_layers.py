@@ -215,6 +215,15 @@ def test_gradients_of_stored_weights_carry_the_scale() -> None:
     assert torch.allclose(layer.bias.grad, torch.full((4,), 1.5))
 
 
+def test_linear_layers_keep_float32_in_anybodys_autocast() -> None:
+    layer, x = EqualLinear(16, 4), torch.randn(3, 16)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(layer(x), layer(x).float())
+        low = layer(x.bfloat16())
+    assert torch.equal(low, layer(x.bfloat16().float()))
+    assert layer(x.double().float()).dtype == torch.float32
+
+
 def _effective(layer: EqualLinear) -> tuple[Tensor, Tensor]:
     return layer.weight * layer.scale, layer.bias * layer.lr_multiplier
 

@@ -4,7 +4,14 @@ import pytest
 import torch
 
 from brushwork.training import budget
-from brushwork.training.budget import RESERVE, course_seconds, faster_precision, pace_for, seconds_of
+from brushwork.training.budget import (
+    RESERVE,
+    course_seconds,
+    faster_precision,
+    pace_for,
+    seconds_of,
+    settled_precision,
+)
 from brushwork.training.schedules import GrowingConfig
 
 COURSE = GrowingConfig(start_resolution=8, fade_kimg=(1.0,), steady_kimg=(2.0, 4.0))
@@ -50,6 +57,22 @@ def test_bf16_is_taken_where_it_is_clearly_faster(
     times = itertools.cycle([ratio, 1.0])  # bf16 is timed first
     monkeypatch.setattr(budget, "seconds_of", lambda action: next(times))
     assert faster_precision(torch.device("cpu")) == expected
+
+
+def test_only_auto_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[torch.device] = []
+
+    def probe(device: torch.device) -> str:
+        seen.append(device)
+        return "bf16"
+
+    monkeypatch.setattr(budget, "faster_precision", probe)
+    device = torch.device("cpu")
+    assert settled_precision("fp32", device) == "fp32"
+    assert settled_precision("bf16", device) == "bf16"
+    assert not seen
+    assert settled_precision("auto", device) == "bf16"
+    assert seen == [device]
 
 
 def test_the_measured_convolution_runs() -> None:

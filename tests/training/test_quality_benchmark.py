@@ -19,6 +19,7 @@ from brushwork.training.quality_benchmark import (
     WAYS,
     Contest,
     Curve,
+    Paces,
     benchmark,
     fitted,
     measured_rates,
@@ -49,11 +50,11 @@ def test_each_way_changes_what_it_says(make_config: Make) -> None:
     config = make_config(growing=GROWN)
     changed = {name: way.change(config) for name, way in WAYS.items()}
     assert changed["alternating"].loss.turns == "alternating"
-    for name in ("simultaneous", "fixed", "modulated", "bf16"):
+    for name in ("simultaneous", "fixed", "modulated", "fp32", "bf16"):
         assert changed[name].loss.turns == "simultaneous"
     assert changed["fixed"].growing.start_resolution == 16
     assert changed["modulated"].generator.modulation == "modulated"
-    assert changed["bf16"].precision == "bf16"
+    assert [changed[name].precision for name in ("fp32", "bf16")] == ["fp32", "bf16"]
     assert changed["simultaneous"] == replace(config, loss=changed["simultaneous"].loss)
 
 
@@ -71,6 +72,7 @@ def test_a_race_trains_every_run_once_and_measures_every_snapshot_once(
     make_config: Make, pictures: Pictures, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     trained: list[str] = []
+    timed: list[str] = []
     seen: list[Stage] = []
 
     class Metrics(InLoopMetrics):
@@ -82,9 +84,11 @@ def test_a_race_trains_every_run_once_and_measures_every_snapshot_once(
 
     def train(config: TrainConfig) -> None:
         trained.append(config.out.name)
+        assert config.precision == "bf16", "as was found out once, for rates and runs alike"
         Trainer(config, pictures).run()
 
-    def rates(_: TrainConfig, ways: tuple[str, ...]) -> dict[str, dict[int, float]]:
+    def rates(config: TrainConfig, ways: tuple[str, ...]) -> dict[str, dict[int, float]]:
+        timed.append(config.precision)
         return {way: {16: 0.01} if way == "fixed" else RATES for way in ways}
 
     monkeypatch.setattr(quality_benchmark, "open_pictures", lambda *_: pictures)
@@ -92,11 +96,14 @@ def test_a_race_trains_every_run_once_and_measures_every_snapshot_once(
     monkeypatch.setattr(quality_benchmark, "in_child", lambda function, *given: function(*given))
     monkeypatch.setattr(quality_benchmark, "train", train)
     monkeypatch.setattr(quality_benchmark, "measured_rates", rates)
+    probed = iter(["bf16"])
+    monkeypatch.setattr(quality_benchmark, "settled_precision", lambda *_: next(probed))
     config = make_config(growing=GROWN, total_kimg=6.0)
     contest = Contest(ways=("simultaneous", "fixed"), seeds=2, minutes=0.04)
     found, curves = benchmark(config, contest, tmp_path)
     assert trained == ["simultaneous-0", "fixed-0", "simultaneous-1", "fixed-1"]
-    assert found["fixed"] == {16: 0.01}
+    assert found.rates["fixed"] == {16: 0.01}
+    assert (found.precision, timed) == ("bf16", ["bf16"])
     assert {stage.resolution for stage in seen} == {8, 16}
     for curve in curves:
         assert len(curve.minutes) >= 14
@@ -120,11 +127,13 @@ CURVES = [
 
 
 def test_the_table_tells_ends_means_and_minutes_to_where_the_worst_ends() -> None:
-    quality = Quality(curves=CURVES, rates={"simultaneous": RATES, "fixed": {16: 0.04}})
+    paces = Paces(precision="bf16", rates={"simultaneous": RATES, "fixed": {16: 0.04}})
+    quality = Quality(curves=CURVES, paces=paces)
     assert quality.goal == 60
     assert quality.to_goal("simultaneous") == pytest.approx(2.0, abs=0.02)
     assert quality.to_goal("fixed") == pytest.approx(3.0)
     text = markdown(quality.table())
+    assert "says none: bf16." in text
     (row,) = [line for line in text.splitlines() if line.startswith("| simultaneous")]
     assert [cell.strip() for cell in row.split("|")[2:-1]] == ["50.0", "30 10", "20", "2.0"]
     assert json.loads(json.dumps(quality.to_json()))["goal"] == 60
