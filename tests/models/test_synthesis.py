@@ -9,6 +9,7 @@ from brushwork.models.generator import Generator, GeneratorConfig
 from brushwork.models.layers import double, halve
 from brushwork.models.modulation import Modulation
 from brushwork.models.synthesis import (
+    Content,
     Stage,
     Synthesis,
     check_resolution,
@@ -135,6 +136,19 @@ def test_pictures_of_a_batch_do_not_touch_each_other(kind: Modulation) -> None:
     together = synthesis(w, Stage(16))
     assert together.shape == (3, 3, 16, 16)
     assert torch.allclose(together[1:2], synthesis(w[1:2], Stage(16)), atol=1e-5)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("entry", [None, 4, 8])
+def test_what_the_synthesis_starts_from_is_left_as_it_is(generator: Generator, entry: int | None) -> None:
+    """Even for a single picture, with the weights where training puts them."""
+    synthesis = generator.synthesis.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    start, features = synthesis.start.clone(), torch.ones(1, 12, entry or 4, entry or 4)
+    content = None if entry is None else Content(features=features)
+    images = [synthesis(codes(1)[:, :6] * 0, Stage(16), None, content) for _ in range(2)]
+    assert torch.equal(*images)
+    assert torch.equal(synthesis.start, start)
+    assert torch.equal(features, torch.ones_like(features))
 
 
 def test_noise_is_drawn_once_a_layer_at_the_layers_size(generator: Generator) -> None:
