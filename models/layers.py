@@ -138,7 +138,7 @@ class EqualLinear(nn.Module):
     def forward(self, x: Float[Tensor, "n i"]) -> Float[Tensor, "n o"]:
         with full_precision(x):
             x = x.to(torch.promote_types(x.dtype, self.weight.dtype))
-            return F.linear(x, self.weight * self.scale, self.bias * self.lr_multiplier)
+            return torch.addmm(self.bias, x, self.weight.T, beta=self.lr_multiplier, alpha=self.scale)
 
 
 class Bias(nn.Module):

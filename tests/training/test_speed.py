@@ -62,19 +62,22 @@ def test_switches_reach_the_networks(make_config: Make) -> None:
 def test_fifty_steps_of_the_fast_and_of_the_plain_way_have_the_same_losses(
     make_config: Make, pictures: Pictures, tmp_path: Path
 ) -> None:
-    def losses(fused: bool) -> list[float]:
+    def losses(fused: bool, precision: str = "fp32") -> list[float]:
         config = make_config(
-            out=tmp_path / str(fused), total_kimg=0.4, speed=SpeedConfig(fused=fused, keep_memory=False),
+            out=tmp_path / f"{fused} {precision}", total_kimg=0.4, precision=precision,
+            speed=SpeedConfig(fused=fused, keep_memory=False),
             loss=LossConfig(turns="simultaneous", r1_gamma=0.5, r1_every=16),
         )  # fmt: skip
         trainer = Trainer(replace(config, every=replace(config.every, tick_kimg=0.008)), pictures)
         trainer.run()
         return [line["loss_g"] for line in trainer.folder.history()]
 
-    fast, plain = losses(fused=True), losses(fused=False)
+    fast, plain, low = losses(fused=True), losses(fused=False), losses(fused=True, precision="bf16")
     assert len(fast) == 50
     assert fast == pytest.approx(plain, rel=1e-3)
     assert fast[0] != fast[-1]
+    assert low == pytest.approx(plain, rel=0.01)
+    assert low != pytest.approx(plain, rel=1e-3), "it is in bf16"
 
 
 def test_threads_are_those_asked_for_or_a_share_of_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
