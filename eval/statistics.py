@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Float32, UInt8
 from torch import Tensor
 
-from ..models.perceptual import gram, mean_and_std
+from ..models.perceptual import gram, mean_and_std, mean_and_variance
 from .errors import EvalError
 from .features import MapExtractor
 
@@ -18,7 +18,7 @@ PART = 16
 def pooled(x: Float32[Tensor, "n c h w"]) -> Float32[Tensor, "n c2"]:
     """Mean and standard deviation per channel over space, means first; the variance is the biased one,
     without epsilon (a map may be one pixel)."""
-    variance, mean = torch.var_mean(x, dim=(2, 3), correction=0)
+    mean, variance = mean_and_variance(x)
     return torch.cat([mean, variance.sqrt()], dim=1)
 
 

@@ -11,9 +11,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from .erasure import StyleEraser
-from .layers import LEAKY_GAIN, Bias, EqualConv2d, EqualLinear, Normal, leaky
+from .layers import LEAKY_GAIN, Bias, EqualConv2d, EqualLinear, Normal, leaky, leaky_
 from .mapping import with_null
-from .perceptual import instance_normalised
+from .normalisation import InstanceNorm
 from .synthesis import Content, Stage
 from .trunk import Trunk
 
@@ -101,6 +101,7 @@ class ContentEncoder(Trunk):
         self.erasers = nn.ModuleDict(
             {str(r): StyleEraser(styles=erased, channels=c, side=r) for r, c in coded.items()}
         )
+        self.normalise = InstanceNorm()
         self.latent = latent
         if latent:
             self.to_moments = EqualConv2d(channels, 2 * latent, 1, gain=1.0)
@@ -115,7 +116,7 @@ class ContentEncoder(Trunk):
             x = block(x)
         if not self.latent:
             return self._coded(x, finer)
-        mean, log_variance = self.to_moments(instance_normalised(x)).float().chunk(2, dim=1)
+        mean, log_variance = self.to_moments(self.normalise(x)).float().chunk(2, dim=1)
         code = mean
         if normal is not None:
             code = mean + (log_variance / 2).exp() * normal(tuple(mean.shape[1:]))
@@ -123,9 +124,9 @@ class ContentEncoder(Trunk):
 
     def _coded(self, x: Tensor, finer: list[Tensor], divergence: Tensor | None = None) -> Content:
         named = {str(maps.shape[-1]): maps for maps in finer}
-        code = {self.lowest: instance_normalised(x)}
+        code = {self.lowest: self.normalise(x)}
         details = {r: conv(named[r]) for r, conv in self.details.items() if r in named}
-        code |= {int(r): instance_normalised(maps) for r, maps in details.items()}
+        code |= {int(r): self.normalise(maps) for r, maps in details.items()}
         if self.erasers:
             code = {r: self.erasers[str(r)](maps) for r, maps in code.items()}
         return Content(features=code.pop(self.lowest), details=code, divergence=divergence)
@@ -154,10 +155,11 @@ class ContentBlock(nn.Module):
         super().__init__()
         self.conv1, self.bias = EqualConv2d(channels, channels, 3), Bias(channels)
         self.conv2 = EqualConv2d(channels, channels, 3, gain=1.0)
+        self.normalise = InstanceNorm()
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
-        y = leaky(self.bias(instance_normalised(self.conv1(leaky(x)))))
-        return x + instance_normalised(self.conv2(y))
+        y = leaky_(self.bias(self.normalise(self.conv1(leaky(x)))))
+        return x + self.normalise(self.conv2(y))
 
 
 def normal_divergence(

@@ -11,8 +11,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from .injection import EPS, inject
+from .injection import inject
 from .layers import Bias, EqualConv2d, EqualLinear, NoiseInjection, Normal, Resample, convolve, leaky, leaky_
+from .normalisation import EPS
 
 Modulation = Literal["adain", "modulated"]
 

@@ -121,7 +121,7 @@ SAMPLE = 64
 
 
 class SharedStatistics(TorchFunctionMode):
-    """Within it, what a network takes means and variances of over space is all squares together.
+    """Within it, what a network takes means of over space, of values or of squares, is all squares together.
 
     Instance normalisation and AdaIN bring every square to one contrast: the empty ones of a large picture
     would have their noise blown up to that of the busy ones, and each square its own colours. The first pass,
@@ -133,8 +133,8 @@ class SharedStatistics(TorchFunctionMode):
 
     def __init__(self) -> None:
         super().__init__()
-        self.known: list[tuple[Tensor, ...]] = []
-        """Of each layer, in the order of a pass: its mean, or its variance and mean, (1, C)."""
+        self.known: list[Tensor] = []
+        """Means (1, C), in the order in which a pass asks for them."""
         self.asked = 0
 
     def __enter__(self) -> "SharedStatistics":
@@ -146,23 +146,12 @@ class SharedStatistics(TorchFunctionMode):
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         found = func(*args, **(kwargs or {}))  # the protocol of PyTorch
-        if (kwargs or {}).get("dim") != (2, 3) or func not in (*SPATIAL_MEANS, torch.var_mean):
+        if (kwargs or {}).get("dim") != (2, 3) or func not in SPATIAL_MEANS:
             return found
-        own = found if func is torch.var_mean else (found,)
         self.asked += 1
         if self.asked > len(self.known):
-            self.known.append(pooled(own))
-        shared = tuple(x.expand_as(one) for x, one in zip(self.known[self.asked - 1], own, strict=True))
-        return shared if func is torch.var_mean else shared[0]
-
-
-def pooled(statistics: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    """Means (B, C), or variances and means, of equally many values each -> those of all values, (1, C)."""
-    if len(statistics) == 1:
-        return (statistics[0].mean(dim=0, keepdim=True),)
-    variance, mean = statistics
-    between = mean.var(dim=0, keepdim=True, correction=0)
-    return variance.mean(dim=0, keepdim=True) + between, mean.mean(dim=0, keepdim=True)
+            self.known.append(found.mean(dim=0, keepdim=True))
+        return self.known[self.asked - 1].expand_as(found)
 
 
 def evenly(places: Sequence[Place], most: int = SAMPLE) -> list[Place]:

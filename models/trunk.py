@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from .attention import SelfAttention
 from .errors import ModelError
 from .layers import Bias, EqualConv2d, halve, leaky_
-from .perceptual import instance_normalised, mean_and_std
+from .normalisation import InstanceNorm
+from .perceptual import mean_and_std
 from .synthesis import Stage, fade, resolutions
 
 
@@ -26,14 +27,14 @@ class TrunkBlock(nn.Module):
         self.conv_bias = Bias(inputs)
         self.shrink = EqualConv2d(inputs, outputs, 3, resample="down")
         self.shrink_bias = Bias(outputs)
-        self.normalise = normalise
+        self.normalise = InstanceNorm() if normalise else nn.Identity()
 
     def forward(self, x: Float[Tensor, "n i h w"]) -> Float[Tensor, "n o h//2 w//2"]:
         x = self._act(self.conv(self.attention(x), self.conv_bias))
         return self._act(self.shrink(x, self.shrink_bias))
 
     def _act(self, x: Tensor) -> Tensor:
-        return leaky_(instance_normalised(x) if self.normalise else x)
+        return leaky_(self.normalise(x))
 
 
 class FromRGB(nn.Module):

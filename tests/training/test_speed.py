@@ -10,6 +10,7 @@ import torch
 
 from brushwork.data.pictures import Pictures
 from brushwork.models.modulation import StyledEpilogue
+from brushwork.models.normalisation import InstanceNorm
 from brushwork.training.config import TrainConfig
 from brushwork.training.losses import LossConfig
 from brushwork.training.networks import build_networks
@@ -53,10 +54,14 @@ def test_kept_memory_is_used_again_without_new_pages() -> None:
 def test_switches_reach_the_networks(make_config: Make) -> None:
     for fused in (True, False):
         config = make_config(speed=SpeedConfig(fused=fused))
+        config = replace(config, generator=replace(config.generator, encoders=True, content_blocks=2))
         nets = build_networks(config, ("a", "b"), torch.device("cpu"))
-        epilogues = [module for module in nets.generator.modules() if isinstance(module, StyledEpilogue)]
-        assert len(epilogues) == 6
-        assert all(module.fused is fused for module in epilogues)
+        switched = [m for m in nets.generator.modules() if isinstance(m, StyledEpilogue | InstanceNorm)]
+        assert sum(isinstance(module, StyledEpilogue) for module in switched) == 6
+        assert sum(isinstance(module, InstanceNorm) for module in switched) == 1 + 1 + 2, (
+            "trunk, code, blocks"
+        )
+        assert all(module.fused is fused for module in switched)
 
 
 def test_fifty_steps_of_the_fast_and_of_the_plain_way_have_the_same_losses(
