@@ -28,7 +28,7 @@ from .metrics import InLoopMetrics
 from .pace import seconds_per_image
 from .restyling import Judges
 from .run_folder import RunFolder
-from .speed import keep_memory, set_threads
+from .speed import prepare_process
 from .trainer import Trainer
 
 Rates = dict[int, float]
@@ -135,9 +135,7 @@ class Paces:
 # Rates
 def measured_rates(config: TrainConfig, ways: Sequence[str], *, rounds: int = 3) -> dict[str, Rates]:
     """Medians over rounds in which every way has its turn, in this process."""
-    set_threads(config.threads, processes=1)
-    if config.speed.keep_memory:
-        keep_memory()
+    prepare_process(config.speed, threads=config.threads, processes=1)
     device = _device(config)
     styles = open_pictures(config.data, "train", config.loader.cache).style_names
     found: dict[str, list[Rates]] = {way: [] for way in ways}

@@ -29,6 +29,18 @@ class SpeedConfig:
     keep_memory: bool = True
     """On Linux, a process keeps the memory of freed tensors for the next ones. Off, it is returned and its
     pages are zeroed anew in every step, which two threads wait for."""
+    tf32: bool = True
+    """NVIDIA GPUs take float32 convolutions, of which in bf16 only penalties are left, with TF32's 10 bits of
+    mantissa; off: with all 23. Products of matrices have all of them either way."""
+
+
+def prepare_process(config: SpeedConfig, *, threads: int, processes: int) -> None:
+    """Settles what holds for this whole process; `threads` as in `set_threads`."""
+    set_threads(threads, processes=processes)
+    if config.keep_memory:
+        keep_memory()
+    torch.backends.cudnn.allow_tf32 = config.tf32
+    torch.backends.cuda.matmul.allow_tf32 = False
 
 
 def set_threads(wanted: int, *, processes: int) -> None:

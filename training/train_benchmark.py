@@ -23,7 +23,7 @@ from .objectives import Regime
 from .restyling import Judges
 from .roofline import PRODUCT, Actions, flops_of, limits
 from .schedules import phases
-from .speed import keep_memory, set_threads
+from .speed import prepare_process
 from .state import TrainingState
 from .stopwatch import Stopwatch
 from .trainer import accelerator_for
@@ -187,9 +187,7 @@ class Pace:
 
 def measure(config: TrainConfig, resolution: int, sizes: Sizes) -> Pace:
     """In this process."""
-    set_threads(sizes.threads or config.threads, processes=1)
-    if config.speed.keep_memory:
-        keep_memory()
+    prepare_process(config.speed, threads=sizes.threads or config.threads, processes=1)
     before = peak_memory()
     candidate = Candidate(config, resolution)
     before = 0.0 if candidate.device.type == "cuda" else before

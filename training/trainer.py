@@ -25,7 +25,7 @@ from .metrics import InLoopMetrics
 from .pace import settle
 from .run_folder import Json, RunFolder
 from .schedules import due, phases, stage_at
-from .speed import keep_memory, set_threads
+from .speed import prepare_process
 from .state import TrainingState
 from .ticks import Ticker, named_means, progress, tick_line, weighted
 from .trackers import start_trackers
@@ -70,9 +70,7 @@ class Trainer:
         self.accelerator = accelerator_for(config)
         self.device = self.accelerator.device
         config.rows_of(self.accelerator.num_processes)  # complains now, not after the preparation
-        set_threads(config.threads, processes=self.accelerator.num_processes)
-        if config.speed.keep_memory:
-            keep_memory()
+        prepare_process(config.speed, threads=config.threads, processes=self.accelerator.num_processes)
         if pictures.resolution < config.generator.resolution:
             raise TrainingError(
                 f"{config.data} holds pictures of {pictures.resolution} px, too small for resolution "

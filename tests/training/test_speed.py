@@ -1,7 +1,7 @@
 import platform
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import torch
 from brushwork.data.pictures import Pictures
 from brushwork.models.modulation import StyledEpilogue
 from brushwork.models.normalisation import InstanceNorm
+from brushwork.training import speed
 from brushwork.training.config import TrainConfig
 from brushwork.training.losses import LossConfig
 from brushwork.training.networks import build_networks
@@ -83,6 +84,29 @@ def test_fifty_steps_of_the_fast_and_of_the_plain_way_have_the_same_losses(
     assert fast[0] != fast[-1]
     assert low == pytest.approx(plain, rel=0.01)
     assert low != pytest.approx(plain, rel=1e-3), "it is in bf16"
+
+
+@pytest.fixture
+def settings() -> Iterator[None]:
+    before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+    yield
+    torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = before
+
+
+@pytest.mark.usefixtures("settings")
+@pytest.mark.parametrize("tf32", [True, False])
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_process_is_prepared_as_it_is_asked(
+    tf32: bool, kept: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[object] = []
+    monkeypatch.setattr(speed, "set_threads", lambda wanted, processes: done.append((wanted, processes)))
+    monkeypatch.setattr(speed, "keep_memory", lambda: done.append("kept"))
+    torch.backends.cuda.matmul.allow_tf32 = True
+    speed.prepare_process(SpeedConfig(tf32=tf32, keep_memory=kept), threads=3, processes=2)
+    assert done == [(3, 2), *["kept"] * kept]
+    assert torch.backends.cudnn.allow_tf32 is tf32
+    assert torch.backends.cuda.matmul.allow_tf32 is False
 
 
 def test_threads_are_those_asked_for_or_a_share_of_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
