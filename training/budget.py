@@ -9,6 +9,7 @@ from typing import Literal
 import torch
 import torch.nn.functional as F
 
+from brushwork.eval.benchmark import alternated
 from brushwork.models.drawing import Precision
 
 from .schedules import GrowingConfig, phases
@@ -29,19 +30,20 @@ def seconds_of(action: Callable[[], object], *, repeats: int = 3) -> float:
 
 
 def faster_precision(device: torch.device) -> Precision:
-    """bf16 or fp32, by timing a convolution forward and backward on a processor; bf16 on a GPU that has
-    it."""
+    """bf16 or fp32, by timing a convolution forward and backward on a processor, both in turn; bf16 on a GPU
+    that has it."""
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
     if device.type != "cpu":
         return "fp32"
 
-    def convolve(dtype: torch.dtype) -> float:
+    def convolution(dtype: torch.dtype) -> Callable[[], None]:
         x = torch.ones(16, 64, 16, 16, dtype=dtype).contiguous(memory_format=torch.channels_last)
         weight = torch.ones(64, 64, 3, 3, dtype=dtype, requires_grad=True)
-        return seconds_of(lambda: F.conv2d(x.requires_grad_(), weight, padding=1).sum().backward())
+        return lambda: F.conv2d(x.requires_grad_(), weight, padding=1).sum().backward()
 
-    return "bf16" if convolve(torch.bfloat16) < 0.8 * convolve(torch.float32) else "fp32"
+    candidates = {"fp32": convolution(torch.float32), "bf16": convolution(torch.bfloat16)}
+    return "bf16" if alternated(candidates, repeats=9, warmup=2).ratio("bf16") < 0.8 else "fp32"
 
 
 def settled_precision(wanted: Precision | Literal["auto"], device: torch.device) -> Precision:

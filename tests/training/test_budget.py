@@ -1,8 +1,9 @@
-import itertools
+from collections.abc import Callable
 
 import pytest
 import torch
 
+from brushwork.eval.benchmark import Timings
 from brushwork.training import budget
 from brushwork.training.budget import (
     RESERVE,
@@ -54,8 +55,13 @@ def test_seconds_of_is_the_median_without_the_warm_up(monkeypatch: pytest.Monkey
 def test_bf16_is_taken_where_it_is_clearly_faster(
     monkeypatch: pytest.MonkeyPatch, ratio: float, expected: str
 ) -> None:
-    times = itertools.cycle([ratio, 1.0])  # bf16 is timed first
-    monkeypatch.setattr(budget, "seconds_of", lambda action: next(times))
+    def timed(candidates: dict[str, Callable[[], object]], *, repeats: int, warmup: int) -> Timings[object]:
+        for action in candidates.values():
+            action()
+        wall = {name: (ratio if name == "bf16" else 1.0,) * repeats for name in candidates}
+        return Timings(wall=wall, processor=wall, results={})
+
+    monkeypatch.setattr(budget, "alternated", timed)
     assert faster_precision(torch.device("cpu")) == expected
 
 
