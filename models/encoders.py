@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from .erasure import StyleEraser
-from .layers import LEAKY_GAIN, Bias, EqualConv2d, EqualLinear, Normal, leaky, leaky_
+from .layers import LEAKY_GAIN, Bias, EqualConv2d, EqualLinear, Normal, full_precision, leaky, leaky_
 from .mapping import with_null
 from .normalisation import InstanceNorm
 from .synthesis import Content, Stage
@@ -67,8 +67,9 @@ class StyleEncoder(Trunk):
 
     def head(self, looks: Float[Tensor, "n d"], styles: Float[Tensor, "n s"]) -> Float[Tensor, "n d"]:
         """From the looks, of one picture or the mean of several, to the code."""
-        row, x = with_null(styles) @ self.table, leaky(looks)
-        return self.code(leaky(self.hidden(torch.cat([x, row], dim=1))))
+        with full_precision(looks):
+            row, x = with_null(styles) @ self.table, leaky(looks)
+            return self.code(leaky(self.hidden(torch.cat([x, row], dim=1))))
 
     def of_several(
         self, images: Float[Tensor, "k 3 r r"], styles: Float[Tensor, "s"], stage: Stage

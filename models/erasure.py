@@ -4,6 +4,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from .layers import full_precision
+
 
 class StyleEraser(nn.Module):
     """Maps (N, C, h, w) -> the same without the directions in which the styles' mean maps differ.
@@ -29,15 +31,17 @@ class StyleEraser(nn.Module):
         centre = means.mean(dim=0)
         far = means - centre
         # far^T (far far^T)^+ far is the projection on what the rows span, whatever their rank.
-        shares = torch.linalg.pinv(far @ far.T, hermitian=True, rtol=1e-5)
-        along = (maps.float().flatten(1) - centre) @ far.T @ shares
-        return maps - (along @ far).view(maps.shape).to(maps.dtype)
+        with full_precision(maps):
+            shares = torch.linalg.pinv(far @ far.T, hermitian=True, rtol=1e-5)
+            along = (maps.float().flatten(1) - centre) @ far.T @ shares
+            return maps - (along @ far).view(maps.shape).to(maps.dtype)
 
     @staticmethod
     def sums(maps: Float[Tensor, "n c h w"], styles: Float[Tensor, "n s"]) -> Float[Tensor, "s d1"]:
         """Each style's sum of maps, and in the last column its weight: (S, D + 1), to add up over batches."""
         flat = maps.float().flatten(1)
-        return styles.T @ torch.cat([flat, torch.ones_like(flat[:, :1])], dim=1)
+        with full_precision(maps):
+            return styles.T @ torch.cat([flat, torch.ones_like(flat[:, :1])], dim=1)
 
     def fit(self, sums: Float[Tensor, "s d1"]) -> None:
         """Takes the means; a style that no picture had is left out."""

@@ -85,7 +85,8 @@ class MappingNetwork(nn.Module):
 
     def average_of(self, styles: Float[Tensor, "n s"]) -> Float[Tensor, "n d"]:
         """The centre of a style, or of a blend of styles, in W."""
-        return with_null(styles) @ self.average
+        with full_precision(styles):
+            return with_null(styles) @ self.average
 
 
 def truncate(

@@ -12,7 +12,18 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from .injection import inject
-from .layers import Bias, EqualConv2d, EqualLinear, NoiseInjection, Normal, Resample, convolve, leaky, leaky_
+from .layers import (
+    Bias,
+    EqualConv2d,
+    EqualLinear,
+    NoiseInjection,
+    Normal,
+    Resample,
+    convolve,
+    full_precision,
+    leaky,
+    leaky_,
+)
 from .normalisation import EPS
 
 Modulation = Literal["adain", "modulated"]
@@ -58,7 +69,8 @@ def modulated_conv(
     y = convolve(x * style[:, :, None, None].to(x.dtype), weight, resample)
     if not demodulate:
         return y
-    energy = style.square() @ weight.square().sum(dim=(2, 3)).T  # (n, o)
+    with full_precision(x):
+        energy = style.square() @ weight.square().sum(dim=(2, 3)).T  # (n, o)
     return y * torch.rsqrt(energy + 1e-8)[:, :, None, None].to(y.dtype)
 
 

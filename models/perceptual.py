@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from .errors import ModelError
+from .layers import full_precision
 from .weights import VGG16, VGG19, Weights, find_weights, load_state
 
 GramNormalisation = Literal["none", "hw", "chw", "gatys"]
@@ -30,7 +31,8 @@ def gram(x: Float[Tensor, "n c h w"], normalisation: GramNormalisation = "chw") 
     n, c, h, w = x.shape
     divisors = {"none": 1, "hw": h * w, "chw": c * h * w, "gatys": 2 * c * h * w}
     flat = x.reshape(n, c, h * w)
-    return flat @ flat.mT / divisors[normalisation]
+    with full_precision(x):
+        return flat @ flat.mT / divisors[normalisation]
 
 
 def gram_distance(

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from brushwork.models.layers import full_precision
 from brushwork.models.perceptual import channel_normalised, gram_distance, mean_std_distance
 
 Scalar = Float[Tensor, ""]
@@ -60,7 +61,8 @@ def matching(
     n = len(one)
     size = next(size for size in range(min(group, n), 0, -1) if n % size == 0)
     a, b = (F.normalize(x.float(), dim=1).unflatten(0, (-1, size)) for x in (one, other))
-    alike = a @ b.mT / temperature  # (m, size, size)
+    with full_precision(a):
+        alike = a @ b.mT / temperature  # (m, size, size)
     right = torch.arange(size, device=alike.device).expand(len(alike), size)
     losses = [F.cross_entropy(scores.flatten(0, 1), right.flatten()) for scores in (alike, alike.mT)]
     return torch.stack(losses).mean()

@@ -36,6 +36,15 @@ def test_afterwards_all_styles_have_one_mean(eraser: StyleEraser, maps: Tensor) 
     torch.testing.assert_close(after, after.mean(dim=0).expand_as(after), atol=1e-4, rtol=0)
 
 
+def test_it_erases_as_well_in_anybodys_autocast(eraser: StyleEraser, maps: Tensor) -> None:
+    sums = eraser.sums(maps, LABELS)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(eraser.sums(maps, LABELS), sums)
+        eraser.fit(sums)
+        low = eraser(maps)
+    assert torch.equal(low, eraser(maps))
+
+
 def test_a_linear_probe_learns_nothing(eraser: StyleEraser, maps: Tensor) -> None:
     """Least squares on the labels: without a covariance with them its weights are zero."""
     eraser.fit(eraser.sums(maps, LABELS))

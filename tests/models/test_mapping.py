@@ -144,3 +144,18 @@ def test_mix_takes_the_first_code_below_the_cutoff_and_the_second_from_it_on() -
     for row, cutoff in enumerate((1, 2, 4)):
         for layer in range(4):
             assert torch.equal(codes[row, layer], (w1 if layer < cutoff else w2)[row])
+
+
+def test_styles_sums_and_averages_keep_float32_in_anybodys_autocast() -> None:
+    mapping = MappingNetwork(styles=3, z_dim=4, w_dim=8, layers=2, lr_multiplier=1.0)
+    mapping.average.normal_()
+    z, styles = torch.randn(6, 4), torch.rand(6, 3) / 3
+
+    def found() -> list[Tensor]:
+        w = mapping(z, styles)
+        return [w, mapping.style_sums(w, styles), mapping.average_of(styles)]
+
+    full = found()
+    with torch.autocast("cpu", torch.bfloat16):
+        low = found()
+    assert all(torch.equal(*pair) for pair in zip(low, full, strict=True))

@@ -1,6 +1,7 @@
 """Tiny networks and runs: 16 px, 8 channels, no time measured."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,12 @@ import torch
 from brushwork.data.loader import Batch
 from brushwork.data.pictures import Pictures
 from brushwork.data.toy import toy_pictures
+from brushwork.models.classifier import StyleClassifier
 from brushwork.models.discriminator import Discriminator, DiscriminatorConfig
 from brushwork.models.generator import Generator, GeneratorConfig
 from brushwork.training.config import CadenceConfig, TrainConfig
 from brushwork.training.losses import LossConfig
+from brushwork.training.restyling import Judges
 from brushwork.training.schedules import GrowingConfig
 from brushwork.training.steps import Networks
 
@@ -61,6 +64,34 @@ def nets() -> Networks:
 def batch() -> Batch:
     images = torch.rand(4, 3, 16, 16) * 2 - 1
     return Batch(images=images, styles=torch.eye(3)[[0, 1, 2, 0]], indices=torch.arange(4))
+
+
+@pytest.fixture
+def both(nets: Networks) -> Networks:
+    """As `nets`, with encoders and a variational content."""
+    config = replace(nets.generator.config, encoders=True, content_blocks=1, content_latent=2)
+    generator = Generator(config, nets.generator.style_names)
+    with torch.no_grad():
+        for parameter in generator.parameters():
+            if not parameter.any():
+                parameter.normal_(std=0.1)
+    return Networks(generator=generator, discriminator=nets.discriminator)
+
+
+@pytest.fixture
+def judges(both: Networks) -> Judges:
+    network = StyleClassifier(both.generator.config.widths, styles=3).requires_grad_(False)
+    return Judges(classifier=network, perception=network.maps)
+
+
+@pytest.fixture
+def criticised(both: Networks) -> Networks:
+    network = Discriminator(DISCRIMINATOR, resolution=16, styles=3, content_widths={8: 8})
+    with torch.no_grad():
+        for parameter in network.parameters():
+            if not parameter.any():
+                parameter.normal_(std=0.1)
+    return Networks(generator=both.generator, discriminator=network)
 
 
 @pytest.fixture

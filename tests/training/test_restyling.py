@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 
 from brushwork.data.loader import Batch
-from brushwork.models.classifier import StyleClassifier
-from brushwork.models.discriminator import Discriminator, DiscriminatorConfig
+from brushwork.models.discriminator import DiscriminatorConfig
 from brushwork.models.encoders import StyleEncoder
 from brushwork.models.generator import Generator
 from brushwork.models.mapping import mix
@@ -46,24 +45,6 @@ ALL = dict.fromkeys(TERMS, 1.0)
 
 def draws(name: str = "test", count: int = 4) -> Draws:
     return Draws(name, rows=Rows(start=0, count=count, total=count))
-
-
-@pytest.fixture
-def both(nets: Networks) -> Networks:
-    """As `nets`, with encoders and a variational content."""
-    config = replace(nets.generator.config, encoders=True, content_blocks=1, content_latent=2)
-    generator = Generator(config, nets.generator.style_names)
-    with torch.no_grad():
-        for parameter in generator.parameters():
-            if not parameter.any():
-                parameter.normal_(std=0.1)
-    return Networks(generator=generator, discriminator=nets.discriminator)
-
-
-@pytest.fixture
-def judges(both: Networks) -> Judges:
-    network = StyleClassifier(both.generator.config.widths, styles=3).requires_grad_(False)
-    return Judges(classifier=network, perception=network.maps)
 
 
 # Partners and codes
@@ -320,16 +301,6 @@ def test_the_discriminator_sees_restyled_pictures_under_the_styles_asked_for(
 
 
 # The critic of contents
-@pytest.fixture
-def criticised(both: Networks) -> Networks:
-    network = Discriminator(DISCRIMINATOR, resolution=16, styles=3, content_widths={8: 8})
-    with torch.no_grad():
-        for parameter in network.parameters():
-            if not parameter.any():
-                parameter.normal_(std=0.1)
-    return Networks(generator=both.generator, discriminator=network)
-
-
 def test_the_critic_learns_from_contents_that_do_not(criticised: Networks, batch: Batch) -> None:
     stats = discriminator_step(
         criticised, batch, STAGE, LossConfig(), AugmentConfig(), draws(), redraw=RestyleConfig()
