@@ -74,7 +74,7 @@ class Standard(NamedTuple):
 
 
 def _over_space(values: OfChannels) -> Float[Tensor, "n c 1 1"]:
-    return values[:, :, None, None]
+    return values.view(*values.shape, 1, 1)
 
 
 def _correction(y: Maps) -> float:

@@ -1,6 +1,6 @@
 """The synthesis network: start features and style codes -> image, grown resolution by resolution."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -87,14 +87,18 @@ class SynthesisBlock(nn.Module):
         self.attention = SelfAttention(outputs) if attention else nn.Identity()
 
     def forward(
-        self, x: Tensor, w: Float[Tensor, "n 2 d"], normal: Normal | None, detail: Tensor | None = None
+        self,
+        x: Tensor,
+        w: Sequence[Float[Tensor, "n d"]],
+        normal: Normal | None,
+        detail: Tensor | None = None,
     ) -> Tensor:
-        x = self.enter(x, w[:, 0], normal)
+        x = self.enter(x, w[0], normal)
         return self.finish(x if detail is None else (x + detail) * 0.5**0.5, w, normal)
 
-    def finish(self, x: Tensor, w: Float[Tensor, "n 2 d"], normal: Normal | None) -> Tensor:
+    def finish(self, x: Tensor, w: Sequence[Float[Tensor, "n d"]], normal: Normal | None) -> Tensor:
         """The second half, for features that are at this resolution already."""
-        return self.attention(self.refine(x, w[:, 1], normal))
+        return self.attention(self.refine(x, w[1], normal))
 
 
 class ToRGB(nn.Module):
@@ -153,11 +157,12 @@ class Synthesis(nn.Module):
             raise ModelError(f"content of {entry} px at a stage of {stage.resolution} px.")
         x = repeat(self.start, "1 c h w -> n c h w", n=len(w)) if content is None else content.features
         x = x.clone(memory_format=torch.channels_last)  # blocks write over what they take
-        older = x
+        older, by_layer = x, w.unbind(dim=1)
         for i, r in enumerate(resolutions(stage.resolution)):
             if r >= entry:
-                # Without a style, a layer's affine map of it leaves its own constants.
-                block, codes = self.blocks[str(r)], w[:, 2 * i : 2 * i + 2] * (r in self.styled)
+                block, codes = self.blocks[str(r)], by_layer[2 * i : 2 * i + 2]
+                if r not in self.styled:  # a layer's affine map then leaves its own constants
+                    codes = [torch.zeros_like(code) for code in codes]
                 assert isinstance(block, SynthesisBlock)
                 older = x
                 x = block.finish(x, codes, normal) if r == entry else block(x, codes, normal, details.get(r))

@@ -65,16 +65,17 @@ def generate(
     """Fresh pictures of the given styles. A share `config.mixing` of them mixes two codes of the same style,
     the cutoff drawn over the layers that are active at this stage."""
     mapping, active = generator.mapping, layer_count(stage.resolution)
-    size = (mapping.z_dim,)
-    w = mapping(draws.normal(size), styles, normal=draws.normal, condition_noise=config.condition_noise)
-    second = w
-    if config.mixing:
-        second = mapping(
-            draws.normal(size), styles, normal=draws.normal, condition_noise=config.condition_noise
-        )
+    of_each = 2 if config.mixing else 1  # codes of a picture; two take little longer in one pass than one
+
+    def draw(shape: tuple[int, ...]) -> Tensor:
+        return torch.cat([draws.normal(shape) for _ in range(of_each)])
+
+    labels, noise = styles.repeat(of_each, 1), config.condition_noise
+    drawn = mapping(draw((mapping.z_dim,)), labels, normal=draw, condition_noise=noise)
+    w, second = drawn[: len(styles)], drawn[-len(styles) :]
     codes = mix(w, second, cutoffs(draws, config.mixing, low=1, active=active), layers=active)
-    noise = drawn_ahead(draws.normal, stage)
-    return Fakes(images=generator.synthesis(codes, stage, noise), w=w)
+    ahead = drawn_ahead(draws.normal, stage)
+    return Fakes(images=generator.synthesis(codes, stage, ahead), w=w)
 
 
 def discriminator_step(
