@@ -33,6 +33,18 @@ def _line(row: tuple[str, ...], widths: list[int]) -> str:
 
 
 # Files
+def write_findings(
+    folder: Path, name: str, machine: Machine, sizes: Mapping[str, Any], found: Mapping[str, Finding], *,
+    head: str = "",
+) -> str:  # fmt: skip
+    """`name`.json with all rounds, and `name`.md: `head`, or else the machine in words, and all tables. What
+    stands in the second."""
+    text = "\n\n".join([head or machine.words(), *(markdown(finding.table()) for finding in found.values())])
+    (folder / f"{name}.md").write_text(f"{text}\n", encoding="utf-8")
+    write_json(folder / f"{name}.json", machine, sizes, found)
+    return text
+
+
 def write_json(path: Path, machine: Machine, sizes: Mapping[str, Any], found: Mapping[str, Finding]) -> None:
     """Everything with all rounds, whole or not at all; what is not a number becomes null."""
     report = {

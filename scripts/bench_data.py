@@ -8,7 +8,7 @@ import tyro
 
 from brushwork.data.loader import load_pictures
 from brushwork.eval.benchmark import Finding, machine
-from brushwork.eval.benchmark_report import markdown, plot, write_json
+from brushwork.eval.benchmark_report import plot, write_findings
 from brushwork.eval.data_benchmark import Sizes, Toy, batches, decoding, one_thread, source
 
 
@@ -47,10 +47,8 @@ def main(args: DataArguments) -> None:
         }
     drawn = "toy pictures, packed for this" if args.dataset is None else args.dataset.name
     head = f"{here.words()}\n\nData set: {drawn}, {len(pictures)} pictures of {pictures.resolution} px"
-    text = f"{head}\n\n" + "\n\n".join(markdown(finding.table()) for finding in found.values())
-    (args.out / "data.md").write_text(f"{text}\n", encoding="utf-8")
     about = {"data": drawn, "pictures": len(pictures), "resolution": pictures.resolution}
-    write_json(args.out / "data.json", here, asdict(sizes) | about, found)
+    text = write_findings(args.out, "data", here, asdict(sizes) | about, found, head=head)
     plot(args.out / "data.png", found)
     print(f"{text}\n")
     print(f"All rounds: {args.out / 'data.json'}; data.md, data.png beside it")

@@ -8,7 +8,7 @@ import torch
 import tyro
 
 from brushwork.eval.benchmark import Finding, machine
-from brushwork.eval.benchmark_report import markdown, write_json
+from brushwork.eval.benchmark_report import write_findings
 from brushwork.scripts.bench_train import BenchConfig
 from brushwork.scripts.cli import guard
 from brushwork.scripts.configured import configured
@@ -46,9 +46,7 @@ def main(args: GrowthArguments) -> None:
     on_gpu = args.base.device == "auto" and torch.cuda.is_available()
     here = machine(("torch",), device="cuda" if on_gpu else "cpu")
     found: dict[str, Finding] = {"growth": Growth(lines=lines)}
-    text = f"{here.words()}\n\n{markdown(found['growth'].table())}"
-    (folder / "growth.md").write_text(f"{text}\n", encoding="utf-8")
-    write_json(folder / "growth.json", here, asdict(sizes), found)
+    text = write_findings(folder, "growth", here, asdict(sizes), found)
     picture(lines).savefig(folder / "growth.png", dpi=100)
     print(f"{text}\n")
     print(f"All rounds: {folder / 'growth.json'}; growth.md, growth.png beside it")

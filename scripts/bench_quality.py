@@ -8,7 +8,7 @@ import torch
 import tyro
 
 from brushwork.eval.benchmark import machine
-from brushwork.eval.benchmark_report import markdown, write_json
+from brushwork.eval.benchmark_report import write_findings
 from brushwork.scripts.cli import guard
 from brushwork.scripts.configured import configured
 from brushwork.training.config import TrainConfig
@@ -42,11 +42,9 @@ def main(args: QualityArguments) -> None:
     quality = Quality(curves=curves, paces=paces)
     on_gpu = args.base.device == "auto" and torch.cuda.is_available()
     here = machine(("torch",), device="cuda" if on_gpu else "cpu")
-    text = f"{here.words()}\n\n{markdown(quality.table())}\n"
-    (args.report / "quality.md").write_text(text, encoding="utf-8")
-    write_json(args.report / "quality.json", here, asdict(args.contest), {"quality": quality})
+    text = write_findings(args.report, "quality", here, asdict(args.contest), {"quality": quality})
     picture(quality).savefig(args.report / "quality.png")
-    print(f"{text}\nAll curves: {args.report / 'quality.json'}; quality.md, quality.png beside it")
+    print(f"{text}\n\nAll curves: {args.report / 'quality.json'}; quality.md, quality.png beside it")
 
 
 def racing() -> dict[str, tuple[str, QualityArguments]]:

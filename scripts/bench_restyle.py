@@ -9,7 +9,7 @@ import tyro
 from brushwork.data.contents import unique_names
 from brushwork.data.pictures import load_pictures
 from brushwork.eval.benchmark import machine
-from brushwork.eval.benchmark_report import markdown, write_json
+from brushwork.eval.benchmark_report import write_findings
 from brushwork.eval.opponents import lite, trivial_answers
 from brushwork.eval.pair_figures import Drawings
 from brushwork.eval.restyle_contest import Absent, Method, hold
@@ -65,20 +65,16 @@ def main(args: RestyleArguments) -> None:
     ]
     drawn_from_pixels = gatys(args.gatys, args.hed_vgg16_weights, args.device)
     everyone = [*trivial_answers(train), lite(train.resolution), drawn_from_pixels, *ours]
-    print(here.words())
     contest, outputs = hold(
         [method for method in everyone if isinstance(method, Method)],
         [method for method in everyone if isinstance(method, Absent)],
         task, judge_by(args.data, Drawings(test=test, train=train)), args.out / "restyle", progress=True,
     )  # fmt: skip
-    text, grid = markdown(contest.table()), contest_grid(task, outputs, args.rows)
-    print(f"\n{text}\n")
-    (args.out / "restyle.md").write_text(f"{here.words()}\n\n{text}\n", encoding="utf-8")
+    about = {"pairs": args.pairs, "seed": args.seed}
+    print(f"\n{write_findings(args.out, 'restyle', here, about, {'restyle': contest})}\n")
+    grid = contest_grid(task, outputs, args.rows)
     contest_plot(args.out / "restyle.png", contest, [method.name for method in ours])
     grid.save(args.out / "restyle-grid.png")
-    write_json(
-        args.out / "restyle.json", here, {"pairs": args.pairs, "seed": args.seed}, {"restyle": contest}
-    )
     print(f"All figures: {args.out / 'restyle.json'}; restyle.md, restyle.png, restyle-grid.png beside it")
 
 

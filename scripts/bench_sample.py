@@ -8,7 +8,7 @@ import torch
 import tyro
 
 from brushwork.eval.benchmark import machine
-from brushwork.eval.benchmark_report import markdown, plot, write_json
+from brushwork.eval.benchmark_report import plot, write_findings
 from brushwork.training.errors import TrainingError
 from brushwork.training.sample_benchmark import Sizes, benchmark, generator_for
 
@@ -47,12 +47,11 @@ def main(args: SampleBenchArguments) -> None:
     generator, here = generator_for(args.source, args.device), machine(("torch", "pillow"), args.device)
     args.out.mkdir(parents=True, exist_ok=True)
     found = benchmark(generator, sizes)
-    text = "\n\n".join(markdown(finding.table()) for finding in found.values())
     words = f"{args.source}, {generator.trained_stage.resolution} px; {here.words()}"
-    (args.out / "sample.md").write_text(f"{words}\n\n{text}\n", encoding="utf-8")
-    write_json(args.out / "sample.json", here, {**asdict(sizes), "source": args.source}, found)
+    about = {**asdict(sizes), "source": args.source}
+    text = write_findings(args.out, "sample", here, about, found, head=words)
     plot(args.out / "sample.png", found)
-    print(f"{words}\n\n{text}\n")
+    print(f"{text}\n")
     print(f"All rounds: {args.out / 'sample.json'}; sample.md, sample.png beside it")
 
 

@@ -1,13 +1,12 @@
 """The door `brushwork bench styles`."""
 
-import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tqdm import tqdm
 
 from brushwork.eval.benchmark import Finding, machine
-from brushwork.eval.benchmark_report import markdown, plot, write_json
+from brushwork.eval.benchmark_report import plot, write_findings
 from brushwork.training.errors import TrainingError
 from brushwork.training.styles_benchmark import TASKS, Candidate, Sizes, footprints, race
 
@@ -42,15 +41,11 @@ def main(args: StylesArguments) -> None:
     """Measures, prints a table of each part, writes all of them."""
     sizes, here = Sizes(counts=args.counts, repeats=args.repeats, batch=args.batch), machine(("torch",))
     args.out.mkdir(parents=True, exist_ok=True)
-    print(here.words())
     found: dict[str, Finding] = {"size": footprints(sizes)}
     candidates = [(count, Candidate(count, sizes.batch)) for count in sizes.counts]
     for task in tqdm(TASKS, desc="bench styles", leave=False, disable=None):
         found[task] = race(task, candidates, sizes)
-    text = "\n\n".join(markdown(finding.table()) for finding in found.values())
-    print(f"\n{text}\n", file=sys.stdout)
-    (args.out / "styles.md").write_text(f"{here.words()}\n\n{text}\n", encoding="utf-8")
-    write_json(args.out / "styles.json", here, asdict(sizes), found)
+    print(f"{write_findings(args.out, 'styles', here, asdict(sizes), found)}\n")
     plot(args.out / "styles.png", found)
     print(f"All rounds: {args.out / 'styles.json'}; styles.md, styles.png beside it")
 

@@ -8,7 +8,7 @@ from PIL import Image
 
 from brushwork.eval.agreement import Exactness
 from brushwork.eval.benchmark import Machine, Race, Table, Timings
-from brushwork.eval.benchmark_report import markdown, plot, write_json
+from brushwork.eval.benchmark_report import markdown, plot, write_findings, write_json
 
 MACHINE = Machine(processor="an abacus", cores=2, threads=1, versions={"numpy": "2.0"})
 EXACT = Exactness(
@@ -46,6 +46,18 @@ def test_json_is_whole_and_without_nan(tmp_path: Path) -> None:
     assert found["parts"]["race"]["seconds"]["ours"] == [2, 2, 4]
     assert found["parts"]["exactness"]["apart"] == {"ours": 2.0, "theirs": None}
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_was_found_is_written_twice_and_told_once(tmp_path: Path) -> None:
+    found = {"race": race(), "exactness": EXACT}
+    text = write_findings(tmp_path, "found", MACHINE, {"dim": 4}, found)
+    tables = [markdown(finding.table()) for finding in found.values()]
+    assert text == "\n\n".join([MACHINE.words(), *tables])
+    assert (tmp_path / "found.md").read_text() == f"{text}\n"
+    assert json.loads((tmp_path / "found.json").read_text())["parts"].keys() == found.keys()
+    assert write_findings(tmp_path, "found", MACHINE, {}, found, head="Here.").startswith(
+        "Here.\n\n### A race"
+    )
 
 
 def test_plot_grows_with_the_races(tmp_path: Path) -> None:
