@@ -7,8 +7,8 @@ from typing import Annotated
 import torch
 import tyro
 
-from brushwork.eval.benchmark import Finding, machine
-from brushwork.eval.benchmark_report import markdown, write_json
+from brushwork.eval.benchmark import machine
+from brushwork.eval.benchmark_report import write_findings
 from brushwork.scripts.cli import guard
 from brushwork.scripts.configured import configured
 from brushwork.training.config import TrainConfig
@@ -16,7 +16,7 @@ from brushwork.training.errors import TrainingError
 from brushwork.training.preset_files import read_preset
 from brushwork.training.presets import PRESETS
 from brushwork.training.train_benchmark import Sizes, benchmark
-from brushwork.training.train_benchmark_report import Breakdown, Rates, picture
+from brushwork.training.train_benchmark_report import findings, picture
 
 DESCRIPTION = """Time the training steps of a preset, or of FILE.json, at each of its resolutions, on noise.
 
@@ -24,6 +24,7 @@ It tells pictures a second, memory, the operations of a step beside what the mac
 the time goes. Every option of brushwork train holds. Examples, a minute on a CPU:
     brushwork bench train emoji-32
     brushwork bench train emoji-32 --batch 32 --generator.resolution 64
+    brushwork bench train emoji-32 --peer
 """
 
 
@@ -42,27 +43,33 @@ class BenchConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TrainBenchConfig(BenchConfig):
+    """Beside what."""
+
+    peer: bool = False
+    """Time StyleGAN2's networks and steps, too: of the same resolutions, widths and batch, on a processor."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainBenchArguments:
     """What to time."""
 
-    bench: Annotated[BenchConfig, tyro.conf.arg(name="")] = field(default_factory=BenchConfig)
+    bench: Annotated[TrainBenchConfig, tyro.conf.arg(name="")] = field(default_factory=TrainBenchConfig)
     base: Annotated[TrainConfig, tyro.conf.arg(name="")] = field(default_factory=TrainConfig)
 
 
 def main(args: TrainBenchArguments) -> None:
-    """Measures, prints two tables, writes them with all rounds and a picture."""
+    """Measures, prints tables, writes them with all rounds and a picture."""
     folder = args.bench.report
     folder.mkdir(parents=True, exist_ok=True)
-    sizes = Sizes(repeats=args.bench.repeats)
+    sizes = Sizes(repeats=args.bench.repeats, peer=args.bench.peer)
     paces = benchmark(args.base, sizes)
     on_gpu = args.base.device == "auto" and torch.cuda.is_available()
     here = machine(("torch",), device="cuda" if on_gpu else "cpu")
-    found: dict[str, Finding] = {"rates": Rates(paces=paces), "breakdown": Breakdown(paces=paces)}
-    text = "\n\n".join(markdown(finding.table()) for finding in found.values())
-    (folder / "train.md").write_text(f"{here.words()}\n\n{text}\n", encoding="utf-8")
-    write_json(folder / "train.json", here, asdict(sizes), found)
+    found = findings(paces)
+    text = write_findings(folder, "train", here, asdict(sizes), found)
     picture(paces).savefig(folder / "train.png", dpi=100)
-    print(f"{here.words()}\n\n{text}\n")
+    print(f"{text}\n")
     print(f"All rounds: {folder / 'train.json'}; train.md, train.png beside it")
 
 

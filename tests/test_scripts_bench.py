@@ -206,6 +206,9 @@ def test_bench_train_prints_tables_and_writes_what_it_found(shell: Shell, tmp_pa
     assert (tmp_path / "train.md").read_text().strip() in said
     assert shows_something(tmp_path / "train.png")
     assert "1 repeats tell no spread" in shell.mistake("bench", "train", "toy", "--repeats", "1")
+    assert "Beside StyleGAN2" in shell("bench", "train", "toy", *options, "--peer")
+    found = json.loads((tmp_path / "train.json").read_text())["parts"]
+    assert found["peer"]["8"].keys() == {"times", "times_with_path_length"}
 
 
 def test_bench_growth_prints_a_table_and_writes_what_it_found(shell: Shell, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ process of its own, whose peak of memory is then its own, and which measures in 
 
 import statistics
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 
@@ -19,6 +19,7 @@ from brushwork.models.synthesis import Stage
 from .budget import settled_precision
 from .config import TrainConfig
 from .ema import update_average
+from .errors import TrainingError
 from .objectives import Regime
 from .restyling import Judges
 from .roofline import PRODUCT, Actions, flops_of, limits
@@ -26,6 +27,7 @@ from .schedules import phases
 from .speed import prepare_process
 from .state import TrainingState
 from .stopwatch import Stopwatch
+from .stylegan2 import PATH_EVERY, StyleGAN2
 from .trainer import accelerator_for
 from .turns import turn_at
 from .updates import Updates
@@ -33,6 +35,7 @@ from .updates import Updates
 STYLES, HELD = 6, 512
 """Of the noise, and its pictures."""
 PENALTY = "penalty"
+PEER, PATH = "StyleGAN2", "path length"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +46,8 @@ class Sizes:
     """Rounds, after one to warm up."""
     threads: int = 0
     """0: as many as a run takes."""
+    peer: bool = False
+    """StyleGAN2 too, in turn with the rest."""
 
 
 # What is timed
@@ -137,11 +142,13 @@ class Pace:
     """MB that the process had held at most before there were networks, and after all steps; on a GPU both of
     its memory."""
     peak: float
+    peer: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    """Seconds of StyleGAN2's steps, as `steps`, where it was timed."""
 
     @property
     def seconds(self) -> float:
         """Of the average step, penalties and regimes by their shares: of medians."""
-        return self._mean({name: statistics.median(rounds) for name, rounds in self.steps.items()})
+        return self._mean(_medians(self.steps))
 
     @property
     def gflops(self) -> float:
@@ -165,12 +172,23 @@ class Pace:
         return (high - low) / middle
 
     def _mean(self, values: Mapping[str, float]) -> float:
-        total = 0.0
-        for regime, share in self.shares.items():
-            often = 1 / self.r1_every if f"{regime}, {PENALTY}" in values else 0.0
-            rare = values.get(f"{regime}, {PENALTY}", 0.0)
-            total += share * ((1 - often) * values[regime] + often * rare)
-        return total
+        return sum(share * self._with_penalty(values, regime) for regime, share in self.shares.items())
+
+    def _with_penalty(self, values: Mapping[str, float], name: str) -> float:
+        """Of steps of one kind, with the penalty as often as it comes, if ever."""
+        plain = values[name]
+        return plain + (values.get(f"{name}, {PENALTY}", plain) - plain) / self.r1_every
+
+    @property
+    def sampling_seconds(self) -> float:
+        """Of the average sampling step, which is what StyleGAN2 has."""
+        return self._with_penalty(_medians(self.steps), "sampling")
+
+    def peer_seconds(self, *, path: bool) -> float:
+        """Of StyleGAN2's average step, with path length regularisation in every fourth or without."""
+        middle = _medians(self.peer)
+        seconds = self._with_penalty(middle, PEER)
+        return seconds + (middle[f"{PEER}, {PATH}"] - middle[PEER]) / PATH_EVERY if path else seconds
 
     def breakdown(self) -> dict[str, float]:
         """Shares of the average sampling step: its parts, and what the penalty adds."""
@@ -183,6 +201,10 @@ class Pace:
         found = {name: seconds * scale for name, seconds in self.parts.items()} | {PENALTY: extra}
         whole = sum(found.values())
         return {name: seconds / whole for name, seconds in found.items()}
+
+
+def _medians(steps: Mapping[str, tuple[float, ...]]) -> dict[str, float]:
+    return {name: statistics.median(rounds) for name, rounds in steps.items()}
 
 
 def measure(config: TrainConfig, resolution: int, sizes: Sizes) -> Pace:
@@ -201,7 +223,8 @@ def measure(config: TrainConfig, resolution: int, sizes: Sizes) -> Pace:
     peak = _held_at_most(candidate.device)  # the limits below need memory of their own
     kind = torch.bfloat16 if candidate.precision == "bf16" else torch.float32
     tries, work = limits(config.batch, kind, candidate.device)
-    found: Timings[object] = alternated({**actions, **tries}, repeats=sizes.repeats)
+    others = _peer(config, resolution) if sizes.peer else {}
+    found: Timings[object] = alternated({**actions, **others, **tries}, repeats=sizes.repeats)
     speeds = {name: work[name] / found.median(name) for name in tries}
     return Pace(
         resolution=resolution, batch=config.batch, precision=candidate.precision,
@@ -209,7 +232,17 @@ def measure(config: TrainConfig, resolution: int, sizes: Sizes) -> Pace:
         r1_every=config.loss.r1_every, parts=candidate.parts(sizes.repeats) if "sampling" in shares else {},
         convolution=max(speed for name, speed in speeds.items() if name != PRODUCT),
         product=speeds[PRODUCT], before=before, peak=peak,
+        peer={name: found.wall[name] for name in others},
     )  # fmt: skip
+
+
+def _peer(config: TrainConfig, resolution: int) -> Actions:
+    peer = StyleGAN2(config, resolution, noise(config.generator.resolution))
+    return {
+        PEER: peer.step,
+        f"{PEER}, {PENALTY}": lambda: peer.step(penalty=True),
+        f"{PEER}, {PATH}": lambda: peer.step(path=True),
+    }
 
 
 def _held_at_most(device: torch.device) -> float:
@@ -223,6 +256,16 @@ def _stepping(candidate: Candidate, regime: Regime, *, penalty: bool) -> Callabl
 
 # All of them
 def benchmark(config: TrainConfig, sizes: Sizes) -> tuple[Pace, ...]:
-    """Every resolution of the course, each in a process of its own."""
+    """Every resolution of the course, each in a process of its own.
+
+    Raises TrainingError where StyleGAN2 is asked for on a GPU, or beside a run that only restyles.
+    """
+    if sizes.peer and "sampling" not in config.restyle.shares():
+        raise TrainingError("--peer compares sampling steps, and this run has none: leave it out.")
+    if sizes.peer and config.device == "auto" and torch.cuda.is_available():
+        raise TrainingError(
+            "--peer times StyleGAN2 as it runs on a processor; on a GPU it has kernels of its own. Add "
+            "--device cpu, or leave --peer out."
+        )
     sides = [phase.resolution for phase in phases(config.growing, config.generator.resolution)]
     return tuple(in_child(measure, config, side, sizes) for side in sides)

@@ -10,10 +10,11 @@ import torch
 from brushwork.eval.benchmark_report import markdown
 from brushwork.training import roofline, train_benchmark
 from brushwork.training.config import TrainConfig
+from brushwork.training.errors import TrainingError
 from brushwork.training.objectives import RestyleConfig
 from brushwork.training.schedules import GrowingConfig
 from brushwork.training.train_benchmark import Candidate, Pace, Sizes, benchmark, flops_of, measure
-from brushwork.training.train_benchmark_report import Breakdown, Rates, picture
+from brushwork.training.train_benchmark_report import Breakdown, Rates, findings, picture
 
 
 @pytest.fixture(autouse=True)
@@ -81,6 +82,50 @@ def test_measuring_takes_every_regime_that_the_run_has(make_config: Callable[...
         assert found.parts[part] > 0
     assert 0 < found.before <= found.peak
     assert found.convolution > 0
+
+
+# Beside StyleGAN2
+THEIRS = {
+    "StyleGAN2": (4.0, 4.0, 4.0),
+    "StyleGAN2, penalty": (8.0, 8.0, 8.0),
+    "StyleGAN2, path length": (12.0, 12.0, 12.0),
+}
+
+
+def test_regularisation_of_the_peer_counts_as_often_as_it_comes() -> None:
+    """R1 every 4th step here, path length every 4th as published."""
+    pace = replace(PACE, peer=THEIRS)
+    assert pace.peer_seconds(path=False) == pytest.approx(4 + 4 / 4)
+    assert pace.peer_seconds(path=True) == pytest.approx(4 + 4 / 4 + 8 / 4)
+    found = findings((pace,))["peer"]
+    (row,) = found.table().rows
+    ours = 0.75 * 2 + 0.25 * 6  # of sampling steps alone
+    assert row == (
+        "16 px", f"{4 / ours:.1f}", f"{4 / 5:.1f}", f"{5 / ours:.2f}", f"{4 / 7:.1f}", f"{7 / ours:.2f}"
+    )  # fmt: skip
+    assert found.to_json()["16"]["times"] == pytest.approx(5 / ours)
+    assert "peer" not in findings((PACE,))
+
+
+def test_the_peer_is_timed_in_turn_where_asked(make_config: Callable[..., TrainConfig]) -> None:
+    found = measure(make_config(), 8, Sizes(repeats=2, threads=1, peer=True))
+    assert {name: len(rounds) for name, rounds in found.peer.items()} == dict.fromkeys(THEIRS, 2)
+    assert not measure(make_config(), 8, Sizes(repeats=2, threads=1)).peer
+
+
+def test_the_peer_is_for_processors_and_sampling(
+    make_config: Callable[..., TrainConfig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    with pytest.raises(TrainingError, match=r"--device cpu"):
+        benchmark(make_config(device="auto"), Sizes(peer=True))
+    plain = make_config(device="cpu")
+    restyling = replace(
+        plain, generator=replace(plain.generator, encoders=True, content_resolution=8),
+        restyle=RestyleConfig(sampling=0.0, restyling=1.0),
+    )  # fmt: skip
+    with pytest.raises(TrainingError, match="compares sampling steps"):
+        benchmark(restyling, Sizes(peer=True))
 
 
 def test_every_resolution_has_its_row(
