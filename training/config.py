@@ -30,6 +30,9 @@ class OptimizerConfig:
     """Learning rate of the generator."""
     discriminator_lr: float = 0.001
     """Learning rate of the discriminator."""
+    cooldown: float = 0.0
+    """Share of the run, at its end, over which both learning rates fall in a line to 0. A run that is
+    lengthened afterwards takes them up again."""
     beta2: float = 0.99
     """Decay of the second moment."""
     eps: float = 1e-8
@@ -39,6 +42,8 @@ class OptimizerConfig:
         for name in ("generator_lr", "discriminator_lr", "eps"):
             if getattr(self, name) <= 0:
                 raise TrainingError(f"optimizer.{name} is {getattr(self, name)}; it must be above 0.")
+        if not 0 <= self.cooldown <= 1:
+            raise TrainingError(f"optimizer.cooldown is {self.cooldown}; it is a share, from 0 to 1.")
         if not 0 <= self.beta2 < 1:
             raise TrainingError(
                 f"optimizer.beta2 is {self.beta2}; it must lie from 0 up to, not including, 1."

@@ -65,6 +65,16 @@ def build_optimizers(nets: Networks, config: OptimizerConfig) -> Optimizers:
     )
 
 
+def set_rates(optimizers: Optimizers, config: OptimizerConfig, factor: float) -> None:
+    """Has the next steps take `factor` times the configured learning rates."""
+    for optimizer, lr in (
+        (optimizers.generator, config.generator_lr),
+        (optimizers.discriminator, config.discriminator_lr),
+    ):
+        for group in optimizer.param_groups:
+            group["lr"] = lr * factor
+
+
 @contextlib.contextmanager
 def frozen(network: nn.Module) -> Iterator[None]:
     """While it lasts, gradients pass through the network but are not collected for its weights."""

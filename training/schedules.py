@@ -73,6 +73,12 @@ def stage_at(nimg: int, config: GrowingConfig, resolution: int) -> Stage:
     return Stage(phase.resolution, alpha)
 
 
+def rate_factor(nimg: int, total: int, cooldown: float) -> float:
+    """What the learning rates are multiplied by after `nimg` images of `total`: 1, and over the last share
+    `cooldown` of the run in a line from there to 0."""
+    return min(1.0, (total - nimg) / (total * cooldown)) if cooldown else 1.0
+
+
 def due(kimg: float, nimg: int, batch: int) -> bool:
     """Whether a chore, done every `kimg` thousand images, falls between the last step and the next;
     0 is never."""

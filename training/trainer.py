@@ -22,9 +22,10 @@ from .errors import TrainingError, diverged
 from .interrupt import stop_on_signals
 from .judging import prepare
 from .metrics import InLoopMetrics
+from .networks import set_rates
 from .pace import settle
 from .run_folder import Json, RunFolder
-from .schedules import due, phases, stage_at
+from .schedules import due, phases, rate_factor, stage_at
 from .speed import prepare_process
 from .state import TrainingState
 from .ticks import Ticker, named_means, progress, tick_line, weighted
@@ -133,6 +134,8 @@ class Trainer:
         stage, turn = self.stage, turn_at(self.config, self.state.nimg)
         if self._enters_resolution():
             self.state.reset_optimizers(self.config.optimizer)
+        own = self.config.optimizer
+        set_rates(self.state.optimizers, own, rate_factor(self.state.nimg, self.total_nimg, own.cooldown))
         discriminator, generator = self.updates.step(stage, turn)
         self.state.nimg += self.config.batch
         self.state.average.trained_stage = stage

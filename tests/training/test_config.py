@@ -54,6 +54,12 @@ def test_an_impossible_decay_is_named(beta2: float) -> None:
         OptimizerConfig(beta2=beta2)
 
 
+@pytest.mark.parametrize("cooldown", [-0.1, 1.5])
+def test_an_impossible_cooldown_is_named(cooldown: float) -> None:
+    with pytest.raises(TrainingError, match=f"optimizer.cooldown is {cooldown}; it is a share"):
+        OptimizerConfig(cooldown=cooldown)
+
+
 @pytest.mark.parametrize("name", [field.name for field in fields(CadenceConfig) if "kimg" in field.name])
 def test_negative_cadences_are_named(name: str) -> None:
     with pytest.raises(TrainingError, match=rf"every.{name} is -1.0; it must be 0 \(off\) or more"):

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from brushwork.models.errors import ModelError
 from brushwork.models.synthesis import Stage
 from brushwork.training.errors import TrainingError
-from brushwork.training.schedules import GrowingConfig, phases, stage_at
+from brushwork.training.schedules import GrowingConfig, phases, rate_factor, stage_at
 
 COURSE = GrowingConfig(start_resolution=8, fade_kimg=(1.0, 2.0), steady_kimg=(3.0, 5.0))
 """8 px to image 3000, fade to 16 px (the second figure: 2000) to 5000, steady to 10000, then 32 px."""
@@ -67,6 +67,13 @@ def test_starting_at_the_final_resolution_turns_growing_off() -> None:
 def test_without_a_fade_a_resolution_starts_whole() -> None:
     config = GrowingConfig(start_resolution=8, fade_kimg=(0.0,), steady_kimg=(1.0,))
     assert stage_at(1000, config, 16) == Stage(16)
+
+
+def test_rates_fall_in_a_line_over_the_last_share() -> None:
+    assert [rate_factor(nimg, 1000, 0.4) for nimg in (0, 600, 700, 800, 999)] == pytest.approx(
+        [1, 1, 0.75, 0.5, 0.0025]
+    )
+    assert {rate_factor(nimg, 1000, 0.0) for nimg in (0, 999)} == {1.0}
 
 
 def test_impossible_courses_are_named() -> None:

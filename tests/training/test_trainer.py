@@ -4,6 +4,7 @@ import math
 import signal
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -116,6 +117,28 @@ def test_the_optimizers_start_afresh_at_a_new_resolution_only(
     monkeypatch.setattr(trainer, "_step", counted)
     trainer.run()
     assert taken == [1, 1, 2, 2, 1, 1, 2, 2]
+
+
+@pytest.mark.parametrize(
+    ("cooldown", "factors"), [(0.0, [1, 1, 1, 1]), (0.5, [1, 1, 1, 0.5]), (1.0, [1, 0.75, 0.5, 0.25])]
+)
+def test_learning_rates_fall_at_the_end(
+    make: Make, monkeypatch: pytest.MonkeyPatch, cooldown: float, factors: list[float]
+) -> None:
+    """The rates of each step, at a new resolution's fresh optimizers, too."""
+    own = OptimizerConfig(generator_lr=0.01, discriminator_lr=0.004, cooldown=cooldown)
+    trainer, taken = make(optimizer=own), []
+    step = trainer._step
+
+    def noted() -> None:
+        step()
+        optimizers = trainer.state.optimizers
+        for optimizer, lr in ((optimizers.generator, 0.01), (optimizers.discriminator, 0.004)):
+            taken.append(optimizer.param_groups[0]["lr"] / lr)
+
+    monkeypatch.setattr(trainer, "_step", noted)
+    trainer.run()
+    assert taken == pytest.approx([factor for factor in factors for _ in range(2)])
 
 
 def test_two_runs_of_one_seed_are_equal_and_of_two_seeds_are_not(make: Make, tmp_path: Path) -> None:
@@ -329,6 +352,7 @@ def test_a_shorter_pace_shortens_course_and_run_alike(make: Make, monkeypatch: p
 def test_a_signal_ends_the_run_with_a_checkpoint_to_go_on_from(
     make: Make, tmp_path: Path, number: signal.Signals
 ) -> None:
+    make = partial(make, optimizer=OptimizerConfig(cooldown=0.75))
     whole = make(out=tmp_path / "whole")
     whole.run()
     trainer = make()
