@@ -108,9 +108,8 @@ def peak_memory() -> float:
     Raises EvalError on a system that keeps no such count.
     """
     global _highest
-    _highest = max(
-        _highest, _counted_peak()
-    )  # Linux adds up counts a processor roughly: a second look may tell less
+    # Linux adds up each processor's count roughly, so a second look may tell less.
+    _highest = max(_highest, _counted_peak())
     return _highest
 
 

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from brushwork.models.stylegan2 import (
     Block,
+    Conv,
     Discriminator,
     Mapping,
     StyledConv,
@@ -94,13 +95,16 @@ def test_styles_alone_can_be_mapped() -> None:
     assert torch.allclose(network.average, 0.005 * w.mean(dim=0), atol=1e-6)
 
 
-def test_a_block_is_a_residual_of_one_variance() -> None:
-    """Two branches of variance 1, each over sqrt(2)."""
-    x = torch.randn(8, 64, 32, 32)
-    block = Block(64, 64)
-    nn.init.zeros_(block.second.weight)
-    assert torch.allclose(block(x), block.skip(x))
-    assert block.skip(x).shape == (8, 64, 16, 16)
+def test_a_block_is_two_branches_over_the_root_of_two() -> None:
+    x, block = torch.randn(2, 4, 8, 8), Block(4, 6)
+
+    def branch(layer: Conv, x: Tensor) -> Tensor:
+        return convolve(x, layer.weight / (4 * layer.weight.shape[-1] ** 2) ** 0.5, KERNEL, layer.resample)
+
+    deep = (
+        F.leaky_relu(branch(block.second, F.leaky_relu(branch(block.first, x), 0.2) * 2**0.5), 0.2) * 2**0.5
+    )
+    assert torch.allclose(block(x), (branch(block.skip, x) + deep) / 2**0.5, atol=1e-5)
 
 
 def test_the_spread_is_of_strided_groups() -> None:
