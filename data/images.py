@@ -130,6 +130,7 @@ def image_grid(
     *,
     row_labels: Sequence[str] = (),
     column_labels: Sequence[str] = (),
+    title: str = "",
     scale: int = 1,
 ) -> Image.Image:
     """Draws a labelled grid on white.
@@ -138,6 +139,7 @@ def image_grid(
         images: uint8 (rows, cols, H, W, 3), or lists of uint8 (H, W, 3) with None for an empty cell.
         row_labels: one text per row, set to the left of it; none leaves no margin.
         column_labels: one text per column, set above it, turned upright where it is wider than the cell.
+        title: one line above all, at the left.
         scale: whole-number magnification; pixels stay squares.
     """
     rows = [list(row) for row in images]
@@ -148,13 +150,18 @@ def image_grid(
     left = max((int(font.getlength(text)) for text in row_labels), default=-3 * gap) + 4 * gap
     turned = any(font.getlength(text) > width for text in column_labels)
     headings = [_heading(text, font, turned) for text in column_labels]
-    top = max((heading.height for heading in headings), default=-gap) + 2 * gap
+    name = _heading(title, font, False) if title else None
+    head = name.height + 2 * gap if name else 0
+    top = head + max((heading.height for heading in headings), default=-gap) + 2 * gap
     columns = max((len(row) for row in rows), default=0)
-    grid = Image.new("RGB", (left + columns * (width + gap), top + len(rows) * (height + gap)), WHITE)
+    wide = max(left + columns * (width + gap), name.width + 2 * gap if name else 0)
+    grid = Image.new("RGB", (wide, top + len(rows) * (height + gap)), WHITE)
     for c, heading in enumerate(headings):
         x = left + c * (width + gap) + (width - heading.width) // 2
         grid.paste(heading, (x, top - gap - heading.height))
     draw = ImageDraw.Draw(grid)
+    if name:
+        grid.paste(name, (gap, gap))
     for r, row in enumerate(rows):
         y = top + r * (height + gap)
         if r < len(row_labels):

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .errors import DataError
-from .order import Balanced, Order, Paired, Plain
+from .order import Order, Paired, Plain, Runs
 from .pictures import AnySplit, Pictures, StoredPictures, describe, load_pictures, stored_pictures
 from .transforms import DRAWS, Fill, affine_matrices, flip_some, uniform_draws, warp
 
@@ -102,6 +102,7 @@ class Loader:
     """An endless, shuffled, stateless stream of a split.
 
     Picture number n is row permutation(seed, n // N)[n % N], and its augmentation is drawn from (seed, n).
+    With `run` above 1, pictures that are neighbours in runs of this length share their style (`order.Runs`).
     One of W processes with b pictures each takes `batch_at(nimg + rank * b, b)` and adds W * b to its clock.
     """
 
@@ -112,6 +113,7 @@ class Loader:
         *,
         seed: int,
         device: torch.device | str = "cpu",
+        run: int = 1,
     ) -> None:
         self.config = config or LoaderConfig()
         self.device = torch.device(device)
@@ -121,7 +123,7 @@ class Loader:
         # Label -1 picks the last row, which is zero: no label.
         self._weights = torch.eye(names + 1, names)
         self._styles = pictures.styles.cpu()
-        self._order = self._ordered(pictures)
+        self._order = self._ordered(pictures, run)
         self._background = torch.tensor(pictures.background) / 127.5 - 1
 
     def __len__(self) -> int:
@@ -147,10 +149,12 @@ class Loader:
         styles = self._weights[self._styles[indices]]
         return Batch(images=images, styles=styles.to(self.device), indices=indices.to(self.device))
 
-    def _ordered(self, pictures: Pictures | StoredPictures) -> Order:
+    def _ordered(self, pictures: Pictures | StoredPictures, run: int) -> Order:
         if self.config.paired:
             return Paired(self._styles, pictures.subjects, self.seed)
-        return Balanced(self._styles, self.seed) if self.config.balanced else Plain(len(pictures), self.seed)
+        if run > 1 or self.config.balanced:
+            return Runs(self._styles, self.seed, run=run, balanced=self.config.balanced)
+        return Plain(len(pictures), self.seed)
 
     def _factor(self, resolution: int) -> int:
         factor, rest = divmod(self.pictures.resolution, resolution)

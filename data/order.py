@@ -8,9 +8,9 @@ from torch import Tensor
 from .errors import DataError
 from .transforms import uniform_draws
 
-# Streams of draws that must not meet: the order of the styles within a block, and which two drawings of a
-# subject make a pair.
-BLOCK_STREAM, PAIR_STREAM = 0x5_0B10C, 0x5_9A12
+# Streams of draws that must not meet: the order of the styles, and which two drawings of a subject make a
+# pair.
+RUN_STREAM, PAIR_STREAM = 0x5_0B10C, 0x5_9A12
 
 
 class Permutations:
@@ -51,26 +51,36 @@ class Plain:
         return self._rows.at(numbers)
 
 
-class Balanced:
-    """Blocks that hold every style once in shuffled order; each style has shuffled epochs of its own."""
+class Runs:
+    """Rows `run` k to `run` k + `run` - 1 are of one style; each style has shuffled epochs of its own.
 
-    def __init__(self, styles: Tensor, seed: int) -> None:
+    The styles of the runs are shuffled in blocks that hold every style once (`balanced`), or as often as
+    pictures of it fill a run, at least once. Unlabelled pictures count as a style.
+    """
+
+    def __init__(self, styles: Tensor, seed: int, *, run: int = 1, balanced: bool = False) -> None:
         labels = styles.numpy()
         self._members = [np.flatnonzero(labels == label) for label in np.unique(labels)]
-        self._orders = [
+        self._pictures = [
             Permutations(len(rows), (_word(seed), group + 1)) for group, rows in enumerate(self._members)
         ]
-        self._seed = seed
+        self._run = run
+        self._counts = [1 if balanced else max(1, round(len(rows) / run)) for rows in self._members]
+        self._groups = np.repeat(np.arange(len(self._members)), self._counts)
+        """The style of each run of a block."""
+        self._within = np.concatenate([np.arange(count) for count in self._counts])
+        """How many runs of its style come before it."""
+        self._runs = Permutations(len(self._groups), (_word(seed), 0, RUN_STREAM))
 
     def rows(self, numbers: np.ndarray) -> np.ndarray:
-        groups = len(self._members)
-        blocks, within = np.divmod(numbers, groups)
-        order = uniform_draws(self._seed ^ BLOCK_STREAM, blocks, groups).argsort(axis=1)
-        group = order[np.arange(len(numbers)), within]
+        runs, place = np.divmod(numbers, self._run)
+        item, block = self._runs.at(runs), runs // len(self._groups)
+        group = self._groups[item]
         rows = np.empty_like(numbers)
-        for g, (members, sequence) in enumerate(zip(self._members, self._orders, strict=True)):
-            chosen = group == g
-            rows[chosen] = members[sequence.at(blocks[chosen])]
+        for g, (members, sequence) in enumerate(zip(self._members, self._pictures, strict=True)):
+            own = group == g
+            before = block[own] * self._counts[g] + self._within[item[own]]
+            rows[own] = members[sequence.at(before * self._run + place[own])]
         return rows
 
 
@@ -104,7 +114,7 @@ class Paired:
         return found
 
 
-Order = Plain | Balanced | Paired
+Order = Plain | Runs | Paired
 
 
 def _word(seed: int) -> int:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from html import escape
 
+from .collapse import ADVICE
 from .grids import BEST_AND_WORST, NEAREST, SAMPLES
 from .heat_maps import confusion_maps, similarity_maps
 from .markup import card, definitions, image, scroll, section, spread_value, table_head, value
@@ -63,13 +64,20 @@ def page(measures: Measures, pictures: Mapping[str, bytes]) -> str:
 def _cards(measures: Measures) -> str:
     own = own_figures(measures)
     first = "fd" if "fd" in own else next(iter(own), None)
-    cards = [_value_card(own[first], [])] if first else []
+    cards = [_warning_card(measures.warning)] if measures.warning else []
+    cards += [_value_card(own[first], [])] if first else []
     if "accuracy" in own and first != "accuracy":
         cards.append(_value_card(own["accuracy"], [f"chance: {number(1 / len(measures.style_names), 3)}"]))
     cards += _worst_card(own, measures.style_names)
     if "copies" in own:
         cards.append(_value_card(own["copies"], []))
     return f'<div class="cards">{"".join(cards)}</div>'
+
+
+def _warning_card(warning: str) -> str:
+    """'3 of 6 styles draw one picture', with their names and what to try."""
+    headline, _, names = warning.partition(": ")
+    return card("collapsed", headline, [names, f"To try: {ADVICE}."], "words")
 
 
 def _value_card(figure: Figure, notes: list[str]) -> str:

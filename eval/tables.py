@@ -1,9 +1,11 @@
 """Figures as text: numbers with sensible digits, the columns of a report, and its tables for a terminal."""
 
 import math
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from .collapse import ADVICE
 from .measures import Figure, Measures, Score
 
 WIDTH = 100
@@ -127,9 +129,11 @@ def _taken_for(shares: Sequence[float], style_names: tuple[str, ...]) -> str:
 
 # Terminal
 def table(measures: Measures) -> str:
-    """All figures for a terminal, at most 100 columns wide: each beside its ceiling and its control, then
-    distance and accuracy of each style, then what trivial answers score."""
-    parts = [_figure_lines(measures), _style_lines(measures), _baseline_lines(measures)]
+    """All figures for a terminal, at most 100 columns wide: a warning where styles have collapsed, each
+    figure beside its ceiling and its control, then distance and accuracy of each style, then what trivial
+    answers score."""
+    warning = textwrap.wrap(f"{measures.warning}. To try: {ADVICE}.", WIDTH) if measures.warning else []
+    parts = [warning, _figure_lines(measures), _style_lines(measures), _baseline_lines(measures)]
     return "\n\n".join("\n".join(lines) for lines in parts if lines)
 
 

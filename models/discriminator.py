@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -34,6 +35,9 @@ class DiscriminatorConfig:
     """... but at most this many."""
     minibatch_group: int = 4
     """Pictures that the minibatch standard deviation compares; 1 turns it off."""
+    minibatch_std: Literal["each", "average"] = "each"
+    """The deviation of each feature, or their average as one more feature (Karras 2018), which lets a
+    generator collapse that is trained for a short time."""
     attention: tuple[int, ...] = ()
     """Resolutions that get a self-attention layer."""
 
@@ -57,9 +61,10 @@ class Discriminator(Trunk):
             for r in resolutions(check_resolution(resolution))
         }
         super().__init__(widths, attention=config.attention)
-        self.group = config.minibatch_group
+        self.group, self.average_std = config.minibatch_group, config.minibatch_std == "average"
         last = widths[SMALLEST]
-        self.conv = EqualConv2d(last + (self.group > 1), last, 3)
+        more = 0 if self.group == 1 else 1 if self.average_std else last
+        self.conv = EqualConv2d(last + more, last, 3)
         self.bias = Bias(last)
         self.dense = EqualLinear(last * SMALLEST**2, last, gain=LEAKY_GAIN)
         self.score = EqualLinear(last, 1)
@@ -71,7 +76,7 @@ class Discriminator(Trunk):
     def features(self, images: Float[Tensor, "n 3 r r"], stage: Stage) -> Float[Tensor, "n d"]:
         """The last hidden layer h, (N, D)."""
         x = self.bottom(images, stage)
-        x = minibatch_std(x, self.group) if self.group > 1 else x
+        x = minibatch_std(x, self.group, average=self.average_std) if self.group > 1 else x
         x = leaky_(self.conv(x, self.bias))
         return leaky(self.dense(x.flatten(1)))
 

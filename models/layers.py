@@ -98,21 +98,31 @@ def convolve(
     return F.conv2d(x, weight, bias, padding=weight.shape[-1] // 2)
 
 
-def minibatch_std(x: Float[Tensor, "n c h w"], group: int) -> Float[Tensor, "n c+1 h w"]:
-    """Appends one channel: how much the pictures of a group differ (Karras 2018, section 3).
+def group_size(rows: int, most: int) -> int:
+    """Pictures that the minibatch statistics compare: the largest divisor of `rows` up to `most`."""
+    return next(size for size in range(min(most, rows), 0, -1) if rows % size == 0)
+
+
+def minibatch_std(
+    x: Float[Tensor, "n c h w"], group: int, *, average: bool = False
+) -> Float[Tensor, "n c2 h w"]:
+    """Appends how much the pictures of a group differ in each feature: (N, 2 C, H, W).
+
+    Karras 2018 (section 3) averages this over all features and places into one channel; so does `average`,
+    with (N, C + 1, H, W). A generator whose pictures differ in their colours alone can match that one number,
+    so the discriminator sees every feature's (docs/collapse.md has the measurements).
 
     Groups are neighbours in the batch, unlike in the original, where they are strided: so a batch that is
-    split over processes forms the very groups that it forms in one process. `group` is lowered to the
-    largest divisor of the batch that does not exceed it.
+    split over processes forms the very groups that it forms in one process. See `group_size` for their size.
     """
-    n = x.shape[0]
-    group = next(size for size in range(min(group, n), 0, -1) if n % size == 0)
+    group = group_size(len(x), group)
     grouped = rearrange(x.float(), "(m g) c h w -> m g c h w", g=group)
     variance = (grouped - grouped.mean(dim=1, keepdim=True)).square().mean(dim=1)
     std = (variance + 1e-8).sqrt()  # (m, c, h, w)
-    spread_of_group = reduce(std, "m c h w -> m 1 1 1", "mean").to(x.dtype)
-    h, w = x.shape[2:]
-    return torch.cat([x, repeat(spread_of_group, "m 1 1 1 -> (m g) 1 h w", g=group, h=h, w=w)], dim=1)
+    if average:
+        h, w = x.shape[2:]
+        std = repeat(reduce(std, "m c h w -> m 1 1 1", "mean"), "m 1 1 1 -> m 1 h w", h=h, w=w)
+    return torch.cat([x, repeat(std.to(x.dtype), "m c h w -> (m g) c h w", g=group)], dim=1)
 
 
 # Modules

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from brushwork.data.loader import open_pictures
+from brushwork.eval.collapse import ADVICE
 from brushwork.scripts.cli import guard
 from brushwork.scripts.configured import configured
 from brushwork.training.config import TrainConfig
@@ -31,6 +32,8 @@ def main(config: TrainConfig) -> Outcome:
     outcome = trainer.run()
     if trainer.accelerator.is_main_process:
         print(last_line(outcome, config.out))
+        if outcome.warning:
+            print(f"{outcome.warning}; {ADVICE}.")
     return outcome
 
 
@@ -39,7 +42,9 @@ def last_line(outcome: Outcome, run: Path) -> str:
     at = f"at {outcome.nimg / 1000:.1f} kimg"
     if outcome.signal is not None:
         return f"stopped by signal {outcome.signal} {at}; checkpoint written: go on with --resume (run {run})"
-    why = "finished" if outcome.reason == "finished" else "time is up"
+    why = {"finished": "finished", "time": "time is up", "collapse": "stopped by --stop-on-collapse"}[
+        outcome.reason
+    ]
     return f"{why} {at}: samples in {run / 'samples'}, snapshot in {run / 'snapshots'}"
 
 
@@ -50,6 +55,8 @@ def launch(presets: Presets, from_file: Callable[[Path], TrainConfig], descripti
         outcome = main(configured(presets, from_file, description))
         if outcome.signal is not None:
             sys.exit(128 + outcome.signal)
+        if outcome.reason == "collapse":
+            sys.exit(3)
 
     guard(train)
 

@@ -17,6 +17,7 @@ from brushwork.models.synthesis import Stage
 from .background import Background
 from .checkpoint import save_checkpoint, still
 from .config import TrainConfig
+from .diversity import DiversityProbe
 from .ema import averaged_copy
 from .erasing import erased
 from .errors import diverged
@@ -55,6 +56,7 @@ class Chores:
     accelerator: Accelerator
     state: TrainingState
     pictures: Pictures | StoredPictures
+    diversity: DiversityProbe
     metrics: InLoopMetrics | None
     fingerprint: str
     background: Background
@@ -113,7 +115,10 @@ class Chores:
             log_picture(self.accelerator, name, grid, nimg)
 
         if "sampling" in shares:
-            self._drawn(lambda: sample_grid(average), partial(show, "samples"))
+            self._drawn(
+                lambda: sample_grid(average, title=self.diversity(average, stage).warning),
+                partial(show, "samples"),
+            )
         if "restyling" in shares or "autoencoding" in shares:
             contents, styles = shown_contents(self.pictures), "restyling" in shares
             self._drawn(lambda: redrawn_grid(average, contents, styles=styles), partial(show, "redrawn"))

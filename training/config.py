@@ -7,6 +7,7 @@ from typing import Literal
 from brushwork.data.loader import LoaderConfig
 from brushwork.models.discriminator import DiscriminatorConfig
 from brushwork.models.generator import GeneratorConfig
+from brushwork.models.layers import group_size
 
 from .augment import AugmentConfig
 from .classifying import ClassifierConfig
@@ -103,6 +104,8 @@ class TrainConfig:
     max_minutes: float | None = None
     """Time for training. The whole course of growing is shortened to fit (after a short measurement of this
     machine), and training stops at that time in any case. None: no limit."""
+    stop_on_collapse: bool = False
+    """Stop, with exit code 3, when some style has drawn one and the same picture for five ticks in a row."""
     batch: int = 32
     """Pictures in a step, over all processes."""
     accumulate: int = 1
@@ -179,6 +182,14 @@ class TrainConfig:
             )
         return self.batch // parts
 
+    def style_run(self, processes: int) -> int:
+        """How many neighbours in a batch share their style: those that the minibatch statistics compare, so
+        that these tell one picture a style from many. 1, that is any styles, where pictures are restyled
+        toward their neighbours, and where the networks see no label at first and could not follow."""
+        if self.restyle.restyling or self.loss.ramp_end_kimg:
+            return 1
+        return group_size(self.rows_of(processes), self.discriminator.minibatch_group)
+
 
 FREE_TO_CHANGE = (
     "data",
@@ -186,6 +197,7 @@ FREE_TO_CHANGE = (
     "resume",
     "total_kimg",
     "max_minutes",
+    "stop_on_collapse",
     "device",
     "threads",
     "accumulate",

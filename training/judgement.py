@@ -1,5 +1,6 @@
 """What the discriminator makes of a batch: real pictures beside drawn ones, and its loss."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -16,9 +17,9 @@ from .augment import AugmentConfig, augment
 from .draws import Draws
 from .losses import (
     LossConfig,
+    gradient_penalty,
     logistic_discriminator,
     logistic_generator,
-    r1_penalty,
     relativistic_discriminator,
     relativistic_generator,
 )
@@ -33,8 +34,8 @@ class DiscriminatorStats:
     fake_logit: Tensor
     real_sign: Tensor
     """Mean sign of the real logits: 1 where the discriminator is never fooled, 0 where it guesses."""
-    penalty: Tensor | None
-    """R1's unweighted value, in the steps that take it."""
+    penalties: Mapping[str, Tensor]
+    """Unweighted values of `r1`, and of `r2` where there is one, in the steps that take them."""
     critic: Tensor | None = None
     """Cross entropy of the content critic's answers, in nats; log S where it can but guess."""
 
@@ -46,7 +47,7 @@ class Judgement:
     real: Tensor
     fake: Tensor
     total: Tensor
-    """Adversarial loss, penalty and critic's loss together."""
+    """Adversarial loss, penalties and critic's loss together."""
     stats: DiscriminatorStats
 
     def of_generator(self, config: LossConfig) -> Tensor:
@@ -72,24 +73,27 @@ def judge(
 ) -> Judgement:
     """Scores the batch's pictures under `styles` and `fakes` (N, 3, R, R) under the styles `asked`.
 
-    `gamma` weighs the R1 penalty; 0 leaves it out. The critic, where there is one, reads `content`.
+    `gamma` weighs the gradient penalties; 0 leaves them out. The critic, where there is one, reads `content`.
     """
-    reals = fade_reals(batch.images, stage.alpha).detach().requires_grad_(gamma > 0)
+    reals = fade_reals(batch.images, stage.alpha).detach()
+    inputs = {} if gamma == 0 else {"r1": reals, "r2": fakes} if loss.r2 else {"r1": reals}
+    for images in inputs.values():
+        images.requires_grad_()
     seen = [augment(reals, changes, draws), augment(fakes, changes, draws)]
-    penalty = None
-    if gamma > 0:
-        with full_precision(reals):  # the penalty differentiates twice, which low precision does not bear
-            (real,) = _score(discriminator, seen[:1], [styles], stage, loss, draws)
-            penalty = r1_penalty(real, reals)
-        (fake,) = _score(discriminator, seen[1:], [asked], stage, loss, draws)
-    else:
-        real, fake = _score(discriminator, seen, [styles, asked], stage, loss, draws)
+    labels, count = [styles, asked], len(inputs)
+    with full_precision(reals):  # penalties differentiate twice, which low precision does not bear
+        logits = _score(discriminator, seen[:count], labels[:count], stage, loss, draws)
+        penalties = {
+            name: gradient_penalty(logit, images)
+            for (name, images), logit in zip(inputs.items(), logits, strict=True)
+        }
+    real, fake = [*logits, *_score(discriminator, seen[count:], labels[count:], stage, loss, draws)]
     pairing = {"logistic": logistic_discriminator, "relativistic": relativistic_discriminator}[loss.pairing]
     adversarial = pairing(real, fake)
     critic = discriminator.content_critic
     told = terms.classifier(critic(content), styles) if critic and content is not None else None
     total = adversarial
-    if penalty is not None:
+    for penalty in penalties.values():
         total = total + gamma * penalty
     if told is not None:
         total = total + told
@@ -102,7 +106,7 @@ def judge(
             real_logit=real.detach().mean(),
             fake_logit=fake.detach().mean(),
             real_sign=real.detach().sign().mean(),
-            penalty=None if penalty is None else penalty.detach(),
+            penalties={name: penalty.detach() for name, penalty in penalties.items()},
             critic=None if told is None else told.detach(),
         ),
     )
@@ -171,8 +175,11 @@ def _score(
     config: LossConfig,
     draws: Draws,
 ) -> list[Tensor]:
-    """Logits of several kinds of pictures, each under its styles: in one pass where that changes nothing,
-    that is, where none is to be differentiated and no group of the minibatch statistics would mix kinds."""
+    """Logits of several kinds of pictures (or of none), each under its styles: in one pass where that changes
+    nothing, that is, where none is to be differentiated and no group of the minibatch statistics would mix
+    kinds."""
+    if not kinds:
+        return []
 
     def score(images: Tensor, labels: Tensor) -> Tensor:
         noise = config.condition_noise

@@ -19,7 +19,8 @@ class LossConfig:
     """The adversarial objective."""
 
     pairing: Literal["logistic", "relativistic"] = "logistic"
-    """logistic: non-saturating (Goodfellow 2014); relativistic: real and fake scored as a pair (R3GAN)."""
+    """logistic: non-saturating (Goodfellow 2014); relativistic: real and fake scored as a pair
+    (Jolicoeur-Martineau 2018). With r2 the latter is R3GAN's loss (Huang 2024)."""
     turns: Literal["simultaneous", "alternating"] = "simultaneous"
     """simultaneous: both networks learn from the same generated pictures in one pass; alternating: each from
     pictures of its own, the generator from a discriminator that has just learned, which takes a quarter to a
@@ -29,6 +30,8 @@ class LossConfig:
     batch."""
     r1_every: int = 16
     """The penalty is taken every so many steps, with so many times the weight (lazy regularisation)."""
+    r2: bool = False
+    """Penalise the discriminator's gradient on generated pictures, too (R2), as often and as much as R1."""
     mixing: float = 0.9
     """Probability that a generated picture mixes two codes of its style at a random active layer."""
     condition_noise: float = 0.0
@@ -82,8 +85,9 @@ def relativistic_generator(real: Float[Tensor, "n"], fake: Float[Tensor, "n"]) -
     return F.softplus(real - fake).mean()
 
 
-def r1_penalty(logits: Float[Tensor, "n"], images: Float[Tensor, "n c h w"]) -> Scalar:
-    """1/2 * E ||d logit / d image||^2 (Mescheder 2018, arXiv:1801.04406, eq. 9), to be weighted by gamma.
+def gradient_penalty(logits: Float[Tensor, "n"], images: Float[Tensor, "n c h w"]) -> Scalar:
+    """1/2 * E ||d logit / d image||^2, to be weighted by gamma: R1 of real pictures and R2 of generated ones
+    (Mescheder 2018, arXiv:1801.04406, eq. 9 and 10).
 
     The sum of logits is differentiated, so the penalty is a mean over pictures whatever the batch size.
     `images` must require gradients; the result can be differentiated again.

@@ -23,12 +23,12 @@ SHOWN = 64
 """Pictures below this size are enlarged to it."""
 
 
-def sample_grid(generator: Generator) -> np.ndarray:
-    """Rows of styles, columns of seeds 0 to 11: uint8 (H, W, 3)."""
+def sample_grid(generator: Generator, *, title: str = "") -> np.ndarray:
+    """Rows of styles, columns of seeds 0 to 11, below a title: uint8 (H, W, 3)."""
     names = generator.style_names or ("unlabelled",)
     styles = torch.eye(len(generator.style_names)) if generator.style_names else torch.zeros(1, 0)
     images = sample_matrix(generator, styles, torch.arange(COLUMNS))
-    return _grid(images, names, [str(seed) for seed in range(COLUMNS)])
+    return _grid(images, names, [str(seed) for seed in range(COLUMNS)], title)
 
 
 def shown_contents(pictures: Pictures | StoredPictures) -> UInt8[Tensor, "n 3 r r"]:
@@ -58,7 +58,9 @@ def save_grid(folder: Path, grid: np.ndarray, nimg: int, stage: Stage, kind: str
     Image.fromarray(grid).save(folder / f"{nimg:09d}-{stage.resolution}px{suffix}.png")
 
 
-def _grid(images: UInt8[Tensor, "k n 3 r r"], rows: Sequence[str], columns: Sequence[str]) -> np.ndarray:
+def _grid(
+    images: UInt8[Tensor, "k n 3 r r"], rows: Sequence[str], columns: Sequence[str], title: str = ""
+) -> np.ndarray:
     cells = rearrange(images, "k n c h w -> k n h w c").numpy()
     scale = max(1, SHOWN // images.shape[-1])
-    return np.asarray(image_grid(cells, row_labels=rows, column_labels=columns, scale=scale))
+    return np.asarray(image_grid(cells, row_labels=rows, column_labels=columns, title=title, scale=scale))

@@ -19,7 +19,7 @@ from brushwork.data.loader import Pictures
 from brushwork.models.stylegan2 import Discriminator, Mapping, Synthesis
 
 from .config import TrainConfig
-from .losses import logistic_generator, r1_penalty
+from .losses import gradient_penalty, logistic_generator
 from .networks import frozen
 
 LEARNING_RATE = 0.002
@@ -67,7 +67,7 @@ class StyleGAN2:
             every, gamma = self.config.loss.r1_every, self.config.loss.gamma(self.resolution, len(reals))
             reals.requires_grad_()
             with moving(self.discriminator, self.adam_d):
-                (every * gamma * r1_penalty(self.discriminator(reals, styles), reals)).backward()
+                (every * gamma * gradient_penalty(self.discriminator(reals, styles), reals)).backward()
         with torch.no_grad():
             for kept, new in zip(self.average.parameters(), self.generator.parameters(), strict=True):
                 kept.copy_(new.lerp(kept, 0.999))

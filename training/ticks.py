@@ -14,7 +14,7 @@ from brushwork.models.synthesis import Stage
 from .objectives import TERMS
 from .steps import DiscriminatorStats, GeneratorStats
 
-NAMES = ("loss_d", "loss_g", "real_logit", "fake_logit", "real_sign", "r1", "critic", *TERMS)
+NAMES = ("loss_d", "loss_g", "real_logit", "fake_logit", "real_sign", "r1", "r2", "critic", *TERMS)
 
 
 @dataclass
@@ -36,8 +36,8 @@ class Ticker:
                 "real_logit": discriminator.real_logit,
                 "fake_logit": discriminator.fake_logit,
                 "real_sign": discriminator.real_sign,
-                "r1": discriminator.penalty,
                 "critic": discriminator.critic,
+                **discriminator.penalties,
             }
         for name, value in seen.items():
             if value is not None:
@@ -94,10 +94,12 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
-def tick_line(values: Mapping[str, float | int], stage: Stage, *, left: float) -> str:
-    """One readable line; `left` is in seconds."""
+def tick_line(values: Mapping[str, float | int], stage: Stage, *, left: float, warning: str = "") -> str:
+    """One readable line; `left` is in seconds, `warning` stands at its end."""
     fading = f" fading in {stage.alpha:4.0%}" if stage.alpha < 1 else ""
     penalty = f" | R1 {values['r1']:.3g}" if "r1" in values else ""
+    diversity = f" | diversity {values['pixel_diversity']:.2f}" if "pixel_diversity" in values else ""
+    diversity += f" | {warning}" if warning else ""
     discriminator = f"D {values['loss_d']:.3f} " if "loss_d" in values else ""
     sign = f" | sign of real logits {values['real_sign']:+.2f}" if "real_sign" in values else ""
     terms = "".join(
@@ -106,7 +108,7 @@ def tick_line(values: Mapping[str, float | int], stage: Stage, *, left: float) -
     return (
         f"{values['nimg'] / 1000:8.1f} kimg | {stage.resolution} px{fading} | "
         f"{values['img_per_s']:.0f} img/s | {clock(left)} left | "
-        f"loss {discriminator}G {values['loss_g']:.3f}{terms}{sign}{penalty}"
+        f"loss {discriminator}G {values['loss_g']:.3f}{terms}{sign}{penalty}{diversity}"
     )
 
 

@@ -72,7 +72,8 @@ class Candidate:
         self.state = TrainingState.fresh(config, pictures.style_names, device)
         classifier = StyleClassifier(config.generator.widths, styles=STYLES).requires_grad_(False).to(device)
         self.stopwatch = Stopwatch(device)
-        loader = TimedLoader(pictures, config.loader, seed=config.seed, device=device)
+        run = config.style_run(1)
+        loader = TimedLoader(pictures, config.loader, seed=config.seed, device=device, run=run)
         loader.stopwatch = self.stopwatch
         self.updates = Updates(
             config=config, state=self.state, loader=loader, accelerator=accelerator,

@@ -17,6 +17,7 @@ from .chores import Chores, Due
 from .compiling import compile_ahead
 from .config import TrainConfig
 from .distributed import most_of, reduced, told_by_main
+from .diversity import PATIENCE, DiversityProbe, collapsed_ticks
 from .ema import update_average
 from .errors import TrainingError, diverged
 from .interrupt import stop_on_signals
@@ -33,6 +34,7 @@ from .trackers import start_trackers
 from .turns import turn_at
 from .updates import Updates
 
+Reason = Literal["finished", "collapse", "time", "signal"]
 AGREE_EVERY = 8
 """Steps between the moments at which several processes ask each other whether to stop."""
 
@@ -41,9 +43,11 @@ AGREE_EVERY = 8
 class Outcome:
     """How a run ended."""
 
-    reason: Literal["finished", "time", "signal"]
+    reason: Reason
     nimg: int
     signal: int | None = None
+    warning: str = ""
+    """Which styles draw one picture, where any does."""
 
 
 def accelerator_for(config: TrainConfig) -> Accelerator:
@@ -90,14 +94,19 @@ class Trainer:
         self.total_nimg = math.ceil(config.total_kimg * 1000 * self.facts["pace"])
         self.updates = Updates(
             config=config, state=self.state, judges=self.prepared.judges, accelerator=self.accelerator,
-            loader=Loader(self.prepared.pictures, config.loader, seed=config.seed, device=self.device),
+            loader=Loader(
+                self.prepared.pictures, config.loader, seed=config.seed, device=self.device,
+                run=config.style_run(self.accelerator.num_processes),
+            ),
             bf16=self.facts["precision"] == "bf16",
         )  # fmt: skip
         self.background = Background(enabled=config.speed.background)
+        self.diversity = DiversityProbe(self.prepared.pictures)
+        self.warning, self.collapsed_ticks = "", 0
         self.chores = Chores(
             config=config, folder=self.folder, accelerator=self.accelerator, state=self.state,
-            pictures=self.prepared.pictures, metrics=self.metrics, fingerprint=self.facts["fingerprint"],
-            background=self.background,
+            pictures=self.prepared.pictures, diversity=self.diversity, metrics=self.metrics,
+            fingerprint=self.facts["fingerprint"], background=self.background,
         )  # fmt: skip
         self._resume()
         self.first = self.state.nimg  # its chores were done before the checkpoint was written
@@ -173,14 +182,19 @@ class Trainer:
         """Whether the step about to be taken is the first at its resolution."""
         return self.stage.resolution != self._trained_stage.resolution
 
-    def _why_stop(self) -> Literal["finished", "time", "signal"] | None:
+    def _why_stop(self) -> Reason | None:
         if self.state.nimg >= self.total_nimg:
             return "finished"
-        limit = self.config.max_minutes
-        wish = 2 if self.stop.signal else 1 if limit is not None and self.state.seconds >= limit * 60 else 0
         if self.accelerator.num_processes > 1 and self.state.nimg // self.config.batch % AGREE_EVERY:
             return None
-        return (None, "time", "signal")[most_of(self.accelerator, wish)]
+        limit = self.config.max_minutes
+        wishes: dict[Reason, bool] = {
+            "collapse": self.config.stop_on_collapse and self.collapsed_ticks >= PATIENCE,
+            "time": limit is not None and self.state.seconds >= limit * 60,
+            "signal": bool(self.stop.signal),
+        }
+        wish = max((place for place, wished in enumerate(wishes.values(), 1) if wished), default=0)
+        return (None, *wishes)[most_of(self.accelerator, wish)]
 
     def _due(self, kimg: float) -> bool:
         return due(kimg, self.state.nimg, self.config.batch)
@@ -201,7 +215,7 @@ class Trainer:
             ),
         )
 
-    def _finish(self, reason: Literal["finished", "time", "signal"]) -> Outcome:
+    def _finish(self, reason: Reason) -> Outcome:
         if self.ticker.images:
             self._tick()
         self.chores.keep(self._trained_stage, Due(checkpoint=True))
@@ -209,7 +223,7 @@ class Trainer:
             self.chores.keep(self._trained_stage, Due(grid=True, snapshot=True, measure=True))
         # The signal may have reached another process only, or this one when the last step was already taken.
         number = int(self.stop.signal or signal.SIGTERM) if reason == "signal" else None
-        return Outcome(reason=reason, nimg=self.state.nimg, signal=number)
+        return Outcome(reason=reason, nimg=self.state.nimg, signal=number, warning=self.warning)
 
     def _tick(self) -> None:
         seen = named_means(reduced(self.accelerator, self.ticker.means(), "mean"))
@@ -218,15 +232,26 @@ class Trainer:
         rate, limit = self.ticker.rate(), self.config.max_minutes
         values = {"nimg": self.state.nimg, "resolution": self.stage.resolution, "alpha": self.stage.alpha,
                   "seconds": self.state.seconds, "img_per_s": rate, **seen,
-                  **weighted(seen, self.config.restyle.weights_at(self.state.nimg))}  # fmt: skip
+                  **weighted(seen, self.config.restyle.weights_at(self.state.nimg)),
+                  **self._look_for_collapse()}  # fmt: skip
         left = (self.total_nimg - self.state.nimg) / rate
         if limit is not None:  # a shortened course was made to fill the time; its later images take longer
             rest = limit * 60 - self.state.seconds
             left = rest if self.facts["pace"] < 1 else min(left, rest)
-        self.chores.say(tick_line(values, self.stage, left=left))
+        self.chores.say(tick_line(values, self.stage, left=left, warning=self.warning))
         self.chores.log(values)
         self.bar.update(min(self.state.nimg, self.total_nimg) - self.bar.n)
         self.ticker.restart()
+
+    def _look_for_collapse(self) -> dict[str, float]:
+        """How much the pictures of each style differ, for the log. Runs that draw from no latent code, and
+        all processes but the main one, say nothing."""
+        if not (self.accelerator.is_main_process and self.config.restyle.sampling):
+            return {}
+        found = self.diversity(self.state.average, self._trained_stage)
+        self.warning = found.warning
+        self.collapsed_ticks = self.collapsed_ticks + 1 if self.warning else 0
+        return found.values()
 
     # State
 
@@ -238,6 +263,7 @@ class Trainer:
         self.state.average.trained_stage = self._trained_stage
         if self.accelerator.is_main_process:
             self.folder.rewind(self.state.nimg)
+            self.collapsed_ticks = collapsed_ticks(self.folder.history())
         self.chores.say(f"going on from {found[-1]}")
 
     def _settle(self) -> Json:

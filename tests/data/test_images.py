@@ -150,6 +150,10 @@ def test_grid_labels_take_room_and_do_not_cover_cells() -> None:
     pixels = np.array(labelled)
     assert (pixels == (255, 0, 0)).all(axis=-1).sum() == 2 * 16 * 16
     assert pixels.min() < 100, "the labels are drawn"
+    titled = np.array(image_grid([[cell, cell]], title="a title that is wider than the two cells below it"))
+    assert titled.shape[0] > plain.height
+    assert titled.shape[1] > plain.width, "a title is never cut"
+    assert (titled == (255, 0, 0)).all(axis=-1).sum() == 2 * 16 * 16
 
 
 def test_hash_survives_resizing_and_jpeg_and_tells_pictures_apart() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -40,6 +41,17 @@ def test_a_distance_matches_by_how_often_it_is_that_of_real_pictures() -> None:
     assert not distance(100, 100, 0.1, 0.1).control_matches  # at the ceiling, there is nothing to see
 
 
+def test_no_control_excuses_a_share_far_below_the_real_one() -> None:
+    def recall(measured: float, real: float, control: float) -> Figure:
+        figure = share(measured, control)
+        return replace(figure, real=Score(value=real))
+
+    assert not recall(0.0, 0.6, 0.0).control_matches, "a collapse, whatever random weights see"
+    assert not recall(0.29, 0.6, 0.29).control_matches
+    assert recall(0.31, 0.6, 0.31).control_matches
+    assert recall(0.0, 0.0, 0.0).control_matches
+
+
 def test_without_a_control_nothing_matches() -> None:
     assert not Figure(about=SHARE, features="f", measured=Score(value=1.0)).control_matches
     lonely = Figure(about=DISTANCE, features="f", measured=Score(value=1.0), control=Score(value=1.0))
@@ -66,6 +78,19 @@ def measures() -> Measures:
         style_names=("a", "b"), figures={"fd": figure}, protocol={"n": 2}, label="words",
         curves={"truncation": (CurvePoint(x=0.5, scores={"fd": 7.0}),)},
     )  # fmt: skip
+
+
+def test_styles_that_draw_one_picture_are_named() -> None:
+    def warning(*shares: float) -> str:
+        diversity = Figure(about=SHARE, features="f", measured=Score(value=0.5, per_style=shares))
+        names = tuple("abcdefgh"[: len(shares)])
+        return Measures(style_names=names, figures={"diversity": diversity}, protocol={}).warning
+
+    assert warning(0.9, 0.5) == ""
+    assert warning(0.9, 0.49) == "1 of 2 styles draws one picture: b"
+    assert warning(0.1, 0.9, 0.2) == "2 of 3 styles draw one picture: a, c"
+    assert warning(*[0.1] * 7, 1.0) == "7 of 8 styles draw one picture: a, b, c, d and 3 more"
+    assert measures().warning == "", "nothing is said where diversity was not measured"
 
 
 def test_summary_is_flat() -> None:

@@ -126,17 +126,21 @@ def test_leaky_is_positively_homogeneous_with_slope_a_fifth() -> None:
     assert torch.equal(leaky_(x.clone()), leaky(x))
 
 
-def test_minibatch_std_is_the_mean_deviation_within_each_group() -> None:
+def test_minibatch_std_is_the_deviation_within_each_group() -> None:
     x = torch.randn(6, 5, 4, 4)
-    appended = minibatch_std(x, 3)
-    assert torch.equal(appended[:, :5], x)
-    expected = x.numpy().reshape(2, 3, 5, 4, 4).std(axis=1).mean(axis=(1, 2, 3))  # one figure a group
-    assert np.allclose(appended[:, 5].numpy(), expected.repeat(3)[:, None, None], atol=1e-5)
+    deviations = x.numpy().reshape(2, 3, 5, 4, 4).std(axis=1)
+    each = minibatch_std(x, 3)
+    assert torch.equal(each[:, :5], x)
+    assert np.allclose(each[:, 5:].numpy(), deviations.repeat(3, axis=0), atol=1e-5), "one a feature"
+    average = minibatch_std(x, 3, average=True)
+    assert torch.equal(average[:, :5], x)
+    expected = deviations.mean(axis=(1, 2, 3)).repeat(3)[:, None, None]
+    assert np.allclose(average[:, 5].numpy(), expected, atol=1e-5), "one a group"
 
 
 def test_minibatch_std_of_equal_pictures_is_zero() -> None:
     equal = torch.randn(1, 3, 4, 4).expand(4, -1, -1, -1)
-    assert minibatch_std(equal, 4)[:, 3].max() <= 1.01e-4  # the root of its epsilon
+    assert minibatch_std(equal, 4)[:, 3:].max() <= 1.01e-4  # the root of its epsilon
 
 
 def test_minibatch_std_of_a_split_batch_is_that_of_the_whole() -> None:

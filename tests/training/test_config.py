@@ -6,11 +6,15 @@ from typing import Any
 
 import pytest
 
+from brushwork.models.discriminator import DiscriminatorConfig
 from brushwork.models.errors import ModelError
 from brushwork.training.config import FREE_TO_CHANGE, CadenceConfig, OptimizerConfig, TrainConfig
 from brushwork.training.errors import TrainingError
+from brushwork.training.losses import LossConfig
 from brushwork.training.metrics import MetricsConfig
+from brushwork.training.objectives import RestyleConfig
 from brushwork.training.run_folder import plain
+from brushwork.training.schedules import GrowingConfig
 
 Make = Callable[..., TrainConfig]
 
@@ -112,3 +116,19 @@ def test_a_configuration_survives_json(make_config: Make) -> None:
 
 def test_what_is_free_to_change_exists() -> None:
     assert set(FREE_TO_CHANGE) <= {field.name for field in fields(TrainConfig)}
+
+
+# Neighbours of one style
+
+
+def test_the_minibatch_statistics_compare_pictures_of_one_style(make_config: Make) -> None:
+    config = make_config(batch=24, discriminator=DiscriminatorConfig(minibatch_group=4))
+    assert config.style_run(1) == 4
+    assert config.style_run(4) == 3, "groups of 6 rows"
+    assert replace(config, discriminator=DiscriminatorConfig(minibatch_group=1)).style_run(1) == 1
+    ramp = LossConfig(ramp_start_kimg=1.0, ramp_end_kimg=2.0)
+    assert replace(config, loss=ramp).style_run(1) == 1, "generated pictures without a label are of any style"
+    encoders = replace(config.generator, encoders=True)
+    own = {"generator": encoders, "growing": GrowingConfig(start_resolution=16)}
+    assert replace(config, **own, restyle=RestyleConfig(restyling=1.0)).style_run(1) == 1
+    assert replace(config, **own, restyle=RestyleConfig(autoencoding=1.0)).style_run(1) == 4

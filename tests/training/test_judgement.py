@@ -33,13 +33,14 @@ def four() -> Draws:
 
 
 def step(
-    function: Callable[..., Any], nets: Networks, batch: Batch, *, low: bool, **options: Any
-) -> dict[str, Tensor]:
+    function: Callable[..., Any], nets: Networks, batch: Batch, *, low: bool,
+    loss: LossConfig | None = None, **options: Any,
+) -> dict[str, Tensor]:  # fmt: skip
     """The gradients of one step, by name."""
     networks = nn.ModuleDict({"g": nets.generator, "d": nets.discriminator})
     networks.zero_grad(set_to_none=True)
     with torch.autocast("cpu", torch.bfloat16, enabled=low):
-        function(nets, batch, STAGE, LossConfig(), AugmentConfig(), four(), **options)
+        function(nets, batch, STAGE, loss or LossConfig(), AugmentConfig(), four(), **options)
     return {name: p.grad for name, p in networks.named_parameters() if p.grad is not None}
 
 
@@ -110,8 +111,9 @@ def test_whose_crop_is_whose_is_told_in_float32(both: Networks, batch: Batch) ->
     assert set(found) == {torch.float32}
 
 
-def test_a_penalty_takes_real_pictures_in_float32_and_the_others_in_low_precision(
-    nets: Networks, batch: Batch, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("r2", "low"), [(False, True), (True, False)])
+def test_a_penalty_takes_its_pictures_in_float32_and_the_others_in_low_precision(
+    nets: Networks, batch: Batch, monkeypatch: pytest.MonkeyPatch, r2: bool, low: bool
 ) -> None:
     seen: list[bool] = []
     features = nets.discriminator.features
@@ -121,10 +123,11 @@ def test_a_penalty_takes_real_pictures_in_float32_and_the_others_in_low_precisio
         return features(images, stage)
 
     monkeypatch.setattr(nets.discriminator, "features", spy)
-    step(simultaneous_step, nets, batch, low=True, gamma=1.0)
-    assert seen == [False, True]
+    loss = LossConfig(r2=r2)
+    step(simultaneous_step, nets, batch, low=True, gamma=1.0, loss=loss)
+    assert seen == [False, low]
     seen.clear()
-    step(simultaneous_step, nets, batch, low=True)
+    step(simultaneous_step, nets, batch, low=True, loss=loss)
     assert seen == [True, True]
 
 

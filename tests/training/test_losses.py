@@ -7,9 +7,9 @@ from torch import Tensor
 from brushwork.training.errors import TrainingError
 from brushwork.training.losses import (
     LossConfig,
+    gradient_penalty,
     logistic_discriminator,
     logistic_generator,
-    r1_penalty,
     relativistic_discriminator,
     relativistic_generator,
 )
@@ -76,14 +76,14 @@ def test_relativistic_losses_see_differences_of_pairs_only() -> None:
 @pytest.mark.parametrize("batch", [2, 7])
 def test_r1_of_a_linear_discriminator_is_half_its_squared_slope(batch: int) -> None:
     a, x = torch.randn(3, 4, 4), torch.randn(batch, 3, 4, 4, requires_grad=True)
-    penalty = r1_penalty((x * a).sum(dim=(1, 2, 3)), x)
+    penalty = gradient_penalty((x * a).sum(dim=(1, 2, 3)), x)
     assert torch.allclose(penalty, a.square().sum() / 2)
 
 
 def test_r1_is_the_mean_over_pictures_and_can_be_differentiated() -> None:
     # D(x) = s |x|^2 / 2 has the gradient s x, so the penalty is s^2 / 2 * mean |x|^2.
     x, s = torch.randn(3, 1, 2, 2, requires_grad=True), torch.tensor(1.5, requires_grad=True)
-    penalty = r1_penalty(s * x.square().sum(dim=(1, 2, 3)) / 2, x)
+    penalty = gradient_penalty(s * x.square().sum(dim=(1, 2, 3)) / 2, x)
     energy = x.detach().square().sum(dim=(1, 2, 3)).mean()
     assert torch.allclose(penalty, 1.5**2 / 2 * energy)
     (slope,) = torch.autograd.grad(penalty, s)

@@ -12,7 +12,7 @@ from brushwork.training import steps
 from brushwork.training.augment import AugmentConfig
 from brushwork.training.config import TrainConfig
 from brushwork.training.draws import Draws, Rows
-from brushwork.training.losses import LossConfig, r1_penalty
+from brushwork.training.losses import LossConfig, gradient_penalty
 from brushwork.training.networks import build_networks, build_optimizers, frozen
 from brushwork.training.steps import (
     Networks,
@@ -207,12 +207,12 @@ def test_two_halves_add_up_to_the_whole(nets: Networks, batch: Batch, pairing: P
 # What is optimised
 
 
-@pytest.mark.parametrize("gamma", [0.0, 2.0])
+@pytest.mark.parametrize(("gamma", "r2"), [(0.0, False), (2.0, False), (2.0, True)])
 @pytest.mark.parametrize("pairing", ["logistic", "relativistic"])
 def test_both_at_once_get_the_gradients_of_their_own_steps(
-    nets: Networks, batch: Batch, pairing: Pairing, gamma: float
+    nets: Networks, batch: Batch, pairing: Pairing, gamma: float, r2: bool
 ) -> None:
-    loss = LossConfig(pairing=pairing, mixing=0.5)
+    loss = LossConfig(pairing=pairing, mixing=0.5, r2=r2)
     told, drawn = simultaneous_step(nets, batch, STAGE, loss, OFF, draws(), gamma=gamma, share=0.5)
     both = gradients(nets.discriminator), gradients(nets.generator)
     # Each step draws the same pictures, since it draws them first of all.
@@ -231,16 +231,33 @@ def test_the_penalty_is_r1_at_the_faded_reals_times_gamma(nets: Networks, batch:
     with_penalty = gradients(nets.discriminator)
     discriminator_step(nets, batch, STAGE, LossConfig(), OFF, draws(), gamma=0.0)
     reals = fade_reals(batch.images, STAGE.alpha).requires_grad_()
-    penalty = r1_penalty(nets.discriminator(reals, batch.styles, STAGE), reals)
+    penalty = gradient_penalty(nets.discriminator(reals, batch.styles, STAGE), reals)
     (3.0 * penalty).backward()
     assert close(gradients(nets.discriminator), with_penalty)
-    assert stats.penalty is not None
-    assert torch.allclose(stats.penalty, penalty.detach(), rtol=1e-4)
+    assert stats.penalties.keys() == {"r1"}
+    assert torch.allclose(stats.penalties["r1"], penalty.detach(), rtol=1e-4)
 
 
-def test_r1_is_off_at_gamma_zero(nets: Networks, batch: Batch) -> None:
-    stats = discriminator_step(nets, batch, STAGE, LossConfig(), OFF, draws(), gamma=0.0)
-    assert stats.penalty is None
+def test_r2_is_the_penalty_at_the_generated_pictures(nets: Networks, batch: Batch) -> None:
+    """Beside R1 with the same weight, and it moves the discriminator alone."""
+    r1, both = LossConfig(), LossConfig(r2=True)
+    stats = discriminator_step(nets, batch, STAGE, both, OFF, draws(), gamma=3.0)
+    with_r2 = gradients(nets.discriminator)
+    assert not gradients(nets.generator)
+    discriminator_step(nets, batch, STAGE, r1, OFF, draws(), gamma=3.0)
+    with torch.no_grad():
+        fakes = generate(nets.generator, batch.styles, STAGE, both, draws()).images
+    fakes.requires_grad_()
+    penalty = gradient_penalty(nets.discriminator(fakes, batch.styles, STAGE), fakes)
+    (3.0 * penalty).backward()
+    assert close(gradients(nets.discriminator), with_r2)
+    assert stats.penalties.keys() == {"r1", "r2"}
+    assert torch.allclose(stats.penalties["r2"], penalty.detach(), rtol=1e-4)
+
+
+def test_penalties_are_off_at_gamma_zero(nets: Networks, batch: Batch) -> None:
+    stats = discriminator_step(nets, batch, STAGE, LossConfig(r2=True), OFF, draws(), gamma=0.0)
+    assert not stats.penalties
 
 
 @pytest.mark.parametrize("pairing", ["logistic", "relativistic"])
@@ -270,7 +287,7 @@ def test_stats_are_detached_means(nets: Networks, batch: Batch) -> None:
         real = nets.discriminator(reals, batch.styles, STAGE)
     assert torch.allclose(stats.real_logit, real.mean(), atol=1e-5)
     assert torch.allclose(stats.real_sign, real.sign().mean())
-    values = [stats.loss, stats.real_logit, stats.fake_logit, stats.real_sign, stats.penalty]
+    values = [stats.loss, stats.real_logit, stats.fake_logit, stats.real_sign, stats.penalties["r1"]]
     assert not any(value.requires_grad for value in values if value is not None)
 
 

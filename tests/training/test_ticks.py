@@ -12,7 +12,7 @@ from brushwork.training.ticks import NAMES, Ticker, clock, tick_line
 def discriminator(loss: float, penalty: float | None = None) -> DiscriminatorStats:
     values = (torch.tensor(value) for value in (loss, 1.0, -1.0, 0.5))
     real = dict(zip(("loss", "real_logit", "fake_logit", "real_sign"), values, strict=True))
-    return DiscriminatorStats(**real, penalty=None if penalty is None else torch.tensor(penalty))
+    return DiscriminatorStats(**real, penalties={} if penalty is None else {"r1": torch.tensor(penalty)})
 
 
 def generator(loss: float) -> GeneratorStats:
@@ -84,4 +84,7 @@ def test_the_line_says_where_the_run_stands() -> None:
     assert "loss D 1.500 G 0.250 | sign of real logits -0.50 | R1 0.125" in line
     steady = tick_line({k: v for k, v in values.items() if k != "r1"}, Stage(32), left=math.inf)
     assert "32 px | " in steady
+    assert "diversity" not in steady
+    warned = tick_line(values | {"pixel_diversity": 0.75}, Stage(32), left=1.0, warning="1 of 2 styles ...")
+    assert warned.endswith("| diversity 0.75 | 1 of 2 styles ...")
     assert "R1" not in steady
