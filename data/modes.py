@@ -205,7 +205,7 @@ def _style_name(style: int | str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class ModeBank:
-    """Reduced templates float (64, T, D), T jitters of every mode, and the radius float (64,) of each mode."""
+    """Reduced templates float (64, T, D), T jitters of each mode, and the radius float (64,) of each mode."""
 
     templates: Tensor
     radius: Tensor
