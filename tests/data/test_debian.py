@@ -18,7 +18,7 @@ def package(folder: Path) -> Path:
         pytest.skip("needs dpkg-deb")
     tree = folder / "tree"
     for path, content in {
-        "DEBIAN/control": "Package: x\nVersion: 1.2-3\nArchitecture: all\nMaintainer: x <x@x>\nDescription:\n",
+        "DEBIAN/control": "Package: x\nVersion: 1.2-3\nArchitecture: all\nMaintainer: x\nDescription: x\n",
         "usr/share/a.txt": "hello",
         "usr/share/b.bin": "other",
     }.items():
