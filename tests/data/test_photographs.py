@@ -32,8 +32,8 @@ def picture(seed: int, height: int = 60, width: int = 90) -> np.ndarray:
     return np.array(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC))
 
 
-def puzzle(name: str, whole: np.ndarray, *, cut: int = 40) -> dict[str, bytes]:
-    """A board of 100 x 80 with `whole` at its centre, in two pieces: the left one has a knob on its edge."""
+def puzzle(name: str, whole: np.ndarray, *, cut: int = 40, gap: int = 0) -> dict[str, bytes]:
+    """A board of 100 x 80 with `whole` in two pieces: the right one moved by `gap`, the left with a knob."""
     height, width = whole.shape[:2]
     left = np.zeros((height, width), dtype=bool)
     left[:, :cut] = True
@@ -42,7 +42,7 @@ def puzzle(name: str, whole: np.ndarray, *, cut: int = 40) -> dict[str, bytes]:
     for number, (mask, start, stop) in enumerate([(left, 0, cut + 8), (~left, cut, width)]):
         cells = np.dstack([whole, np.where(mask, 255, 0).astype(np.uint8)])[:, start:stop]
         files[f"{PUZZLES}image/{name}_a{number}.webp"] = webp(cells)
-        x, y = (5 + (start + stop) / 2) / 100, (10 + height / 2) / 80
+        x, y = (4 + number * gap + (start + stop) / 2) / 100, (10 + height / 2) / 80
         entries.append(f'{{"pixmapfile" : "image/{name}_a{number}.webp", "x" : "{x:.3f}", "y" : "{y:.3f}"}}')
     frame = '{"pixmapfile" : "image/bg.svg", "width": 100, "height": 80},'
     files[f"{PUZZLES}board/{name}.qml"] = f"[{frame}{','.join(entries)}]".encode()
@@ -168,10 +168,13 @@ def test_patterns_leave_out_pieces_and_details() -> None:
 def test_a_puzzle_is_put_together_without_gaps() -> None:
     whole = picture(5)
     solved = solve_puzzle(puzzle("x", whole), PUZZLES + "board/x.qml")
-    assert solved.shape == (58, 88, 3)  # a fiftieth of the shorter side is cut off on every side
-    difference = np.abs(solved.astype(int) - whole[1:-1, 1:-1])
-    assert difference.max() < 40, "no hole, which would be black"
-    assert (difference == 0).mean() > 0.99
+    # A fiftieth of the shorter side is cut off on every side.
+    np.testing.assert_array_equal(solved, whole[1:-1, 1:-1])
+    apart = solve_puzzle(puzzle("x", whole, gap=2), PUZZLES + "board/x.qml")
+    moved = np.where(np.arange(90)[:, None] < 44, whole, np.roll(whole, 2, axis=1))[1:-1, 1:-1]
+    assert apart.shape == (58, 90, 3)
+    assert np.abs(apart[:, :88].astype(int) - moved).max() < 60, "no hole, which would be black"
+    np.testing.assert_array_equal(apart[:, -40:], solved[:, -40:])
 
 
 def test_crops_are_squares_inside_of_half_the_shorter_side_or_more() -> None:
