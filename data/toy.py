@@ -38,16 +38,38 @@ def toy_subject(number: int, seed: int = 0) -> Subject:
     )
 
 
-def toy_image(subject: Subject, style: int, size: int) -> np.ndarray:
-    """uint8 (size, size, 3); style 0, 1, ... takes MANNERS in turn, on tinted paper after the first round."""
+@dataclass(frozen=True, kw_only=True)
+class PlacedShape:
+    """A shape on the pixel grid, as fields of shape (size, size)."""
+
+    x: Field
+    """Columns relative to the centre, in units of the side."""
+    y: Field
+    """Rows relative to the centre, in units of the side."""
+    distance: Field
+    """Signed distance from the edge in radii, negative inside."""
+    inside: Field
+    """Coverage of each pixel in [0, 1], with one pixel of soft edge."""
+    soft: float
+    """The radius in pixels."""
+
+
+def place_shape(subject: Subject, size: int) -> PlacedShape:
+    """Evaluates the shape of `subject` at the centres of `size` x `size` pixels."""
     y, x = (np.mgrid[:size, :size] + 0.5) / size
     x, y = x - subject.centre[0], y - subject.centre[1]
     u = (x * np.cos(subject.turn) + y * np.sin(subject.turn)) / subject.radius
     v = (y * np.cos(subject.turn) - x * np.sin(subject.turn)) / subject.radius
-    # Distances are in radii; one pixel of soft edge.
     soft = subject.radius * size
     distance = _DISTANCES[subject.kind](u, v)
     inside = np.clip(0.5 - distance * soft, 0, 1)
+    return PlacedShape(x=x, y=y, distance=distance, inside=inside, soft=soft)
+
+
+def toy_image(subject: Subject, style: int, size: int) -> np.ndarray:
+    """uint8 (size, size, 3); style 0, 1, ... takes MANNERS in turn, on tinted paper after the first round."""
+    placed = place_shape(subject, size)
+    inside, distance, x, y, soft = placed.inside, placed.distance, placed.x, placed.y, placed.soft
     rounds, manner = divmod(style, len(MANNERS))
     paper = np.ones(3) - 0.25 * (np.arange(3) == (rounds - 1) % 3) * min(rounds, 1)
     cover, ink, ground = _MANNERS[MANNERS[manner]](inside, distance, x, y, soft, subject.colour, paper)

@@ -16,7 +16,7 @@ from brushwork.training.errors import TrainingError
 Arguments = TypeVar("Arguments")
 
 VERBS = {
-    "fetch": "fetch a curated style data set: the emoji matrix",
+    "fetch": "fetch pictures in several styles: emoji, icons, photographs, modes",
     "pack": "curate a folder of styles into a data set",
     "pretrain": "prepare a generator on pictures without labels",
     "train": "train a style-conditional StyleGAN",

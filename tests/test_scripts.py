@@ -65,6 +65,46 @@ def test_help_shows_an_example(shell: Shell, verb: str) -> None:
     assert f"brushwork {verb}" in shell.capsys.readouterr().out
 
 
+@pytest.mark.parametrize("what", ["emoji", "icons", "photographs", "modes", "hed-vgg16"])
+def test_help_of_everything_to_fetch_shows_an_example(shell: Shell, what: str) -> None:
+    shell.monkeypatch.setattr(sys, "argv", ["brushwork", "fetch", what, "--help"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 0
+    assert f"    brushwork fetch {what}" in shell.capsys.readouterr().out
+
+
+def test_fetch_draws_modes_for_pack_and_names_mistakes(shell: Shell, tmp_path: Path) -> None:
+    assert "64 pictures of 64 modes" in shell("fetch", "modes", tmp_path / "modes", "--repeats", "1")
+    assert "256 of 256 pictures packed" in shell(
+        "pack", tmp_path / "modes", tmp_path / "packed", "--resolution", "32"
+    )
+    assert "`brushwork fetch modes DIR`" in shell.mistake("fetch", "modes")
+    assert "'Solar' is no name of an icon set" in shell.mistake("fetch", "icons", "Solar", tmp_path / "x")
+    assert "Size 4 with" in shell.mistake("fetch", "photographs", tmp_path / "x", "--size", "4")
+
+
+def test_fetch_hands_its_options_on(shell: Shell, tmp_path: Path) -> None:
+    from brushwork.data.collection import Fetched
+
+    given: list[object] = []
+
+    def fake(*words: object, **options: object) -> Fetched:
+        given.append((*words, options))
+        return Fetched(directory=tmp_path, styles=("a", "b"), subjects=3, pictures=6, drawn=6)
+
+    shell.monkeypatch.setattr("brushwork.scripts.fetch.fetch_icons", fake)
+    shell.monkeypatch.setattr("brushwork.scripts.fetch.fetch_emoji", fake)
+    said = shell("fetch", "icons", "solar", tmp_path, "--styles", "a, b", "--all-subjects", "--size", "32")
+    assert "6 pictures, 3 subjects in 2 styles" in said
+    shell("fetch", "emoji", tmp_path, "--styles", "noto", "--margin", "0.1")
+    shared = {"size": 32, "margin": 1 / 16, "shared_only": False}
+    assert given == [
+        ("solar", tmp_path, {"styles": ["a", "b"], **shared}),
+        (tmp_path, {"styles": ["noto"], "size": 64, "margin": 0.1, "shared_only": True}),
+    ]
+
+
 def test_train_refuses_a_missing_data_set(shell: Shell, tmp_path: Path) -> None:
     said = shell.mistake("train", "toy", "--data", tmp_path / "nowhere", "--out", tmp_path / "run", *TINY)
     assert "nowhere" in said

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from brushwork.data import emoji as emoji_module
-from brushwork.data import iconify
-from brushwork.data.emoji import fetch_emoji, frame_drawing, rasterise
+from brushwork.data import icon_matrix, iconify
+from brushwork.data.collection import Fetched
+from brushwork.data.emoji import fetch_emoji
 from brushwork.data.errors import DataError
+from brushwork.data.icon_matrix import rasterise
 from brushwork.data.iconify import (
     REFERENCE_SETS,
     IconSet,
@@ -44,6 +45,7 @@ def icon_set(
         icons=bodies,
         aliases=aliases or {},
         chars=chars or {},
+        suffixes={},
         size=(16, 16),
         info={"name": "Test"},
         version="1",
@@ -85,7 +87,7 @@ def downloads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return asked
 
 
-def fetch(directory: Path, *, shared_only: bool = True, size: int = 16) -> emoji_module.Fetched:
+def fetch(directory: Path, *, shared_only: bool = True, size: int = 16) -> Fetched:
     return fetch_emoji(
         directory, styles=("twemoji", "emojione"), size=size, shared_only=shared_only, workers=1
     )
@@ -124,7 +126,7 @@ def test_repeating_draws_nothing_and_an_interrupted_call_goes_on(
         drawn.append(svg)
         return rasterise(svg, size=size, margin=margin)
 
-    monkeypatch.setattr(emoji_module, "rasterise", counting)
+    monkeypatch.setattr(icon_matrix, "rasterise", counting)
     with pytest.raises(KeyboardInterrupt):
         fetch(tmp_path)
     downloads.clear()
@@ -242,33 +244,3 @@ def drawn_pixels(drawn: IconSet, name: str) -> np.ndarray:
     text = svg_text(drawn, name)
     assert text is not None
     return visible(bytes(resvg_py.svg_to_bytes(svg_string=text, width=16, height=16, skip_system_fonts=True)))
-
-
-def test_every_drawing_gets_the_same_margin() -> None:
-    for x, y, width, height in [(0, 0, 16, 16), (6, 6, 4, 4), (2, 5, 12, 3), (9, 1, 3, 14)]:
-        body = f'<rect x="{x}" y="{y}" width="{width}" height="{height}"/>'
-        svg = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16">{body}</svg>'
-        mask = visible(rasterise(svg, size=32, margin=1 / 16))
-        rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-        spans = len(rows), len(columns)
-        assert abs(max(spans) - 28) <= 1
-        assert abs(spans[0] / spans[1] - height / width) < 0.15 * height / width
-        assert abs(rows[0] + rows[-1] - 31) <= 1
-        assert abs(columns[0] + columns[-1] - 31) <= 1
-
-
-def test_an_empty_drawing_stays_empty() -> None:
-    framed = frame_drawing(Image.new("RGBA", (32, 32)), size=16, margin=0.1)
-    assert framed.size == (16, 16)
-    assert framed.getbbox() is None
-
-
-def test_processes_draw_what_one_process_draws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    frame = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><rect width="{}" height="9"/></svg>'
-    monkeypatch.setattr(emoji_module, "CHUNK", 1)
-    for workers in (1, 2):
-        folder = tmp_path / str(workers)
-        jobs = [emoji_module._Job(path=folder / f"{n}.png", svg=frame.format(n)) for n in range(1, 10)]
-        emoji_module._draw(jobs, size=16, margin=0.1, workers=workers)
-    for n in range(1, 10):
-        assert (tmp_path / "1" / f"{n}.png").read_bytes() == (tmp_path / "2" / f"{n}.png").read_bytes()

@@ -1,7 +1,7 @@
 import pytest
 
 from brushwork.data.errors import DataError
-from brushwork.data.split import split_of
+from brushwork.data.split import split_group, split_of
 
 SUBJECTS = [f"subject {n}" for n in range(4000)]
 
@@ -32,6 +32,17 @@ def test_the_fraction_is_met_and_larger_fractions_only_add() -> None:
     assert 0.28 < len(large) / len(SUBJECTS) < 0.32
     assert small < large
     assert not [s for s in SUBJECTS if split_of(s, 0.0) == "test"]
+
+
+def test_numbered_crops_of_one_picture_lie_in_one_split() -> None:
+    for source in (*SUBJECTS[:300], "deep/folder/picture", "a@home", "@"):
+        assert {split_of(f"{source}@{n}", 0.5) for n in (0, 1, 7, 12)} == {split_of(source, 0.5)}
+
+
+def test_only_a_number_at_the_end_of_a_name_is_left_out() -> None:
+    assert split_group("a/b@12") == "a/b"
+    for whole in ("a", "a@2x", "a@", "@1", "a/@1", "a@1/b", "a@1.5"):
+        assert split_group(whole) == whole
 
 
 @pytest.mark.parametrize("fraction", [-0.1, 1.0, float("nan")])
