@@ -126,6 +126,8 @@ def test_the_minibatch_statistics_compare_pictures_of_one_style(make_config: Mak
     assert config.style_run(1) == 4
     assert config.style_run(4) == 3, "groups of 6 rows"
     assert replace(config, discriminator=DiscriminatorConfig(minibatch_group=1)).style_run(1) == 1
+    averaged = replace(config.discriminator, minibatch_std="average")
+    assert replace(config, discriminator=averaged).style_run(1) == 1, "as in the original"
     ramp = LossConfig(ramp_start_kimg=1.0, ramp_end_kimg=2.0)
     assert replace(config, loss=ramp).style_run(1) == 1, "generated pictures without a label are of any style"
     encoders = replace(config.generator, encoders=True)
