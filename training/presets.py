@@ -44,8 +44,10 @@ def emoji_32() -> TrainConfig:
     """Six hands of emoji on a processor: narrow networks and small batches, hence many steps in little time.
 
     A run of a few thousand steps learns ten times as fast as the published one, and so does its mapping
-    network, which would hardly move at the published rate of 0.01 (docs/results.md has the figures). A step
-    at 8 px takes two fifths of the time of one at 32, so growing starts at 16 (docs/performance.md).
+    network, which would hardly move at the published rate of 0.01 (docs/results.md has the figures). Its loss
+    is R3GAN's, with penalties on every eighth step: chosen on several collections of pictures
+    (docs/collapse.md). A step at 8 px takes two fifths of the time of one at 32, so growing starts at 16
+    (docs/performance.md).
     """
     return TrainConfig(
         data=Path("datasets/emoji-32"),
@@ -57,7 +59,7 @@ def emoji_32() -> TrainConfig:
             channel_base=768, channel_max=96,
         ),
         discriminator=DiscriminatorConfig(channel_base=768, channel_max=96),
-        loss=LossConfig(r1_gamma=2.0, r1_every=8, mixing=0.2),
+        loss=LossConfig(pairing="relativistic", r2=True, r1_gamma=2.0, r1_every=8, mixing=0.2),
         optimizer=OptimizerConfig(generator_lr=0.01, discriminator_lr=0.005),
         growing=GrowingConfig(start_resolution=16, fade_kimg=(10.0,), steady_kimg=(40.0,)),
         ema=EMAConfig(half_life_kimg=2.0, rampup=0.1),
@@ -68,13 +70,15 @@ def emoji_32() -> TrainConfig:
 def emoji_32_restyle() -> TrainConfig:
     """As emoji-32, with the doors that take pictures. At 32 px a line is a pixel wide, so content enters at
     full resolution, too; and there is nothing to grow, since content gives the picture its shape from the
-    first step on."""
+    first step on. Variety comes with the contents, so it keeps the plain loss that it was measured with."""
     plain = emoji_32()
     return replace(
         plain,
         out=Path("runs/emoji-32-restyle"),
         total_kimg=80.0,
         generator=replace(plain.generator, encoders=True, content_resolution=16, content_details=True),
+        discriminator=replace(plain.discriminator, minibatch_std="average"),
+        loss=LossConfig(r1_gamma=2.0, r1_every=8, mixing=0.2),
         growing=GrowingConfig(start_resolution=32),
         restyle=RestyleConfig(
             sampling=0.75, restyling=3.0, autoencoding=0.25, cycle=Term(weight=5.0),
@@ -114,6 +118,8 @@ def emoji_64_restyle() -> TrainConfig:
         plain,
         out=Path("runs/emoji-64-restyle"),
         generator=replace(plain.generator, encoders=True, content_resolution=16, content_details=True),
+        discriminator=replace(plain.discriminator, minibatch_std="average"),
+        loss=small.loss,
         growing=GrowingConfig(start_resolution=64),
         restyle=small.restyle,
         metrics=small.metrics,

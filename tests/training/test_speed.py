@@ -82,7 +82,7 @@ def test_fifty_steps_of_the_fast_and_of_the_plain_way_have_the_same_losses(
     assert len(fast) == 50
     assert fast == pytest.approx(plain, rel=1e-3)
     assert fast[0] != fast[-1]
-    assert low == pytest.approx(plain, rel=0.01)
+    assert low == pytest.approx(plain, rel=0.02)
     assert low != pytest.approx(plain, rel=1e-3), "it is in bf16"
 
 
