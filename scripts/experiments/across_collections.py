@@ -65,7 +65,7 @@ class Arguments:
             )
 
 
-def planned(args: Arguments, base: TrainConfig, evaluators: tuple[str, ...] = EVALUATORS) -> list[Run]:
+def planned(args: Arguments, base: TrainConfig) -> list[Run]:
     """All runs, one seed after another, so that an early end leaves something of every variant."""
     data = {name: packed(name, args.data) for name in args.collections}
     runs = []
@@ -79,7 +79,7 @@ def planned(args: Arguments, base: TrainConfig, evaluators: tuple[str, ...] = EV
                 runs.append(
                     Run(
                         collection=collection, variant=variant, seed=seed, config=config,
-                        evaluators=evaluators,
+                        evaluators=EVALUATORS,
                     )
                 )  # fmt: skip
     return runs
@@ -98,11 +98,13 @@ def main(args: Arguments) -> None:
         write_report(args.out, runs)
 
     children = Children(train_and_measure, lambda each: each.folder / "log.txt", args.workers)
-    signal = children.run([each for each in runs if not is_complete(each)], finished)
+    missing = [each for each in runs if not is_complete(each)]
+    signal = children.run(missing, finished)
     if signal is not None:
         print(f"stopped by signal {signal.value}; the same command goes on (runs in {args.out})")
         sys.exit(128 + signal.value)
-    write_report(args.out, runs)
+    if not missing:
+        write_report(args.out, runs)
     print((args.out / "table.md").read_text())
     print(f"All figures: {args.out / 'results.json'}; curves.png and a grid of each variant beside it")
 

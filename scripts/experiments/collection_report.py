@@ -1,11 +1,11 @@
 """What the runs found: results.json, a table of medians, curves, and a grid of each variant."""
 
+import io
 import json
 import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,9 +13,10 @@ from brushwork.data.staging import write_whole
 from brushwork.eval.benchmark import Table, machine
 from brushwork.eval.benchmark_report import markdown
 from brushwork.eval.tables import NOTHING, number
-from brushwork.scripts.experiments.collection_measurement import CURVE_FILE, FINAL_FILE, is_complete
-from brushwork.scripts.experiments.collection_runs import FINISHED, Run, seconds_at, snapshots
-from brushwork.training.run_folder import RunFolder
+from brushwork.scripts.experiments.collection_measurement import is_complete
+from brushwork.scripts.experiments.collection_plots import copy_grid, curves
+from brushwork.scripts.experiments.collection_results import Result
+from brushwork.scripts.experiments.collection_runs import Run
 
 NOTE = (
     "Medians over the runs, from the least to the greatest in brackets. Diversity is a share of that of real "
@@ -25,40 +26,6 @@ NOTE = (
 )
 
 Json = dict[str, Any]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Result:
-    """What is known of one complete run."""
-
-    run: Run
-
-    @cached_property
-    def curve(self) -> Json:
-        return json.loads((self.run.folder / CURVE_FILE).read_text())
-
-    @cached_property
-    def final(self) -> Json:
-        return json.loads((self.run.folder / FINAL_FILE).read_text())
-
-    @property
-    def facts(self) -> Json:
-        """How far the training went, and how fast."""
-        folder, images = self.run.folder, list(snapshots(self.run.folder))[-1]
-        seconds, stored = seconds_at(images, folder), RunFolder(folder).read()
-        ended = json.loads((folder / FINISHED).read_text())
-        return {
-            "reason": ended["reason"], "images": images, "minutes": seconds / 60,
-            "img_per_s": images / seconds if seconds else None,
-            "precision": stored["facts"]["precision"] if stored else None,
-        }  # fmt: skip
-
-    def to_json(self) -> Json:
-        run = self.run
-        return {
-            "collection": run.collection, "variant": run.variant, "seed": run.seed, **self.facts,
-            "curve": self.curve, "final": self.final,
-        }  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,3 +117,9 @@ def write_report(folder: Path, runs: Sequence[Run]) -> None:
     }
     write_whole(folder / "results.json", json.dumps(found, indent=1).encode())
     write_whole(folder / "table.md", f"{markdown(table(results))}\n".encode())
+    picture = io.BytesIO()
+    curves(results).savefig(picture, format="png")
+    write_whole(folder / "curves.png", picture.getvalue())
+    for result in results:
+        if result.run.seed == 0:
+            copy_grid(result, folder)

@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from brushwork.data.loader import LoaderConfig, describe, open_pictures
 from brushwork.data.staging import write_whole
 from brushwork.models.discriminator import DiscriminatorConfig
@@ -157,8 +159,5 @@ def snapshots(folder: Path) -> dict[int, Path]:
 
 def seconds_at(nimg: int, folder: Path) -> float:
     """Seconds of training up to image `nimg`, by the log; straight lines lie between its lines."""
-    points = [(0, 0.0)] + [(line["nimg"], line["seconds"]) for line in RunFolder(folder).history()
-                           if "seconds" in line]  # fmt: skip
-    after = next((i for i, (at, _) in enumerate(points) if at >= nimg), len(points) - 1)
-    (x0, y0), (x1, y1) = points[max(after - 1, 0)], points[after]
-    return y1 if x1 == x0 else y0 + (y1 - y0) * (nimg - x0) / (x1 - x0)
+    logged = {line["nimg"]: line["seconds"] for line in RunFolder(folder).history() if "seconds" in line}
+    return float(np.interp(nimg, [0, *logged], [0.0, *logged.values()]))
