@@ -94,6 +94,8 @@ class Children(Generic[Job]):
 def _child(connection: Connection, work: Callable[[Job], bool], job: Job, log: Path) -> None:
     # Ctrl-C goes to all processes of the terminal's group: the parent alone shall get it, and pass it on.
     os.setpgid(0, 0)
+    # Work that knows nothing of signals ends as by an exception, and cleans up.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     threading.Thread(target=_stop_without_parent, daemon=True).start()
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("a", buffering=1) as file:
