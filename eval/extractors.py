@@ -10,6 +10,7 @@ import torch
 from .efficientnet import EfficientNetLite
 from .errors import EvalError
 from .features import Extractor
+from .hed import HedTaps
 from .inception import Inception
 from .resize import Precision, ResizeName
 from .vgg import VggTaps
@@ -19,6 +20,7 @@ Builder = Callable[[str | torch.device, Path | None, Precision, ResizeName], Ext
 _BUILDERS: dict[str, Builder] = {
     "efficientnet-lite0": lambda d, _w, p, _r: EfficientNetLite("lite0", d, precision=p),
     "efficientnet-lite2": lambda d, _w, p, _r: EfficientNetLite("lite2", d, precision=p),
+    "hed-vgg16": lambda d, w, p, _r: HedTaps(w, d, precision=p),
     "inception": lambda d, w, p, r: Inception(w, d, resize=r, precision=p),
     "vgg16": lambda d, w, p, _r: VggTaps("vgg16", w, d, precision=p),
     "vgg19": lambda d, w, p, _r: VggTaps("vgg19", w, d, precision=p),

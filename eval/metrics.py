@@ -47,7 +47,7 @@ Scores = dict[str, Score]
 
 # Distribution
 def frechet_scores(view: View) -> Scores:
-    pictures, real = view.pictures, view.space.real
+    pictures, real = view.pictures, view.space.train
     dim = pictures.features.shape[1]
     enough = min(len(pictures.styles), len(real.styles)) >= dim
     distance = (
@@ -62,8 +62,8 @@ def kernel_scores(view: View) -> Scores:
     def mean(mine: Tensor, theirs: Tensor) -> float:
         return kid(mine, theirs).mean
 
-    whole = kid(view.pictures.features, view.space.real.features)
-    by_style = view.each_style(mean, view.space.real)
+    whole = kid(view.pictures.features, view.space.train.features)
+    by_style = view.each_style(mean, view.space.train)
     return {"kid": Score(value=whole.mean, per_style=by_style, spread=whole.std)}
 
 
@@ -140,7 +140,7 @@ def similarity_scores(view: View) -> Scores:
 
 
 def statistics_scores(view: View) -> Scores:
-    extractor, real = view.space.extractor, view.space.real
+    extractor, real = view.space.extractor, view.space.train
     assert isinstance(extractor, StyleStatistics)
 
     def of_each_style(pictures: Labelled) -> list[TapStatistics]:
@@ -195,8 +195,8 @@ DEFAULT = ("fd", "accuracy", "prdc", "similarity", "diversity", "copies")
 FIGURES: dict[str, About] = {
     "fd": About(
         title="Frechet distance", better="less", kind="distance",
-        note="How far the samples of all styles together lie from all real pictures, each taken as one "
-        "Gaussian; 0 if they agree. By style, against that style's real pictures.",
+        note="How far the samples of all styles together lie from the real training pictures, each taken as "
+        "one Gaussian; 0 if they agree. By style, against that style's training pictures.",
     ),
     "accuracy": About(
         title="style accuracy", better="more", kind="share",
@@ -243,7 +243,8 @@ FIGURES: dict[str, About] = {
     ),
     "gram": About(
         title="Gram distance", better="less", kind="distance",
-        note="Squared distance of the mean Gram matrices (normalised by chw) of samples and real pictures.",
+        note="Squared distance of the mean Gram matrices (normalised by chw) of samples and of real training "
+        "pictures.",
     ),
     "mean_std": About(
         title="mean/std distance", better="less", kind="distance",

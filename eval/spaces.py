@@ -59,16 +59,8 @@ class Space:
         return self.scaled(self.raw_test)
 
     @cached_property
-    def real(self) -> Labelled:
-        """Training and held-out pictures together."""
-        return Labelled(
-            features=torch.cat([self.train.features, self.test.features]),
-            styles=torch.cat([self.train.styles, self.test.styles]),
-        )
-
-    @cached_property
     def gaussian(self) -> Gaussian:
-        return gaussian_of(self.real.features)
+        return gaussian_of(self.train.features)
 
     @cached_property
     def probe(self) -> LinearProbe:

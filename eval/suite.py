@@ -187,8 +187,7 @@ def _protocol(reference: Reference, metrics: Sequence[str], images: list[int]) -
         "features": {space.extractor.name: space.extractor.protocol for space in reference.spaces},
         "control": {space.extractor.name: space.extractor.protocol for space in controls},
         "metrics": _words(metrics),
-        "against": "all real pictures (train + test) for fd, kid and gram, the training pictures for all "
-        "else; the real column is the test pictures",
+        "against": "the training pictures alone; the real column is the test pictures",
         "styles": list(reference.style_names),
         "real_size": list(reference.size),
         "images_per_style": images,

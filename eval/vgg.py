@@ -42,14 +42,19 @@ class VggTaps:
 
         Raises ModelError for taps that `arch` has not, and for weights that are not there or are others.
         """
-        self.device = torch.device(device)
-        self.size = size
-        self.precision: Precision = precision
-        self.name = arch if pretrained else f"{arch}-random"
         network = Vgg.from_weights(arch, taps, weights) if pretrained else Vgg.random(arch, taps, seed)
-        self._network = network.to(memory_format=torch.channels_last).to(self.device)
         origin = f"imagenet {PUBLISHED[arch].sha256_prefix}" if pretrained else f"random seed {seed}"
         words = f"{arch.upper()} ({origin}), {size} px bilinear without antialias, ImageNet mean and std"
+        name = arch if pretrained else f"{arch}-random"
+        self._take(network, name, words, torch.device(device), size, precision)
+
+    def _take(
+        self, network: Vgg, name: str, words: str, device: torch.device, size: int, precision: Precision
+    ) -> None:
+        """Measures with this network; `words` are what the protocol says of its weights and its input."""
+        self.name, self.device, self.size = name, device, size
+        self.precision: Precision = precision
+        self._network = network.to(memory_format=torch.channels_last).to(device)
         where = f"{','.join(network.taps)}, {PRECISION_WORDS[precision]}"
         self.protocol = f"{words}, mean+std over space of {where}"
         self.maps_protocol = f"{words}, {where}"

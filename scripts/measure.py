@@ -42,7 +42,7 @@ class MeasureArguments:
     encoders disentanglement; of pairs also content ssim cfsd lpips truth reference. None given: those that
     are quick and need no download."""
     features: tuple[str, ...] = ("efficientnet-lite0",)
-    """Feature extractors: efficientnet-lite0, efficientnet-lite2, inception, vgg16, vgg19."""
+    """Feature extractors: efficientnet-lite0, efficientnet-lite2, hed-vgg16, inception, vgg16, vgg19."""
     control: bool = True
     """Measure in the features of random weights, too."""
     per_style: int = 200
@@ -63,6 +63,8 @@ class MeasureArguments:
     """Arithmetic of the feature networks."""
     inception_weights: Path | None = None
     """The file pt_inception-2015-12-05-6726825d.pth; else the cache of weights, else a download."""
+    hed_vgg16_weights: Path | None = None
+    """The file hed-vgg16.safetensors of `brushwork fetch hed-vgg16`; else that in the cache."""
     vgg16_weights: Path | None = None
     """torchvision's vgg16-397923af.pth; else the cache, else a download."""
     vgg19_weights: Path | None = None
@@ -91,8 +93,9 @@ def main(args: MeasureArguments) -> None:
 
 
 def _measured(args: MeasureArguments, processes: Processes) -> Measured:
-    weights = {"inception": args.inception_weights, "vgg16": args.vgg16_weights,
-               "vgg19": args.vgg19_weights, "lpips": args.lpips_weights}  # fmt: skip
+    weights = {"hed-vgg16": args.hed_vgg16_weights, "inception": args.inception_weights,
+               "vgg16": args.vgg16_weights, "vgg19": args.vgg19_weights,
+               "lpips": args.lpips_weights}  # fmt: skip
     bench = Bench(
         reference=args.reference, features=args.features, metrics=args.metrics, control=args.control,
         weights={name: path for name, path in weights.items() if path is not None}, resize=args.resize,

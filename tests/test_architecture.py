@@ -16,21 +16,29 @@ else:
 
 ROOT = Path(__file__).parent.parent
 FOLDERS = ("models", "data", "training", "eval", "scripts")
+"""At the top; each may have folders of its own, one level deep."""
+
+
+def code() -> list[Path]:
+    """All files of the packages."""
+    return [file for folder in FOLDERS for file in sorted((ROOT / folder).rglob("*.py"))]
 
 
 def project() -> dict:
     return tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 
-def test_every_folder_with_code_is_a_listed_package_one_level_deep() -> None:
+def test_every_folder_with_code_is_a_listed_package() -> None:
     tracked = subprocess.run(
         ["git", "ls-files", "*.py"], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    folders = {str(Path(file).parent) for file in tracked.stdout.split() if not file.startswith("tests/")}
+    folders = {Path(file).parent for file in tracked.stdout.split() if not file.startswith("tests/")}
     mapped = project()["tool"]["setuptools"]
-    assert folders <= set(FOLDERS)
-    assert set(mapped["packages"]) == {f"brushwork.{folder}" for folder in FOLDERS}
-    assert mapped["package-dir"] == {f"brushwork.{folder}": folder for folder in FOLDERS}
+    assert {folder.parts[0] for folder in folders} == set(FOLDERS)
+    assert all(len(folder.parts) <= 2 for folder in folders)
+    names = {".".join(("brushwork", *folder.parts)): str(folder) for folder in folders}
+    assert mapped["package-dir"] == names
+    assert set(mapped["packages"]) == set(names)
 
 
 def test_typings_link_to_the_folders() -> None:
@@ -51,8 +59,7 @@ def test_the_arrows_are_kept() -> None:
 def test_only_the_trainer_builds_an_accelerator() -> None:
     builders = [
         file.name
-        for folder in FOLDERS
-        for file in (ROOT / folder).glob("*.py")
+        for file in code()
         for node in ast.walk(ast.parse(file.read_text()))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Accelerator"
     ]
@@ -60,13 +67,21 @@ def test_only_the_trainer_builds_an_accelerator() -> None:
 
 
 def test_files_and_functions_are_short() -> None:
-    for folder in FOLDERS:
-        for file in (ROOT / folder).glob("*.py"):
-            text = file.read_text()
-            assert text.count("\n") <= 300, file
-            for node in ast.walk(ast.parse(text)):
-                if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-                    assert (node.end_lineno or 0) - node.lineno < 60, f"{file}: {node.name}"
+    for file in code():
+        text = file.read_text()
+        assert text.count("\n") <= 300, file
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                assert (node.end_lineno or 0) - node.lineno < 60, f"{file}: {node.name}"
+
+
+def test_nothing_but_experiments_imports_experiments() -> None:
+    """Nor does a library's name stand on a script, which would hide the library from it."""
+    inside = ROOT / "scripts" / "experiments"
+    for file in code():
+        assert inside in file.parents or "scripts.experiments" not in file.read_text(), file
+    for file in [*(ROOT / "scripts").glob("*.py"), *inside.glob("*.py")]:
+        assert file.stem not in sys.stdlib_module_names, file
 
 
 @pytest.mark.slow

@@ -14,7 +14,14 @@ from brushwork.models.errors import ModelError
 
 
 def test_names() -> None:
-    assert EXTRACTORS == ("efficientnet-lite0", "efficientnet-lite2", "inception", "vgg16", "vgg19")
+    assert EXTRACTORS == (
+        "efficientnet-lite0",
+        "efficientnet-lite2",
+        "hed-vgg16",
+        "inception",
+        "vgg16",
+        "vgg19",
+    )
 
 
 @pytest.mark.parametrize("name", ["efficientnet-lite0", "efficientnet-lite2"])

@@ -1,13 +1,17 @@
 """VGG's taps as an extractor, with random weights: the published ones need a download."""
 
 from functools import lru_cache
+from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import Tensor
 
 from brushwork.eval.features import Classifier, Extractor, MapExtractor
+from brushwork.eval.hed import HedTaps
 from brushwork.eval.vgg import TAPS, VggTaps
+from brushwork.models import hed
 from brushwork.models.errors import ModelError
 from brushwork.models.perceptual import Vgg
 
@@ -72,3 +76,23 @@ def test_protocols_and_controls() -> None:
 def test_mistakes_are_named() -> None:
     with pytest.raises(ModelError, match="too small for relu5_1"):
         VggTaps(pretrained=False, size=8)
+
+
+def test_hed_has_its_own_weights_and_means_and_a_random_control(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = Vgg.random("vgg16", ["conv5_3"], 5).state_dict()
+    save_file(state, tmp_path / "hed.safetensors")
+    monkeypatch.setattr(hed, "DIGEST", hed.digest(state)[:16])
+    network = HedTaps(tmp_path / "hed.safetensors", taps=("conv1_2", "conv2_2"), size=32)
+    assert isinstance(network, Extractor)
+    assert network.name == "hed-vgg16"
+    assert network.protocol.startswith("HED-VGG16 (")
+    images = pictures(3)  # of the size of the protocol
+    plain = Vgg("vgg16", ["conv1_2", "conv2_2"]).with_state(state).normalised_by(hed.MEAN, hed.STD)
+    for found, tap in zip(network.maps(images), plain(images.float() / 255).values(), strict=True):
+        torch.testing.assert_close(found, tap, rtol=1e-4, atol=1e-2)
+    control = network.control()
+    assert (control.name, control.dim, control.size) == ("vgg16-random", network.dim, 32)
+    with pytest.raises(ModelError, match="fetch hed-vgg16"):
+        HedTaps(tmp_path / "missing.safetensors")

@@ -1,0 +1,1 @@
+"""Experiments: trainings and measurements behind the documents, one script each."""

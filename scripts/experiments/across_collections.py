@@ -1,0 +1,113 @@
+"""Trains variants of a preset on several collections for equal minutes, and shows what each draws.
+
+A recipe that was only run on one collection is tuned to that collection.
+"""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from brushwork.models.hed import FILE, fetch_hed_vgg16
+from brushwork.models.weights import weights_folder
+from brushwork.scripts.cli import run
+from brushwork.scripts.experiments.collection_measurement import EVALUATORS, is_complete, train_and_measure
+from brushwork.scripts.experiments.collection_report import write_report
+from brushwork.scripts.experiments.collection_runs import VARIANTS, Run, require_same, run_config
+from brushwork.scripts.experiments.collection_sources import COLLECTIONS, packed
+from brushwork.scripts.experiments.side_by_side import Children
+from brushwork.training.config import TrainConfig
+from brushwork.training.errors import TrainingError
+from brushwork.training.presets import PRESETS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arguments:
+    """Trains variants of a preset on several collections for equal minutes, and shows what each draws.
+
+    Stopped, the same command goes on. Finished runs in --out are shared. Four hours on two cores, and a try:
+        python scripts/experiments/across_collections.py emoji-32
+        python scripts/experiments/across_collections.py --collections modes --seeds 1 --minutes 1
+    """
+
+    preset: Annotated[str, tyro.conf.Positional] = "emoji-32"
+    """Name of a preset of `brushwork train`."""
+    collections: tuple[str, ...] = ("emoji", "solar", "photographs", "modes")
+    """emoji, solar, photographs, modes, and mingcute, on which no default was tuned."""
+    variants: tuple[str, ...] = ("default", "before")
+    """Ways of training; `VARIANTS` in collection_runs.py lists them."""
+    seeds: int = 3
+    """Runs of each variant on each collection, from the seeds 0, 1, ..."""
+    minutes: float = 10.0
+    """Of training, for each run."""
+    workers: int = 2
+    """Runs side by side, one processor thread each."""
+    data: Path = Path("datasets")
+    """Folder of the collections; what is missing there is fetched and packed."""
+    out: Path = Path("runs/collections")
+    """Folder of the runs, results.json, table.md, curves.png and the grids."""
+
+    def __post_init__(self) -> None:
+        for what, names, known in (
+            ("preset", (self.preset,), PRESETS),
+            ("collection", self.collections, COLLECTIONS),
+            ("variant", self.variants, VARIANTS),
+        ):
+            for name in names:
+                if name not in known:
+                    raise TrainingError(f"There is no {what} {name!r}: take of {', '.join(known)}.")
+        if min(len(self.collections), len(self.variants), self.seeds, self.workers) < 1 or self.minutes <= 0:
+            raise TrainingError(
+                f"{len(self.collections)} collections, {len(self.variants)} variants, {self.seeds} seeds, "
+                f"{self.workers} workers and {self.minutes} minutes: each must be above 0."
+            )
+
+
+def planned(args: Arguments, base: TrainConfig) -> list[Run]:
+    """All runs, one seed after another, so that an early end leaves something of every variant."""
+    data = {name: packed(name, args.data) for name in args.collections}
+    runs = []
+    for seed in range(args.seeds):
+        for collection in args.collections:
+            for variant in args.variants:
+                config = run_config(
+                    VARIANTS[variant].change(base), data=data[collection], seed=seed, minutes=args.minutes,
+                    out=args.out / f"{collection}-{variant}-{seed}",
+                )  # fmt: skip
+                runs.append(
+                    Run(
+                        collection=collection, variant=variant, seed=seed, config=config,
+                        evaluators=EVALUATORS,
+                    )
+                )  # fmt: skip
+    return runs
+
+
+def main(args: Arguments) -> None:
+    """Trains and measures what is missing, and brings the report up to date after every run."""
+    if not (weights_folder() / FILE).is_file():
+        fetch_hed_vgg16()
+    runs = planned(args, PRESETS[args.preset][1])
+    for each in runs:
+        require_same(each.config)
+
+    def finished(done: Run) -> None:
+        print(f"{done.name}: finished", flush=True)
+        write_report(args.out, runs)
+
+    children = Children(train_and_measure, lambda each: each.folder / "log.txt", args.workers)
+    missing = [each for each in runs if not is_complete(each)]
+    signal = children.run(missing, finished)
+    if signal is not None:
+        print(f"stopped by signal {signal.value}; the same command goes on (runs in {args.out})")
+        sys.exit(128 + signal.value)
+    if not missing:
+        write_report(args.out, runs)
+    print((args.out / "table.md").read_text())
+    print(f"All figures: {args.out / 'results.json'}; curves.png and a grid of each variant beside it")
+
+
+if __name__ == "__main__":
+    run(Arguments, main)
