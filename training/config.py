@@ -184,9 +184,9 @@ class TrainConfig:
 
     def style_run(self, processes: int) -> int:
         """How many neighbours in a batch share their style: those that the minibatch statistics compare, so
-        that these tell one picture a style from many. 1, that is any styles, where they are averaged as in the
-        original, where pictures are restyled toward their neighbours, and where the networks see no label at
-        first and could not follow."""
+        that these tell one picture a style from many. 1, that is any styles, where the statistics are
+        averaged as in the original, where pictures are restyled toward their neighbours, and where the
+        networks see no label at first and could not follow."""
         averaged = self.discriminator.minibatch_std == "average"
         if averaged or self.restyle.restyling or self.loss.ramp_end_kimg:
             return 1

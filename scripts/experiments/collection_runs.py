@@ -57,9 +57,17 @@ def _before(config: TrainConfig) -> TrainConfig:
     )  # fmt: skip
 
 
+def _statistics(config: TrainConfig) -> TrainConfig:
+    before = _before(config)
+    return replace(before, discriminator=replace(before.discriminator, minibatch_std="each"))
+
+
 VARIANTS: Mapping[str, Variant] = {
     "default": Variant(about="the preset as it is", change=lambda config: config),
     "before": Variant(about="emoji-32 of version 0.1", change=_before),
+    "statistics": Variant(
+        about="the same with each feature's minibatch deviation, in groups of one style", change=_statistics
+    ),
 }
 """By the names that the command line takes. An entry more is a variant more."""
 
