@@ -14,6 +14,7 @@ from PIL import Image
 from brushwork.data.toy import write_toy
 from brushwork.scripts.cli import main
 from brushwork.scripts.sample import parse_seeds
+from brushwork.training.trainer import Outcome, Reason, Trainer
 
 if TYPE_CHECKING:
     from .conftest import Shell
@@ -209,3 +210,25 @@ def test_bench_prints_tables_and_writes_what_it_found(shell: Shell, tmp_path: Pa
     assert len(found["parts"]["frechet"]["seconds"]["ours"]) == 2
     with Image.open(tmp_path / "metrics.png") as image:
         assert np.asarray(image.convert("RGB")).std() > 1
+
+
+def test_a_run_that_collapsed_says_what_to_try_and_has_an_exit_code(
+    shell: Shell, pictures: Path, tmp_path: Path
+) -> None:
+    warning = "1 of 2 styles draws one picture: ink"
+    data = tmp_path / "data"
+    shell("pack", pictures, data, "--resolution", "16")
+
+    def run(reason: Reason) -> str:
+        shell.monkeypatch.setattr(
+            Trainer, "run", lambda _: Outcome(reason=reason, nimg=4000, warning=warning)
+        )
+        return shell("train", "toy", "--data", data, "--out", tmp_path / reason, *TINY)
+
+    said = run("finished")
+    assert "finished at 4.0 kimg" in said
+    assert f"{warning}; train longer" in said
+    with pytest.raises(SystemExit) as ended:
+        run("collapse")
+    assert ended.value.code == 3
+    assert "stopped by --stop-on-collapse at 4.0 kimg" in shell.capsys.readouterr().out

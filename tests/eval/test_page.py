@@ -243,3 +243,19 @@ def test_all_text_has_the_contrast_that_weak_eyes_need() -> None:
     pairs += [(ground, named[ink]) for ground in ("#ffffff", "#f5f6f8") for ink in ("ink", "muted", "accent")]
     for ground, ink in pairs:
         assert (luminance(ground) + 0.05) / (luminance(ink) + 0.05) >= 4.5, (ground, ink)
+
+
+# Collapse
+
+
+@quickly
+def test_the_first_card_names_styles_that_draw_one_picture() -> None:
+    plain = measured()
+    assert "one picture" not in page(plain, {})
+    shares = Score(value=0.5, per_style=(0.9, 0.3, 0.2))
+    diversity = Figure(about=FIGURES["diversity"], features="net", measured=shares)
+    html = page(replace(plain, figures={**plain.figures, "diversity": diversity}), {})
+    first = html.split('<div class="cards">')[1].split("</div>")[0]
+    assert "2 of 3 styles draw one picture" in first
+    assert escape("round & soft, <sketch>") in first
+    assert "To try:" in first

@@ -170,3 +170,15 @@ def test_a_style_without_pictures_has_no_number() -> None:
     text = table(Measures(style_names=NAMES, figures=figures, protocol={}))
     assert next(line for line in text.splitlines() if line.startswith("flat")).split() == ["flat", "–"]
     assert "nan" not in text
+
+
+# Collapse
+
+
+def test_a_collapse_stands_above_the_table() -> None:
+    plain = measured()
+    diversity = figure("diversity", score(0.4, 0.2, 0.9, 0.1))
+    lines = table(replace(plain, figures={**plain.figures, "diversity": diversity})).splitlines()
+    assert lines[0].startswith("2 of 3 styles draw one picture: flat, sketch. To try: ")
+    assert max(map(len, lines)) <= 100
+    assert "one picture" not in table(plain)
