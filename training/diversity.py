@@ -20,7 +20,7 @@ from brushwork.models.sampling import sample
 from brushwork.models.synthesis import Stage
 
 SAMPLES, FEWEST = 16, 4
-"""Samples of a style; fewer where there are many styles, so that all together stay near `MOST`."""
+"""Samples of a style; fewer where there are many styles, so that all together are at most `MOST`."""
 MOST = 192
 REAL = 128
 """Real pictures of a style, at most."""
@@ -86,7 +86,7 @@ class DiversityProbe:
     """
 
     pictures: Pictures | StoredPictures
-    real: dict[int, tuple[float, ...]] = field(default_factory=dict)
+    real: dict[int, dict[int, float]] = field(default_factory=dict)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -94,20 +94,34 @@ class DiversityProbe:
 
     def __call__(self, generator: Generator, stage: Stage) -> StyleDiversity:
         """Draws a few samples of each style at `stage`. Styles with fewer than two pictures, or with pictures
-        that are all the same, are left out: nothing can be said of them."""
-        each = max(FEWEST, min(SAMPLES, MOST // len(self.names)))
-        seeds = torch.arange(each)
-        labels = torch.eye(len(self.pictures.style_names)) if self.pictures.style_names else torch.zeros(1, 0)
-        shares = {}
-        for name, label, real in zip(self.names, labels, self._real(stage.resolution), strict=True):
-            if real > 0:
-                images = sample(generator, label.expand(each, -1), seeds, stage=stage)
-                shares[name] = spread(images) / real
-        return StyleDiversity(shares=shares)
+        that are all the same, are left out: nothing can be said of them. Of very many styles some are looked
+        at, evenly over all."""
+        real = self._real(stage.resolution)
+        if not real:
+            return StyleDiversity(shares={})
+        each = max(FEWEST, min(SAMPLES, MOST // len(real)))
+        count = len(self.pictures.style_names)
+        labels = torch.eye(count)[list(real)] if count else torch.zeros(1, 0)
+        images = sample(
+            generator,
+            labels.repeat_interleave(each, dim=0),
+            torch.arange(each).repeat(len(real)),
+            stage=stage,
+        )
+        groups = zip(real.items(), images.split(each), strict=True)
+        return StyleDiversity(
+            shares={
+                self.names[style]: spread(group) / spread_of_real for (style, spread_of_real), group in groups
+            }
+        )
 
-    def _real(self, resolution: int) -> tuple[float, ...]:
+    def _real(self, resolution: int) -> dict[int, float]:
+        """Spread of the real pictures by the index of the style."""
         if resolution not in self.real:
-            self.real[resolution] = tuple(self._spread_of(s, resolution) for s in range(len(self.names)))
+            shown = min(len(self.names), MOST // FEWEST)
+            styles = [i * len(self.names) // shown for i in range(shown)]
+            spreads = {style: self._spread_of(style, resolution) for style in styles}
+            self.real[resolution] = {style: value for style, value in spreads.items() if value > 0}
         return self.real[resolution]
 
     def _spread_of(self, style: int, resolution: int) -> float:

@@ -1,5 +1,6 @@
 """The alarm: spreads by their definition, a generator that ignores its code, and a run that collapses."""
 
+import itertools
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,6 +17,8 @@ from brushwork.training import diversity
 from brushwork.training.checkpoint import checkpoints
 from brushwork.training.config import CadenceConfig, TrainConfig
 from brushwork.training.diversity import (
+    FEWEST,
+    MOST,
     PATIENCE,
     DiversityProbe,
     StyleDiversity,
@@ -59,10 +62,12 @@ def test_real_pictures_pass_and_one_picture_does_not(
     probe = DiversityProbe(pictures)
 
     def drawn(generator: object, styles: Tensor, seeds: Tensor, *, stage: Stage) -> Tensor:
-        style = int(styles[0].argmax())
-        rows = (pictures.styles == style).nonzero().squeeze(1)
-        picked = rows[seeds % len(rows)] if style else rows[:1].expand(len(seeds))
-        return pictures.take(picked)
+        of_style = [(pictures.styles == style).nonzero().squeeze(1) for style in range(3)]
+        labels = styles.argmax(dim=1).tolist()
+        picked = [
+            of_style[label][seed % 8 if label else 0] for label, seed in zip(labels, seeds, strict=True)
+        ]
+        return pictures.take(torch.stack(picked))
 
     monkeypatch.setattr(diversity, "sample", drawn)
     found = probe(nets.generator, STAGE)
@@ -105,6 +110,17 @@ def test_styles_of_which_nothing_can_be_said_are_left_out(nets: Networks) -> Non
 def test_pictures_without_labels_are_one_style(pictures: Pictures) -> None:
     bare = replace(pictures, styles=torch.full_like(pictures.styles, -1), style_names=())
     assert DiversityProbe(bare)._real(16)[0] > 0
+
+
+def test_of_very_many_styles_some_are_looked_at(pictures: Pictures) -> None:
+    count = 200
+    many = replace(
+        pictures, images=pictures.images[:2].repeat(count, 1, 1, 1), subjects=("a", "b") * count,
+        styles=torch.arange(count).repeat_interleave(2), style_names=tuple(map(str, range(count))),
+    )  # fmt: skip
+    seen = list(DiversityProbe(many)._real(16))
+    assert len(seen) == MOST // FEWEST
+    assert max(b - a for a, b in itertools.pairwise([*seen, count])) <= 5
 
 
 # The log
