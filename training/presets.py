@@ -45,7 +45,7 @@ def emoji_32() -> TrainConfig:
 
     A run of a few thousand steps learns ten times as fast as the published one, and so does its mapping
     network, which would hardly move at the published rate of 0.01 (docs/results.md has the figures). Its loss
-    is R3GAN's, with penalties on every eighth step: chosen on several collections of pictures
+    is R3GAN's, with penalties on every eighth step: chosen on emoji and on a set of icons
     (docs/collapse.md). A step at 8 px takes two fifths of the time of one at 32, so growing starts at 16
     (docs/performance.md).
     """

@@ -1,10 +1,11 @@
 from collections.abc import Callable
+from typing import Literal
 
 import pytest
 import torch
 from torch import Tensor
 
-from brushwork.models.discriminator import Discriminator
+from brushwork.models.discriminator import Discriminator, DiscriminatorConfig
 from brushwork.models.errors import ModelError
 from brushwork.models.layers import halve
 from brushwork.models.synthesis import Stage
@@ -135,3 +136,17 @@ def test_it_can_be_differentiated_twice(make_discriminator: Make) -> None:
     used = dict(network.named_parameters())["from_rgb.16.conv.weight"].grad
     assert used is not None
     assert used.any()
+
+
+# Minibatch statistics
+
+
+@pytest.mark.parametrize(("group", "std", "more"), [(4, "each", 12), (4, "average", 1), (1, "each", 0)])
+def test_the_last_convolution_sees_the_deviations(
+    group: int, std: Literal["each", "average"], more: int
+) -> None:
+    shape = DiscriminatorConfig(channel_base=128, channel_max=12, minibatch_group=group, minibatch_std=std)
+    network, x = Discriminator(shape, resolution=16, styles=3), images()
+    assert network.conv.weight.shape[1] == 12 + more
+    alone = torch.cat([network(one[None], torch.zeros(1, 3), Stage(16)) for one in x])
+    assert torch.allclose(network(x, torch.zeros(len(x), 3), Stage(16)), alone, atol=1e-5) == (group == 1)

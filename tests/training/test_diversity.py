@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -13,7 +14,7 @@ from torch import Tensor
 from brushwork.data.pictures import Pictures
 from brushwork.data.toy import toy_pictures
 from brushwork.models.synthesis import Stage
-from brushwork.training import diversity
+from brushwork.training import chores, diversity
 from brushwork.training.checkpoint import checkpoints
 from brushwork.training.config import CadenceConfig, TrainConfig
 from brushwork.training.diversity import (
@@ -172,6 +173,21 @@ def test_a_run_that_collapses_stops_if_asked_to(
     assert lines[0]["pixel_diversity/chalk"] == 0.1
     assert capsys.readouterr().out.count(WARNING) == PATIENCE + 1
     assert checkpoints(trainer.folder.checkpoints), "nothing is lost"
+
+
+def test_the_grid_is_titled_with_the_warning(
+    make: Callable[..., Trainer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    titles: list[str] = []
+
+    def grid(generator: object, *, title: str = "") -> np.ndarray:
+        titles.append(title)
+        return np.zeros((8, 8, 3), np.uint8)
+
+    monkeypatch.setattr(chores, "sample_grid", grid)
+    make().run()
+    assert titles
+    assert set(titles) == {WARNING}
 
 
 def test_a_run_that_collapses_goes_on_otherwise(make: Callable[..., Trainer]) -> None:
