@@ -1,5 +1,6 @@
 """The generator: both halves of StyleGAN and what a snapshot must say to build them again."""
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from .errors import ModelError
 from .layers import Normal
 from .mapping import MappingNetwork
 from .modulation import Modulation
+from .normalisation import EPS
 from .synthesis import Stage, Synthesis, check_resolution, resolutions, width
 
 
@@ -36,6 +38,9 @@ class GeneratorConfig:
     """... but at most this many."""
     modulation: Modulation = "adain"
     """Style injection: adain (StyleGAN) or modulated (StyleGAN2's weight demodulation)."""
+    adain_eps: float = EPS
+    """What AdaIN adds to the variance of a channel. At 1 a channel that a picture hardly uses stays weak,
+    where StyleGAN's tiny value scales it up to full strength."""
     attention: tuple[int, ...] = ()
     """Resolutions that get a self-attention layer."""
     styled: tuple[int, ...] = ()
@@ -61,6 +66,8 @@ class GeneratorConfig:
         for name in ("z_dim", "w_dim", "mapping_layers", "channel_base", "channel_max"):
             if getattr(self, name) < 1:
                 raise ModelError(f"{name} is {getattr(self, name)}; it must be at least 1.")
+        if not 0 < self.adain_eps < math.inf:
+            raise ModelError(f"adain_eps is {self.adain_eps}; it must be a number above 0.")
         if check_resolution(self.content_resolution) > self.resolution:
             raise ModelError(
                 f"content_resolution is {self.content_resolution}, above resolution {self.resolution}."
@@ -113,8 +120,8 @@ class Generator(nn.Module):
         )  # fmt: skip
         self.synthesis = Synthesis(
             resolution=config.resolution, w_dim=config.w_dim, channel_base=config.channel_base,
-            channel_max=config.channel_max, modulation=config.modulation, attention=config.attention,
-            styled=config.styled,
+            channel_max=config.channel_max, modulation=config.modulation, adain_eps=config.adain_eps,
+            attention=config.attention, styled=config.styled,
         )  # fmt: skip
         self.style_encoder: StyleEncoder | None = None
         self.content_encoder: ContentEncoder | None = None

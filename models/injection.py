@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from .layers import LEAK, leaky_
-from .normalisation import Standard, wide
+from .normalisation import EPS, Standard, wide
 
 
 def inject(
@@ -23,11 +23,12 @@ def inject(
     strength: Float[Tensor, "c"],
     scale: Float[Tensor, "n c"],
     shift: Float[Tensor, "n c"],
+    eps: float = EPS,
 ) -> Float[Tensor, "n c h w"]:
-    """`adain(leaky(x + strength * noise + bias), scale, shift)`, to be differentiated once, and not by the
-    noise. It is computed over x, which must be a fresh result that nothing else keeps, such as a
+    """`adain(leaky(x + strength * noise + bias), scale, shift, eps)`, to be differentiated once, and not by
+    the noise. It is computed over x, which must be a fresh result that nothing else keeps, such as a
     convolution's."""
-    return _Injection.apply(x, bias, noise, strength, scale, shift)  # type: ignore[no-any-return]
+    return _Injection.apply(x, bias, noise, strength, scale, shift, eps)  # type: ignore[no-any-return]
 
 
 class _Injection(torch.autograd.Function):
@@ -40,6 +41,7 @@ class _Injection(torch.autograd.Function):
         strength: Tensor,
         scale: Tensor,
         shift: Tensor,
+        eps: float,
     ) -> Tensor:
         places = rearrange(x.detach(), "n c h w -> (n h w) c")  # x itself where channels come last
         # Noise and bias are a product of rank two. To broadcast them would visit the few channels of each
@@ -50,7 +52,7 @@ class _Injection(torch.autograd.Function):
         places = leaky_(places.addmm_(maps, vectors.to(x.dtype)))
         y = rearrange(places, "(n h w) c -> n c h w", n=len(x), h=x.shape[2])
         full = wide(y)
-        standard = Standard.of(full, scale, unbiased=False)
+        standard = Standard.of(full, scale, unbiased=False, eps=eps)
         ctx.save_for_backward(y, maps, standard.mean, standard.rate, standard.factor)
         return standard(full, shift).to(x.dtype)
 
@@ -63,4 +65,4 @@ class _Injection(torch.autograd.Function):
         d_y = d_y.to(y.dtype)
         d_x = torch.ops.aten.leaky_relu_backward.grad_input(d_y, y, LEAK, True, grad_input=d_y)
         d_bias, *d_strength = (maps.T @ rearrange(d_x, "n c h w -> (n h w) c")).to(factor.dtype)
-        return d_x, d_bias, None, d_strength[0] if d_strength else None, d_scale, d_shift
+        return d_x, d_bias, None, d_strength[0] if d_strength else None, d_scale, d_shift, None

@@ -39,7 +39,8 @@ def adain(
     eps: float = EPS,
 ) -> Float[Tensor, "n c h w"]:
     """Adaptive instance normalisation: gives each channel of each picture the standard deviation `scale` and
-    the mean `shift` (Huang & Belongie 2017, arXiv:1703.06868, equation 8).
+    the mean `shift` (Huang & Belongie 2017, arXiv:1703.06868, equation 8). `eps` is added to the variance:
+    channels whose deviation is below its root stay weaker than `scale`.
 
     Normalising and restyling are folded into one affine map of x, with statistics in float32; they lose
     their digits where a channel's mean exceeds its deviation a thousandfold.
@@ -80,8 +81,9 @@ def modulated_conv(
 class AdaIN(nn.Module):
     """w -> (scale, shift) by a learned affine map that starts at scale 1 and shift 0, then `adain`."""
 
-    def __init__(self, channels: int, w_dim: int) -> None:
+    def __init__(self, channels: int, w_dim: int, eps: float = EPS) -> None:
         super().__init__()
+        self.eps = eps
         self.affine = EqualLinear(w_dim, 2 * channels)
 
     def coefficients(self, w: Float[Tensor, "n d"]) -> tuple[Tensor, Tensor]:
@@ -90,7 +92,7 @@ class AdaIN(nn.Module):
         return 1 + scale, shift
 
     def forward(self, x: Float[Tensor, "n c h w"], w: Float[Tensor, "n d"]) -> Float[Tensor, "n c h w"]:
-        return adain(x, *self.coefficients(w))
+        return adain(x, *self.coefficients(w), self.eps)
 
 
 class StyledEpilogue(nn.Module):
@@ -99,26 +101,27 @@ class StyledEpilogue(nn.Module):
     fused = True
     """Whether in few passes (`injection`), or as plain operations, which can be differentiated twice."""
 
-    def __init__(self, channels: int, w_dim: int) -> None:
+    def __init__(self, channels: int, w_dim: int, eps: float = EPS) -> None:
         super().__init__()
         self.noise = NoiseInjection(channels)
         self.bias = Bias(channels)
-        self.adain = AdaIN(channels, w_dim)
+        self.adain = AdaIN(channels, w_dim, eps)
 
     def forward(self, x: Tensor, w: Float[Tensor, "n d"], normal: Normal | None) -> Tensor:
         if not self.fused:
             return self.adain(leaky(self.bias(self.noise(x, normal))), w)
         noise = self.noise.drawn(x, normal)
-        return inject(x, self.bias.bias, noise, self.noise.strength, *self.adain.coefficients(w))
+        scale, shift = self.adain.coefficients(w)
+        return inject(x, self.bias.bias, noise, self.noise.strength, scale, shift, self.adain.eps)
 
 
 class AdaINConv(nn.Module):
     """StyleGAN's layer: convolution (filtered when it enlarges), then `StyledEpilogue`."""
 
-    def __init__(self, inputs: int, outputs: int, w_dim: int, *, up: bool = False) -> None:
+    def __init__(self, inputs: int, outputs: int, w_dim: int, *, up: bool = False, eps: float = EPS) -> None:
         super().__init__()
         self.conv = EqualConv2d(inputs, outputs, 3, resample="up" if up else "none")
-        self.epilogue = StyledEpilogue(outputs, w_dim)
+        self.epilogue = StyledEpilogue(outputs, w_dim, eps)
 
     def forward(self, x: Tensor, w: Float[Tensor, "n d"], normal: Normal | None) -> Tensor:
         return self.epilogue(self.conv(x), w, normal)
@@ -143,8 +146,11 @@ class ModulatedConv(nn.Module):
         return leaky_(self.bias(self.noise(x, normal))) * 2**0.5
 
 
-def styled_conv(kind: Modulation, inputs: int, outputs: int, w_dim: int, *, up: bool = False) -> nn.Module:
+def styled_conv(
+    kind: Modulation, inputs: int, outputs: int, w_dim: int, *, up: bool = False, eps: float = EPS
+) -> nn.Module:
     """A layer `(x (n, i, h, w), w (n, d), normal) -> (n, o, h, w)` of the given kind, doubled in size if
-    `up`."""
-    layer = {"adain": AdaINConv, "modulated": ModulatedConv}[kind]
-    return layer(inputs, outputs, w_dim, up=up)
+    `up`; `eps` is AdaIN's."""
+    if kind == "modulated":
+        return ModulatedConv(inputs, outputs, w_dim, up=up)
+    return AdaINConv(inputs, outputs, w_dim, up=up, eps=eps)

@@ -13,7 +13,7 @@ from torch.autograd.function import once_differentiable
 from .perceptual import instance_normalised
 
 EPS = 1e-5
-"""Added to the variance of a channel."""
+"""Added to the variance of a channel, where nothing else is chosen."""
 
 Maps = Float[Tensor, "n c h w"]
 OfChannels = Float[Tensor, "n c"]
@@ -37,13 +37,13 @@ class Standard(NamedTuple):
     """Whether the variance of P places is that over P - 1."""
 
     @classmethod
-    def of(cls, y: Maps, scale: OfChannels | None = None, *, unbiased: bool) -> "Standard":
-        """`scale` is s, 1 if there is none."""
+    def of(cls, y: Maps, scale: OfChannels | None = None, *, unbiased: bool, eps: float = EPS) -> "Standard":
+        """`scale` is s, 1 if there is none; `eps` is added to the variance."""
         mean = y.mean(dim=(2, 3))
         variance = torch.addcmul(y.square().mean(dim=(2, 3)), mean, mean, value=-1).clamp_(min=0)
         if unbiased:
             variance = variance * _correction(y)
-        rate = variance.add_(EPS).rsqrt_()
+        rate = variance.add_(eps).rsqrt_()
         return cls(mean=mean, rate=rate, factor=rate if scale is None else scale * rate, unbiased=unbiased)
 
     def __call__(self, y: Maps, shift: OfChannels | None = None) -> Maps:

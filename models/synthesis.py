@@ -12,6 +12,7 @@ from .attention import SelfAttention
 from .errors import ModelError
 from .layers import Bias, EqualConv2d, Normal, double, halve
 from .modulation import Modulation, StyledEpilogue, styled_conv
+from .normalisation import EPS
 
 SMALLEST = 4
 
@@ -78,12 +79,13 @@ class SynthesisBlock(nn.Module):
     nothing to enlarge, it is only the epilogue on the start features), then attention where chosen."""
 
     def __init__(
-        self, inputs: int, outputs: int, w_dim: int, kind: Modulation, *, first: bool, attention: bool
-    ) -> None:
+        self, inputs: int, outputs: int, w_dim: int, kind: Modulation, *, eps: float, first: bool,
+        attention: bool,
+    ) -> None:  # fmt: skip
         super().__init__()
-        start = StyledEpilogue(outputs, w_dim)
-        self.enter = start if first else styled_conv(kind, inputs, outputs, w_dim, up=True)
-        self.refine = styled_conv(kind, outputs, outputs, w_dim)
+        start = StyledEpilogue(outputs, w_dim, eps)
+        self.enter = start if first else styled_conv(kind, inputs, outputs, w_dim, up=True, eps=eps)
+        self.refine = styled_conv(kind, outputs, outputs, w_dim, eps=eps)
         self.attention = SelfAttention(outputs) if attention else nn.Identity()
 
     def forward(
@@ -121,7 +123,7 @@ class Synthesis(nn.Module):
 
     def __init__(
         self, *, resolution: int, w_dim: int, channel_base: int, channel_max: int, modulation: Modulation,
-        attention: tuple[int, ...] = (), styled: tuple[int, ...] = (),
+        adain_eps: float = EPS, attention: tuple[int, ...] = (), styled: tuple[int, ...] = (),
     ) -> None:  # fmt: skip
         super().__init__()
         self.resolution = check_resolution(resolution)
@@ -132,8 +134,9 @@ class Synthesis(nn.Module):
         for r, channels in widths.items():
             inputs = widths.get(r // 2, channels)
             self.blocks[str(r)] = SynthesisBlock(
-                inputs, channels, w_dim, modulation, first=r == SMALLEST, attention=r in attention
-            )
+                inputs, channels, w_dim, modulation,
+                eps=adain_eps, first=r == SMALLEST, attention=r in attention,
+            )  # fmt: skip
             self.to_rgb[str(r)] = ToRGB(channels)
 
     @property

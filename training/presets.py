@@ -5,6 +5,7 @@ from pathlib import Path
 
 from brushwork.models.discriminator import DiscriminatorConfig
 from brushwork.models.generator import GeneratorConfig
+from brushwork.models.normalisation import EPS
 
 from .config import CadenceConfig, OptimizerConfig, TrainConfig
 from .ema import EMAConfig
@@ -45,9 +46,9 @@ def emoji_32() -> TrainConfig:
 
     A run of a few thousand steps learns ten times as fast as the published one, and so does its mapping
     network, which would hardly move at the published rate of 0.01 (docs/results.md has the figures). Its loss
-    is R3GAN's, with penalties on every eighth step: chosen on emoji and on a set of icons
-    (docs/collapse.md). A step at 8 px takes two fifths of the time of one at 32, so growing starts at 16
-    (docs/performance.md).
+    is R3GAN's, with penalties on every eighth step, and its AdaIN does not blow up channels that a picture
+    hardly uses: chosen on emoji, icons and drawn modes (docs/collapse.md). A step at 8 px takes two fifths of
+    the time of one at 32, so growing starts at 16 (docs/performance.md).
     """
     return TrainConfig(
         data=Path("datasets/emoji-32"),
@@ -56,7 +57,7 @@ def emoji_32() -> TrainConfig:
         batch=16,
         generator=GeneratorConfig(
             resolution=32, z_dim=128, w_dim=128, mapping_layers=4, mapping_lr=0.1,
-            channel_base=768, channel_max=96,
+            channel_base=768, channel_max=96, adain_eps=1.0,
         ),
         discriminator=DiscriminatorConfig(channel_base=768, channel_max=96),
         loss=LossConfig(pairing="relativistic", r2=True, r1_gamma=2.0, r1_every=8, mixing=0.2),
@@ -70,13 +71,16 @@ def emoji_32() -> TrainConfig:
 def emoji_32_restyle() -> TrainConfig:
     """As emoji-32, with the doors that take pictures. At 32 px a line is a pixel wide, so content enters at
     full resolution, too; and there is nothing to grow, since content gives the picture its shape from the
-    first step on. Variety comes with the contents, so it keeps the plain loss that it was measured with."""
+    first step on. Variety comes with the contents, so it keeps the loss, the minibatch statistics and the
+    instance norm that it was measured with."""
     plain = emoji_32()
     return replace(
         plain,
         out=Path("runs/emoji-32-restyle"),
         total_kimg=80.0,
-        generator=replace(plain.generator, encoders=True, content_resolution=16, content_details=True),
+        generator=replace(
+            plain.generator, encoders=True, content_resolution=16, content_details=True, adain_eps=EPS
+        ),
         discriminator=replace(plain.discriminator, minibatch_std="average"),
         loss=LossConfig(r1_gamma=2.0, r1_every=8, mixing=0.2),
         growing=GrowingConfig(start_resolution=32),
@@ -98,7 +102,13 @@ def emoji_64() -> TrainConfig:
         total_kimg=3000.0,
         batch=64,
         generator=GeneratorConfig(
-            resolution=64, z_dim=256, w_dim=256, mapping_layers=4, channel_base=8192, channel_max=256
+            resolution=64,
+            z_dim=256,
+            w_dim=256,
+            mapping_layers=4,
+            channel_base=8192,
+            channel_max=256,
+            adain_eps=1.0,
         ),
         discriminator=DiscriminatorConfig(channel_base=8192, channel_max=256),
         optimizer=OptimizerConfig(generator_lr=0.0025, discriminator_lr=0.0025),
@@ -117,7 +127,9 @@ def emoji_64_restyle() -> TrainConfig:
     return replace(
         plain,
         out=Path("runs/emoji-64-restyle"),
-        generator=replace(plain.generator, encoders=True, content_resolution=16, content_details=True),
+        generator=replace(
+            plain.generator, encoders=True, content_resolution=16, content_details=True, adain_eps=EPS
+        ),
         discriminator=replace(plain.discriminator, minibatch_std="average"),
         loss=small.loss,
         growing=GrowingConfig(start_resolution=64),

@@ -42,9 +42,14 @@ def take_over(generator: Generator, source: Path) -> None:
 
     Raises:
         ModelError: there is no snapshot.
-        TrainingError: a layer that both have is of another shape.
+        TrainingError: a layer that both have is of another shape, or does something else with its weights.
     """
     theirs = load_generator(source)
+    if (before := theirs.config.adain_eps) != generator.config.adain_eps:
+        raise TrainingError(
+            f"start_from {source} was trained with adain_eps {before:g}, this run has "
+            f"{generator.config.adain_eps:g}: set --generator.adain-eps {before:g}."
+        )
     ours = generator.state_dict()
     for name, value in theirs.state_dict().items():
         if name not in ours:

@@ -97,10 +97,14 @@ class Run:
 
 
 def run_config(base: TrainConfig, *, data: Path, out: Path, seed: int, minutes: float) -> TrainConfig:
-    """`base` in one thread for some minutes, which leaves snapshots and goes on where it was stopped."""
+    """`base` in one thread, its course stretched or shortened to `minutes`, which leaves snapshots and goes
+    on where it was stopped."""
     every = replace(base.every, metrics_kimg=0.0, snapshot_kimg=0.0)
+    # `max_minutes` only shortens, and one thread needs more than a minute for any course.
+    longer = max(1.0, minutes)
     return replace(
         base, data=data, out=out, seed=seed, threads=1, max_minutes=minutes, resume=True,
+        total_kimg=base.total_kimg * longer, growing=base.growing.scaled(longer),
         stop_on_collapse=False, every=every,
     )  # fmt: skip
 

@@ -5,7 +5,8 @@ import torch
 
 from brushwork.models.errors import ModelError
 from brushwork.models.generator import Generator, GeneratorConfig, at_stage
-from brushwork.models.synthesis import Stage
+from brushwork.models.modulation import AdaIN
+from brushwork.models.synthesis import Stage, layer_count
 
 
 def test_one_code_serves_all_layers(generator: Generator) -> None:
@@ -51,6 +52,18 @@ def test_outputs_are_float32_and_of_moderate_size_at_the_start(config: Generator
         pictures = generator(torch.randn(16, 8), torch.eye(2)[[0, 1] * 8])
     assert pictures.dtype == torch.float32
     assert 0.2 < pictures.std() < 5
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), float("inf")])
+def test_adain_eps_must_be_a_number_above_0(value: float) -> None:
+    with pytest.raises(ModelError, match=f"adain_eps is {value}; it must be a number above 0"):
+        GeneratorConfig(adain_eps=value)
+
+
+def test_adain_eps_reaches_every_layer() -> None:
+    config = GeneratorConfig(resolution=8, z_dim=4, w_dim=4, channel_base=16, channel_max=4, adain_eps=0.5)
+    layers = [module for module in Generator(config, ("a",)).modules() if isinstance(module, AdaIN)]
+    assert [layer.eps for layer in layers] == [0.5] * layer_count(8)
 
 
 @pytest.mark.parametrize("name", ["z_dim", "w_dim", "mapping_layers", "channel_base", "channel_max"])

@@ -12,26 +12,28 @@ from brushwork.models.modulation import adain
 Inputs = list[Any]
 
 
-def inputs(*, noise: bool = True, dtype: torch.dtype = torch.float64, side: int = 6) -> Inputs:
-    """x, bias, noise, strength, scale, shift: of 3 pictures and 4 channels."""
+def inputs(
+    *, noise: bool = True, dtype: torch.dtype = torch.float64, side: int = 6, eps: float = 1e-5
+) -> Inputs:
+    """x, bias, noise, strength, scale, shift: of 3 pictures and 4 channels, and eps."""
 
     def draw(*size: int) -> Tensor:
         return torch.randn(*size, dtype=dtype).requires_grad_()
 
     x = torch.randn(3, 4, side - 1, side, dtype=dtype).contiguous(memory_format=torch.channels_last)
     maps = torch.randn(3, 1, side - 1, side, dtype=dtype) if noise else None
-    return [x.requires_grad_(), draw(4), maps, draw(4), draw(3, 4), draw(3, 4)]
+    return [x.requires_grad_(), draw(4), maps, draw(4), draw(3, 4), draw(3, 4), eps]
 
 
 def plain(
-    x: Tensor, bias: Tensor, noise: Tensor | None, strength: Tensor, scale: Tensor, shift: Tensor
+    x: Tensor, bias: Tensor, noise: Tensor | None, strength: Tensor, scale: Tensor, shift: Tensor, eps: float
 ) -> Tensor:
     x = x if noise is None else x + noise * strength[:, None, None]
-    return adain(leaky(x + bias[:, None, None]), scale, shift)
+    return adain(leaky(x + bias[:, None, None]), scale, shift, eps)
 
 
 def gradients(function: Callable[..., Tensor], values: Inputs, weight: Tensor) -> list[Tensor]:
-    wanted = [value for value in values if value is not None and value.requires_grad]
+    wanted = [value for value in values if isinstance(value, Tensor) and value.requires_grad]
     found = torch.autograd.grad((function(*values) * weight).sum(), wanted, allow_unused=True)
     return [torch.zeros(()) if one is None else one for one in found]
 
@@ -41,17 +43,19 @@ def ours(x: Tensor, *rest: Any) -> Tensor:
     return inject(x.clone(), *rest)
 
 
+@pytest.mark.parametrize("eps", [1e-5, 1.0])
 @pytest.mark.parametrize("noise", [True, False])
-def test_the_derivative_by_hand_is_the_numerical_one(noise: bool) -> None:
-    assert torch.autograd.gradcheck(ours, tuple(inputs(noise=noise)))
+def test_the_derivative_by_hand_is_the_numerical_one(noise: bool, eps: float) -> None:
+    assert torch.autograd.gradcheck(ours, tuple(inputs(noise=noise, eps=eps)))
 
 
 @pytest.mark.parametrize("noise", [True, False])
+@pytest.mark.parametrize("eps", [1e-5, 1.0])
 @pytest.mark.parametrize("form", [torch.channels_last, torch.contiguous_format])
 def test_values_and_gradients_are_those_of_the_plain_operations(
-    noise: bool, form: torch.memory_format
+    noise: bool, form: torch.memory_format, eps: float
 ) -> None:
-    x, *rest = inputs(noise=noise, dtype=torch.float32, side=16)
+    x, *rest = inputs(noise=noise, dtype=torch.float32, side=16, eps=eps)
     values = [x.detach().contiguous(memory_format=form).requires_grad_(), *rest]
     weight = torch.randn_like(x)
     torch.testing.assert_close(ours(*values), plain(*values), rtol=1e-5, atol=1e-5)
@@ -68,7 +72,7 @@ def test_low_precision_keeps_its_type_and_float32_statistics() -> None:
 
 
 def test_all_but_the_features_is_left_as_it_is() -> None:
-    values = inputs()
+    *values, _eps = inputs()
     before = [value.detach().clone() for value in values]
     ours(*values).sum().backward()
     for value, old in zip(values, before, strict=True):

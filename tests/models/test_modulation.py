@@ -38,6 +38,15 @@ def test_adain_gives_each_channel_the_scale_and_shift() -> None:
     assert torch.allclose(std, scale, rtol=1e-4)
 
 
+def test_adain_leaves_a_channel_weak_whose_deviation_is_far_below_the_root_of_eps() -> None:
+    x = torch.randn(3, 4, 16, 16)
+    x[:, 0] *= 1e-2
+    x[:, 1] *= 1e2
+    deviations = moments(adain(x, torch.ones(3, 4), torch.zeros(3, 4), eps=1.0))[1]
+    assert torch.allclose(deviations[:, 0], moments(x)[1][:, 0], rtol=1e-3)
+    assert torch.allclose(deviations[:, 1], torch.ones(3), rtol=1e-3)
+
+
 def test_adain_takes_on_the_moments_of_another_picture() -> None:
     content, style = torch.randn(2, 3, 8, 8), torch.rand(2, 3, 6, 6)
     mean, std = moments(style)

@@ -32,6 +32,7 @@ from brushwork.scripts.experiments.collection_runs import (
     Run,
     Variant,
     require_same,
+    run_config,
     seconds_at,
     snapshots,
 )
@@ -85,7 +86,7 @@ def plan(data: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Run]
 def arguments(data: Path, out: Path, **changes: Any) -> Arguments:
     plain: dict[str, Any] = {
         "preset": "tiny", "collections": ("first", "second"), "variants": ("default", "slow"), "seeds": 1,
-        "minutes": 5.0, "data": data, "out": out,
+        "minutes": 1.0, "data": data, "out": out,
     }  # fmt: skip
     return Arguments(**(plain | changes))
 
@@ -139,8 +140,8 @@ def test_a_comparison_goes_on_and_shares_what_is_finished(
     assert len(json.loads((tmp_path / "results.json").read_text())["runs"]) == 1
     main(arguments(data, tmp_path))  # of both collections again
     _check_report(tmp_path, plan(tmp_path))
-    with pytest.raises(TrainingError, match=r"max_minutes: 5.0 there, 6.0 here"):
-        main(arguments(data, tmp_path, minutes=6.0))
+    with pytest.raises(TrainingError, match=r"max_minutes: 1.0 there, 0.5 here"):
+        main(arguments(data, tmp_path, minutes=0.5))
     assert len(in_process.done) == 4
 
 
@@ -267,6 +268,16 @@ def test_medians_and_worst_styles() -> None:
     minutes, median = median_line([*lines, (np.array([0.0, 4.0]), np.array([1.5, 1.5]))])
     assert (minutes[0], minutes[-1]) == (1.0, 2.0)
     assert (median[0], median[-1]) == (1.5, 2.0)
+
+
+@pytest.mark.parametrize(("minutes", "factor"), [(0.5, 1.0), (1.0, 1.0), (25.0, 25.0)])
+def test_minutes_stretch_the_course_and_its_growing_alike(
+    minutes: float, factor: float, tmp_path: Path
+) -> None:
+    base = emoji_32()
+    config = run_config(base, data=tmp_path, out=tmp_path, seed=1, minutes=minutes)
+    assert config.total_kimg == factor * base.total_kimg
+    assert config.growing == base.growing.scaled(factor)
 
 
 def test_minutes_at_an_image_lie_on_straight_lines_between_those_of_the_log(tmp_path: Path) -> None:

@@ -98,3 +98,12 @@ def test_other_widths_are_refused_by_name(make_config: Callable[..., TrainConfig
         TrainingError, match=r"has synthesis\.start of shape \(1, 4, 4, 4\), this run of \(1, 8"
     ):
         take_over(Generator(plain, ("ink",)), path)
+
+
+def test_another_adain_eps_is_refused_with_the_option_that_mends_it(
+    make_config: Callable[..., TrainConfig], tmp_path: Path
+) -> None:
+    plain = make_config().generator
+    path = saved(Generator(plain, ("ink",)), tmp_path / "a.safetensors")
+    with pytest.raises(TrainingError, match=r"has 1: set --generator\.adain-eps 1e-05\."):
+        take_over(Generator(replace(plain, adain_eps=1.0), ("ink",)), path)
