@@ -1,0 +1,129 @@
+"""How surely minibatch deviations tell the pictures of a run from real ones: the first table of
+docs/collapse.md, of any run.
+
+A discriminator that sees one picture at a time cannot tell that all are the same; the deviation of a group's
+features can, if nothing averages it away.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import tyro
+from jaxtyping import Float, Int64, UInt8
+from scipy.stats import mannwhitneyu
+from torch import Tensor
+from torch.nn.functional import avg_pool2d, one_hot
+
+from brushwork.data.pictures import Pictures, load_pictures
+from brushwork.models.discriminator import Discriminator
+from brushwork.models.layers import minibatch_std
+from brushwork.models.sampling import sample
+from brushwork.models.snapshot import load_generator
+from brushwork.models.synthesis import Stage
+from brushwork.scripts.cli import run
+from brushwork.training.checkpoint import checkpoints, load_checkpoint
+from brushwork.training.errors import TrainingError
+from brushwork.training.networks import build_networks
+from brushwork.training.preset_files import from_json
+from brushwork.training.run_folder import RunFolder
+
+GROUP, BATCH = 4, 64
+RIDGE = 0.1
+"""Weight of the ridge of the linear function, over the mean square of a group's deviations."""
+
+Deviations = Float[Tensor, "m d"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arguments:
+    """How surely minibatch deviations tell the pictures of a run from real ones, in groups of four:
+    python scripts/experiments/minibatch_deviations.py runs/collections/solar-before-0
+    """
+
+    run: Annotated[Path, tyro.conf.Positional]
+    """Folder of a run."""
+    groups: int = 256
+    """Groups of real pictures, and of drawn ones."""
+
+    def __post_init__(self) -> None:
+        if self.groups < 2:
+            raise TrainingError(f"groups is {self.groups}; it must be at least 2.")
+
+
+def styles_of_groups(groups: int, styles: int, source: torch.Generator, *, alike: bool) -> Int64[Tensor, "n"]:
+    """The style of every picture of GROUP times `groups`; within a group the same if `alike`."""
+    drawn = torch.randint(styles, (groups, 1 if alike else GROUP), generator=source)
+    return drawn.expand(groups, GROUP).flatten()
+
+
+def real_pictures(
+    pictures: Pictures, styles: Int64[Tensor, "n"], source: torch.Generator
+) -> UInt8[Tensor, "n 3 r r"]:
+    """A training picture of each style."""
+    rows = [(pictures.styles == style).nonzero().squeeze(1) for style in range(len(pictures.style_names))]
+    chosen = [rows[style][torch.randint(len(rows[style]), (), generator=source)] for style in styles.tolist()]
+    return pictures.take(torch.stack(chosen))
+
+
+def auc(real: Float[Tensor, "n"], drawn: Float[Tensor, "m"]) -> float:
+    """The chance that a value of `real` exceeds one of `drawn`: .5 where they cannot be told apart."""
+    return float(mannwhitneyu(real.numpy(), drawn.numpy()).statistic / (len(real) * len(drawn)))
+
+
+def linear_auc(real: Deviations, drawn: Deviations) -> float:
+    """The same of a ridge regression's values on half of the groups, fitted to the other half."""
+    half = len(real) // 2
+    fitted, kept = torch.cat([real[:half], drawn[:half]]), (real[half:], drawn[half:])
+    centre = fitted.mean(dim=0)
+    x, y = fitted - centre, torch.cat([torch.ones(half), -torch.ones(half)])
+    gram = x @ x.T
+    gram += RIDGE * gram.diagonal().mean() * torch.eye(len(x))
+    weight = x.T @ torch.linalg.solve(gram, y)
+    return auc(*((part - centre) @ weight for part in kept))
+
+
+@torch.no_grad()
+def deviations(discriminator: Discriminator, images: UInt8[Tensor, "n 3 r r"], stage: Stage) -> Deviations:
+    """Of each feature at each place of the discriminator's lowest resolution, a row for a group."""
+    pixels, factor = images.float() / 127.5 - 1, images.shape[-1] // stage.resolution
+    pixels = avg_pool2d(pixels, factor)  # while growing
+    features = torch.cat([discriminator.bottom(part, stage) for part in pixels.split(BATCH)])
+    return minibatch_std(features, GROUP)[::GROUP, features.shape[1] :].flatten(1)
+
+
+def main(args: Arguments) -> None:
+    """Prints a row for groups of any styles and one for groups of one style."""
+    folder = RunFolder(args.run)
+    stored, kept = folder.read(), checkpoints(folder.checkpoints)
+    if stored is None or not kept:
+        raise TrainingError(
+            f"{args.run} holds no checkpoint of a run: give the folder of one that was trained."
+        )
+    config, pictures = from_json(stored["config"]), load_pictures(stored["config"]["data"])
+    nets = build_networks(config, pictures.style_names, torch.device("cpu"))
+    nets.discriminator.load_state_dict(load_checkpoint(kept[-1])["discriminator"])
+    generator = load_generator(args.run)
+    stage, styles = generator.trained_stage, len(pictures.style_names)
+
+    print(
+        f"{args.run} after {int(kept[-1].stem) / 1000:g} kimg, {args.groups} groups of {GROUP} pictures each"
+    )
+    print("| groups of | deviation, drawn / real | AUC of the average | AUC of a linear function of all |")
+    print("|---|---|---|---|")
+    for name, alike in (("any styles", False), ("one style", True)):
+        source = torch.Generator().manual_seed(0)
+        chosen = styles_of_groups(args.groups, styles, source, alike=alike)
+        drawn_images = sample(
+            generator, one_hot(chosen, styles).float(), torch.arange(len(chosen)), stage=stage
+        )
+        real = deviations(nets.discriminator, real_pictures(pictures, chosen, source), stage)
+        drawn = deviations(nets.discriminator, drawn_images, stage)
+        share = drawn.mean() / real.mean()
+        averages = auc(real.mean(dim=1), drawn.mean(dim=1))
+        print(f"| {name} | {share:.2f} | {averages:.2f} | {linear_auc(real, drawn):.2f} |")
+
+
+if __name__ == "__main__":
+    run(Arguments, main)
