@@ -4,6 +4,7 @@ saw."""
 import torch
 
 from brushwork.data.loader import Batch
+from brushwork.models.layers import group_size
 from brushwork.models.synthesis import Stage
 
 from .budget import pace_for, seconds_of, settled_precision
@@ -79,7 +80,8 @@ def settle(
     """The facts of a run: those stored with it if it exists already, else measured now.
 
     `precision` is fp32 or bf16; `pace` the factor by which the course of growing is shortened to fit
-    `config.max_minutes`; `fingerprint` and `styles` say which data set it is.
+    `config.max_minutes`; `fingerprint` and `styles` say which data set it is; `group` is the size of the
+    minibatch statistics' groups, which depends on how many processes and parts a batch is dealt to.
     """
     precision, pace, pictures = config.precision, 1.0, prepared.pictures
     if stored is not None:
@@ -98,4 +100,5 @@ def settle(
         "pace": pace,
         "fingerprint": pictures.fingerprint,
         "styles": list(pictures.style_names),
+        "group": group_size(rows, config.discriminator.minibatch_group),
     }

@@ -68,7 +68,7 @@ class RunFolder:
         """Takes the folder for this run and returns the facts to go by: the stored ones when it exists
         already.
 
-        `facts` are what the configuration left open (precision, pace, data fingerprint, style names).
+        `facts` are what the configuration left open (`pace.settle`).
 
         Raises:
             TrainingError: another configuration or other data own the folder, or it holds a run and `resume`
@@ -79,9 +79,13 @@ class RunFolder:
             self._write({"config": ours, "facts": facts})
             return facts
         lines = differences(stored["config"], ours)
-        for name in ("fingerprint", "styles"):
+        for name, what in (
+            ("fingerprint", "data fingerprint"),
+            ("styles", "data styles"),
+            ("group", "pictures that the minibatch statistics compare, by processes and accumulate"),
+        ):
             if stored["facts"].get(name) != plain(facts.get(name)):
-                lines.append(f"data {name}: {stored['facts'].get(name)} there, {plain(facts.get(name))} here")
+                lines.append(f"{what}: {stored['facts'].get(name)} there, {plain(facts.get(name))} here")
         if lines:
             raise TrainingError(
                 f"{self.path} holds a run of another configuration; choose another --out or restore:\n  "

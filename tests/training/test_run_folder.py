@@ -54,6 +54,12 @@ def test_another_configuration_is_refused_naming_the_fields_that_differ(
     assert len(message.splitlines()) == 3, "and nothing else: the length of a run is free to change"
 
 
+def test_other_groups_of_the_minibatch_statistics_are_refused(folder: RunFolder, make_config: Make) -> None:
+    folder.claim(make_config(), FACTS | {"group": 4}, resume=False)
+    with pytest.raises(TrainingError, match="compare, by processes and accumulate: 4 there, 2 here"):
+        folder.claim(make_config(accumulate=2), FACTS | {"group": 2}, resume=True)
+
+
 @pytest.mark.parametrize(
     "changes", [{"total_kimg": 99.0}, {"max_minutes": 3.0}, {"threads": 2}, {"data": Path("elsewhere")},
                 {"accumulate": 2}]
