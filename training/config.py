@@ -102,14 +102,15 @@ class TrainConfig:
     total_kimg: float = 25000.0
     """Length of the run."""
     max_minutes: float | None = None
-    """Time for training. The whole course of growing is shortened to fit (after a short measurement of this
-    machine), and training stops at that time in any case. None: no limit."""
+    """Time for training. The course of growing is shortened to fit (after a short measurement of this
+    machine), and training stops at that time, or after total_kimg. None: no limit."""
     stop_on_collapse: bool = False
     """Stop, with exit code 3, when some style has drawn one and the same picture for five ticks in a row."""
     batch: int = 32
     """Pictures in a step, over all processes."""
     accumulate: int = 1
-    """Parts that a process takes its share of the batch in, one after another, to save memory."""
+    """Parts that a process takes its share of the batch in, one after another, to save memory. A part should
+    hold whole groups of the minibatch statistics."""
     seed: int = 0
     """Everything random follows from it."""
     precision: Precision = "auto"

@@ -91,7 +91,10 @@ class Trainer:
             self.state.take_trunk(self.prepared.judges.classifier)
         self.facts = self._settle()
         self.growing = config.growing.scaled(self.facts["pace"])
-        self.total_nimg = math.ceil(config.total_kimg * 1000 * self.facts["pace"])
+        self.course_nimg = math.ceil(config.total_kimg * 1000 * self.facts["pace"])
+        # A course that was shortened to fit a time goes on at its end until that is up: the machine may be
+        # faster than it was when it was measured. But rates that have fallen to 0 teach nothing more.
+        self.end_nimg = self.course_nimg if config.optimizer.cooldown else math.ceil(config.total_kimg * 1000)
         self.updates = Updates(
             config=config, state=self.state, judges=self.prepared.judges, accelerator=self.accelerator,
             loader=Loader(
@@ -119,7 +122,7 @@ class Trainer:
         with (
             stop_on_signals() as self.stop,
             self.background,
-            progress(self.state.nimg, self.total_nimg, shown=self.accelerator.is_main_process) as self.bar,
+            progress(self.state.nimg, self.course_nimg, shown=self.accelerator.is_main_process) as self.bar,
         ):
             self.started, self.seconds_before = time.perf_counter(), self.state.seconds
             start_trackers(self.accelerator, self.config)
@@ -144,7 +147,7 @@ class Trainer:
         if self._enters_resolution():
             self.state.reset_optimizers(self.config.optimizer)
         own = self.config.optimizer
-        set_rates(self.state.optimizers, own, rate_factor(self.state.nimg, self.total_nimg, own.cooldown))
+        set_rates(self.state.optimizers, own, rate_factor(self.state.nimg, self.course_nimg, own.cooldown))
         discriminator, generator = self.updates.step(stage, turn)
         self.state.nimg += self.config.batch
         self.state.average.trained_stage = stage
@@ -183,7 +186,7 @@ class Trainer:
         return self.stage.resolution != self._trained_stage.resolution
 
     def _why_stop(self) -> Reason | None:
-        if self.state.nimg >= self.total_nimg:
+        if self.state.nimg >= self.end_nimg:
             return "finished"
         if self.accelerator.num_processes > 1 and self.state.nimg // self.config.batch % AGREE_EVERY:
             return None
@@ -234,13 +237,14 @@ class Trainer:
                   "seconds": self.state.seconds, "img_per_s": rate, **seen,
                   **weighted(seen, self.config.restyle.weights_at(self.state.nimg)),
                   **self._look_for_collapse()}  # fmt: skip
-        left = (self.total_nimg - self.state.nimg) / rate
+        left = (self.end_nimg - self.state.nimg) / rate
         if limit is not None:  # a shortened course was made to fill the time; its later images take longer
             rest = limit * 60 - self.state.seconds
             left = rest if self.facts["pace"] < 1 else min(left, rest)
         self.chores.say(tick_line(values, self.stage, left=left, warning=self.warning))
         self.chores.log(values)
-        self.bar.update(min(self.state.nimg, self.total_nimg) - self.bar.n)
+        self.bar.total = self.state.nimg + max(0, round(left * rate))
+        self.bar.update(self.state.nimg - self.bar.n)
         self.ticker.restart()
 
     def _look_for_collapse(self) -> dict[str, float]:

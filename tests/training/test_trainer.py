@@ -339,13 +339,22 @@ def test_the_time_limit_ends_the_run_in_good_order(make: Make, monkeypatch: pyte
     assert names(trainer.folder.snapshots) == [f"generator-{outcome.nimg:09d}.safetensors"]
 
 
-def test_a_shorter_pace_shortens_course_and_run_alike(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_shorter_pace_shortens_the_course_and_the_rest_of_the_time_is_trained_at_its_end(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "settle", lambda *a, **k: facts() | {"pace": 0.5})
     trainer = make(max_minutes=1.0)
-    assert trainer.total_nimg == 16
+    assert trainer.course_nimg == 16
     trainer.state.nimg = 8
     assert trainer.stage == Stage(16, 0.0)
-    assert trainer.run().nimg == 16
+    assert trainer.run() == Outcome(reason="finished", nimg=32), "there is time for all of it"
+
+
+def test_a_shortened_course_whose_rates_fall_ends_where_they_are_0(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "settle", lambda *a, **k: facts() | {"pace": 0.5})
+    assert make(max_minutes=1.0, optimizer=OptimizerConfig(cooldown=0.5)).run().nimg == 16
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
