@@ -102,12 +102,7 @@ def emoji_64() -> TrainConfig:
         total_kimg=3000.0,
         batch=64,
         generator=GeneratorConfig(
-            resolution=64,
-            z_dim=256,
-            w_dim=256,
-            mapping_layers=4,
-            channel_base=8192,
-            channel_max=256,
+            resolution=64, z_dim=256, w_dim=256, mapping_layers=4, channel_base=8192, channel_max=256,
             adain_eps=1.0,
         ),
         discriminator=DiscriminatorConfig(channel_base=8192, channel_max=256),
@@ -115,7 +110,7 @@ def emoji_64() -> TrainConfig:
         growing=GrowingConfig(start_resolution=8, fade_kimg=(100.0,), steady_kimg=(100.0, 200.0, 300.0)),
         ema=EMAConfig(half_life_kimg=10.0, rampup=0.05),
         every=CadenceConfig(tick_kimg=20.0, grid_kimg=200.0, checkpoint_kimg=500.0, snapshot_kimg=0.0),
-    )
+    )  # fmt: skip
 
 
 Presets = dict[str, tuple[str, TrainConfig]]
