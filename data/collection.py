@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import DataError
-from .staging import write_whole
+from .files import write_json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +33,7 @@ def claim_folder(directory: Path, styles: tuple[str, ...], settings: Mapping[str
     """
     path = cache_of(directory) / "state.json"
     if not path.exists():
-        write_whole(path, json.dumps(settings, indent=1).encode())
+        write_json(path, settings)
         return None
     state = json.loads(path.read_text())
     for key, value in settings.items():
@@ -55,5 +55,5 @@ def claim_folder(directory: Path, styles: tuple[str, ...], settings: Mapping[str
 def finish_folder(fetched: Fetched, settings: Mapping[str, object]) -> Fetched:
     """Records that the collection is whole."""
     state = {**settings, "finished": True, "subjects": fetched.subjects, "pictures": fetched.pictures}
-    write_whole(cache_of(fetched.directory) / "state.json", json.dumps(state, indent=1).encode())
+    write_json(cache_of(fetched.directory) / "state.json", state)
     return fetched

@@ -6,7 +6,6 @@ tell the style.
 
 import io
 import itertools
-import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -21,10 +20,10 @@ from tqdm import tqdm
 
 from .collection import Fetched, cache_of, claim_folder, finish_folder
 from .errors import DataError
+from .files import write_file, write_json
 from .iconify import IconSet, svg_text
 from .images import WHITE, Colour, image_grid, png_bytes, read_image
 from .split import TEST_FRACTION, split_of
-from .staging import write_whole
 
 SHEET_SUBJECTS = 12
 CHUNK = 16
@@ -175,7 +174,7 @@ def _draw(jobs: list[_Job], config: MatrixConfig) -> None:
 
 def _draw_chunk(jobs: Sequence[_Job], size: int, margin: float) -> int:
     for job in jobs:
-        write_whole(job.path, rasterise(job.svg, size=size, margin=margin))
+        write_file(job.path, rasterise(job.svg, size=size, margin=margin))
     return len(jobs)
 
 
@@ -214,10 +213,10 @@ def _write_papers(directory: Path, matrix: IconMatrix, names: Mapping[str, str],
         subject: {"name": name, "split": split_of(subject, TEST_FRACTION)}
         for subject, name in sorted(names.items())
     }
-    write_whole(directory / "subjects.json", json.dumps(subjects, indent=1, ensure_ascii=False).encode())
-    write_whole(directory / "ATTRIBUTION.md", attribution(matrix.styles).encode())
+    write_json(directory / "subjects.json", subjects)
+    write_file(directory / "ATTRIBUTION.md", attribution(matrix.styles))
     sheet = _contact_sheet(directory, tuple(matrix.styles), names, background)
-    write_whole(directory / "contact_sheet.png", sheet)
+    write_file(directory / "contact_sheet.png", sheet)
 
 
 def attribution(styles: Mapping[str, IconStyle]) -> str:

@@ -82,6 +82,15 @@ def png_bytes(array: np.ndarray | Image.Image) -> bytes:
     return stream.getvalue()
 
 
+def gif_bytes(frames: Sequence[Image.Image], *, milliseconds: int) -> bytes:
+    """Encodes frames as a GIF that repeats for ever, each shown for so long."""
+    stream = io.BytesIO()
+    frames[0].save(
+        stream, "GIF", save_all=True, append_images=list(frames[1:]), duration=milliseconds, loop=0
+    )
+    return stream.getvalue()
+
+
 # Fitting
 
 

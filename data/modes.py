@@ -25,6 +25,7 @@ from torch.nn.functional import avg_pool2d
 from torchvision.transforms.functional import gaussian_blur
 
 from .errors import DataError
+from .files import write_file
 from .images import png_bytes
 from .toy import PlacedShape, Subject, place_shape
 
@@ -117,7 +118,7 @@ def write_modes(directory: Path, *, repeats: int = 10, size: int = 32, seed: int
         (directory / style).mkdir(parents=True, exist_ok=True)
         for mode, number in itertools.product(MODES, range(repeats)):
             image = mode_image(mode, style, size, mode_jitter(mode, number, seed))
-            (directory / style / f"{mode.name}-{number:02}.png").write_bytes(png_bytes(image))
+            write_file(directory / style / f"{mode.name}-{number:02}.png", png_bytes(image))
     return len(MODES) * repeats
 
 

@@ -15,13 +15,13 @@ from tqdm import tqdm
 
 from .curation import NEAR_BITS, Duplicates, Print, Problem, Register, near_duplicates, print_of
 from .errors import DataError
+from .files import check_replaceable, staged_folder
 from .folder import UNLABELLED, Found, Scan, scan_folder
 from .images import WHITE, Colour, Fit, fit_image, png_bytes, read_image
 from .parquet import Row, ShardWriter, arrow_schema, dataset_card
 from .report import Report, balance_table
 from .sheet import NO_LABEL, ContactSheet
 from .split import SPLITS, TEST_FRACTION, split_of
-from .staging import check_replaceable, staged_folder
 
 FORMAT = "brushwork data set 1"
 WINDOW = 256

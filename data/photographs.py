@@ -8,7 +8,6 @@ out. The licences are mixed, so the collection is for local experiments only.
 import fnmatch
 import hashlib
 import io
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
@@ -21,10 +20,10 @@ from tqdm import tqdm
 from .collection import Fetched, cache_of, claim_folder, finish_folder
 from .debian import Package, load_package
 from .errors import DataError
+from .files import write_file, write_json
 from .images import fit_image, image_grid, png_bytes, read_image
 from .rcc import read_rcc
 from .split import TEST_FRACTION, split_of
-from .staging import write_whole
 
 PACKAGE = "gcompris-qt-data"
 COPYRIGHT = "COPYRIGHT.gcompris-qt-data"
@@ -217,7 +216,7 @@ def _write_crops(folder: Path, name: str, source: Source, *, count: int, size: i
         for n in missing:
             top, left, side = boxes[n]
             crop = fit_image(array[top : top + side, left : left + side], size)
-            write_whole(folder / f"{name}@{n}.png", png_bytes(crop))
+            write_file(folder / f"{name}@{n}.png", png_bytes(crop))
     return len(missing)
 
 
@@ -245,16 +244,16 @@ def _write_papers(
         for style, sources in table.items()
         for name in sources
     }
-    write_whole(directory / "subjects.json", json.dumps(subjects, indent=1, ensure_ascii=False).encode())
-    write_whole(directory / "ATTRIBUTION.md", attribution(package.version, files).encode())
+    write_json(directory / "subjects.json", subjects)
+    write_file(directory / "ATTRIBUTION.md", attribution(package.version, files))
     for path, content in package.files.items():
         if path.endswith("/copyright"):
-            write_whole(directory / COPYRIGHT, content)
+            write_file(directory / COPYRIGHT, content)
     cells = []
     for style, sources in table.items():
         names = list(sources)[:: max(1, len(sources) // SHEET_COLUMNS)][:SHEET_COLUMNS]
         cells.append([read_image(directory / style / f"{name}@0.png") for name in names])
-    write_whole(directory / "contact_sheet.png", png_bytes(image_grid(cells, row_labels=list(table))))
+    write_file(directory / "contact_sheet.png", png_bytes(image_grid(cells, row_labels=list(table))))
 
 
 def attribution(version: str, files: Mapping[str, bytes]) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from .errors import DataError
+from .files import write_file
 from .images import png_bytes
 from .pictures import Pictures
 
@@ -86,7 +87,7 @@ def write_toy(
         (directory / name).mkdir(parents=True, exist_ok=True)
         for number in range(subjects):
             image = toy_image(toy_subject(number, seed), style, size)
-            (directory / name / f"{number:04}.png").write_bytes(png_bytes(image))
+            write_file(directory / name / f"{number:04}.png", png_bytes(image))
     return names
 
 

@@ -7,9 +7,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
+from .files import write_file
 from .images import png_bytes
-from .staging import write_whole
 
 
 def free_cores() -> int:
@@ -17,9 +18,9 @@ def free_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def save_picture(path: Path, pixels: np.ndarray) -> None:
-    """Writes uint8 (H, W, 3) as PNG: the file is whole or not there."""
-    write_whole(path, png_bytes(pixels))
+def save_picture(path: Path, picture: np.ndarray | Image.Image) -> None:
+    """Writes uint8 (H, W, 3) or a Pillow image as PNG: the file is whole or not there."""
+    write_file(path, png_bytes(picture))
 
 
 def write_pictures(

@@ -1,8 +1,6 @@
 """What a benchmark found as Markdown, which reads well in a terminal too, as JSON and as one plot."""
 
-import json
 import math
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +8,10 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from brushwork.data.files import write_file, write_json
+
 from .benchmark import Finding, Machine, Race, Table
+from .plots import figure_png
 
 OURS, THEIRS = "#3056a0", "#9aa3b2"
 """Colours of the bars."""
@@ -40,12 +41,14 @@ def write_findings(
     """`name`.json with all rounds, and `name`.md: `head`, or else the machine in words, and all tables. What
     stands in the second."""
     text = "\n\n".join([head or machine.words(), *(markdown(finding.table()) for finding in found.values())])
-    (folder / f"{name}.md").write_text(f"{text}\n", encoding="utf-8")
-    write_json(folder / f"{name}.json", machine, sizes, found)
+    write_file(folder / f"{name}.md", f"{text}\n")
+    write_rounds(folder / f"{name}.json", machine, sizes, found)
     return text
 
 
-def write_json(path: Path, machine: Machine, sizes: Mapping[str, Any], found: Mapping[str, Finding]) -> None:
+def write_rounds(
+    path: Path, machine: Machine, sizes: Mapping[str, Any], found: Mapping[str, Finding]
+) -> None:
     """Everything with all rounds, whole or not at all; what is not a number becomes null."""
     report = {
         "machine": {
@@ -55,9 +58,7 @@ def write_json(path: Path, machine: Machine, sizes: Mapping[str, Any], found: Ma
         "sizes": sizes,
         "parts": {name: finding.to_json() for name, finding in found.items()},
     }  # fmt: skip
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    partial.write_text(json.dumps(_finite(report), indent=2, allow_nan=False) + "\n")
-    os.replace(partial, path)
+    write_json(path, _finite(report))
 
 
 def _finite(value: Any) -> Any:
@@ -82,7 +83,7 @@ def plot(path: Path, found: Mapping[str, Finding]) -> bool:
     panels = sheet.subplots(len(races), squeeze=False, gridspec_kw={"height_ratios": heights})
     for axes, race in zip(panels[:, 0], races, strict=True):
         _bars(axes, race)
-    sheet.savefig(path)
+    write_file(path, figure_png(sheet))
     return True
 
 

@@ -3,14 +3,15 @@
 import hashlib
 import json
 import os
-import tempfile
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from jaxtyping import UInt8
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
+
+from brushwork.data.files import write_file
 
 
 @runtime_checkable
@@ -64,16 +65,8 @@ class FeatureCache:
         path, identity = self._place(extractor, key)
         if path is None:
             return
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # Whole or not at all: a reader never meets half a file, nor do two writers meet in one.
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        os.close(handle)
-        try:
-            metadata = {"identity": identity, "sha256": _digest(features)}
-            save_file({"features": features.contiguous()}, temporary, metadata=metadata)
-            os.replace(temporary, path)
-        finally:
-            Path(temporary).unlink(missing_ok=True)
+        metadata = {"identity": identity, "sha256": _digest(features)}
+        write_file(path, save({"features": features.contiguous()}, metadata=metadata))
 
     def _place(self, extractor: Named, key: str | None) -> tuple[Path | None, str]:
         if self.folder is None or key is None:

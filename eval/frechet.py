@@ -11,7 +11,7 @@ the norm comes from `eigvalsh`); from fewer pictures than dimensions, A is the c
 exact where a covariance would be singular.
 """
 
-import os
+import io
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -22,6 +22,8 @@ import numpy as np
 import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
+
+from brushwork.data.files import write_file
 
 from .errors import EvalError
 
@@ -157,14 +159,9 @@ def save_statistics(path: Path, gaussian: Gaussian) -> None:
         raise EvalError(f"Statistics cannot be saved as {path.name}: choose a name that ends in .npz.")
     mu, sigma = gaussian.mean.numpy(), gaussian.covariance.numpy()
     known = {"count": np.array(gaussian.count)} if gaussian.count else {}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with partial.open("wb") as file:
-            np.savez_compressed(file, allow_pickle=False, mu=mu, sigma=sigma, **known)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    content = io.BytesIO()
+    np.savez_compressed(content, allow_pickle=False, mu=mu, sigma=sigma, **known)
+    write_file(path, content.getvalue())
 
 
 def load_statistics(path: Path) -> Gaussian:

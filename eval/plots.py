@@ -252,6 +252,11 @@ def png(sheet: Sheet) -> bytes:
         sheet.set_layout_engine("none")
     box = sheet.get_tightbbox()
     inside = Bbox([[0, box.y0 - 0.04], [WIDTH, box.y1 + 0.04]])
+    return figure_png(sheet, bbox_inches=inside)
+
+
+def figure_png(figure: Sheet, *, dpi: float | None = None, bbox_inches: Bbox | None = None) -> bytes:
+    """Any figure as the bytes of a PNG file."""
     buffer = io.BytesIO()
-    sheet.savefig(buffer, format="png", bbox_inches=inside)
+    figure.savefig(buffer, format="png", dpi=dpi or figure.dpi, bbox_inches=bbox_inches)
     return buffer.getvalue()

@@ -1,14 +1,14 @@
 """A measurement made readable: JSON for programs, a self-contained page, its pictures as files."""
 
 import json
-import os
-import tempfile
 import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
+
+from brushwork.data.files import write_file
 
 from ..data.images import png_bytes
 from .errors import EvalError
@@ -41,9 +41,9 @@ def write_report(
         out_dir.mkdir(parents=True, exist_ok=True)
         drawn = [title for title, picture in given.items() if isinstance(picture, Image.Image)]
         for name, title in zip(_file_names(drawn), drawn, strict=True):
-            _write(out_dir / name, shown[title])
-        _write(report.json, text.encode())
-        _write(report.page, html.encode())
+            write_file(out_dir / name, shown[title])
+        write_file(report.json, text.encode())
+        write_file(report.page, html.encode())
     except OSError as error:
         raise EvalError(
             f"The report in '{out_dir}' cannot be written ({error}): free some space or choose another --out."
@@ -76,14 +76,3 @@ def _file_names(titles: Iterable[str]) -> list[str]:
             name, number = f"{slug}-{number}.png", number + 1
         names.append(name)
     return names
-
-
-def _write(path: Path, content: bytes) -> None:
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        Path(temporary).chmod(0o644)  # mkstemp makes it private; a report is to be read
-        os.replace(temporary, path)
-    finally:
-        Path(temporary).unlink(missing_ok=True)

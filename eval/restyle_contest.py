@@ -2,10 +2,8 @@
 
 import hashlib
 import json
-import os
 import re
 import statistics
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,9 +13,11 @@ from typing import Any
 import torch
 from jaxtyping import Float64, UInt8
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 from tqdm import tqdm
+
+from brushwork.data.files import write_file
 
 from .benchmark import Table
 from .errors import EvalError
@@ -133,14 +133,7 @@ def _keep(path: Path | None, drawn: Drawn) -> None:
     """Whole or not at all."""
     if path is None:
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
-    try:
-        save_file({name: value.contiguous() for name, value in vars(drawn).items()}, partial)
-        os.replace(partial, path)
-    finally:
-        Path(partial).unlink(missing_ok=True)
+    write_file(path, save({name: value.contiguous() for name, value in vars(drawn).items()}))
 
 
 # Measuring

@@ -10,8 +10,11 @@ from matplotlib.figure import Figure as Sheet
 from PIL import Image
 from torch import Tensor
 
+from brushwork.data.files import write_file
+
 from ..data.images import image_grid
 from .benchmark_report import OURS, THEIRS
+from .plots import figure_png
 from .restyle_contest import Contest
 from .restyle_task import Task
 
@@ -54,7 +57,7 @@ def contest_plot(path: Path, contest: Contest, ours: Sequence[str]) -> None:
         _bars(axes, contest, name, [OURS if method in ours else THEIRS for method in names])
     panels[0].set_yticks(range(len(names)), names, size=8)
     panels[0].invert_yaxis()
-    sheet.savefig(path)
+    write_file(path, figure_png(sheet))
 
 
 def _bars(axes: Axes, contest: Contest, name: str, colours: Sequence[str]) -> None:

@@ -3,49 +3,54 @@
 The header is JSON, the weights are plain arrays: loading a snapshot never executes anything of its author's.
 """
 
+import hashlib
 import json
-import os
-import tempfile
+from collections.abc import Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
+import torch
 from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
+from torch import Tensor
 
 from .errors import ModelError
 from .generator import Generator, GeneratorConfig
 from .synthesis import Stage
 
 HEADER = "brushwork"
+DIGEST = "sha256"
+"""Of header and weights; snapshots of version 0.1 have none."""
 HUB_FILE = "generator.safetensors"
 
 
-def save_generator(path: Path, generator: Generator, *, stage: Stage, notes: dict[str, Any]) -> None:
-    """Writes a snapshot atomically: the file is whole or not there.
+def generator_bytes(generator: Generator, *, stage: Stage, notes: dict[str, Any]) -> bytes:
+    """A snapshot as the content of a .safetensors file.
 
     Args:
         stage: where growing stood; the snapshot is drawn at it.
         notes: anything worth knowing (images seen, seed, data set); returned by `snapshot_header`.
     """
-    header = {
+    header = json.dumps({
         "generator": asdict(generator.config),
         "styles": generator.style_names,
         "stage": [stage.resolution, stage.alpha],
         "notes": notes,
-    }
+    })  # fmt: skip
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in generator.state_dict().items()}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, partial = tempfile.mkstemp(dir=path.parent, prefix=".partial-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(save(tensors, metadata={HEADER: json.dumps(header)}))
-        os.replace(partial, path)
-    except BaseException:
-        Path(partial).unlink(missing_ok=True)
-        raise
+    return save(tensors, metadata={HEADER: header, DIGEST: _digest(header, tensors)})
+
+
+def _digest(header: str, tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 over everything that a snapshot says."""
+    digest = hashlib.sha256(header.encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.numpy().data)
+    return digest.hexdigest()
 
 
 def find_snapshot(source: str | Path) -> Path:
@@ -103,24 +108,35 @@ def load_generator(source: str | Path, *, device: str = "cpu") -> Generator:
     """The generator of a snapshot file, a run folder or a Hub repository, ready to sample.
 
     Raises:
-        ModelError: nothing is there, it does not fit, or there is no such device; the message says which.
+        ModelError: nothing is there, it is damaged or does not fit, or there is no such device; the message
+            says which.
     """
     path = find_snapshot(source)
     try:
-        generator = _described(path, snapshot_header(path))
+        # No weight takes memory before the file is known to hold it.
+        with torch.device("meta"):
+            generator = _described(path, snapshot_header(path))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ModelError(f"{path} has a damaged header ({error!r}): take another snapshot.") from error
-    with safe_open(str(path), framework="pt") as file:
-        weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
-    try:
-        generator.load_state_dict(weights)
-    except RuntimeError as error:
-        raise ModelError(f"{path} does not fit its own header: the file is damaged; take another.") from error
+    generator.load_state_dict(_weights(path, generator.state_dict()), assign=True)
     try:
         return generator.eval().requires_grad_(False).to(device)
     except (AssertionError, RuntimeError) as error:  # the first where torch has no CUDA
         reason = str(error).splitlines()[0].rstrip(".")
         raise ModelError(f"the network cannot run on {device!r} ({reason}): choose cpu.") from error
+
+
+def _weights(path: Path, expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of a file, whose names and shapes must be those of `expected`, and whose digest its own."""
+    with safe_open(str(path), framework="pt") as file:
+        shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+        if shapes != {name: tuple(tensor.shape) for name, tensor in expected.items()}:
+            raise ModelError(f"{path} does not fit its own header: the file is damaged; take another.")
+        weights = {name: file.get_tensor(name) for name in shapes}
+        metadata = file.metadata()
+    if metadata.get(DIGEST) not in (None, _digest(metadata[HEADER], weights)):
+        raise ModelError(f"{path} is damaged: its digest is another; take another snapshot.")
+    return weights
 
 
 def _described(path: Path, header: dict[str, Any]) -> Generator:

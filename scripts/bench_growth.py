@@ -7,8 +7,10 @@ from typing import Annotated
 import torch
 import tyro
 
+from brushwork.data.files import write_file
 from brushwork.eval.benchmark import Finding, machine
 from brushwork.eval.benchmark_report import write_findings
+from brushwork.eval.plots import figure_png
 from brushwork.scripts.bench_train import BenchConfig
 from brushwork.scripts.cli import guard
 from brushwork.scripts.configured import configured
@@ -47,7 +49,7 @@ def main(args: GrowthArguments) -> None:
     here = machine(("torch",), device="cuda" if on_gpu else "cpu")
     found: dict[str, Finding] = {"growth": Growth(lines=lines)}
     text = write_findings(folder, "growth", here, asdict(sizes), found)
-    picture(lines).savefig(folder / "growth.png", dpi=100)
+    write_file(folder / "growth.png", figure_png(picture(lines), dpi=100))
     print(f"{text}\n")
     print(f"All rounds: {folder / 'growth.json'}; growth.md, growth.png beside it")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from brushwork.eval.benchmark import Finding, machine
-from brushwork.eval.benchmark_report import markdown, plot, write_json
+from brushwork.eval.benchmark_report import markdown, plot, write_rounds
 from brushwork.eval.metrics_benchmark import FULL, PARTS, QUICK, PartName
 from brushwork.eval.peers import PACKAGES
 
@@ -41,7 +41,7 @@ def metrics(args: MetricsArguments) -> None:
     for part in tqdm(args.parts or tuple(PARTS), desc="bench metrics", disable=None):
         found[part] = PARTS[part](sizes, args.device)
         tqdm.write(f"\n{markdown(found[part].table())}", file=sys.stdout)
-        write_json(args.out / "metrics.json", here, asdict(sizes), found)
+        write_rounds(args.out / "metrics.json", here, asdict(sizes), found)
         plotted = plot(args.out / "metrics.png", found)
     print(f"\nAll rounds: {args.out / 'metrics.json'}" + ", plot: metrics.png beside it" * plotted)
 

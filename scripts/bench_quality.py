@@ -7,8 +7,10 @@ from typing import Annotated
 import torch
 import tyro
 
+from brushwork.data.files import write_file
 from brushwork.eval.benchmark import machine
 from brushwork.eval.benchmark_report import write_findings
+from brushwork.eval.plots import figure_png
 from brushwork.scripts.cli import guard
 from brushwork.scripts.configured import configured
 from brushwork.training.config import TrainConfig
@@ -43,7 +45,7 @@ def main(args: QualityArguments) -> None:
     on_gpu = args.base.device == "auto" and torch.cuda.is_available()
     here = machine(("torch",), device="cuda" if on_gpu else "cpu")
     text = write_findings(args.report, "quality", here, asdict(args.contest), {"quality": quality})
-    picture(quality).savefig(args.report / "quality.png")
+    write_file(args.report / "quality.png", figure_png(picture(quality)))
     print(f"{text}\n\nAll curves: {args.report / 'quality.json'}; quality.md, quality.png beside it")
 
 

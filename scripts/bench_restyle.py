@@ -8,6 +8,7 @@ import tyro
 
 from brushwork.data.contents import unique_names
 from brushwork.data.pictures import load_pictures
+from brushwork.data.writing import save_picture
 from brushwork.eval.benchmark import machine
 from brushwork.eval.benchmark_report import write_findings
 from brushwork.eval.opponents import lite, trivial_answers
@@ -74,7 +75,7 @@ def main(args: RestyleArguments) -> None:
     print(f"\n{write_findings(args.out, 'restyle', here, about, {'restyle': contest})}\n")
     grid = contest_grid(task, outputs, args.rows)
     contest_plot(args.out / "restyle.png", contest, [method.name for method in ours])
-    grid.save(args.out / "restyle-grid.png")
+    save_picture(args.out / "restyle-grid.png", grid)
     print(f"All figures: {args.out / 'restyle.json'}; restyle.md, restyle.png, restyle-grid.png beside it")
 
 

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import torch
 
+from brushwork.data.files import write_file
 from brushwork.data.images import read_image
 from brushwork.eval.benchmark import Finding, Table, machine
-from brushwork.eval.benchmark_report import markdown, write_json
+from brushwork.eval.benchmark_report import markdown, write_rounds
 from brushwork.scripts.stylizing import as_tensor
 from brushwork.training.errors import TrainingError
 from brushwork.training.stylize_benchmark import RECIPES, Recipe, Sizes, largest, race
@@ -61,8 +62,8 @@ def main(args: StylizeArguments) -> None:
         texts.append(markdown(size))
         print(f"\n{texts[-1]}")
     text = "\n\n".join(texts)
-    (args.out / "stylize.md").write_text(f"{here.words()}\n\n{text}\n", encoding="utf-8")
-    write_json(args.out / "stylize.json", here, {**asdict(args.sizes), "weights": None}, found)
+    write_file(args.out / "stylize.md", f"{here.words()}\n\n{text}\n")
+    write_rounds(args.out / "stylize.json", here, {**asdict(args.sizes), "weights": None}, found)
     print(f"\nAll rounds: {args.out / 'stylize.json'}; stylize.md beside it")
 
 

@@ -7,8 +7,10 @@ from typing import Annotated
 import torch
 import tyro
 
+from brushwork.data.files import write_file
 from brushwork.eval.benchmark import machine
 from brushwork.eval.benchmark_report import write_findings
+from brushwork.eval.plots import figure_png
 from brushwork.scripts.cli import guard
 from brushwork.scripts.configured import configured
 from brushwork.training.config import TrainConfig
@@ -68,7 +70,7 @@ def main(args: TrainBenchArguments) -> None:
     here = machine(("torch",), device="cuda" if on_gpu else "cpu")
     found = findings(paces)
     text = write_findings(folder, "train", here, asdict(sizes), found)
-    picture(paces).savefig(folder / "train.png", dpi=100)
+    write_file(folder / "train.png", figure_png(picture(paces), dpi=100))
     print(f"{text}\n")
     print(f"All rounds: {folder / 'train.json'}; train.md, train.png beside it")
 

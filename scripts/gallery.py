@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
+from brushwork.data.writing import save_picture
+
 Floats = NDArray[np.float64]
 
 SIDE = 384
@@ -192,4 +194,4 @@ if __name__ == "__main__":
         folder = Path(sys.argv[1]) / kind
         folder.mkdir(parents=True, exist_ok=True)
         for drawing in drawings:
-            drawing().save(folder / f"{drawing.__name__}.png")
+            save_picture(folder / f"{drawing.__name__}.png", drawing())

@@ -11,6 +11,9 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from brushwork.data.files import write_file
+from brushwork.eval.plots import figure_png
+
 WEIGHTS = (0.003, 0.1, 0.3, 1.0, 3.0)
 """Of content; style has 1."""
 SETTINGS = ("--backbone", "hed-vgg16", "--size", "192")
@@ -53,4 +56,4 @@ if __name__ == "__main__":
     rows = {weight: figures(contents, styles, Path(folder), weight) for weight in WEIGHTS}
     for weight, row in rows.items():
         print(f"{weight:6g}  content {row[0]:.3g}  style {row[1]:.3g}  (unchanged {row[2]:.3g})")
-    plot(rows).savefig(Path(folder) / "weights.png", dpi=100)
+    write_file(Path(folder) / "weights.png", figure_png(plot(rows), dpi=100))

@@ -1,6 +1,5 @@
 """The work of `brushwork restyle`: contents times styles to files, a grid, and a manifest to measure by."""
 
-import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,9 @@ from tqdm import tqdm
 
 from brushwork.data.contents import Cutout, Original, safe_name, unique_names
 from brushwork.data.errors import DataError
+from brushwork.data.files import write_csv
 from brushwork.data.images import fit_image, image_grid, read_image
+from brushwork.data.writing import save_picture
 from brushwork.models.generator import Generator
 from brushwork.models.redrawing import Mode, codes_like, codes_of_own_looks, own_codes, restyle_matrix
 from brushwork.models.sampling import style_codes, style_weights
@@ -212,17 +213,17 @@ class Album:
         self.larger = 0
 
     def add_content(self, original: Original, cutout: Cutout) -> None:
-        save(self.out / CONTENTS / f"{original.name}.png", self.fitted(cutout.pixels))
+        save_picture(self.out / CONTENTS / f"{original.name}.png", self.fitted(cutout.pixels))
         self.larger += max(cutout.pixels.shape) > self.side
         if original.name in self.picks:
             self.cells[original.name] = [thumbnail(cutout.pixels), *[None] * len(self.targets)]
 
     def add_result(self, original: Original, cutout: Cutout, target: int, pixels: np.ndarray) -> None:
         output = f"{self.folders[target]}/{original.name}.png"
-        save(self.out / output, cutout.recoloured(pixels))
+        save_picture(self.out / output, cutout.recoloured(pixels))
         if pixels.shape[:2] != (self.side, self.side):
             output = f"{FITTED}/{output}"
-            save(self.out / output, self.fitted(pixels))
+            save_picture(self.out / output, self.fitted(pixels))
         if original.name in self.picks:
             self.cells[original.name][target + 1] = thumbnail(pixels)
         row = {
@@ -237,12 +238,9 @@ class Album:
         """Writes the style pictures, the manifest and the grid."""
         for i, target in enumerate(self.targets):
             if target.picture is not None:
-                save(self.out / self.reference(i), Image.fromarray(target.picture))
-        with (self.out / "pairs.csv").open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, list(self.rows[0]))
-            writer.writeheader()
-            writer.writerows(self.rows)
-        self.grid().save(self.out / "grid.png")
+                save_picture(self.out / self.reference(i), target.picture)
+        write_csv(self.out / "pairs.csv", self.rows)
+        save_picture(self.out / "grid.png", self.grid())
 
     def grid(self) -> Image.Image:
         """Contents by styles, above them the pictures that the styles were read off."""
@@ -267,11 +265,6 @@ class Album:
 def as_tensor(pixels: np.ndarray) -> Tensor:
     """uint8 (H, W, 3) to (3, H, W)"""
     return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
-
-
-def save(path: Path, image: Image.Image) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    image.save(path)
 
 
 def thumbnail(pixels: np.ndarray) -> np.ndarray:

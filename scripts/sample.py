@@ -15,8 +15,9 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
-from brushwork.data.images import image_grid
-from brushwork.data.writing import free_cores, write_pictures
+from brushwork.data.files import write_file
+from brushwork.data.images import gif_bytes, image_grid
+from brushwork.data.writing import free_cores, save_picture, write_pictures
 from brushwork.models.drawing import Codes, Precision, draw_batches
 from brushwork.models.errors import ModelError
 from brushwork.models.generator import Generator
@@ -168,7 +169,7 @@ def save_likeness(path: Path, pictures: list[np.ndarray], images: Tensor, seeds:
     """The pictures (h, w, 3) that were followed, and below them drawings (n, 3, h, w)."""
     rows = [pictures[: len(seeds)], list(rearrange(images, "n d h w -> n h w d").numpy())]
     scale = max(1, SHOWN // images.shape[-1])
-    image_grid(rows, row_labels=["like", "drawn"], column_labels=seeds, scale=scale).save(path)
+    save_picture(path, image_grid(rows, row_labels=["like", "drawn"], column_labels=seeds, scale=scale))
 
 
 def write_figures(
@@ -191,16 +192,14 @@ def write_figures(
     save_grid(out / "truncation.png", truncated, names, [f"psi {value:g}" for value in TRUNCATIONS])
     frames = interpolation_frames(generator, styles, seeds[:4], steps=12, psi=psi)
     pictures = [enlarged(rearrange(frame, "s c h w -> h (s w) c").numpy()) for frame in frames]
-    pictures[0].save(
-        out / "interpolation.gif", save_all=True, append_images=pictures[1:], duration=60, loop=0
-    )
+    write_file(out / "interpolation.gif", gif_bytes(pictures, milliseconds=60))
 
 
 def save_grid(path: Path, images: Tensor, rows: list[str], columns: list[str]) -> None:
     """Writes (rows, columns, 3, h, w) uint8 as a labelled grid."""
     cells = rearrange(images, "r c d h w -> r c h w d").numpy()
     scale = max(1, SHOWN // images.shape[-1])
-    image_grid(cells, row_labels=rows, column_labels=columns, scale=scale).save(path)
+    save_picture(path, image_grid(cells, row_labels=rows, column_labels=columns, scale=scale))
 
 
 def enlarged(pixels: np.ndarray) -> Image.Image:

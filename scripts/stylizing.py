@@ -1,6 +1,5 @@
 """The work of `brushwork stylize`: contents times styles to pictures, each with its losses; resumable."""
 
-import csv
 import hashlib
 import json
 import time
@@ -10,16 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import safetensors.torch
 import torch
 from PIL import Image
 from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 from tqdm import tqdm
 
 from brushwork.data.contents import Cutout, Original, list_originals, safe_name
 from brushwork.data.errors import DataError
+from brushwork.data.files import write_csv, write_file
 from brushwork.data.images import fit_image, image_grid, read_image
+from brushwork.data.writing import save_picture
 from brushwork.training.backbones import Perceiver
 from brushwork.training.errors import TrainingError
 from brushwork.training.interrupt import StopRequest, stop_on_signals
@@ -119,11 +120,11 @@ class Stylizing:
         try:
             done = self._optimise(stylizer, trace, path, facts, stop)
         except TrainingError as error:
-            save_picture(path, cutout, stylizer.drawn())
+            save_stylized(path, cutout, stylizer.drawn())
             trace.write(path.with_suffix(".json"), {**facts, "stopped": str(error)})
             raise TrainingError(f"{error} The last good picture is {path}.") from error
         if done:
-            save_picture(path, cutout, stylizer.drawn())
+            save_stylized(path, cutout, stylizer.drawn())
             trace.write(path.with_suffix(".json"), facts)
             state_file(path).unlink(missing_ok=True)
             album.add(original, target, cutout, read_image(path))
@@ -148,8 +149,7 @@ class Stylizing:
                 )
                 if self.every and step.number % self.every == 0:
                     steps = path.with_name(f"{path.stem}-steps")
-                    steps.mkdir(exist_ok=True)
-                    Image.fromarray(as_array(stylizer.drawn())).save(steps / f"{step.number:06d}.png")
+                    save_picture(steps / f"{step.number:06d}.png", as_array(stylizer.drawn()))
                 ask = stop.signal is not None
                 if ask or time.perf_counter() - saved > SAVE_EVERY:
                     write_state(path, stylizer, trace, facts)
@@ -182,10 +182,8 @@ def state_file(path: Path) -> Path:
 def write_state(path: Path, stylizer: Stylizer, trace: Trace, facts: dict[str, Any]) -> None:
     """Whole or not at all."""
     header = json.dumps({"facts": facts, "trace": trace.rows})
-    partial = path.with_suffix(".state.partial")
     tensors = {name: x.cpu().contiguous() for name, x in stylizer.state_dict().items()}
-    save_file(tensors, partial, metadata={"brushwork": header})
-    partial.replace(state_file(path))
+    write_file(state_file(path), safetensors.torch.save(tensors, metadata={"brushwork": header}))
 
 
 def same(path: Path, facts: dict[str, Any]) -> bool:
@@ -227,14 +225,14 @@ def read_mask(path: Path) -> Tensor:
     return torch.from_numpy(np.array(Image.fromarray(read_image(path)).convert("L")))
 
 
-def save_picture(path: Path, cutout: Cutout, drawn: Tensor) -> None:
+def save_stylized(path: Path, cutout: Cutout, drawn: Tensor) -> None:
     """With the content's opacity, resized where the size was changed."""
     pixels = as_array(drawn)
     alpha = cutout.alpha
     if alpha is not None and alpha.shape != pixels.shape[:2]:
         size = (pixels.shape[1], pixels.shape[0])
         alpha = np.array(Image.fromarray(alpha).resize(size, Image.Resampling.LANCZOS))
-    Cutout(pixels=pixels, alpha=alpha).recoloured(pixels).save(path)
+    save_picture(path, Cutout(pixels=pixels, alpha=alpha).recoloured(pixels))
 
 
 class Album:
@@ -263,23 +261,18 @@ class Album:
         }
         reference = target.shown(self.weights)
         for name, picture in zip(names.values(), (pixels, cutout.pixels, reference), strict=True):
-            place = self.out / name
-            place.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(fit_image(picture, FITTED_SIDE)).save(place)
+            save_picture(self.out / name, fit_image(picture, FITTED_SIDE))
         self.rows.append({**names, "style": target.name, "subject": original.subject})
 
     def finish(self) -> None:
-        with (self.out / "pairs.csv").open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, list(self.rows[0]))
-            writer.writeheader()
-            writer.writerows(self.rows)
+        write_csv(self.out / "pairs.csv", self.rows)
         styles = [cell(target.shown(self.weights)) for target in self.targets]
         rows = {"style": [None, *styles], **self.cells}
         cells = [
             [None if one is None else fit_image(one, CELL, "pad") for one in row] for row in rows.values()
         ]
         headings = ["content", *[target.name for target in self.targets]]
-        image_grid(cells, row_labels=list(rows), column_labels=headings).save(self.out / "grid.png")
+        save_picture(self.out / "grid.png", image_grid(cells, row_labels=list(rows), column_labels=headings))
 
 
 def cell(pixels: np.ndarray) -> np.ndarray:

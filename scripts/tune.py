@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from brushwork.data.files import write_file
 from brushwork.data.loader import open_pictures
 from brushwork.scripts.cli import guard
 from brushwork.scripts.configured import configured
@@ -68,7 +69,7 @@ def report(tuned: "Tuned") -> None:
         print("\n" + importance_lines(tuned.importances))
     picture = tuning_picture(tuned.records, plan.space, plan.figure, plan.better)
     if picture is not None:
-        (plan.folder / "tuning.png").write_bytes(picture)
+        write_file(plan.folder / "tuning.png", picture)
     if tuned.signal is not None:
         print(f"stopped by signal {tuned.signal}: the same command goes on (study {plan.folder})")
     elif best is None:

@@ -24,8 +24,9 @@ GATYS = "Gatys (HED-VGG16)"
 @pytest.fixture(scope="module")
 def trained(packed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run whose generator has encoders; what it draws is noise."""
+    from brushwork.data.files import write_file
     from brushwork.models.generator import Generator, GeneratorConfig
-    from brushwork.models.snapshot import save_generator
+    from brushwork.models.snapshot import generator_bytes
     from brushwork.models.synthesis import Stage
 
     config = GeneratorConfig(
@@ -35,7 +36,9 @@ def trained(packed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         generator = Generator(config, load_pictures(packed, "test").style_names)
-    save_generator(run / "snapshots" / "generator.safetensors", generator, stage=Stage(16), notes={})
+    write_file(
+        run / "snapshots" / "generator.safetensors", generator_bytes(generator, stage=Stage(16), notes={})
+    )
     return run
 
 

@@ -23,8 +23,9 @@ CPU = ("--device", "cpu")
 @pytest.fixture(scope="module")
 def trained(packed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run whose generator has encoders; what it draws is noise in its styles, but is something."""
+    from brushwork.data.files import write_file
     from brushwork.models.generator import Generator, GeneratorConfig
-    from brushwork.models.snapshot import save_generator
+    from brushwork.models.snapshot import generator_bytes
     from brushwork.models.synthesis import Stage
 
     torch.manual_seed(0)
@@ -33,7 +34,9 @@ def trained(packed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     run = tmp_path_factory.mktemp("trained")
     generator = Generator(config, load_pictures(packed, "test").style_names)
-    save_generator(run / "snapshots" / "generator.safetensors", generator, stage=Stage(16), notes={})
+    write_file(
+        run / "snapshots" / "generator.safetensors", generator_bytes(generator, stage=Stage(16), notes={})
+    )
     return run
 
 

@@ -1,21 +1,24 @@
 """Checkpoints: one file with everything that changes, whole or not there.
 
 Accelerate's `save_state` writes a folder file by file, which a kill can leave half-made; this is one file
-that appears by a rename. It is read with `weights_only`, so loading never executes anything.
+that appears by a rename. It ends with the SHA-256 of the rest, so no flipped bit is trained on, and it is
+read with `weights_only`, so loading never executes anything.
 """
 
 import errno
+import hashlib
 import io
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from brushwork.data.files import write_file
+
 from .errors import TrainingError
 
 State = dict[str, Any]
+DIGEST_SIZE = hashlib.sha256().digest_size
 
 
 def checkpoints(folder: Path) -> list[Path]:
@@ -41,23 +44,12 @@ def save_checkpoint(folder: Path, nimg: int, state: State, *, keep: int = 2) -> 
     Raises:
         TrainingError: the disk is full or not writable; the older checkpoints are untouched.
     """
-    memory = io.BytesIO()
-    torch.save(state, memory)
-    path, partial = folder / f"{nimg:012d}.pt", None
+    path, content = folder / f"{nimg:012d}.pt", io.BytesIO()
+    torch.save(state, content)
+    content.write(hashlib.sha256(content.getbuffer()).digest())
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for left_over in folder.glob(".partial-*"):
-            left_over.unlink(missing_ok=True)
-        handle, partial = tempfile.mkstemp(dir=folder, prefix=".partial-")
-        with os.fdopen(handle, "wb") as file:
-            file.write(memory.getbuffer())
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-        _sync_folder(folder)
+        write_file(path, content.getbuffer(), durable=True)
     except OSError as error:
-        if partial is not None:
-            Path(partial).unlink(missing_ok=True)
         why = "the disk is full" if error.errno == errno.ENOSPC else str(error)
         raise TrainingError(
             f"could not write checkpoint {path}: {why}; the one before it is "
@@ -74,20 +66,14 @@ def load_checkpoint(path: Path) -> State:
     Raises:
         TrainingError: the file is damaged or is no checkpoint.
     """
+    content = memoryview(path.read_bytes())
+    state, digest = content[:-DIGEST_SIZE], content[-DIGEST_SIZE:]
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    # A damaged file provokes whatever its first wrong byte leads to.
+        if hashlib.sha256(state).digest() != digest:
+            raise ValueError("its digest is another")
+        return torch.load(io.BytesIO(state), map_location="cpu", weights_only=True)
+    # What a whole file may hold that is no checkpoint leads to whatever its first wrong byte leads to.
     except Exception as error:
         raise TrainingError(
             f"{path} is no readable checkpoint: remove it, and --resume takes the one before."
         ) from error
-
-
-def _sync_folder(folder: Path) -> None:
-    """Makes the rename itself durable, where the system can."""
-    if hasattr(os, "O_DIRECTORY"):
-        descriptor = os.open(folder, os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

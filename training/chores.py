@@ -9,9 +9,10 @@ import numpy as np
 from accelerate import Accelerator
 from tqdm import tqdm
 
+from brushwork.data.files import write_file
 from brushwork.data.loader import Pictures, StoredPictures
 from brushwork.models.generator import Generator
-from brushwork.models.snapshot import save_generator
+from brushwork.models.snapshot import generator_bytes
 from brushwork.models.synthesis import Stage
 
 from .background import Background
@@ -126,7 +127,7 @@ class Chores:
     def _snapshot(self, name: str, average: Generator, stage: Stage, nimg: int) -> None:
         notes = {"nimg": nimg, "seed": self.config.seed, "data": self.fingerprint}
         kept, path = erased(average, self.pictures, stage), self.folder.snapshots / f"{name}.safetensors"
-        save_generator(path, kept, stage=stage, notes=notes)
+        write_file(path, generator_bytes(kept, stage=stage, notes=notes), durable=True)
 
     def _figures(self, figures: Figures, average: Generator, stage: Stage, nimg: int) -> None:
         if not (figures and self.accelerator.is_main_process):

@@ -1,6 +1,5 @@
 """Before the first step: the networks that judge the pictures, and labels for those that have none."""
 
-import os
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -9,6 +8,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
+from brushwork.data.files import write_file
 from brushwork.data.loader import Pictures, StoredPictures
 from brushwork.models.classifier import StyleClassifier
 from brushwork.models.generator import Generator
@@ -53,7 +53,7 @@ def prepare(
             used, config.classifier, generator, start=config.growing.start_resolution, seed=config.seed,
             device=accelerator.device,
         )  # fmt: skip
-        _write(file, as_bytes(network))
+        write_file(file, as_bytes(network), durable=True)
         return as_bytes(network)
 
     classifier = from_bytes(told_by_main(accelerator, train), generator, accelerator.device)
@@ -93,11 +93,3 @@ def _perception(
         return list(network(images / 2 + 0.5).values())
 
     return maps
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Atomically: the file is whole or not there."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    partial.write_bytes(content)
-    os.replace(partial, path)

@@ -1,6 +1,5 @@
 """Measurements in the loop: the evaluation's suite on what the averaged generator draws and redraws."""
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from brushwork.data.files import write_file
 from brushwork.eval.extractors import build_extractor
 from brushwork.eval.metrics import METRICS
 from brushwork.eval.pair_figures import RESTYLED, about_logged
@@ -147,9 +147,7 @@ def draw_curves(path: Path, history: Sequence[Mapping[str, float | int]]) -> Non
     """Draws the figures over the course of training as a PNG; nothing while there are none."""
     picture = training_curves(measurements(history))
     if picture is not None:
-        partial = path.with_suffix(".partial")
-        partial.write_bytes(picture)
-        os.replace(partial, path)
+        write_file(path, picture)
 
 
 def measurements(history: Sequence[Mapping[str, float | int]]) -> list[Mapping[str, float | int]]:

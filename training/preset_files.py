@@ -6,7 +6,6 @@ does not exist, or has another type, is a mistake.
 
 import json
 import math
-import os
 import types
 from collections.abc import Mapping
 from dataclasses import asdict, fields, is_dataclass, replace
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, NoReturn, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from brushwork.data.errors import DataError
+from brushwork.data.files import write_json
 from brushwork.models.errors import ModelError
 
 from .config import TrainConfig
@@ -34,10 +34,7 @@ KEYS = ("version", "about", "config", "facts")
 def write_preset(path: Path, config: TrainConfig, *, about: str) -> None:
     """Writes a configuration, with a line on where it comes from; the file is replaced in one go."""
     content = {"version": VERSION, "about": about, "config": to_json(config)}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(content, indent=2) + "\n")
-    os.replace(partial, path)
+    write_json(path, content)
 
 
 def read_preset(path: Path) -> TrainConfig:

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
+from brushwork.data.files import write_json
 from brushwork.data.loader import open_pictures
 from brushwork.eval.benchmark import in_child
 from brushwork.models.drawing import Precision
@@ -201,7 +202,7 @@ def measured(config: TrainConfig, way: str, seed: int, rates: Rates, metrics: In
         if path.stem not in known:
             generator = load_generator(path)
             known[path.stem] = metrics(generator, generator.trained_stage)["fd"]
-            kept.write_text(json.dumps(known))
+            write_json(kept, known)
     images = {int(path.stem.rpartition("-")[2]): known[path.stem] for path in snapshots}
     return Curve(
         way=way, seed=seed, distances=tuple(images.values()),
@@ -241,5 +242,5 @@ def _kept_paces(config: TrainConfig, contest: Contest, folder: Path) -> Paces:
     if missing:
         found = in_child(measured_rates, replace(config, precision=paces.precision), missing)
         paces = replace(paces, rates={**paces.rates, **found})
-        kept.write_text(json.dumps(paces.to_json()))
+        write_json(kept, paces.to_json())
     return paces

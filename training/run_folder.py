@@ -1,11 +1,12 @@
 """The run folder: who owns it, what it was configured with, and its log."""
 
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+
+from brushwork.data.files import write_file, write_json
 
 from .config import FREE_TO_CHANGE, TrainConfig
 from .errors import TrainingError
@@ -99,10 +100,7 @@ class RunFolder:
         return stored["facts"]
 
     def _write(self, content: Json) -> None:
-        self.path.mkdir(parents=True, exist_ok=True)
-        partial = self.config_file.with_suffix(".partial")
-        partial.write_text(json.dumps(content, indent=2) + "\n")
-        os.replace(partial, self.config_file)
+        write_json(self.config_file, content, durable=True)
 
     # The log
 
@@ -126,6 +124,4 @@ class RunFolder:
     def rewind(self, nimg: int) -> None:
         """Drops what was logged after image `nimg`, when a run goes on from an older checkpoint."""
         kept = [line for line in self.history() if line["nimg"] <= nimg]
-        partial = self.log_file.with_suffix(".partial")
-        partial.write_text("".join(json.dumps(line) + "\n" for line in kept))
-        os.replace(partial, self.log_file)
+        write_file(self.log_file, "".join(json.dumps(line) + "\n" for line in kept))

@@ -8,11 +8,11 @@ import torch
 import torch.nn.functional as F
 from einops import rearrange, repeat
 from jaxtyping import UInt8
-from PIL import Image
 from torch import Tensor
 
 from brushwork.data.images import image_grid
 from brushwork.data.loader import Pictures, StoredPictures
+from brushwork.data.writing import save_picture
 from brushwork.models.generator import Generator
 from brushwork.models.redrawing import own_codes, restyle
 from brushwork.models.sampling import sample_matrix
@@ -53,9 +53,8 @@ def redrawn_grid(generator: Generator, contents: UInt8[Tensor, "n 3 r r"], *, st
 
 def save_grid(folder: Path, grid: np.ndarray, nimg: int, stage: Stage, kind: str) -> None:
     """Writes folder/000012345-32px.png, named by time and resolution; kinds but samples are named, too."""
-    folder.mkdir(parents=True, exist_ok=True)
     suffix = "" if kind == "samples" else f"-{kind}"
-    Image.fromarray(grid).save(folder / f"{nimg:09d}-{stage.resolution}px{suffix}.png")
+    save_picture(folder / f"{nimg:09d}-{stage.resolution}px{suffix}.png", grid)
 
 
 def _grid(

@@ -1,11 +1,13 @@
 """What a style transfer's losses did: kept with the picture, as numbers and as a plot."""
 
-import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
+
+from brushwork.data.files import write_file, write_json
+from brushwork.eval.plots import figure_png
 
 from .stylize import Step
 
@@ -28,8 +30,8 @@ class Trace:
 
     def write(self, path: Path, facts: dict[str, Any]) -> None:
         """As JSON, with the settings, and as a plot of the same name beside it."""
-        path.write_text(json.dumps({**facts, "trace": self.rows}, indent=1) + "\n", encoding="utf-8")
-        self.plot().savefig(path.with_name(f"{path.stem}-losses.png"), dpi=100)
+        write_file(path.with_name(f"{path.stem}-losses.png"), figure_png(self.plot(), dpi=100))
+        write_json(path, {**facts, "trace": self.rows})
 
     def plot(self) -> Figure:
         """Errors over evaluations, both logarithmic in height; where the size changes there is a line."""

@@ -1,9 +1,6 @@
 """What a search has found, to read: a table, a CSV file, a picture."""
 
-import csv
-import io
 import math
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
@@ -11,6 +8,7 @@ from typing import Literal
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Sheet
 
+from brushwork.data import files
 from brushwork.eval.pair_figures import RESTYLED, about_logged
 from brushwork.eval.plots import ACCENT, DPI, INK, MARK, MUTED, WIDTH, plain, png
 from brushwork.eval.tables import NOTHING, aligned, number
@@ -65,16 +63,13 @@ def importance_lines(parts: Mapping[str, float]) -> str:
 
 def write_csv(path: Path, found: Sequence[Record], names: Sequence[str], figure: str) -> None:
     """One row a trial, every value in full."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["trial", "end", figure, "measured", *names])
-    for record in found:
-        value = "" if record.value is None else record.value
-        values = (record.values[name] for name in names)
-        writer.writerow([record.number, record.end, value, len(record.measured), *values])
-    partial = path.with_suffix(".partial")
-    partial.write_text(text.getvalue())
-    os.replace(partial, path)
+    files.write_csv(path, [
+        {
+            "trial": record.number, "end": record.end, figure: "" if record.value is None else record.value,
+            "measured": len(record.measured), **{name: record.values[name] for name in names},
+        }
+        for record in found
+    ])  # fmt: skip
 
 
 # Picture

@@ -16,9 +16,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from brushwork.data.files import write_json
 from brushwork.data.loader import Pictures, describe, load_pictures
 from brushwork.data.modes import MODE_STYLES, count_modes
-from brushwork.data.staging import write_whole
 from brushwork.eval.extractors import build_extractor
 from brushwork.eval.reference import Reference, load_reference
 from brushwork.eval.sources import Stored
@@ -196,4 +196,4 @@ def kept(path: Path, protocol: Json) -> Json:
 
 def write(path: Path, content: Json) -> None:
     """Whole or not at all."""
-    write_whole(path, json.dumps(content, indent=1).encode())
+    write_json(path, content)

@@ -1,7 +1,5 @@
 """What the runs found: results.json, a table of medians, curves, and a grid of each variant."""
 
-import io
-import json
 import math
 import statistics
 from collections.abc import Sequence
@@ -9,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from brushwork.data.staging import write_whole
+from brushwork.data.files import write_file, write_json
 from brushwork.eval.benchmark import Table, machine
 from brushwork.eval.benchmark_report import markdown
+from brushwork.eval.plots import figure_png
 from brushwork.eval.tables import NOTHING, number
 from brushwork.scripts.experiments.collection_measurement import is_complete
 from brushwork.scripts.experiments.collection_plots import copy_grid, curves
@@ -115,11 +114,9 @@ def write_report(folder: Path, runs: Sequence[Run]) -> None:
         "precision": sorted({result.facts["precision"] for result in results}),
         "runs": [result.to_json() for result in results],
     }
-    write_whole(folder / "results.json", json.dumps(found, indent=1).encode())
-    write_whole(folder / "table.md", f"{markdown(table(results))}\n".encode())
-    picture = io.BytesIO()
-    curves(results).savefig(picture, format="png")
-    write_whole(folder / "curves.png", picture.getvalue())
+    write_json(folder / "results.json", found)
+    write_file(folder / "table.md", f"{markdown(table(results))}\n")
+    write_file(folder / "curves.png", figure_png(curves(results)))
     for result in results:
         if result.run.seed == 0:
             copy_grid(result, folder)

@@ -1,6 +1,5 @@
 """Runs of variants of a preset on several collections: configurations, training, and what they leave."""
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -8,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from brushwork.data.files import write_json
 from brushwork.data.loader import LoaderConfig, describe, open_pictures
-from brushwork.data.staging import write_whole
 from brushwork.models.discriminator import DiscriminatorConfig
 from brushwork.models.generator import GeneratorConfig
 from brushwork.training.augment import AugmentConfig
@@ -159,7 +158,7 @@ def course_kimg(config: TrainConfig) -> float:
 
 
 def _finish(folder: Path, how: dict[str, Any]) -> None:
-    write_whole(folder / FINISHED, json.dumps(how).encode())
+    write_json(folder / FINISHED, how)
 
 
 # What a run left

@@ -83,7 +83,7 @@ def test_what_is_stopped_half_way_leaves_whole_files_only(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("brushwork.data.staging.os.replace", full)
+    monkeypatch.setattr("brushwork.data.files.os.replace", full)
     before = files(tmp_path)
     with pytest.raises(OSError, match="No space"):
         save_picture(tmp_path / "more.png", pictures[0])

@@ -8,7 +8,7 @@ from PIL import Image
 
 from brushwork.eval.agreement import Exactness
 from brushwork.eval.benchmark import Machine, Race, Table, Timings
-from brushwork.eval.benchmark_report import markdown, plot, write_findings, write_json
+from brushwork.eval.benchmark_report import markdown, plot, write_findings, write_rounds
 
 MACHINE = Machine(processor="an abacus", cores=2, threads=1, versions={"numpy": "2.0"})
 EXACT = Exactness(
@@ -39,7 +39,7 @@ def test_markdown_is_a_table_with_aligned_columns() -> None:
 
 def test_json_is_whole_and_without_nan(tmp_path: Path) -> None:
     path = tmp_path / "found.json"
-    write_json(path, MACHINE, {"dim": 4}, {"race": race(), "exactness": EXACT})
+    write_rounds(path, MACHINE, {"dim": 4}, {"race": race(), "exactness": EXACT})
     found = json.loads(path.read_text(), parse_constant=lambda name: 1 / 0)
     assert found["machine"]["versions"] == {"numpy": "2.0"}
     assert found["sizes"] == {"dim": 4}

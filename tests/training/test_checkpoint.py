@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from brushwork.data.files import PARTIAL, remove_partials
 from brushwork.training.checkpoint import checkpoints, load_checkpoint, save_checkpoint
 from brushwork.training.errors import TrainingError
 
@@ -85,11 +86,17 @@ def test_saving_the_same_moment_again_replaces_it(tmp_path: Path) -> None:
     assert consistent(path)
 
 
-def test_left_over_partials_are_swept_up_and_other_files_left_alone(tmp_path: Path) -> None:
-    (tmp_path / ".partial-abc").write_bytes(b"half")
-    (tmp_path / "notes.txt").write_text("mine")
-    save_checkpoint(tmp_path, 8, state(8))
-    assert names(tmp_path) == ["000000000008.pt", "notes.txt"]
+def test_no_flipped_bit_is_trained_on(tmp_path: Path) -> None:
+    path = save_checkpoint(tmp_path, 8, state(8, 200))
+    whole, source = path.read_bytes(), random.Random(0)
+    for _ in range(100):
+        damaged = bytearray(whole)
+        damaged[source.randrange(len(whole))] ^= 1 << source.randrange(8)
+        path.write_bytes(damaged)
+        with pytest.raises(TrainingError, match=r"no readable checkpoint: remove it"):
+            load_checkpoint(path)
+    path.write_bytes(whole)
+    assert consistent(path, 200)
 
 
 # Full disks
@@ -236,11 +243,12 @@ def test_kill_9_at_any_moment_leaves_a_whole_checkpoint(tmp_path: Path) -> None:
         assert all(consistent(path, size) for path in checkpoints(tmp_path))
         assert int(newest.stem) >= nimg, "what was finished before is still there"
         nimg = int(newest.stem)
-        torn += any(name.startswith(".partial-") for name in names(tmp_path))
+        torn += any(name.endswith(PARTIAL) for name in names(tmp_path))
     assert nimg > 8, "some saves were finished ..."
     assert torn, "... and some were cut off in the middle"
+    remove_partials(tmp_path)
     save_checkpoint(tmp_path, nimg + 1, state(nimg + 1, size))
-    assert len(names(tmp_path)) == 2, "no litter after the next save"
+    assert len(names(tmp_path)) == 2, "no litter after the next run"
 
 
 @pytest.mark.filterwarnings("ignore:This process.*is multi-threaded:DeprecationWarning")
@@ -271,4 +279,3 @@ def test_kill_9_beside_any_call_of_a_save_leaves_a_whole_checkpoint(
     assert all(consistent(path) for path in found)
     assert {16, 24} & {int(path.stem) for path in found[-1:]}
     assert save_checkpoint(tmp_path, 32, state(32)).exists()
-    assert [name for name in names(tmp_path) if name.startswith(".partial")] == []

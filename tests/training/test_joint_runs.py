@@ -12,7 +12,7 @@ import torch
 from brushwork.data.pictures import Pictures
 from brushwork.models.generator import Generator
 from brushwork.models.redrawing import content_codes
-from brushwork.models.snapshot import load_generator, save_generator
+from brushwork.models.snapshot import generator_bytes, load_generator
 from brushwork.models.synthesis import Stage
 from brushwork.training import chores
 from brushwork.training.checkpoint import checkpoints, load_checkpoint
@@ -93,13 +93,13 @@ def test_figures_are_of_codes_as_trained_while_a_snapshot_is_written(
             measuring.set()
             return {}
 
-    def save(*arguments: Any, **options: Any) -> None:
+    def save(*arguments: Any, **options: Any) -> bytes:
         erasing.set()
         assert measuring.wait(20.0)
-        save_generator(*arguments, **options)
+        return generator_bytes(*arguments, **options)
 
     erasing = threading.Event()
-    monkeypatch.setattr(chores, "save_generator", save)
+    monkeypatch.setattr(chores, "generator_bytes", save)
     config = joint()
     config = replace(config, every=replace(config.every, metrics_kimg=config.total_kimg))
     Trainer(config, pictures, metrics=Watching(MetricsConfig(), Path("nowhere"))).run()

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from torch import nn
 
+from brushwork.data.files import write_file
 from brushwork.data.pictures import Pictures
 from brushwork.models.generator import Generator
-from brushwork.models.snapshot import load_generator, save_generator
+from brushwork.models.snapshot import generator_bytes, load_generator
 from brushwork.models.synthesis import Stage
 from brushwork.training.config import TrainConfig
 from brushwork.training.errors import TrainingError
@@ -21,7 +22,7 @@ from brushwork.training.trainer import Trainer
 
 
 def saved(generator: Generator, path: Path) -> Path:
-    save_generator(path, generator, stage=Stage(16), notes={})
+    write_file(path, generator_bytes(generator, stage=Stage(16), notes={}))
     return path
 
 
