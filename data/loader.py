@@ -169,8 +169,8 @@ class Loader:
         config = self.config
         if not config.flip and not config.moves:
             return images
-        numbers = np.arange(nimg, nimg + len(images), dtype=np.int64)
-        draws = torch.from_numpy(uniform_draws(self.seed ^ AUGMENT_STREAM, numbers, DRAWS))
+        numbers = torch.arange(nimg, nimg + len(images))
+        draws = uniform_draws(self.seed ^ AUGMENT_STREAM, numbers, DRAWS)
         if config.flip:
             images = flip_some(images, draws)
         if not config.moves:

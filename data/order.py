@@ -3,6 +3,7 @@
 from collections import OrderedDict
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from .errors import DataError
@@ -104,7 +105,7 @@ class Paired:
 
     def rows(self, numbers: np.ndarray) -> np.ndarray:
         pairs, sides = np.divmod(numbers, 2)
-        draws = uniform_draws(self._seed ^ PAIR_STREAM, pairs, 2)
+        draws = uniform_draws(self._seed ^ PAIR_STREAM, torch.from_numpy(pairs), 2).tolist()
         found = np.empty_like(numbers)
         for i, (subject, side, (u, v)) in enumerate(zip(self._subjects.at(pairs), sides, draws, strict=True)):
             drawn = self._drawings[subject]

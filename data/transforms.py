@@ -3,10 +3,11 @@
 import math
 from typing import Literal
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from .splitmix import random_bits, upper
 
 Fill = Literal["reflect", "background"]
 
@@ -15,27 +16,12 @@ FLIP, ROTATE, SCALE, CROP, CROP_X, CROP_Y, SHIFT_X, SHIFT_Y = range(8)
 DRAWS = 8
 
 
-def uniform_draws(seed: int, numbers: np.ndarray, count: int) -> np.ndarray:
-    """float64 (B, count) in [0, 1): a pure function of (seed, number, column), by the splitmix64 generator.
+def uniform_draws(seed: int, numbers: Tensor, count: int) -> Tensor:
+    """float64 (B, count) in [0, 1): a pure function of (seed, number, column).
 
     `numbers` is int64 (B,). A generator object per picture would cost more than the augmentation itself.
     """
-    columns = np.arange(count, dtype=np.uint64)[None]
-    with np.errstate(over="ignore"):
-        stream = _mix(numbers.astype(np.uint64)[:, None] + _mix(np.uint64(seed & (2**64 - 1)) + _GOLDEN))
-        bits = _mix(stream + (columns + np.uint64(1)) * _GOLDEN)
-    return (bits >> np.uint64(11)) / 2.0**53
-
-
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-
-
-def _mix(x: np.ndarray | np.uint64) -> np.ndarray:
-    """The finaliser of splitmix64 (Steele, Lea and Flood 2014): a bijection that spreads every bit."""
-    x = np.atleast_1d(x)
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))
+    return upper(random_bits(seed, numbers, count), 53).double() * 2.0**-53
 
 
 def flip_some(images: Tensor, draws: Tensor) -> Tensor:

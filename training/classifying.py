@@ -66,7 +66,7 @@ def train_classifier(
     steps = math.ceil(config.kimg * 1000 / config.batch)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     sizes = [r for r in resolutions(generator.config.resolution) if r >= max(start, STYLE_RESOLUTION)]
-    rows = Rows(start=0, count=config.batch, total=config.batch)
+    rows = Rows(start=0, count=config.batch)
     bar = tqdm(total=steps * config.batch, desc="classifier", unit="img", unit_scale=True, leave=False,
                disable=None if shown else True)  # fmt: skip
     with bar:

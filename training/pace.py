@@ -31,7 +31,7 @@ def seconds_per_image(
     """
     nets = build_networks(config, style_names, device)
     optimizers = build_optimizers(nets, config.optimizer)
-    own = Rows(start=0, count=rows, total=rows)
+    own = Rows(start=0, count=rows)
 
     def step(stage: Stage, regime: Regime, gamma: float) -> None:
         turn = turn_at(config, 0, regime)

@@ -51,11 +51,11 @@ class GeneratorStats:
 
 
 def drawn_ahead(normal: Normal, stage: Stage) -> Normal:
-    """The noise of a pass through the synthesis, drawn now: compiled code has no random numbers of its own.
-
-    They come in the same order, and so are the same, as if they were drawn layer by layer.
-    """
-    maps = [normal((1, side, side)) for side in resolutions(stage.resolution) for _ in range(2)]
+    """The noise of a pass through the synthesis, all drawn in one call, which takes less time than one for
+    each layer; and now, since compiled code has no random numbers of its own."""
+    sides = [side for side in resolutions(stage.resolution) for _ in range(2)]
+    parts = normal((sum(side**2 for side in sides),)).split([side**2 for side in sides], dim=1)
+    maps = [part.unflatten(1, (1, side, side)) for side, part in zip(sides, parts, strict=True)]
     return lambda shape: maps.pop(0)
 
 

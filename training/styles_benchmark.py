@@ -70,7 +70,7 @@ class Candidate:
     def step(self, regime: Regime) -> None:
         """One training step of both networks as the trainer takes it, without R1 and averaged weights."""
         config, turn = self.config, turn_at(self.config, 0, regime)
-        rows = Rows(start=0, count=config.batch, total=config.batch)
+        rows = Rows(start=0, count=config.batch)
         nets, optimizers = self.nets, self.optimizers
         optimizers.discriminator.zero_grad(set_to_none=True)
         draws = Draws(config.seed, 0, "discriminator", rows=rows)

@@ -119,5 +119,5 @@ class Updates:
         for part in range(config.accumulate):
             start = (part * processes + self.accelerator.process_index) * count
             batch = self.loader.batch_at(nimg + start, count, resolution=stage.resolution)
-            rows = Rows(start=start, count=count, total=config.batch)
+            rows = Rows(start=start, count=count)
             yield batch, Draws(config.seed, nimg, purpose, rows=rows, device=self.accelerator.device)

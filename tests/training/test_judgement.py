@@ -29,7 +29,7 @@ PRODUCTS = (torch.ops.aten.mm, torch.ops.aten.addmm, torch.ops.aten.bmm, torch.o
 
 
 def four() -> Draws:
-    return Draws(0, rows=Rows(start=0, count=4, total=4))
+    return Draws(0, rows=Rows(start=0, count=4))
 
 
 def step(

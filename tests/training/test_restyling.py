@@ -44,7 +44,7 @@ ALL = dict.fromkeys(TERMS, 1.0)
 
 
 def draws(name: str = "test", count: int = 4) -> Draws:
-    return Draws(name, rows=Rows(start=0, count=count, total=count))
+    return Draws(name, rows=Rows(start=0, count=count))
 
 
 # Partners and codes
@@ -114,7 +114,7 @@ def test_a_hidden_label_is_none_for_the_reader_and_stays_what_is_asked_for(
 
 
 def test_codes_change_at_a_layer_that_pictures_pass() -> None:
-    many = Draws("cutoffs", rows=Rows(start=0, count=400, total=400))
+    many = Draws("cutoffs", rows=Rows(start=0, count=400))
     found = cutoffs(many, 0.5, low=4, active=8)
     assert set(found.tolist()) == {4, 5, 6, 7, 8}
     assert (found < 8).float().mean() == pytest.approx(0.5, abs=0.1)

@@ -29,7 +29,7 @@ ALL = AugmentConfig(colour=1.0, translation=0.125, cutout=0.5)
 
 
 def draws(rows: int = 4, *, start: int = 0, count: int | None = None) -> Draws:
-    return Draws(0, rows=Rows(start=start, count=rows if count is None else count, total=rows))
+    return Draws(0, rows=Rows(start=start, count=rows if count is None else count))
 
 
 def gradients(network: nn.Module) -> dict[str, Tensor]:
