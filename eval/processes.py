@@ -3,15 +3,27 @@
 Every process computes every figure from the same features, so nothing has to be told afterwards.
 """
 
+import contextlib
 import os
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
+from types import TracebackType
 from typing import TypeVar
 
 import torch.distributed as dist
 
+from .errors import EvalError
+
 Value = TypeVar("Value")
+
+LOOK_EVERY = 1.0
+"""Seconds between looks at the board of failures."""
+PATIENCE = timedelta(seconds=30)
+FAILED = "failed"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +53,71 @@ class Processes:
         return {key: value for part in everyone for key, value in part.items()}
 
 
+class Watch:
+    """A context in which no process waits for another that has failed or is gone.
+
+    Processes that work together meet again and again, and would wait for minutes for one that does not come.
+    So each failure is written on a board, a store that the main process keeps, and all look at it every
+    second: whoever failed says why, the others end with exit code 2. Where the launcher is gone, `orphaned`
+    is called, which by default ends the process, too. Alone, there is nothing to watch.
+    """
+
+    def __init__(self, orphaned: Callable[[], object] = lambda: os._exit(2)) -> None:
+        self._processes, self._orphaned = Processes.joined(), orphaned
+        self._parent, self._done = os.getppid(), threading.Event()
+
+    def __enter__(self) -> "Watch":
+        if self._processes.count > 1:
+            self._board = _board(self._processes)
+            self._done.clear()
+            self._thread = threading.Thread(target=self._look, name="watch", daemon=True)
+            self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._processes.count == 1:
+            return
+        self._done.set()
+        if error is None:
+            return
+        with contextlib.suppress(RuntimeError):  # the board may be gone with its process
+            self._board.set(FAILED, "1")
+            time.sleep(2 * LOOK_EVERY)  # as long as this process lives, so does the board
+        if isinstance(error, RuntimeError) and _is_of_others(error):
+            raise EvalError(
+                "another process that this one works with is gone, e.g. killed for want of memory: its own "
+                "last words say more; repeat the command, with --resume where it trains."
+            ) from error
+
+    def _look(self) -> None:
+        while not self._done.wait(LOOK_EVERY):
+            try:
+                failed = self._board.check([FAILED])
+            except RuntimeError:
+                failed = True  # the process that keeps it is gone
+            if failed and not self._done.is_set():
+                os._exit(2)
+            if os.getppid() != self._parent:
+                self._orphaned()
+
+
+def _board(processes: Processes) -> dist.Store:
+    host, port = os.environ.get("MASTER_ADDR", "localhost"), [0]
+    board = None
+    if processes.main:
+        board = dist.TCPStore(host, 0, is_master=True, wait_for_workers=False, timeout=PATIENCE)
+        port = [board.port]
+    dist.broadcast_object_list(port)
+    return board or dist.TCPStore(host, port[0], is_master=False, timeout=PATIENCE)
+
+
+def _is_of_others(error: RuntimeError) -> bool:
+    """Whether it tells of a connection rather than of this process."""
+    return isinstance(error, dist.DistError) or "gloo" in str(error)
+
+
 @contextmanager
 def launched() -> Iterator[Processes]:
     """This process among those that `torchrun` or `accelerate launch` started, for the time of the block.
@@ -52,7 +129,8 @@ def launched() -> Iterator[Processes]:
         return
     dist.init_process_group("gloo")
     try:
-        yield Processes.joined()
-        dist.barrier()  # who left early would abort with its group still open
+        with Watch():
+            yield Processes.joined()
+            dist.barrier()  # who left early would abort with its group still open
     finally:
         dist.destroy_process_group()

@@ -12,6 +12,7 @@ from brushwork.training.config import TrainConfig
 from brushwork.training.metrics import InLoopMetrics
 from brushwork.training.preset_files import read_preset
 from brushwork.training.presets import PRESETS, Presets
+from brushwork.training.ticks import clock
 from brushwork.training.trainer import Outcome, Trainer
 
 DESCRIPTION = """Train a style-conditional StyleGAN from a preset, or from FILE.json: what tuning wrote, or
@@ -39,7 +40,7 @@ def main(config: TrainConfig) -> Outcome:
 
 def last_line(outcome: Outcome, run: Path) -> str:
     """What became of the run, and how to go on."""
-    at = f"at {outcome.nimg / 1000:.1f} kimg"
+    at = f"at {outcome.nimg / 1000:.1f} kimg and {outcome.resolution} px, in {clock(outcome.seconds)}"
     if outcome.signal is not None:
         return f"stopped by signal {outcome.signal} {at}; checkpoint written: go on with --resume (run {run})"
     why = {"finished": "finished", "time": "time is up", "collapse": "stopped by --stop-on-collapse"}[

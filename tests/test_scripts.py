@@ -221,12 +221,12 @@ def test_a_run_that_collapsed_says_what_to_try_and_has_an_exit_code(
 
     def run(reason: Reason) -> str:
         shell.monkeypatch.setattr(
-            Trainer, "run", lambda _: Outcome(reason=reason, nimg=4000, warning=warning)
+            Trainer, "run", lambda _: Outcome(reason=reason, nimg=4000, resolution=16, warning=warning)
         )
         return shell("train", "toy", "--data", data, "--out", tmp_path / reason, *TINY)
 
     said = run("finished")
-    assert "finished at 4.0 kimg" in said
+    assert "finished at 4.0 kimg and 16 px" in said
     assert f"{warning}; train longer" in said
     with pytest.raises(SystemExit) as ended:
         run("collapse")

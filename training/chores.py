@@ -1,6 +1,6 @@
 """What a run leaves behind, written beside its loop: log, pictures, snapshots, figures and checkpoints."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
@@ -18,16 +18,20 @@ from brushwork.models.synthesis import Stage
 from .background import Background
 from .checkpoint import save_checkpoint, still
 from .config import TrainConfig
+from .distributed import told_by_main
 from .diversity import DiversityProbe
 from .ema import averaged_copy
 from .erasing import erased
-from .errors import diverged
-from .metrics import InLoopMetrics, draw_curves, is_best
+from .errors import Diverged, diverged
+from .metrics import InLoopMetrics, draw_curves, is_best, measurements
 from .run_folder import Json, RunFolder
 from .samples import redrawn_grid, sample_grid, save_grid, shown_contents
 from .state import TrainingState
 from .ticks import figures_line
 from .trackers import log_picture, log_values
+
+LATEST = "latest"
+"""The snapshot that is written with every checkpoint: whatever a run is stopped by, it can be drawn from."""
 
 Found = TypeVar("Found")
 Figures = dict[str, float]
@@ -71,8 +75,8 @@ class Chores:
         """Adds a line to the log and to the trackers."""
         self.background.add(partial(self._log, dict(values)))
 
-    def keep(self, stage: Stage, due: Due) -> None:
-        """Keeps what is due of the networks as they are, `stage` being that of the last step.
+    def keep(self, due: Due) -> None:
+        """Keeps what is due of the networks as they are.
 
         Raises:
             Diverged: a checkpoint is due of weights that are no finite numbers; those before are kept.
@@ -81,16 +85,23 @@ class Chores:
             return
         self.background.wait()  # so that copies of one moment at most take memory
         average, nimg = averaged_copy(self.state.average), self.state.nimg
-        if due.grid and self.accelerator.is_main_process:
+        stage, main = average.trained_stage, self.accelerator.is_main_process
+        if due.checkpoint and not self.state.is_finite():
+            raise self.diverged("weights are no finite numbers")
+        if main:
+            self.background.add(self.folder.require)
+        if due.grid and main:
             self._grids(average, stage, nimg)
-        if due.snapshot and self.accelerator.is_main_process:
-            self.background.add(lambda: self._snapshot(f"generator-{nimg:09d}", average, stage, nimg))
-        if due.measure and self.metrics is not None:
+        if (due.snapshot or due.checkpoint) and main:
+            names = [LATEST, *([f"generator-{nimg:09d}"] if due.snapshot else [])]
+            self.background.add(lambda: self._snapshots(names, average, stage, nimg))
+        if due.measure and self.metrics is not None and not self._is_measured(nimg):
             self._drawn(
                 partial(self.metrics, average, stage), lambda f: self._figures(f, average, stage, nimg)
             )
-        if due.checkpoint:
-            self._checkpoint(nimg)
+        if due.checkpoint and main:
+            state = still(self.state.state_dict())
+            self.background.add(lambda: save_checkpoint(self.folder.checkpoints, nimg, state))
 
     # Each of them
 
@@ -124,27 +135,38 @@ class Chores:
             contents, styles = shown_contents(self.pictures), "restyling" in shares
             self._drawn(lambda: redrawn_grid(average, contents, styles=styles), partial(show, "redrawn"))
 
-    def _snapshot(self, name: str, average: Generator, stage: Stage, nimg: int) -> None:
+    def _snapshots(self, names: Sequence[str], average: Generator, stage: Stage, nimg: int) -> None:
         notes = {"nimg": nimg, "seed": self.config.seed, "data": self.fingerprint}
-        kept, path = erased(average, self.pictures, stage), self.folder.snapshots / f"{name}.safetensors"
-        write_file(path, generator_bytes(kept, stage=stage, notes=notes), durable=True)
+        content = generator_bytes(erased(average, self.pictures, stage), stage=stage, notes=notes)
+        for name in names:
+            write_file(self.folder.snapshots / f"{name}.safetensors", content, durable=True)
+
+    def _is_measured(self, nimg: int) -> bool:
+        """Whether a run that was killed has measured this moment already; the log is proof of the best
+        snapshot."""
+        return told_by_main(
+            self.accelerator,
+            lambda: any(line["nimg"] == nimg for line in measurements(self.folder.history())),
+        )
 
     def _figures(self, figures: Figures, average: Generator, stage: Stage, nimg: int) -> None:
         if not (figures and self.accelerator.is_main_process):
             return
         self.say(figures_line(nimg, figures))
-        self._log({"nimg": nimg, **figures})
-        history = self.folder.history()
-        draw_curves(self.folder.path / "curves.png", history)
+        line = {"nimg": nimg, **figures}
+        history = [*self.folder.history(), line]
         if is_best(history, self.config.metrics.best_by):
-            self._snapshot("best", average, stage, nimg)
+            self._snapshots(["best"], average, stage, nimg)
+        self._log(line)
+        draw_curves(self.folder.path / "curves.png", history)
 
-    def _checkpoint(self, nimg: int) -> None:
-        if not self.state.is_finite():
-            raise diverged("weights are no finite numbers", nimg)
-        if self.accelerator.is_main_process:
-            state = still(self.state.state_dict())
-            self.background.add(lambda: save_checkpoint(self.folder.checkpoints, nimg, state))
+    def diverged(self, what: str) -> Diverged:
+        """The error of a run whose numbers are no longer finite, with what can be done."""
+        own, drawable = self.config.optimizer, self.folder.snapshots / f"{LATEST}.safetensors"
+        return diverged(
+            what, self.state.nimg, rates=(own.generator_lr, own.discriminator_lr),
+            start_from=self.folder.path if drawable.exists() else None,
+        )  # fmt: skip
 
     def _log(self, values: Json) -> None:
         if self.accelerator.is_main_process:

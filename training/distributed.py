@@ -8,8 +8,6 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 from torch import Tensor, nn
 
-from .errors import TrainingError
-
 
 def reduced(accelerator: Accelerator, tensor: Tensor, how: str) -> Tensor:
     """The sum or mean of a tensor over all processes."""
@@ -23,6 +21,8 @@ def average_gradients(accelerator: Accelerator, network: nn.Module) -> None:
     if accelerator.num_processes == 1:
         return
     gradients = [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
+    if not gradients:  # every term has fallen to 0, in all processes alike
+        return
     together = reduced(accelerator, torch.cat([gradient.flatten() for gradient in gradients]), "mean")
     parts = together.split([gradient.numel() for gradient in gradients])
     for gradient, part in zip(gradients, parts, strict=True):
@@ -39,15 +39,7 @@ def most_of(accelerator: Accelerator, value: int) -> int:
 
 
 def told_by_main(accelerator: Accelerator, ask: Callable[[], Any]) -> Any:
-    """What `ask` answers in the main process, told to all. Its TrainingError is raised in all, too, so that
-    no process waits for one that has given up."""
-    answer: list[Any] = [None, None]
-    if accelerator.is_main_process:
-        try:
-            answer[0] = ask()
-        except TrainingError as error:
-            answer[1] = str(error)
+    """What `ask` answers in the main process, told to all. Where it fails, `Watch` ends the others."""
+    answer = [ask() if accelerator.is_main_process else None]
     broadcast_object_list(answer)
-    if answer[1] is not None:
-        raise TrainingError(answer[1])
     return answer[0]

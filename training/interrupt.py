@@ -13,6 +13,10 @@ class StopRequest:
     def __init__(self) -> None:
         self.signal: signal.Signals | None = None
 
+    def request(self) -> None:
+        """Asks to stop as SIGTERM does, and once at most."""
+        self.signal = self.signal or signal.SIGTERM
+
     def __call__(self, number: int, frame: FrameType | None) -> None:
         if self.signal is not None:
             raise KeyboardInterrupt  # asked twice: somebody is in a hurry
@@ -20,16 +24,16 @@ class StopRequest:
 
 
 @contextlib.contextmanager
-def stop_on_signals() -> Iterator[StopRequest]:
-    """While it lasts, SIGINT and SIGTERM only leave a request; the handlers found before are put back
-    after."""
-    request = StopRequest()
+def stop_on_signals(request: StopRequest | None = None) -> Iterator[StopRequest]:
+    """While it lasts, SIGINT and SIGTERM only leave a request, in `request` or a new one; the handlers found
+    before are put back after."""
+    asked = request or StopRequest()
     if threading.current_thread() is not threading.main_thread():
-        yield request  # only the main thread may set handlers
+        yield asked  # only the main thread may set handlers
         return
-    before = {number: signal.signal(number, request) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, asked) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield request
+        yield asked
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -22,15 +22,18 @@ from brushwork.eval.benchmark import in_child
 from brushwork.models.drawing import Precision
 from brushwork.models.snapshot import load_generator
 
-from .budget import course_seconds, settled_precision
 from .config import TrainConfig
+from .course import Course
 from .errors import TrainingError
 from .metrics import InLoopMetrics
-from .pace import seconds_per_image
+from .precision import settled_precision
+from .rates import seconds_per_image
 from .restyling import Judges
 from .run_folder import RunFolder
 from .speed import prepare_process
-from .trainer import Trainer
+from .state import TrainingState
+from .trainer import Trainer, accelerator_for
+from .updates import Updates
 
 Rates = dict[int, float]
 """Seconds of a picture, by resolution."""
@@ -138,16 +141,16 @@ def measured_rates(config: TrainConfig, ways: Sequence[str], *, rounds: int = 3)
     """Medians over rounds in which every way has its turn, in this process."""
     prepare_process(config.speed, threads=config.threads, processes=1)
     device = _device(config)
-    styles = open_pictures(config.data, "train", config.loader.cache).style_names
+    pictures = open_pictures(config.data, "train", config.loader.cache)
     found: dict[str, list[Rates]] = {way: [] for way in ways}
     for _ in tqdm(range(rounds), desc="rates", leave=False, disable=None):
         for way in ways:
             own = WAYS[way].change(config)
-            found[way].append(
-                seconds_per_image(
-                    own, styles, Judges(), device, rows=own.rows_of(1), bf16=own.precision == "bf16"
-                )
-            )
+            scratch = Updates.of(
+                own, pictures, TrainingState.fresh(own, pictures.style_names, device), Judges(),
+                accelerator_for(own), bf16=own.precision == "bf16",
+            )  # fmt: skip
+            found[way].append(seconds_per_image(scratch))
     return {
         way: {side: statistics.median(one[side] for one in rates) for side in rates[0]}
         for way, rates in found.items()
@@ -160,8 +163,8 @@ def _device(config: TrainConfig) -> torch.device:
 
 def fitted(config: TrainConfig, rates: Rates, minutes: float) -> TrainConfig:
     """The whole course of `config`, shortened or lengthened to take `minutes`."""
-    whole = course_seconds(config.growing, config.generator.resolution, config.total_kimg, rates)
-    factor = 60 * minutes / whole
+    course = Course.of(config)
+    factor = 60 * minutes / course.seconds(0.0, course.end, rates)
     return replace(
         config, growing=config.growing.scaled(factor), total_kimg=config.total_kimg * factor, max_minutes=None
     )
@@ -169,7 +172,7 @@ def fitted(config: TrainConfig, rates: Rates, minutes: float) -> TrainConfig:
 
 def minutes_at(nimg: int, config: TrainConfig, rates: Rates) -> float:
     """Of training up to image `nimg`."""
-    return course_seconds(config.growing, config.generator.resolution, nimg / 1000, rates) / 60
+    return Course.of(config).seconds(0.0, float(nimg), rates) / 60
 
 
 # Runs

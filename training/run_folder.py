@@ -3,10 +3,15 @@
 import json
 from collections.abc import Iterator
 from dataclasses import asdict
+from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from brushwork.data.files import write_file, write_json
+from filelock import FileLock, Timeout
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
+from brushwork.data.files import remove_partials, write_file, write_json
 
 from .config import FREE_TO_CHANGE, TrainConfig
 from .errors import TrainingError
@@ -38,6 +43,46 @@ def differences(theirs: Json, ours: Json) -> list[str]:
     ]
 
 
+@dataclass(frozen=True, kw_only=True, config=ConfigDict(strict=True, extra="forbid"))
+class Facts:
+    """What a run takes from its machine and data once, at its start, and keeps."""
+
+    precision: Literal["fp32", "bf16"]
+    fingerprint: str
+    """Of the data set."""
+    styles: tuple[str, ...]
+    """Names, in order."""
+    group: int
+    """Pictures that the minibatch statistics compare, which depends on how many processes and parts a batch
+    is dealt to."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stored:
+    """What config.json says."""
+
+    config: Json
+    facts: Facts
+
+
+LEFT_BY_RUNS = (
+    "config.json", "metrics.jsonl", "curves.png", "samples", "snapshots", "checkpoints",
+    "classifier.safetensors",
+)  # fmt: skip
+"""What a training writes into its folder, beside what trackers do."""
+
+
+def _other_data(theirs: Facts, ours: Facts) -> list[str]:
+    """Where what a run was trained on differs, one readable line each."""
+    found = []
+    for name, what in (("fingerprint", "data set, by its fingerprint"), ("styles", "styles"),
+                       ("group", "pictures that the minibatch statistics compare")):  # fmt: skip
+        there, here = getattr(theirs, name), getattr(ours, name)
+        if there != here:
+            found.append(f"{what}: {there} there, {here} here")
+    return found
+
+
 class RunFolder:
     """Paths of a run, its config.json and its metrics.jsonl."""
 
@@ -49,58 +94,121 @@ class RunFolder:
             path / "snapshots",
         )
         self.config_file, self.log_file = path / "config.json", path / "metrics.jsonl"
+        self._lock = FileLock(path / ".lock")
 
-    def read(self) -> Json | None:
-        """What config.json says; None where there is none yet."""
+    # Ownership
+
+    def own(self) -> None:
+        """Makes this process the folder's only writer, until it ends or lets go, and removes what killed
+        writers left half written.
+
+        Raises:
+            TrainingError: another process owns the folder, or it cannot be made.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._lock.acquire(timeout=0)
+        except Timeout as error:
+            raise TrainingError(
+                f"another process is training in {self.path}: wait until it ends, stop it, or choose another "
+                "--out."
+            ) from error
+        except OSError as error:
+            raise TrainingError(
+                f"{self.path} cannot be a run's folder ({error.strerror}): choose another --out."
+            ) from error
+        remove_partials(self.path)
+
+    def let_go(self) -> None:
+        """Gives the folder up."""
+        self._lock.release()
+
+    def require(self) -> None:
+        """Raises TrainingError where the folder was removed or emptied under a run: writing on would make a
+        folder that no run can go on in."""
+        if not self.config_file.exists():
+            raise TrainingError(
+                f"{self.config_file} is gone: the run's folder was removed or replaced while it trained. "
+                "Start again in another --out."
+            )
+
+    # The configuration
+
+    def read(self) -> Stored | None:
+        """What config.json says; None where there is none yet.
+
+        Raises:
+            TrainingError: the file is damaged, or there is no folder but a file.
+        """
         if self.path.exists() and not self.path.is_dir():
             raise TrainingError(f"{self.path} is a file; give --out a folder.")
         if not self.config_file.exists():
             return None
         try:
-            content = json.loads(self.config_file.read_text())
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
-            raise TrainingError(f"{self.config_file} is damaged ({error}); choose another --out.") from error
-        parts = ("config", "facts")
-        if not isinstance(content, dict) or not all(isinstance(content.get(part), dict) for part in parts):
-            raise TrainingError(f"{self.config_file} is damaged (no config and facts); choose another --out.")
-        return content
+            return TypeAdapter(Stored).validate_json(self.config_file.read_bytes())
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"])) or "it"
+            raise TrainingError(
+                f"{self.config_file} is damaged ({where}: {first['msg']}); choose another --out."
+            ) from error
 
-    def claim(self, config: TrainConfig, facts: Json, *, resume: bool) -> Json:
-        """Takes the folder for this run and returns the facts to go by: the stored ones when it exists
-        already.
-
-        `facts` are what the configuration left open (`pace.settle`).
+    def claim(self, config: TrainConfig, facts: Facts, *, resume: bool) -> tuple[Facts, Path | None]:
+        """Takes the folder for this run. The facts to go by, which are the stored ones when a run goes on;
+        and where the remains of a run without a checkpoint were moved, if there were any.
 
         Raises:
-            TrainingError: another configuration or other data own the folder, or it holds a run and `resume`
-                was not asked for.
+            TrainingError: the folder holds a run and `resume` was not asked for, or one of another
+                configuration or of other data, or checkpoints that nothing tells the run of.
         """
-        ours, stored = plain(asdict(config)), self.read()
+        if not any(self.checkpoints.glob("*.pt")):
+            return facts, self._begin(config, facts)
+        stored = self.read()
         if stored is None:
-            self._write({"config": ours, "facts": facts})
-            return facts
-        lines = differences(stored["config"], ours)
-        for name, what in (
-            ("fingerprint", "data fingerprint"),
-            ("styles", "data styles"),
-            ("group", "pictures that the minibatch statistics compare, by processes and accumulate"),
-        ):
-            if stored["facts"].get(name) != plain(facts.get(name)):
-                lines.append(f"{what}: {stored['facts'].get(name)} there, {plain(facts.get(name))} here")
-        if lines:
+            raise TrainingError(
+                f"{self.path} holds checkpoints but no config.json, which says whose they are: restore it, "
+                "or choose another --out."
+            )
+        ours = plain(asdict(config))
+        if lines := [*differences(stored.config, ours), *_other_data(stored.facts, facts)]:
             raise TrainingError(
                 f"{self.path} holds a run of another configuration; choose another --out or restore:\n  "
                 + "\n  ".join(lines)
+                + f"\nA new run can take its weights: --start-from {self.path}."
             )
-        if not resume and any(self.checkpoints.glob("*.pt")):
+        if not resume:
             raise TrainingError(
                 f"{self.path} holds a run already; go on with --resume, or choose another --out."
             )
-        self._write({"config": ours, "facts": stored["facts"]})
-        return stored["facts"]
+        self._write(ours, stored.facts)
+        return stored.facts, None
 
-    def _write(self, content: Json) -> None:
-        write_json(self.config_file, content, durable=True)
+    def _begin(self, config: TrainConfig, facts: Facts) -> Path | None:
+        """A run from image 0. What one before left that never came to a checkpoint is moved aside, but for
+        the classifier where it was trained for the same configuration."""
+        ours = plain(asdict(config))
+        try:
+            stored = self.read()
+        except TrainingError:
+            stored = None
+        same = (
+            stored is not None
+            and not differences(stored.config, ours)
+            and not _other_data(stored.facts, facts)
+        )
+        kept = ("config.json", "classifier.safetensors") if same else ()
+        left = [self.path / name for name in LEFT_BY_RUNS if name not in kept and (self.path / name).exists()]
+        aside = None
+        if any(not path.is_dir() or any(path.iterdir()) for path in left):
+            aside = next(p for n in count(1) if not (p := self.path / f"stopped-{n}").exists())
+            aside.mkdir()
+            for path in left:
+                path.rename(aside / path.name)
+        self._write(ours, facts)
+        return aside
+
+    def _write(self, config: Json, facts: Facts) -> None:
+        write_json(self.config_file, {"config": config, "facts": asdict(facts)}, durable=True)
 
     # The log
 
@@ -110,15 +218,17 @@ class RunFolder:
             file.write(json.dumps(line) + "\n")
 
     def history(self) -> list[Json]:
-        """All lines of metrics.jsonl; a line that was cut off is left out."""
+        """All lines of metrics.jsonl that a run wrote; one that was cut off is left out."""
         if not self.log_file.exists():
             return []
         lines = []
-        for text in self.log_file.read_text().splitlines():
+        for text in self.log_file.read_text(errors="replace").splitlines():
             try:
-                lines.append(json.loads(text))
-            except json.JSONDecodeError:
+                line = json.loads(text)
+            except ValueError:
                 continue
+            if isinstance(line, dict) and type(line.get("nimg")) is int:
+                lines.append(line)
         return lines
 
     def rewind(self, nimg: int) -> None:

@@ -19,8 +19,8 @@ from brushwork.models.generator import Generator
 from brushwork.models.sampling import style_codes
 from brushwork.models.snapshot import load_generator
 
-from .budget import faster_precision
 from .errors import TrainingError
+from .precision import faster_precision
 from .presets import PRESETS
 
 STYLES = 6

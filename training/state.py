@@ -1,11 +1,13 @@
 """Everything that changes while a run goes on; all else is a function of it and of the configuration."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
 from brushwork.models.classifier import StyleClassifier
 from brushwork.models.generator import Generator
+from brushwork.models.synthesis import Stage
 
 from .checkpoint import State
 from .config import OptimizerConfig, TrainConfig
@@ -24,17 +26,24 @@ class TrainingState:
     optimizers: Optimizers
     nimg: int = 0
     """Images seen: the only clock of every schedule."""
+    place: float = 0.0
+    """Of the course (`course.Course`)."""
+    scale: float = 1.0
+    """Images for each place of the course."""
+    planned_images: int = 0
+    """Length of the run for which `scale` was chosen."""
     seconds: float = 0.0
     """Time spent on training, over all sessions; nothing but the time limit follows from it."""
 
     @classmethod
     def fresh(
-        cls, config: TrainConfig, style_names: tuple[str, ...], device: torch.device
-    ) -> "TrainingState":
-        """The state before the first step."""
+        cls, config: TrainConfig, style_names: tuple[str, ...], device: torch.device, *,
+        start_from: Path | None = None,
+    ) -> "TrainingState":  # fmt: skip
+        """The state before the first step, with weights of `start_from` where it is given."""
         nets = build_networks(config, style_names, device)
-        if config.start_from is not None:
-            take_over(nets.generator, config.start_from)
+        if start_from is not None:
+            take_over(nets.generator, start_from)
         optimizers = build_optimizers(nets, config.optimizer)
         return cls(nets=nets, average=averaged_copy(nets.generator), optimizers=optimizers)
 
@@ -58,6 +67,10 @@ class TrainingState:
         """Everything, by name."""
         return {
             "nimg": self.nimg,
+            "place": self.place,
+            "scale": self.scale,
+            "planned_images": self.planned_images,
+            "stage": [self.average.trained_stage.resolution, self.average.trained_stage.alpha],
             "seconds": self.seconds,
             "generator": self.nets.generator.state_dict(),
             "discriminator": self.nets.discriminator.state_dict(),
@@ -67,8 +80,12 @@ class TrainingState:
         }
 
     def load_state_dict(self, state: State) -> None:
-        """Puts everything back."""
-        self.nimg, self.seconds = state["nimg"], state["seconds"]
+        """Puts everything back. What does not fit raises KeyError, TypeError, ValueError or RuntimeError."""
+        self.nimg, self.seconds = int(state["nimg"]), float(state["seconds"])
+        self.place, self.scale = float(state["place"]), float(state["scale"])
+        self.planned_images = int(state["planned_images"])
+        resolution, alpha = state["stage"]
+        self.average.trained_stage = Stage(resolution, alpha)
         self.nets.generator.load_state_dict(state["generator"])
         self.nets.discriminator.load_state_dict(state["discriminator"])
         self.average.load_state_dict(state["average"])

@@ -19,9 +19,9 @@ from brushwork.models.colour import coloured_like, with_colours_of
 from brushwork.models.moments import blended
 
 from .backbones import Perceiver, default_layers, find_backbone
-from .budget import settled_precision
 from .errors import TrainingError
 from .pixels import Adam, Lbfgs, PixelOptimizer, State
+from .precision import settled_precision
 from .stylize_config import StylizeConfig
 from .stylize_objective import Eye, Losses, Objective, Picture, Region
 

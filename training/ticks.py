@@ -25,10 +25,14 @@ class Ticker:
     sums: dict[str, Tensor] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
     images: int = 0
+    sides: set[int] = field(default_factory=set)
     since: float = field(default_factory=time.perf_counter)
 
-    def add(self, discriminator: DiscriminatorStats | None, generator: GeneratorStats, images: int) -> None:
-        """Takes in one step of `images` pictures; without a discriminator where none took part."""
+    def add(
+        self, discriminator: DiscriminatorStats | None, generator: GeneratorStats, images: int, side: int
+    ) -> None:
+        """Takes in one step of `images` pictures of `side` px; without a discriminator where none took
+        part."""
         seen: dict[str, Tensor | None] = {"loss_g": generator.loss, **generator.terms}
         if discriminator is not None:
             seen |= {
@@ -44,6 +48,11 @@ class Ticker:
                 self.sums[name] = self.sums.get(name, torch.zeros((), device=self.device)) + value
                 self.counts[name] = self.counts.get(name, 0) + 1
         self.images += images
+        self.sides.add(side)
+
+    def is_at(self, side: int) -> bool:
+        """Whether all that was seen since the last tick was of this many pixels."""
+        return self.sides == {side}
 
     def means(self) -> Tensor:
         """Means in the order of `NAMES`, NaN where nothing was seen: a tensor, to be averaged over
@@ -64,7 +73,8 @@ class Ticker:
 
     def restart(self) -> None:
         """Forgets everything; the next tick starts here."""
-        self.sums, self.counts, self.images, self.since = {}, {}, 0, time.perf_counter()
+        self.sums, self.counts, self.images, self.sides = {}, {}, 0, set()
+        self.since = time.perf_counter()
 
 
 def named_means(means: Tensor) -> dict[str, float]:

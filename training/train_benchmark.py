@@ -16,11 +16,10 @@ from brushwork.eval.benchmark import Timings, alternated, in_child, peak_memory
 from brushwork.models.classifier import StyleClassifier
 from brushwork.models.synthesis import Stage
 
-from .budget import settled_precision
 from .config import TrainConfig
-from .ema import update_average
 from .errors import TrainingError
 from .objectives import Regime
+from .precision import settled_precision
 from .restyling import Judges
 from .roofline import PRODUCT, Actions, flops_of, limits
 from .schedules import phases
@@ -61,6 +60,17 @@ class TimedLoader(Loader):
             return super().batch_at(nimg, count, resolution=resolution)
 
 
+@dataclass(frozen=True, kw_only=True)
+class TimedUpdates(Updates):
+    """Updates that tell the time which the average takes."""
+
+    stopwatch: Stopwatch
+
+    def _average(self) -> None:
+        with self.stopwatch.part("average"):
+            super()._average()
+
+
 class Candidate:
     """A run of `config` at one resolution, on noise."""
 
@@ -75,7 +85,8 @@ class Candidate:
         run = config.style_run(1)
         loader = TimedLoader(pictures, config.loader, seed=config.seed, device=device, run=run)
         loader.stopwatch = self.stopwatch
-        self.updates = Updates(
+        self.updates = TimedUpdates(
+            stopwatch=self.stopwatch,
             config=config, state=self.state, loader=loader, accelerator=accelerator,
             judges=Judges(classifier=classifier, perception=classifier.maps),
             bf16=self.precision == "bf16",
@@ -87,8 +98,6 @@ class Candidate:
         self.state.nimg = 0 if penalty else self.config.batch
         turn = turn_at(self.config, self.state.nimg, regime)
         self.updates.step(self.stage, turn)
-        with self.stopwatch.part("average"):
-            update_average(self.state.average, self.state.nets.generator, 0.5)
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
 

@@ -3,12 +3,16 @@
 import math
 import signal
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
+import torch
 from accelerate import Accelerator
 
-from brushwork.data.loader import Loader, Pictures, StoredPictures
+from brushwork.data.loader import Pictures, StoredPictures
+from brushwork.eval.processes import Watch
+from brushwork.models.layers import group_size
 from brushwork.models.synthesis import Stage
 
 from .background import Background
@@ -16,17 +20,19 @@ from .checkpoint import checkpoints, load_checkpoint
 from .chores import Chores, Due
 from .compiling import compile_ahead
 from .config import TrainConfig
+from .course import Course, Rates
 from .distributed import most_of, reduced, told_by_main
 from .diversity import PATIENCE, DiversityProbe, collapsed_ticks
-from .ema import update_average
-from .errors import TrainingError, diverged
-from .interrupt import stop_on_signals
+from .errors import TrainingError
+from .header import header
+from .interrupt import StopRequest, stop_on_signals
 from .judging import prepare
 from .metrics import InLoopMetrics
 from .networks import set_rates
-from .pace import settle
-from .run_folder import Json, RunFolder
-from .schedules import due, phases, rate_factor, stage_at
+from .precision import settled_precision
+from .rates import seconds_per_image
+from .run_folder import Facts, RunFolder
+from .schedules import due, phases
 from .speed import prepare_process
 from .state import TrainingState
 from .ticks import Ticker, named_means, progress, tick_line, weighted
@@ -45,7 +51,10 @@ class Outcome:
 
     reason: Reason
     nimg: int
+    resolution: int
     signal: int | None = None
+    seconds: float = field(default=0.0, compare=False)
+    """Of training, over all sessions."""
     warning: str = ""
     """Which styles draw one picture, where any does."""
 
@@ -61,7 +70,7 @@ class Trainer:
     """Trains the networks of `config` on `pictures`, in a run folder.
 
     Everything that changes is in `state`; all else is a function of it and of the configuration, so a run
-    that is resumed goes on bit for bit.
+    that is resumed goes on bit for bit. With a time limit the course follows the clock, too.
 
     Raises:
         TrainingError: the configuration does not fit the data, the processes or the run folder.
@@ -71,99 +80,112 @@ class Trainer:
         self, config: TrainConfig, pictures: Pictures | StoredPictures, metrics: InLoopMetrics | None = None
     ) -> None:
         self.config, self.metrics = config, metrics if config.every.metrics_kimg else None
-        self.folder = RunFolder(config.out)
-        self.accelerator = accelerator_for(config)
+        self.folder, self.course = RunFolder(config.out), Course.of(config)
+        self.accelerator, self.stop = accelerator_for(config), StopRequest()
         self.device = self.accelerator.device
         config.rows_of(self.accelerator.num_processes)  # complains now, not after the preparation
-        prepare_process(config.speed, threads=config.threads, processes=self.accelerator.num_processes)
         if pictures.resolution < config.generator.resolution:
             raise TrainingError(
                 f"{config.data} holds pictures of {pictures.resolution} px, too small for resolution "
                 f"{config.generator.resolution}; pack them larger, or lower generator.resolution."
             )
+        prepare_process(config.speed, threads=config.threads, processes=self.accelerator.num_processes)
+        with Watch():
+            try:
+                self._prepare(pictures)
+            except BaseException:
+                self.folder.let_go()
+                raise
+
+    def _prepare(self, pictures: Pictures | StoredPictures) -> None:
+        config, began = self.config, time.perf_counter()
+        self.facts, aside = told_by_main(self.accelerator, lambda: self._claim(pictures))
+        checkpoint = told_by_main(self.accelerator, self._newest_checkpoint)
         if self.metrics is not None:
             self.metrics.prepare(self.device)
-        self.state = TrainingState.fresh(config, pictures.style_names, self.device)
+        start_from = None if checkpoint else config.start_from
+        self.state = TrainingState.fresh(config, pictures.style_names, self.device, start_from=start_from)
+        self.state.average.trained_stage = self.course.stage_at(0.0)
         classifier = self.folder.path / "classifier.safetensors"
         self.prepared = prepare(config, pictures, self.state.nets.generator, classifier, self.accelerator)
-        self.state.seconds = self.prepared.seconds
         if self.prepared.judges.classifier is not None:
             self.state.take_trunk(self.prepared.judges.classifier)
-        self.facts = self._settle()
-        self.growing = config.growing.scaled(self.facts["pace"])
-        self.course_nimg = math.ceil(config.total_kimg * 1000 * self.facts["pace"])
-        # A course that was shortened to fit a time goes on at its end until that is up: the machine may be
-        # faster than it was when it was measured. But rates that have fallen to 0 teach nothing more.
-        self.end_nimg = self.course_nimg if config.optimizer.cooldown else math.ceil(config.total_kimg * 1000)
-        self.updates = Updates(
-            config=config, state=self.state, judges=self.prepared.judges, accelerator=self.accelerator,
-            loader=Loader(
-                self.prepared.pictures, config.loader, seed=config.seed, device=self.device,
-                run=config.style_run(self.accelerator.num_processes),
-            ),
-            bf16=self.facts["precision"] == "bf16",
-        )  # fmt: skip
+        self.updates = self._updates(self.state)
         self.background = Background(enabled=config.speed.background)
         self.diversity = DiversityProbe(self.prepared.pictures)
         self.warning, self.collapsed_ticks = "", 0
         self.chores = Chores(
             config=config, folder=self.folder, accelerator=self.accelerator, state=self.state,
             pictures=self.prepared.pictures, diversity=self.diversity, metrics=self.metrics,
-            fingerprint=self.facts["fingerprint"], background=self.background,
+            fingerprint=self.facts.fingerprint, background=self.background,
         )  # fmt: skip
-        self._resume()
+        if aside is not None:
+            self.chores.say(f"{aside}: what a run that came to no checkpoint had left in {config.out}")
+        if checkpoint is not None:
+            self._resume(checkpoint)
         self.first = self.state.nimg  # its chores were done before the checkpoint was written
+        self.rates = self._measured_rates()
+        self.state.seconds += time.perf_counter() - began
+        self._plan()
         self.ticker = Ticker(self.device)
 
     # The loop
 
     def run(self) -> Outcome:
         """Trains to the end, to the time limit or to a signal, and leaves a checkpoint and a snapshot."""
-        with (
-            stop_on_signals() as self.stop,
-            self.background,
-            progress(self.state.nimg, self.course_nimg, shown=self.accelerator.is_main_process) as self.bar,
-        ):
-            self.started, self.seconds_before = time.perf_counter(), self.state.seconds
-            start_trackers(self.accelerator, self.config)
-            if self.prepared.figures and self.state.nimg == 0:
-                self.chores.say(
-                    " | ".join(f"{name} {value:.3f}" for name, value in self.prepared.figures.items())
-                )
-                self.chores.log({"nimg": 0, **self.prepared.figures})
-            self._compile()
-            self.ticker.restart()
-            while (reason := self._why_stop()) is None:
-                if self.state.nimg > self.first:
-                    self._maintain()
-                self._step()
-            outcome = self._finish(reason)
-        self.accelerator.wait_for_everyone()  # who left early would abort with its group still open
+        try:
+            with (
+                Watch(orphaned=self.stop.request),
+                stop_on_signals(self.stop),
+                self.background,
+                progress(
+                    self.state.nimg, self.planned_images, shown=self.accelerator.is_main_process
+                ) as self.bar,
+            ):  # fmt: skip
+                outcome = self._loop()
+                self.accelerator.wait_for_everyone()  # who left early would abort with its group still open
+        finally:
+            self.folder.let_go()
         self.accelerator.end_training()
         return outcome
 
+    def _loop(self) -> Outcome:
+        self.started, self.seconds_before = time.perf_counter(), self.state.seconds
+        start_trackers(self.accelerator, self.config)
+        self.chores.say(
+            header(
+                self.config, self.facts.precision, self.prepared.pictures, self.course, self.state,
+                self.accelerator, threads=torch.get_num_threads(),
+            )
+        )  # fmt: skip
+        if self.prepared.figures and self.state.nimg == 0:
+            self.chores.say(
+                " | ".join(f"{name} {value:.3f}" for name, value in self.prepared.figures.items())
+            )
+            self.chores.log({"nimg": 0, **self.prepared.figures})
+        self._compile()
+        self.ticker.restart()
+        while (reason := self._why_stop()) is None:
+            if self.state.nimg > self.first:
+                self._maintain()
+            self._step()
+        return self._finish(reason)
+
     def _step(self) -> None:
-        stage, turn = self.stage, turn_at(self.config, self.state.nimg)
+        state, stage = self.state, self.stage
         if self._enters_resolution():
-            self.state.reset_optimizers(self.config.optimizer)
-        own = self.config.optimizer
-        set_rates(self.state.optimizers, own, rate_factor(self.state.nimg, self.course_nimg, own.cooldown))
-        discriminator, generator = self.updates.step(stage, turn)
-        self.state.nimg += self.config.batch
-        self.state.average.trained_stage = stage
-        update_average(
-            self.state.average,
-            self.state.nets.generator,
-            self.config.ema.decay(self.state.nimg, self.config.batch),
-        )
-        self.ticker.add(discriminator, generator, self.config.batch)
-        self.state.seconds = self.seconds_before + time.perf_counter() - self.started
+            state.reset_optimizers(self.config.optimizer)
+        set_rates(state.optimizers, self.config.optimizer, self.course.rate_factor_at(state.place))
+        discriminator, generator = self.updates.step(stage, turn_at(self.config, state.nimg))
+        state.place += self.config.batch / state.scale
+        self.ticker.add(discriminator, generator, self.config.batch, stage.resolution)
+        state.seconds = self.seconds_before + time.perf_counter() - self.started
 
     def _compile(self) -> None:
         """Before the first step, for every resolution still to come."""
         if self.config.speed.compile == "off":
             return
-        sides = [p.resolution for p in phases(self.growing, self.config.generator.resolution)]
+        sides = [p.resolution for p in phases(self.config.growing, self.config.generator.resolution)]
         took = compile_ahead(self.updates.rehearse, [r for r in sides if r >= self.stage.resolution])
         self.chores.say("compiled: " + ", ".join(f"{r} px in {seconds:.0f} s" for r, seconds in took.items()))
 
@@ -171,22 +193,15 @@ class Trainer:
 
     @property
     def stage(self) -> Stage:
-        return self._stage_at(self.state.nimg)
-
-    @property
-    def _trained_stage(self) -> Stage:
-        """The stage of the last step taken: at a boundary, the old resolution, finished."""
-        return self._stage_at(max(0, self.state.nimg - self.config.batch))
-
-    def _stage_at(self, nimg: int) -> Stage:
-        return stage_at(nimg, self.growing, self.config.generator.resolution)
+        """Of the next step."""
+        return self.course.stage_at(self.state.place)
 
     def _enters_resolution(self) -> bool:
         """Whether the step about to be taken is the first at its resolution."""
-        return self.stage.resolution != self._trained_stage.resolution
+        return self.stage.resolution != self.state.average.trained_stage.resolution
 
     def _why_stop(self) -> Reason | None:
-        if self.state.nimg >= self.end_nimg:
+        if self.course.is_over(self.state.nimg, self.state.place):
             return "finished"
         if self.accelerator.num_processes > 1 and self.state.nimg // self.config.batch % AGREE_EVERY:
             return None
@@ -202,6 +217,41 @@ class Trainer:
     def _due(self, kimg: float) -> bool:
         return due(kimg, self.state.nimg, self.config.batch)
 
+    # The plan
+
+    @property
+    def planned_images(self) -> int:
+        """How long the run will be by the present plan."""
+        rest = max(0.0, self.course.end - self.state.place) * self.state.scale
+        return min(self.course.images, round(self.state.nimg + rest))
+
+    def _plan(self) -> None:
+        """Sets how fast the course is gone through: at the start, where its length has changed since, and
+        with a time limit at every tick, since a machine is not always as fast as it was when it was
+        measured."""
+        state, course, limit = self.state, self.course, self.config.max_minutes
+        if limit is not None:
+            left = limit * 60 - state.seconds
+            scale = course.scale_for_time(state.nimg, state.place, self.rates, left)
+            state.scale = told_by_main(self.accelerator, lambda: scale)
+        elif state.planned_images != course.images:
+            state.scale = course.scale_for_images(state.nimg, state.place)
+        state.planned_images = course.images
+
+    def _measured_rates(self) -> Rates:
+        """Seconds that an image takes by resolution, where a time limit asks for it."""
+        if self.config.max_minutes is None:
+            return {}
+        scratch = TrainingState.fresh(self.config, self.prepared.pictures.style_names, self.device)
+        rates = seconds_per_image(self._updates(scratch))
+        return told_by_main(self.accelerator, lambda: rates)
+
+    def _correct_rates(self) -> None:
+        """Brings the rates of all resolutions to what the last images took at the present one."""
+        if self.rates and self.ticker.is_at(self.stage.resolution):
+            factor = 1 / self.ticker.rate() / self.rates[self.stage.resolution]
+            self.rates = {side: seconds * factor for side, seconds in self.rates.items()}
+
     # Chores
 
     def _maintain(self) -> None:
@@ -209,38 +259,41 @@ class Trainer:
         if self._due(every.tick_kimg):
             self._tick()
         self.chores.keep(
-            self._trained_stage,
             Due(
                 grid=self._due(every.grid_kimg) or self._enters_resolution(),
                 snapshot=self._due(every.snapshot_kimg),
                 measure=self._due(every.metrics_kimg),
                 checkpoint=self._due(every.checkpoint_kimg),
-            ),
+            )
         )
 
     def _finish(self, reason: Reason) -> Outcome:
         if self.ticker.images:
             self._tick()
-        self.chores.keep(self._trained_stage, Due(checkpoint=True))
+        self.chores.keep(Due(checkpoint=True))
         if reason != "signal":
-            self.chores.keep(self._trained_stage, Due(grid=True, snapshot=True, measure=True))
+            self.chores.keep(Due(grid=True, snapshot=True, measure=True))
         # The signal may have reached another process only, or this one when the last step was already taken.
         number = int(self.stop.signal or signal.SIGTERM) if reason == "signal" else None
-        return Outcome(reason=reason, nimg=self.state.nimg, signal=number, warning=self.warning)
+        return Outcome(
+            reason=reason, nimg=self.state.nimg, resolution=self.state.average.trained_stage.resolution,
+            signal=number, seconds=self.state.seconds, warning=self.warning,
+        )  # fmt: skip
 
     def _tick(self) -> None:
         seen = named_means(reduced(self.accelerator, self.ticker.means(), "mean"))
         if not all(math.isfinite(seen.get(name, math.nan)) for name in self.ticker.losses):
-            raise diverged("loss is no finite number", self.state.nimg)
+            raise self.chores.diverged("loss is no finite number")
         rate, limit = self.ticker.rate(), self.config.max_minutes
         values = {"nimg": self.state.nimg, "resolution": self.stage.resolution, "alpha": self.stage.alpha,
                   "seconds": self.state.seconds, "img_per_s": rate, **seen,
                   **weighted(seen, self.config.restyle.weights_at(self.state.nimg)),
                   **self._look_for_collapse()}  # fmt: skip
-        left = (self.end_nimg - self.state.nimg) / rate
-        if limit is not None:  # a shortened course was made to fill the time; its later images take longer
-            rest = limit * 60 - self.state.seconds
-            left = rest if self.facts["pace"] < 1 else min(left, rest)
+        self._correct_rates()
+        self._plan()
+        left = (self.course.images - self.state.nimg) / rate
+        if limit is not None:
+            left = min(left, limit * 60 - self.state.seconds)
         self.chores.say(tick_line(values, self.stage, left=left, warning=self.warning))
         self.chores.log(values)
         self.bar.total = self.state.nimg + max(0, round(left * rate))
@@ -252,28 +305,40 @@ class Trainer:
         all processes but the main one, say nothing."""
         if not (self.accelerator.is_main_process and self.config.restyle.sampling):
             return {}
-        found = self.diversity(self.state.average, self._trained_stage)
+        found = self.diversity(self.state.average, self.state.average.trained_stage)
         self.warning = found.warning
         self.collapsed_ticks = self.collapsed_ticks + 1 if self.warning else 0
         return found.values()
 
     # State
 
-    def _resume(self) -> None:
-        found = checkpoints(self.folder.checkpoints)
-        if not found:
-            return
-        self.state.load_state_dict(load_checkpoint(found[-1]))
-        self.state.average.trained_stage = self._trained_stage
+    def _claim(self, pictures: Pictures | StoredPictures) -> tuple[Facts, Path | None]:
+        config = self.config
+        self.folder.own()
+        rows = config.rows_of(self.accelerator.num_processes)
+        facts = Facts(
+            precision=settled_precision(config.precision, self.device), fingerprint=pictures.fingerprint,
+            styles=tuple(pictures.style_names), group=group_size(rows, config.discriminator.minibatch_group),
+        )  # fmt: skip
+        return self.folder.claim(config, facts, resume=config.resume)
+
+    def _newest_checkpoint(self) -> Path | None:
+        return next(reversed(checkpoints(self.folder.checkpoints)), None)
+
+    def _resume(self, checkpoint: Path) -> None:
+        try:
+            self.state.load_state_dict(load_checkpoint(checkpoint))
+        except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
+            raise TrainingError(
+                f"{checkpoint} is of another version of brushwork, or of no run: choose another --out."
+            ) from error
         if self.accelerator.is_main_process:
             self.folder.rewind(self.state.nimg)
             self.collapsed_ticks = collapsed_ticks(self.folder.history())
-        self.chores.say(f"going on from {found[-1]}")
+        self.chores.say(f"going on from {checkpoint}")
 
-    def _settle(self) -> Json:
-        """The facts of the run (see `pace.settle`), the same in every process and stored with the run."""
-        rows, stored = self.config.rows_of(self.accelerator.num_processes), self.folder.read()
-        facts = settle(self.config, self.prepared, self.device, rows=rows, stored=stored)
-        return told_by_main(
-            self.accelerator, lambda: self.folder.claim(self.config, facts, resume=self.config.resume)
-        )
+    def _updates(self, state: TrainingState) -> Updates:
+        return Updates.of(
+            self.config, self.prepared.pictures, state, self.prepared.judges, self.accelerator,
+            bf16=self.facts.precision == "bf16",
+        )  # fmt: skip

@@ -1,23 +1,43 @@
 """One optimizer step of each network: the batch part by part, its precision, gradients over processes."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, TypeVar
 
 import torch
 from accelerate import Accelerator
 
-from brushwork.data.loader import Batch, Loader
+from brushwork.data.loader import Batch, Loader, Pictures, StoredPictures
 from brushwork.models.synthesis import Stage
 
 from .compiling import eager_where_needed
 from .config import TrainConfig
 from .distributed import average_gradients, reduced
 from .draws import Draws, Rows
+from .ema import update_average
 from .networks import frozen
 from .restyling import Judges
 from .state import TrainingState
 from .steps import DiscriminatorStats, GeneratorStats
 from .turns import Turn, discriminator_turn, generator_turn, simultaneous_turn, turn_at
+
+Stats = TypeVar("Stats", DiscriminatorStats, GeneratorStats)
+
+
+def mean_of_parts(parts: Sequence[Stats]) -> Stats:
+    """What a step saw, from what its parts saw: the mean of every field."""
+
+    def mean(values: Sequence[Any]) -> Any:
+        if isinstance(values[0], Mapping):
+            return {name: mean([value[name] for value in values]) for name in values[0]}
+        return None if values[0] is None else torch.stack(list(values)).mean(dim=0)
+
+    if len(parts) == 1:
+        return parts[0]
+    return replace(
+        parts[0],
+        **{each.name: mean([getattr(part, each.name) for part in parts]) for each in fields(parts[0])},
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,12 +51,35 @@ class Updates:
     accelerator: Accelerator
     bf16: bool
 
+    @classmethod
+    def of(
+        cls, config: TrainConfig, pictures: Pictures | StoredPictures, state: TrainingState, judges: Judges,
+        accelerator: Accelerator, *, bf16: bool,
+    ) -> "Updates":  # fmt: skip
+        """What moves `state` in a run of this configuration."""
+        loader = Loader(
+            pictures, config.loader, seed=config.seed, device=accelerator.device,
+            run=config.style_run(accelerator.num_processes),
+        )  # fmt: skip
+        return cls(
+            config=config, state=state, judges=judges, accelerator=accelerator, loader=loader, bf16=bf16
+        )
+
     def step(self, stage: Stage, turn: Turn) -> tuple[DiscriminatorStats | None, GeneratorStats]:
-        """Both networks, or the generator alone where it has no adversary."""
+        """Both networks, or the generator alone where it has no adversary; then the clock and the average."""
         if turn.simultaneous:
-            return self._simultaneous(stage, turn)
-        discriminator = self._discriminator(stage, turn) if turn.has_adversary else None
-        return discriminator, self._generator(stage, turn)
+            seen = self._simultaneous(stage, turn)
+        else:
+            discriminator = self._discriminator(stage, turn) if turn.has_adversary else None
+            seen = discriminator, self._generator(stage, turn)
+        self.state.nimg += self.config.batch
+        self.state.average.trained_stage = stage
+        self._average()
+        return seen
+
+    def _average(self) -> None:
+        decay = self.config.ema.decay(self.state.nimg, self.config.batch)
+        update_average(self.state.average, self.state.nets.generator, decay)
 
     def _simultaneous(self, stage: Stage, turn: Turn) -> tuple[DiscriminatorStats, GeneratorStats]:
         gamma = self._gamma(stage)
@@ -50,7 +93,7 @@ class Updates:
         average_gradients(self.accelerator, self.state.nets.discriminator)
         self.state.optimizers.discriminator.step()
         self._move_generator([part for _, part in stats])
-        return stats[-1]
+        return mean_of_parts([part for part, _ in stats]), mean_of_parts([part for _, part in stats])
 
     def _discriminator(self, stage: Stage, turn: Turn) -> DiscriminatorStats:
         """Learns to tell real from generated or restyled pictures; every so often with the penalty."""
@@ -63,7 +106,7 @@ class Updates:
             ]
         average_gradients(self.accelerator, self.state.nets.discriminator)
         optimizer.step()
-        return stats[-1]
+        return mean_of_parts(stats)
 
     def _generator(self, stage: Stage, turn: Turn) -> GeneratorStats:
         """Learns what the turn trains, and keeps the running averages of w."""
@@ -75,7 +118,7 @@ class Updates:
                 for batch, draws in self._parts("generator", stage)
             ]
         self._move_generator(stats)
-        return stats[-1]
+        return mean_of_parts(stats)
 
     def _move_generator(self, stats: list[GeneratorStats]) -> None:
         generator = self.state.nets.generator

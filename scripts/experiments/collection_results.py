@@ -35,7 +35,7 @@ class Result:
         return {
             "reason": ended["reason"], "images": images, "minutes": seconds / 60,
             "img_per_s": images / seconds if seconds else None,
-            "precision": stored["facts"]["precision"] if stored else None,
+            "precision": stored.facts.precision if stored else None,
         }  # fmt: skip
 
     def to_json(self) -> Json:

@@ -113,13 +113,13 @@ def require_same(config: TrainConfig) -> None:
     stored = RunFolder(config.out).read()
     if stored is None:
         return
-    ours, theirs = plain(asdict(config)), stored["config"]
+    ours, theirs = plain(asdict(config)), stored.config
     lines = differences(theirs, ours)
     # These decide how long a run is, and may otherwise differ when it goes on.
     for name in ("max_minutes", "total_kimg"):
         if theirs.get(name) != ours[name]:
             lines.append(f"{name}: {theirs.get(name)} there, {ours[name]} here")
-    if stored["facts"].get("fingerprint") != describe(config.data)["fingerprint"]:
+    if stored.facts.fingerprint != describe(config.data)["fingerprint"]:
         lines.append(f"data: {theirs.get('data')} there was packed of other pictures than {config.data} here")
     if lines:
         raise TrainingError(
@@ -135,9 +135,9 @@ def train(config: TrainConfig) -> bool:
     A run whose numbers are no longer finite is finished: that is a finding about its variant.
     """
     pictures = open_pictures(config.data, "train", config.loader.cache)
-    if RunFolder(config.out).read() is None:
-        Trainer(config, pictures)  # measures this machine and settles the length of the course
-    between = course_kimg(config) / (POINTS + 1)
+    plan = Trainer(config, pictures)  # measures this machine
+    plan.folder.let_go()
+    between = plan.planned_images / 1000 / (POINTS + 1)
     every = replace(config.every, snapshot_kimg=between, checkpoint_kimg=between)
     try:
         outcome = Trainer(replace(config, every=every), pictures).run()
@@ -148,13 +148,6 @@ def train(config: TrainConfig) -> bool:
         return False
     _finish(config.out, {"reason": outcome.reason, "nimg": outcome.nimg})
     return True
-
-
-def course_kimg(config: TrainConfig) -> float:
-    """Length of the course of a run whose folder exists."""
-    stored = RunFolder(config.out).read()
-    assert stored is not None
-    return config.total_kimg * stored["facts"]["pace"]
 
 
 def _finish(folder: Path, how: dict[str, Any]) -> None:

@@ -101,7 +101,7 @@ def main(args: Arguments) -> None:
         raise TrainingError(
             f"{args.run} holds no checkpoint of a run: give the folder of one that was trained."
         )
-    config, pictures = from_json(stored["config"]), load_pictures(stored["config"]["data"])
+    config, pictures = from_json(stored.config), load_pictures(stored.config["data"])
     nets = build_networks(config, pictures.style_names, torch.device("cpu"))
     nets.discriminator.load_state_dict(load_checkpoint(kept[-1])["discriminator"])
     generator = load_generator(args.run)

@@ -210,7 +210,10 @@ def test_runs_of_another_configuration_are_refused(
 ) -> None:
     (run,) = plan(tmp_path, collections=("first",), variants=("default",))
     require_same(run.config)
-    stored = {"config": json.loads(json.dumps(_plain(run.config))), "facts": {"fingerprint": "other"}}
+    stored = {
+        "config": json.loads(json.dumps(_plain(run.config))),
+        "facts": {"precision": "fp32", "fingerprint": "other", "styles": [], "group": 4},
+    }
     run.folder.mkdir(parents=True)
     (run.folder / "config.json").write_text(json.dumps(stored))
     with pytest.raises(TrainingError, match=r"data: .*first-16 there was packed of other pictures"):

@@ -23,9 +23,11 @@ from brushwork.training import turns
 from brushwork.training.augment import AugmentConfig
 from brushwork.training.checkpoint import checkpoints, load_checkpoint
 from brushwork.training.config import CadenceConfig, OptimizerConfig, TrainConfig
+from brushwork.training.course import RESERVE
 from brushwork.training.errors import TrainingError
 from brushwork.training.losses import LossConfig
 from brushwork.training.metrics import InLoopMetrics, MetricsConfig
+from brushwork.training.schedules import GrowingConfig
 from brushwork.training.steps import discriminator_step, simultaneous_step
 from brushwork.training.trainer import Outcome, Trainer
 
@@ -47,7 +49,10 @@ def cadence(**kimg: float) -> CadenceConfig:
 
 
 def names(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+    """But those that are hidden."""
+    if not folder.exists():
+        return []
+    return sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
 
 
 def after(trainer: Trainer, steps: int, action: Callable[[], object]) -> None:
@@ -67,12 +72,12 @@ def after(trainer: Trainer, steps: int, action: Callable[[], object]) -> None:
 
 def test_a_run_leaves_a_checkpoint_a_snapshot_and_grids(make: Make) -> None:
     trainer = make()
-    assert trainer.run() == Outcome(reason="finished", nimg=32)
+    assert trainer.run() == Outcome(reason="finished", nimg=32, resolution=16)
     folder = trainer.folder
     assert names(folder.path) == ["checkpoints", "config.json", "metrics.jsonl", "samples", "snapshots"]
     assert names(folder.checkpoints) == ["000000000032.pt"]
     assert names(folder.samples) == ["000000016-8px.png", "000000032-16px.png"], "one for each resolution"
-    assert names(folder.snapshots) == ["generator-000000032.safetensors"]
+    assert names(folder.snapshots) == ["generator-000000032.safetensors", "latest.safetensors"]
     snapshot = load_generator(folder.path)
     assert snapshot.trained_stage == Stage(16, 0.5), "that of the last step"
     ours = trainer.state.average.state_dict()
@@ -98,7 +103,7 @@ def test_stages_follow_the_images(make: Make) -> None:
     trainer = make()
     seen = []
     for nimg in (0, 8, 16, 24, 32, 800):
-        trainer.state.nimg = nimg
+        trainer.state.place = float(nimg)
         seen.append((trainer.stage.resolution, trainer.stage.alpha))
     assert seen == [(8, 1.0), (8, 1.0), (16, 0.0), (16, 0.5), (16, 1.0), (16, 1.0)]
 
@@ -286,7 +291,9 @@ def test_cadences_are_kept_and_nothing_is_done_twice(make: Make) -> None:
     assert names(trainer.folder.samples) == [
         "000000008-8px.png", "000000016-8px.png", "000000024-16px.png", "000000032-16px.png"
     ]  # fmt: skip
-    assert names(trainer.folder.snapshots) == [f"generator-0000000{nimg}.safetensors" for nimg in (16, 32)]
+    assert names(trainer.folder.snapshots) == [
+        *(f"generator-0000000{nimg}.safetensors" for nimg in (16, 32)), "latest.safetensors"
+    ]  # fmt: skip
     assert names(trainer.folder.checkpoints) == ["000000000024.pt", "000000000032.pt"]
     assert snapshot_header(trainer.folder.snapshots / "generator-000000016.safetensors")["stage"] == [8, 1.0]
 
@@ -321,13 +328,13 @@ def test_measurements_are_taken_of_the_average_and_logged(make: Make) -> None:
 # Stopping
 
 
-def facts(*_: Any, **__: Any) -> dict[str, Any]:
-    """In place of the measurement of this machine that a time budget asks for."""
-    return {"precision": "fp32", "pace": 1.0, "fingerprint": "x", "styles": []}
+def timed(monkeypatch: pytest.MonkeyPatch, rates: dict[int, float]) -> None:
+    """In place of the measurement of this machine that a time limit asks for."""
+    monkeypatch.setattr(module, "seconds_per_image", lambda scratch: rates)
 
 
 def test_the_time_limit_ends_the_run_in_good_order(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "settle", facts)
+    timed(monkeypatch, {8: 1.0, 16: 1.0})
     trainer = make(max_minutes=1.0)
     seconds = count(0, 25)
     monkeypatch.setattr(module.time, "perf_counter", lambda: float(next(seconds)))
@@ -336,25 +343,48 @@ def test_the_time_limit_ends_the_run_in_good_order(make: Make, monkeypatch: pyte
     assert outcome.signal is None
     assert 0 < outcome.nimg < 32
     assert names(trainer.folder.checkpoints) == [f"{outcome.nimg:012d}.pt"]
-    assert names(trainer.folder.snapshots) == [f"generator-{outcome.nimg:09d}.safetensors"]
+    assert names(trainer.folder.snapshots) == [
+        f"generator-{outcome.nimg:09d}.safetensors", "latest.safetensors"
+    ]  # fmt: skip
 
 
-def test_a_shorter_pace_shortens_the_course_and_the_rest_of_the_time_is_trained_at_its_end(
+def test_too_little_time_shortens_the_course_and_what_is_left_is_trained_at_its_end(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "settle", lambda *a, **k: facts() | {"pace": 0.5})
+    timed(monkeypatch, {8: 3.75, 16: 3.75})  # 32 images would take two minutes
     trainer = make(max_minutes=1.0)
-    assert trainer.course_nimg == 16
-    trainer.state.nimg = 8
-    assert trainer.stage == Stage(16, 0.0)
-    assert trainer.run() == Outcome(reason="finished", nimg=32), "there is time for all of it"
+    assert trainer.state.scale == pytest.approx(0.5 * RESERVE, rel=0.05)
+    assert trainer.planned_images == pytest.approx(16, abs=1)
+    assert trainer.run() == Outcome(reason="finished", nimg=32, resolution=16), "there was time for all"
+
+
+def test_the_course_is_planned_again_by_the_steps_that_were_taken(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    timed(monkeypatch, {8: 100.0, 16: 300.0})  # a load peak while the machine was measured
+    trainer = make(max_minutes=1.0, every=cadence(tick_kimg=0.008))
+    assert trainer.state.scale < 0.01
+    trainer.run()
+    assert trainer.rates[16] < 1.0
+    assert trainer.state.scale == 1.0
 
 
 def test_a_shortened_course_whose_rates_fall_ends_where_they_are_0(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "settle", lambda *a, **k: facts() | {"pace": 0.5})
-    assert make(max_minutes=1.0, optimizer=OptimizerConfig(cooldown=0.5)).run().nimg == 16
+    timed(monkeypatch, {8: 3.75, 16: 3.75})
+    outcome = make(max_minutes=1.0, optimizer=OptimizerConfig(cooldown=0.5)).run()
+    assert outcome == Outcome(reason="finished", nimg=16, resolution=16)
+
+
+def test_a_run_with_too_few_images_for_its_course_reaches_the_resolution(make: Make) -> None:
+    growing = GrowingConfig(start_resolution=8, fade_kimg=(0.05,), steady_kimg=(0.05,))
+    trainer = make(growing=growing)
+    assert trainer.run() == Outcome(reason="finished", nimg=32, resolution=16)
+    longer = make(growing=growing, total_kimg=0.064, resume=True)
+    assert longer.run() == Outcome(reason="finished", nimg=64, resolution=16)
+    stages = [(line["resolution"], line["alpha"]) for line in longer.folder.history()]
+    assert stages == sorted(stages), "no way back"
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -366,12 +396,15 @@ def test_a_signal_ends_the_run_with_a_checkpoint_to_go_on_from(
     whole.run()
     trainer = make()
     after(trainer, 2, lambda: trainer.stop(number, None))
-    assert trainer.run() == Outcome(reason="signal", nimg=16, signal=int(number))
+    assert trainer.run() == Outcome(reason="signal", nimg=16, resolution=8, signal=int(number))
     assert names(trainer.folder.checkpoints) == ["000000000016.pt"]
-    assert names(trainer.folder.snapshots) == [], "leaving is quick"
+    assert names(trainer.folder.snapshots) == ["latest.safetensors"], (
+        "leaving is quick, and can be drawn from"
+    )
+    assert load_generator(trainer.folder.path).trained_stage == Stage(8)
     again = make(resume=True)
     assert again.state.nimg == 16
-    assert again.run() == Outcome(reason="finished", nimg=32)
+    assert again.run() == Outcome(reason="finished", nimg=32, resolution=16)
     ours, theirs = again.state.state_dict(), whole.state.state_dict()
     for part in ("generator", "discriminator", "average"):
         assert all(torch.equal(ours[part][name], theirs[part][name]) for name in ours[part])
@@ -380,7 +413,7 @@ def test_a_signal_ends_the_run_with_a_checkpoint_to_go_on_from(
 def test_a_signal_during_the_last_step_does_not_make_a_finished_run_unfinished(make: Make) -> None:
     trainer = make()
     after(trainer, 4, lambda: trainer.stop(signal.SIGTERM, None))
-    assert trainer.run() == Outcome(reason="finished", nimg=32)
+    assert trainer.run() == Outcome(reason="finished", nimg=32, resolution=16)
     assert names(trainer.folder.snapshots)
 
 
@@ -405,7 +438,10 @@ def broken(trainer: Trainer) -> Callable[[], object]:
 def test_a_loss_that_is_not_finite_ends_the_run_with_a_sentence(make: Make) -> None:
     trainer = make(every=cadence(tick_kimg=0.008, checkpoint_kimg=0.016), total_kimg=0.064)
     after(trainer, 3, broken(trainer))
-    with pytest.raises(TrainingError, match=r"the loss is no finite number at 0.0 kimg; the last checkpoint"):
+    with pytest.raises(
+        TrainingError,
+        match=r"the loss is no finite number at 0.0 kimg: .* --start-from .*run --optim.*-lr 0.00025",
+    ):
         trainer.run()
     assert names(trainer.folder.checkpoints) == ["000000000016.pt"]
     assert _finite(trainer)

@@ -54,8 +54,8 @@ class Training:
             if len(self.seen) - 1 == self.stop_at:
                 if self.by is not None:
                     raise self.by
-                return Outcome(reason="signal", nimg=8, signal=int(signal.SIGTERM))
-        return Outcome(reason="finished", nimg=32)
+                return Outcome(reason="signal", nimg=8, resolution=8, signal=int(signal.SIGTERM))
+        return Outcome(reason="finished", nimg=32, resolution=16)
 
     @property
     def rates(self) -> list[float]:
