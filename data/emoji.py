@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from tqdm import tqdm
-
 from .collection import Fetched
 from .icon_matrix import IconMatrix, IconStyle, MatrixConfig, checked_styles, draw_matrix
 from .iconify import REFERENCE_SETS, align, code_book, load_set
 from .images import WHITE, Colour
+from .progress import Progress
 
 EMOJI_STYLES = (
     "twemoji",
@@ -59,10 +58,7 @@ def fetch_emoji(
 def emoji_matrix(styles: Sequence[str], cache: Path) -> IconMatrix:
     """Downloads the sets, and aligns them by the code points that the reference sets know."""
     names = list(dict.fromkeys([*REFERENCE_SETS, *styles]))
-    sets = {
-        name: load_set(name, cache)
-        for name in tqdm(names, desc="download", unit="set", leave=False, disable=None)
-    }
+    sets = {name: load_set(name, cache) for name in Progress(names, desc="download", unit="set", leave=False)}
     book = code_book([sets[name] for name in REFERENCE_SETS])
     aligned = {name: IconStyle(icon_set=sets[name], icons=align(sets[name], book)) for name in styles}
     return IconMatrix(styles=aligned, names=book.names)

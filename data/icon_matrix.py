@@ -16,13 +16,13 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from tqdm import tqdm
 
 from .collection import Fetched, cache_of, claim_folder, finish_folder
 from .errors import DataError
 from .files import write_file, write_json
 from .iconify import IconSet, svg_text
 from .images import WHITE, Colour, image_grid, png_bytes, read_image
+from .progress import Progress
 from .split import TEST_FRACTION, split_of
 
 SHEET_SUBJECTS = 12
@@ -161,7 +161,7 @@ def _draw(jobs: list[_Job], config: MatrixConfig) -> None:
     workers = config.workers or min(2, os.cpu_count() or 1)
     settings = itertools.repeat(config.size), itertools.repeat(config.margin)
     chunks = [jobs[i : i + CHUNK] for i in range(0, len(jobs), CHUNK)]
-    with tqdm(total=len(jobs), desc="draw", unit="img", disable=None if jobs else True) as bar:
+    with Progress(total=len(jobs), desc="draw", unit="img", disable=not jobs) as bar:
         if workers == 1 or len(jobs) < 8 * CHUNK:
             for count in map(_draw_chunk, chunks, *settings):
                 bar.update(count)

@@ -11,7 +11,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from .curation import NEAR_BITS, Duplicates, Print, Problem, Register, near_duplicates, print_of
 from .errors import DataError
@@ -19,6 +18,7 @@ from .files import check_replaceable, staged_folder
 from .folder import UNLABELLED, Found, Scan, scan_folder
 from .images import WHITE, Colour, Fit, fit_image, png_bytes, read_image
 from .parquet import Row, ShardWriter, arrow_schema, dataset_card
+from .progress import Progress
 from .report import Report, balance_table
 from .sheet import NO_LABEL, ContactSheet
 from .split import SPLITS, TEST_FRACTION, split_of
@@ -178,7 +178,7 @@ def _prepare_all(found: Sequence[Found], config: PackConfig) -> Iterator[_Prepar
     """Decodes in threads (Pillow lets go of the interpreter), in order, holding one window in memory."""
     with (
         ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool,
-        tqdm(total=len(found), unit="img", disable=None) as bar,
+        Progress(total=len(found), unit="img") as bar,
     ):
         for start in range(0, len(found), WINDOW):
             window = found[start : start + WINDOW]

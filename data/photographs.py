@@ -15,13 +15,13 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from tqdm import tqdm
 
 from .collection import Fetched, cache_of, claim_folder, finish_folder
 from .debian import Package, load_package
 from .errors import DataError
 from .files import write_file, write_json
 from .images import fit_image, image_grid, png_bytes, read_image
+from .progress import Progress
 from .rcc import read_rcc
 from .split import TEST_FRACTION, split_of
 
@@ -89,7 +89,7 @@ def fetch_photographs(directory: Path, *, size: int = 64, per_style: int = 400) 
     files = activity_files(package)
     table = picture_sources(files)
     drawn = pictures = 0
-    with tqdm(total=sum(map(len, table.values())), desc="crop", unit="source", disable=None) as bar:
+    with Progress(total=sum(map(len, table.values())), desc="crop", unit="source") as bar:
         for style, sources in table.items():
             count = min(MAX_CROPS, max(1, round(per_style / len(sources))))
             pictures += count * len(sources)

@@ -14,11 +14,11 @@ import torch
 from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
 from torch import Tensor
-from tqdm import tqdm
 
 from .errors import DataError
 from .images import WHITE, Colour, read_image
 from .parquet import shards
+from .progress import Progress
 from .split import SPLITS, Split
 
 if TYPE_CHECKING:
@@ -183,7 +183,7 @@ def _batches(path: Path, files: Iterable[Path], columns: Sequence[str]) -> Itera
     try:
         tables = [pq.ParquetFile(file) for file in files]
         total = sum(table.metadata.num_rows for table in tables)
-        with tqdm(total=total, desc="decode", unit="img", delay=2, leave=False, disable=None) as bar:
+        with Progress(total=total, desc="decode", unit="img", delay=2, leave=False) as bar:
             for table in tables:
                 for batch in table.iter_batches(batch_size=512, columns=list(columns)):
                     yield batch.to_pydict()

@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Int64, UInt8
 from torch import Tensor
-from tqdm import tqdm
+
+from brushwork.data.progress import Progress
 
 from ..data.pictures import Pictures
 from .disentanglement import (
@@ -86,7 +87,7 @@ class Side:
             subjects=tuple(pictures.subjects[row] for row in rows),
         )
 
-    def codes(self, read: Read, bar: tqdm) -> Codes:
+    def codes(self, read: Read, bar: Progress) -> Codes:
         linear, quadratic = [], []
         for images in self.images.split(BATCH):
             readings, products = read(images)
@@ -142,7 +143,7 @@ class Trial:
     test: Side
     count: int
     space: Space
-    bar: tqdm
+    bar: Progress
 
     def scores(self, doors: Doors) -> DoorScores:
         def content(images: Tensor) -> tuple[list[Tensor], list[Tensor]]:
@@ -236,7 +237,7 @@ def with_disentanglement(
         raise EvalError(f"Disentanglement takes two styles or more, and there are {count}: leave it out.")
     networks, few, rest = 1 if control is None else 2, len(test.styles), len(train.styles)
     total = networks * (2 * rest + 4 * few) + 2 * (rest + few)
-    with tqdm(total=total, desc="codes", unit="img", leave=False, disable=None if progress else True) as bar:
+    with Progress(total=total, desc="codes", unit="img", leave=False, disable=not progress) as bar:
         trial = Trial(train=train, test=test, count=count, space=reference.spaces[0], bar=bar)
         found = trial.scores(doors)
         beside = None if control is None else trial.scores(control)

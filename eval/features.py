@@ -12,7 +12,8 @@ from typing import Protocol, runtime_checkable
 import torch
 from jaxtyping import Float32, Int64, UInt8
 from torch import Tensor
-from tqdm import tqdm
+
+from brushwork.data.progress import Progress
 
 from .errors import EvalError
 from .feature_cache import FeatureCache
@@ -120,8 +121,8 @@ def extract(
     starts = range(0, count, PART)
     mine = starts[processes.rank :: processes.count]
     done: dict[int, list[Tensor]] = {}
-    hidden = True if progress is None or processes.rank else None
-    with tqdm(total=count, desc=progress, unit="img", disable=hidden, leave=False) as bar:
+    hidden = progress is None or processes.rank > 0
+    with Progress(total=count, desc=progress, unit="img", disable=hidden, leave=False) as bar:
         for start in mine:
             stop = min(start + PART, count)
             done[start] = _part(extractors, source, start, stop, cache)

@@ -9,7 +9,8 @@ from typing import Any, Literal
 import torch
 from jaxtyping import Float32
 from torch import Tensor
-from tqdm import tqdm
+
+from brushwork.data.progress import Progress
 
 from .agreement import agreement, exactness, noise_pictures
 from .benchmark import Finding, Race, Table, alternated, in_child, peak_memory
@@ -209,7 +210,7 @@ def stream(count: int, dim: int, batch: int, early: int = EARLY) -> Streaming:
     generator = torch.Generator().manual_seed(0)
     moments, seconds, early_peak = Moments(dim), 0.0, float("nan")
     early = min(early, count)
-    with tqdm(total=count, desc="streaming", unit="feature", disable=None, leave=False) as bar:
+    with Progress(total=count, desc="streaming", unit="feature", leave=False) as bar:
         while moments.count < count:
             features = torch.randn(min(batch, count - moments.count), dim, generator=generator)
             began = time.perf_counter()

@@ -15,9 +15,9 @@ from jaxtyping import Float64, UInt8
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
-from tqdm import tqdm
 
 from brushwork.data.files import write_file
+from brushwork.data.progress import Progress
 
 from .benchmark import Table
 from .errors import EvalError
@@ -74,7 +74,7 @@ class Drawn:
         return statistics.median(t / size for t, size in zip(times, sizes, strict=True))
 
 
-def drawn_by(method: Method, task: Task, folder: Path | None, bar: tqdm | None = None) -> Drawn:
+def drawn_by(method: Method, task: Task, folder: Path | None, bar: Progress | None = None) -> Drawn:
     """All rows in parts. With a `folder` each part is kept there, and what is there is not drawn again.
 
     Raises EvalError for a method that gives pictures of another number, size or type.
@@ -213,8 +213,7 @@ def hold(
     outputs: dict[str, Tensor] = {}
     entries: list[Entry] = []
     total = len(methods) * len(task)
-    hidden = None if progress else True
-    with tqdm(total=total, desc="bench restyle", unit="img", leave=False, disable=hidden) as bar:
+    with Progress(total=total, desc="bench restyle", unit="img", leave=False, disable=not progress) as bar:
         for method in methods:
             bar.set_postfix_str(method.name)
             drawn = drawn_by(method, task, folder, bar)

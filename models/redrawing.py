@@ -19,7 +19,7 @@ from .errors import ModelError
 from .generator import Generator
 from .layers import Normal
 from .mapping import truncate
-from .sampling import seeded_normal, style_codes, to_uint8
+from .sampling import require_drawn, seeded_normal, style_codes, to_uint8
 from .synthesis import fade_reals
 from .tiling import Place, SharedStatistics, Tiling, evenly, tiled
 
@@ -93,6 +93,8 @@ def codes_of_own_looks(
 ) -> Float[Tensor, "n l d"]:
     """Each picture's own looks as the style `styles` would have them: its palette is kept where the style
     encoder keeps it. A `psi` below 1 pulls the codes towards the average of the style."""
+    if psi != 1:
+        require_drawn(generator, styles.to(generator.mapping.average), psi)
     w = own_codes(generator, contents, styles)
     centre = generator.mapping.average_of(styles.to(w))
     return truncate(w, centre, psi=psi, layers=generator.layers)

@@ -98,12 +98,34 @@ def style_codes(
     psi: float = 1.0,
     cutoff: int | None = None,
 ) -> Float[Tensor, "n l d"]:
-    """w for each layer, truncated towards the style's own average in the layers below `cutoff`."""
+    """w for each layer, truncated towards the style's own average in the layers below `cutoff`.
+
+    Raises:
+        ModelError: no label, where the generator never learnt to draw without one, or truncation towards the
+            average of a style that has none.
+    """
     device = _device(generator)
     styles = styles.to(device)
+    require_drawn(generator, styles, psi)
     w = generator.mapping(latents(seeds, generator.config.z_dim).to(device), styles)
     centre = generator.mapping.average_of(styles)
     return truncate(w, centre, psi=psi, layers=generator.layers, cutoff=cutoff)
+
+
+def require_drawn(generator: Generator, styles: Float[Tensor, "n s"], psi: float) -> None:
+    """Raises ModelError where codes of `styles`, truncated by `psi`, would be noise: see `style_codes`."""
+    names = generator.style_names
+    for row in generator.mapping.never_drawn(styles):
+        if row == len(names) and names:
+            raise ModelError(
+                "this run never learnt to draw without a style: name one, or a blend whose weights sum to 1 "
+                "(--loss.label-dropout has a training learn it)."
+            )
+        if psi != 1:
+            raise ModelError(
+                f"{names[row] if names else 'this run'} has no average code to truncate to, since no picture "
+                "was drawn with it in training: leave psi at 1."
+            )
 
 
 def interpolate(

@@ -3,8 +3,7 @@
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from tqdm import tqdm
-
+from brushwork.data.progress import Progress
 from brushwork.eval.benchmark import Finding, machine
 from brushwork.eval.benchmark_report import plot, write_findings
 from brushwork.training.errors import TrainingError
@@ -43,7 +42,7 @@ def main(args: StylesArguments) -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     found: dict[str, Finding] = {"size": footprints(sizes)}
     candidates = [(count, Candidate(count, sizes.batch)) for count in sizes.counts]
-    for task in tqdm(TASKS, desc="bench styles", leave=False, disable=None):
+    for task in Progress(TASKS, desc="bench styles", leave=False):
         found[task] = race(task, candidates, sizes)
     print(f"{write_findings(args.out, 'styles', here, asdict(sizes), found)}\n")
     plot(args.out / "styles.png", found)

@@ -6,8 +6,8 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from tqdm import tqdm
 
+from brushwork.data.progress import Progress
 from brushwork.eval.efficientnet import EfficientNetLite
 from brushwork.eval.feature_cache import FeatureCache, user_cache
 from brushwork.eval.opponents import by_code, by_label, by_picture
@@ -63,7 +63,7 @@ def gatys(config: StylizeConfig, weights: Path | None, device: str) -> Method | 
         shape = task.contents.shape[2:]
         drawn = [
             stylize(task.contents[row], [task.references[row]], config, network=network, device=device)
-            for row in tqdm(rows.tolist(), desc=GATYS, leave=False, disable=None)
+            for row in Progress(rows.tolist(), desc=GATYS, leave=False)
         ]
         sized = F.interpolate(torch.stack(drawn).float(), shape, mode="area")
         return sized.round().to(torch.uint8)

@@ -10,12 +10,12 @@ import torch
 from einops import rearrange, repeat
 from PIL import Image
 from torch import Tensor
-from tqdm import tqdm
 
 from brushwork.data.contents import Cutout, Original, safe_name, unique_names
 from brushwork.data.errors import DataError
 from brushwork.data.files import write_csv
 from brushwork.data.images import fit_image, image_grid, read_image
+from brushwork.data.progress import Progress
 from brushwork.data.writing import save_picture
 from brushwork.models.generator import Generator
 from brushwork.models.redrawing import Mode, codes_like, codes_of_own_looks, own_codes, restyle_matrix
@@ -134,7 +134,7 @@ class Restyling:
             raise DataError(
                 f"All {len(originals)} contents are in style '{self.targets[0].name}' already: name another."
             )
-        with tqdm(total=total, desc="restyle", unit="img", leave=False, disable=None) as bar:
+        with Progress(total=total, desc="restyle", unit="img", leave=False) as bar:
             for group in groups(originals):
                 for original, cutout in group:
                     album.add_content(original, cutout)

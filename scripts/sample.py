@@ -13,10 +13,10 @@ import tyro
 from einops import rearrange, repeat
 from PIL import Image
 from torch import Tensor
-from tqdm import tqdm
 
 from brushwork.data.files import write_file
 from brushwork.data.images import gif_bytes, image_grid
+from brushwork.data.progress import Progress
 from brushwork.data.writing import free_cores, save_picture, write_pictures
 from brushwork.models.drawing import Codes, Precision, draw_batches
 from brushwork.models.errors import ModelError
@@ -186,7 +186,9 @@ def write_figures(
     few, others = seeds[:6], seeds[:6] + int(seeds.max()) + 1
     rows, columns = ([str(int(seed)) for seed in some] for some in (few, others))
     middle = layer_count(generator.trained_stage.resolution) // 2
-    mixed = mixing_matrix(generator, styles[0], few, others, layer=layer or middle, psi=psi)
+    mixed = mixing_matrix(
+        generator, styles[0], few, others, layer=middle if layer is None else layer, psi=psi
+    )
     save_grid(out / "mixing.png", mixed, rows, columns)
     truncated = truncation_matrix(generator, styles, int(seeds[0]), TRUNCATIONS)
     save_grid(out / "truncation.png", truncated, names, [f"psi {value:g}" for value in TRUNCATIONS])
@@ -231,7 +233,7 @@ def write_images(
                 rearrange(some.images, "n c h w -> n h w c").numpy(),
             )
 
-    with tqdm(total=len(cells), desc="sample", unit="img", disable=None) as bar:
+    with Progress(total=len(cells), desc="sample", unit="img") as bar:
         write_pictures(batches(), threads=free_cores(), written=bar.update)
     return f"{len(cells)} pictures{f' ({len(every) - len(cells)} were there)' if args.keep else ''}, "
 

@@ -14,12 +14,12 @@ import torch
 from PIL import Image
 from safetensors import safe_open
 from torch import Tensor
-from tqdm import tqdm
 
 from brushwork.data.contents import Cutout, Original, list_originals, safe_name
 from brushwork.data.errors import DataError
 from brushwork.data.files import write_csv, write_file
 from brushwork.data.images import fit_image, image_grid, read_image
+from brushwork.data.progress import Progress
 from brushwork.data.writing import save_picture
 from brushwork.training.backbones import Perceiver
 from brushwork.training.errors import TrainingError
@@ -91,7 +91,7 @@ class Stylizing:
         jobs = [(original, target) for original in originals for target in targets]
         with (
             stop_on_signals() as stop,
-            tqdm(total=len(jobs), desc="stylize", unit="img", leave=False, disable=None) as bar,
+            Progress(total=len(jobs), desc="stylize", unit="img", leave=False) as bar,
         ):
             for original, target in jobs:
                 bar.set_postfix_str(f"{original.name} like {target.name}")
@@ -136,10 +136,9 @@ class Stylizing:
         """Until all evaluations are made, or a signal came: then the state is on the disk, and False."""
         before, start = trace.seconds, time.perf_counter()
         saved = start
-        with tqdm(
+        with Progress(
             total=stylizer.total, initial=stylizer.number, desc=path.stem, unit="eval", leave=False,
-            disable=None,
-        ) as bar:  # fmt: skip
+) as bar:  # fmt: skip
             for step in stylizer:
                 trace.add(step, before + time.perf_counter() - start)
                 bar.update()

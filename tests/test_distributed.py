@@ -1,8 +1,13 @@
 """Two processes with half the batch each are one process with all of it."""
 
 import json
+import os
+import resource
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -80,6 +85,94 @@ def test_two_processes_restyle_as_one(tmp_path: Path, packed: Path) -> None:
     two = train(packed, tmp_path / "two", processes=2, steps=8, options=options)
     for network in ("generator", "discriminator", "average"):
         assert largest_gap(one[network], two[network]) < 2e-2
+
+
+def started(packed: Path, out: Path, *options: str, most_bytes: int | None = None) -> subprocess.Popen[str]:
+    """Two processes that train for long, and may write no file of more than so many bytes."""
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    places = ["--data", str(packed), "--out", str(out), "--total-kimg", "1000"]
+    plain = ["--device", "cpu", "--threads", "1", "--precision", "fp32"]
+
+    def limit() -> None:
+        if most_bytes is not None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, most_bytes))
+
+    return subprocess.Popen(
+        [*launcher, str(SCRIPT), "toy", *places, *plain, *options],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, preexec_fn=limit,
+    )  # fmt: skip
+
+
+def has_trained(out: Path) -> bool:
+    log = out / "metrics.jsonl"
+    return log.exists() and len(log.read_text().splitlines()) > 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--labels.share", "0.5", "--labels.pseudo", "0.4", "--classifier.kimg", "0.064"),
+        ("--every.checkpoint-kimg", "0.8"),
+    ],
+    ids=["while the other waits for the classifier", "in the thread that writes beside the loop"],
+)
+def test_what_fails_in_one_process_ends_both_with_one_sentence(
+    tmp_path: Path, packed: Path, options: tuple[str, ...]
+) -> None:
+    process = started(packed, tmp_path / "run", *options, most_bytes=8192)
+    said, _ = process.communicate(timeout=120)
+    assert process.returncode != 0
+    sentences = [line for line in said.splitlines() if line.startswith("brushwork: ")]
+    assert len(sentences) == 1, said
+    assert "File too large" in sentences[0]
+
+
+@pytest.mark.slow
+def test_a_killed_process_ends_the_other_with_a_sentence(tmp_path: Path, packed: Path) -> None:
+    process = started(packed, tmp_path / "run")
+    wait_until(lambda: has_trained(tmp_path / "run"))
+    ranks = children(process.pid)
+    assert len(ranks) == 2
+    os.kill(ranks[-1], signal.SIGKILL)
+    began = time.monotonic()
+    said, _ = process.communicate(timeout=60)
+    assert time.monotonic() - began < 40
+    assert process.returncode != 0
+    assert "Traceback" not in said.split("torch.distributed.elastic")[0]
+
+
+@pytest.mark.slow
+def test_orphans_stop_in_good_order_and_the_run_goes_on(tmp_path: Path, packed: Path) -> None:
+    """The launcher is killed: both processes leave a checkpoint and end, and until then keep the folder."""
+    out = tmp_path / "run"
+    process = started(packed, out)
+    wait_until(lambda: has_trained(out))
+    ranks = children(process.pid)
+    process.kill()
+    wait_until(lambda: not any(alive(rank) for rank in ranks))
+    nimg = int(checkpoints(out / "checkpoints")[-1].stem)
+    state = train(packed, out, processes=2, steps=nimg // 8 + 2, options=("--resume",))
+    assert state["nimg"] == nimg + 16
+
+
+def wait_until(true: Callable[[], bool], *, seconds: float = 90.0) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.1)
+
+
+def children(pid: int) -> list[int]:
+    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def alive(pid: int) -> bool:
+    stat = Path(f"/proc/{pid}/stat")
+    try:
+        return stat.read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 @pytest.mark.slow

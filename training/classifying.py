@@ -9,9 +9,9 @@ import torch.nn.functional as F
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
-from tqdm import tqdm
 
 from brushwork.data.loader import Loader, LoaderConfig, Pictures, StoredPictures
+from brushwork.data.progress import Progress
 from brushwork.models.classifier import StyleClassifier
 from brushwork.models.encoders import STYLE_RESOLUTION
 from brushwork.models.generator import Generator
@@ -67,8 +67,8 @@ def train_classifier(
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     sizes = [r for r in resolutions(generator.config.resolution) if r >= max(start, STYLE_RESOLUTION)]
     rows = Rows(start=0, count=config.batch)
-    bar = tqdm(total=steps * config.batch, desc="classifier", unit="img", unit_scale=True, leave=False,
-               disable=None if shown else True)  # fmt: skip
+    bar = Progress(total=steps * config.batch, desc="classifier", unit="img", unit_scale=True, leave=False,
+                   disable=not shown)  # fmt: skip
     with bar:
         for step in range(steps):
             draws = Draws(seed, step, "classifier", rows=rows, device=device)

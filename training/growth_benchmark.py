@@ -10,9 +10,9 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, cast, get_args
 
 import torch
-from tqdm import tqdm
 
 from brushwork.data.errors import DataError
+from brushwork.data.progress import Progress
 from brushwork.eval.benchmark import in_child
 from brushwork.eval.errors import EvalError
 from brushwork.models.errors import ModelError
@@ -137,7 +137,7 @@ def benchmark(config: TrainConfig, sizes: Sizes) -> tuple[Line, ...]:
     Raises TrainingError, ModelError, DataError or EvalError where the middle itself cannot be measured.
     """
     middle = at_end(config)
-    with tqdm(total=1 + len(KINDS) * len(FACTORS), desc="bench growth", leave=False, disable=None) as bar:
+    with Progress(total=1 + len(KINDS) * len(FACTORS), desc="bench growth", leave=False) as bar:
         pace = in_child(measure, middle, middle.generator.resolution, sizes)
         bar.update()
         # What is found faster for one size must not be a difference between sizes.

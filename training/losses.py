@@ -36,6 +36,9 @@ class LossConfig:
     """Probability that a generated picture mixes two codes of its style at a random active layer."""
     condition_noise: float = 0.0
     """Standard deviation of Gaussian noise on the style's embedding, in both networks."""
+    label_dropout: float = 0.0
+    """Share of drawn pictures, and of the real ones beside them, whose style neither network sees, so that
+    the generator learns to draw without one."""
     ramp_start_kimg: float = 0.0
     """Until here both networks see no labels; ..."""
     ramp_end_kimg: float = 0.0
@@ -46,8 +49,11 @@ class LossConfig:
             raise TrainingError(f"loss.r1_gamma is {self.r1_gamma}; it must be 0 or more, or auto.")
         if self.r1_every < 1:
             raise TrainingError(f"loss.r1_every is {self.r1_every}; it must be 1 or more.")
-        if not 0 <= self.mixing <= 1:
-            raise TrainingError(f"loss.mixing is {self.mixing}; it is a probability, from 0 to 1.")
+        for name in ("mixing", "label_dropout"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise TrainingError(
+                    f"loss.{name} is {getattr(self, name)}; it is a probability, from 0 to 1."
+                )
         if self.ramp_end_kimg < self.ramp_start_kimg:
             raise TrainingError(
                 f"loss.ramp_end_kimg is {self.ramp_end_kimg}, before ramp_start_kimg {self.ramp_start_kimg}."

@@ -82,7 +82,7 @@ def emoji_32_restyle() -> TrainConfig:
             plain.generator, encoders=True, content_resolution=16, content_details=True, adain_eps=EPS
         ),
         discriminator=replace(plain.discriminator, minibatch_std="average"),
-        loss=LossConfig(r1_gamma=2.0, r1_every=8, mixing=0.2),
+        loss=LossConfig(r1_gamma=2.0, r1_every=8, mixing=0.2, label_dropout=0.1),
         growing=GrowingConfig(start_resolution=32),
         restyle=RestyleConfig(
             sampling=0.75, restyling=3.0, autoencoding=0.25, cycle=Term(weight=5.0),

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tqdm import tqdm
 
 from brushwork.data.files import write_json
 from brushwork.data.loader import open_pictures
+from brushwork.data.progress import Progress
 from brushwork.eval.benchmark import in_child
 from brushwork.models.drawing import Precision
 from brushwork.models.snapshot import load_generator
@@ -143,7 +143,7 @@ def measured_rates(config: TrainConfig, ways: Sequence[str], *, rounds: int = 3)
     device = _device(config)
     pictures = open_pictures(config.data, "train", config.loader.cache)
     found: dict[str, list[Rates]] = {way: [] for way in ways}
-    for _ in tqdm(range(rounds), desc="rates", leave=False, disable=None):
+    for _ in Progress(range(rounds), desc="rates", leave=False):
         for way in ways:
             own = WAYS[way].change(config)
             scratch = Updates.of(
@@ -201,7 +201,7 @@ def measured(config: TrainConfig, way: str, seed: int, rates: Rates, metrics: In
     kept = run.path / "distances.json"
     known: dict[str, float] = json.loads(kept.read_text()) if kept.exists() else {}
     snapshots = sorted(run.snapshots.glob("generator-*.safetensors"))
-    for path in tqdm(snapshots, desc=f"measure {run.path.name}", leave=False, disable=None):
+    for path in Progress(snapshots, desc=f"measure {run.path.name}", leave=False):
         if path.stem not in known:
             generator = load_generator(path)
             known[path.stem] = metrics(generator, generator.trained_stage)["fd"]

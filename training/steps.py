@@ -59,6 +59,14 @@ def drawn_ahead(normal: Normal, stage: Stage) -> Normal:
     return lambda shape: maps.pop(0)
 
 
+def visible_labels(batch: Batch, loss: LossConfig, draws: Draws, label_weight: float) -> Float[Tensor, "n s"]:
+    """The styles of the batch as both networks see them."""
+    styles = batch.styles * label_weight
+    if loss.label_dropout:
+        styles = styles * (draws.uniform() >= loss.label_dropout)[:, None]
+    return styles
+
+
 def generate(
     generator: Generator, styles: Float[Tensor, "n s"], stage: Stage, config: LossConfig, draws: Draws
 ) -> Fakes:
@@ -99,7 +107,8 @@ def discriminator_step(
     styles, content = batch.styles * label_weight, None
     with torch.no_grad():
         if redraw is None:
-            fakes, asked = generate(nets.generator, styles, stage, loss, draws).images, styles
+            asked = styles = visible_labels(batch, loss, draws, label_weight)
+            fakes = generate(nets.generator, styles, stage, loss, draws).images
         else:
             redrawn = restyle(nets.generator, batch, styles, stage, redraw, draws, mixing=loss.mixing)
             fakes, asked, content = redrawn.images, redrawn.styles, redrawn.content
@@ -125,7 +134,7 @@ def generator_step(
 ) -> GeneratorStats:
     """Adds to the generator's gradients those of its loss, times `share`. The discriminator should be
     frozen."""
-    styles = batch.styles * label_weight
+    styles = visible_labels(batch, loss, draws, label_weight)
     fakes = generate(nets.generator, styles, stage, loss, draws)
     value = generator_loss(
         nets.discriminator, fakes.images, styles, (batch, styles), stage, loss, changes, draws
@@ -153,7 +162,7 @@ def simultaneous_step(
     The generator's gradient comes through the discriminator as it is before this step, where in turns it
     comes through the one that has just learned.
     """
-    styles = batch.styles * label_weight
+    styles = visible_labels(batch, loss, draws, label_weight)
     fakes = generate(nets.generator, styles, stage, loss, draws)
     stats, value, wish = judge_for_both(
         nets.discriminator, batch, fakes.images, stage, loss, changes, draws,

@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float, UInt8
 from torch import Tensor
-from tqdm import tqdm
 
+from brushwork.data.progress import Progress
 from brushwork.models.colour import coloured_like, with_colours_of
 from brushwork.models.moments import blended
 
@@ -92,8 +92,9 @@ def stylize(
     settings that do not fit and for a loss that becomes NaN.
     """
     stylizer = Stylizer(Scene(content=content, styles=styles), config, network=network, device=device)
-    hidden = None if progress else True
-    with tqdm(total=stylizer.total, desc="stylize", unit="eval", leave=False, disable=hidden) as bar:
+    with Progress(
+        total=stylizer.total, desc="stylize", unit="eval", leave=False, disable=not progress
+    ) as bar:
         for step in stylizer:
             bar.update()
             bar.set_postfix_str(f"{step.side} px, loss {step.losses.total:.4g}", refresh=False)

@@ -17,8 +17,8 @@ from typing import Any, Literal
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from tqdm import tqdm
 
+from brushwork.data.progress import Progress
 from brushwork.eval.benchmark import Table, in_child, peak_memory
 
 from .backbones import VGG_CONTENT, VGG_STYLE, Backbone, find_backbone
@@ -244,7 +244,7 @@ def race(recipe: Recipe, sizes: Sizes, content: Pixels, style: Pixels) -> Race:
     """Rounds of the rival, then us, each in a fresh process."""
     theirs: list[Outcome] = []
     mine: list[Outcome] = []
-    for _ in tqdm(range(sizes.repeats), desc=recipe, leave=False, disable=None):
+    for _ in Progress(range(sizes.repeats), desc=recipe, leave=False):
         theirs.append(in_child(run_published, recipe, sizes, content, style))
         mine.append(in_child(run_ours, recipe, sizes, content, style, theirs[-1].lowest))
     return Race(recipe=recipe, theirs=tuple(theirs), ours=tuple(mine))

@@ -333,3 +333,25 @@ def test_pictures_that_are_no_numbers_are_refused() -> None:
     images[1, 2, 3, 3] = torch.nan
     with pytest.raises(ModelError, match="not finite numbers"):
         to_uint8(images)
+
+
+# What was never learnt
+
+
+def test_no_label_is_refused_where_it_was_never_learnt(generator: Generator) -> None:
+    one, seeds = torch.zeros(1, 3), torch.tensor([0])
+    assert style_codes(generator, seeds, one).isfinite().all()
+    generator.mapping.average[-1] = 0.0
+    with pytest.raises(ModelError, match=r"never learnt to draw without a style: name one"):
+        style_codes(generator, seeds, one)
+    with pytest.raises(ModelError, match=r"weights sum to 1"):
+        style_codes(generator, seeds, torch.tensor([[0.3, 0.3, 0.0]]))
+    assert style_codes(generator, seeds, torch.tensor([[0.3, 0.7, 0.0]]), psi=0.5).isfinite().all()
+
+
+def test_a_style_without_an_average_is_drawn_but_not_truncated(generator: Generator) -> None:
+    generator.mapping.average[1] = 0.0
+    styles, seeds = torch.eye(3)[1:2], torch.tensor([0])
+    assert style_codes(generator, seeds, styles).isfinite().all()
+    with pytest.raises(ModelError, match=r"ink has no average code to truncate to.*leave psi at 1"):
+        style_codes(generator, seeds, styles, psi=0.7)

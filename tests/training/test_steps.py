@@ -20,6 +20,7 @@ from brushwork.training.steps import (
     generate,
     generator_step,
     simultaneous_step,
+    visible_labels,
 )
 
 Pairing = Literal["logistic", "relativistic"]
@@ -333,3 +334,26 @@ def test_optimizers_are_adams_without_momentum(
     optimizers = build_optimizers(nets, replace(config, generator_lr=0.25, beta2=0.9))
     assert optimizers.generator.defaults["betas"] == (0.0, 0.9)
     assert (optimizers.generator.defaults["lr"], optimizers.discriminator.defaults["lr"]) == (0.25, 0.001)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.4, 1.0])
+def test_a_share_of_the_labels_is_hidden_from_both_networks_alike(share: float) -> None:
+    numbers = torch.arange(400)
+    many = Batch(images=torch.zeros(400, 3, 4, 4), styles=torch.eye(3)[numbers % 3], indices=numbers)
+    seen = visible_labels(many, LossConfig(label_dropout=share), draws(400), 0.5)
+    hidden = seen.sum(dim=1) == 0
+    assert abs(float(hidden.float().mean()) - share) < 0.08
+    assert torch.equal(seen[~hidden], 0.5 * many.styles[~hidden])
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_the_null_style_learns_where_labels_are_hidden(nets: Networks, batch: Batch, share: float) -> None:
+    """Its row of the table has a gradient, and its average moves."""
+    loss = LossConfig(label_dropout=share)
+    _, stats = simultaneous_step(nets, batch, STAGE, loss, OFF, draws())
+    table, w_sums = nets.generator.mapping.table, stats.w_sums
+    assert table.grad is not None
+    assert w_sums is not None
+    assert bool(table.grad[-1].any()) == bool(share)
+    assert bool(table.grad[:-1].any()) != bool(share)
+    assert float(w_sums[-1, -1]) == 4 * share

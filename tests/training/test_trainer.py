@@ -187,6 +187,17 @@ def test_a_batch_that_does_not_divide_is_refused(make: Make) -> None:
         make(accumulate=3)
 
 
+def test_the_log_of_a_batch_in_parts_is_that_of_the_whole(make: Make, tmp_path: Path) -> None:
+    logs = []
+    for parts in (1, 2):
+        trainer = make(accumulate=parts, out=tmp_path / str(parts), every=cadence(tick_kimg=0.008))
+        trainer.run()
+        logs.append(trainer.folder.history())
+    for one, other in zip(*logs, strict=True):
+        for name in ("loss_d", "loss_g", "real_logit", "fake_logit", "real_sign"):
+            assert other[name] == pytest.approx(one[name], rel=1e-3, abs=1e-3), (name, one["nimg"])
+
+
 def test_a_folder_of_another_run_is_refused(make: Make) -> None:
     make().run()
     with pytest.raises(TrainingError, match="go on with --resume"):

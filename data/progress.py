@@ -1,0 +1,39 @@
+"""How far a long job is: a bar on a terminal, and a line a minute in a log."""
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from tqdm import tqdm
+
+EVERY = 60.0
+"""Seconds between two lines of a log."""
+
+
+class Progress(tqdm):
+    """tqdm's bar, which off a terminal would be one endless line or, with `disable=None`, nothing for hours.
+
+    There it writes a line a minute, and none for what takes less than half of one.
+    """
+
+    def __init__(self, *arguments: Any, disable: bool = False, **options: Any) -> None:
+        if not _is_terminal(options.get("file")):
+            options |= {"mininterval": EVERY, "maxinterval": EVERY, "miniters": 1, "delay": EVERY / 2}
+        super().__init__(*arguments, disable=disable, **options)
+
+    @staticmethod
+    def status_printer(file: Any) -> Callable[[str], None]:
+        """What shows a state of the bar."""
+        if _is_terminal(file):
+            return tqdm.status_printer(file)
+
+        def line(text: str) -> None:
+            if text.strip():
+                print(text, file=file, flush=True)
+
+        return line
+
+
+def _is_terminal(file: Any) -> bool:
+    stream = file or sys.stderr
+    return bool(getattr(stream, "isatty", lambda: False)())
