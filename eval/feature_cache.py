@@ -1,5 +1,6 @@
 """Features on the disk, by the content of the pictures and the protocol: a cut measurement goes on."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -40,11 +41,18 @@ def content_hash(images: UInt8[Tensor, "n 3 h w"]) -> str:
     return digest.hexdigest()
 
 
-class FeatureCache:
-    """A folder of features, each file whole or absent. Folder None keeps nothing."""
+LIMIT = 4 * 1024**3
+"""Bytes that a cache may hold; what was not used for longest goes first."""
 
-    def __init__(self, folder: Path | None) -> None:
-        self.folder = folder
+
+class FeatureCache:
+    """A folder of features, each file whole or absent. Folder None keeps nothing.
+
+    A folder that cannot be written only costs the time that it would have saved.
+    """
+
+    def __init__(self, folder: Path | None, *, limit: int = LIMIT) -> None:
+        self.folder, self.limit = folder, limit
 
     def get(self, extractor: Named, key: str | None, count: int) -> Tensor | None:
         """Float32 (count, d) as it was put, or None. A file that is cut short, altered or of another shape
@@ -58,7 +66,11 @@ class FeatureCache:
         except (SafetensorError, OSError):
             return None
         sound = metadata.get("identity") == identity and tuple(features.shape) == (count, extractor.dim)
-        return features if sound and metadata.get("sha256") == _digest(features) else None
+        if not sound or metadata.get("sha256") != _digest(features):
+            return None
+        with contextlib.suppress(OSError):
+            os.utime(path)
+        return features
 
     def put(self, extractor: Named, key: str | None, features: Tensor) -> None:
         """Keeps features under (protocol, key); without a key, nothing is kept."""
@@ -66,7 +78,19 @@ class FeatureCache:
         if path is None:
             return
         metadata = {"identity": identity, "sha256": _digest(features)}
-        write_file(path, save({"features": features.contiguous()}, metadata=metadata))
+        with contextlib.suppress(OSError):
+            write_file(path, save({"features": features.contiguous()}, metadata=metadata))
+            self._make_room(path.parent)
+
+    def _make_room(self, folder: Path) -> None:
+        """Removes the files that were used least recently while all together pass the limit."""
+        files = [(path, path.stat()) for path in folder.glob("*.safetensors")]
+        held = sum(about.st_size for _, about in files)
+        for path, about in sorted(files, key=lambda each: each[1].st_mtime):
+            if held <= self.limit:
+                return
+            path.unlink(missing_ok=True)
+            held -= about.st_size
 
     def _place(self, extractor: Named, key: str | None) -> tuple[Path | None, str]:
         if self.folder is None or key is None:

@@ -5,20 +5,32 @@ from typing import Any
 
 import numpy as np
 from accelerate import Accelerator
+from wandb.errors import Error as WandbError
 
 from .config import TrainConfig
+from .errors import TrainingError
 from .run_folder import flat, plain
 
 
 def start_trackers(accelerator: Accelerator, config: TrainConfig) -> None:
-    """Starts the configured trackers in the run folder, with the flat configuration."""
+    """Starts the configured trackers in the run folder, with the flat configuration.
+
+    Raises:
+        TrainingError: wandb is to go online and cannot.
+    """
     if not config.trackers.use:
         return
     values = {name: value if isinstance(value, (int, float, str)) else str(value)
               for name, value in flat(plain(asdict(config)))}  # fmt: skip
     wandb = {"name": config.out.name, "dir": str(config.out), "mode": config.trackers.wandb_mode,
              "group": config.trackers.group}  # fmt: skip
-    accelerator.init_trackers(config.trackers.project, config=values, init_kwargs={"wandb": wandb})
+    try:
+        accelerator.init_trackers(config.trackers.project, config=values, init_kwargs={"wandb": wandb})
+    except WandbError as error:
+        raise TrainingError(
+            f"wandb cannot start ({str(error).splitlines()[0]}): log in with `wandb login`, or leave "
+            "--trackers.wandb-mode at offline."
+        ) from error
 
 
 def log_values(accelerator: Accelerator, values: dict[str, Any], nimg: int) -> None:

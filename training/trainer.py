@@ -101,6 +101,7 @@ class Trainer:
         config, began = self.config, time.perf_counter()
         self.facts, aside = told_by_main(self.accelerator, lambda: self._claim(pictures))
         checkpoint = told_by_main(self.accelerator, self._newest_checkpoint)
+        start_trackers(self.accelerator, config)
         if self.metrics is not None:
             self.metrics.prepare(self.device)
         start_from = None if checkpoint else config.start_from
@@ -151,7 +152,6 @@ class Trainer:
 
     def _loop(self) -> Outcome:
         self.started, self.seconds_before = time.perf_counter(), self.state.seconds
-        start_trackers(self.accelerator, self.config)
         self.chores.say(
             header(
                 self.config, self.facts.precision, self.prepared.pictures, self.course, self.state,

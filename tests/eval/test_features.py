@@ -1,5 +1,6 @@
 """Features of many pictures: in order, in parts, from the cache, by several processes; and standardising."""
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -170,6 +171,27 @@ def test_no_cache_keeps_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     cache.put(MeanColour(), "key", torch.randn(5, 3))
     assert cache.get(MeanColour(), "key", 5) is None
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_cache_forgets_what_was_not_used_for_longest(tmp_path: Path) -> None:
+    features = torch.randn(5, 3)
+    FeatureCache(tmp_path).put(MeanColour(), "size", features)
+    (path,) = tmp_path.iterdir()
+    cache = FeatureCache(tmp_path / "small", limit=3 * path.stat().st_size)
+    for moment, key in enumerate("abc"):
+        cache.put(MeanColour(), key, features)
+        for written in (tmp_path / "small").iterdir():
+            os.utime(written, (moment, min(moment, written.stat().st_mtime)))
+    assert cache.get(MeanColour(), "a", 5) is not None, "used again, so b is the oldest now"
+    cache.put(MeanColour(), "d", features)
+    assert [key for key in "abcd" if cache.get(MeanColour(), key, 5) is not None] == ["a", "c", "d"]
+
+
+def test_a_cache_that_cannot_be_written_ends_nothing(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    cache = FeatureCache(tmp_path / "file")
+    cache.put(MeanColour(), "key", torch.randn(5, 3))
+    assert cache.get(MeanColour(), "key", 5) is None
 
 
 def test_content_hash_sees_pixels_order_and_shape() -> None:
