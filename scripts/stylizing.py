@@ -15,10 +15,11 @@ from PIL import Image
 from safetensors import safe_open
 from torch import Tensor
 
-from brushwork.data.contents import Cutout, Original, list_originals, safe_name
+from brushwork.data.contents import Cutout, Original, list_originals
 from brushwork.data.errors import DataError
 from brushwork.data.files import write_csv, write_file
 from brushwork.data.images import fit_image, image_grid, read_image
+from brushwork.data.names import file_name, unique_names
 from brushwork.data.progress import Progress
 from brushwork.data.writing import save_picture
 from brushwork.training.backbones import Perceiver
@@ -32,6 +33,8 @@ SAVE_EVERY = 300.0
 """Seconds after which the state is written, beside at a signal."""
 FITTED, FITTED_SIDE = "fitted", 256
 """Folder, and side in pixels, of the square copies that the manifest lists."""
+TAKEN = (FITTED, "contents", "styles", "grid.png", "pairs.csv")
+"""What else lies beside the folders of the styles, and of their square copies."""
 CELL, GRID_ROWS = 256, 12
 
 
@@ -59,7 +62,7 @@ def targets_of(styles: Sequence[Path]) -> list[Target]:
 
     Raises DataError for a folder among several, and where there is no picture."""
     if len(styles) == 1:
-        return [Target(name=one.name.replace("/", "_"), pictures=(one,)) for one in list_originals(styles)]
+        return [Target(name=one.name, pictures=(one,)) for one in list_originals(styles)]
     folders = [path for path in styles if path.is_dir()]
     if folders:
         raise DataError(
@@ -245,18 +248,25 @@ class Album:
         self.shown = [original.name for original in originals[:GRID_ROWS]]
         self.cells: dict[str, list[np.ndarray | None]] = {}
         self.rows: list[dict[str, str]] = []
+        names = [target.name for target in targets]
+        folders = unique_names((file_name(name.replace("/", "_")) for name in names), taken=TAKEN)
+        self.folders = dict(zip(names, folders, strict=True))
+        contents = [original.name for original in originals]
+        # The plot of `cat` is `cat-losses`, which a content may be called, too.
+        files = unique_names(contents, taken=[f"{name}-losses" for name in contents])
+        self.files = dict(zip(contents, files, strict=True))
 
     def path(self, original: Original, target: Target) -> Path:
-        return self.out / safe_name(target.name) / f"{safe_name(original.name)}.png"
+        return self.out / self.folders[target.name] / f"{self.files[original.name]}.png"
 
     def add(self, original: Original, target: Target, cutout: Cutout, pixels: np.ndarray) -> None:
         if original.name in self.shown:
             row = self.cells.setdefault(original.name, [cell(cutout.pixels), *[None] * len(self.targets)])
             row[1 + self.targets.index(target)] = cell(pixels)
         names = {
-            "output": f"{FITTED}/{safe_name(target.name)}/{safe_name(original.name)}.png",
-            "content": f"{FITTED}/contents/{safe_name(original.name)}.png",
-            "reference": f"{FITTED}/styles/{safe_name(target.name)}.png",
+            "output": f"{FITTED}/{self.folders[target.name]}/{original.name}.png",
+            "content": f"{FITTED}/contents/{original.name}.png",
+            "reference": f"{FITTED}/styles/{self.folders[target.name]}.png",
         }
         reference = target.shown(self.weights)
         for name, picture in zip(names.values(), (pixels, cutout.pixels, reference), strict=True):
@@ -266,12 +276,11 @@ class Album:
     def finish(self) -> None:
         write_csv(self.out / "pairs.csv", self.rows)
         styles = [cell(target.shown(self.weights)) for target in self.targets]
-        rows = {"style": [None, *styles], **self.cells}
-        cells = [
-            [None if one is None else fit_image(one, CELL, "pad") for one in row] for row in rows.values()
-        ]
+        rows = [[None, *styles], *self.cells.values()]
+        cells = [[None if one is None else fit_image(one, CELL, "pad") for one in row] for row in rows]
+        labels = ["style", *self.cells]
         headings = ["content", *[target.name for target in self.targets]]
-        save_picture(self.out / "grid.png", image_grid(cells, row_labels=list(rows), column_labels=headings))
+        save_picture(self.out / "grid.png", image_grid(cells, row_labels=labels, column_labels=headings))
 
 
 def cell(pixels: np.ndarray) -> np.ndarray:

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from brushwork.data.images import image_grid
+from brushwork.scripts import stylizing
 from brushwork.training import stylize as module
 from brushwork.training.errors import TrainingError
 
@@ -72,6 +74,27 @@ def test_a_picture_its_losses_and_a_manifest_to_measure_by(
     assert f"brushwork measure {out / 'pairs.csv'}" in said
     shell("measure", out / "pairs.csv", "--device", "cpu", "--no-control", "--out", tmp_path / "measured")
     assert (tmp_path / "measured" / "report.json").is_file()
+
+
+def test_contents_may_be_called_like_what_is_written_beside_them(
+    shell: Shell, content: Path, style: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labels: list[str] = []
+
+    def watched(cells: Any, **options: Any) -> Image.Image:
+        labels.extend(options["row_labels"])
+        return image_grid(cells, **options)
+
+    monkeypatch.setattr(stylizing, "image_grid", watched)
+    draw(content.with_name("cat-losses.png"), (24, 44))
+    draw(content.with_name("style.png"), (24, 44))
+    shell("stylize", content.parent, style, *QUICK, "--out", tmp_path / "out")
+    made = sorted(path.name for path in (tmp_path / "out" / "waves").glob("*.png"))
+    assert made == [
+        "cat-losses-2-losses.png", "cat-losses-2.png", "cat-losses.png", "cat.png", "style-losses.png",
+        "style.png",
+    ]  # fmt: skip
+    assert sorted(labels) == ["cat", "cat-losses", "style", "style"]
 
 
 def test_folders_are_multiplied_and_pictures_blended(

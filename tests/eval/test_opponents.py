@@ -24,7 +24,8 @@ from brushwork.eval.restyle_task import Task, choose_task
 from brushwork.models.errors import ModelError
 from brushwork.models.generator import Generator, GeneratorConfig
 from brushwork.models.redrawing import codes_of_own_looks, restyle
-from brushwork.models.sampling import style_codes, style_weights
+from brushwork.models.sampling import style_codes
+from brushwork.models.styles import style_weights
 
 TEST = toy_pictures(styles=3, subjects=10, size=16, seed=1)
 TRAIN = toy_pictures(styles=3, subjects=12, size=16, seed=2)
