@@ -110,7 +110,7 @@ def _prepared(found: Found, picture: Picture, config: PackConfig) -> Prepared | 
         return Problem(kind="too small", source=found.source, detail=f"{width} x {height}, minimum {least}")
     pixels = fit_image(array, config.resolution, config.fit, config.background)
     digest = hashlib.sha256(f"{height}x{width}:".encode())
-    digest.update(array.ravel())
+    digest.update(array.ravel().data)
     split, sha256 = split_of(found.subject, config.test_fraction), digest.hexdigest()
     return Prepared(
         found=found,

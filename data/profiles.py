@@ -62,7 +62,7 @@ def converted(image: Image.Image, mode: str) -> Image.Image:
 @lru_cache(maxsize=16)
 def _transform(content: bytes, kind: str) -> _Transform:
     profile = ImageCms.ImageCmsProfile(io.BytesIO(content))
-    space = profile.profile.xcolor_space.strip()
+    space = str(getattr(profile.profile, "xcolor_space", "")).strip()
     mode = SPACES.get(space)
     if mode is None or (mode != kind and (mode, kind) != ("RGB", "L")):
         raise ValueError(f"a profile of {space} colours in a picture of mode {kind}")

@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import TypeVar
 
 import torch.distributed as dist
+from torch.distributed import TCPStore  # pyright: ignore[reportPrivateImportUsage]
 
 from .errors import EvalError
 
@@ -111,14 +112,14 @@ def _end() -> None:
     os._exit(2)
 
 
-def _board(processes: Processes) -> dist.Store:
+def _board(processes: Processes) -> TCPStore:
     host, port = os.environ.get("MASTER_ADDR", "localhost"), [0]
     board = None
     if processes.main:
-        board = dist.TCPStore(host, 0, is_master=True, wait_for_workers=False, timeout=PATIENCE)
+        board = TCPStore(host, 0, is_master=True, wait_for_workers=False, timeout=PATIENCE)
         port = [board.port]
     dist.broadcast_object_list(port)
-    return board or dist.TCPStore(host, port[0], is_master=False, timeout=PATIENCE)
+    return board or TCPStore(host, port[0], is_master=False, timeout=PATIENCE)
 
 
 def _is_of_others(error: RuntimeError) -> bool:
