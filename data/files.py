@@ -42,8 +42,10 @@ def write_file(path: Path, content: bytes | memoryview | str, *, durable: bool =
                 os.fsync(file.fileno())
         os.chmod(partial, 0o644)  # mkstemp makes it private
         os.replace(partial, path)
-    except BaseException:
+    except BaseException as error:
         Path(partial).unlink(missing_ok=True)
+        if isinstance(error, OSError):  # a full disk names no file, and nobody knows the other name
+            error.filename, error.filename2 = str(path), None
         raise
     if durable:
         _sync_folder(path.parent)

@@ -37,6 +37,7 @@ def untrained(run: Path, styles: tuple[str, ...]) -> Path:
         resolution=16, z_dim=8, w_dim=8, mapping_layers=2, channel_base=128, channel_max=12, encoders=True
     )
     generator = Generator(config, styles)
+    generator.mapping.average.normal_()
     write_file(
         run / "snapshots" / "generator.safetensors", generator_bytes(generator, stage=Stage(16), notes={})
     )

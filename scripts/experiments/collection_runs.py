@@ -135,9 +135,9 @@ def train(config: TrainConfig) -> bool:
     A run whose numbers are no longer finite is finished: that is a finding about its variant.
     """
     pictures = open_pictures(config.data, "train", config.loader.cache)
-    plan = Trainer(config, pictures)  # measures this machine
-    plan.folder.let_go()
-    between = plan.planned_images / 1000 / (POINTS + 1)
+    trainer = Trainer(config, pictures)  # measures this machine
+    trainer.folder.let_go()
+    between = trainer.plan.images / 1000 / (POINTS + 1)
     every = replace(config.every, snapshot_kimg=between, checkpoint_kimg=between)
     try:
         outcome = Trainer(replace(config, every=every), pictures).run()

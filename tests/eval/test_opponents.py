@@ -40,7 +40,9 @@ CONFIG = GeneratorConfig(
 def generator() -> Generator:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return Generator(CONFIG, TRAIN.style_names)
+        generator = Generator(CONFIG, TRAIN.style_names)
+        generator.mapping.average.normal_()
+        return generator
 
 
 def blind(task: Task) -> Task:
