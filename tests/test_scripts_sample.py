@@ -108,7 +108,7 @@ def test_a_job_that_is_stopped_leaves_whole_pictures_and_is_gone_on_with(
 
 @pytest.mark.parametrize(
     ("options", "words"),
-    [(("--batch", "0"), "the batch is 0"), (("--device", "abacus"), "cannot run on 'abacus'")],
+    [(("--cutoff", "-1"), "--cutoff is -1: it must be"), (("--device", "abacus"), "cannot run on 'abacus'")],
 )
 def test_mistakes_in_sample(
     shell: Shell, run: Path, tmp_path: Path, options: tuple[str, ...], words: str
