@@ -219,8 +219,8 @@ def test_other_seeds_are_a_mistake(text: str, words: str) -> None:
 
 
 def test_the_largest_seed_is_drawn(shell: Shell, run: Path, tmp_path: Path) -> None:
-    shell("sample", run, "--seeds", "9223372036854775807", "--styles", "none", "--out", tmp_path)
-    assert (tmp_path / "none" / "seed9223372036854775807.png").exists()
+    shell("sample", run, "--seeds", "9223372036854775807", "--styles", "01-outline", "--out", tmp_path)
+    assert (tmp_path / "01-outline" / "seed9223372036854775807.png").exists()
     assert (tmp_path / "mixing.png").exists()
 
 
