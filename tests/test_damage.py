@@ -1,8 +1,8 @@
 """What is made of damaged and foreign files, of every kind that we write and read again.
 
-`python tests/test_damage.py --count 1900` damages so many files, by seed, and counts what came of it. Each must be
-read as if nothing were wrong, or refused with one sentence; and of snapshots and checkpoints, which carry a
-digest, none may be read at all. `make test` runs a tenth.
+`python tests/test_damage.py --count 1900` damages so many files, by seed, and counts what came of it. Each
+must be read as if nothing were wrong, or refused with one sentence; and of snapshots and checkpoints, which
+carry a digest, none may be read at all. `make test` runs a tenth.
 """
 
 import argparse
