@@ -11,9 +11,9 @@ import torch.nn.functional as F
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 
+from brushwork.data.pictures import Pictures
 from brushwork.data.progress import Progress
 
-from ..data.pictures import Pictures
 from .disentanglement import (
     ABOUT,
     FOLDS,

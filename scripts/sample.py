@@ -200,8 +200,11 @@ def write_figures(
     first = layer_count(generator.trained_stage.resolution) // 2 if layer is None else layer
     mixed = mixing_matrix(generator, styles[0], few, others, layer=first, psi=psi)
     save_grid(out / "mixing.png", mixed, rows, columns)
-    truncated = truncation_matrix(generator, styles, int(seeds[0]), TRUNCATIONS)
-    save_grid(out / "truncation.png", truncated, names, [f"psi {value:g}" for value in TRUNCATIONS])
+    centred = [row for row, style in enumerate(styles) if not generator.mapping.never_drawn(style[None])]
+    if centred:  # others have no average to be truncated to
+        truncated = truncation_matrix(generator, styles[centred], int(seeds[0]), TRUNCATIONS)
+        rows, columns = [names[row] for row in centred], [f"psi {value:g}" for value in TRUNCATIONS]
+        save_grid(out / "truncation.png", truncated, rows, columns)
     frames = interpolation_frames(generator, styles, seeds[:4], steps=12, psi=psi)
     pictures = [enlarged(rearrange(frame, "s c h w -> h (s w) c").numpy()) for frame in frames]
     write_file(out / "interpolation.gif", gif_bytes(pictures, milliseconds=60))

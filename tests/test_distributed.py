@@ -152,6 +152,7 @@ def test_orphans_stop_in_good_order_and_the_run_goes_on(tmp_path: Path, packed: 
     wait_until(lambda: has_trained(out))
     ranks = children(process.pid)
     process.kill()
+    process.communicate(timeout=60)  # the end of what the processes say is theirs
     wait_until(lambda: not any(alive(rank) for rank in ranks))
     nimg = int(checkpoints(out / "checkpoints")[-1].stem)
     state = train(packed, out, processes=2, steps=nimg // 8 + 2, options=("--resume",))

@@ -19,7 +19,6 @@ from annotated_types import Ge, GroupedMetadata, Gt, Le, Lt
 from pydantic import ValidationError
 from pydantic.dataclasses import is_pydantic_dataclass
 
-import brushwork
 from brushwork.data.errors import DataError
 from brushwork.eval.errors import EvalError
 from brushwork.models.errors import ModelError
@@ -80,9 +79,11 @@ def limit_of(bound: Ge | Gt | Le | Lt) -> Any:
 
 
 def dataclasses_of_all_packages() -> list[type]:
-    modules = [
-        importlib.import_module(m.name) for m in pkgutil.walk_packages(brushwork.__path__, "brushwork.")
-    ]
+    modules = []
+    for name in ("models", "data", "eval", "training", "scripts"):
+        package = importlib.import_module(f"brushwork.{name}")
+        found = pkgutil.walk_packages(package.__path__, f"brushwork.{name}.")
+        modules += [importlib.import_module(each.name) for each in found]
     values = [value for module in modules for value in vars(module).values()]
     return list(dict.fromkeys(v for v in values if isinstance(v, type) and dataclasses.is_dataclass(v)))
 

@@ -162,10 +162,10 @@ def test_a_full_disk_ends_training_with_a_sentence_and_keeps_what_was(
     (kept,) = (out / "checkpoints").glob("*.pt")
     content = kept.read_bytes()
 
-    def full(*_: object) -> None:
+    def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    shell.monkeypatch.setattr("brushwork.data.files.os.fsync", full)
+    shell.monkeypatch.setattr("brushwork.training.checkpoint.write_file", full)
     said = shell.mistake(
         "train", "toy", "--data", packed, "--out", out, *TINY[:4], "--total-kimg", "0.032", "--resume"
     )
