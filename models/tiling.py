@@ -97,8 +97,8 @@ def reflected(length: int, before: int, total: int) -> Int64[Tensor, "total"]:
 
 
 def fading(side: int) -> Float32[Tensor, "half"]:
-    """The first half of a square's weights: 0 over an eighth of the side, which is nearest to what the network
-    does not see; over a quarter, the rise of a squared sine; then 1. Reversed, it is 1 minus itself."""
+    """The first half of a square's weights: 0 over an eighth of the side, which sees least of the picture;
+    over a quarter, the rise of a squared sine; then 1. Reversed, it is 1 minus itself."""
     margin, ramp = side // 8, side // 4
     angle = (torch.arange(ramp, dtype=torch.float64) + 0.5) / ramp * torch.pi / 2
     slope = (angle[: ramp // 2].sin().square() * STEPS).round() / STEPS
