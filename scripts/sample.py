@@ -33,7 +33,8 @@ from brushwork.models.sampling import (
 )
 from brushwork.models.snapshot import load_generator
 from brushwork.models.synthesis import layer_count
-from brushwork.scripts.restyling import fitted_picture, looks_of
+from brushwork.scripts.inputs import tell_of_frames
+from brushwork.scripts.restyling import fitted_pictures, looks_of
 
 SHOWN = 64
 """Pictures smaller than this are enlarged to it in the figures."""
@@ -138,7 +139,8 @@ def draw_like(generator: Generator, args: SampleArguments, seeds: Tensor, out: P
 
     Raises ModelError for a run without encoders, DataError for what is no picture.
     """
-    pictures = [fitted_picture(path, generator) for path in args.like]
+    tell_of_frames(args.like)
+    pictures = fitted_pictures(args.like, generator)
     looks = looks_of(generator, pictures, args.like_style)
     style = style_weights(args.like_style if args.styles == "all" else args.styles, generator.style_names)
 
