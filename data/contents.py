@@ -3,18 +3,19 @@
 A picture may be cut out of its ground: what is transparent in it stays so.
 """
 
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps
 
 from .errors import DataError
-from .folder import SUFFIXES
-from .images import WHITE, Colour, read_image
-from .pictures import AnySplit, load_pictures
+from .folder import list_pictures
+from .images import WHITE, Colour, open_image, read_image
+from .names import file_name, file_path, normal, unique_names, visible
+from .pictures import load_pictures
+from .split import AnySplit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +47,7 @@ def read_cutout(path: Path, background: Colour = WHITE) -> Cutout:
 
 def _alpha(path: Path) -> np.ndarray | None:
     """The opacity of a picture that can be read, upright."""
-    with Image.open(path) as image:
+    with open_image(path) as image:
         if image.mode.startswith("I") or image.mode == "F" or not image.has_transparency_data:
             return None
         upright = ImageOps.exif_transpose(image)
@@ -94,23 +95,18 @@ def _of(source: Path, split: AnySplit) -> list[Original]:
     if source.is_file():
         return [_file(source, source.parent)]
     if not source.is_dir():
-        raise DataError(f"There is no picture, folder or data set '{source}': mend the path.")
+        raise DataError(f"There is no picture, folder or data set '{visible(str(source))}': mend the path.")
     if (source / "dataset.json").is_file():
         return _packed(source, split)
-    found = [_file(path, source) for path in sorted(source.rglob("*")) if _is_visible(path, source)]
+    found = [_file(path, source) for path in list_pictures(source)]
     if not found:
-        raise DataError(f"'{source}' holds no picture ({', '.join(sorted(SUFFIXES))}): name another.")
+        raise DataError(f"'{source}' holds no picture (.png, .jpg, .webp, ...): name another.")
     return found
-
-
-def _is_visible(path: Path, root: Path) -> bool:
-    hidden = any(part.startswith(".") for part in path.relative_to(root).parts)
-    return path.suffix.lower() in SUFFIXES and not hidden and path.is_file()
 
 
 def _file(path: Path, root: Path) -> Original:
     inside = path.relative_to(root).with_suffix("")
-    return Original(source=path, name=safe_name(inside.as_posix()), subject=path.stem)
+    return Original(source=path, name=file_path(inside.as_posix()), subject=normal(path.stem))
 
 
 def _packed(source: Path, split: AnySplit) -> list[Original]:
@@ -121,26 +117,6 @@ def _packed(source: Path, split: AnySplit) -> list[Original]:
     ):
         label = pictures.style_names[style] if style >= 0 else None
         pixels = image.permute(1, 2, 0).contiguous().numpy()
-        name = safe_name(f"{label or 'unlabelled'}/{subject}")
+        name = f"{file_name(label or 'unlabelled')}/{file_path(subject)}"
         found.append(Original(source=pixels, name=name, subject=subject, style=label))
-    return found
-
-
-# Names
-def safe_name(text: str) -> str:
-    """A relative path that any disk takes: no way up, no hidden file, no odd characters."""
-    parts = [re.sub(r"[^\w.=+, -]", "_", part).strip(". ") for part in PurePosixPath(text).parts]
-    return "/".join(part or "_" for part in parts)
-
-
-def unique_names(names: Iterable[str], taken: Iterable[str] = ()) -> list[str]:
-    """The names, numbered where one is there before, or in `taken`, but for upper and lower case."""
-    seen, found = {name.casefold() for name in taken}, []
-    for name in names:
-        free, number = name, 1
-        while free.casefold() in seen:
-            number += 1
-            free = f"{name}-{number}"
-        seen.add(free.casefold())
-        found.append(free)
     return found

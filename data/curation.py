@@ -8,19 +8,27 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
+from .folder import Found
 from .images import perceptual_hash
 from .split import Split
 
-Kind = Literal["unreadable", "too small", "duplicate", "two labels", "near-duplicate", "leak"]
+Kind = Literal[
+    "inaccessible", "unreadable", "too small", "animated", "bad profile", "duplicate", "two labels",
+    "near-duplicate", "leak", "case",
+]  # fmt: skip
 Duplicates = Literal["drop", "keep"]
 
 MEANING: Mapping[Kind, str] = {
+    "inaccessible": "left out: a link to nothing, a pipe, a folder that may not be read, or the like",
     "unreadable": "left out: the file is damaged or is no picture",
     "too small": "left out: a side is shorter than the minimum",
+    "animated": "kept: only the first of its frames or pages",
+    "bad profile": "kept: its colour profile cannot be used, so that its colours are taken for sRGB",
     "duplicate": "the very same pixels in the same style: only the first stays, unless --duplicates keep",
     "two labels": "kept: the very same pixels under two styles, so that at least one label may be wrong",
     "near-duplicate": "kept: looks like another picture of its style",
     "leak": "kept: a picture of the test split looks like one of the training split",
+    "case": "kept as another subject: the names differ only by case, so that both splits may show one thing",
 }
 NEAR_BITS = 6
 NEAR_LEVELS = 4.0
@@ -60,6 +68,21 @@ def print_of(array: np.ndarray, *, source: str, style: int, split: Split, sha256
         hash64=perceptual_hash(array),
         colours=np.asarray(small, dtype=np.uint8).reshape(-1),
     )
+
+
+# Names
+
+
+def case_twins(found: Sequence[Found]) -> Iterator[Problem]:
+    """Each subject whose name differs only by case from that of an earlier one."""
+    first: dict[str, Found] = {}
+    named: set[str] = set()
+    for one in found:
+        twin = first.setdefault(one.subject.casefold(), one)
+        if twin.subject != one.subject and one.subject not in named:
+            named.add(one.subject)
+            detail = f"there is '{twin.subject}', too"
+            yield Problem(kind="case", source=one.source, detail=detail, other=twin.source)
 
 
 # Repeats

@@ -7,10 +7,16 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TypeVar
+
+from filelock import FileLock, Timeout
+from pydantic import TypeAdapter, ValidationError
 
 from .errors import DataError
+
+Content = TypeVar("Content")
 
 PARTIAL = ".partial"
 """How the names of files end that are not yet whole; they begin with a dot."""
@@ -36,8 +42,10 @@ def write_file(path: Path, content: bytes | memoryview | str, *, durable: bool =
                 os.fsync(file.fileno())
         os.chmod(partial, 0o644)  # mkstemp makes it private
         os.replace(partial, path)
-    except BaseException:
+    except BaseException as error:
         Path(partial).unlink(missing_ok=True)
+        if isinstance(error, OSError):  # a full disk names no file, and nobody knows the other name
+            error.filename, error.filename2 = str(path), None
         raise
     if durable:
         _sync_folder(path.parent)
@@ -47,6 +55,22 @@ def write_json(path: Path, content: object, *, durable: bool = False) -> None:
     """Writes JSON as `write_file` does."""
     text = json.dumps(content, indent=1, ensure_ascii=False)
     write_file(path, f"{text}\n", durable=durable)
+
+
+def read_json(path: Path, kind: type[Content]) -> Content:
+    """Reads JSON as what it should hold: a dataclass, or any type that pydantic knows. Other keys are passed
+    over.
+
+    Raises:
+        OSError: there is no such file.
+        ValueError: it is no JSON, or holds something else; the message names the first entry that does.
+    """
+    try:
+        return TypeAdapter(kind).validate_json(path.read_bytes(), strict=True)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        raise ValueError(f"{path.name}{f', {place}' if place else ''}: {first['msg']}") from error
 
 
 def write_csv(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
@@ -86,22 +110,49 @@ def check_replaceable(out: Path, *, marker: str) -> None:
 
 @contextmanager
 def staged_folder(out: Path) -> Iterator[Path]:
-    """A hidden sibling of `out` that takes its place when the block ends well, and else vanishes."""
+    """A hidden sibling of `out` that takes its place when the block ends well, and else vanishes.
+
+    One process at a time writes to a place. Its lock dies with it, and what a killed one left goes with the
+    next call.
+
+    Raises:
+        DataError: another process is writing to `out`.
+    """
+    out = out.resolve()
     out.parent.mkdir(parents=True, exist_ok=True)
-    stage = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}.part-"))
-    try:
-        yield stage
-        stage.chmod(0o755)
-        if out.exists():
-            old = stage.with_name(stage.name + ".old")
-            os.replace(out, old)
-            try:
-                os.replace(stage, out)
-            except BaseException:
-                os.replace(old, out)
-                raise
-            shutil.rmtree(old, ignore_errors=True)
-        else:
+    stage, old, lock = (out.with_name(f".{out.name}.{kind}") for kind in ("part", "old", "lock"))
+    with _only_writer(out, lock):
+        _clean_up(out, stage, old)
+        stage.mkdir()
+        try:
+            yield stage
+            if out.exists():
+                os.replace(out, old)
             os.replace(stage, out)
+        finally:
+            _clean_up(out, stage, old)
+
+
+@contextmanager
+def _only_writer(out: Path, path: Path) -> Iterator[None]:
+    lock = FileLock(path, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise DataError(
+            f"Another process is writing to '{out}': wait until it has finished, or name another place."
+        ) from error
+    try:
+        yield
     finally:
-        shutil.rmtree(stage, ignore_errors=True)
+        with suppress(OSError):  # Windows keeps a file that is open
+            path.unlink()
+        lock.release()
+
+
+def _clean_up(out: Path, stage: Path, old: Path) -> None:
+    """Puts back what stood at `out` if nothing came instead, and removes the rest."""
+    if old.exists() and not out.exists():
+        os.replace(old, out)
+    for folder in (stage, old):
+        shutil.rmtree(folder, ignore_errors=True)

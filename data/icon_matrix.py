@@ -22,6 +22,7 @@ from .errors import DataError
 from .files import write_file, write_json
 from .iconify import IconSet, svg_text
 from .images import WHITE, Colour, image_grid, png_bytes, read_image
+from .names import file_name, markdown_cell
 from .progress import Progress
 from .split import TEST_FRACTION, split_of
 
@@ -147,11 +148,15 @@ class _Job:
     svg: str
 
 
+def picture_path(directory: Path, style: str, subject: str) -> Path:
+    """Where a drawing lies. Names come from downloads, and lead nowhere else."""
+    return directory / file_name(style) / f"{file_name(subject)}.png"
+
+
 def _jobs(directory: Path, matrix: IconMatrix, subjects: Sequence[str]) -> Iterator[_Job]:
     for name, style in matrix.styles.items():
-        (directory / name).mkdir(parents=True, exist_ok=True)
         for subject in subjects:
-            path = directory / name / f"{subject}.png"
+            path = picture_path(directory, name, subject)
             svg = svg_text(style.icon_set, style.icons[subject]) if subject in style.icons else None
             if svg is not None and not path.exists():
                 yield _Job(path=path, svg=svg)
@@ -232,12 +237,15 @@ def attribution(styles: Mapping[str, IconStyle]) -> str:
     for style, drawn in styles.items():
         icon_set = drawn.icon_set
         author, licence = (_fields(icon_set.info.get(key)) for key in ("author", "license"))
-        who = f"[{author.get('name', '?')}]({author.get('url', '')})"
-        terms = licence.get("spdx") or licence.get("title", "?")
-        title = icon_set.info.get("name", icon_set.name)
-        text = licence.get("url", "")
-        version = f"{icon_set.name} {icon_set.version}"
-        lines.append(f"| {style} | {title} | {who} | {terms} | {version} | {text} |")
+        words = [
+            style,
+            str(icon_set.info.get("name", icon_set.name)),
+            f"[{author.get('name', '?')}]({author.get('url', '')})",
+            str(licence.get("spdx") or licence.get("title", "?")),
+            f"{icon_set.name} {icon_set.version}",
+            str(licence.get("url", "")),
+        ]
+        lines.append(f"| {' | '.join(map(markdown_cell, words))} |")
     return "\n".join(lines) + "\n"
 
 
@@ -248,11 +256,11 @@ def _fields(value: object) -> dict[str, str]:
 def _contact_sheet(
     directory: Path, styles: Sequence[str], names: Mapping[str, str], background: Colour
 ) -> bytes:
-    whole = [subject for subject in names if all((directory / s / f"{subject}.png").exists() for s in styles)]
+    whole = [name for name in names if all(picture_path(directory, s, name).exists() for s in styles)]
     step = max(1, len(whole) // SHEET_SUBJECTS)
     chosen = whole[::step][:SHEET_SUBJECTS]
     cells: list[list[np.ndarray | None]] = [
-        [read_image(directory / style / f"{subject}.png", background=background) for style in styles]
+        [read_image(picture_path(directory, style, subject), background=background) for style in styles]
         for subject in chosen
     ]
     labels = [names[subject] for subject in chosen]

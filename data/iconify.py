@@ -120,7 +120,8 @@ def _member(archive: tarfile.TarFile, part: str) -> dict:
         stream = archive.extractfile(f"package/{part}.json")
     except KeyError:
         return {}
-    return json.load(stream) if stream else {}
+    found = json.load(stream) if stream else {}
+    return found if isinstance(found, dict) else {}
 
 
 # Alignment

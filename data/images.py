@@ -1,14 +1,22 @@
-"""Any picture file to upright 8-bit RGB pixels, pixels to a square, squares to a labelled grid."""
+"""Any picture file to upright 8-bit sRGB pixels, pixels to a square, squares to a labelled grid."""
 
 import io
+import stat
+import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont, ImageOps
+from PIL import Image, ImageDraw, ImageOps
+from PIL.JpegImagePlugin import JpegImageFile
 
 from .errors import DataError
+from .formats import formats, has_frames
+from .lettering import Label, label
+from .names import visible
+from .profiles import as_srgb, converted
 
 Fit = Literal["crop", "pad", "squash"]
 Colour = tuple[int, int, int]
@@ -16,29 +24,111 @@ Cell = np.ndarray | None
 
 WHITE: Colour = (255, 255, 255)
 INK: Colour = (40, 40, 40)
+MAX_PIXELS = 2**26
+"""Pixels that are decoded at most, 8192 x 8192: they take one or two gigabytes on their way to an array."""
+# Pillow warns of what `open_image` refuses.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 # Reading
 
 
-def read_image(source: Path | bytes, *, background: Colour = WHITE) -> np.ndarray:
-    """Reads one picture as uint8 RGB of shape (H, W, 3).
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """A decoded file, and what was changed or left out on the way."""
 
-    The EXIF orientation is applied, transparency is composited on `background`, and grey, palette, CMYK and
-    16-bit pictures are converted, the last scaled by 1/257 so that white stays white.
+    pixels: np.ndarray
+    """uint8 (H, W, 3), upright, in sRGB."""
+    animated: bool = False
+    """It has further frames or pages, which are not read."""
+    profile: str = ""
+    """The colour profile that it was converted from; empty for sRGB, and for none."""
+    profile_fault: str = ""
+    """Why its profile was passed over, if it was."""
+
+
+def read_image(source: Path | bytes, *, background: Colour = WHITE) -> np.ndarray:
+    """Reads one picture as uint8 sRGB of shape (H, W, 3).
+
+    The EXIF orientation and the colour profile are applied, transparency is composited on `background`, and
+    grey, palette, CMYK and 16-bit pictures are converted, the last scaled by 1/257 so that white stays white.
 
     Raises:
-        DataError: the file is no picture, is cut short, or is far too large to be one.
+        DataError: the file is no picture, is cut short, or has more than MAX_PIXELS.
     """
-    name = f"'{source}'" if isinstance(source, Path) else "The given file"
+    with open_image(source) as image:
+        return decode(image, source, background=background).pixels
+
+
+def open_image(source: Path | bytes, *, reduce: bool = False) -> Image.Image:
+    """Opens a picture without decoding it. Only a regular file is opened: a pipe would be waited for.
+
+    With `reduce` a JPEG of more than MAX_PIXELS is decoded at a half, a quarter or an eighth of its sides.
+    Raises DataError as `read_image`.
+    """
     try:
-        with Image.open(source if isinstance(source, Path) else io.BytesIO(source)) as image:
-            image.load()
-            return _to_rgb(ImageOps.exif_transpose(image), background)
+        if isinstance(source, Path) and not stat.S_ISREG(source.stat().st_mode):
+            raise OSError("it is no regular file")
+        file = source if isinstance(source, Path) else io.BytesIO(source)
+        image = (_jpeg(file) if reduce else None) or Image.open(file, formats=formats())
+        width, height = image.size
+        if width * height > MAX_PIXELS:
+            image.close()
+            raise ValueError(f"it has {width} x {height} pixels, and {MAX_PIXELS:,} are read at most")
+        return image
+    except Exception as error:
+        raise UnreadableError(source, _reason(error)) from error
+
+
+def _jpeg(file: Path | io.BytesIO) -> Image.Image | None:
+    """A JPEG that is decoded smaller where it is too large; None for other formats."""
+    try:
+        # `Image.open` refuses what is too large before it can be asked for less.
+        image = JpegImageFile(file)
+    except SyntaxError:
+        return None
+    width, height = image.size
+    part = next((part for part in (1, 2, 4) if width * height <= MAX_PIXELS * part**2), 8)
+    if part > 1:
+        image.draft(None, (width // part, height // part))
+    return image
+
+
+def decode(image: Image.Image, source: Path | bytes, *, background: Colour = WHITE) -> Picture:
+    """Decodes what `open_image` opened. Raises DataError as `read_image`."""
+    try:
+        animated = has_frames(image)
+        image.load()
+        ImageOps.exif_transpose(image, in_place=True)
+        if image.mode.startswith("I") or image.mode == "F":
+            grey = _deep_to_8_bit(np.asarray(image), image.mode, image.format)
+            fault = "only pictures of 8 bits are converted" if "icc_profile" in image.info else ""
+            pixels = np.repeat(grey[..., None], 3, axis=2)
+            return Picture(pixels=pixels, animated=animated, profile_fault=fault)
+        managed = as_srgb(image)
+        pixels = np.array(_on_ground(managed.image, image, background))
     # Pillow's plugins raise whatever a broken file provokes: OSError, SyntaxError, struct.error, EOFError...
     except Exception as error:
-        raise DataError(
-            f"{name} cannot be read as a picture ({_reason(error)}): replace or remove it."
-        ) from error
+        raise UnreadableError(source, _reason(error)) from error
+    return Picture(pixels=pixels, animated=animated, profile=managed.profile, profile_fault=managed.fault)
+
+
+def _on_ground(colours: Image.Image, image: Image.Image, background: Colour) -> Image.Image:
+    """RGB colours with the transparency of `image`, on a background."""
+    if not image.has_transparency_data:
+        return colours
+    colours = colours.convert("RGBA")
+    colours.putalpha(converted(image, "RGBA").getchannel("A"))
+    ground = Image.new("RGBA", image.size, (*background, 255))
+    return Image.alpha_composite(ground, colours).convert("RGB")
+
+
+class UnreadableError(DataError):
+    """A file that cannot be read as a picture, and why."""
+
+    def __init__(self, source: Path | bytes, reason: str) -> None:
+        name = f"'{visible(str(source))}'" if isinstance(source, Path) else "The given file"
+        super().__init__(f"{name} cannot be read as a picture ({reason}): replace or remove it.")
+        self.reason = reason
 
 
 def _reason(error: Exception) -> str:
@@ -47,18 +137,8 @@ def _reason(error: Exception) -> str:
     if isinstance(error, Image.UnidentifiedImageError):
         return "its content is no known picture format"
     if isinstance(error, (Image.DecompressionBombError, Image.DecompressionBombWarning)):
-        return "it has too many pixels to be decoded safely"
-    return str(error).rstrip(".") or type(error).__name__
-
-
-def _to_rgb(image: Image.Image, background: Colour) -> np.ndarray:
-    if image.mode.startswith("I") or image.mode == "F":
-        grey = _deep_to_8_bit(np.asarray(image), image.mode, image.format)
-        return np.repeat(grey[..., None], 3, axis=2)
-    if image.has_transparency_data:
-        ground = Image.new("RGBA", image.size, (*background, 255))
-        image = Image.alpha_composite(ground, image.convert("RGBA"))
-    return np.array(image.convert("RGB"))
+        return f"it has too many pixels: {MAX_PIXELS:,} are read at most"
+    return visible(str(error)).rstrip(".") or type(error).__name__
 
 
 def _deep_to_8_bit(values: np.ndarray, mode: str, file_format: str | None) -> np.ndarray:
@@ -155,11 +235,12 @@ def image_grid(
     height, width = next((cell.shape[:2] for row in rows for cell in row if cell is not None), (1, 1))
     height, width = height * scale, width * scale
     gap = max(2, min(height, width) // 24)
-    font = ImageFont.load_default(max(11, min(20, height // 5)))
-    left = max((int(font.getlength(text)) for text in row_labels), default=-3 * gap) + 4 * gap
-    turned = any(font.getlength(text) > width for text in column_labels)
-    headings = [_heading(text, font, turned) for text in column_labels]
-    name = _heading(title, font, False) if title else None
+    size = max(11, min(20, height // 5))
+    beside, above = ([label(text, size) for text in labels] for labels in (row_labels, column_labels))
+    left = max((one.width for one in beside), default=-3 * gap) + 4 * gap
+    turned = any(one.width > width for one in above)
+    headings = [_heading(one, turned) for one in above]
+    name = _heading(label(title, size), False) if title else None
     head = name.height + 2 * gap if name else 0
     top = head + max((heading.height for heading in headings), default=-gap) + 2 * gap
     columns = max((len(row) for row in rows), default=0)
@@ -173,8 +254,8 @@ def image_grid(
         grid.paste(name, (gap, gap))
     for r, row in enumerate(rows):
         y = top + r * (height + gap)
-        if r < len(row_labels):
-            draw.text((left - 2 * gap, y + height // 2), row_labels[r], INK, font, anchor="rm")
+        if r < len(beside):
+            draw.text((left - 2 * gap, y + height // 2), beside[r].text, INK, beside[r].font, anchor="rm")
         for c, cell in enumerate(row):
             if cell is not None:
                 tile = Image.fromarray(np.ascontiguousarray(cell))
@@ -183,10 +264,10 @@ def image_grid(
     return grid
 
 
-def _heading(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, turned: bool) -> Image.Image:
-    box = font.getbbox(text or " ")
+def _heading(one: Label, turned: bool) -> Image.Image:
+    box = one.font.getbbox(one.text or " ")
     image = Image.new("RGB", (int(box[2]) + 1, int(box[3]) + 1), WHITE)
-    ImageDraw.Draw(image).text((0, 0), text, INK, font)
+    ImageDraw.Draw(image).text((0, 0), one.text, INK, one.font)
     return image.transpose(Image.Transpose.ROTATE_90) if turned else image
 
 

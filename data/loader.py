@@ -9,9 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .about import describe
 from .errors import DataError
 from .order import Order, Paired, Plain, Runs
-from .pictures import AnySplit, Pictures, StoredPictures, describe, load_pictures, stored_pictures
+from .pictures import Pictures, StoredPictures, load_pictures, stored_pictures
+from .split import AnySplit
 from .transforms import DRAWS, Fill, affine_matrices, flip_some, uniform_draws, warp
 
 __all__ = [

@@ -1,66 +1,28 @@
 """From a folder of styles to a curated Parquet data set: whole or not at all, and with a report."""
 
 import hashlib
-import json
-import os
 import shutil
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import numpy as np
-
-from .curation import NEAR_BITS, Duplicates, Print, Problem, Register, near_duplicates, print_of
+from .about import ABOUT_FILE, FORMAT
+from .curation import Problem, Register, case_twins, near_duplicates
 from .errors import DataError
-from .files import check_replaceable, staged_folder
-from .folder import UNLABELLED, Found, Scan, scan_folder
-from .images import WHITE, Colour, Fit, fit_image, png_bytes, read_image
-from .parquet import Row, ShardWriter, arrow_schema, dataset_card
-from .progress import Progress
+from .files import check_replaceable, read_json, staged_folder, write_file, write_json
+from .folder import UNLABELLED, Scan, scan_folder
+from .images import png_bytes
+from .names import NO_LABEL, visible
+from .notes import Tally, notes, refuse_splits
+from .parquet import Row, ShardWriter, arrow_schema, dataset_card, open_shards
+from .prepare import PackConfig, Prepared, prepare_all
 from .report import Report, balance_table
-from .sheet import NO_LABEL, ContactSheet
-from .split import SPLITS, TEST_FRACTION, split_of
+from .sheet import ContactSheet
+from .split import SPLITS
 
-FORMAT = "brushwork data set 1"
-WINDOW = 256
-
-
-@dataclass(frozen=True, kw_only=True)
-class PackConfig:
-    """How pictures become a data set."""
-
-    resolution: int
-    """Side of the packed pictures in pixels: a power of two, at least 8."""
-    fit: Fit = "crop"
-    """What happens to pictures that are not square: crop, pad or squash."""
-    background: Colour = WHITE
-    """The colour behind transparent pictures and in the bars of `pad`, as R G B of 0 to 255."""
-    test_fraction: float = TEST_FRACTION
-    """Share of the subjects that training never sees, chosen by the hash of the subject's name."""
-    min_size: int | None = None
-    """Pictures with a shorter side than this are left out; by default a quarter of the resolution."""
-    duplicates: Duplicates = "drop"
-    """Whether exact repeats within a style are dropped or kept; they are reported either way."""
-    near_bits: int = NEAR_BITS
-    """Pictures of one style whose 64-bit hashes differ by at most this are reported; -1 turns it off."""
-    strict: bool = False
-    """Fail, after writing the report, where anything is wrong with any picture."""
-
-    def __post_init__(self) -> None:
-        if self.resolution < 8 or self.resolution & (self.resolution - 1):
-            near = max(8, 2 ** round(np.log2(max(8, self.resolution))))
-            raise DataError(f"The resolution {self.resolution} is no power of two from 8 up: try {near}.")
-        if len(self.background) != 3 or not all(0 <= level <= 255 for level in self.background):
-            raise DataError(f"The background {self.background} is no colour: give three numbers of 0 to 255.")
-        if not -1 <= self.near_bits <= 32:
-            raise DataError(f"near_bits {self.near_bits} is outside -1 to 32: choose e.g. {NEAR_BITS}.")
-        if self.min_size is not None and self.min_size < 1:
-            raise DataError(
-                f"min_size {self.min_size} is below 1: choose the shortest side to accept, in pixels."
-            )
-        split_of("", self.test_fraction)
+READER = 2
+"""Counts the changes by which the same files are packed into other pictures."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,14 +35,6 @@ class Packed:
     fresh: bool
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Prepared:
-    found: Found
-    pixels: np.ndarray
-    png: bytes
-    print: Print
-
-
 def pack(folder: Path, out: Path, config: PackConfig) -> Packed:
     """Packs the pictures below `folder` into the data set `out`.
 
@@ -89,17 +43,18 @@ def pack(folder: Path, out: Path, config: PackConfig) -> Packed:
     `report.json`. An identical call returns at once; any other replaces the data set by the whole new one.
 
     Raises:
-        DataError: unusable folder, nothing readable in a style, `out` is something else, a full disk, or any
-            problem where `config.strict`, with the report written beside `out`.
+        DataError: unusable folder, nothing readable in a style, `out` is something else or is being packed, a
+            full disk, or any problem where `config.strict`, with the report written beside `out`.
     """
     scan = scan_folder(folder)
-    recipe = _recipe(scan, config)
-    if (done := _finished(out, recipe)) is not None:
-        return done
-    check_replaceable(out, marker="dataset.json")
+    refuse_splits(scan)
     try:
+        recipe = _recipe(scan, config)
+        if (done := _finished(out, recipe)) is not None:
+            return done
+        check_replaceable(out, marker=ABOUT_FILE)
         with staged_folder(out) as stage:
-            report, fingerprint = _build(scan, stage, config, recipe, name=out.resolve().name)
+            report, fingerprint = _build(scan, stage, config, recipe, name=visible(out.resolve().name))
             if config.strict and report.problems:
                 _refuse(out, report)
     except OSError as error:
@@ -112,8 +67,8 @@ def pack(folder: Path, out: Path, config: PackConfig) -> Packed:
 
 def _refuse(out: Path, report: Report) -> None:
     path = out.parent / f"{out.name}.report.md"
-    path.write_text(report.as_markdown())
-    path.with_suffix(".json").write_text(json.dumps(report.as_dict(), indent=1))
+    write_file(path, report.as_markdown())
+    write_json(path.with_suffix(".json"), report.as_dict())
     raise DataError(f"--strict allows no problem, found {len(report.problems)}: they are listed in '{path}'.")
 
 
@@ -122,7 +77,8 @@ def _refuse(out: Path, report: Report) -> None:
 
 def _recipe(scan: Scan, config: PackConfig) -> str:
     """Identifies the input by settings, names, sizes and times, without reading any picture."""
-    digest = hashlib.sha256(f"{FORMAT} {config} {scan.style_names} {scan.ignored}".encode())
+    left_out = (scan.ignored, scan.faults)
+    digest = hashlib.sha256(f"{FORMAT} {READER} {config} {scan.style_names} {left_out}".encode())
     for found in scan.found:
         stat = found.path.stat()
         digest.update(f"{found.source}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode())
@@ -130,14 +86,15 @@ def _recipe(scan: Scan, config: PackConfig) -> str:
 
 
 def _finished(out: Path, recipe: str) -> Packed | None:
+    """What is there already, where it is whole and of the same recipe."""
     try:
-        about = json.loads((out / "dataset.json").read_text())
-        told = json.loads((out / "report.json").read_text())
-    except (OSError, json.JSONDecodeError):
+        about, _ = open_shards(out, "all")
+        report = read_json(out / "report.json", Report)
+    except (DataError, OSError, ValueError):
         return None
-    if about.get("format") != FORMAT or about.get("recipe") != recipe:
+    if about.recipe != recipe:
         return None
-    return Packed(path=out, report=Report.from_dict(told), fingerprint=about["fingerprint"], fresh=False)
+    return Packed(path=out, report=report, fingerprint=about.fingerprint, fresh=False)
 
 
 # Building
@@ -147,66 +104,41 @@ def _build(scan: Scan, stage: Path, config: PackConfig, recipe: str, *, name: st
     (stage / "data").mkdir()
     schema = arrow_schema(scan.style_names)
     register = Register(duplicates=config.duplicates)
-    sheet = ContactSheet(scan, config.resolution)
+    register.problems += (
+        Problem(kind="inaccessible", source=source, detail=why) for source, why in scan.faults
+    )
+    register.problems += case_twins(scan.found)
+    sheet, tally = ContactSheet(scan, config.resolution), Tally()
     content: list[str] = []
     with ExitStack() as stack:
         writers = {
             split: stack.enter_context(ShardWriter(directory=stage / "data", split=split, schema=schema))
             for split in SPLITS
         }
-        for made in _prepare_all(scan.found, config):
+        for made in prepare_all(scan.found, config):
             if isinstance(made, Problem):
                 register.problems.append(made)
                 continue
+            register.problems += made.problems
             if register.admit(made.print):
-                found, split, sha256 = made.found, made.print.split, made.print.sha256
-                row = Row(
-                    png=made.png, style=found.style, subject=found.subject, source=found.source, sha256=sha256
-                )
-                writers[split].add(row)
-                sheet.offer(made.found.source, made.pixels)
+                found, split = made.found, made.print.split
+                writers[split].add(_row(made))
+                sheet.offer(found.source, made.pixels)
+                tally.add(found.source, profile=made.profile, cut=made.cut)
                 pixels = hashlib.sha256(made.pixels.tobytes()).hexdigest()
                 content.append(f"{pixels} {found.style} {found.subject} {split}")
-    report = _report(scan, register, config)
+    report = _report(scan, register, tally, config)
     fingerprint = _fingerprint(content, scan.style_names, config.resolution)
     _write_papers(scan, stage, config, report, {"fingerprint": fingerprint, "recipe": recipe, "name": name})
-    sheet.draw().save(stage / "contact_sheet.png")
+    write_file(stage / "contact_sheet.png", png_bytes(sheet.draw()))
     return report, fingerprint
 
 
-def _prepare_all(found: Sequence[Found], config: PackConfig) -> Iterator[_Prepared | Problem]:
-    """Decodes in threads (Pillow lets go of the interpreter), in order, holding one window in memory."""
-    with (
-        ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool,
-        Progress(total=len(found), unit="img") as bar,
-    ):
-        for start in range(0, len(found), WINDOW):
-            window = found[start : start + WINDOW]
-            for made in pool.map(lambda one: _prepare(one, config), window):
-                yield made
-                bar.update()
-
-
-def _prepare(found: Found, config: PackConfig) -> _Prepared | Problem:
-    try:
-        array = read_image(found.path, background=config.background)
-    except DataError as error:
-        # Only the reason inside the brackets is news beside the file's own column.
-        return Problem(kind="unreadable", source=found.source, detail=_inside(str(error)))
-    height, width = array.shape[:2]
-    least = config.min_size or config.resolution // 4
-    if min(height, width) < least:
-        return Problem(kind="too small", source=found.source, detail=f"{width} x {height}, minimum {least}")
-    pixels = fit_image(array, config.resolution, config.fit, config.background)
-    sha256 = hashlib.sha256(f"{height}x{width}:".encode() + array.tobytes()).hexdigest()
-    split = split_of(found.subject, config.test_fraction)
-    prints = print_of(array, source=found.source, style=found.style, split=split, sha256=sha256)
-    return _Prepared(found=found, pixels=pixels, png=png_bytes(pixels), print=prints)
-
-
-def _inside(sentence: str) -> str:
-    start, end = sentence.find("picture ("), sentence.rfind(")")
-    return sentence[start + len("picture (") : end] if start >= 0 else sentence
+def _row(made: Prepared) -> Row:
+    found = made.found
+    return Row(
+        png=made.png, style=found.style, subject=found.subject, source=found.source, sha256=made.print.sha256
+    )
 
 
 def _fingerprint(content: list[str], style_names: Sequence[str], resolution: int) -> str:
@@ -217,7 +149,7 @@ def _fingerprint(content: list[str], style_names: Sequence[str], resolution: int
 # Papers
 
 
-def _report(scan: Scan, register: Register, config: PackConfig) -> Report:
+def _report(scan: Scan, register: Register, tally: Tally, config: PackConfig) -> Report:
     near = near_duplicates(register.prints, bits=config.near_bits)
     labels = dict(enumerate(scan.style_names))
     if any(found.style == UNLABELLED for found in scan.found):
@@ -226,52 +158,41 @@ def _report(scan: Scan, register: Register, config: PackConfig) -> Report:
     for one in register.prints:
         balance[labels[one.style]][one.split] += 1
     problems = (*register.problems, *near)
-    empty = [name for name, splits in balance.items() if not any(splits.values())]
+    empty = [style for style, name in labels.items() if not any(balance[name].values())]
     if empty:
-        first = next(p for p in problems if p.kind in ("unreadable", "too small"))
-        raise DataError(
-            f"No picture of '{empty[0]}' can be used, e.g. '{first.source}' ({first.detail}): replace them."
-        )
+        sources = {found.source for found in scan.found if found.style == empty[0]}
+        first = next(p for p in problems if p.kind in ("unreadable", "too small") and p.source in sources)
+        name, why = labels[empty[0]], f"'{first.source}' ({first.detail})"
+        raise DataError(f"No picture of '{name}' can be used, e.g. {why}: replace them.")
     return Report(
         found=len(scan.found),
         packed=len(register.prints),
         balance=balance,
         problems=problems,
-        notes=tuple(_notes(balance, config)),
+        notes=tuple(notes(scan, balance, tally, tested=config.test_fraction > 0)),
         ignored=scan.ignored,
     )
 
 
-def _notes(balance: dict[str, dict[str, int]], config: PackConfig) -> Iterator[str]:
-    for split in SPLITS if config.test_fraction else SPLITS[:1]:
-        missing = [name for name, counts in balance.items() if not counts[split]]
-        if missing:
-            names = ", ".join(missing)
-            yield f"No picture of {names} fell into the {split} split; more subjects would mend that."
-    sizes = {name: sum(counts.values()) for name, counts in balance.items()}
-    most, least = max(sizes, key=sizes.__getitem__), min(sizes, key=sizes.__getitem__)
-    if sizes[most] > 4 * sizes[least]:
-        yield f"'{most}' has {sizes[most]} pictures, '{least}' only {sizes[least]}: try balanced batches."
-
-
 def _write_papers(
-    scan: Scan, stage: Path, config: PackConfig, report: Report, identity: dict[str, str]
+    scan: Scan, stage: Path, config: PackConfig, report: Report, identity: Mapping[str, str]
 ) -> None:
     counts = {split: sum(splits[split] for splits in report.balance.values()) for split in SPLITS}
-    about = identity | {
+    about = {
+        **identity,
         "format": FORMAT,
-        "styles": list(scan.style_names),
+        "styles": scan.style_names,
         "counts": counts,
         "balance": report.balance,
         **{key: value for key, value in asdict(config).items() if key != "strict"},
     }
-    (stage / "dataset.json").write_text(json.dumps(about, indent=1))
-    (stage / "report.json").write_text(json.dumps(report.as_dict(), indent=1))
-    (stage / "report.md").write_text(report.as_markdown())
+    write_json(stage / ABOUT_FILE, about)
+    write_json(stage / "report.json", report.as_dict())
+    write_file(stage / "report.md", report.as_markdown())
     size = f"{config.resolution} x {config.resolution}"
     styles = len(scan.style_names)
     description = f"{report.packed} pictures of {size} pixels in {styles} styles, packed by brushwork."
     card = dataset_card(identity["name"], description, counts, balance_table(report.balance))
-    (stage / "README.md").write_text(card)
+    write_file(stage / "README.md", card)
     if (scan.root / "ATTRIBUTION.md").is_file():
         shutil.copyfile(scan.root / "ATTRIBUTION.md", stage / "ATTRIBUTION.md")

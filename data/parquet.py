@@ -1,5 +1,6 @@
 """Parquet shards and the card by which `datasets.load_dataset(FOLDER)` reads them, here or from the Hub."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -7,7 +8,10 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from .split import Split
+from .about import About, damaged, describe
+from .errors import DataError
+from .names import markdown_cell
+from .split import AnySplit, Split, parts_of
 
 SHARD_BYTES = 256 * 2**20
 ROWS_IN_GROUP = 256
@@ -97,8 +101,51 @@ class ShardWriter:
             shard.rename(self.directory / f"{self.split}-{i:05}-of-{len(self._shards):05}.parquet")
 
 
+# Reading
+
+COLUMNS = {
+    "image": pa.struct({"bytes": pa.binary(), "path": pa.string()}),
+    "style": pa.int64(),
+    "subject": pa.string(),
+}
+"""What every shard must have."""
+
+
 def shards(dataset: Path, split: Split) -> list[Path]:
     return sorted((dataset / "data").glob(f"{split}-*-of-*.parquet"))
+
+
+def open_shards(path: Path, split: AnySplit) -> tuple[About, list[pq.ParquetFile]]:
+    """A data set and the shards of a split, which hold the columns and as many rows as `dataset.json` says.
+
+    Raises:
+        DataError: no such data set, a damaged one, or nothing in this split.
+    """
+    splits, about = parts_of(split), describe(path)
+    due = sum(about.counts[one] for one in splits)
+    if not due:
+        raise DataError(f"The {split} split of '{path}' is empty: pack it with another --test-fraction.")
+    try:
+        tables = [pq.ParquetFile(file) for one in splits for file in shards(path, one)]
+    except (OSError, pa.ArrowException) as error:
+        raise damaged(path, error) from error
+    for table in tables:
+        _check_columns(path, table.schema_arrow)
+    rows = sum(table.metadata.num_rows for table in tables)
+    if rows != due:
+        raise damaged(path, f"it holds {rows} of the {due} pictures of its {split} split")
+    return about, tables
+
+
+def _check_columns(path: Path, schema: pa.Schema) -> None:
+    for name, kind in COLUMNS.items():
+        if name not in schema.names:
+            raise damaged(path, f"it has no column {name}")
+        if schema.field(name).type != kind:
+            raise damaged(path, f"its column {name} holds {schema.field(name).type}")
+
+
+# Papers
 
 
 def dataset_card(name: str, description: str, splits: Mapping[str, int], table: str) -> str:
@@ -108,12 +155,12 @@ def dataset_card(name: str, description: str, splits: Mapping[str, int], table: 
     )
     return (
         "---\n"
-        f"pretty_name: {name}\n"
+        f"pretty_name: {json.dumps(name, ensure_ascii=False)}\n"
         "license: other\n"
         "tags:\n- brushwork\n- style\n"
         f"configs:\n- config_name: default\n  data_files:\n{files}"
         "---\n\n"
-        f"# {name}\n\n{description}\n\n{table}\n\n"
+        f"# {markdown_cell(name)}\n\n{description}\n\n{table}\n\n"
         "Columns: `image` (PNG), `style` (class label, -1 for none), `subject` (the same in every style\n"
         "that shows it; a subject lies in one split only), `source` (path in the packed folder), `sha256`\n"
         "(of the source's decoded pixels). `report.md` says what was left out and why; `ATTRIBUTION.md`,\n"

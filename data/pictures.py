@@ -1,11 +1,10 @@
 """A packed split as tensors: decoded into memory at once, or row by row from the disk."""
 
 import io
-import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -15,16 +14,16 @@ from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
 from torch import Tensor
 
+from .about import About, damaged
 from .errors import DataError
+from .folder import UNLABELLED
 from .images import WHITE, Colour, read_image
-from .parquet import shards
+from .parquet import open_shards, shards
 from .progress import Progress
-from .split import SPLITS, Split
+from .split import AnySplit, parts_of
 
 if TYPE_CHECKING:
     from datasets import Dataset
-
-AnySplit = Literal["train", "test", "all"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +64,7 @@ class Pictures:
 class StoredPictures:
     """A split that stays on the disk: the rows and values of Pictures, decoded whenever they are taken."""
 
+    path: Path
     rows: "Dataset"
     resolution: int
     styles: Tensor
@@ -78,9 +78,7 @@ class StoredPictures:
 
     def take(self, indices: Tensor) -> Tensor:
         """uint8 (B, 3, R, R) of int64 (B,), on the CPU."""
-        wanted = indices.tolist()
-        images = self.rows[wanted]["image"]
-        return _decode([image["bytes"] for image in images], self.resolution)
+        return _decode(self.path, self.rows[indices.tolist()]["image"], self.resolution)
 
     def subset(self, indices: Tensor) -> "StoredPictures":
         """The rows int64 (B,) alone; styles and fingerprint stay those of the whole."""
@@ -97,21 +95,21 @@ def load_pictures(path: Path | str, split: AnySplit = "train") -> Pictures:
         DataError: no such data set, not one of `brushwork pack`, damaged, or nothing in this split.
     """
     path = Path(path)
-    about, files = _open(path, split)
+    about, tables = open_shards(path, split)
     parts: list[Tensor] = []
     styles: list[int] = []
     subjects: list[str] = []
-    for batch in _batches(path, files, ("image", "style", "subject")):
-        parts.append(_decode([image["bytes"] for image in batch["image"]], about["resolution"]))
+    for batch in _batches(path, about, tables, ("image", "style", "subject")):
+        parts.append(_decode(path, batch["image"], about.resolution))
         styles += batch["style"]
         subjects += batch["subject"]
     return Pictures(
         images=torch.cat(parts),
         styles=torch.tensor(styles, dtype=torch.int64),
         subjects=tuple(subjects),
-        style_names=tuple(about["styles"]),
-        fingerprint=about["fingerprint"],
-        background=tuple(about["background"]),
+        style_names=about.styles,
+        fingerprint=about.fingerprint,
+        background=about.background,
     )
 
 
@@ -123,93 +121,89 @@ def stored_pictures(
     `datasets` keeps a memory-mapped copy of the rows in `copies`, or else in its own cache folder, once per
     data set.
     """
+    from datasets.exceptions import DatasetsError
+
     from datasets import Dataset
     from datasets import Image as ImageColumn
 
     path = Path(path)
-    about, files = _open(path, split)
+    about, tables = open_shards(path, split)
+    styles, subjects = _labels(path, about, tables)
     kept = None if copies is None else str(copies)
-    rows = Dataset.from_parquet([str(file) for file in files], cache_dir=kept)  # pyright: ignore[reportArgumentType]
-    rows = rows.cast_column("image", ImageColumn(decode=False))
-    styles: list[int] = []
-    subjects: list[str] = []
-    for batch in _batches(path, files, ("style", "subject")):
-        styles += batch["style"]
-        subjects += batch["subject"]
+    files = [str(file) for one in parts_of(split) for file in shards(path, one)]
+    try:
+        rows = Dataset.from_parquet(files, cache_dir=kept)  # pyright: ignore[reportArgumentType]
+    except (OSError, pa.ArrowException, DatasetsError) as error:
+        raise damaged(path, error) from error
     return StoredPictures(
-        rows=rows,
-        resolution=about["resolution"],
-        styles=torch.tensor(styles, dtype=torch.int64),
-        subjects=tuple(subjects),
-        style_names=tuple(about["styles"]),
-        fingerprint=about["fingerprint"],
-        background=tuple(about["background"]),
+        path=path,
+        rows=rows.cast_column("image", ImageColumn(decode=False)),
+        resolution=about.resolution,
+        styles=styles,
+        subjects=subjects,
+        style_names=about.styles,
+        fingerprint=about.fingerprint,
+        background=about.background,
     )
 
 
-def describe(path: Path | str) -> dict:
-    """The `dataset.json` of a packed data set: styles, resolution, counts, fingerprint and how it was packed.
+# Reading
 
-    Raises:
-        DataError: no such data set, or not one of `brushwork pack`.
-    """
-    path = Path(path)
-    if not path.is_dir():
-        raise DataError(f"The data set '{path}' does not exist: make it with `brushwork pack FOLDER {path}`.")
+
+def _labels(path: Path, about: About, tables: Sequence[pq.ParquetFile]) -> tuple[Tensor, tuple[str, ...]]:
+    """The styles int64 (N,) and subjects of all rows."""
+    styles: list[int] = []
+    subjects: list[str] = []
+    for batch in _batches(path, about, tables, ("style", "subject")):
+        styles += batch["style"]
+        subjects += batch["subject"]
+    return torch.tensor(styles, dtype=torch.int64), tuple(subjects)
+
+
+def _batches(
+    path: Path, about: About, tables: Sequence[pq.ParquetFile], columns: Sequence[str]
+) -> Iterator[dict[str, list]]:
+    """Columns of checked values, some hundred rows at a time."""
+    total = sum(table.metadata.num_rows for table in tables)
     try:
-        about = json.loads((path / "dataset.json").read_text())
-        if not isinstance(about, dict) or "fingerprint" not in about:
-            raise ValueError
-    except (OSError, ValueError) as error:
-        raise DataError(
-            f"'{path}' is no packed data set (it has no valid dataset.json): make one with "
-            f"`brushwork pack {path} DATASET`."
-        ) from error
-    return about
-
-
-def _open(path: Path, split: AnySplit) -> tuple[dict, list[Path]]:
-    if split not in get_args(AnySplit):
-        raise DataError(f"The split '{split}' is unknown: choose one of {', '.join(get_args(AnySplit))}.")
-    about = describe(path)
-    wanted: Sequence[Split] = SPLITS if split == "all" else (split,)
-    files = [file for one in wanted for file in shards(path, one)]
-    if not files:
-        raise DataError(f"The {split} split of '{path}' is empty: pack it with another --test-fraction.")
-    return about, files
-
-
-def _batches(path: Path, files: Iterable[Path], columns: Sequence[str]) -> Iterator[dict[str, list]]:
-    try:
-        tables = [pq.ParquetFile(file) for file in files]
-        total = sum(table.metadata.num_rows for table in tables)
         with Progress(total=total, desc="decode", unit="img", delay=2, leave=False) as bar:
             for table in tables:
                 for batch in table.iter_batches(batch_size=512, columns=list(columns)):
-                    yield batch.to_pydict()
+                    values = batch.to_pydict()
+                    _check_values(path, about, values)
+                    yield values
                     bar.update(batch.num_rows)
     except (OSError, pa.ArrowException) as error:
-        raise DataError(f"The data set '{path}' is damaged ({error}): pack it again.") from error
+        raise damaged(path, error) from error
 
 
-def _decode(pngs: Sequence[bytes], resolution: int) -> Tensor:
-    """uint8 (N, 3, R, R)"""
+def _check_values(path: Path, about: About, values: dict[str, list]) -> None:
+    for name, column in values.items():
+        if None in column:
+            raise damaged(path, f"a row without {name}")
+    styles = values.get("style", [])
+    wrong = next((style for style in styles if not UNLABELLED <= style < len(about.styles)), None)
+    if wrong is not None:
+        raise damaged(path, f"a row of style {wrong}, where there are {len(about.styles)} styles")
+
+
+def _decode(path: Path, images: Sequence[Mapping[str, bytes] | None], resolution: int) -> Tensor:
+    """The column of images as uint8 (N, 3, R, R)."""
     # Pillow takes a quarter of the time to hand out the pixels of one picture: a column of them goes at once.
-    column = Image.new("RGB", (resolution, resolution * len(pngs)))
-    for row, png in enumerate(pngs):
-        picture = _picture(png)
+    column = Image.new("RGB", (resolution, resolution * len(images)))
+    for row, image in enumerate(images):
+        if image is None or image["bytes"] is None:
+            raise damaged(path, "a row without image")
+        picture = _picture(path, image["bytes"])
         if picture.size != (resolution, resolution):
-            width, height = picture.size
-            raise DataError(
-                f"A packed picture has {width} x {height} px where {resolution} x {resolution} are due: pack "
-                "the folder again."
-            )
+            size = f"{picture.width} x {picture.height} px where {resolution} x {resolution} are due"
+            raise damaged(path, f"a picture of {size}")
         column.paste(picture, (0, row * resolution))
-    images = torch.from_numpy(np.array(column)).view(len(pngs), resolution, resolution, 3)
-    return images.permute(0, 3, 1, 2).contiguous()
+    pixels = torch.from_numpy(np.array(column)).view(len(images), resolution, resolution, 3)
+    return pixels.permute(0, 3, 1, 2).contiguous()
 
 
-def _picture(png: bytes) -> Image.Image:
+def _picture(path: Path, png: bytes) -> Image.Image:
     """RGB. What `brushwork pack` wrote is known to be that without more ado, which is twice as fast."""
     try:
         picture = PngImageFile(io.BytesIO(png))
@@ -218,4 +212,7 @@ def _picture(png: bytes) -> Image.Image:
             return picture
     except (OSError, SyntaxError):
         pass  # the careful way says what is wrong
-    return Image.fromarray(read_image(png))
+    try:
+        return Image.fromarray(read_image(png))
+    except DataError as error:
+        raise damaged(path, "a picture that cannot be decoded") from error

@@ -7,9 +7,9 @@ from PIL import Image
 
 from .folder import UNLABELLED, Found, Scan
 from .images import image_grid
+from .names import NO_LABEL
 
 COLUMNS = 12
-NO_LABEL = "(no label)"
 
 
 class ContactSheet:

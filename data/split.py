@@ -6,11 +6,13 @@ Several pictures of one thing, such as crops of one painting, are numbered behin
 
 import hashlib
 import re
-from typing import Literal
+from collections.abc import Sequence
+from typing import Literal, get_args
 
 from .errors import DataError
 
 Split = Literal["train", "test"]
+AnySplit = Literal["train", "test", "all"]
 SPLITS: tuple[Split, ...] = ("train", "test")
 TEST_FRACTION = 0.15
 
@@ -24,6 +26,13 @@ def split_of(subject: str, test_fraction: float = TEST_FRACTION) -> Split:
         raise DataError(f"The test fraction {test_fraction} is outside [0, 1): choose e.g. {TEST_FRACTION}.")
     draw = int.from_bytes(hashlib.sha256(split_group(subject).encode()).digest()[:8], "big") / 2**64
     return "test" if draw < test_fraction else "train"
+
+
+def parts_of(split: AnySplit) -> Sequence[Split]:
+    """The splits that are meant. Raises DataError for an unknown one."""
+    if split not in get_args(AnySplit):
+        raise DataError(f"The split '{split}' is unknown: choose one of {', '.join(get_args(AnySplit))}.")
+    return SPLITS if split == "all" else (split,)
 
 
 def split_group(subject: str) -> str:

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from brushwork.data.files import write_file, write_json
+from brushwork.data.names import visible
 
 from .benchmark import Finding, Machine, Race, Table
 from .plots import figure_png
@@ -20,12 +21,17 @@ OURS, THEIRS = "#3056a0", "#9aa3b2"
 # Words
 def markdown(table: Table) -> str:
     """A heading, the table with its columns padded to one width, and its notes."""
-    rows = (table.header, *table.rows)
+    rows = [tuple(map(_cell, row)) for row in (table.header, *table.rows)]
     widths = [max(3, *(len(row[column]) for row in rows)) for column in range(len(table.header))]
     lines = [_line(row, widths) for row in rows]
     rule = "|".join(["-" * (widths[0] + 2), *("-" * (width + 1) + ":" for width in widths[1:])])
     text = [f"### {table.title}", "", lines[0], f"|{rule}|", *lines[1:]]
     return "\n".join([*text, *(f"\n{note}" for note in table.notes)])
+
+
+def _cell(text: str) -> str:
+    """Names of runs come from the disk: none ends its cell or its row."""
+    return visible(text).replace("|", r"\|")
 
 
 def _line(row: tuple[str, ...], widths: list[int]) -> str:

@@ -7,8 +7,9 @@ import torch
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 
-from ..data.folder import scan_folder
+from ..data.folder import scan_whole
 from ..data.images import read_image
+from ..data.names import name_of_file
 from .errors import EvalError
 
 
@@ -27,7 +28,7 @@ def read_styled_folder(root: Path) -> StyledImages:
     Raises EvalError for pictures outside a style folder and for sizes that differ: to bring them to one
     size is a choice of filter that would change the numbers. Raises DataError for what cannot be read.
     """
-    scan = scan_folder(root)
+    scan = scan_whole(root)
     loose = [found.source for found in scan.found if found.style < 0]
     if loose:
         raise EvalError(f"'{root / loose[0]}' is in no style folder: move it to one, or away.")
@@ -39,7 +40,9 @@ def read_styled_folder(root: Path) -> StyledImages:
                 "bring all pictures to one size."
             )
     styles = torch.tensor([found.style for found in scan.found])
-    return StyledImages(images=torch.stack(images), styles=styles, style_names=scan.style_names)
+    # `brushwork sample` writes the names of styles as those of files.
+    names = tuple(map(name_of_file, scan.style_names))
+    return StyledImages(images=torch.stack(images), styles=styles, style_names=names)
 
 
 def holds_pictures(path: Path) -> bool:

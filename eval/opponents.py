@@ -14,7 +14,8 @@ from torch import Tensor
 from ..data.pictures import Pictures
 from ..models.generator import Generator
 from ..models.redrawing import codes_of_own_looks, own_codes, restyle
-from ..models.sampling import style_codes, style_weights
+from ..models.sampling import style_codes
+from ..models.styles import style_weights
 from .benchmark import version_of
 from .pair_figures import STYLE_MEAN, UNCHANGED
 from .paired_truth import style_mean_of

@@ -10,8 +10,9 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from ..data.errors import DataError
-from ..data.folder import SUFFIXES, scan_folder
+from ..data.folder import list_pictures, scan_whole
 from ..data.images import read_image
+from ..data.names import name_of_file, normal
 from .errors import EvalError
 
 COLUMNS = ("output", "content", "style")
@@ -127,19 +128,21 @@ def pairs_by_stem(outputs: Path, contents: Path) -> PairSet:
     DataError for an output folder without pictures.
     """
     known = _stems(contents)
-    scan = scan_folder(outputs)
+    scan = scan_whole(outputs)
     rows, seen, lost = [], {}, []
     for found in sorted(scan.found, key=lambda found: (found.style, found.path.stem, found.source)):
-        stem = found.path.stem
+        stem = normal(found.path.stem)
         if found.style < 0:
             raise EvalError(f"'{found.path}' is in no style folder: move it to one, or away.")
         twin = seen.setdefault((found.style, stem), found.source)
         if twin != found.source:
             raise EvalError(f"The outputs '{twin}' and '{found.source}' have the same stem: rename one.")
+        # `brushwork restyle` writes names as those of files.
+        stem = stem if stem in known else name_of_file(stem)
         if stem not in known:
             lost.append(found.source)
             continue
-        style = scan.style_names[found.style]
+        style = name_of_file(scan.style_names[found.style])
         rows.append(
             Row(
                 place=f"'{outputs}'", output=found.path, content=known[stem], style=style, subject=stem,
@@ -159,11 +162,8 @@ def _stems(root: Path) -> dict[str, Path]:
     if not root.is_dir():
         raise EvalError(f"The folder of contents '{root}' does not exist: name the one that was restyled.")
     found: dict[str, Path] = {}
-    for path in sorted(root.rglob("*")):
-        inside = path.relative_to(root).parts
-        if path.suffix.lower() not in SUFFIXES or any(part.startswith(".") for part in inside):
-            continue
-        twin = found.setdefault(path.stem, path)
+    for path in list_pictures(root):
+        twin = found.setdefault(normal(path.stem), path)
         if twin != path:
             raise EvalError(
                 f"The contents '{twin.relative_to(root)}' and '{path.relative_to(root)}' have the same stem: "

@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Sheet
 from matplotlib.transforms import Bbox
 
+from ..data.lettering import readable
 from .measures import CurvePoint, Figure
 from .metrics import FIGURES
 from .pair_figures import BASELINES, RESTYLED, about_logged
@@ -236,8 +237,8 @@ def plain(axes: Axes, *, size: float) -> None:
 
 
 def axis_name(style: str) -> str:
-    """A style's name as an axis shows it: not too long, and without a formula between its dollars."""
-    return shortened(style, 24).replace("$", r"\$")
+    """A style's name as an axis shows it: letters the font has, not too long, no formula between dollars."""
+    return shortened(readable(style), 24).replace("$", r"\$")
 
 
 def _or_zero(value: float) -> float:
@@ -255,7 +256,7 @@ def png(sheet: Sheet) -> bytes:
     return figure_png(sheet, bbox_inches=inside)
 
 
-def figure_png(figure: Sheet, *, dpi: int | None = None, bbox_inches: Bbox | None = None) -> bytes:
+def figure_png(figure: Sheet, *, dpi: float | int | None = None, bbox_inches: Bbox | None = None) -> bytes:
     """Any figure as the bytes of a PNG file."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=dpi or figure.dpi, bbox_inches=bbox_inches)

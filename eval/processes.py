@@ -5,6 +5,7 @@ Every process computes every figure from the same features, so nothing has to be
 
 import contextlib
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ from types import TracebackType
 from typing import TypeVar
 
 import torch.distributed as dist
+from torch.distributed import TCPStore  # pyright: ignore[reportPrivateImportUsage]
 
 from .errors import EvalError
 
@@ -58,34 +60,34 @@ class Watch:
 
     Processes that work together meet again and again, and would wait for minutes for one that does not come.
     So each failure is written on a board, a store that the main process keeps, and all look at it every
-    second: whoever failed says why, the others end with exit code 2. Where the launcher is gone, `orphaned`
-    is called, which by default ends the process, too. Alone, there is nothing to watch.
+    second: whoever failed says why, the others end with exit code 2 soon after. Where the launcher is gone,
+    `orphaned` is called, which by default ends the process, too. Alone, there is nothing to watch.
     """
 
-    def __init__(self, orphaned: Callable[[], object] = lambda: os._exit(2)) -> None:
+    def __init__(self, orphaned: Callable[[], object] = lambda: _end()) -> None:
         self._processes, self._orphaned = Processes.joined(), orphaned
-        self._parent, self._done = os.getppid(), threading.Event()
+        self._parent, self._done, self._told = os.getppid(), threading.Event(), False
 
     def __enter__(self) -> "Watch":
         if self._processes.count > 1:
             self._board = _board(self._processes)
             self._done.clear()
-            self._thread = threading.Thread(target=self._look, name="watch", daemon=True)
-            self._thread.start()
+            threading.Thread(target=self._look, name="watch", daemon=True).start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._processes.count == 1:
-            return
         self._done.set()
-        if error is None:
+        if self._processes.count == 1 or error is None:
             return
-        with contextlib.suppress(RuntimeError):  # the board may be gone with its process
-            self._board.set(FAILED, "1")
-            time.sleep(2 * LOOK_EVERY)  # as long as this process lives, so does the board
-        if isinstance(error, RuntimeError) and _is_of_others(error):
+        if not (isinstance(error, RuntimeError) and _is_of_others(error)):
+            with contextlib.suppress(RuntimeError):  # the board may be gone with its process
+                self._board.set(FAILED, "1")
+                time.sleep(2 * LOOK_EVERY)  # as long as this process lives, so does the board
+        elif self._told:
+            _end()
+        else:
             raise EvalError(
                 "another process that this one works with is gone, e.g. killed for want of memory: its own "
                 "last words say more; repeat the command, with --resume where it trains."
@@ -94,23 +96,30 @@ class Watch:
     def _look(self) -> None:
         while not self._done.wait(LOOK_EVERY):
             try:
-                failed = self._board.check([FAILED])
-            except RuntimeError:
-                failed = True  # the process that keeps it is gone
-            if failed and not self._done.is_set():
-                os._exit(2)
+                self._told = self._board.check([FAILED])
+            except RuntimeError:  # the process that keeps it is gone, and the next meeting says so
+                return
+            if self._told:
+                time.sleep(4 * LOOK_EVERY)  # whoever failed is to speak and to end first
+                _end()
             if os.getppid() != self._parent:
                 self._orphaned()
 
 
-def _board(processes: Processes) -> dist.Store:
+def _end() -> None:
+    """Ends this process from any thread."""
+    sys.stdout.flush()
+    os._exit(2)
+
+
+def _board(processes: Processes) -> TCPStore:
     host, port = os.environ.get("MASTER_ADDR", "localhost"), [0]
     board = None
     if processes.main:
-        board = dist.TCPStore(host, 0, is_master=True, wait_for_workers=False, timeout=PATIENCE)
+        board = TCPStore(host, 0, is_master=True, wait_for_workers=False, timeout=PATIENCE)
         port = [board.port]
     dist.broadcast_object_list(port)
-    return board or dist.TCPStore(host, port[0], is_master=False, timeout=PATIENCE)
+    return board or TCPStore(host, port[0], is_master=False, timeout=PATIENCE)
 
 
 def _is_of_others(error: RuntimeError) -> bool:

@@ -4,7 +4,6 @@ A picture is a function of (generator, seed, style) alone: its latent code and i
 seed, so it is the same in any batch, and one seed in two styles is one pose in two styles.
 """
 
-import difflib
 from collections.abc import Sequence
 from typing import Literal
 
@@ -22,45 +21,6 @@ from .synthesis import Stage, layer_count
 NOISE_STREAM = 0x9E3779B9
 """Flips bits of a seed for its noise maps, which must not be the same numbers as its latent code. These are
 low bits: a CPU generator looks at no more than 32 of its seed."""
-
-
-# Styles
-
-
-def style_index(name: str, names: Sequence[str]) -> int:
-    """Where a style stands among the names.
-
-    Raises:
-        ModelError: there is no such style; the message suggests the nearest name.
-    """
-    if name in names:
-        return list(names).index(name)
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    raise ModelError(f"unknown style {name!r}: {hint}The styles are {', '.join(names)}.")
-
-
-def style_weights(text: str, names: Sequence[str]) -> Float[Tensor, "s"]:
-    """Weights from a name ("noto"), a blend ("noto=0.3+openmoji=0.7") or "none" for the null style.
-
-    Raises:
-        ModelError: unknown style, or weights that are no numbers, are negative or exceed one together.
-    """
-    weights = torch.zeros(len(names))
-    if text == "none":
-        return weights
-    for part in text.split("+"):
-        name, _, value = part.partition("=")
-        try:
-            weight = float(value) if value else 1.0
-        except ValueError:
-            raise ModelError(
-                f"the weight {value!r} of style {name!r} is no number; write e.g. 0.3."
-            ) from None
-        weights[style_index(name.strip(), names)] += weight
-    if not torch.isfinite(weights).all() or weights.min() < 0 or weights.sum() > 1 + 1e-6:
-        raise ModelError(f"the weights in {text!r} must be 0 to 1 and sum to at most 1.")
-    return weights
 
 
 # Randomness

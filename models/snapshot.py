@@ -34,19 +34,20 @@ def generator_bytes(generator: Generator, *, stage: Stage, notes: dict[str, Any]
         stage: where growing stood; the snapshot is drawn at it.
         notes: anything worth knowing (images seen, seed, data set); returned by `snapshot_header`.
     """
-    header = json.dumps({
+    header = {
         "generator": asdict(generator.config),
         "styles": generator.style_names,
         "stage": [stage.resolution, stage.alpha],
         "notes": notes,
-    })  # fmt: skip
+    }
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in generator.state_dict().items()}
-    return save(tensors, metadata={HEADER: header, DIGEST: _digest(header, tensors)})
+    return save(tensors, metadata={HEADER: json.dumps({**header, DIGEST: _digest(header, tensors)})})
 
 
-def _digest(header: str, tensors: Mapping[str, Tensor]) -> str:
+def _digest(header: dict[str, Any], tensors: Mapping[str, Tensor]) -> str:
     """SHA-256 over everything that a snapshot says."""
-    digest = hashlib.sha256(header.encode())
+    said = {name: value for name, value in header.items() if name != DIGEST}
+    digest = hashlib.sha256(json.dumps(said).encode())
     for name, tensor in sorted(tensors.items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.numpy().data)
@@ -112,13 +113,17 @@ def load_generator(source: str | Path, *, device: str = "cpu") -> Generator:
             says which.
     """
     path = find_snapshot(source)
+    header = snapshot_header(path)
     try:
         # No weight takes memory before the file is known to hold it.
         with torch.device("meta"):
-            generator = _described(path, snapshot_header(path))
+            generator = _described(path, header)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ModelError(f"{path} has a damaged header ({error!r}): take another snapshot.") from error
-    generator.load_state_dict(_weights(path, generator.state_dict()), assign=True)
+    weights = _weights(path, generator.state_dict())
+    if header.get(DIGEST) not in (None, _digest(header, weights)):
+        raise ModelError(f"{path} is damaged: its digest is another; take another snapshot.")
+    generator.load_state_dict(weights, assign=True)
     try:
         return generator.eval().requires_grad_(False).to(device)
     except (AssertionError, RuntimeError) as error:  # the first where torch has no CUDA
@@ -127,16 +132,12 @@ def load_generator(source: str | Path, *, device: str = "cpu") -> Generator:
 
 
 def _weights(path: Path, expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors of a file, whose names and shapes must be those of `expected`, and whose digest its own."""
+    """The tensors of a file, whose names and shapes must be those of `expected`."""
     with safe_open(str(path), framework="pt") as file:
         shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
         if shapes != {name: tuple(tensor.shape) for name, tensor in expected.items()}:
             raise ModelError(f"{path} does not fit its own header: the file is damaged; take another.")
-        weights = {name: file.get_tensor(name) for name in shapes}
-        metadata = file.metadata()
-    if metadata.get(DIGEST) not in (None, _digest(metadata[HEADER], weights)):
-        raise ModelError(f"{path} is damaged: its digest is another; take another snapshot.")
-    return weights
+        return {name: file.get_tensor(name) for name in shapes}
 
 
 def _described(path: Path, header: dict[str, Any]) -> Generator:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import tyro
 
-from brushwork.data.contents import unique_names
+from brushwork.data.names import unique_names
 from brushwork.data.pictures import load_pictures
 from brushwork.data.writing import save_picture
 from brushwork.eval.benchmark import machine

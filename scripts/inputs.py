@@ -3,10 +3,11 @@
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from PIL import Image
-
 from brushwork.data.contents import Cutout, Original
 from brushwork.data.errors import DataError
+from brushwork.data.formats import has_frames
+from brushwork.data.images import open_image
+from brushwork.data.names import visible
 
 NAMED = 10
 """Reasons that are told; the rest are counted."""
@@ -50,17 +51,16 @@ def readable(originals: Iterable[Original], left_out: LeftOut) -> Iterator[tuple
 
 
 def tell_of_frames(sources: Iterable[object]) -> None:
-    """Says of which files but the first frame is taken: of animations, and of TIFFs with several pages."""
-    moving = [str(path) for path in sources if isinstance(path, Path) and _has_frames(path)]
+    """Says of which files but the first frame is taken: of animations, and of files of several pages."""
+    moving = [path for path in sources if isinstance(path, Path) and _has_frames(path)]
     if moving:
         more = f" and {len(moving) - 1} more" if len(moving) > 1 else ""
-        print(f"'{moving[0]}'{more}: of several frames, the first is taken")
+        print(f"'{visible(str(moving[0]))}'{more}: of several frames, the first is taken")
 
 
 def _has_frames(path: Path) -> bool:
-    """MPO is left out: a camera's photograph with smaller copies of itself."""
     try:
-        with Image.open(path) as image:
-            return image.format != "MPO" and getattr(image, "is_animated", False)
+        with open_image(path) as image:
+            return has_frames(image)
     except Exception:  # whoever reads it says what is wrong
         return False

@@ -22,7 +22,7 @@ class PackArguments:
     """
 
     folder: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER")]
-    """Pictures as FOLDER/<style>/**/*.png, jpg, webp, ...; a flat folder or _unlabelled/ has no label.
+    """Pictures as FOLDER/<style>/**/*, whatever Pillow reads; a flat folder or _unlabelled/ has no label.
     Crops of one picture are named x@1.png, x@2.png, ..., so that training and test never share it."""
     dataset: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DATASET")]
     """The data set to write; one that is already there is replaced when the new one is whole."""
@@ -45,7 +45,7 @@ class PackArguments:
 
 
 def main(args: PackArguments) -> None:
-    """Packs, then prints the balance, the number of problems by kind, and where the results lie."""
+    """Packs, then prints the balance, the problems by kind, notes, and where the results lie."""
     config = PackConfig(
         resolution=args.resolution,
         fit=args.fit,

@@ -10,13 +10,22 @@ import tyro
 
 from brushwork.data.contents import list_originals
 from brushwork.data.errors import DataError
-from brushwork.data.pictures import AnySplit
+from brushwork.data.split import AnySplit
 from brushwork.models.errors import ModelError
 from brushwork.models.generator import Generator
 from brushwork.models.redrawing import Mode, check_strength
 from brushwork.models.snapshot import load_generator
+from brushwork.models.styles import split_styles
 from brushwork.scripts.inputs import tell_of_frames
-from brushwork.scripts.restyling import Looks, Restyled, Restyling, Target, target_like, targets_of_labels
+from brushwork.scripts.restyling import (
+    Looks,
+    Restyled,
+    Restyling,
+    Target,
+    style_texts,
+    target_like,
+    targets_of_labels,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,11 +119,9 @@ def find_targets(generator: Generator, args: RestyleArguments) -> list[Target]:
     if args.like:
         return [target_like(generator, args.like, args.like_style)]
     if args.blend:
-        texts = ["+".join(part.strip() for part in args.blend.split(","))]
-    elif args.style == "all":
-        texts = list(generator.style_names or ["none"])
+        texts = ["+".join(split_styles(args.blend, generator.style_names))]
     else:
-        texts = list(dict.fromkeys(part.strip() for part in (args.style or "").split(",")))
+        texts = style_texts(args.style or "", generator.style_names)
     return targets_of_labels(generator, texts, looks=args.looks, seed=args.seed, psi=args.psi)
 
 

@@ -11,15 +11,17 @@ from einops import rearrange, repeat
 from PIL import Image
 from torch import Tensor
 
-from brushwork.data.contents import Cutout, Original, safe_name, unique_names
+from brushwork.data.contents import Cutout, Original
 from brushwork.data.errors import DataError
 from brushwork.data.files import write_csv
 from brushwork.data.images import fit_image, image_grid, read_image
+from brushwork.data.names import file_name, unique_names
 from brushwork.data.progress import Progress
 from brushwork.data.writing import save_picture
 from brushwork.models.generator import Generator
 from brushwork.models.redrawing import Mode, codes_like, codes_of_own_looks, own_codes, restyle_matrix
-from brushwork.models.sampling import style_codes, style_weights
+from brushwork.models.sampling import style_codes
+from brushwork.models.styles import split_styles, style_weights
 from brushwork.scripts.inputs import LeftOut, readable
 
 AT_ONCE = 2**22
@@ -32,6 +34,7 @@ SHOWN = 64
 """Cells smaller than this are enlarged to it."""
 CONTENTS, FITTED = "contents", "fitted"
 """Folders beside those of the styles: what the manifest lists at the network's resolution."""
+GRID, MANIFEST = "grid.png", "pairs.csv"
 
 Group = list[tuple[Original, Cutout]]
 
@@ -68,6 +71,13 @@ class Target:
         return codes_of_own_looks(generator, images, styles, psi=self.psi)
 
 
+def style_texts(text: str, names: Sequence[str]) -> list[str]:
+    """What a list of styles names, each once; all styles for "all"."""
+    if text == "all":
+        return list(names) or ["none"]
+    return list(dict.fromkeys(split_styles(text, names)))
+
+
 def targets_of_labels(
     generator: Generator, texts: Sequence[str], *, looks: Looks, seed: int, psi: float
 ) -> list[Target]:
@@ -90,7 +100,7 @@ def targets_of_labels(
 
 def target_like(generator: Generator, paths: Sequence[Path], known: str) -> Target:
     """The looks of one or several pictures of one style, which is `known` by name, or "none"."""
-    pictures = fitted_pictures(paths, generator)
+    pictures = [fitted_picture(path, generator) for path in paths]
     looks = looks_of(generator, pictures, known)
     more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
     return Target(
@@ -100,12 +110,10 @@ def target_like(generator: Generator, paths: Sequence[Path], known: str) -> Targ
     )
 
 
-def fitted_pictures(paths: Sequence[Path], generator: Generator) -> list[np.ndarray]:
-    """The middle of each picture at the network's resolution, uint8 (R, R, 3).
-
-    Raises DataError for what is no picture: the others alone would say another style.
-    """
-    return [fit_image(read_image(path), generator.trained_stage.resolution) for path in paths]
+def fitted_picture(path: Path, generator: Generator) -> np.ndarray:
+    """The middle of a picture at the network's resolution, uint8 (R, R, 3). Raises DataError for no
+    picture."""
+    return fit_image(read_image(path), generator.trained_stage.resolution)
 
 
 def looks_of(generator: Generator, pictures: Sequence[np.ndarray], known: str) -> Tensor:
@@ -211,8 +219,8 @@ class Album:
         self, out: Path, targets: Sequence[Target], side: int, originals: Sequence[Original]
     ) -> None:
         self.out, self.targets, self.side = out, targets, side
-        names = (safe_name(target.name.replace("/", "_")) for target in targets)
-        self.folders = unique_names(names, taken=(CONTENTS, FITTED))
+        names = (file_name(target.name) for target in targets)
+        self.folders = unique_names(names, taken=(CONTENTS, FITTED, GRID, MANIFEST))
         count = min(GRID_ROWS, len(originals))
         self.picks = {originals[(2 * i + 1) * len(originals) // (2 * count)].name for i in range(count)}
         self.cells: dict[str, list[np.ndarray | None]] = {}
@@ -249,22 +257,20 @@ class Album:
         for i, target in enumerate(self.targets):
             if target.picture is not None:
                 save_picture(self.out / self.reference(i), target.picture)
-        write_csv(self.out / "pairs.csv", self.rows)
+        write_csv(self.out / MANIFEST, self.rows)
         if self.cells:
-            save_picture(self.out / "grid.png", self.grid())
+            save_picture(self.out / GRID, self.grid())
 
     def grid(self) -> Image.Image:
         """Contents by styles, above them the pictures that the styles were read off."""
-        rows = dict(self.cells)
+        labels, rows = list(self.cells), list(self.cells.values())
         if any(target.picture is not None for target in self.targets):
-            rows = {"style": [None, *[target.picture for target in self.targets]], **rows}
-        side = max(max(cell.shape[:2]) for cells in rows.values() for cell in cells if cell is not None)
-        cells = [
-            [None if cell is None else fit_image(cell, side, "pad") for cell in row] for row in rows.values()
-        ]
+            labels, rows = ["style", *labels], [[None, *[target.picture for target in self.targets]], *rows]
+        side = max(max(cell.shape[:2]) for cells in rows for cell in cells if cell is not None)
+        cells = [[None if cell is None else fit_image(cell, side, "pad") for cell in row] for row in rows]
         headings = ["content", *[target.name for target in self.targets]]
         scale = max(1, SHOWN // side)
-        return image_grid(cells, row_labels=list(rows), column_labels=headings, scale=scale)
+        return image_grid(cells, row_labels=labels, column_labels=headings, scale=scale)
 
     def fitted(self, pixels: np.ndarray) -> Image.Image:
         return Image.fromarray(fit_image(pixels, self.side))

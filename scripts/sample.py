@@ -16,6 +16,7 @@ from torch import Tensor
 
 from brushwork.data.files import write_file
 from brushwork.data.images import gif_bytes, image_grid
+from brushwork.data.names import file_name, unique_names
 from brushwork.data.progress import Progress
 from brushwork.data.writing import free_cores, save_picture, write_pictures
 from brushwork.models.drawing import Codes, Precision, draw_batches
@@ -28,18 +29,20 @@ from brushwork.models.sampling import (
     render,
     sample_matrix,
     style_codes,
-    style_weights,
     truncation_matrix,
 )
 from brushwork.models.snapshot import load_generator
+from brushwork.models.styles import style_weights
 from brushwork.models.synthesis import layer_count
 from brushwork.scripts.inputs import tell_of_frames
-from brushwork.scripts.restyling import fitted_pictures, looks_of
+from brushwork.scripts.restyling import fitted_picture, looks_of, style_texts
 
 SHOWN = 64
 """Pictures smaller than this are enlarged to it in the figures."""
 COLUMNS = 24
 """Seeds that the grid shows at most."""
+FIGURES = ("grid.png", "like.png", "mixing.png", "truncation.png", "interpolation.gif")
+"""Files beside the folders of the styles."""
 TRUNCATIONS = (-0.5, 0.0, 0.25, 0.5, 0.75, 1.0)
 
 
@@ -58,7 +61,8 @@ class SampleArguments:
     run: Annotated[str, tyro.conf.Positional]
     """A run folder, a snapshot file or a Hub repository."""
     styles: str = "all"
-    """Styles separated by commas; each a name, a blend (noto=0.3+openmoji=0.7) or none (the null style)."""
+    """Styles separated by commas; each a name, a blend (noto=0.3+openmoji=0.7) or none (the null style). A
+    name that holds a comma, + or = is written as it is."""
     like: tuple[Path, ...] = ()
     """Pictures of one style: instead, new ones that look like them, for a run with encoders. Layers that see
     the coarse of a picture follow each seed's code in --styles, one here (default: --like-style), the others
@@ -119,8 +123,8 @@ def main(args: SampleArguments) -> None:
     if args.like:
         draw_like(generator, args, seeds, out)
         return
-    texts = list(generator.style_names or ["none"]) if args.styles == "all" else args.styles.split(",")
-    styles = torch.stack([style_weights(text.strip(), generator.style_names) for text in texts])
+    texts = style_texts(args.styles, generator.style_names)
+    styles = torch.stack([style_weights(text, generator.style_names) for text in texts])
     out.mkdir(parents=True, exist_ok=True)
     shown = seeds[:COLUMNS]
     images = sample_matrix(generator, styles, shown, psi=args.psi, cutoff=args.cutoff)
@@ -140,7 +144,7 @@ def draw_like(generator: Generator, args: SampleArguments, seeds: Tensor, out: P
     Raises ModelError for a run without encoders, DataError for what is no picture.
     """
     tell_of_frames(args.like)
-    pictures = fitted_pictures(args.like, generator)
+    pictures = [fitted_picture(path, generator) for path in args.like]
     looks = looks_of(generator, pictures, args.like_style)
     style = style_weights(args.like_style if args.styles == "all" else args.styles, generator.style_names)
 
@@ -222,7 +226,7 @@ def write_images(
     out: Path,
 ) -> str:
     """Every style with every seed to out/<style>/seed<seed>.png, at their own size; says how many."""
-    folders = [out / re.sub(r"[^\w.=+-]", "_", name) for name in names]
+    folders = [out / name for name in unique_names(map(file_name, names), taken=FIGURES)]
     place, every = partial(path_of, folders, seeds), torch.arange(len(styles) * len(seeds))
     kept = torch.tensor([args.keep and place(cell).exists() for cell in range(len(every))])
     cells = every[~kept]

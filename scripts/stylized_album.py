@@ -9,14 +9,19 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from brushwork.data.contents import Cutout, Original, list_originals, safe_name
+from brushwork.data.contents import Cutout, Original, list_originals
 from brushwork.data.errors import DataError
 from brushwork.data.files import write_csv
 from brushwork.data.images import fit_image, image_grid, read_image
+from brushwork.data.names import file_name, unique_names
 from brushwork.data.writing import save_picture
+from brushwork.training.stylize_files import JOB
 
 FITTED, FITTED_SIDE = "fitted", 256
 """Folder, and side in pixels, of the square copies that the manifest lists."""
+GRID, MANIFEST = "grid.png", "pairs.csv"
+TAKEN = (FITTED, "contents", "styles", GRID, MANIFEST, JOB)
+"""What else lies beside the folders of the styles, and of their square copies."""
 CELL, GRID_ROWS = 256, 12
 
 
@@ -45,7 +50,7 @@ def targets_of(styles: Sequence[Path]) -> list[Target]:
 
     Raises DataError for a folder among several, and where there is no picture."""
     if len(styles) == 1:
-        return [Target(name=one.name.replace("/", "_"), pictures=(one,)) for one in list_originals(styles)]
+        return [Target(name=one.name, pictures=(one,)) for one in list_originals(styles)]
     folders = [path for path in styles if path.is_dir()]
     if folders:
         raise DataError(
@@ -69,9 +74,16 @@ class Album:
         self.cells: dict[str, dict[str, np.ndarray]] = {}
         """By content and style; under no style the content itself."""
         self.rows: list[dict[str, str]] = []
+        names = [target.name for target in targets]
+        folders = unique_names((file_name(name.replace("/", "_")) for name in names), taken=TAKEN)
+        self.folders = dict(zip(names, folders, strict=True))
+        contents = [original.name for original in originals]
+        # The plot of `cat` is `cat-losses`, which a content may be called, too.
+        files = unique_names(contents, taken=[f"{name}-losses" for name in contents])
+        self.files = dict(zip(contents, files, strict=True))
 
     def path(self, original: Original, target: Target) -> Path:
-        return self.out / safe_name(target.name) / f"{safe_name(original.name)}.png"
+        return self.out / self.folders[target.name] / f"{self.files[original.name]}.png"
 
     def add(self, original: Original, target: Target, cutout: Cutout) -> None:
         """Takes in a result that is there. Raises DataError where it cannot be read."""
@@ -80,9 +92,9 @@ class Album:
             row = self.cells.setdefault(original.name, {"": cell(cutout.pixels)})
             row[target.name] = cell(pixels)
         names = {
-            "output": f"{FITTED}/{safe_name(target.name)}/{safe_name(original.name)}.png",
-            "content": f"{FITTED}/contents/{safe_name(original.name)}.png",
-            "reference": f"{FITTED}/styles/{safe_name(target.name)}.png",
+            "output": f"{FITTED}/{self.folders[target.name]}/{original.name}.png",
+            "content": f"{FITTED}/contents/{original.name}.png",
+            "reference": f"{FITTED}/styles/{self.folders[target.name]}.png",
         }
         reference = target.shown(self.weights)
         for name, picture in zip(names.values(), (pixels, cutout.pixels, reference), strict=True):
@@ -93,7 +105,7 @@ class Album:
         """Writes the manifest and the grid, of all styles in which there is a result."""
         if not self.rows:
             return
-        write_csv(self.out / "pairs.csv", self.rows)
+        write_csv(self.out / MANIFEST, self.rows)
         drawn = {row["style"] for row in self.rows}
         targets = [target for target in self.targets if target.name in drawn]
         names = ["", *(target.name for target in targets)]
@@ -101,7 +113,7 @@ class Album:
         rows = [styles, *([row.get(name) for name in names] for row in self.cells.values())]
         cells = [[None if one is None else fit_image(one, CELL, "pad") for one in row] for row in rows]
         grid = image_grid(cells, row_labels=["style", *self.cells], column_labels=["content", *names[1:]])
-        save_picture(self.out / "grid.png", grid)
+        save_picture(self.out / GRID, grid)
 
 
 def save_stylized(path: Path, cutout: Cutout, drawn: Tensor) -> None:

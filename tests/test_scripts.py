@@ -158,7 +158,7 @@ def test_a_full_disk_ends_training_with_a_sentence_and_keeps_what_was(
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    shell.monkeypatch.setattr("brushwork.training.checkpoint.os.fsync", full)
+    shell.monkeypatch.setattr("brushwork.data.files.os.fsync", full)
     said = shell.mistake(
         "train", "toy", "--data", packed, "--out", out, *TINY[:4], "--total-kimg", "0.032", "--resume"
     )

@@ -23,6 +23,10 @@ CPU = ("--device", "cpu")
 @pytest.fixture(scope="module")
 def trained(packed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run whose generator has encoders; what it draws is noise in its styles, but is something."""
+    return untrained(tmp_path_factory.mktemp("trained"), load_pictures(packed, "test").style_names)
+
+
+def untrained(run: Path, styles: tuple[str, ...]) -> Path:
     from brushwork.data.files import write_file
     from brushwork.models.generator import Generator, GeneratorConfig
     from brushwork.models.snapshot import generator_bytes
@@ -32,8 +36,8 @@ def trained(packed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = GeneratorConfig(
         resolution=16, z_dim=8, w_dim=8, mapping_layers=2, channel_base=128, channel_max=12, encoders=True
     )
-    run = tmp_path_factory.mktemp("trained")
-    generator = Generator(config, load_pictures(packed, "test").style_names)
+    generator = Generator(config, styles)
+    generator.mapping.average.normal_()
     write_file(
         run / "snapshots" / "generator.safetensors", generator_bytes(generator, stage=Stage(16), notes={})
     )
@@ -105,6 +109,20 @@ def test_what_is_broken_is_named_and_the_others_are_redrawn(
     assert opened(out / "grid.png").size[1] > 2 * 64
     said = shell.mistake("restyle", trained, good, "--like", good, tmp_path / "in" / "b.png", *CPU)
     assert "b.png' cannot be read" in said, "a style is read off all of its pictures"
+
+
+def test_odd_names_have_paths_of_their_own_and_stay_in_the_manifest(shell: Shell, tmp_path: Path) -> None:
+    names = ("a/b", "a_b", "contents", "ink+wash", "pop=art")
+    run = untrained(tmp_path / "run", names)
+    contents = [draw(tmp_path / name) for name in ("x:y.png", "x_y.png", "line\nbreak.png")]
+    shell("restyle", run, *contents, "--style", "all", "--out", tmp_path / "out", *CPU)
+    rows = manifest(tmp_path / "out")
+    assert len({row["output"] for row in rows}) == len({row["output"].lower() for row in rows}) == 15
+    assert {row["style"] for row in rows} == set(names)
+    assert {row["subject"] for row in rows} == {"x:y", "x_y", "line\nbreak"}
+    blend = ("--blend", "ink+wash=0.25,pop=art=0.75", "--out", tmp_path / "blend")
+    shell("restyle", run, contents[0], *blend, *CPU)
+    assert manifest(tmp_path / "blend")[0]["style"] == "ink+wash=0.25+pop=art=0.75"
 
 
 def test_what_comes_out_does_not_depend_on_what_else_goes_in(
@@ -251,11 +269,11 @@ def test_sample_like_a_picture(shell: Shell, trained: Path, tmp_path: Path) -> N
     for name, like in (("a", (model,)), ("b", (other,)), ("c", (model, other))):
         said = shell("sample", trained, "--like", *like, "--seeds", "0-2", "--out", tmp_path / name)
         assert "3 pictures" in said
-    first = [np.asarray(opened(tmp_path / "a" / "like_model" / f"seed{seed}.png")) for seed in range(3)]
+    first = [np.asarray(opened(tmp_path / "a" / "like model" / f"seed{seed}.png")) for seed in range(3)]
     assert first[0].shape == (16, 16, 3)
     assert (first[0] != first[1]).any(), "seeds make variety"
-    assert (first[0] != np.asarray(opened(tmp_path / "b" / "like_other_one" / "seed0.png"))).any()
-    assert (first[0] != np.asarray(opened(tmp_path / "c" / "like_model" / "seed0.png"))).any()
+    assert (first[0] != np.asarray(opened(tmp_path / "b" / "like other one" / "seed0.png"))).any()
+    assert (first[0] != np.asarray(opened(tmp_path / "c" / "like model" / "seed0.png"))).any()
     assert np.asarray(opened(tmp_path / "a" / "like.png")).std() > 1
     assert not (tmp_path / "a" / "grid.png").exists()
 

@@ -8,9 +8,13 @@ import pytest
 import torch
 from PIL import Image
 
+from brushwork.data.files import write_file
+from brushwork.eval.folder import read_styled_folder
 from brushwork.models import drawing
+from brushwork.models.generator import Generator, GeneratorConfig
 from brushwork.models.sampling import sample_matrix
-from brushwork.models.snapshot import load_generator
+from brushwork.models.snapshot import generator_bytes, load_generator
+from brushwork.models.synthesis import Stage
 from brushwork.scripts import sample as door
 
 if TYPE_CHECKING:
@@ -104,6 +108,44 @@ def test_a_job_that_is_stopped_leaves_whole_pictures_and_is_gone_on_with(
     for seed in range(12):
         path = tmp_path / "whole" / "01-outline" / f"seed{seed}.png"
         assert np.abs(opened(path).astype(int) - opened(folder / path.name)).max() <= 1
+
+
+ODD = ("Art Nouveau", "Art_Nouveau", "Paris, 1900", "a:b", "grid.png", "ink+wash", "pop=art", "日本")
+
+
+@pytest.fixture
+def odd(tmp_path: Path) -> Path:
+    """A snapshot whose styles have names that paths and options could mistake."""
+    torch.manual_seed(0)
+    config = GeneratorConfig(
+        resolution=16, z_dim=8, w_dim=8, mapping_layers=2, channel_base=128, channel_max=12
+    )
+    generator = Generator(config, ODD)
+    path = tmp_path / "odd.safetensors"
+    write_file(path, generator_bytes(generator, stage=Stage(16), notes={}))
+    return path
+
+
+def test_every_style_has_a_folder_of_its_own_by_which_it_is_known_again(
+    shell: Shell, odd: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    shell("sample", odd, "--seeds", "0-1", "--out", out, *CPU)
+    assert len(list(out.glob("*/seed*.png"))) == 2 * len(ODD)
+    found = read_styled_folder(out)
+    assert set(found.style_names) - {"grid.png-2"} == set(ODD) - {"grid.png"}
+    drawn = sample_matrix(load_generator(odd), torch.eye(len(ODD)), torch.arange(2))
+    for style, images in zip(found.style_names, found.images.unflatten(0, (len(ODD), 2)), strict=True):
+        row = ODD.index(style.removesuffix("-2"))
+        assert (images.int() - drawn[row].int()).abs().max() <= 1, style
+
+
+def test_styles_are_named_exactly_and_written_once(shell: Shell, odd: Path, tmp_path: Path) -> None:
+    wanted = "Paris, 1900, ink+wash,pop=art=0.5+a:b=0.5,ink+wash"
+    said = shell("sample", odd, "--styles", wanted, "--seeds", "0", "--out", tmp_path / "out", *CPU)
+    assert "3 pictures" in said
+    folders = {path.name for path in (tmp_path / "out").iterdir() if path.is_dir()}
+    assert folders == {"Paris, 1900", "ink+wash", "pop=art=0.5+a%3Ab=0.5"}
 
 
 @pytest.mark.parametrize(

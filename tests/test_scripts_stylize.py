@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from brushwork.data.images import image_grid
+from brushwork.scripts import stylized_album
 from brushwork.training import stylize as module
 from brushwork.training.errors import TrainingError
 
@@ -72,6 +74,27 @@ def test_a_picture_its_losses_and_a_manifest_to_measure_by(
     assert f"brushwork measure {out / 'pairs.csv'}" in said
     shell("measure", out / "pairs.csv", "--device", "cpu", "--no-control", "--out", tmp_path / "measured")
     assert (tmp_path / "measured" / "report.json").is_file()
+
+
+def test_contents_may_be_called_like_what_is_written_beside_them(
+    shell: Shell, content: Path, style: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labels: list[str] = []
+
+    def watched(cells: Any, **options: Any) -> Image.Image:
+        labels.extend(options["row_labels"])
+        return image_grid(cells, **options)
+
+    monkeypatch.setattr(stylized_album, "image_grid", watched)
+    draw(content.with_name("cat-losses.png"), (24, 44))
+    draw(content.with_name("style.png"), (24, 44))
+    shell("stylize", content.parent, style, *QUICK, "--out", tmp_path / "out")
+    made = sorted(path.name for path in (tmp_path / "out" / "waves").glob("*.png"))
+    assert made == [
+        "cat-losses-2-losses.png", "cat-losses-2.png", "cat-losses.png", "cat.png", "style-losses.png",
+        "style.png",
+    ]  # fmt: skip
+    assert sorted(labels) == ["cat", "cat-losses", "style", "style"]
 
 
 def test_folders_are_multiplied_and_pictures_blended(
@@ -150,6 +173,13 @@ def test_a_stopped_command_goes_on_to_the_same_picture(
     shell.monkeypatch.setattr(module.Stylizer, "advance", plain)
     said = shell.mistake(*words, "--out", tmp_path / "cut", "--resume", "--style-weight", 2)
     assert "was left by other settings or pictures" in said
+    state = drawn.parent / "cat.state.safetensors"
+    whole = state.read_bytes()
+    state.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    shell(*words, "--out", tmp_path / "cut", "--resume")
+    assert np.array_equal(opened(drawn), opened(tmp_path / "whole" / "waves" / "cat.png"))
+    drawn.unlink()
+    state.write_bytes(whole)
     shell(*words, "--out", tmp_path / "cut", "--resume")
     assert np.array_equal(opened(drawn), opened(tmp_path / "whole" / "waves" / "cat.png"))
     trace = json.loads(drawn.with_suffix(".json").read_text())["trace"]

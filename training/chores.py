@@ -170,5 +170,6 @@ class Chores:
 
     def _log(self, values: Json) -> None:
         if self.accelerator.is_main_process:
+            self.folder.require()
             self.folder.log(values)
         log_values(self.accelerator, values, int(values["nimg"]))

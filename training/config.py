@@ -100,10 +100,12 @@ class TrainConfig:
     resume: bool = False
     """Go on from the newest checkpoint of the run folder; starts afresh where there is none."""
     total_kimg: float = 25000.0
-    """Length of the run."""
+    """Length of the run. One that is too short for the course of growing goes through it faster, and so ends
+    at the final resolution."""
     max_minutes: float | None = None
-    """Time for training. The course of growing is shortened to fit (after a short measurement of this
-    machine), and training stops at that time, or after total_kimg. None: no limit."""
+    """Time for training, over all sessions of a run. The course of growing is shortened to fit, by a short
+    measurement of this machine and at every tick by what steps really take; training stops at that time, or
+    after total_kimg. None: no limit."""
     stop_on_collapse: bool = False
     """Stop, with exit code 3, when some style has drawn one and the same picture for five ticks in a row."""
     batch: int = 32

@@ -1,28 +1,22 @@
 """What a run says before its first step: on what, of what and along which course it trains."""
 
-from accelerate import Accelerator
+import torch
 from torch import Tensor
 
 from brushwork.data.loader import Pictures, StoredPictures
 
-from .config import TrainConfig
-from .course import Course
-from .state import TrainingState
+from .plan import Plan
 
 
-def header(
-    config: TrainConfig, precision: str, pictures: Pictures | StoredPictures, course: Course,
-    state: TrainingState, accelerator: Accelerator, *, threads: int,
-) -> str:  # fmt: skip
+def header(plan: Plan, precision: str, pictures: Pictures | StoredPictures) -> str:
     """Two lines: machine and data, and the plan."""
-    device = accelerator.device.type
-    each = f" of {counted(threads, 'thread')}" if device == "cpu" else ""
-    machine = f"{device}, {counted(accelerator.num_processes, 'process')}{each}, {precision}"
-    plan = course.describe(state.place, state.nimg, state.scale)
-    limit = config.max_minutes
+    config, state, device = plan.config, plan.state, plan.accelerator.device.type
+    each = f" of {counted(torch.get_num_threads(), 'thread')}" if device == "cpu" else ""
+    machine = f"{device}, {counted(plan.accelerator.num_processes, 'process')}{each}, {precision}"
+    path, limit = plan.course.describe(state.place, state.nimg, state.scale), config.max_minutes
     time = "" if limit is None else f", {state.seconds / 60:.1f} of {limit:g} minutes are used"
     source = f", weights from {config.start_from}" if config.start_from and state.nimg == 0 else ""
-    return f"{machine} | {balance(pictures.styles, pictures.style_names)}\nplan: {plan}{time}{source}"
+    return f"{machine} | {balance(pictures.styles, pictures.style_names)}\nplan: {path}{time}{source}"
 
 
 def counted(number: int, what: str) -> str:

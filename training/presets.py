@@ -16,7 +16,12 @@ from .schedules import GrowingConfig
 
 
 def stylegan(resolution: int = 256) -> TrainConfig:
-    """StyleGAN as published (Karras 2019), with style labels: a full training, for GPUs."""
+    """StyleGAN's networks and growing (Karras 2019) on labelled pictures: a full training, for GPUs.
+
+    Widths, AdaIN, mixing and the course of growing are those of the paper. Labels enter the mapping network
+    and, by projection (Miyato 2018), the discriminator; R1 is taken on every sixteenth step (Karras 2020);
+    and batch and learning rates are the same at all resolutions, where the original changes them.
+    """
     return TrainConfig(
         data=Path(f"datasets/pictures-{resolution}"),
         out=Path(f"runs/stylegan-{resolution}"),
@@ -141,7 +146,7 @@ PRESETS: Presets = {
     ),
     "emoji-64": ("eight styles of emoji at 64 px; minutes on a GPU", emoji_64()),
     "emoji-64-restyle": ("emoji-64 that also restyles pictures; minutes on a GPU", emoji_64_restyle()),
-    "stylegan-256": ("StyleGAN as published, at 256 px; days on GPUs", stylegan(256)),
+    "stylegan-256": ("StyleGAN's networks and growing at 256 px; days on GPUs", stylegan(256)),
     "toy": ("16 px and tiny networks; seconds on a processor, to try the machinery", toy()),
 }
 """What `brushwork train` offers: a line of help and the configuration, by name."""

@@ -231,7 +231,7 @@ def benchmark(config: TrainConfig, contest: Contest, folder: Path) -> tuple[Pace
 
 def _last_image(config: TrainConfig) -> int:
     """Of the run: whole batches, the last of which passes the end."""
-    return math.ceil(math.ceil(config.total_kimg * 1000) / config.batch) * config.batch
+    return math.ceil(Course.of(config).images / config.batch) * config.batch
 
 
 def _kept_paces(config: TrainConfig, contest: Contest, folder: Path) -> Paces:

@@ -13,6 +13,7 @@ from pydantic.dataclasses import dataclass
 
 from brushwork.data.files import remove_partials, write_file, write_json
 
+from .checkpoint import checkpoints
 from .config import FREE_TO_CHANGE, TrainConfig
 from .errors import TrainingError
 
@@ -63,6 +64,18 @@ class Stored:
 
     config: Json
     facts: Facts
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """What a run begins or goes on with."""
+
+    facts: Facts
+    """To go by: the stored ones when a run goes on."""
+    checkpoint: Path | None
+    """To go on from."""
+    aside: Path | None
+    """Where the remains of a run without a checkpoint were moved, if there were any."""
 
 
 LEFT_BY_RUNS = (
@@ -153,16 +166,16 @@ class RunFolder:
                 f"{self.config_file} is damaged ({where}: {first['msg']}); choose another --out."
             ) from error
 
-    def claim(self, config: TrainConfig, facts: Facts, *, resume: bool) -> tuple[Facts, Path | None]:
-        """Takes the folder for this run. The facts to go by, which are the stored ones when a run goes on;
-        and where the remains of a run without a checkpoint were moved, if there were any.
+    def claim(self, config: TrainConfig, facts: Facts, *, resume: bool) -> Claim:
+        """Takes the folder for this run.
 
         Raises:
             TrainingError: the folder holds a run and `resume` was not asked for, or one of another
                 configuration or of other data, or checkpoints that nothing tells the run of.
         """
-        if not any(self.checkpoints.glob("*.pt")):
-            return facts, self._begin(config, facts)
+        found = checkpoints(self.checkpoints)
+        if not found:
+            return Claim(facts=facts, checkpoint=None, aside=self._begin(config, facts))
         stored = self.read()
         if stored is None:
             raise TrainingError(
@@ -181,7 +194,7 @@ class RunFolder:
                 f"{self.path} holds a run already; go on with --resume, or choose another --out."
             )
         self._write(ours, stored.facts)
-        return stored.facts, None
+        return Claim(facts=stored.facts, checkpoint=found[-1], aside=None)
 
     def _begin(self, config: TrainConfig, facts: Facts) -> Path | None:
         """A run from image 0. What one before left that never came to a checkpoint is moved aside, but for

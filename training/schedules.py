@@ -58,7 +58,7 @@ def phases(config: GrowingConfig, resolution: int) -> list[Phase]:
     return result
 
 
-def stage_at(nimg: float, config: GrowingConfig, resolution: int) -> Stage:
+def stage_at(nimg: int | float, config: GrowingConfig, resolution: int) -> Stage:
     """The stage after `nimg` images.
 
     Raises:
@@ -73,7 +73,7 @@ def stage_at(nimg: float, config: GrowingConfig, resolution: int) -> Stage:
     return Stage(phase.resolution, alpha)
 
 
-def rate_factor(nimg: float, total: float, cooldown: float) -> float:
+def rate_factor(nimg: int | float, total: int | float, cooldown: float) -> float:
     """What the learning rates are multiplied by after `nimg` images of `total`: 1, and over the last share
     `cooldown` of the run in a line from there to 0."""
     return min(1.0, max(0.0, total - nimg) / (total * cooldown)) if cooldown else 1.0

@@ -15,7 +15,7 @@ import safetensors.torch
 from pydantic import TypeAdapter
 from safetensors import SafetensorError, safe_open
 
-from brushwork.data.files import write_file, write_json
+from brushwork.data.files import read_json, write_file, write_json
 
 from .pixels import State
 from .stylize_config import StylizeConfig
@@ -147,6 +147,6 @@ def _read(path: Path, kind: type[Read]) -> Read | None:
     if not path.is_file():
         return None
     try:
-        return TypeAdapter(kind).validate_json(path.read_bytes())
+        return read_json(path, kind)
     except (OSError, ValueError) as error:
         raise Damaged(path, error) from error

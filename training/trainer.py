@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-import torch
 from accelerate import Accelerator
 
 from brushwork.data.loader import Pictures, StoredPictures
@@ -16,11 +15,11 @@ from brushwork.models.layers import group_size
 from brushwork.models.synthesis import Stage
 
 from .background import Background
-from .checkpoint import checkpoints, load_checkpoint
+from .checkpoint import load_checkpoint
 from .chores import Chores, Due
 from .compiling import compile_ahead
 from .config import TrainConfig
-from .course import Course, Rates
+from .course import Course
 from .distributed import most_of, reduced, told_by_main
 from .diversity import PATIENCE, DiversityProbe, collapsed_ticks
 from .errors import TrainingError
@@ -29,9 +28,9 @@ from .interrupt import StopRequest, stop_on_signals
 from .judging import prepare
 from .metrics import InLoopMetrics
 from .networks import set_rates
+from .plan import Plan
 from .precision import settled_precision
-from .rates import seconds_per_image
-from .run_folder import Facts, RunFolder
+from .run_folder import Claim, Facts, RunFolder
 from .schedules import due, phases
 from .speed import prepare_process
 from .state import TrainingState
@@ -99,12 +98,12 @@ class Trainer:
 
     def _prepare(self, pictures: Pictures | StoredPictures) -> None:
         config, began = self.config, time.perf_counter()
-        self.facts, aside = told_by_main(self.accelerator, lambda: self._claim(pictures))
-        checkpoint = told_by_main(self.accelerator, self._newest_checkpoint)
+        claim: Claim = told_by_main(self.accelerator, lambda: self._claim(pictures))
+        self.facts = claim.facts
         start_trackers(self.accelerator, config)
         if self.metrics is not None:
             self.metrics.prepare(self.device)
-        start_from = None if checkpoint else config.start_from
+        start_from = None if claim.checkpoint else config.start_from
         self.state = TrainingState.fresh(config, pictures.style_names, self.device, start_from=start_from)
         self.state.average.trained_stage = self.course.stage_at(0.0)
         classifier = self.folder.path / "classifier.safetensors"
@@ -120,14 +119,16 @@ class Trainer:
             pictures=self.prepared.pictures, diversity=self.diversity, metrics=self.metrics,
             fingerprint=self.facts.fingerprint, background=self.background,
         )  # fmt: skip
-        if aside is not None:
-            self.chores.say(f"{aside}: what a run that came to no checkpoint had left in {config.out}")
-        if checkpoint is not None:
-            self._resume(checkpoint)
+        if claim.aside is not None:
+            self.chores.say(f"{claim.aside}: what a run that came to no checkpoint had left in {config.out}")
+        if claim.checkpoint is not None:
+            self._resume(claim.checkpoint)
         self.first = self.state.nimg  # its chores were done before the checkpoint was written
-        self.rates = self._measured_rates()
+        self.plan = Plan(config=config, course=self.course, state=self.state, accelerator=self.accelerator)
+        if config.max_minutes is not None:
+            self.plan.measure(self._updates(TrainingState.fresh(config, pictures.style_names, self.device)))
         self.state.seconds += time.perf_counter() - began
-        self._plan()
+        self.plan.settle()
         self.ticker = Ticker(self.device)
 
     # The loop
@@ -140,7 +141,7 @@ class Trainer:
                 stop_on_signals(self.stop),
                 self.background,
                 progress(
-                    self.state.nimg, self.planned_images, shown=self.accelerator.is_main_process
+                    self.state.nimg, self.plan.images, shown=self.accelerator.is_main_process
                 ) as self.bar,
             ):  # fmt: skip
                 outcome = self._loop()
@@ -152,12 +153,7 @@ class Trainer:
 
     def _loop(self) -> Outcome:
         self.started, self.seconds_before = time.perf_counter(), self.state.seconds
-        self.chores.say(
-            header(
-                self.config, self.facts.precision, self.prepared.pictures, self.course, self.state,
-                self.accelerator, threads=torch.get_num_threads(),
-            )
-        )  # fmt: skip
+        self.chores.say(header(self.plan, self.facts.precision, self.prepared.pictures))
         if self.prepared.figures and self.state.nimg == 0:
             self.chores.say(
                 " | ".join(f"{name} {value:.3f}" for name, value in self.prepared.figures.items())
@@ -205,10 +201,9 @@ class Trainer:
             return "finished"
         if self.accelerator.num_processes > 1 and self.state.nimg // self.config.batch % AGREE_EVERY:
             return None
-        limit = self.config.max_minutes
         wishes: dict[Reason, bool] = {
             "collapse": self.config.stop_on_collapse and self.collapsed_ticks >= PATIENCE,
-            "time": limit is not None and self.state.seconds >= limit * 60,
+            "time": self.plan.seconds_left <= 0,
             "signal": bool(self.stop.signal),
         }
         wish = max((place for place, wished in enumerate(wishes.values(), 1) if wished), default=0)
@@ -216,41 +211,6 @@ class Trainer:
 
     def _due(self, kimg: float) -> bool:
         return due(kimg, self.state.nimg, self.config.batch)
-
-    # The plan
-
-    @property
-    def planned_images(self) -> int:
-        """How long the run will be by the present plan."""
-        rest = max(0.0, self.course.end - self.state.place) * self.state.scale
-        return min(self.course.images, round(self.state.nimg + rest))
-
-    def _plan(self) -> None:
-        """Sets how fast the course is gone through: at the start, where its length has changed since, and
-        with a time limit at every tick, since a machine is not always as fast as it was when it was
-        measured."""
-        state, course, limit = self.state, self.course, self.config.max_minutes
-        if limit is not None:
-            left = limit * 60 - state.seconds
-            scale = course.scale_for_time(state.nimg, state.place, self.rates, left)
-            state.scale = told_by_main(self.accelerator, lambda: scale)
-        elif state.planned_images != course.images:
-            state.scale = course.scale_for_images(state.nimg, state.place)
-        state.planned_images = course.images
-
-    def _measured_rates(self) -> Rates:
-        """Seconds that an image takes by resolution, where a time limit asks for it."""
-        if self.config.max_minutes is None:
-            return {}
-        scratch = TrainingState.fresh(self.config, self.prepared.pictures.style_names, self.device)
-        rates = seconds_per_image(self._updates(scratch))
-        return told_by_main(self.accelerator, lambda: rates)
-
-    def _correct_rates(self) -> None:
-        """Brings the rates of all resolutions to what the last images took at the present one."""
-        if self.rates and self.ticker.is_at(self.stage.resolution):
-            factor = 1 / self.ticker.rate() / self.rates[self.stage.resolution]
-            self.rates = {side: seconds * factor for side, seconds in self.rates.items()}
 
     # Chores
 
@@ -284,16 +244,15 @@ class Trainer:
         seen = named_means(reduced(self.accelerator, self.ticker.means(), "mean"))
         if not all(math.isfinite(seen.get(name, math.nan)) for name in self.ticker.losses):
             raise self.chores.diverged("loss is no finite number")
-        rate, limit = self.ticker.rate(), self.config.max_minutes
+        rate = self.ticker.rate()
         values = {"nimg": self.state.nimg, "resolution": self.stage.resolution, "alpha": self.stage.alpha,
                   "seconds": self.state.seconds, "img_per_s": rate, **seen,
                   **weighted(seen, self.config.restyle.weights_at(self.state.nimg)),
                   **self._look_for_collapse()}  # fmt: skip
-        self._correct_rates()
-        self._plan()
-        left = (self.course.images - self.state.nimg) / rate
-        if limit is not None:
-            left = min(left, limit * 60 - self.state.seconds)
+        if self.ticker.is_at(self.stage.resolution):
+            self.plan.correct(self.stage.resolution, rate)
+        self.plan.settle()
+        left = min((self.course.images - self.state.nimg) / rate, self.plan.seconds_left)
         self.chores.say(tick_line(values, self.stage, left=left, warning=self.warning))
         self.chores.log(values)
         self.bar.total = self.state.nimg + max(0, round(left * rate))
@@ -312,7 +271,7 @@ class Trainer:
 
     # State
 
-    def _claim(self, pictures: Pictures | StoredPictures) -> tuple[Facts, Path | None]:
+    def _claim(self, pictures: Pictures | StoredPictures) -> Claim:
         config = self.config
         self.folder.own()
         rows = config.rows_of(self.accelerator.num_processes)
@@ -321,9 +280,6 @@ class Trainer:
             styles=tuple(pictures.style_names), group=group_size(rows, config.discriminator.minibatch_group),
         )  # fmt: skip
         return self.folder.claim(config, facts, resume=config.resume)
-
-    def _newest_checkpoint(self) -> Path | None:
-        return next(reversed(checkpoints(self.folder.checkpoints)), None)
 
     def _resume(self, checkpoint: Path) -> None:
         try:

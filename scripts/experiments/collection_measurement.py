@@ -71,7 +71,7 @@ def final_protocol(run: Run) -> Json:
 
 
 def _data(run: Run) -> str:
-    return describe(run.config.data)["fingerprint"]
+    return describe(run.config.data).fingerprint
 
 
 class Measurement:

@@ -119,7 +119,7 @@ def require_same(config: TrainConfig) -> None:
     for name in ("max_minutes", "total_kimg"):
         if theirs.get(name) != ours[name]:
             lines.append(f"{name}: {theirs.get(name)} there, {ours[name]} here")
-    if stored.facts.fingerprint != describe(config.data)["fingerprint"]:
+    if stored.facts.fingerprint != describe(config.data).fingerprint:
         lines.append(f"data: {theirs.get('data')} there was packed of other pictures than {config.data} here")
     if lines:
         raise TrainingError(
@@ -135,9 +135,9 @@ def train(config: TrainConfig) -> bool:
     A run whose numbers are no longer finite is finished: that is a finding about its variant.
     """
     pictures = open_pictures(config.data, "train", config.loader.cache)
-    plan = Trainer(config, pictures)  # measures this machine
-    plan.folder.let_go()
-    between = plan.planned_images / 1000 / (POINTS + 1)
+    trainer = Trainer(config, pictures)  # measures this machine
+    trainer.folder.let_go()
+    between = trainer.plan.images / 1000 / (POINTS + 1)
     every = replace(config.every, snapshot_kimg=between, checkpoint_kimg=between)
     try:
         outcome = Trainer(replace(config, every=every), pictures).run()

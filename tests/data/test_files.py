@@ -1,10 +1,23 @@
 import os
+import signal
 import stat
+import subprocess
+import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from brushwork.data.files import PARTIAL, remove_partials, write_csv, write_file, write_json
+from brushwork.data.errors import DataError
+from brushwork.data.files import (
+    PARTIAL,
+    read_json,
+    remove_partials,
+    staged_folder,
+    write_csv,
+    write_file,
+    write_json,
+)
 
 
 def names(folder: Path) -> list[str]:
@@ -66,3 +79,106 @@ def test_json_and_csv_keep_what_they_are_given(tmp_path: Path) -> None:
     assert (tmp_path / "a.json").read_text(encoding="utf-8").startswith('{\n "name": "é",')
     write_csv(tmp_path / "a.csv", [{"a": 1, "b": 'x,"y'}, {"a": 2, "b": "z"}])
     assert (tmp_path / "a.csv").read_text() == 'a,b\n1,"x,""y"\n2,z\n'
+
+
+@dataclass(frozen=True)
+class Pair:
+    name: str
+    sizes: tuple[int, ...]
+
+
+def test_json_is_read_as_what_it_should_hold(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    write_json(path, {"name": "é", "sizes": [1, 2], "more": None})
+    assert read_json(path, Pair) == Pair("é", (1, 2))
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b'{"name": "a", "sizes": [1, "2"]}', "a.json, sizes.1: .*integer"),
+        (b'{"name": "a", "sizes": [1, 2.5]}', "sizes.1: .*integer"),
+        (b'{"name": null, "sizes": []}', "name: .*string"),
+        (b'{"sizes": []}', "name: .*required"),
+        (b"[]", "a.json: "),
+        (b'{"name": "a", "siz', "a.json: Invalid JSON"),
+        (b"\xff\x00", "a.json: Invalid JSON"),
+        (b"[" * 100_000, "a.json: Invalid JSON"),
+    ],
+)
+def test_json_of_another_kind_is_told_in_one_sentence(tmp_path: Path, content: bytes, why: str) -> None:
+    (tmp_path / "a.json").write_bytes(content)
+    with pytest.raises(ValueError, match=why) as caught:
+        read_json(tmp_path / "a.json", Pair)
+    assert "\n" not in str(caught.value)
+
+
+# Staged folders
+
+
+def fill(out: Path, text: str) -> None:
+    with staged_folder(out) as stage:
+        (stage / "a.txt").write_text(text)
+
+
+def give_up(out: Path, *, before: str) -> None:
+    with pytest.raises(RuntimeError, match="given up"), staged_folder(out) as stage:
+        fail(stage, out, before)
+
+
+def fail(stage: Path, out: Path, before: str) -> None:
+    (stage / "a.txt").write_text("half")
+    assert (out / "a.txt").read_text() == before
+    raise RuntimeError("given up")
+
+
+def test_a_staged_folder_takes_its_place_or_vanishes(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    for text in ("first", "second"):
+        fill(out, text)
+        assert (out / "a.txt").read_text() == text
+        assert names(tmp_path) == ["out"]
+    give_up(out, before="second")
+    assert (out / "a.txt").read_text() == "second"
+    assert names(tmp_path) == ["out"]
+
+
+def test_only_one_writes_to_a_place(tmp_path: Path) -> None:
+    with staged_folder(tmp_path / "out") as stage:
+        (stage / "a.txt").write_text("first")
+        fill(tmp_path / "other", "beside it")
+        with pytest.raises(DataError, match=r"Another process is writing to '.*out'"):
+            fill(tmp_path / "out", "second")
+    assert (tmp_path / "out" / "a.txt").read_text() == "first"
+    assert names(tmp_path) == ["other", "out"]
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from brushwork.data.files import staged_folder
+real, calls = os.replace, []
+def replace(*paths):
+    calls.append(paths)
+    if len(calls) == int(sys.argv[2]):
+        os.kill(os.getpid(), 9)
+    real(*paths)
+os.replace = replace
+with staged_folder(Path(sys.argv[1])) as stage:
+    (stage / "a.txt").write_text("killed")
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="the system cannot kill like this")
+@pytest.mark.parametrize("call", [1, 2])
+def test_what_a_killed_process_left_goes_with_the_next_and_what_it_replaced_comes_back(
+    tmp_path: Path, call: int
+) -> None:
+    out = tmp_path / "out"
+    fill(out, "before")
+    ended = subprocess.run([sys.executable, "-c", KILLED, str(out), str(call)], check=False)
+    assert ended.returncode == -signal.SIGKILL
+    assert len(names(tmp_path)) == 3
+    give_up(out, before="before")
+    assert (out / "a.txt").read_text() == "before"
+    assert names(tmp_path) == ["out"]

@@ -1,9 +1,13 @@
+import os
+import sys
+import unicodedata
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from brushwork.data.errors import DataError
-from brushwork.data.folder import scan_folder
+from brushwork.data.folder import list_pictures, scan_folder, scan_whole, walk
 
 
 def touch(root: Path, *names: str) -> None:
@@ -49,11 +53,117 @@ def test_links_in_a_circle_end(tmp_path: Path) -> None:
     touch(tmp_path, "a/x.png")
     (tmp_path / "a" / "again").symlink_to(tmp_path / "a", target_is_directory=True)
     assert [f.source for f in scan_folder(tmp_path).found] == ["a/x.png"]
+    assert scan_whole(tmp_path).faults == (("a/again", "a link to a folder that was read already"),)
+
+
+def test_formats_are_those_that_pillow_opens_but_for_films_and_postscript(tmp_path: Path) -> None:
+    touch(
+        tmp_path, *(f"a/{n}.{suffix}" for n, suffix in enumerate(("jfif", "JPE", "tga", "ppm", "jp2", "ico")))
+    )
+    touch(tmp_path, "a/x.pdf", "a/x.eps", "a/x.mpg", "a/x.h5", "a/x.svg")
+    scan = scan_folder(tmp_path)
+    assert len(scan.found) == 6
+    assert len(scan.ignored) == 5
+
+
+# Names
+
+
+def spelt(name: str, form: str) -> str:
+    return unicodedata.normalize(form, name)  # pyright: ignore[reportArgumentType]
+
+
+def test_two_spellings_of_a_name_are_one_style_and_one_subject(tmp_path: Path) -> None:
+    touch(tmp_path, spelt("Café/é.png", "NFD"), spelt("Café/ü.png", "NFC"), spelt("ink/é.png", "NFC"))
+    (tmp_path / spelt("Café", "NFC")).mkdir(exist_ok=True)
+    scan = scan_folder(tmp_path)
+    assert scan.style_names == ("Café", "ink")
+    assert sorted((f.style, f.subject) for f in scan.found) == [(0, "é"), (0, "ü"), (1, "é")]
+    assert all(found.path.exists() for found in scan.found)
+
+
+@pytest.mark.parametrize("name", ["all", "none", "(no label)", " ink", "-ink", "in\nk"])
+def test_styles_that_could_not_be_named_are_refused(tmp_path: Path, name: str) -> None:
+    touch(tmp_path, f"{name}/x.png", "oil/x.png")
+    with pytest.raises(DataError, match="rename its folder") as caught:
+        scan_folder(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+# What cannot be opened
+
+
+@pytest.fixture
+def odd(tmp_path: Path) -> Path:
+    """A folder with one picture and one of everything that is none."""
+    touch(tmp_path, "a/x.png")
+    (tmp_path / "a" / "gone.png").symlink_to("nowhere.png")
+    (tmp_path / "a" / "itself.png").symlink_to("itself.png")
+    os.mkfifo(tmp_path / "a" / "pipe.png")
+    os.mkfifo(tmp_path / "pipe.png")
+    if sys.platform == "linux":
+        (tmp_path / "a" / os.fsdecode(b"caf\xe9.png")).touch()
+    return tmp_path
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
+def test_what_cannot_be_opened_is_named_and_the_rest_is_found(odd: Path) -> None:
+    scan = scan_folder(odd)
+    assert [found.source for found in scan.found] == ["a/x.png"]
+    faults = dict(scan.faults)
+    assert faults["a/gone.png"] == "a link to nothing"
+    assert "symbolic links" in faults["a/itself.png"]
+    assert faults["a/pipe.png"] == faults["pipe.png"] == "no file, but a pipe, a socket or a device"
+    if sys.platform == "linux":
+        assert faults["a/caf\\udce9.png"] == "its name is not UTF-8"
+    for read in (scan_whole, list_pictures):
+        with pytest.raises(DataError, match="cannot be opened"):
+            read(odd)
+
+
+def test_a_folder_that_may_not_be_listed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    touch(tmp_path, "a/x.png", "a/secret/y.png", "b/x.png")
+    listdir = os.listdir
+
+    def guarded(path: Path) -> list[str]:
+        if Path(path).name in closed:
+            raise PermissionError(13, "Permission denied")
+        return listdir(path)
+
+    monkeypatch.setattr(os, "listdir", guarded)
+    closed = ["secret"]
+    assert scan_folder(tmp_path).faults == (("a/secret", "Permission denied"),)
+    closed = ["b"]
+    with pytest.raises(DataError, match=r"b' holds no picture that can be opened \(Permission denied\)"):
+        scan_folder(tmp_path)
+
+
+@pytest.fixture
+def deep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """1,500 folders in each other, which Python's own recursive functions cannot remove."""
+    monkeypatch.chdir(tmp_path)
+    for _ in range(1500):
+        os.mkdir("d")
+        os.chdir("d")
+    Path("x.png").touch()
+    yield tmp_path
+    Path("x.png").unlink()
+    for _ in range(1500):
+        os.chdir("..")
+        os.rmdir("d")
+
+
+def test_a_tree_of_any_depth_is_walked(deep: Path) -> None:
+    entries = list(walk(deep))
+    assert len(entries) == 1, "the picture, or the folder whose path is too long for the system"
+    assert entries[0].path.name in ("x.png", "d")
 
 
 @pytest.mark.parametrize(
     ("names", "folders", "why"),
     [
+        (["_Unlabelled/x.png", "a/x.png"], [], "_Unlabelled' is taken for a style: rename it to _unlabelled"),
+        (["_unlabeled/x.png", "a/x.png"], [], "rename it to _unlabelled"),
         (["a/x.png"], ["empty"], "empty' holds no picture"),
         (["a/x.png", "b/readme.txt"], [], "b' holds no picture"),
         (["Monet/x.png", "monet/y.png"], [], "'Monet' and 'monet'.*only by case"),

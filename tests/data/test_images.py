@@ -1,12 +1,23 @@
 import io
+import os
+import struct
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms, ImageFile
 
+from brushwork.data import images as images_module
 from brushwork.data.errors import DataError
-from brushwork.data.images import fit_image, image_grid, perceptual_hash, png_bytes, read_image
+from brushwork.data.images import (
+    decode,
+    fit_image,
+    image_grid,
+    open_image,
+    perceptual_hash,
+    png_bytes,
+    read_image,
+)
 
 
 def encoded(image: Image.Image, kind: str = "PNG", exif: Image.Exif | None = None) -> bytes:
@@ -95,11 +106,105 @@ def test_broken_files_are_named_with_the_reason(tmp_path: Path) -> None:
         assert path.name in str(caught.value)
 
 
-def test_decompression_bombs_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    bomb = encoded(Image.new("1", (300, 300)))
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
-    with pytest.raises(DataError, match="too many pixels"):
-        read_image(bomb)
+def test_too_many_pixels_are_refused_before_they_are_decoded(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(images_module, "MAX_PIXELS", 1000)
+    with monkeypatch.context() as patch:
+        patch.setattr(ImageFile.ImageFile, "load", lambda _: pytest.fail("decoded"))
+        with pytest.raises(DataError, match="it has 300 x 200 pixels, and 1,000 are read at most"):
+            read_image(encoded(Image.new("1", (300, 200))))
+    path = tmp_path / "a.jpg"
+    path.write_bytes(encoded(Image.new("RGB", (100, 60), (10, 200, 30)), "JPEG"))
+    with open_image(path, reduce=True) as image:
+        assert image.size == (25, 15)
+        assert np.abs(decode(image, path).pixels.astype(int) - (10, 200, 30)).max() <= 4
+    with pytest.raises(DataError, match="100 x 60"):
+        open_image(path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
+def test_only_regular_files_are_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    for path in (tmp_path / "pipe.png", tmp_path):
+        with pytest.raises(DataError, match="it is no regular file"):
+            read_image(path)
+
+
+def test_postscript_is_never_handed_to_another_program(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n%%EOF\n")
+    with pytest.raises(DataError, match="no known picture format"):
+        read_image(path)
+
+
+# Colours
+
+
+def profile(*, swapped: bool) -> bytes:
+    """sRGB, or the space in which red is called green, and green red."""
+    content = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    (count,) = struct.unpack_from(">I", content, 128)
+    tags = {bytes(content[at : at + 4]): at + 4 for at in range(132, 132 + 12 * count, 12)}
+    if swapped:
+        red, green = (tags[name] for name in (b"rXYZ", b"gXYZ"))
+        content[red : red + 8], content[green : green + 8] = (
+            content[green : green + 8],
+            content[red : red + 8],
+        )
+    return bytes(content)
+
+
+def with_profile(image: Image.Image, content: bytes) -> bytes:
+    stream = io.BytesIO()
+    image.save(stream, "PNG", icc_profile=content)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "P"])
+def test_colours_of_another_space_come_out_as_srgb(mode: str) -> None:
+    array = smooth(1, 16)
+    image = Image.fromarray(array).quantize(64) if mode == "P" else Image.fromarray(array).convert(mode)
+    if mode == "RGBA":
+        image.putpixel((0, 0), (255, 0, 0, 0))
+    plain = np.array(image.convert("RGB")).astype(int)
+    found = read_image(with_profile(image, profile(swapped=True)), background=(1, 2, 3)).astype(int)
+    if mode == "RGBA":
+        assert found[0, 0].tolist() == [1, 2, 3], "the background is sRGB already"
+        found, plain = found[1:], plain[1:]
+    assert np.abs(found - plain[..., [1, 0, 2]]).max() <= 2
+
+
+def test_srgb_with_its_own_profile_stays_exactly_as_it_is() -> None:
+    array = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    content = with_profile(Image.fromarray(array), profile(swapped=False))
+    np.testing.assert_array_equal(read_image(content), array)
+    with open_image(content) as image:
+        assert decode(image, content).profile == ""
+
+
+@pytest.mark.parametrize(
+    "content", [b"junk", ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()]
+)
+def test_a_profile_that_cannot_be_used_is_named_and_passed_over(content: bytes) -> None:
+    file = with_profile(Image.fromarray(smooth(2)), content)
+    with open_image(file) as image:
+        picture = decode(image, file)
+    np.testing.assert_array_equal(picture.pixels, smooth(2))
+    assert picture.profile_fault
+    assert not picture.profile
+
+
+def test_frames_that_are_not_read_are_told() -> None:
+    first, second = (Image.new("RGB", (4, 4), colour) for colour in ((255, 0, 0), (0, 0, 255)))
+    for kind in ("GIF", "PNG", "WEBP", "TIFF"):
+        for others in ([], [second]):
+            stream = io.BytesIO()
+            first.save(stream, kind, save_all=True, append_images=others, lossless=True)
+            with open_image(stream.getvalue()) as image:
+                picture = decode(image, stream.getvalue())
+            assert picture.animated is bool(others), kind
+            assert picture.pixels[0, 0].tolist() == [255, 0, 0]
 
 
 def test_fits_differ_as_they_say() -> None:

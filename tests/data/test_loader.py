@@ -1,5 +1,4 @@
 import io
-import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -167,7 +166,7 @@ def test_splits_add_up_and_keep_what_belongs_together(dataset: Path) -> None:
     train, test, both = (load_pictures(dataset, split) for split in ("train", "test", "all"))
     assert len(train) + len(test) == len(both) == 60
     assert set(train.subjects).isdisjoint(test.subjects)
-    assert train.fingerprint == test.fingerprint == describe(dataset)["fingerprint"]
+    assert train.fingerprint == test.fingerprint == describe(dataset).fingerprint
     drawn = toy_pictures(styles=3, subjects=20, size=16)
     rows = {
         (int(s), n): image for s, n, image in zip(drawn.styles, drawn.subjects, drawn.images, strict=True)
@@ -196,17 +195,56 @@ def test_unusable_data_sets(dataset: Path, tmp_path: Path) -> None:
         load_pictures(dataset, "validation")  # pyright: ignore[reportArgumentType]
     copy = shutil.copytree(dataset, tmp_path / "copy")
     next((copy / "data").glob("test-*")).unlink()
-    with pytest.raises(DataError, match=r"test split.*is empty"):
-        load_pictures(copy, "test")
-    with pytest.raises(DataError, match=r"test split.*is empty"):
-        stored_pictures(copy, "test")
+    for open_split in (load_pictures, stored_pictures):
+        with pytest.raises(DataError, match=r"damaged \(it holds 0 of the \d+ pictures of its test split\)"):
+            open_split(copy, "test")
     shard = next((copy / "data").glob("train-*"))
     shard.write_bytes(shard.read_bytes()[:100])
     with pytest.raises(DataError, match="damaged"):
         load_pictures(copy, "train")
-    (copy / "dataset.json").write_text(json.dumps([]))
-    with pytest.raises(DataError, match="no packed data set"):
-        describe(copy)
+
+
+def test_a_split_that_nothing_fell_into_is_empty(tmp_path: Path) -> None:
+    write_toy(tmp_path / "toy", styles=1, subjects=4, size=16)
+    pack(tmp_path / "toy", tmp_path / "out", PackConfig(resolution=16, test_fraction=0))
+    with pytest.raises(DataError, match=r"test split.*is empty"):
+        load_pictures(tmp_path / "out", "test")
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "why"),
+    [
+        ("style", [99], "a row of style 99, where there are 3 styles"),
+        ("style", [None], "a row without style"),
+        ("subject", [None], "a row without subject"),
+        ("image", [None], "a row without image"),
+        ("image", [{"bytes": b"no picture", "path": None}], "a picture that cannot be decoded"),
+        ("style", None, "it has no column style"),
+    ],
+)
+def test_rows_that_pack_never_wrote_are_named(
+    dataset: Path, tmp_path: Path, name: str, values: list | None, why: str
+) -> None:
+    copy = shutil.copytree(dataset, tmp_path / "copy")
+    shard = next((copy / "data").glob("train-*"))
+    table = pq.read_table(shard)
+    place, field = table.schema.get_field_index(name), table.schema.field(name)
+    table = table.remove_column(place)
+    if values is not None:
+        rest = pq.read_table(shard)[name].to_pylist()[len(values) :]
+        table = table.add_column(place, field, pa.array([*values, *rest], type=field.type))
+    pq.write_table(table, shard)
+    with pytest.raises(DataError, match=rf"damaged \({why}\): pack it again"):
+        load_pictures(copy, "train")
+
+
+def test_null_pictures_on_the_disk_are_named(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path)
+    stored = stored_pictures(with_first_picture(dataset, tmp_path, None))
+    with pytest.raises(DataError, match="a row without image"):
+        stored.take(torch.tensor([1, 0]))
 
 
 @pytest.mark.parametrize("kind", ["palette", "transparent", "grey"])
@@ -226,11 +264,11 @@ def test_pictures_of_another_kind_are_read_the_careful_way(dataset: Path, tmp_pa
 
 def test_a_packed_picture_of_another_size_is_named(dataset: Path, tmp_path: Path) -> None:
     wrong = png_bytes(np.zeros((12, 20, 3), dtype=np.uint8))
-    with pytest.raises(DataError, match=r"20 x 12 px where 16 x 16 are due: pack the folder again"):
+    with pytest.raises(DataError, match=r"20 x 12 px where 16 x 16 are due\): pack it again"):
         load_pictures(with_first_picture(dataset, tmp_path, wrong))
 
 
-def with_first_picture(dataset: Path, folder: Path, png: bytes) -> Path:
+def with_first_picture(dataset: Path, folder: Path, png: bytes | None) -> Path:
     """A copy of the data set whose first training picture is `png`."""
     copy = shutil.copytree(dataset, folder / "copy")
     shard = next((copy / "data").glob("train-*"))

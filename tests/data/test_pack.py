@@ -1,21 +1,25 @@
 import errno
 import json
+import re
 import shutil
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 from brushwork.data import parquet as parquet_module
+from brushwork.data import prepare as prepare_module
 from brushwork.data.curation import near_duplicates, near_pairs, print_of
 from brushwork.data.errors import DataError
 from brushwork.data.images import png_bytes, read_image
 from brushwork.data.loader import load_pictures
 from brushwork.data.pack import PackConfig, pack
 from brushwork.data.parquet import Row, ShardWriter, arrow_schema, shards
+from brushwork.data.report import balance_table
 from brushwork.data.split import SPLITS, Split, split_of
 from brushwork.data.toy import toy_image, toy_subject, write_toy
 
@@ -95,6 +99,117 @@ def test_everything_wrong_is_reported_and_the_rest_is_packed(toy: Path, tmp_path
 
 def read_rows(out: Path, split: Split) -> list[dict]:
     return [row for shard in shards(out, split) for row in pq.read_table(shard).to_pylist()]
+
+
+def test_what_is_changed_or_suspicious_is_counted(toy: Path, tmp_path: Path) -> None:
+    style = toy / "00-filled"
+    wide = np.concatenate([toy_image(toy_subject(n), 0, 32) for n in (50, 51)], axis=1)
+    (style / "wide.png").write_bytes(png_bytes(wide))
+    frames = [Image.fromarray(toy_image(toy_subject(n), 0, 32)) for n in (60, 61)]
+    frames[0].save(style / "moving.gif", save_all=True, append_images=frames[1:])
+    Image.fromarray(toy_image(toy_subject(62), 0, 32)).save(style / "colours.png", icc_profile=b"junk")
+    (style / "gone.png").symlink_to("nowhere.png")
+    (toy / "01-outline" / "0003.png").rename(toy / "01-outline" / "cafe\u0301.png")
+    (style / "0003.png").rename(style / "CAFÉ.png")
+    packed = pack(toy, tmp_path / "out", CONFIG)
+    assert {
+        ("animated", "00-filled/moving.gif"),
+        ("bad profile", "00-filled/colours.png"),
+        ("inaccessible", "00-filled/gone.png"),
+        ("case", "01-outline/cafe\u0301.png"),
+    } == kinds(report_of(tmp_path / "out"))
+    notes = " ".join(packed.report.notes)
+    assert "a quarter of their area to the middle square: 1, most of all" in notes
+    assert "'00-filled/wide.png' (50%). --fit pad" in notes
+    assert "one spelling of their letters (Unicode NFC): 1." in notes
+    said = packed.report.summary()
+    assert "1 inaccessible, 1 animated, 1 bad profile, 1 case, 2 notes." in said
+    assert said.count("\nNote: ") == 2
+    subjects = {row["subject"] for split in SPLITS for row in read_rows(tmp_path / "out", split)}
+    assert {"café", "CAFÉ"} <= subjects
+
+
+def test_a_name_cannot_break_the_tables_of_the_report(toy: Path, tmp_path: Path) -> None:
+    (toy / "00-filled" / "z1\nline|pipe.png").write_text("no picture")
+    (toy / "00-filled" / "z2\n|`notes`.txt").touch()
+    (toy / "02-gradient").rename(toy / "a|b")
+    report = pack(toy, tmp_path / "out", CONFIG).report
+    text = (tmp_path / "out" / "report.md").read_text()
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    assert {len(re.findall(r"(?<!\\)\|", line)) for line in lines} == {3, 4, 5}
+    assert sum("z1" in line for line in text.splitlines()) == 1
+    assert sum("z2" in line for line in text.splitlines()) == 1
+    assert balance_table(report.balance).count("\n") == 5
+
+
+@pytest.mark.parametrize("names", [("train",), ("train", "test"), ("Training", "validation", "noto")])
+def test_splits_are_not_taken_for_styles(toy: Path, tmp_path: Path, names: tuple[str, ...]) -> None:
+    for name in names:
+        shutil.copytree(toy, tmp_path / "splits" / name)
+    with pytest.raises(DataError, match=r"are splits, not styles: put the folders of the styles"):
+        pack(tmp_path / "splits", tmp_path / "out", CONFIG)
+
+
+def test_folders_below_the_only_style_are_noted(toy: Path, tmp_path: Path) -> None:
+    toy.rename(tmp_path / "images")
+    (tmp_path / "root").mkdir()
+    (tmp_path / "images").rename(tmp_path / "root" / "images")
+    (note,) = pack(tmp_path / "root", tmp_path / "out", CONFIG).report.notes
+    assert re.search(r"one style, 'images', in 3 folders: .*pack '.*root/images'", note)
+
+
+def test_colours_are_converted_before_pixels_are_compared(toy: Path, tmp_path: Path) -> None:
+    """The same numbers in two colour spaces are two pictures."""
+    style = toy / "00-filled"
+    content = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    red, green = content.index(b"rXYZ") + 4, content.index(b"gXYZ") + 4
+    content[red : red + 8], content[green : green + 8] = content[green : green + 8], content[red : red + 8]
+    with Image.open(style / "0000.png") as image:
+        image.save(style / "swapped.png", icc_profile=bytes(content))
+    packed = pack(toy, tmp_path / "out", replace(CONFIG, near_bits=-1))
+    assert packed.report.problems == ()
+    (note,) = packed.report.notes
+    assert note.startswith("Pictures that were converted to sRGB, by their colour profile: sRGB")
+
+
+def test_large_pictures_are_prepared_one_at_a_time(
+    toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prepare_module, "LARGE", 16)
+    monkeypatch.setattr(prepare_module.os, "cpu_count", lambda: 4)
+    running, most, decode = [], [], prepare_module.decode
+
+    def watched(*given: object, **options: object) -> object:
+        running.append(1)
+        most.append(len(running))
+        time.sleep(0.002)
+        found = decode(*given, **options)  # pyright: ignore[reportArgumentType]
+        running.pop()
+        return found
+
+    monkeypatch.setattr(prepare_module, "decode", watched)
+    pack(toy, tmp_path / "out", CONFIG)
+    assert len(most) == 48
+    assert set(most) == {1}
+
+
+@pytest.mark.parametrize("damage", ["report.json", "dataset.json", "shard"])
+def test_a_damaged_data_set_is_packed_again(toy: Path, tmp_path: Path, damage: str) -> None:
+    first = pack(toy, tmp_path / "out", CONFIG)
+    file = shards(tmp_path / "out", "train")[0] if damage == "shard" else tmp_path / "out" / damage
+    file.write_text("[]")
+    again = pack(toy, tmp_path / "out", CONFIG)
+    assert again.fresh
+    assert again.report == first.report
+    assert load_pictures(tmp_path / "out", "all").fingerprint == first.fingerprint
+
+
+def test_the_name_of_a_data_set_cannot_break_its_card(toy: Path, tmp_path: Path) -> None:
+    import datasets
+
+    pack(toy, tmp_path / 'a: "b" #c', CONFIG)
+    loaded = datasets.load_dataset(str(tmp_path / 'a: "b" #c'), cache_dir=str(tmp_path / "cache"))
+    assert set(loaded) == {"train", "test"}
 
 
 def test_strict_fails_after_the_report_and_leaves_no_data_set(toy: Path, tmp_path: Path) -> None:

@@ -69,10 +69,9 @@ def test_decoding_takes_every_picture_once(drawn: list[tuple[Loader, int, Batch]
     assert drawn[-4][0].pictures is TOY
 
 
-def test_a_data_set_at_hand_is_taken_as_it_is(tmp_path: Path) -> None:
-    (tmp_path / "dataset.json").write_text('{"fingerprint": "0"}')
-    with source(tmp_path, Toy()) as origin:
-        assert origin == Source(path=tmp_path)
+def test_a_data_set_at_hand_is_taken_as_it_is(packed: Path, tmp_path: Path) -> None:
+    with source(packed, Toy()) as origin:
+        assert origin == Source(path=packed)
     with pytest.raises(DataError, match="does not exist"), source(tmp_path / "nowhere", Toy()):
         pass
 

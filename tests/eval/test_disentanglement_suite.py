@@ -6,9 +6,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from tqdm import tqdm
 
 from brushwork.data.pictures import Pictures
+from brushwork.data.progress import Progress
 from brushwork.eval.disentanglement_suite import (
     CHANCE,
     PALETTE,
@@ -180,7 +180,7 @@ def test_styles_are_numbered_as_the_generator_does_and_subjects_kept_whole() -> 
 
 def test_every_picture_moves_the_bar() -> None:
     side = Side.of(TEST, NAMES, 1000)
-    with tqdm(total=30, disable=True) as bar:
+    with Progress(total=30, disable=True) as bar:
         codes = side.codes(lambda images: ([F.adaptive_avg_pool2d(images.float(), 1).flatten(1)], []), bar)
     assert codes.readings[0].shape == (30, 3)
     assert codes.subjects == side.subjects

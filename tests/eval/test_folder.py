@@ -7,6 +7,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from brushwork.data.errors import DataError
+from brushwork.data.names import file_name
 from brushwork.eval.errors import EvalError
 from brushwork.eval.folder import holds_pictures, read_styled_folder, report_folder
 
@@ -37,6 +39,19 @@ def test_reads_pixels_and_styles(folder: Path) -> None:
     assert found.style_names == STYLES
     assert torch.equal(found.images, images)
     assert torch.equal(found.styles, styles)
+
+
+def test_names_of_files_are_those_of_styles_again(tmp_path: Path) -> None:
+    names = ("a/b", "what?", "50% off")
+    for name in names:
+        save(tmp_path, file_name(name), "0.png", torch.zeros(3, 8, 8, dtype=torch.uint8))
+    assert set(read_styled_folder(tmp_path).style_names) == set(names)
+
+
+def test_nothing_is_left_out(folder: Path) -> None:
+    (folder / "light" / "gone.png").symlink_to("nowhere.png")
+    with pytest.raises(DataError, match=r"gone\.png' cannot be opened"):
+        read_styled_folder(folder)
 
 
 def test_refuses_other_sizes_and_pictures_without_a_style(folder: Path) -> None:

@@ -24,7 +24,8 @@ from brushwork.eval.restyle_task import Task, choose_task
 from brushwork.models.errors import ModelError
 from brushwork.models.generator import Generator, GeneratorConfig
 from brushwork.models.redrawing import codes_of_own_looks, restyle
-from brushwork.models.sampling import style_codes, style_weights
+from brushwork.models.sampling import style_codes
+from brushwork.models.styles import style_weights
 
 TEST = toy_pictures(styles=3, subjects=10, size=16, seed=1)
 TRAIN = toy_pictures(styles=3, subjects=12, size=16, seed=2)
@@ -39,7 +40,9 @@ CONFIG = GeneratorConfig(
 def generator() -> Generator:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return Generator(CONFIG, TRAIN.style_names)
+        generator = Generator(CONFIG, TRAIN.style_names)
+        generator.mapping.average.normal_()
+        return generator
 
 
 def blind(task: Task) -> Task:

@@ -134,6 +134,20 @@ def test_stems_match_by_name_alone(folders: tuple[Path, Path]) -> None:
     assert pairs.sources == ("ink/cat.png", "ink/dog.png", "oil/new/cat.png")
 
 
+def test_stems_match_as_restyle_writes_them_and_in_any_spelling(folders: tuple[Path, Path]) -> None:
+    made, raw = folders
+    save(raw / "a:b.png", 71)
+    save(raw / "cafe\u0301.png", 72)
+    save(made / "oil" / "a%3Ab.png", 31)
+    save(made / "oil" / "caf\u00e9.png", 32)
+    pairs = pair(folders)
+    assert dict(zip(levels(pairs.outputs), levels(pairs.contents), strict=True)).items() >= {
+        (31, 71),
+        (32, 72),
+    }
+    assert {"a:b", "caf\u00e9"} <= set(pairs.subjects)
+
+
 def test_stem_mistakes_are_named(folders: tuple[Path, Path]) -> None:
     made, raw = folders
     save(raw / "cat.png", 0)

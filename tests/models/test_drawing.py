@@ -16,7 +16,9 @@ STYLES, SEEDS = torch.eye(3), torch.arange(5, 12)
 def generator() -> Generator:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return Generator(CONFIG, ("a", "b", "c")).eval().requires_grad_(False)
+        generator = Generator(CONFIG, ("a", "b", "c")).eval().requires_grad_(False)
+        generator.mapping.average.normal_()
+        return generator
 
 
 def codes_of(generator: Generator) -> Codes:

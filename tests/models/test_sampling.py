@@ -19,67 +19,16 @@ from brushwork.models.sampling import (
     seeded_normal,
     slerp,
     style_codes,
-    style_index,
-    style_weights,
     to_uint8,
     truncation_matrix,
 )
+from brushwork.models.styles import style_weights
 from brushwork.models.synthesis import Stage
-
-NAMES = ("fluent", "noto", "openmoji")
 
 
 def alike(a: Tensor, b: Tensor) -> bool:
     """Equal but for one grey level: convolutions of another batch size round otherwise."""
     return a.shape == b.shape and int((a.int() - b.int()).abs().max()) <= 1
-
-
-# Styles by name
-
-
-@pytest.mark.parametrize(
-    ("text", "weights"),
-    [
-        ("noto", [0, 1, 0]),
-        ("none", [0, 0, 0]),
-        ("noto=0.3+openmoji=0.7", [0, 0.3, 0.7]),
-        ("fluent=0.25", [0.25, 0, 0]),
-        ("noto=0.5+noto=0.5", [0, 1, 0]),
-        ("fluent=.5 + noto=.5", [0.5, 0.5, 0]),
-    ],
-)
-def test_style_weights_are_read(text: str, weights: list[float]) -> None:
-    assert torch.allclose(style_weights(text, NAMES), torch.tensor(weights, dtype=torch.float32))
-
-
-@pytest.mark.parametrize(
-    ("name", "near"), [("notto", "noto"), ("open-moji", "openmoji"), ("flunt", "fluent")]
-)
-def test_an_unknown_style_gets_the_nearest_name_suggested(name: str, near: str) -> None:
-    with pytest.raises(ModelError, match=f"unknown style '{name}': did you mean '{near}'"):
-        style_weights(name, NAMES)
-
-
-def test_a_style_like_no_other_gets_the_list() -> None:
-    with pytest.raises(ModelError, match="'xyz': The styles are fluent, noto, openmoji"):
-        style_index("xyz", NAMES)
-
-
-@pytest.mark.parametrize(
-    ("text", "sentence"),
-    [
-        ("noto=half", "the weight 'half' of style 'noto' is no number"),
-        ("noto+openmoji", "sum to at most 1"),
-        ("noto=-0.5", "0 to 1"),
-        ("noto=nan", "0 to 1"),
-        ("noto=1.5", "0 to 1"),
-        ("", "unknown style ''"),
-        ("noto=0.5+", "unknown style ''"),
-    ],
-)
-def test_impossible_weights_are_named(text: str, sentence: str) -> None:
-    with pytest.raises(ModelError, match=sentence):
-        style_weights(text, NAMES)
 
 
 # Seeds

@@ -150,8 +150,9 @@ def test_no_flipped_bit_is_drawn(saved: Path) -> None:
 
 
 def test_snapshots_without_a_digest_are_of_an_older_version(saved: Path, generator: Generator) -> None:
-    header = json.dumps(snapshot_header(saved))
-    save_file(generator.state_dict(), saved, metadata={HEADER: header})
+    header = snapshot_header(saved)
+    del header["sha256"]
+    save_file(generator.state_dict(), saved, metadata={HEADER: json.dumps(header)})
     assert load_generator(saved).trained_stage == Stage(16, 0.25)
 
 

@@ -26,9 +26,8 @@ def one_kind(kind: str) -> AugmentConfig:
 
 def test_all_off_is_the_identity_and_draws_nothing() -> None:
     x, source = pictures(), draws()
-    before = source.generator.get_state()
     assert augment(x, AugmentConfig(), source) is x
-    assert torch.equal(source.generator.get_state(), before)
+    assert torch.equal(source.normal(), draws().normal())
 
 
 @pytest.mark.parametrize("kind", KINDS)

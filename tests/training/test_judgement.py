@@ -51,7 +51,7 @@ def test_low_precision_learns_what_float32_learns(
     low, full = (step(function, nets, batch, low=flag) for flag in (True, False))
     assert low.keys() == full.keys()
     flat = [torch.cat([found[name].flatten() for name in full]) for found in (low, full)]
-    assert 0.99 < torch.cosine_similarity(*flat, dim=0) < 0.9999999, "near, and not the same"
+    assert 0.98 < torch.cosine_similarity(*flat, dim=0) < 0.9999999, "near, and not the same"
     assert all(gradient.dtype == torch.float32 for gradient in low.values())
 
 
@@ -133,8 +133,8 @@ def test_a_penalty_takes_its_pictures_in_float32_and_the_others_in_low_precision
 
 def test_the_penalty_is_the_same_in_low_precision(nets: Networks, batch: Batch) -> None:
     def of_penalty(low: bool) -> dict[str, Tensor]:
-        # The adversarial loss is no part of it where the penalty outweighs it a millionfold.
-        return step(discriminator_step, nets, batch, low=low, gamma=1e6)
+        # The adversarial loss is no part of it where the penalty outweighs it by far.
+        return step(discriminator_step, nets, batch, low=low, gamma=1e8)
 
     low, full = of_penalty(True), of_penalty(False)
     largest = max(float(gradient.abs().max()) for gradient in full.values())

@@ -11,7 +11,7 @@ import pytest
 
 from brushwork.training.config import TrainConfig
 from brushwork.training.errors import TrainingError
-from brushwork.training.run_folder import Facts, RunFolder, differences, flat
+from brushwork.training.run_folder import Claim, Facts, RunFolder, differences, flat
 
 FACTS = Facts(precision="fp32", fingerprint="abc", styles=("ink", "oil"), group=4)
 
@@ -79,7 +79,9 @@ def trained(folder: RunFolder, make_config: Make) -> RunFolder:
 
 
 def test_an_empty_folder_is_taken_and_the_configuration_written(folder: RunFolder, make_config: Make) -> None:
-    assert folder.claim(make_config(batch=4), FACTS, resume=False) == (FACTS, None)
+    assert folder.claim(make_config(batch=4), FACTS, resume=False) == Claim(
+        facts=FACTS, checkpoint=None, aside=None
+    )
     stored = folder.read()
     assert stored is not None
     assert stored.facts == FACTS
@@ -90,7 +92,10 @@ def test_an_empty_folder_is_taken_and_the_configuration_written(folder: RunFolde
 
 def test_the_stored_facts_win_over_those_measured_later(trained: RunFolder, make_config: Make) -> None:
     later = replace(FACTS, precision="bf16")
-    assert trained.claim(make_config(seed=1), later, resume=True) == (FACTS, None)
+    newest = trained.checkpoints / "000000000008.pt"
+    assert trained.claim(make_config(seed=1), later, resume=True) == Claim(
+        facts=FACTS, checkpoint=newest, aside=None
+    )
 
 
 def test_another_configuration_is_refused_naming_the_fields_that_differ(
@@ -158,14 +163,15 @@ def test_what_a_run_without_a_checkpoint_left_is_moved_aside(
 ) -> None:
     config = make_config()
     for number in (1, 2):
-        assert folder.claim(config, FACTS, resume=resume) == (
-            FACTS, folder.path / f"stopped-{number - 1}" if number > 1 else None
-        )  # fmt: skip
+        claim = folder.claim(config, FACTS, resume=resume)
+        assert claim.aside == (folder.path / f"stopped-{number - 1}" if number > 1 else None)
         folder.log({"nimg": 8})
         (folder.path / "classifier.safetensors").write_text("the same for the same run")
         (folder.path / "notes.txt").write_text("mine")
     other = make_config(seed=9)
-    assert folder.claim(other, FACTS, resume=resume) == (FACTS, folder.path / "stopped-2")
+    assert folder.claim(other, FACTS, resume=resume) == Claim(
+        facts=FACTS, checkpoint=None, aside=folder.path / "stopped-2"
+    )
     assert sorted(path.name for path in folder.path.iterdir()) == [
         "config.json", "notes.txt", "stopped-1", "stopped-2",
     ]  # fmt: skip

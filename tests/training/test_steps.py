@@ -17,6 +17,7 @@ from brushwork.training.networks import build_networks, build_optimizers, frozen
 from brushwork.training.steps import (
     Networks,
     discriminator_step,
+    drawn_ahead,
     generate,
     generator_step,
     simultaneous_step,
@@ -109,8 +110,8 @@ def test_without_mixing_the_picture_is_the_plain_one_of_its_code(nets: Networks)
     source.integers(1, 6)
     source.uniform()
     assert torch.equal(fakes.w, nets.generator.mapping(z, torch.zeros(4, 3)))
-    codes = fakes.w[:, None].expand(-1, 6, -1)
-    assert torch.equal(fakes.images, nets.generator.synthesis(codes, STAGE, source.normal))
+    codes, noise = fakes.w[:, None].expand(-1, 6, -1), drawn_ahead(source.normal, STAGE)
+    assert torch.equal(fakes.images, nets.generator.synthesis(codes, STAGE, noise))
 
 
 @pytest.mark.parametrize("loss", [LossConfig(), LossConfig(mixing=0.0), LossConfig(condition_noise=0.3)])

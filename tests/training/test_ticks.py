@@ -26,23 +26,36 @@ def means(ticker: Ticker) -> dict[str, float]:
 def test_means_are_over_the_steps_that_saw_each_value() -> None:
     ticker = Ticker(torch.device("cpu"))
     for loss, penalty in ((1.0, 6.0), (2.0, None), (6.0, None)):
-        ticker.add(discriminator(loss, penalty), generator(loss / 2), 8)
+        ticker.add(discriminator(loss, penalty), generator(loss / 2), 8, 16)
     seen = means(ticker)
     assert (seen["loss_d"], seen["loss_g"], seen["r1"], seen["real_sign"]) == (3.0, 1.5, 6.0, 0.5)
     assert ticker.images == 24
 
 
+def test_the_resolution_of_a_rate_is_known_where_there_was_one() -> None:
+    ticker = Ticker(torch.device("cpu"))
+    assert not ticker.is_at(16)
+    ticker.add(discriminator(1.0), generator(1.0), 8, 16)
+    assert ticker.is_at(16)
+    ticker.add(discriminator(1.0), generator(1.0), 8, 32)
+    assert not ticker.is_at(16)
+    assert not ticker.is_at(32)
+    ticker.restart()
+    ticker.add(discriminator(1.0), generator(1.0), 8, 32)
+    assert ticker.is_at(32)
+
+
 def test_what_was_not_seen_is_nan() -> None:
     ticker = Ticker(torch.device("cpu"))
     assert all(math.isnan(value) for value in means(ticker).values())
-    ticker.add(discriminator(1.0), generator(1.0), 8)
+    ticker.add(discriminator(1.0), generator(1.0), 8, 16)
     assert math.isnan(means(ticker)["r1"])
 
 
 def test_a_loss_that_is_not_finite_shows_in_the_mean() -> None:
     ticker = Ticker(torch.device("cpu"))
-    ticker.add(discriminator(math.nan), generator(math.inf), 8)
-    ticker.add(discriminator(1.0), generator(1.0), 8)
+    ticker.add(discriminator(math.nan), generator(math.inf), 8, 16)
+    ticker.add(discriminator(1.0), generator(1.0), 8, 16)
     assert not math.isfinite(means(ticker)["loss_d"])
     assert not math.isfinite(means(ticker)["loss_g"])
 
@@ -52,7 +65,7 @@ def test_the_rate_counts_from_the_last_tick(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(ticks.time, "perf_counter", lambda: now)
     ticker = Ticker(torch.device("cpu"))
     ticker.restart()
-    ticker.add(discriminator(1.0), generator(1.0), 30)
+    ticker.add(discriminator(1.0), generator(1.0), 30, 16)
     now += 2.0
     assert ticker.rate() == 15.0
     ticker.restart()

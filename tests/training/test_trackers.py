@@ -7,6 +7,7 @@ import pytest
 from accelerate import Accelerator
 
 from brushwork.training.config import TrackerConfig, TrainConfig
+from brushwork.training.errors import TrainingError
 from brushwork.training.trackers import log_picture, log_values, start_trackers
 
 Make = Callable[..., TrainConfig]
@@ -83,3 +84,16 @@ def test_a_picture_goes_as_a_batch_of_one_to_those_that_take_pictures(tmp_path: 
     host.trackers = [recorder, object()]  # type: ignore[assignment]
     log_picture(host, "samples", np.zeros((8, 12, 3), dtype=np.uint8), 40)
     assert recorder.pictures == [("samples", (1, 8, 12, 3), 40)]
+
+
+def test_wandb_online_without_a_key_is_one_sentence(
+    make_config: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("WANDB_MODE", "online")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    config = make_config(trackers=TrackerConfig(use=("wandb",), wandb_mode="online"))
+    with pytest.raises(
+        TrainingError, match=r"wandb cannot start \(No API key.*: log in with `wandb login`, or"
+    ):
+        start_trackers(accelerator(config), config)

@@ -18,8 +18,8 @@ from brushwork.data.toy import toy_pictures
 from brushwork.models.generator import Generator
 from brushwork.models.snapshot import load_generator, snapshot_header
 from brushwork.models.synthesis import Stage
+from brushwork.training import plan, turns
 from brushwork.training import trainer as module
-from brushwork.training import turns
 from brushwork.training.augment import AugmentConfig
 from brushwork.training.checkpoint import checkpoints, load_checkpoint
 from brushwork.training.config import CadenceConfig, OptimizerConfig, TrainConfig
@@ -341,7 +341,7 @@ def test_measurements_are_taken_of_the_average_and_logged(make: Make) -> None:
 
 def timed(monkeypatch: pytest.MonkeyPatch, rates: dict[int, float]) -> None:
     """In place of the measurement of this machine that a time limit asks for."""
-    monkeypatch.setattr(module, "seconds_per_image", lambda scratch: rates)
+    monkeypatch.setattr(plan, "seconds_per_image", lambda scratch: rates)
 
 
 def test_the_time_limit_ends_the_run_in_good_order(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -365,7 +365,7 @@ def test_too_little_time_shortens_the_course_and_what_is_left_is_trained_at_its_
     timed(monkeypatch, {8: 3.75, 16: 3.75})  # 32 images would take two minutes
     trainer = make(max_minutes=1.0)
     assert trainer.state.scale == pytest.approx(0.5 * RESERVE, rel=0.05)
-    assert trainer.planned_images == pytest.approx(16, abs=1)
+    assert trainer.plan.images == pytest.approx(16, abs=1)
     assert trainer.run() == Outcome(reason="finished", nimg=32, resolution=16), "there was time for all"
 
 
@@ -376,7 +376,7 @@ def test_the_course_is_planned_again_by_the_steps_that_were_taken(
     trainer = make(max_minutes=1.0, every=cadence(tick_kimg=0.008))
     assert trainer.state.scale < 0.01
     trainer.run()
-    assert trainer.rates[16] < 1.0
+    assert trainer.plan.rates[16] < 1.0
     assert trainer.state.scale == 1.0
 
 

@@ -1,0 +1,87 @@
+"""Names in paths and tables: no two become one, none leads out of its folder, none breaks a table."""
+
+import re
+import unicodedata
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from brushwork.data.names import (
+    LONGEST,
+    file_name,
+    file_path,
+    markdown_cell,
+    markdown_code,
+    name_of_file,
+    normal,
+    style_fault,
+    unique_names,
+    visible,
+)
+
+names = st.text(st.characters() | st.sampled_from("._- /\\%:+=,|\né"), min_size=1, max_size=20)
+
+
+@given(names, names)
+@example("a/b", "a%2Fb")
+@example("%", "")
+def test_other_names_are_other_files(one: str, other: str) -> None:
+    assert (file_name(one) == file_name(other)) == (normal(one) == normal(other))
+
+
+@given(names)
+@example("a%2Fb")
+def test_a_file_name_is_one_part_of_a_path_that_can_be_read_back(name: str) -> None:
+    found = file_name(name)
+    assert Path(found).parts == (found,)
+    assert found.encode()
+    assert not found.startswith(".")
+    assert not re.search(r'[<>:"/\\|?*\x00-\x1f]', found)
+    assert name_of_file(found) == normal(name) or not name.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [("a/b", "a/b"), ("../../etc/x", "%2E%2E/%2E%2E/etc/x"), ("/x", "%2F/x"), (".x.", "%2Ex%2E"),
+     ("a:b\n?", "a%3Ab%0A%3F"), ("naïve=1+é, ü 😀", "naïve=1+é, ü 😀"), ("a//b/.", "a/b"),
+     ("cafe\u0301", "café"), ("\udce9", "%ED%B3%A9")],
+)  # fmt: skip
+def test_names_stay_below_their_folder_and_readable(text: str, path: str) -> None:
+    assert file_path(text) == path
+
+
+def test_long_names_are_cut_and_still_differ() -> None:
+    one, other = (file_name("日本" * 200 + end) for end in "ab")
+    assert one != other
+    assert max(len(one.encode()), len(other.encode())) <= LONGEST
+
+
+def test_repeated_names_are_numbered_whatever_their_case() -> None:
+    assert unique_names(["contents", "x"], taken=["Contents"]) == ["contents-2", "x"]
+    assert unique_names(["a", "A", "a-2", "a"]) == ["a", "A-2", "a-2-2", "a-3"]
+
+
+@pytest.mark.parametrize(
+    "name", ["all", "none", "(no label)", " a", "a ", "-a", "a\nb", "a\u2028b", "\udce9"]
+)
+def test_names_that_no_command_could_find(name: str) -> None:
+    assert style_fault(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["Art Nouveau", "ink+wash", "pop=art", "Paris, 1900", "日本", "👨‍👩‍👧", "All", "no.1"]
+)
+def test_all_other_names_are_allowed(name: str) -> None:
+    assert not style_fault(name)
+
+
+def test_tables_keep_their_rows_and_cells() -> None:
+    odd = "z1\nline|pi`pe<b>*_"
+    for shown in (markdown_cell(odd), markdown_code(odd)):
+        assert "\n" not in shown
+        assert not re.search(r"(?<!\\)\|", shown)
+    assert markdown_code("a`b") == "`` a`b ``"
+    assert visible("caf\udce9\u202e") == "caf\\udce9\\u202e"
+    assert visible(unicodedata.normalize("NFD", "é")) == "e\u0301"
