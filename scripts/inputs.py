@@ -19,24 +19,24 @@ class LeftOut:
     def __init__(self) -> None:
         self.names: dict[str, list[str]] = {}
 
-    def add(self, name: str, error: Exception) -> None:
+    def add(self, name: str, error: Exception | str) -> None:
         self.names.setdefault(str(error), []).append(name)
 
-    def complain(self, *, done: int, of: int, out: Path) -> None:
-        """Raises DataError if anything was left out, which ends the command with exit code 2. What was `done`
-        lies in `out`."""
+    def complain(self, *, done: int, of: int, kept: str) -> None:
+        """Raises DataError if anything was left out, which ends the command with exit code 2. `kept` says
+        what became of those that were done."""
         reasons = [
             reason if len(names) == 1 else f"{reason} ({len(names)} times)"
             for reason, names in self.names.items()
         ]
         if not reasons:
             return
-        kept = f"{of - done} of {of} pictures were left out; the others are in {out}" if done else ""
+        words = f"{of - done} of {of} pictures were left out; {kept}" if done else ""
         if len(reasons) == 1:
-            raise DataError(f"{reasons[0]} {kept}.".removesuffix(" ."))
+            raise DataError(f"{reasons[0]} {words}.".removesuffix(" ."))
         more = [f"and {len(reasons) - NAMED} more"] if len(reasons) > NAMED else []
         lines = "\n  ".join([*reasons[:NAMED], *more])
-        raise DataError(f"{kept or 'no picture could be done'}:\n  {lines}")
+        raise DataError(f"{words or 'no picture could be done'}:\n  {lines}")
 
 
 def readable(originals: Iterable[Original], left_out: LeftOut) -> Iterator[tuple[Original, Cutout]]:

@@ -87,7 +87,7 @@ def main(args: RestyleArguments) -> None:
     done = job.run(originals, out)
     if done.results:
         tell(done, args, generator, [target.name for target in targets], out)
-    done.left_out.complain(done=done.contents, of=len(originals), out=out)
+    done.left_out.complain(done=done.contents, of=len(originals), kept=f"the others are in {out}")
 
 
 def tell(

@@ -80,7 +80,8 @@ def main(args: StylizeArguments) -> None:
     if drawn.count:
         print(f"{drawn.count} pictures, grid.png: {args.out}")
         print(f"Measure: brushwork measure {args.out / 'pairs.csv'}")
-    drawn.left_out.complain(done=drawn.count, of=len(originals) * len(targets), out=args.out)
+    total, kept = len(originals) * len(targets), f"the others are in {args.out}"
+    drawn.left_out.complain(done=drawn.count, of=total, kept=kept)
 
 
 def preset_of(words: list[str]) -> StylizeConfig:
