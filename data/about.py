@@ -63,4 +63,4 @@ def describe(path: Path | str) -> About:
 
 def damaged(path: Path, what: object) -> DataError:
     """The error to raise for a data set that is not as `brushwork pack` wrote it."""
-    return DataError(f"The data set '{path}' is damaged ({what}): pack it again.")
+    return DataError(f"The data set '{path}' is damaged ({' '.join(str(what).split())}): pack it again.")

@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Annotated, Literal
 
 import numpy as np
+import pydantic
 import torch
 import torch.nn.functional as F
+from annotated_types import Interval
 from torch import Tensor
 
 from .about import describe
@@ -48,7 +50,10 @@ class Batch:
     """int64 (B,): rows of the split"""
 
 
-@dataclass(frozen=True, kw_only=True)
+@pydantic.dataclasses.dataclass(
+    frozen=True, kw_only=True,
+    config=pydantic.ConfigDict(strict=True, allow_inf_nan=False, extra="forbid"),
+)  # fmt: skip
 class LoaderConfig:
     """How the pictures of a split become an endless stream."""
 
@@ -58,13 +63,13 @@ class LoaderConfig:
     """Neighbours in a batch show the same subject in two styles. Needs subjects drawn in several styles."""
     flip: bool = False
     """Mirror half of the pictures left to right; wrong where writing or handedness matters."""
-    rotate: float = 0.0
+    rotate: Annotated[float, Interval(ge=0, le=180)] = 0.0
     """Turn by up to this many degrees to either side."""
-    scale: float = 0.0
+    scale: Annotated[float, Interval(ge=0, le=4)] = 0.0
     """Shrink or enlarge by up to this: 0.1 draws sizes from 1/1.1 to 1.1."""
-    crop: float = 0.0
+    crop: Annotated[float, Interval(ge=0, le=0.99)] = 0.0
     """Show a random window that leaves out up to this part of each side, 0 to below 1."""
-    shift: float = 0.0
+    shift: Annotated[float, Interval(ge=0, le=1)] = 0.0
     """Move by up to this fraction of the side."""
     fill: Fill = "reflect"
     """What a moved picture uncovers: its mirror image (reflect), or the data set's background colour."""
@@ -73,22 +78,11 @@ class LoaderConfig:
     or nowhere: off decodes every batch from the disk."""
 
     def __post_init__(self) -> None:
-        limits = {"rotate": (0, 180), "scale": (0, 4), "crop": (0, 0.99), "shift": (0, 1)}
-        for name, (low, high) in limits.items():
-            value = getattr(self, name)
-            if not low <= value <= high:
-                raise DataError(f"The loader's {name} {value} is outside {low} to {high}: choose one inside.")
         if self.paired and (self.balanced or self.flip or self.moves):
             raise DataError(
                 "The loader's paired keeps the pictures of a subject as they are: turn off balanced, flip, "
                 "rotate, scale, crop and shift."
             )
-        for name, kind in (("fill", Fill), ("cache", Cache)):
-            if getattr(self, name) not in get_args(kind):
-                known = ", ".join(get_args(kind))
-                raise DataError(
-                    f"The loader's {name} '{getattr(self, name)}' is unknown: choose one of {known}."
-                )
 
     @property
     def moves(self) -> bool:

@@ -22,28 +22,23 @@ from brushwork.data.loader import (
 )
 from brushwork.data.pack import PackConfig, pack
 from brushwork.data.toy import write_toy
+from brushwork.models.options import Batch, Count, options
 
 from .benchmark import Race, alternated
-from .errors import EvalError
 
 MOVES = LoaderConfig(rotate=15.0, scale=0.1, shift=0.1, crop=0.1)
 AS_THEY_ARE, FROM_MEMORY = "as they are", "batches from memory"
 
 
-@dataclass(frozen=True, kw_only=True)
+@options
 class Sizes:
     """How much of what is timed."""
 
-    batch: int = 32
-    batches: int = 50
+    batch: Batch = 32
+    batches: Count = 50
     """In each run, which makes it long enough for the clock."""
-    repeats: int = 8
+    repeats: Count = 8
     """Rounds, after one to warm up."""
-
-    def __post_init__(self) -> None:
-        for name in ("batch", "batches", "repeats"):
-            if getattr(self, name) < 1:
-                raise EvalError(f"{name} is {getattr(self, name)}; it must be 1 or more.")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -256,7 +256,7 @@ def png(sheet: Sheet) -> bytes:
     return figure_png(sheet, bbox_inches=inside)
 
 
-def figure_png(figure: Sheet, *, dpi: float | int | None = None, bbox_inches: Bbox | None = None) -> bytes:
+def figure_png(figure: Sheet, *, dpi: int | None = None, bbox_inches: Bbox | None = None) -> bytes:
     """Any figure as the bytes of a PNG file."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=dpi or figure.dpi, bbox_inches=bbox_inches)

@@ -1,11 +1,11 @@
 """The discriminator: does this image look real, and like a picture of this style?"""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
+from annotated_types import Interval
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -21,24 +21,25 @@ from .layers import (
     leaky_,
     minibatch_std,
 )
+from .options import Batch, LayerResolution, Width, options
 from .synthesis import SMALLEST, Stage, check_resolution, resolutions, width
 from .trunk import Trunk
 
 
-@dataclass(frozen=True, kw_only=True)
+@options
 class DiscriminatorConfig:
     """The discriminator's shape."""
 
-    channel_base: int = 8192
+    channel_base: Annotated[int, Interval(ge=1, le=2**24)] = 8192
     """Channels at resolution R are channel_base / R, ..."""
-    channel_max: int = 512
+    channel_max: Width = 512
     """... but at most this many."""
-    minibatch_group: int = 4
+    minibatch_group: Batch = 4
     """Pictures that the minibatch standard deviation compares; 1 turns it off."""
     minibatch_std: Literal["each", "average"] = "each"
     """The deviation of each feature, or their average as one more feature (Karras 2018), which lets a
     generator collapse that is trained for a short time."""
-    attention: tuple[int, ...] = ()
+    attention: tuple[LayerResolution, ...] = ()
     """Resolutions that get a self-attention layer."""
 
 

@@ -1,10 +1,11 @@
 """The generator: both halves of StyleGAN and what a snapshot must say to build them again."""
 
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Annotated
 
+from annotated_types import Interval
 from einops import repeat
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -15,60 +16,55 @@ from .layers import Normal
 from .mapping import MappingNetwork
 from .modulation import Modulation
 from .normalisation import EPS
-from .synthesis import Stage, Synthesis, check_resolution, resolutions, width
+from .options import LayerResolution, Resolution, Width, options
+from .synthesis import Stage, Synthesis, resolutions, width
 
 
-@dataclass(frozen=True, kw_only=True)
+@options
 class GeneratorConfig:
     """The generator's shape; stored in every snapshot."""
 
-    resolution: int = 32
+    resolution: Resolution = 32
     """Width and height of the finished pictures, a power of two from 8 up."""
-    z_dim: int = 512
+    z_dim: Width = 512
     """Length of the latent code z."""
-    w_dim: int = 512
+    w_dim: Width = 512
     """Length of the style code w, and width of the mapping network."""
-    mapping_layers: int = 8
+    mapping_layers: Annotated[int, Interval(ge=1, le=64)] = 8
     """Depth of the mapping network."""
-    mapping_lr: float = 0.01
+    mapping_lr: Annotated[float, Interval(ge=1e-6, le=100)] = 0.01
     """Learning-rate multiplier of the mapping network."""
-    channel_base: int = 8192
+    channel_base: Annotated[int, Interval(ge=1, le=2**24)] = 8192
     """Channels at resolution R are channel_base / R, ..."""
-    channel_max: int = 512
+    channel_max: Width = 512
     """... but at most this many."""
     modulation: Modulation = "adain"
     """Style injection: adain (StyleGAN) or modulated (StyleGAN2's weight demodulation)."""
-    adain_eps: float = EPS
+    adain_eps: Annotated[float, Interval(ge=1e-12, le=1e6)] = EPS
     """What AdaIN adds to the variance of a channel. At 1 a channel that a picture hardly uses stays weak,
     where StyleGAN's tiny value scales it up to full strength."""
-    attention: tuple[int, ...] = ()
+    attention: tuple[LayerResolution, ...] = ()
     """Resolutions that get a self-attention layer."""
-    styled: tuple[int, ...] = ()
+    styled: tuple[LayerResolution, ...] = ()
     """Resolutions at which the style is injected; none given: at all. Elsewhere the layers are normalised all
     the same, with a scale and shift of their own."""
     encoders: bool = False
     """Open the other doors: style from a picture, content from a picture."""
-    content_resolution: int = 8
+    content_resolution: Resolution = 8
     """Resolution of the content features: higher keeps more of the drawing, lower leaves it to style."""
-    content_blocks: int = 2
+    content_blocks: Annotated[int, Interval(ge=0, le=64)] = 2
     """Residual blocks of the content encoder at that resolution."""
     content_details: bool = False
     """Content enters at every finer resolution, too: small pictures keep fine lines, whoever's they are."""
-    content_latent: int = 0
+    content_latent: Annotated[int, Interval(ge=0, le=65536)] = 0
     """Channels of the content's variational bottleneck; 0 has none."""
     content_erased: bool = False
     """Take out of the content code, in snapshots, what a linear function could tell the style by."""
-    encoder_attention: tuple[int, ...] = ()
+    encoder_attention: tuple[LayerResolution, ...] = ()
     """Resolutions at which both encoders get a self-attention layer."""
 
     def __post_init__(self) -> None:
-        check_resolution(self.resolution)
-        for name in ("z_dim", "w_dim", "mapping_layers", "channel_base", "channel_max"):
-            if getattr(self, name) < 1:
-                raise ModelError(f"{name} is {getattr(self, name)}; it must be at least 1.")
-        if not 0 < self.adain_eps < math.inf:
-            raise ModelError(f"adain_eps is {self.adain_eps}; it must be a number above 0.")
-        if check_resolution(self.content_resolution) > self.resolution:
+        if self.content_resolution > self.resolution:
             raise ModelError(
                 f"content_resolution is {self.content_resolution}, above resolution {self.resolution}."
             )

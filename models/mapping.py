@@ -8,7 +8,9 @@ from einops import repeat
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from .errors import ModelError
 from .layers import LEAKY_GAIN, EqualLinear, Normal, full_precision, leaky, pixel_norm
+from .options import PSI_LIMIT
 
 
 def with_null(styles: Float[Tensor, "n s"]) -> Float[Tensor, "n s+1"]:
@@ -104,7 +106,14 @@ def truncate(
     cutoff: int | None = None,
 ) -> Float[Tensor, "n l d"]:
     """Pulls w towards `centre` in the first `cutoff` layers (all, if None): psi 1 changes nothing, psi 0
-    gives the centre (Karras 2019, section B)."""
+    gives the centre (Karras 2019, section B).
+
+    Raises ModelError for a psi or cutoff that there is not.
+    """
+    if not abs(psi) <= PSI_LIMIT:
+        raise ModelError(f"psi is {psi}: choose from {-PSI_LIMIT:g} to {PSI_LIMIT:g}; 1 truncates nothing.")
+    if cutoff is not None and cutoff < 0:
+        raise ModelError(f"cutoff is {cutoff}: choose from 0, no layer, to {layers}, all.")
     short = torch.lerp(centre, w, psi)
     cutoff = layers if cutoff is None else cutoff
     return torch.stack([short if layer < cutoff else w for layer in range(layers)], dim=1)

@@ -15,11 +15,12 @@ from einops import rearrange, repeat
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
+from .arguments import require_drawn
 from .errors import ModelError
 from .generator import Generator
 from .layers import Normal
 from .mapping import truncate
-from .sampling import require_drawn, seeded_normal, style_codes, to_uint8
+from .sampling import seeded_normal, style_codes, to_uint8
 from .synthesis import fade_reals
 from .tiling import ContinuedEdges, Place, SharedStatistics, Tiling, evenly, tiled
 

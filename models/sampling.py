@@ -12,6 +12,7 @@ from einops import repeat
 from jaxtyping import Float, Float32, Float64, Int64, UInt8
 from torch import Tensor
 
+from .arguments import check_styles, checked_seeds, require_drawn, seeds_of_codes, seeds_of_styles
 from .errors import ModelError
 from .generator import Generator
 from .layers import Normal
@@ -24,8 +25,6 @@ low bits: a CPU generator looks at no more than 32 of its seed."""
 
 
 # Randomness
-
-
 def latents(seeds: Int64[Tensor, "n"], z_dim: int) -> Float[Tensor, "n z"]:
     """Each seed's latent code, standard normal."""
     generators = (torch.Generator().manual_seed(int(seed)) for seed in seeds)
@@ -44,15 +43,13 @@ def seeded_normal(seeds: Int64[Tensor, "n"], device: torch.device | str = "cpu")
 
 
 # Codes
-
-
 def _device(generator: Generator) -> torch.device:
     return generator.synthesis.start.device
 
 
 def style_codes(
     generator: Generator,
-    seeds: Int64[Tensor, "n"],
+    seeds: Int64[Tensor, "n"] | Sequence[int],
     styles: Float[Tensor, "n s"],
     *,
     psi: float = 1.0,
@@ -60,32 +57,15 @@ def style_codes(
 ) -> Float[Tensor, "n l d"]:
     """w for each layer, truncated towards the style's own average in the layers below `cutoff`.
 
-    Raises:
-        ModelError: no label, where the generator never learnt to draw without one, or truncation towards the
-            average of a style that has none.
+    Raises ModelError for arguments that do not belong together, no label where the generator never learnt to
+    draw without one, and no such truncation.
     """
-    device = _device(generator)
+    seeds, device = seeds_of_styles(generator, styles, seeds), _device(generator)
     styles = styles.to(device)
     require_drawn(generator, styles, psi)
     w = generator.mapping(latents(seeds, generator.config.z_dim).to(device), styles)
     centre = generator.mapping.average_of(styles)
     return truncate(w, centre, psi=psi, layers=generator.layers, cutoff=cutoff)
-
-
-def require_drawn(generator: Generator, styles: Float[Tensor, "n s"], psi: float) -> None:
-    """Raises ModelError where codes of `styles`, truncated by `psi`, would be noise: see `style_codes`."""
-    names = generator.style_names
-    for row in generator.mapping.never_drawn(styles):
-        if row == len(names) and names:
-            raise ModelError(
-                "this run never learnt to draw without a style: name one, or a blend whose weights sum to 1 "
-                "(--loss.label-dropout has a training learn it)."
-            )
-        if psi != 1:
-            raise ModelError(
-                f"{names[row] if names else 'this run'} has no average code to truncate to, since no picture "
-                "was drawn with it in training: leave psi at 1."
-            )
 
 
 def interpolate(
@@ -113,8 +93,6 @@ def slerp(
 
 
 # Pictures
-
-
 def to_uint8(images: Float[Tensor, "n 3 h w"]) -> UInt8[Tensor, "n 3 h w"]:
     """[-1, 1] to 0..255, rounded to the nearest and clipped.
 
@@ -133,12 +111,16 @@ def to_uint8(images: Float[Tensor, "n 3 h w"]) -> UInt8[Tensor, "n 3 h w"]:
 def render(
     generator: Generator,
     w: Float[Tensor, "n l d"],
-    seeds: Int64[Tensor, "n"],
+    seeds: Int64[Tensor, "n"] | Sequence[int],
     *,
     stage: Stage | None = None,
     batch: int = 64,
 ) -> UInt8[Tensor, "n 3 r r"]:
-    """Draws style codes, with the noise of `seeds`, at the stage that the weights were trained to."""
+    """Draws style codes, with the noise of `seeds`, at the stage that the weights were trained to.
+
+    Raises ModelError for codes of another network, and for pictures that are not finite.
+    """
+    seeds = seeds_of_codes(generator, w, seeds)
     stage, device = stage or generator.trained_stage, _device(generator)
     parts = [
         to_uint8(generator.synthesis(codes.to(device), stage, seeded_normal(own, device))).cpu()
@@ -151,13 +133,13 @@ def render(
 def sample(
     generator: Generator,
     styles: Float[Tensor, "n s"],
-    seeds: Int64[Tensor, "n"],
+    seeds: Int64[Tensor, "n"] | Sequence[int],
     *,
     psi: float = 1.0,
     cutoff: int | None = None,
     stage: Stage | None = None,
 ) -> UInt8[Tensor, "n 3 r r"]:
-    """One picture for each row of style weights and its seed."""
+    """One picture for each row of style weights and its seed. Raises ModelError as its two steps do."""
     codes = style_codes(generator, seeds, styles, psi=psi, cutoff=cutoff)
     return render(generator, codes, seeds, stage=stage)
 
@@ -165,13 +147,15 @@ def sample(
 def sample_matrix(
     generator: Generator,
     styles: Float[Tensor, "rows s"],
-    seeds: Int64[Tensor, "columns"],
+    seeds: Int64[Tensor, "columns"] | Sequence[int],
     *,
     psi: float = 1.0,
     cutoff: int | None = None,
     stage: Stage | None = None,
 ) -> UInt8[Tensor, "rows columns 3 r r"]:
     """Every style with every seed: a row is a style, a column one seed in all of them."""
+    check_styles(generator, styles)
+    seeds = checked_seeds(seeds)
     rows, columns = len(styles), len(seeds)
     every_style = repeat(styles, "r s -> (r c) s", c=columns)
     every_seed = repeat(seeds, "c -> (r c)", r=rows)
@@ -183,8 +167,8 @@ def sample_matrix(
 def mixing_matrix(
     generator: Generator,
     style: Float[Tensor, "s"],
-    coarse: Int64[Tensor, "rows"],
-    fine: Int64[Tensor, "columns"],
+    coarse: Int64[Tensor, "rows"] | Sequence[int],
+    fine: Int64[Tensor, "columns"] | Sequence[int],
     *,
     layer: int,
     psi: float = 1.0,
@@ -194,6 +178,8 @@ def mixing_matrix(
     Raises:
         ModelError: `layer` leaves nothing to mix among the active layers.
     """
+    coarse, fine = checked_seeds(coarse), checked_seeds(fine)
+    check_styles(generator, style[None])
     active = layer_count(generator.trained_stage.resolution)
     if not 0 < layer < active:
         raise ModelError(f"mixing layer {layer}: choose from 1 to {active - 1}, among the active layers.")
@@ -220,13 +206,14 @@ def truncation_matrix(
 def interpolation_frames(
     generator: Generator,
     styles: Float[Tensor, "rows s"],
-    seeds: Int64[Tensor, "n"],
+    seeds: Int64[Tensor, "n"] | Sequence[int],
     *,
     steps: int,
     psi: float = 1.0,
 ) -> UInt8[Tensor, "frames rows 3 r r"]:
     """A closed walk in W from seed to seed, `steps` frames a leg, in every style at once; the noise stands
     still."""
+    seeds = checked_seeds(seeds)
     rows, still = len(styles), torch.full((len(styles),), int(seeds[0]))
     codes = [style_codes(generator, repeat(seed, "-> r", r=rows), styles, psi=psi) for seed in seeds]
     legs = zip(codes, codes[1:] + codes[:1], strict=True)
@@ -240,8 +227,8 @@ def interpolation_frames(
 def draw_between(
     generator: Generator,
     styles: Float[Tensor, "n s"],
-    seeds_a: Int64[Tensor, "n"],
-    seeds_b: Int64[Tensor, "n"],
+    seeds_a: Int64[Tensor, "n"] | Sequence[int],
+    seeds_b: Int64[Tensor, "n"] | Sequence[int],
     t: Float64[Tensor, "n"],
     *,
     space: Literal["w", "z"] = "w",
@@ -252,6 +239,7 @@ def draw_between(
     The way is straight in W or an arc in Z, without truncation; the noise is that of `seeds_a` all along. The
     pictures are neither rounded nor clipped: perceptual path length takes differences of 1e-4 of the way.
     """
+    seeds_a, seeds_b = (seeds_of_styles(generator, styles, seeds) for seeds in (seeds_a, seeds_b))
     device, z_dim = _device(generator), generator.config.z_dim
     styles = styles.to(device)
     # Shares in float64: in float32 a step of 1e-4 would be off by a thousandth of itself.

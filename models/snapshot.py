@@ -13,12 +13,14 @@ from typing import Any
 import torch
 from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
 from .errors import ModelError
 from .generator import Generator, GeneratorConfig
+from .options import sentence_of
 from .synthesis import Stage
 
 HEADER = "brushwork"
@@ -118,6 +120,8 @@ def load_generator(source: str | Path, *, device: str = "cpu") -> Generator:
         # No weight takes memory before the file is known to hold it.
         with torch.device("meta"):
             generator = _described(path, header)
+    except ValidationError as error:
+        raise ModelError(f"{path} has a damaged header, whose {sentence_of(error)}") from error
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ModelError(f"{path} has a damaged header ({error!r}): take another snapshot.") from error
     weights = _weights(path, generator.state_dict())

@@ -5,6 +5,7 @@ import sys
 from dataclasses import dataclass
 
 from brushwork.eval.errors import EvalError
+from brushwork.scripts.cli import guard, nearest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,8 +36,6 @@ def usage() -> str:
 
 def door() -> None:
     """Reads the kind of benchmark, then its options."""
-    from brushwork.scripts.cli import guard
-
     guard(_run_kind)
 
 
@@ -46,7 +45,7 @@ def _run_kind() -> None:
         print(usage())
         return
     if name not in KINDS:
-        raise EvalError(f"There is no benchmark {name!r}: take one of {', '.join(KINDS)}.")
+        raise EvalError(f"There is no benchmark {name!r}: {nearest(name, KINDS)}")
     sys.argv = [f"brushwork bench {name}", *sys.argv[2:]]
     importlib.import_module(f"brushwork.scripts.{KINDS[name].module}").door()
 

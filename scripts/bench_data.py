@@ -1,6 +1,6 @@
 """The door `brushwork bench data`."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -10,9 +10,10 @@ from brushwork.data.loader import load_pictures
 from brushwork.eval.benchmark import Finding, machine
 from brushwork.eval.benchmark_report import plot, write_findings
 from brushwork.eval.data_benchmark import Sizes, Toy, batches, decoding, one_thread, source
+from brushwork.models.options import Batch, Count, options
 
 
-@dataclass(frozen=True, kw_only=True)
+@options
 class DataArguments:
     """Times what feeds a run, on one thread: batches from memory as they are, halved, flipped, moved and
     balanced, and the decoding of packed pictures.
@@ -24,11 +25,11 @@ class DataArguments:
 
     dataset: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="DATASET")] = None
     """Packed data set, of which all splits are timed; without one, toy pictures of 64 px."""
-    batch: int = Sizes.batch
+    batch: Batch = Sizes.batch
     """Pictures in a batch."""
-    batches: int = Sizes.batches
+    batches: Count = Sizes.batches
     """Batches in each run of what is timed."""
-    repeats: int = Sizes.repeats
+    repeats: Count = Sizes.repeats
     """Rounds after the first, in which everything has its turn."""
     out: Path = Path("runs/bench")
     """Folder for data.json, data.md and data.png."""

@@ -1,6 +1,6 @@
 """The door `brushwork bench growth`."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +11,7 @@ from brushwork.data.files import write_file
 from brushwork.eval.benchmark import Finding, machine
 from brushwork.eval.benchmark_report import write_findings
 from brushwork.eval.plots import figure_png
+from brushwork.models.options import options
 from brushwork.scripts.bench_train import BenchConfig
 from brushwork.scripts.cli import guard
 from brushwork.scripts.configured import configured
@@ -31,7 +32,7 @@ the final resolution; every option of brushwork train holds. Examples, some minu
 """
 
 
-@dataclass(frozen=True, kw_only=True)
+@options
 class GrowthArguments:
     """What to time."""
 

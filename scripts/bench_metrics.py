@@ -1,7 +1,7 @@
 """The door `brushwork bench metrics`."""
 
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 from tqdm import tqdm
@@ -10,9 +10,10 @@ from brushwork.eval.benchmark import Finding, machine
 from brushwork.eval.benchmark_report import markdown, plot, write_rounds
 from brushwork.eval.metrics_benchmark import FULL, PARTS, QUICK, PartName
 from brushwork.eval.peers import PACKAGES
+from brushwork.models.options import options
 
 
-@dataclass(frozen=True, kw_only=True)
+@options
 class MetricsArguments:
     """Times what `brushwork measure` rests on against torch-fidelity, pytorch-fid and SciPy, and compares
     the numbers that they give. Candidates run in turn, so that what disturbs the machine hits them all.

@@ -1,6 +1,6 @@
 """The door `brushwork bench quality`."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +11,7 @@ from brushwork.data.files import write_file
 from brushwork.eval.benchmark import machine
 from brushwork.eval.benchmark_report import write_findings
 from brushwork.eval.plots import figure_png
+from brushwork.models.options import options
 from brushwork.scripts.cli import guard
 from brushwork.scripts.configured import configured
 from brushwork.training.config import TrainConfig
@@ -28,7 +29,7 @@ Stopped, the same command goes on. Every option of brushwork train holds. Two ho
 """
 
 
-@dataclass(frozen=True, kw_only=True)
+@options
 class QualityArguments:
     """What to train, and for how long."""
 

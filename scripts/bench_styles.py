@@ -1,16 +1,20 @@
 """The door `brushwork bench styles`."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
+from typing import Annotated
+
+from annotated_types import MultipleOf
 
 from brushwork.data.progress import Progress
 from brushwork.eval.benchmark import Finding, machine
 from brushwork.eval.benchmark_report import plot, write_findings
+from brushwork.models.options import Batch, Count, options
 from brushwork.training.errors import TrainingError
 from brushwork.training.styles_benchmark import TASKS, Candidate, Sizes, footprints, race
 
 
-@dataclass(frozen=True, kw_only=True)
+@options
 class StylesArguments:
     """Measures what more styles cost: parameters and memory, and the time of a style encoding, of a training
     step and of drawing, on the networks of the preset emoji-32-restyle.
@@ -19,21 +23,19 @@ class StylesArguments:
         OMP_NUM_THREADS=1 brushwork bench styles
     """
 
-    counts: tuple[int, ...] = Sizes.counts
+    counts: tuple[Count, ...] = Sizes.counts
     """Numbers of styles, the first of which is the yardstick."""
-    repeats: int = Sizes.repeats
+    repeats: Count = Sizes.repeats
     """Rounds; in each, every number of styles has its turn."""
-    batch: int = Sizes.batch
+    batch: Annotated[Batch, MultipleOf(2)] = Sizes.batch
     """Pictures at once, an even number."""
     out: Path = Path("runs/bench")
     """Folder for styles.json, styles.md and styles.png."""
 
     def __post_init__(self) -> None:
-        if not self.counts or min(self.counts) < 1 or len(set(self.counts)) < len(self.counts):
+        if not self.counts or len(set(self.counts)) < len(self.counts):
             given = ", ".join(map(str, self.counts)) or "none"
-            raise TrainingError(f"The numbers of styles are {given}: give different ones from 1 up.")
-        if self.batch < 2 or self.batch % 2:
-            raise TrainingError(f"The batch is {self.batch}: give an even number from 2 up.")
+            raise TrainingError(f"The numbers of styles are {given}: give one or more, each once.")
 
 
 def main(args: StylesArguments) -> None:

@@ -1,7 +1,7 @@
 """The door `brushwork bench stylize`."""
 
 import sys
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from pathlib import Path
 
 import torch
@@ -10,12 +10,12 @@ from brushwork.data.files import write_file
 from brushwork.data.images import read_image
 from brushwork.eval.benchmark import Finding, Table, machine
 from brushwork.eval.benchmark_report import markdown, write_rounds
+from brushwork.models.options import Side, options
 from brushwork.scripts.stylized_album import as_tensor
-from brushwork.training.errors import TrainingError
 from brushwork.training.stylize_benchmark import RECIPES, Recipe, Sizes, largest, race
 
 
-@dataclass(frozen=True, kw_only=True)
+@options
 class StylizeArguments:
     """Times `brushwork stylize` against the loops that PyTorch's tutorial and neural-style publish: how long
     until the lowest loss that they had? Rival and we alternate, each in a process of its own.
@@ -31,7 +31,7 @@ class StylizeArguments:
     """A painting."""
     recipes: tuple[Recipe, ...] = RECIPES
     """Whose loss."""
-    large: int = 0
+    large: Side = 0
     """Longer side in pixels of a picture whose memory is measured, too: 2048; 0: none."""
     sizes: Sizes = field(default_factory=Sizes)
     out: Path = Path("runs/bench")
@@ -40,8 +40,6 @@ class StylizeArguments:
 
 def main(args: StylizeArguments) -> None:
     """Runs the races, prints a table of each, writes all of them."""
-    if args.sizes.repeats < 1 or args.sizes.evaluations < 0 or args.sizes.side < 32:
-        raise TrainingError("repeats must be 1 or more, evaluations 0 or more, and the side 32 or more.")
     if args.sizes.threads:
         torch.set_num_threads(args.sizes.threads)
     content, style = as_tensor(read_image(args.content)), as_tensor(read_image(args.style))

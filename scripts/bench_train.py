@@ -1,20 +1,21 @@
 """The door `brushwork bench train`."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from pathlib import Path
 from typing import Annotated
 
 import torch
 import tyro
+from annotated_types import Interval
 
 from brushwork.data.files import write_file
 from brushwork.eval.benchmark import machine
 from brushwork.eval.benchmark_report import write_findings
 from brushwork.eval.plots import figure_png
+from brushwork.models.options import options
 from brushwork.scripts.cli import guard
 from brushwork.scripts.configured import configured
 from brushwork.training.config import TrainConfig
-from brushwork.training.errors import TrainingError
 from brushwork.training.preset_files import read_preset
 from brushwork.training.presets import PRESETS
 from brushwork.training.train_benchmark import Sizes, benchmark
@@ -30,21 +31,17 @@ the time goes. Every option of brushwork train holds. Examples, a minute on a CP
 """
 
 
-@dataclass(frozen=True, kw_only=True)
+@options
 class BenchConfig:
     """How often is timed, and where the findings go."""
 
-    repeats: int = Sizes.repeats
-    """Rounds after the first, in which everything has its turn."""
+    repeats: Annotated[int, Interval(ge=2, le=10**6)] = Sizes.repeats
+    """Rounds after the first, in which everything has its turn; one alone tells no spread."""
     report: Path = Path("runs/bench")
     """Folder for the findings: JSON, Markdown and a picture."""
 
-    def __post_init__(self) -> None:
-        if self.repeats < 2:
-            raise TrainingError(f"{self.repeats} repeats tell no spread: give 2 or more.")
 
-
-@dataclass(frozen=True, kw_only=True)
+@options
 class TrainBenchConfig(BenchConfig):
     """Beside what."""
 
@@ -52,7 +49,7 @@ class TrainBenchConfig(BenchConfig):
     """Time StyleGAN2's networks and steps, too: of the same resolutions, widths and batch, on a processor."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@options
 class TrainBenchArguments:
     """What to time."""
 

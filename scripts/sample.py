@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -22,6 +21,7 @@ from brushwork.data.writing import free_cores, save_picture, write_pictures
 from brushwork.models.drawing import Codes, Precision, draw_batches
 from brushwork.models.errors import ModelError
 from brushwork.models.generator import Generator
+from brushwork.models.options import Batch, LayerIndex, Psi, options
 from brushwork.models.redrawing import codes_of_looks
 from brushwork.models.sampling import (
     interpolation_frames,
@@ -43,10 +43,11 @@ COLUMNS = 24
 """Seeds that the grid shows at most."""
 FIGURES = ("grid.png", "like.png", "mixing.png", "truncation.png", "interpolation.gif")
 """Files beside the folders of the styles."""
+MOST_SEEDS = 10**6
 TRUNCATIONS = (-0.5, 0.0, 0.25, 0.5, 0.75, 1.0)
 
 
-@dataclass(frozen=True, kw_only=True)
+@options
 class SampleArguments:
     """Draws pictures from a trained run: single images, a labelled grid of the first 24 seeds, and figures of
     style mixing, truncation and interpolation. Any number of images takes the memory of a few batches.
@@ -71,11 +72,11 @@ class SampleArguments:
     """The name of the style that the pictures of --like are in, where the run knows it: read off with it."""
     seeds: str = "0-11"
     """Seeds: numbers and ranges, separated by commas. One seed is one pose, in every style."""
-    psi: float = 1.0
+    psi: Psi = 1.0
     """Truncation: 1 as drawn, towards 0 nearer to the style's average (safer, less varied)."""
-    cutoff: int | None = None
+    cutoff: LayerIndex | None = None
     """Truncate only the layers below this one; None: all."""
-    mixing_layer: int | None = None
+    mixing_layer: LayerIndex | None = None
     """First layer that comes from the second code in the figure of style mixing; None: the middle one. With
     --like, the first that follows the looks; None: the one at which a picture's content would enter."""
     images: bool = True
@@ -83,7 +84,7 @@ class SampleArguments:
     keep: bool = False
     """Leave pictures alone that are there already, to go on with a long job that was stopped. They must come
     from the same weights and options."""
-    batch: int = 64
+    batch: Batch = 64
     """Pictures drawn at once."""
     precision: Precision = "fp32"
     """Of the single pictures: bf16 is faster where the machine has it; its pictures differ by rounding."""
@@ -92,33 +93,39 @@ class SampleArguments:
     out: Path | None = None
     """Folder for the pictures; default: RUN/generated, or ./generated where RUN is no folder."""
 
-    def __post_init__(self) -> None:
-        if self.batch < 1:
-            raise ModelError(f"the batch is {self.batch}: draw at least 1 picture at a time.")
-
 
 def parse_seeds(text: str) -> list[int]:
     """ "0-3,7" -> [0, 1, 2, 3, 7].
 
     Raises:
-        ModelError: the text is no list of numbers and ranges.
+        ModelError: the text is no list of numbers and ranges, or one too long.
     """
-    seeds: list[int] = []
-    for part in text.split(","):
-        match = re.fullmatch(r"\s*(\d+)(?:-(\d+))?\s*", part)
-        if match is None:
-            raise ModelError(f"cannot read the seeds {text!r}: write numbers and ranges, as in 0-11,40.")
-        first = int(match[1])
-        seeds += range(first, int(match[2] or first) + 1)
-    if not seeds:
-        raise ModelError(f"the seeds {text!r} name no number: a range goes upwards, as in 0-11.")
-    return seeds
+    ranges = [_seed_range(part) for part in text.split(",")]
+    count = sum(stop - start for start, stop in ranges)
+    if count > MOST_SEEDS:
+        raise ModelError(f"the seeds {text!r} are {count}: draw at most {MOST_SEEDS} at a time.")
+    return [seed for start, stop in ranges for seed in range(start, stop)]
+
+
+def _seed_range(text: str) -> tuple[int, int]:
+    """ "3-5" -> (3, 6); "3" -> (3, 4)."""
+    match = re.fullmatch(r"\s*(\d+)(?:-(\d+))?\s*", text)
+    if match is None:
+        raise ModelError(f"cannot read the seeds {text!r}: write numbers and ranges, as in 0-11,40.")
+    first, last = match[1], match[2] or match[1]
+    for seed in (first, last):
+        # Python does not read numbers of thousands of digits.
+        if len(seed.lstrip("0")) > 19 or int(seed) >= 2**63:
+            raise ModelError(f"the seed {seed:.30} is too large: seeds go from 0 to {2**63 - 1}.")
+    if int(last) < int(first):
+        raise ModelError(f"the seeds {text!r} go downwards: write {last}-{first}.")
+    return int(first), int(last) + 1
 
 
 def main(args: SampleArguments) -> None:
     """Draws everything, then says where it lies."""
-    generator = load_generator(args.run, device=args.device)
     seeds = torch.tensor(parse_seeds(args.seeds))
+    generator = load_generator(args.run, device=args.device)
     out = args.out or (Path(args.run) / "generated" if Path(args.run).is_dir() else Path("generated"))
     if args.like:
         draw_like(generator, args, seeds, out)
@@ -189,12 +196,11 @@ def write_figures(
     psi: float,
 ) -> None:
     """mixing.png (first style), truncation.png (first seed, every style), interpolation.gif (every style)."""
-    few, others = seeds[:6], seeds[:6] + int(seeds.max()) + 1
+    few = seeds[:6]
+    others = torch.tensor([(int(seed) + int(seeds.max()) + 1) % 2**63 for seed in few])
     rows, columns = ([str(int(seed)) for seed in some] for some in (few, others))
-    middle = layer_count(generator.trained_stage.resolution) // 2
-    mixed = mixing_matrix(
-        generator, styles[0], few, others, layer=middle if layer is None else layer, psi=psi
-    )
+    first = layer_count(generator.trained_stage.resolution) // 2 if layer is None else layer
+    mixed = mixing_matrix(generator, styles[0], few, others, layer=first, psi=psi)
     save_grid(out / "mixing.png", mixed, rows, columns)
     truncated = truncation_matrix(generator, styles, int(seeds[0]), TRUNCATIONS)
     save_grid(out / "truncation.png", truncated, names, [f"psi {value:g}" for value in TRUNCATIONS])

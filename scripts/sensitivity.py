@@ -1,6 +1,5 @@
 """Reproduces the table of docs/evaluation.md: which metric sees which fault, on real pictures."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +12,7 @@ from brushwork.eval.reference import load_reference
 from brushwork.eval.sensitivity import METRICS, measure_faults, table
 from brushwork.eval.sources import Stored
 from brushwork.eval.suite import extractors_for
+from brushwork.models.options import options
 
 COLUMNS = (
     ("fd", "kid", "precision", "recall", "density", "coverage", "diversity"),
@@ -20,7 +20,7 @@ COLUMNS = (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
+@options
 class SensitivityArguments:
     """Harms held-out real pictures in known ways and says which metric sees it, in Markdown.
 

@@ -1,15 +1,19 @@
 """The door `brushwork stylize`."""
 
 import sys
-from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import torch
 import tyro
+from annotated_types import Interval
+from pydantic import SkipValidation
 
 from brushwork.data.contents import list_originals
 from brushwork.data.errors import DataError
+from brushwork.models.options import Weight, options
+from brushwork.scripts.cli import guard, parse
 from brushwork.scripts.inputs import tell_of_frames
 from brushwork.scripts.stylized_album import targets_of
 from brushwork.scripts.stylizing import Stylizing
@@ -20,7 +24,7 @@ from brushwork.training.stylize_config import PRESETS, StylizeConfig
 Preset = Literal["fast", "gatys", "neural-style", "tutorial"]
 
 
-@dataclass(frozen=True, kw_only=True)
+@options
 class StylizeArguments:
     """Draws pictures in the style of others by optimising their pixels: neural style transfer. Nothing has
     to be trained; several styles are blended, a folder of styles is taken one by one.
@@ -32,14 +36,14 @@ class StylizeArguments:
         brushwork stylize photo.jpg a.jpg b.jpg --style-weights 0.7 0.3 --masks sky.png ground.png
     """
 
-    content: Annotated[Path, tyro.conf.Positional]
+    content: Annotated[Path, SkipValidation, tyro.conf.Positional]
     """A picture, or a folder of pictures at any depth."""
-    styles: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    styles: Annotated[tuple[Path, ...], SkipValidation, tyro.conf.Positional]
     """Pictures whose style is followed together, or a folder of them: then one after the other."""
     preset: Preset = "fast"
     """Where the settings below come from: fast (coarse to fine), or what Gatys, neural-style and PyTorch's
     tutorial published."""
-    style_weights: tuple[float, ...] = ()
+    style_weights: tuple[Weight, ...] = ()
     """How much each of several styles counts; by default alike."""
     masks: tuple[Path, ...] = ()
     """Pictures of the content's size, white where the style is to be: one for all styles, or one for each."""
@@ -47,7 +51,7 @@ class StylizeArguments:
     """A picture to begin with."""
     out: Path = Path("stylized")
     """Folder: <style>/<content>.png, its losses (.json, -losses.png), grid.png, pairs.csv, job.json."""
-    every: int = 0
+    every: Annotated[int, Interval(ge=0, le=10**7)] = 0
     """Keep the picture as it is after every so many evaluations; 0: only the last."""
     resume: bool = False
     """Go on where a stopped command was; what is finished is not drawn again."""
@@ -60,8 +64,6 @@ def main(args: StylizeArguments) -> None:
     """Draws everything, then says where it lies and how to measure it, and what could not be drawn."""
     if not args.styles:
         raise DataError("There is no style to follow: name a picture, several, or a folder of them.")
-    if args.every < 0:
-        raise TrainingError(f"every is {args.every}; it must be 0 or more.")
     originals, targets = list_originals([args.content]), targets_of(args.styles)
     given = [*originals, *(one for target in targets for one in target.pictures)]
     tell_of_frames([*(one.source for one in given), *args.masks, args.start_from])
@@ -86,7 +88,7 @@ def main(args: StylizeArguments) -> None:
 
 def preset_of(words: list[str]) -> StylizeConfig:
     """The settings that the command line's options start from. Raises TrainingError for an unknown preset."""
-    given = [after for word, after in zip(words, [*words[1:], ""], strict=True) if word == "--preset"]
+    given = [after for word, after in pairwise(words) if word == "--preset"]
     given += [word.removeprefix("--preset=") for word in words if word.startswith("--preset=")]
     name = given[-1] if given else "fast"
     if name not in PRESETS:
@@ -96,15 +98,13 @@ def preset_of(words: list[str]) -> StylizeConfig:
 
 def parsed(words: list[str]) -> StylizeArguments:
     """Options override the preset's settings."""
-    missing: Any = tyro.MISSING
+    missing: Any = tyro.MISSING  # in place of what is not validated
     default = StylizeArguments(content=missing, styles=missing, config=preset_of(words))
-    return tyro.cli(StylizeArguments, default=default, args=words)
+    return parse(StylizeArguments, default=default, words=words)
 
 
 def door() -> None:
     """Parses the command line and draws."""
-    from brushwork.scripts.cli import guard
-
     guard(lambda: main(parsed(sys.argv[1:])))
 
 

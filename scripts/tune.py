@@ -2,7 +2,7 @@
 
 import os
 import sys
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +10,7 @@ import tyro
 
 from brushwork.data.files import write_file
 from brushwork.data.loader import open_pictures
+from brushwork.models.options import options
 from brushwork.scripts.cli import guard
 from brushwork.scripts.configured import configured
 from brushwork.training.config import TrainConfig
@@ -32,7 +33,7 @@ same command again goes on with the study in --out. Examples, minutes on a CPU:
 """
 
 
-@dataclass(frozen=True, kw_only=True)
+@options
 class TuneArguments:
     """A study and the preset that it starts from."""
 

@@ -1,6 +1,7 @@
 """The command as a user meets it: the way from pictures to a report, and one sentence for each mistake."""
 
 import errno
+import importlib.metadata
 import json
 import os
 import sys
@@ -12,6 +13,7 @@ import pytest
 from PIL import Image
 
 from brushwork.data.toy import write_toy
+from brushwork.models.errors import ModelError
 from brushwork.scripts.cli import main
 from brushwork.scripts.sample import parse_seeds
 from brushwork.training.trainer import Outcome, Reason, Trainer
@@ -54,7 +56,12 @@ def test_every_verb_is_listed_and_an_unknown_one_is_a_mistake(shell: Shell) -> N
     listed = shell()
     for verb in ("fetch", "pack", "train", "sample", "measure"):
         assert verb in listed
-    assert "unknown verb 'paint'" in shell.mistake("paint")
+    assert "no verb 'emboss': take one of fetch, pack" in shell.mistake("emboss")
+    assert "no verb 'trian': did you mean 'train'?" in shell.mistake("trian", "toy")
+
+
+def test_the_version_is_the_installed_one(shell: Shell) -> None:
+    assert shell("--version") == f"brushwork {importlib.metadata.version('brushwork')}\n"
 
 
 @pytest.mark.parametrize("verb", ["fetch", "pack", "sample", "measure"])
@@ -82,7 +89,7 @@ def test_fetch_draws_modes_for_pack_and_names_mistakes(shell: Shell, tmp_path: P
     )
     assert "`brushwork fetch modes DIR`" in shell.mistake("fetch", "modes")
     assert "'Solar' is no name of an icon set" in shell.mistake("fetch", "icons", "Solar", tmp_path / "x")
-    assert "Size 4 with" in shell.mistake("fetch", "photographs", tmp_path / "x", "--size", "4")
+    assert "--size is 4: it must be" in shell.mistake("fetch", "photographs", tmp_path / "x", "--size", "4")
 
 
 def test_fetch_hands_its_options_on(shell: Shell, tmp_path: Path) -> None:
@@ -116,7 +123,7 @@ def test_train_refuses_a_resolution_that_is_no_power_of_two(
     shell: Shell, packed: Path, tmp_path: Path
 ) -> None:
     said = shell.mistake("train", "toy", "--data", packed, "--out", tmp_path, "--generator.resolution", "24")
-    assert "24 is no power of two" in said
+    assert "--generator.resolution is 24: it must be a power of two: 16 or 32." in said
 
 
 def test_train_refuses_pictures_smaller_than_the_network(shell: Shell, packed: Path, tmp_path: Path) -> None:
@@ -191,9 +198,30 @@ def test_seeds_are_numbers_and_ranges() -> None:
     assert parse_seeds("0-3,7") == [0, 1, 2, 3, 7]
 
 
-@pytest.mark.parametrize("text", ["", "a", "3-1", "1,,2", "-4"])
-def test_other_seeds_are_a_mistake(shell: Shell, run: Path, text: str) -> None:
-    assert "seeds" in shell.mistake("sample", run, f"--seeds={text}")
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        *((text, "cannot read the seeds") for text in ("", "a", "1,,2", "-4")),
+        ("5-3", "'5-3' go downwards: write 3-5"),
+        (
+            "18446744073709551616",
+            "seed 18446744073709551616 is too large: seeds go from 0 to 9223372036854775807",
+        ),
+        ("9" * 5000, "is too large"),
+        ("0-99999999999", "are 100000000000: draw at most 1000000"),
+        ("0-9223372036854775807", "draw at most"),
+    ],
+)
+def test_other_seeds_are_a_mistake(text: str, words: str) -> None:
+    with pytest.raises(ModelError, match=words) as raised:
+        parse_seeds(text)
+    assert len(str(raised.value)) < 200
+
+
+def test_the_largest_seed_is_drawn(shell: Shell, run: Path, tmp_path: Path) -> None:
+    shell("sample", run, "--seeds", "9223372036854775807", "--styles", "01-outline", "--out", tmp_path)
+    assert (tmp_path / "01-outline" / "seed9223372036854775807.png").exists()
+    assert (tmp_path / "mixing.png").exists()
 
 
 def test_bench_prints_tables_and_writes_what_it_found(shell: Shell, tmp_path: Path) -> None:

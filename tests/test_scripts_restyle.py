@@ -238,7 +238,7 @@ def test_opacity_and_strength(shell: Shell, trained: Path, tmp_path: Path) -> No
         (("--blend", "01-outline=much"), "the weight 'much'"),
         (("--style", "all", "--blend", "a=1"), "--style and --blend were both given"),
         ((), "no style was given"),
-        (("--style", "all", "--strength", "1.5"), "strength 1.5"),
+        (("--style", "all", "--strength", "1.5"), "--strength is 1.5: it must be"),
         (("--like", "nowhere.png"), "nowhere.png"),
         (("--like", "{content}", "--like-style", "oil"), "unknown style 'oil'"),
     ],

@@ -150,7 +150,7 @@ def test_styles_are_named_exactly_and_written_once(shell: Shell, odd: Path, tmp_
 
 @pytest.mark.parametrize(
     ("options", "words"),
-    [(("--batch", "0"), "the batch is 0"), (("--device", "abacus"), "cannot run on 'abacus'")],
+    [(("--cutoff", "-1"), "--cutoff is -1: it must be"), (("--device", "abacus"), "cannot run on 'abacus'")],
 )
 def test_mistakes_in_sample(
     shell: Shell, run: Path, tmp_path: Path, options: tuple[str, ...], words: str

@@ -56,7 +56,9 @@ def test_mistakes_in_files_are_named(shell: Shell, run: Path, tmp_path: Path) ->
     content["config"]["batch"] = "many"
     (tmp_path / "odd.json").write_text(json.dumps(content))
     for verb in ("train", "tune"):
-        assert 'odd.json: batch is "many"' in shell.mistake(verb, tmp_path / "odd.json")
+        assert "odd.json is wrong: config.batch is 'many': it must be" in shell.mistake(
+            verb, tmp_path / "odd.json"
+        )
 
 
 @pytest.mark.parametrize(("verb", "source"), [("train", "toy"), ("tune", "toy"), ("tune", "file")])

@@ -4,33 +4,27 @@ Zhao 2020 (arXiv:2006.10738). Every change is differentiable twice (the gradient
 pictures are moved by indexing and masking, never by `grid_sample`.
 """
 
-from dataclasses import dataclass
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from brushwork.models.options import Share, options
+
 from .draws import Draws
-from .errors import TrainingError
 
 Images = Float[Tensor, "n 3 h w"]
 
 
-@dataclass(frozen=True, kw_only=True)
+@options
 class AugmentConfig:
     """Differentiable augmentation; each strength 0 turns its kind off."""
 
-    colour: float = 0.0
+    colour: Share = 0.0
     """Strength of random brightness, saturation and contrast; 1 is DiffAugment's."""
-    translation: float = 0.0
+    translation: Share = 0.0
     """Largest shift, as a share of the picture; DiffAugment's is 0.125."""
-    cutout: float = 0.0
+    cutout: Share = 0.0
     """Side of the grey square, as a share of the picture; DiffAugment's is 0.5."""
-
-    def __post_init__(self) -> None:
-        for name in ("colour", "translation", "cutout"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise TrainingError(f"augment.{name} is {getattr(self, name)}; it must lie from 0 to 1.")
 
 
 def augment(images: Images, config: AugmentConfig, draws: Draws) -> Images:

@@ -1,11 +1,12 @@
 """Training the style classifier, in the minute before the run that it judges."""
 
 import math
-from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from annotated_types import Interval
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
@@ -15,6 +16,7 @@ from brushwork.data.progress import Progress
 from brushwork.models.classifier import StyleClassifier
 from brushwork.models.encoders import STYLE_RESOLUTION
 from brushwork.models.generator import Generator
+from brushwork.models.options import Batch, Duration, LearningRate, options
 from brushwork.models.synthesis import Stage, resolutions
 
 from .augment import AugmentConfig, augment
@@ -26,26 +28,18 @@ AUGMENT = AugmentConfig(translation=0.1)
 """What it learns to see through. Colours are left alone: they are of the style."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@options
 class ClassifierConfig:
     """The style classifier: trained before the run where a term or pseudo-labels ask for it."""
 
-    kimg: float = 20.0
+    kimg: Duration = 20.0
     """Length of its training, in thousands of images."""
-    batch: int = 16
+    batch: Batch = 16
     """Pictures in a step."""
-    lr: float = 0.01
+    lr: LearningRate = 0.01
     """Learning rate at the start; it falls to 0 along a cosine."""
-    held_out: float = 0.1
+    held_out: Annotated[float, Interval(gt=0, lt=1)] = 0.1
     """Part of the subjects that it does not learn: its accuracy is told by them."""
-
-    def __post_init__(self) -> None:
-        if self.kimg <= 0 or self.batch < 1 or self.lr <= 0:
-            raise TrainingError(
-                f"classifier.kimg is {self.kimg}, batch {self.batch} and lr {self.lr}; all must be above 0."
-            )
-        if not 0 < self.held_out < 1:
-            raise TrainingError(f"classifier.held_out is {self.held_out}; it must lie between 0 and 1.")
 
 
 def train_classifier(

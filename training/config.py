@@ -1,13 +1,16 @@
 """The whole configuration of a training run, composed of the parts' own; its docstrings are the `--help`."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+from annotated_types import Interval
 
 from brushwork.data.loader import LoaderConfig
 from brushwork.models.discriminator import DiscriminatorConfig
 from brushwork.models.generator import GeneratorConfig
 from brushwork.models.layers import group_size
+from brushwork.models.options import Batch, Duration, Kimg, LearningRate, Seed, Share, Threads, options
 
 from .augment import AugmentConfig
 from .classifying import ClassifierConfig
@@ -23,56 +26,40 @@ from .speed import SpeedConfig
 Precision = Literal["auto", "fp32", "bf16"]
 
 
-@dataclass(frozen=True, kw_only=True)
+@options
 class OptimizerConfig:
     """Adam with beta1 = 0, as in every StyleGAN; its state is reset when a new resolution starts."""
 
-    generator_lr: float = 0.001
+    generator_lr: LearningRate = 0.001
     """Learning rate of the generator."""
-    discriminator_lr: float = 0.001
+    discriminator_lr: LearningRate = 0.001
     """Learning rate of the discriminator."""
-    cooldown: float = 0.0
+    cooldown: Share = 0.0
     """Share of the run, at its end, over which both learning rates fall in a line to 0. A run that is
     lengthened afterwards takes them up again."""
-    beta2: float = 0.99
+    beta2: Annotated[float, Interval(ge=0, lt=1)] = 0.99
     """Decay of the second moment."""
-    eps: float = 1e-8
+    eps: Annotated[float, Interval(ge=1e-30, le=1)] = 1e-8
     """Keeps the division finite."""
 
-    def __post_init__(self) -> None:
-        for name in ("generator_lr", "discriminator_lr", "eps"):
-            if getattr(self, name) <= 0:
-                raise TrainingError(f"optimizer.{name} is {getattr(self, name)}; it must be above 0.")
-        if not 0 <= self.cooldown <= 1:
-            raise TrainingError(f"optimizer.cooldown is {self.cooldown}; it is a share, from 0 to 1.")
-        if not 0 <= self.beta2 < 1:
-            raise TrainingError(
-                f"optimizer.beta2 is {self.beta2}; it must lie from 0 up to, not including, 1."
-            )
 
-
-@dataclass(frozen=True, kw_only=True)
+@options
 class CadenceConfig:
     """How often the loop pauses for a chore, in thousands of images; 0 turns a chore off."""
 
-    tick_kimg: float = 1.0
+    tick_kimg: Kimg = 1.0
     """A line of losses and speed, to the terminal, metrics.jsonl and the trackers."""
-    grid_kimg: float = 10.0
+    grid_kimg: Kimg = 10.0
     """A grid of samples from fixed codes; one is drawn at the end of every resolution, too."""
-    checkpoint_kimg: float = 10.0
+    checkpoint_kimg: Kimg = 10.0
     """The full state, to resume from; the two newest are kept."""
-    snapshot_kimg: float = 50.0
+    snapshot_kimg: Kimg = 50.0
     """The averaged generator alone, to sample from; all are kept, and one is written at the end."""
-    metrics_kimg: float = 0.0
+    metrics_kimg: Kimg = 0.0
     """A measurement of samples: see `metrics`."""
 
-    def __post_init__(self) -> None:
-        for name in ("tick_kimg", "grid_kimg", "checkpoint_kimg", "snapshot_kimg", "metrics_kimg"):
-            if getattr(self, name) < 0:
-                raise TrainingError(f"every.{name} is {getattr(self, name)}; it must be 0 (off) or more.")
 
-
-@dataclass(frozen=True, kw_only=True)
+@options
 class TrackerConfig:
     """Experiment trackers, through Accelerate."""
 
@@ -86,7 +73,7 @@ class TrackerConfig:
     """offline needs no account and no network; `wandb sync` uploads it later."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@options
 class TrainConfig:
     """One training run. Everything is counted in images seen (nimg), in thousands (kimg)."""
 
@@ -99,27 +86,27 @@ class TrainConfig:
     the same widths."""
     resume: bool = False
     """Go on from the newest checkpoint of the run folder; starts afresh where there is none."""
-    total_kimg: float = 25000.0
+    total_kimg: Duration = 25000.0
     """Length of the run. One that is too short for the course of growing goes through it faster, and so ends
     at the final resolution."""
-    max_minutes: float | None = None
+    max_minutes: Duration | None = None
     """Time for training, over all sessions of a run. The course of growing is shortened to fit, by a short
     measurement of this machine and at every tick by what steps really take; training stops at that time, or
     after total_kimg. None: no limit."""
     stop_on_collapse: bool = False
     """Stop, with exit code 3, when some style has drawn one and the same picture for five ticks in a row."""
-    batch: int = 32
+    batch: Batch = 32
     """Pictures in a step, over all processes."""
-    accumulate: int = 1
+    accumulate: Batch = 1
     """Parts that a process takes its share of the batch in, one after another, to save memory. A part should
     hold whole groups of the minibatch statistics."""
-    seed: int = 0
+    seed: Seed = 0
     """Everything random follows from it."""
     precision: Precision = "auto"
     """fp32, bf16 (autocast), or auto: bf16 where a short measurement finds it faster. Penalties are fp32."""
     device: Literal["auto", "cpu"] = "auto"
     """auto takes what Accelerate finds; cpu keeps to the processor."""
-    threads: int = 0
+    threads: Threads = 0
     """Processor threads of each process; 0: OMP_NUM_THREADS, or else the cores divided among the
     processes."""
     generator: GeneratorConfig = field(default_factory=GeneratorConfig)
@@ -139,14 +126,6 @@ class TrainConfig:
     trackers: TrackerConfig = field(default_factory=TrackerConfig)
 
     def __post_init__(self) -> None:
-        if self.batch < 1 or self.accumulate < 1:
-            raise TrainingError(
-                f"batch is {self.batch} and accumulate {self.accumulate}; both must be 1 or more."
-            )
-        if self.total_kimg <= 0:
-            raise TrainingError(f"total_kimg is {self.total_kimg}; it must be above 0.")
-        if self.max_minutes is not None and self.max_minutes <= 0:
-            raise TrainingError(f"max_minutes is {self.max_minutes}; it must be above 0.")
         if self.growing.start_resolution > self.generator.resolution:
             raise TrainingError(
                 f"growing.start_resolution is {self.growing.start_resolution}, above generator.resolution "

@@ -1,33 +1,26 @@
 """The exponential moving average of the generator: the network that is sampled, measured and shipped."""
 
 import copy
-from dataclasses import dataclass
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import torch
+from annotated_types import Interval
 from torch import nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from .errors import TrainingError
+from brushwork.models.options import Duration, options
 
 Module = TypeVar("Module", bound=nn.Module)
 
 
-@dataclass(frozen=True, kw_only=True)
+@options
 class EMAConfig:
     """How fast the average forgets."""
 
-    half_life_kimg: float = 10.0
+    half_life_kimg: Duration = 10.0
     """Images (thousands) after which an old weight counts half."""
-    rampup: float = 0.05
+    rampup: Annotated[float, Interval(ge=0, le=1000)] = 0.05
     """Early on the half-life is at most this share of the images seen; 0 turns the ramp off."""
-
-    def __post_init__(self) -> None:
-        if self.half_life_kimg <= 0 or self.rampup < 0:
-            raise TrainingError(
-                f"ema.half_life_kimg {self.half_life_kimg} must be above 0 and ema.rampup {self.rampup} not "
-                "below it."
-            )
 
     def decay(self, nimg: int, batch: int) -> float:
         """Weight of the old average in a step of `batch` images: 0.5 ** (batch / half-life)."""

@@ -10,12 +10,14 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, cast, get_args
 
 import torch
+from pydantic import ValidationError
 
 from brushwork.data.errors import DataError
 from brushwork.data.progress import Progress
 from brushwork.eval.benchmark import in_child
 from brushwork.eval.errors import EvalError
 from brushwork.models.errors import ModelError
+from brushwork.models.options import sentence_of
 
 from .config import Precision, TrainConfig
 from .errors import TrainingError
@@ -26,7 +28,7 @@ KINDS: tuple[What, ...] = get_args(What)
 UNITS: Mapping[What, str] = {"resolution": "px", "batch": "pictures", "width": "channels"}
 FACTORS = (0.5, 2.0)
 """Beside 1, the middle, which all have in common."""
-IMPOSSIBLE = (DataError, EvalError, ModelError, TrainingError, torch.OutOfMemoryError)
+IMPOSSIBLE = (DataError, EvalError, ModelError, TrainingError, ValidationError, torch.OutOfMemoryError)
 """What may keep a variant from being measured, though the middle was."""
 
 
@@ -43,7 +45,7 @@ def at_end(config: TrainConfig) -> TrainConfig:
 def scaled(config: TrainConfig, what: What, factor: float) -> TrainConfig:
     """`config`, which does not grow, with one thing `factor` times as large.
 
-    Raises TrainingError or ModelError where there is no such network or batch.
+    Raises TrainingError, ModelError or ValidationError where there is no such network or batch.
     """
     generator, discriminator = config.generator, config.discriminator
     if what == "batch":
@@ -150,7 +152,8 @@ def benchmark(config: TrainConfig, sizes: Sizes) -> tuple[Line, ...]:
                 try:
                     points[factor] = _measured(middle, what, factor, sizes)
                 except IMPOSSIBLE as error:
-                    left_out[factor] = str(error).strip().splitlines()[0]
+                    said = sentence_of(error) if isinstance(error, ValidationError) else str(error)
+                    left_out[factor] = said.strip().splitlines()[0]
                 bar.update()
             ordered = {factor: points[factor] for factor in sorted(points)}
             lines.append(Line(what=what, points=ordered, left_out=left_out))

@@ -9,6 +9,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from brushwork.data.loader import Pictures, StoredPictures
+from brushwork.models.options import Share, options
 
 from .draws import derived_seed
 from .errors import TrainingError
@@ -16,23 +17,20 @@ from .errors import TrainingError
 NONE = -1
 
 
-@dataclass(frozen=True, kw_only=True)
+@options
 class LabelConfig:
     """Which labels are used, and what becomes of pictures without one."""
 
-    share: float = 1.0
+    share: Share = 1.0
     """Part of each style's labels that is used; the rest counts as unlabelled. To see what labels are
     worth."""
     unlabelled: Literal["keep", "drop"] = "keep"
     """Pictures without a label are trained on as pictures of no style, or left out."""
-    pseudo: float = 0.0
+    pseudo: Share = 0.0
     """How sure the style classifier must be, from 0 to 1, for its answer to become the label of a picture
     without one; 0: none is guessed."""
 
     def __post_init__(self) -> None:
-        for name in ("share", "pseudo"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise TrainingError(f"labels.{name} is {getattr(self, name)}; it must lie from 0 to 1.")
         if self.pseudo and self.unlabelled == "drop":
             raise TrainingError("labels.pseudo guesses for pictures that labels.unlabelled drops: keep them.")
 

@@ -1,20 +1,22 @@
 """Adversarial losses and penalties, as functions of logits; each returns a scalar, the mean over the
 batch."""
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 import torch.nn.functional as F
+from annotated_types import Interval
 from jaxtyping import Float
 from torch import Tensor
+
+from brushwork.models.options import Count, Kimg, Share, Weight, options
 
 from .errors import TrainingError
 
 Scalar = Float[Tensor, ""]
 
 
-@dataclass(frozen=True, kw_only=True)
+@options
 class LossConfig:
     """The adversarial objective."""
 
@@ -25,35 +27,26 @@ class LossConfig:
     """simultaneous: both networks learn from the same generated pictures in one pass; alternating: each from
     pictures of its own, the generator from a discriminator that has just learned, which takes a quarter to a
     third more time."""
-    r1_gamma: float | Literal["auto"] = "auto"
+    r1_gamma: Weight | Literal["auto"] = "auto"
     """Weight of the gradient penalty gamma / 2 * E ||grad D(real)||^2; auto is 0.0002 * resolution^2 /
     batch."""
-    r1_every: int = 16
+    r1_every: Count = 16
     """The penalty is taken every so many steps, with so many times the weight (lazy regularisation)."""
     r2: bool = False
     """Penalise the discriminator's gradient on generated pictures, too (R2), as often and as much as R1."""
-    mixing: float = 0.9
+    mixing: Share = 0.9
     """Probability that a generated picture mixes two codes of its style at a random active layer."""
-    condition_noise: float = 0.0
+    condition_noise: Annotated[float, Interval(ge=0, le=1000)] = 0.0
     """Standard deviation of Gaussian noise on the style's embedding, in both networks."""
-    label_dropout: float = 0.0
+    label_dropout: Share = 0.0
     """Share of drawn pictures, and of the real ones beside them, whose style neither network sees, so that
     the generator learns to draw without one."""
-    ramp_start_kimg: float = 0.0
+    ramp_start_kimg: Kimg = 0.0
     """Until here both networks see no labels; ..."""
-    ramp_end_kimg: float = 0.0
+    ramp_end_kimg: Kimg = 0.0
     """... from here on they see them wholly, with a linear ramp in between (transitional training)."""
 
     def __post_init__(self) -> None:
-        if self.r1_gamma != "auto" and self.r1_gamma < 0:
-            raise TrainingError(f"loss.r1_gamma is {self.r1_gamma}; it must be 0 or more, or auto.")
-        if self.r1_every < 1:
-            raise TrainingError(f"loss.r1_every is {self.r1_every}; it must be 1 or more.")
-        for name in ("mixing", "label_dropout"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise TrainingError(
-                    f"loss.{name} is {getattr(self, name)}; it is a probability, from 0 to 1."
-                )
         if self.ramp_end_kimg < self.ramp_start_kimg:
             raise TrainingError(
                 f"loss.ramp_end_kimg is {self.ramp_end_kimg}, before ramp_start_kimg {self.ramp_start_kimg}."

@@ -1,11 +1,12 @@
 """Measurements in the loop: the evaluation's suite on what the averaged generator draws and redraws."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Annotated
 
 import torch
+from annotated_types import Interval
 from torch import Tensor
 
 from brushwork.data.files import write_file
@@ -18,6 +19,7 @@ from brushwork.eval.reference import Reference, load_reference
 from brushwork.eval.sources import Samples
 from brushwork.eval.suite import extractors_for, measure, rehearsed
 from brushwork.models.generator import Generator
+from brushwork.models.options import options
 from brushwork.models.sampling import sample
 from brushwork.models.synthesis import Stage
 
@@ -25,7 +27,7 @@ from .errors import TrainingError
 from .restyled import OF_PAIRS, RESTYLED_METRICS, HeldOut, RestyledMetrics
 
 
-@dataclass(frozen=True, kw_only=True)
+@options
 class MetricsConfig:
     """What is measured while training, every `every.metrics_kimg`."""
 
@@ -33,12 +35,12 @@ class MetricsConfig:
     """Metrics, as `brushwork measure --metrics` takes them."""
     features: tuple[str, ...] = ("efficientnet-lite0",)
     """Feature extractors; figures in all but the first have its name after theirs: fd@inception."""
-    per_style: int = 200
+    per_style: Annotated[int, Interval(ge=2, le=10**6)] = 200
     """Samples of each style."""
     restyled: tuple[str, ...] = ()
     """Metrics of restyled held-out pictures, logged as restyled_...: content, truth, ssim, cfsd and those of
     names. They need generator.encoders."""
-    restyled_contents: int = 120
+    restyled_contents: Annotated[int, Interval(ge=4, le=10**6)] = 120
     """Held-out pictures that are redrawn, each in one other style; at least two for each style."""
     best_by: str = "fd"
     """The figure by which snapshots/best.safetensors is kept, e.g. fd or restyled_truth."""
@@ -50,13 +52,6 @@ class MetricsConfig:
             for name in getattr(self, field):
                 if name not in known:
                     raise TrainingError(f"metrics.{field} has {name!r}; choose from {', '.join(known)}.")
-        if self.per_style < 2:
-            raise TrainingError(f"metrics.per_style is {self.per_style}; it must be 2 or more.")
-        if self.restyled_contents < 4:
-            raise TrainingError(
-                f"metrics.restyled_contents is {self.restyled_contents}; it must be 4 or more, two for each "
-                "style."
-            )
         self._check_best_by()
 
     def _check_best_by(self) -> None:

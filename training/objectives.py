@@ -1,8 +1,12 @@
 """What a run trains beside its adversary: the regimes, and each term's weight and schedule."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+from annotated_types import Interval
+
+from brushwork.models.options import Kimg, Share, Weight, options
 
 from .draws import derived_seed
 from .errors import TrainingError
@@ -11,15 +15,15 @@ Regime = Literal["sampling", "restyling", "autoencoding", "contrast"]
 REGIMES: tuple[Regime, ...] = ("sampling", "restyling", "autoencoding", "contrast")
 
 
-@dataclass(frozen=True, kw_only=True)
+@options
 class Term:
     """How much a term of the loss counts, and when."""
 
-    weight: float = 0.0
+    weight: Weight = 0.0
     """Its factor; 0 leaves it out."""
-    rise_kimg: float = 0.0
+    rise_kimg: Kimg = 0.0
     """Grows from nothing over so many thousand images; 0: is there at once."""
-    fall_kimg: float = 0.0
+    fall_kimg: Kimg = 0.0
     """Falls to nothing at so many thousand images; 0: stays."""
 
     def at(self, nimg: int) -> float:
@@ -29,7 +33,7 @@ class Term:
         return self.weight * risen * left
 
 
-@dataclass(frozen=True, kw_only=True)
+@options
 class PerceptionConfig:
     """The network whose feature maps are compared."""
 
@@ -42,32 +46,32 @@ class PerceptionConfig:
     """Layers of the VGG that are compared; the classifier's maps are those of all its resolutions."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@options
 class RestyleConfig:
     """How often each thing is trained, and the terms of the loss. All but sampling needs
     `generator.encoders`."""
 
-    sampling: float = 1.0
+    sampling: Weight = 1.0
     """Share of the steps that draw from latent codes, as a StyleGAN does; shares count against each other."""
-    restyling: float = 0.0
+    restyling: Weight = 0.0
     """Share of the steps that redraw pictures in the style of others."""
-    autoencoding: float = 0.0
+    autoencoding: Weight = 0.0
     """Share of the steps that rebuild pictures from their own style and content."""
-    contrast: float = 0.0
+    contrast: Weight = 0.0
     """Share of the steps that teach the style encoder alone: two crops of a picture share a style."""
-    by_picture: float = 0.3
+    by_picture: Share = 0.3
     """Part of the restyled pictures whose code is read off a picture of the new style."""
-    by_self: float = 0.4
+    by_self: Share = 0.4
     """Part of them whose code is read off the picture itself, under the new style's name: its own palette as
     that style would have it. What is left of 1 is drawn from a latent code."""
-    hide_label: float = 0.5
+    hide_label: Share = 0.5
     """Part of the style pictures that are read without their style's name, as those of a user are: so that
     the style is seen, not believed."""
     pixels: Literal["l1", "l2"] = "l1"
     """How pixels are compared: absolute or squared differences."""
-    contrast_group: int = 8
+    contrast_group: Annotated[int, Interval(ge=2, le=65536)] = 8
     """Pictures of a batch among which a crop has to find its other half."""
-    temperature: float = 0.2
+    temperature: Annotated[float, Interval(ge=0.001, le=1000)] = 0.2
     """Sharpness of that search."""
     perception: PerceptionConfig = field(default_factory=PerceptionConfig)
     """Through whose eyes perceptual terms compare pictures."""
@@ -103,24 +107,9 @@ class RestyleConfig:
     """Cross entropy of finding a crop's other half by its style code."""
 
     def __post_init__(self) -> None:
-        for name in REGIMES:
-            if getattr(self, name) < 0:
-                raise TrainingError(f"restyle.{name} is {getattr(self, name)}; it must be 0 or more.")
-        for name in TERMS:
-            one: Term = getattr(self, name)
-            if min(one.weight, one.rise_kimg, one.fall_kimg) < 0:
-                raise TrainingError(f"restyle.{name} is {one}; none of its figures may be below 0.")
-        for name in ("by_picture", "by_self", "hide_label"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise TrainingError(f"restyle.{name} is {getattr(self, name)}; it is a share, from 0 to 1.")
         if self.by_picture + self.by_self > 1:
             raise TrainingError(
                 f"restyle.by_picture {self.by_picture} and by_self {self.by_self} exceed 1 together."
-            )
-        if self.temperature <= 0 or self.contrast_group < 2:
-            raise TrainingError(
-                f"restyle.temperature is {self.temperature} and contrast_group {self.contrast_group}; they "
-                "must be above 0, and 2 or more."
             )
         if sum(getattr(self, name) for name in REGIMES) == 0:
             raise TrainingError(

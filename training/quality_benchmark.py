@@ -20,6 +20,7 @@ from brushwork.data.loader import open_pictures
 from brushwork.data.progress import Progress
 from brushwork.eval.benchmark import in_child
 from brushwork.models.drawing import Precision
+from brushwork.models.options import Count, Duration, options
 from brushwork.models.snapshot import load_generator
 
 from .config import TrainConfig
@@ -82,26 +83,23 @@ WAYS: Mapping[str, Way] = {
 """By the names that the command line takes."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@options
 class Contest:
     """Which ways, from how many seeds, for how long."""
 
     ways: tuple[str, ...] = ("simultaneous", "alternating", "fixed", "modulated")
     """Ways of training: simultaneous, alternating, fixed, modulated, fp32, bf16."""
-    seeds: int = 3
+    seeds: Count = 3
     """Runs of each way, from the seeds 0, 1, ..."""
-    minutes: float = 10.0
+    minutes: Duration = 10.0
     """Of training, at the rate that is measured first."""
 
     def __post_init__(self) -> None:
         for name in self.ways:
             if name not in WAYS:
                 raise TrainingError(f"There is no way {name!r} of training: take of {', '.join(WAYS)}.")
-        if not self.ways or self.seeds < 1 or self.minutes <= 0:
-            raise TrainingError(
-                f"{len(self.ways)} ways, {self.seeds} seeds and {self.minutes} minutes make no contest: each "
-                "must be above 0."
-            )
+        if not self.ways:
+            raise TrainingError(f"There is no way of training to compare: take of {', '.join(WAYS)}.")
 
 
 @dataclass(frozen=True, kw_only=True)

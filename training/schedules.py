@@ -2,29 +2,28 @@
 
 from dataclasses import dataclass, replace
 
-from brushwork.models.synthesis import SMALLEST, Stage, check_resolution
+from brushwork.models.options import Kimg, LayerResolution, options
+from brushwork.models.synthesis import Stage
 
 from .errors import TrainingError
 
 
-@dataclass(frozen=True, kw_only=True)
+@options
 class GrowingConfig:
     """Progressive growing, in thousands of images. A list holds one figure for each resolution from the first
     on; its last figure serves all that follow."""
 
-    start_resolution: int = 8
+    start_resolution: LayerResolution = 8
     """First resolution; the final one here turns growing off."""
-    fade_kimg: tuple[float, ...] = (600.0,)
+    fade_kimg: tuple[Kimg, ...] = (600.0,)
     """Images over which a resolution is faded in (the first resolution is never faded)."""
-    steady_kimg: tuple[float, ...] = (600.0,)
+    steady_kimg: tuple[Kimg, ...] = (600.0,)
     """Images for which a resolution is then trained before the next one starts."""
 
     def __post_init__(self) -> None:
-        if self.start_resolution != SMALLEST:
-            check_resolution(self.start_resolution)
         for name in ("fade_kimg", "steady_kimg"):
-            if not getattr(self, name) or min(getattr(self, name)) < 0:
-                raise TrainingError(f"growing.{name} is {getattr(self, name)}; give figures of 0 or more.")
+            if not getattr(self, name):
+                raise TrainingError(f"growing.{name} is empty; give one figure or more.")
 
     def scaled(self, factor: float) -> "GrowingConfig":
         """The same course, run through in `factor` times the images."""

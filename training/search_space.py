@@ -2,14 +2,18 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, is_dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from difflib import get_close_matches
-from typing import Any
+from types import UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+from pydantic import ValidationError
+
+from brushwork.models.options import sentence_of
 
 from .config import FREE_TO_CHANGE, TrainConfig
 from .errors import TrainingError
 from .objectives import TERMS
-from .preset_files import arms, field_types
 
 Value = int | float
 Values = Mapping[str, Value]
@@ -106,9 +110,16 @@ def space_of(config: TrainConfig, search: Sequence[str], *, defaults: bool) -> S
     if not dimensions:
         raise TrainingError("there is nothing to search; give --search FIELD=LOW:HIGH, or keep --defaults.")
     for dimension in dimensions.values():
-        for value in dimension.ends:
-            assigned(config, {dimension.name: value})
+        _require_allowed(config, dimension)
     return tuple(dimensions.values())
+
+
+def _require_allowed(config: TrainConfig, dimension: Dimension) -> None:
+    for value in dimension.ends:
+        try:
+            assigned(config, {dimension.name: value})
+        except ValidationError as error:
+            raise TrainingError(f"--search has {str(dimension)!r}; {sentence_of(error)}") from error
 
 
 def parse_dimension(text: str) -> Dimension:
@@ -142,6 +153,12 @@ def _number(part: str, text: str, whole: bool) -> Value:
 
 
 # Fields
+def field_types(kind: type) -> dict[str, Any]:
+    """Names and types of a configuration's fields, without their ranges."""
+    hints = get_type_hints(kind)
+    return {field.name: hints[field.name] for field in fields(kind)}
+
+
 def numeric_fields(kind: type = TrainConfig, prefix: str = "") -> dict[str, bool]:
     """Dotted names of the fields that can be searched, and whether they take whole numbers only."""
     found: dict[str, bool] = {}
@@ -150,9 +167,14 @@ def numeric_fields(kind: type = TrainConfig, prefix: str = "") -> dict[str, bool
             continue
         if is_dataclass(type_of):
             found |= numeric_fields(type_of, f"{prefix}{name}.")  # pyright: ignore[reportArgumentType]
-        elif float in arms(type_of) or type_of is int:
+        elif float in _arms(type_of) or type_of is int:
             found[f"{prefix}{name}"] = type_of is int
     return found
+
+
+def _arms(kind: Any) -> tuple[Any, ...]:
+    """The types that a field of type `kind` may have: those of a union, or itself."""
+    return get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
 
 
 def _is_whole(name: str) -> bool:

@@ -2,17 +2,18 @@
 
 import ctypes
 import os
-from dataclasses import dataclass
 from typing import Literal
 
 import torch
+
+from brushwork.models.options import options
 
 M_MMAP_MAX, M_TRIM_THRESHOLD = -4, -1
 """Parameters of glibc's `mallopt`."""
 NEVER = 2**31 - 1
 
 
-@dataclass(frozen=True, kw_only=True)
+@options
 class SpeedConfig:
     """How a step is computed. Each switch can be turned off to compare with the plain way."""
 

@@ -12,14 +12,16 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 import torch.nn.functional as F
+from annotated_types import Interval
 from torch import Tensor, nn
 
 from brushwork.data.progress import Progress
 from brushwork.eval.benchmark import Table, in_child, peak_memory
+from brushwork.models.options import Count, Threads, options
 
 from .backbones import VGG_CONTENT, VGG_STYLE, Backbone, find_backbone
 from .pixels import Lbfgs
@@ -30,18 +32,18 @@ Recipe = Literal["tutorial", "neural-style"]
 RECIPES: tuple[Recipe, ...] = ("tutorial", "neural-style")
 
 
-@dataclass(frozen=True, kw_only=True)
+@options
 class Sizes:
     """What is drawn, how long."""
 
     backbone: Backbone = "hed-vgg16"
     weights: Path | None = None
-    side: int = 256
+    side: Annotated[int, Interval(ge=32, le=65536)] = 256
     """Longer side of content and style."""
-    evaluations: int = 0
+    evaluations: Annotated[int, Interval(ge=0, le=10**7)] = 0
     """Of each rival; 0: its own default, 300 for the tutorial and 1,000 for neural-style."""
-    repeats: int = 3
-    threads: int = 0
+    repeats: Count = 3
+    threads: Threads = 0
     """0: as many as PyTorch takes."""
 
     def budget(self, recipe: Recipe) -> int:

@@ -1,10 +1,12 @@
 """What `brushwork stylize` optimises for, and how: published recipes of neural style transfer, and ours."""
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+from annotated_types import Interval, MultipleOf
 
 from brushwork.models.moments import Scaling
+from brushwork.models.options import LearningRate, Seed, Share, Side, options
 
 from .backbones import LEVELS, Backbone
 from .errors import TrainingError
@@ -14,8 +16,12 @@ Optimizer = Literal["lbfgs", "adam", "adam-lbfgs"]
 Colours = Literal["style", "luma", "statistics"]
 Start = Literal["content", "noise"]
 
+Weight = Annotated[float, Interval(ge=0, le=1e20)]
+"""Published weights reach 1e13."""
+Evaluations = Annotated[int, Interval(ge=1, le=10**7)]
 
-@dataclass(frozen=True, kw_only=True)
+
+@options
 class StylizeConfig:
     """Weights, layers, optimizer and sizes of one style transfer."""
 
@@ -35,71 +41,55 @@ class StylizeConfig:
     scaling: Scaling = "relative"
     """What squared distances are divided by: relative (to the goal's own size: so weights mean the same with
     every backbone), mean (over entries, of matrices over channels), gatys (the paper's constants)."""
-    style_weight: float = 1.0
+    style_weight: Weight = 1.0
     """Weight of the style error, the mean over its layers."""
-    content_weight: float = 0.05
+    content_weight: Weight = 0.05
     """Weight of the content error, the mean over its layers."""
-    tv_weight: float = 0.0
+    tv_weight: Weight = 0.0
     """Weight of the roughness: summed absolute differences of neighbours in levels of 0 to 255 (scaling gatys
     and mean), or their mean square on 0 to 1 (relative)."""
     optimizer: Optimizer = "lbfgs"
     """lbfgs: with steps that are shortened until the loss falls. adam. adam-lbfgs: Adam up to the last size,
     its moments carried along, then lbfgs."""
-    evaluations: int = 300
+    evaluations: Evaluations = 300
     """Evaluations of the loss at the last size."""
-    coarse_evaluations: int = 0
+    coarse_evaluations: Annotated[int, Interval(ge=0, le=10**7)] = 0
     """Evaluations at every smaller size; 0: as many as at the last."""
-    history: int = 20
+    history: Annotated[int, Interval(ge=1, le=1000)] = 20
     """Steps that L-BFGS remembers: 8 bytes a value and step."""
-    lr: float = 1.0
+    lr: LearningRate = 1.0
     """L-BFGS's first step size."""
-    adam_lr: float = 0.02
+    adam_lr: LearningRate = 0.02
     """Adam's learning rate, of values from 0 to 1."""
-    size: int = 0
+    size: Side = 0
     """Longer side of the result in pixels; 0: the content's own."""
-    coarsest: int = 0
+    coarsest: Side = 0
     """Longer side to begin with, then growing by `growth` to the last; 0: the last size alone."""
-    growth: float = 2.0
+    growth: Annotated[float, Interval(ge=1.01, le=1000)] = 2.0
     """From one size to the next."""
-    style_scale: float = 1.0
+    style_scale: Annotated[float, Interval(ge=0.01, le=100)] = 1.0
     """Longer side of the style pictures beside the drawn one: larger gives larger strokes."""
     start: Start = "content"
     """The picture to begin with; --start-from gives a file."""
-    strength: float = 1.0
+    strength: Share = 1.0
     """From 0, the content itself, to 1, all that was drawn."""
     colours: Colours = "style"
     """style: the style's. luma: the content's colours, the drawn light and dark. statistics: style pictures
     are given the content's mean colour and covariance beforehand."""
-    tile: int = 0
+    tile: Annotated[Side, MultipleOf(16)] = 0
     """Side of the squares that are looked at one after the other, in pixels, a multiple of 16: bounds the
     memory, changes nothing else. 0: the whole picture at once up to 512 x 512, else 512."""
     clamp: bool = True
     """Keeps values within black and white at every step; else they are cut in the end alone, as the first
     programs do: the loss falls lower, that of the finished picture does not."""
-    seed: int = 0
+    seed: Seed = 0
     """Of the noise that is begun with."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """Of convolutions: bf16 where a short measurement finds it faster (auto). Losses are float32."""
 
     def __post_init__(self) -> None:
-        for name, least in (
-            ("style_weight", 0), ("content_weight", 0), ("tv_weight", 0), ("evaluations", 1),
-            ("coarse_evaluations", 0), ("history", 1),
-            ("size", 0), ("coarsest", 0), ("tile", 0),
-        ):  # fmt: skip
-            if not getattr(self, name) >= least:
-                raise TrainingError(f"{name} is {getattr(self, name):g}; it must be {least} or more.")
-        for name in ("lr", "adam_lr", "style_scale"):
-            if not getattr(self, name) > 0:
-                raise TrainingError(f"{name} is {getattr(self, name):g}; it must be above 0.")
         if self.style_weight == self.content_weight == 0:
             raise TrainingError("style_weight and content_weight are both 0; one must be above.")
-        if not 0 <= self.strength <= 1:
-            raise TrainingError(f"strength is {self.strength:g}; give 0 (the content) to 1 (all drawn).")
-        if not self.growth > 1:
-            raise TrainingError(f"growth is {self.growth:g}; it must be above 1.")
-        if self.tile % 16:
-            raise TrainingError(f"tile is {self.tile}; give a multiple of 16, or 0.")
 
     def sides(self, longer: int) -> list[int]:
         """Longer sides to draw at, in turn, for a result of `longer` pixels."""

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from brushwork.eval.pair_figures import about_logged
+from brushwork.models.options import Count, Duration, options
 
 from .config import FREE_TO_CHANGE, TrainConfig
 from .errors import TrainingError
@@ -18,16 +19,16 @@ PARTS = 4
 """Measurements in a trial, where nothing else is asked for."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@options
 class TuningConfig:
     """A search for better settings of a preset."""
 
-    trials: int = 20
+    trials: Count = 20
     """Trials to finish; those of earlier calls count, so a larger number goes on with the study."""
-    trial_kimg: float | None = None
+    trial_kimg: Duration | None = None
     """Length of a trial, in thousands of images; the course of growing is shortened alike. None: the whole
     course."""
-    every_kimg: float | None = None
+    every_kimg: Duration | None = None
     """A trial is measured so often, and cut short where it is worse than half of the others were then. None:
     every quarter of a trial."""
     search: tuple[str, ...] = ()
@@ -37,12 +38,6 @@ class TuningConfig:
     --search names."""
     prune: bool = True
     """Cut poor trials short."""
-
-    def __post_init__(self) -> None:
-        for name in ("trials", "trial_kimg", "every_kimg"):
-            value = getattr(self, name)
-            if value is not None and value <= 0:
-                raise TrainingError(f"{name} is {value}; it must be above 0.")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,13 +4,14 @@ A recipe that was only run on one collection is tuned to that collection.
 """
 
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import tyro
+from annotated_types import Interval
 
 from brushwork.models.hed import FILE, fetch_hed_vgg16
+from brushwork.models.options import Count, Duration, options
 from brushwork.models.weights import weights_folder
 from brushwork.scripts.cli import run
 from brushwork.scripts.experiments.collection_measurement import EVALUATORS, is_complete, train_and_measure
@@ -23,7 +24,7 @@ from brushwork.training.errors import TrainingError
 from brushwork.training.presets import PRESETS
 
 
-@dataclass(frozen=True, kw_only=True)
+@options
 class Arguments:
     """Trains variants of a preset on several collections for equal minutes, and shows what each draws.
 
@@ -38,11 +39,11 @@ class Arguments:
     """emoji, solar, photographs, modes, and mingcute, on which no default was tuned."""
     variants: tuple[str, ...] = ("default", "before")
     """Ways of training; `VARIANTS` in collection_runs.py lists them."""
-    seeds: int = 3
+    seeds: Count = 3
     """Runs of each variant on each collection, from the seeds 0, 1, ..."""
-    minutes: float = 10.0
+    minutes: Duration = 10.0
     """Of training, for each run."""
-    workers: int = 2
+    workers: Annotated[int, Interval(ge=1, le=1024)] = 2
     """Runs side by side, one processor thread each."""
     data: Path = Path("datasets")
     """Folder of the collections; what is missing there is fetched and packed."""
@@ -58,11 +59,8 @@ class Arguments:
             for name in names:
                 if name not in known:
                     raise TrainingError(f"There is no {what} {name!r}: take of {', '.join(known)}.")
-        if min(len(self.collections), len(self.variants), self.seeds, self.workers) < 1 or self.minutes <= 0:
-            raise TrainingError(
-                f"{len(self.collections)} collections, {len(self.variants)} variants, {self.seeds} seeds, "
-                f"{self.workers} workers and {self.minutes} minutes: each must be above 0."
-            )
+        if not self.collections or not self.variants:
+            raise TrainingError("There is nothing to train: name collections and variants.")
 
 
 def planned(args: Arguments, base: TrainConfig) -> list[Run]:

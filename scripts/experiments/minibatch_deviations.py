@@ -5,12 +5,12 @@ A discriminator that sees one picture at a time cannot tell that all are the sam
 features can, if nothing averages it away.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import torch
 import tyro
+from annotated_types import Interval
 from jaxtyping import Float, Int64, UInt8
 from scipy.stats import mannwhitneyu
 from torch import Tensor
@@ -19,6 +19,7 @@ from torch.nn.functional import avg_pool2d, one_hot
 from brushwork.data.pictures import Pictures, load_pictures
 from brushwork.models.discriminator import Discriminator
 from brushwork.models.layers import minibatch_std
+from brushwork.models.options import options
 from brushwork.models.sampling import sample
 from brushwork.models.snapshot import load_generator
 from brushwork.models.synthesis import Stage
@@ -26,7 +27,7 @@ from brushwork.scripts.cli import run
 from brushwork.training.checkpoint import checkpoints, load_checkpoint
 from brushwork.training.errors import TrainingError
 from brushwork.training.networks import build_networks
-from brushwork.training.preset_files import from_json
+from brushwork.training.preset_files import read_preset
 from brushwork.training.run_folder import RunFolder
 
 GROUP, BATCH = 4, 64
@@ -36,7 +37,7 @@ RIDGE = 0.1
 Deviations = Float[Tensor, "m d"]
 
 
-@dataclass(frozen=True, kw_only=True)
+@options
 class Arguments:
     """How surely minibatch deviations tell the pictures of a run from real ones, in groups of four:
     python scripts/experiments/minibatch_deviations.py runs/collections/solar-before-0
@@ -44,12 +45,8 @@ class Arguments:
 
     run: Annotated[Path, tyro.conf.Positional]
     """Folder of a run."""
-    groups: int = 256
+    groups: Annotated[int, Interval(ge=2, le=10**6)] = 256
     """Groups of real pictures, and of drawn ones."""
-
-    def __post_init__(self) -> None:
-        if self.groups < 2:
-            raise TrainingError(f"groups is {self.groups}; it must be at least 2.")
 
 
 def styles_of_groups(groups: int, styles: int, source: torch.Generator, *, alike: bool) -> Int64[Tensor, "n"]:
@@ -96,12 +93,13 @@ def deviations(discriminator: Discriminator, images: UInt8[Tensor, "n 3 r r"], s
 def main(args: Arguments) -> None:
     """Prints a row for groups of any styles and one for groups of one style."""
     folder = RunFolder(args.run)
-    stored, kept = folder.read(), checkpoints(folder.checkpoints)
-    if stored is None or not kept:
+    kept = checkpoints(folder.checkpoints)
+    if folder.read() is None or not kept:
         raise TrainingError(
             f"{args.run} holds no checkpoint of a run: give the folder of one that was trained."
         )
-    config, pictures = from_json(stored.config), load_pictures(stored.config["data"])
+    config = read_preset(folder.config_file)
+    pictures = load_pictures(config.data)
     nets = build_networks(config, pictures.style_names, torch.device("cpu"))
     nets.discriminator.load_state_dict(load_checkpoint(kept[-1])["discriminator"])
     generator = load_generator(args.run)

@@ -147,18 +147,6 @@ def test_background_fill_shows_the_background() -> None:
     torch.testing.assert_close(mirrored, torch.full_like(mirrored, -1))
 
 
-@pytest.mark.parametrize(
-    ("change", "why"),
-    [({"rotate": 200.0}, "rotate 200"), ({"crop": 1.0}, r"crop 1\.0"), ({"scale": -1.0}, "scale -1")],
-)
-def test_impossible_settings_name_the_value(change: dict, why: str) -> None:
-    with pytest.raises(DataError, match=why):
-        replace(LoaderConfig(), **change)
-    for name in ("cache", "fill"):
-        with pytest.raises(DataError, match=f"{name} 'x'"):
-            replace(LoaderConfig(), **{name: "x"})
-
-
 # From the disk
 
 

@@ -10,7 +10,6 @@ from brushwork.data.errors import DataError
 from brushwork.data.loader import Batch, Loader
 from brushwork.data.toy import toy_pictures
 from brushwork.eval.data_benchmark import Sizes, Source, Toy, batches, decoding, one_thread, source
-from brushwork.eval.errors import EvalError
 
 SIZES = Sizes(batch=5, batches=3, repeats=2)
 TOY = toy_pictures(styles=2, subjects=6, size=16)
@@ -85,9 +84,3 @@ def test_one_thread_while_it_lasts() -> None:
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
-
-
-@pytest.mark.parametrize("name", ["batch", "batches", "repeats"])
-def test_nothing_cannot_be_timed(name: str) -> None:
-    with pytest.raises(EvalError, match=f"{name} is 0; it must be 1 or more"):
-        Sizes(**{name: 0})

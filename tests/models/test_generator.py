@@ -1,9 +1,7 @@
-from dataclasses import replace
-
 import pytest
 import torch
+from pydantic import ValidationError
 
-from brushwork.models.errors import ModelError
 from brushwork.models.generator import Generator, GeneratorConfig, at_stage
 from brushwork.models.modulation import AdaIN
 from brushwork.models.synthesis import Stage, layer_count
@@ -54,24 +52,12 @@ def test_outputs_are_float32_and_of_moderate_size_at_the_start(config: Generator
     assert 0.2 < pictures.std() < 5
 
 
-@pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), float("inf")])
-def test_adain_eps_must_be_a_number_above_0(value: float) -> None:
-    with pytest.raises(ModelError, match=f"adain_eps is {value}; it must be a number above 0"):
-        GeneratorConfig(adain_eps=value)
-
-
 def test_adain_eps_reaches_every_layer() -> None:
     config = GeneratorConfig(resolution=8, z_dim=4, w_dim=4, channel_base=16, channel_max=4, adain_eps=0.5)
     layers = [module for module in Generator(config, ("a",)).modules() if isinstance(module, AdaIN)]
     assert [layer.eps for layer in layers] == [0.5] * layer_count(8)
 
 
-@pytest.mark.parametrize("name", ["z_dim", "w_dim", "mapping_layers", "channel_base", "channel_max"])
-def test_sizes_below_one_are_named(name: str) -> None:
-    with pytest.raises(ModelError, match=f"{name} is 0; it must be at least 1"):
-        replace(GeneratorConfig(), **{name: 0})
-
-
 def test_a_resolution_that_is_no_power_of_two_is_refused() -> None:
-    with pytest.raises(ModelError, match="resolution 48"):
+    with pytest.raises(ValidationError, match="a power of two: 32 or 64"):
         GeneratorConfig(resolution=48)

@@ -1,4 +1,5 @@
-from typing import Literal
+import inspect
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -127,6 +128,59 @@ def test_a_blend_lies_between_its_styles(generator: Generator) -> None:
     assert torch.allclose(codes[:, 0], expected)
     whole = style_weights("ink=1", generator.style_names)[None]
     assert torch.equal(style_codes(generator, seeds, whole), style_codes(generator, seeds, torch.eye(3)[1:2]))
+
+
+# Arguments
+
+
+def test_seeds_may_be_a_list(generator: Generator) -> None:
+    listed, tensor = [4, 7], torch.tensor([4, 7])
+    styles = torch.eye(3)
+    assert torch.equal(sample(generator, styles[:2], listed), sample(generator, styles[:2], tensor))
+    matrices = [sample_matrix(generator, styles, seeds) for seeds in (listed, tensor)]
+    mixed = [mixing_matrix(generator, styles[0], seeds, seeds, layer=2) for seeds in (listed, tensor)]
+    walks = [interpolation_frames(generator, styles, seeds, steps=1) for seeds in (listed, tensor)]
+    for one, other in (matrices, mixed, walks):
+        assert torch.equal(one, other)
+
+
+ROWS, TWO = torch.eye(3)[:2], torch.tensor([4, 7])
+
+
+@pytest.mark.parametrize(
+    ("styles", "seeds", "words"),
+    [
+        (ROWS[0], TWO, r"weights are torch.float32 of shape \(3,\): give floats \(n, 3\)"),
+        (torch.eye(4)[:2], TWO, r"of shape \(2, 4\): give floats \(n, 3\)"),
+        (ROWS.long(), TWO, "weights are torch.int64"),
+        (TWO, ROWS, r"weights are torch.int64 of shape \(2,\)"),
+        (ROWS, torch.tensor([4]), "1 seeds do not fit 2 rows"),
+        (ROWS, torch.tensor(4), r"seeds are torch.int64 of shape \(\): give whole numbers"),
+        (ROWS, torch.tensor([0.5, 1.5]), "seeds are torch.float32"),
+        (ROWS, [0, 2**64], "cannot be read .* below 2\\*\\*63"),
+    ],
+)
+def test_arguments_that_do_not_belong_together_are_named(
+    generator: Generator, styles: Tensor, seeds: Any, words: str
+) -> None:
+    # Without the check of shapes that the tests put around every function.
+    with pytest.raises(ModelError, match=words):
+        inspect.unwrap(style_codes)(generator, seeds, styles)
+
+
+def test_codes_of_another_network_are_named(generator: Generator) -> None:
+    with pytest.raises(ModelError, match=r"codes have the shape \(2, 6, 9\): give \(n, 6, 8\)"):
+        inspect.unwrap(render)(generator, torch.zeros(2, 6, 9), TWO)
+    with pytest.raises(ModelError, match="1 seeds do not fit 2 rows"):
+        inspect.unwrap(render)(generator, torch.zeros(2, 6, 8), TWO[:1])
+
+
+@pytest.mark.parametrize("psi", [float("nan"), float("inf"), -11.0])
+def test_a_truncation_that_there_is_not_is_named(generator: Generator, psi: float) -> None:
+    with pytest.raises(ModelError, match=f"psi is {psi}: choose from -10 to 10"):
+        sample(generator, ROWS, TWO, psi=psi)
+    with pytest.raises(ModelError, match="cutoff is -1: choose from 0"):
+        sample(generator, ROWS, TWO, cutoff=-1)
 
 
 # Truncation

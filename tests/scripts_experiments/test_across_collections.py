@@ -244,7 +244,7 @@ def test_unknown_names_and_nothing_to_do_are_refused() -> None:
         ({"preset": "emoji-33"}, "no preset 'emoji-33'"),
         ({"collections": ("coins",)}, "no collection 'coins': take of emoji"),
         ({"variants": ("slow",)}, "no variant 'slow': take of default, before"),
-        ({"seeds": 0}, "0 seeds"),
+        ({"collections": ()}, "nothing to train"),
     ):
         with pytest.raises(TrainingError, match=words):
             Arguments(**wrong)  # type: ignore[arg-type]

@@ -1,6 +1,7 @@
 """What a run leaves is the same whether or not its loop waits for the files."""
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from brushwork.training.chores import Chores
 from brushwork.training.config import CadenceConfig, TrainConfig
 from brushwork.training.errors import TrainingError
 from brushwork.training.metrics import InLoopMetrics, MetricsConfig
+from brushwork.training.run_folder import RunFolder
 from brushwork.training.speed import SpeedConfig
 from brushwork.training.trainer import Trainer
 
@@ -95,6 +97,59 @@ def test_the_best_snapshot_is_of_the_weights_that_were_measured(
     best = min(line["fd"] for line in lines if "fd" in line)
     kept = load_generator(out / "snapshots" / "best.safetensors")
     assert Mean(MetricsConfig(), Path("nowhere"))(kept, Stage(16))["fd"] == best
+
+
+def test_a_run_killed_beside_a_figure_keeps_the_best_snapshot_and_logs_the_figure_once(
+    make_config: MakeConfig, pictures: Pictures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The best snapshot is on the disk before its figure is in the log, and what is in the log is not
+    measured again."""
+
+    class Killed(BaseException):
+        pass
+
+    def dying(before: bool) -> Callable[[RunFolder, dict[str, Any]], None]:
+        def log(folder: RunFolder, line: dict[str, Any]) -> None:
+            if "fd" not in line:
+                return real(folder, line)
+            if not before:
+                real(folder, line)
+            raise Killed
+
+        return log
+
+    real = RunFolder.log
+    every = replace(OFTEN, metrics_kimg=0.032, checkpoint_kimg=0.032)  # at the end, after the checkpoint
+    for before in (True, False):
+        config = make_config(out=tmp_path / str(before), every=every, speed=SpeedConfig(background=False))
+        with monkeypatch.context() as patch:
+            patch.setattr(RunFolder, "log", dying(before))
+            with pytest.raises(Killed):
+                trained(config, pictures)
+        best = config.out / "snapshots" / "best.safetensors"
+        content = best.read_bytes()
+        trained(replace(config, resume=True), pictures)
+        lines = [json.loads(line) for line in (config.out / "metrics.jsonl").read_text().splitlines()]
+        assert [line["nimg"] for line in lines if "fd" in line] == [32]
+        assert best.read_bytes() == content
+
+
+def test_a_folder_that_is_removed_under_its_run_is_not_filled_again(
+    make_config: MakeConfig, pictures: Pictures
+) -> None:
+    config = make_config(every=OFTEN, speed=SpeedConfig(background=False))
+    trainer = Trainer(config, pictures, metrics=Mean(MetricsConfig(), Path("nowhere")))
+    step = trainer._step
+
+    def removing() -> None:
+        step()
+        if trainer.state.nimg == 16:
+            shutil.rmtree(config.out)
+
+    trainer._step = removing  # type: ignore[method-assign]
+    with pytest.raises(TrainingError, match=r"config\.json is gone"):
+        trainer.run()
+    assert not list(config.out.rglob("*.pt"))
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,11 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from brushwork.models.discriminator import DiscriminatorConfig
-from brushwork.models.errors import ModelError
-from brushwork.training.config import FREE_TO_CHANGE, CadenceConfig, OptimizerConfig, TrainConfig
+from brushwork.training.config import FREE_TO_CHANGE, TrainConfig
 from brushwork.training.errors import TrainingError
 from brushwork.training.losses import LossConfig
 from brushwork.training.metrics import MetricsConfig
@@ -17,20 +15,6 @@ from brushwork.training.run_folder import plain
 from brushwork.training.schedules import GrowingConfig
 
 Make = Callable[..., TrainConfig]
-
-
-@pytest.mark.parametrize(
-    ("changes", "sentence"),
-    [
-        ({"batch": 0}, "batch is 0 and accumulate 1"),
-        ({"accumulate": 0}, "batch is 8 and accumulate 0"),
-        ({"total_kimg": 0.0}, "total_kimg is 0.0"),
-        ({"max_minutes": -1.0}, "max_minutes is -1.0"),
-    ],
-)
-def test_impossible_runs_are_named(make_config: Make, changes: dict[str, Any], sentence: str) -> None:
-    with pytest.raises(TrainingError, match=sentence):
-        make_config(**changes)
 
 
 def test_growing_that_starts_above_the_final_resolution_is_named(make_config: Make) -> None:
@@ -44,35 +28,6 @@ def test_restyled_pictures_without_encoders_are_named(make_config: Make) -> None
     with pytest.raises(TrainingError, match=r"metrics.restyled needs encoders: set --generator.encoders"):
         make_config(metrics=metrics)
     make_config(metrics=metrics, generator=replace(make_config().generator, encoders=True))
-
-
-@pytest.mark.parametrize("name", ["generator_lr", "discriminator_lr", "eps"])
-def test_learning_rates_of_zero_are_named(name: str) -> None:
-    with pytest.raises(TrainingError, match=f"optimizer.{name} is 0.0; it must be above 0"):
-        replace(OptimizerConfig(), **{name: 0.0})
-
-
-@pytest.mark.parametrize("beta2", [1.0, -0.1])
-def test_an_impossible_decay_is_named(beta2: float) -> None:
-    with pytest.raises(TrainingError, match=f"optimizer.beta2 is {beta2}"):
-        OptimizerConfig(beta2=beta2)
-
-
-@pytest.mark.parametrize("cooldown", [-0.1, 1.5])
-def test_an_impossible_cooldown_is_named(cooldown: float) -> None:
-    with pytest.raises(TrainingError, match=f"optimizer.cooldown is {cooldown}; it is a share"):
-        OptimizerConfig(cooldown=cooldown)
-
-
-@pytest.mark.parametrize("name", [field.name for field in fields(CadenceConfig) if "kimg" in field.name])
-def test_negative_cadences_are_named(name: str) -> None:
-    with pytest.raises(TrainingError, match=rf"every.{name} is -1.0; it must be 0 \(off\) or more"):
-        replace(CadenceConfig(), **{name: -1.0})
-
-
-def test_a_resolution_that_is_no_power_of_two_is_named(make_config: Make) -> None:
-    with pytest.raises(ModelError, match=r"resolution 48 .* use 32 or 64"):
-        replace(make_config().generator, resolution=48)
 
 
 # Dividing the batch

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from brushwork.eval.benchmark_report import markdown
 from brushwork.eval.errors import EvalError
-from brushwork.models.errors import ModelError
 from brushwork.training import growth_benchmark
 from brushwork.training.config import TrainConfig
 from brushwork.training.errors import TrainingError
@@ -73,7 +73,7 @@ def test_impossible_variants_say_why(make_config: MakeConfig) -> None:
         scaled(replace(middle, batch=3), "batch", 0.5)
     with pytest.raises(TrainingError, match="batch 4 does not divide into 1 processes x 8 parts"):
         scaled(replace(middle, accumulate=8), "batch", 0.5)
-    with pytest.raises(ModelError, match="resolution 4 is no power of two from 8 up"):
+    with pytest.raises(ValidationError, match="greater than or equal to 8"):
         scaled(scaled(middle, "resolution", 0.5), "resolution", 0.5)
 
 

@@ -112,15 +112,6 @@ def test_without_a_ramp_labels_count_from_the_start() -> None:
     assert (step.label_weight(999), step.label_weight(1000)) == (0.0, 1.0)
 
 
-@pytest.mark.parametrize(
-    ("changes", "sentence"),
-    [
-        ({"r1_gamma": -1.0}, "loss.r1_gamma is -1.0"),
-        ({"r1_every": 0}, "loss.r1_every is 0"),
-        ({"mixing": 1.5}, "loss.mixing is 1.5"),
-        ({"ramp_start_kimg": 3.0, "ramp_end_kimg": 2.0}, "loss.ramp_end_kimg is 2.0, before .* 3.0"),
-    ],
-)
-def test_impossible_values_are_named(changes: dict[str, float], sentence: str) -> None:
-    with pytest.raises(TrainingError, match=sentence):
-        LossConfig(**changes)  # type: ignore[arg-type]
+def test_a_ramp_that_ends_before_it_starts_is_named() -> None:
+    with pytest.raises(TrainingError, match=r"loss.ramp_end_kimg is 2.0, before .* 3.0"):
+        LossConfig(ramp_start_kimg=3.0, ramp_end_kimg=2.0)

@@ -181,12 +181,10 @@ def test_terms_of_the_loss_are_no_figures(tmp_path: Path) -> None:
     ("changes", "words"),
     [
         ({"names": ("fdd",)}, "metrics.names has 'fdd'"),
-        ({"per_style": 1}, "metrics.per_style is 1"),
         ({"best_by": "kid"}, "metrics.best_by is 'kid', which is not measured; choose from fd, accuracy"),
         ({"best_by": "fd@inception"}, "which is not measured"),
         ({"restyled": ("truths",)}, "metrics.restyled has 'truths'; choose from fd, .*content, truth"),
         ({"restyled": ("lpips",)}, "metrics.restyled has 'lpips'"),
-        ({"restyled_contents": 3}, "metrics.restyled_contents is 3"),
         ({"best_by": "restyled_truth"}, "which is not measured; choose from fd, accuracy."),
         (
             {"restyled": ("truth",), "best_by": "truth"},

@@ -99,8 +99,8 @@ def test_ranges_are_logarithmic_if_both_ends_are_positive_and_whole_if_the_field
         ("batch=8.5:9", "'8.5' in 'batch=8.5:9'; it must be a whole number"),
         ("loss.mixing=a:1", "'a' in 'loss.mixing=a:1'; it must be a number"),
         ("loss.mixing=0:inf", "it must be finite"),
-        ("augment.colour=0:2", "augment.colour is 2.0; it must lie from 0 to 1"),
-        ("batch=0:8", "batch is 0 and accumulate 1"),
+        ("augment.colour=0:2", "colour is 2.0: it must be less than or equal to 1"),
+        ("batch=0:8", "batch is 0: it must be greater than or equal to 1"),
     ],
 )
 def test_mistakes_are_named(text: str, words: str) -> None:

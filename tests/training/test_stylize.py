@@ -284,16 +284,9 @@ def test_scenes_that_do_not_fit() -> None:
             Scene(**given)
 
 
-@pytest.mark.parametrize(("changes", "sentence"), [
-    ({"evaluations": 0}, "evaluations is 0"), ({"strength": 1.5}, r"strength is 1\.5"),
-    ({"style_weight": 0.0, "content_weight": 0.0}, "are both 0"), ({"lr": 0.0}, "lr is 0"),
-    ({"growth": 1.0}, "growth is 1"), ({"tile": 100}, "multiple of 16"),
-    ({"tv_weight": -1.0}, "tv_weight is -1"),
-    ({"style_weight": float("nan")}, "style_weight is nan"),
-])  # fmt: skip
-def test_settings_that_cannot_be(changes: dict[str, Any], sentence: str) -> None:
-    with pytest.raises(TrainingError, match=sentence):
-        replace(QUICK, **changes)
+def test_nothing_to_follow_is_refused() -> None:
+    with pytest.raises(TrainingError, match="are both 0"):
+        replace(QUICK, style_weight=0.0, content_weight=0.0)
 
 
 def test_pictures_too_small_for_the_network(network: Vgg) -> None:

@@ -1,0 +1,92 @@
+"""Options: dataclasses whose fields declare in their types what is allowed, checked whenever one is made.
+
+    @options
+    class LossConfig:
+        mixing: Share = 0.9
+        r1_every: Annotated[int, Interval(ge=1, le=10**6)] = 16
+
+No value is converted, no number is infinite or NaN, and bounds are finite. A value that is not allowed raises
+pydantic's ValidationError, which `sentence_of` puts into words. `__post_init__` checks what several fields
+have to say together.
+"""
+
+from collections.abc import Callable
+from dataclasses import field
+from typing import Annotated, Any, TypeVar
+
+import pydantic.dataclasses
+from annotated_types import Interval
+from pydantic import AfterValidator, ConfigDict, ValidationError
+from pydantic_core import PydanticCustomError
+from typing_extensions import dataclass_transform
+
+Kind = TypeVar("Kind")
+
+STRICT = ConfigDict(strict=True, allow_inf_nan=False, extra="forbid")
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(field,))
+def options(kind: type[Kind]) -> type[Kind]:
+    """Makes a class a frozen keyword-only dataclass that checks its values."""
+    made: Any = pydantic.dataclasses.dataclass(frozen=True, kw_only=True, config=STRICT)(kind)
+    return made
+
+
+# Ranges
+def _power_of_two(value: int) -> int:
+    if value & (value - 1):
+        below = 1 << (value.bit_length() - 1)
+        near = {"below": below, "above": 2 * below}
+        raise PydanticCustomError("power_of_two", "Input should be a power of two: {below} or {above}", near)
+    return value
+
+
+Share = Annotated[float, Interval(ge=0, le=1)]
+Weight = Annotated[float, Interval(ge=0, le=1e9)]
+"""A factor of a loss, or a share that counts against others; 0: none."""
+Kimg = Annotated[float, Interval(ge=0, le=1e9)]
+"""Thousands of images; 0: never, or at once."""
+Duration = Annotated[float, Interval(gt=0, le=1e9)]
+"""Thousands of images, or minutes, of something that is not empty."""
+LearningRate = Annotated[float, Interval(gt=0, le=1000)]
+PSI_LIMIT = 10.0
+Psi = Annotated[float, Interval(ge=-PSI_LIMIT, le=PSI_LIMIT)]
+"""Truncation, which extrapolates above 1 and mirrors below 0."""
+Count = Annotated[int, Interval(ge=1, le=10**6)]
+Batch = Annotated[int, Interval(ge=1, le=65536)]
+Width = Annotated[int, Interval(ge=1, le=65536)]
+"""Channels of a layer."""
+Side = Annotated[int, Interval(ge=0, le=65536)]
+"""Pixels; 0: as it comes."""
+Resolution = Annotated[int, Interval(ge=8, le=4096), AfterValidator(_power_of_two)]
+"""Of finished pictures."""
+LayerResolution = Annotated[int, Interval(ge=4, le=4096), AfterValidator(_power_of_two)]
+LayerIndex = Annotated[int, Interval(ge=0, le=64)]
+Seed = Annotated[int, Interval(ge=0, lt=2**63)]
+Threads = Annotated[int, Interval(ge=0, le=1024)]
+
+
+# Sentences
+def sentence_of(error: ValidationError, named: Callable[[str], str] = str) -> str:
+    """The first value that is not allowed, and what is. `named` turns the dotted name of a field into what
+    the reader calls it."""
+    mistakes = error.errors(include_url=False)
+    first, path = mistakes[0], _path(mistakes[0]["loc"])
+    # Every alternative of a union has a message of its own.
+    messages = dict.fromkeys(mistake["msg"] for mistake in mistakes if _path(mistake["loc"]) == path)
+    said = "it must be " + " or ".join(message.removeprefix("Input should be ") for message in messages)
+    if not first["msg"].startswith("Input should be "):
+        said = first["msg"][0].lower() + first["msg"][1:]
+    return f"{named(path)} is {repr(first['input'])[:60]}: {said}."
+
+
+def _path(location: tuple[int | str, ...]) -> str:
+    """The dotted name of a field. Alternatives of unions stand in a location, too, as "literal['auto']" or
+    "constrained-float"; no field is named so."""
+    path = ""
+    for part in location:
+        if isinstance(part, int):
+            path += f"[{part}]"
+        elif part.isidentifier():
+            path += f".{part}"
+    return path.removeprefix(".")

@@ -1,0 +1,224 @@
+"""What is made of damaged and foreign files, of every kind that we write and read again.
+
+`python tests/test_damage.py --count 1900` damages so many files, by seed, and counts what came of it. Each
+must be read as if nothing were wrong, or refused with one sentence; and of snapshots and checkpoints, which
+carry a digest, none may be read at all. `make test` runs a tenth.
+"""
+
+import argparse
+import json
+import random
+import shutil
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from brushwork.data.errors import DataError
+from brushwork.data.loader import load_pictures
+from brushwork.data.pack import PackConfig, pack
+from brushwork.data.toy import toy_pictures, write_toy
+from brushwork.eval.compare import compare, comparison_table, read_report
+from brushwork.eval.errors import EvalError
+from brushwork.eval.pairs import read_pairs
+from brushwork.models.errors import ModelError
+from brushwork.models.snapshot import load_generator
+from brushwork.training.checkpoint import load_checkpoint
+from brushwork.training.diversity import collapsed_ticks
+from brushwork.training.errors import TrainingError
+from brushwork.training.metrics import measurements
+from brushwork.training.preset_files import read_preset, write_preset
+from brushwork.training.presets import toy
+from brushwork.training.run_folder import RunFolder
+from brushwork.training.trainer import Trainer
+
+REFUSALS = (DataError, EvalError, ModelError, TrainingError)
+ODD: tuple[Any, ...] = (
+    None,
+    True,
+    -1,
+    0,
+    10**30,
+    1e308,
+    "",
+    "x" * 300,
+    "\n|",
+    [],
+    {},
+    [[[]]],
+    {"a": {"b": 1}},
+)
+"""What may stand in a JSON file in the place of something else."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """A file of ours, and whoever reads it."""
+
+    path: str
+    """Within the folder that `samples` fills."""
+    read: Callable[[Path], object]
+    """Of that folder."""
+    sealed: bool = False
+    """Whether any damage must show."""
+
+
+def _history(folder: Path) -> None:
+    history = RunFolder(folder / "run").history()
+    collapsed_ticks(history)
+    measurements(history)
+
+
+def _packed_again(folder: Path) -> None:
+    pack(folder / "toy", folder / "data", PackConfig(resolution=16))
+
+
+def _compared(folder: Path) -> None:
+    report = read_report(folder / "report.json")
+    comparison_table(compare(report, report))
+
+
+RUN = "run/snapshots/latest.safetensors"
+CHECKPOINT = "run/checkpoints/000000000016.pt"
+SHARD = "data/data/train-00000-of-00001.parquet"
+KINDS = {
+    "snapshot": Kind(path=RUN, read=lambda folder: load_generator(folder / RUN), sealed=True),
+    "checkpoint": Kind(
+        path=CHECKPOINT, read=lambda folder: load_checkpoint(folder / CHECKPOINT), sealed=True
+    ),
+    "config.json": Kind(path="run/config.json", read=lambda folder: RunFolder(folder / "run").read()),
+    "metrics.jsonl": Kind(path="run/metrics.jsonl", read=_history),
+    "preset": Kind(path="preset.json", read=lambda folder: read_preset(folder / "preset.json")),
+    "dataset.json": Kind(path="data/dataset.json", read=lambda folder: load_pictures(folder / "data")),
+    "dataset.json, packed again": Kind(path="data/dataset.json", read=_packed_again),
+    "shard": Kind(
+        path="data/data/train-00000-of-00001.parquet", read=lambda folder: load_pictures(folder / "data")
+    ),
+    "report of packing": Kind(path="data/report.json", read=_packed_again),
+    "report of measuring": Kind(path="report.json", read=_compared),
+    "list of pairs": Kind(path="pairs.csv", read=lambda folder: read_pairs(folder / "pairs.csv")),
+}
+
+
+def samples(folder: Path) -> None:
+    """One whole file of each kind."""
+    write_toy(folder / "toy", styles=2, subjects=6, size=16, seed=0)
+    _packed_again(folder)
+    preset = toy()
+    generator = replace(preset.generator, channel_base=32, channel_max=4, w_dim=4, z_dim=4)
+    config = replace(
+        preset, out=folder / "run", total_kimg=0.016, device="cpu", threads=1, precision="fp32",
+        generator=generator, every=replace(preset.every, tick_kimg=0.008),
+    )  # fmt: skip
+    Trainer(config, toy_pictures(styles=2, subjects=6, size=16)).run()
+    write_preset(folder / "preset.json", config, about="for a test")
+    measured = {"value": 1.5, "spread": None}
+    figures = {"fd": {"better": "less", "measured": measured, "real": measured, "control": None}}
+    report = {"protocol": {"count": 4}, "style_names": ["ink", "oil"], "figures": figures}
+    (folder / "report.json").write_text(json.dumps(report))
+    one, other, *_ = [path.relative_to(folder) for path in sorted((folder / "toy").rglob("*.png"))]
+    (folder / "pairs.csv").write_text(f"output,content,style\n{one},{other},ink\n{other},{one},oil\n")
+    for name, kind in KINDS.items():
+        assert outcome(kind, folder).startswith("read"), f"{name}: {outcome(kind, folder)}"
+
+
+# Damage
+def damaged(content: bytes, source: random.Random) -> tuple[str, bytes]:
+    """A damage and its name."""
+    place, more = source.randrange(len(content)), source.randrange(1, 64)
+    flipped = bytearray(content)
+    flipped[place] ^= 1 << source.randrange(8)
+    ways = {
+        "a flipped bit": bytes(flipped),
+        "cut off": content[:place],
+        "without its start": content[place + 1 :],
+        "a hole": content[:place] + bytes(more) + content[place + more :],
+        "doubled": content + content,
+        "rubbish": source.randbytes(more),
+        "nothing": b"",
+    }
+    if content[:1] in (b"{", b"["):
+        ways |= {f"odd JSON {number}": _odd(content, source) for number in range(9)}
+    name = source.choice(sorted(ways))
+    return name.partition(" JSON")[0], ways[name]
+
+
+def _odd(content: bytes, source: random.Random) -> bytes:
+    """JSON, or lines of it, in which a value is another or is gone."""
+    lines = [json.loads(line) for line in ([content] if content.count(b"\n{") == 0 else content.splitlines())]
+    number = source.randrange(len(lines))
+    parent, key = source.choice(list(_places(lines)) or [(lines, number)])
+    if source.random() < 0.3:
+        del parent[key]
+    else:
+        parent[key] = source.choice(ODD)
+    return "\n".join(json.dumps(line) for line in lines).encode()
+
+
+def _places(tree: Any) -> Iterator[tuple[Any, Any]]:
+    items = tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ()
+    for key, value in list(items):
+        yield tree, key
+        yield from _places(value)
+
+
+# Trials
+def outcome(kind: Kind, folder: Path) -> str:
+    """read, refused, or what should not have been."""
+    try:
+        kind.read(folder)
+    except REFUSALS as error:
+        return "refused" if "\n" not in str(error) else f"several lines: {error}"
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+    return "read in spite of its digest" if kind.sealed else "read"
+
+
+def sweep(whole: Path, count: int, seed: int) -> dict[str, Counter[str]]:
+    """What came of `count` damages, by kind, dealt out evenly among the kinds."""
+    source, found = random.Random(seed), {name: Counter[str]() for name in KINDS}
+    with tempfile.TemporaryDirectory() as scratch:
+        for number in range(count):
+            name = list(KINDS)[number % len(KINDS)]
+            folder = Path(scratch) / "files"
+            shutil.copytree(whole, folder)
+            path = folder / KINDS[name].path
+            before = path.read_bytes()
+            what, content = damaged(before, source)
+            path.write_bytes(content)
+            if content != before:
+                ended = outcome(KINDS[name], folder)
+                found[name][ended if ended in ("read", "refused") else f"{what}: {ended}"] += 1
+            shutil.rmtree(folder)
+    return found
+
+
+def test_damaged_files_are_read_or_refused_with_a_sentence(tmp_path: Path) -> None:
+    samples(tmp_path)
+    found = sweep(tmp_path, 190, 0)
+    assert {name: counts for name, counts in found.items() if set(counts) - {"read", "refused"}} == {}
+    assert sum(counts["refused"] for counts in found.values()) > 50
+
+
+def main() -> None:
+    """Sweeps, prints what came of it, and ends with exit code 1 where something should not have been."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--count", type=int, default=1900)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as folder:
+        samples(Path(folder))
+        found = sweep(Path(folder), options.count, options.seed)
+    for name, counts in found.items():
+        print(f"{name:28}", ", ".join(f"{what} {count}" for what, count in counts.most_common()))
+    sys.exit(any(set(counts) - {"read", "refused"} for counts in found.values()))
+
+
+if __name__ == "__main__":
+    main()
