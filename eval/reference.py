@@ -28,6 +28,11 @@ class Reference:
     """Height and width of the real pictures."""
     spaces: tuple[Space, ...]
 
+    @property
+    def all_spaces(self) -> list[Space]:
+        """Each with its control behind it."""
+        return [beside for space in self.spaces for beside in (space, space.control) if beside]
+
     def restricted_to(self, names: Sequence[str]) -> "Reference":
         """The reference of these styles alone, in this order: for a generator that knows fewer styles. For
         one that knows none, that of all pictures without their styles.

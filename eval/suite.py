@@ -74,7 +74,7 @@ def measure(
     processes = processes or Processes()
     reference, styles = matched(reference, source.styles)
     _require_size(source.take(torch.arange(1)), reference.size)
-    spaces = [beside for space in reference.spaces for beside in (space, space.control) if beside]
+    spaces = reference.all_spaces
     words = "pictures to measure" if progress else None
     features = extract(
         [space.extractor for space in spaces], source, cache=cache, processes=processes, progress=words
@@ -102,7 +102,7 @@ def rehearsed(reference: Reference, metrics: Sequence[str], per_style: int) -> "
 
     Raises EvalError if nothing can.
     """
-    found = {space.extractor.name: space.dealt_out(per_style) for space in reference.spaces}
+    found = {space.extractor.name: space.dealt_out(per_style) for space in reference.all_spaces}
     return _taken(reference.spaces, metrics, found, hidden=True)
 
 
