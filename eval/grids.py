@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 from jaxtyping import UInt8
 from PIL import Image
 from torch import Tensor
@@ -22,8 +23,10 @@ SMALL, LARGE = 96, 160
 
 
 def samples_grid(source: Source, style_names: Sequence[str], per_style: int = 8) -> Image.Image:
-    """The first `per_style` pictures of each style, a row a style."""
+    """The first `per_style` pictures of each style, a row a style; of all where there are no styles."""
     rows = [(source.styles == s).nonzero().squeeze(1)[:per_style] for s in range(len(style_names))]
+    if not style_names:
+        rows = [torch.arange(min(per_style, len(source.styles)))]
     return _grid([_cells(source, row) for row in rows], style_names)
 
 

@@ -11,6 +11,8 @@ import torch
 from jaxtyping import Float, Float32, Int64
 from torch import Tensor
 
+from brushwork.data.progress import Progress
+
 Draw = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 """draw(styles, seeds_a, seeds_b, t): float pictures (n, 3, h, w) at share t (n, float64) of the way from the
 codes of seeds_a to those of seeds_b, along whatever path the callable interpolates by."""
@@ -32,6 +34,7 @@ def path_length(
     epsilon: float = 1e-4,
     seed: int = 0,
     batch: int = BATCH,
+    progress: bool = False,
 ) -> Float[Tensor, "n"]:
     """Perceptual path length of each path: distance(g(t), g(t + epsilon)) / epsilon^2 (Karras et al. 2019,
     arXiv 1812.04948, eq. 2 and 3); `trimmed_mean` of it is the figure. Not negative; 0 if nothing changes.
@@ -44,7 +47,8 @@ def path_length(
     """
     ends, places = path_places(seeds, seed)
     lengths = []
-    for rows in torch.arange(len(seeds)).split(batch):
+    parts = torch.arange(len(seeds)).split(batch)
+    for rows in Progress(parts, desc="path length", unit="batch", leave=False, disable=not progress):
         path = styles[rows], seeds[rows], ends[rows]
         here, there = draw(*path, places[rows]), draw(*path, places[rows] + epsilon)
         if not here.is_floating_point():

@@ -151,7 +151,7 @@ def _require_more_than(k: int, *sides: Tensor) -> None:
     for features in sides:
         if len(features) <= k:
             raise EvalError(
-                f"k = {k} neighbours need {k + 1} images a side at least and one has {len(features)}: "
-                "add some, or lower k."
+                f"{k} nearest neighbours need {k + 1} images a side at least and one has {len(features)}: "
+                "add some."
             )
     require_features(*sides)

@@ -29,9 +29,9 @@ class Score:
         if self.spread is not None:
             parts["spread"] = _plain(self.spread)
         if self.per_style:
-            parts["per_style"] = [_plain(value) for value in self.per_style]
+            parts["per_style"] = [_entry(value) for value in self.per_style]
         if self.matrix:
-            parts["matrix"] = [[_plain(value) for value in row] for row in self.matrix]
+            parts["matrix"] = [[_entry(value) for value in row] for row in self.matrix]
         return parts
 
 
@@ -148,6 +148,8 @@ class Measures:
     picks: Picks | None = None
     label: str = ""
     """What was measured, in words: no part of the protocol."""
+    notes: tuple[str, ...] = ()
+    """What was left out, and why: metrics that cannot be taken, pictures that cannot be read."""
 
     @property
     def warning(self) -> str:
@@ -176,6 +178,7 @@ class Measures:
         return {
             "label": self.label,
             "warning": self.warning,
+            "notes": list(self.notes),
             "protocol": dict(self.protocol),
             "environment": dict(self.environment),
             "style_names": list(self.style_names),
@@ -188,5 +191,10 @@ class Measures:
 
 
 def _plain(value: float) -> float | None:
-    """JSON knows no NaN: a style without pictures has no figure."""
+    """JSON knows no NaN."""
     return None if math.isnan(value) else value
+
+
+def _entry(value: float) -> float | None:
+    """Of one style: without pictures it has none."""
+    return value if math.isfinite(value) else None

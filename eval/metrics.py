@@ -1,5 +1,6 @@
 """The metrics of one set of pictures in one feature space: each a function of a view, found by name."""
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -14,7 +15,7 @@ from .inception_score import inception_score
 from .kernel import kid
 from .latent import diversity
 from .manifold import memberships
-from .measures import About, Picks, Score
+from .measures import Picks, Score
 from .neighbours import copies, nearest
 from .similarity import cosines, csls, nearer_to_own, nearest_mean, own, style_means
 from .spaces import Labelled, Space
@@ -30,16 +31,30 @@ class View:
     space: Space
 
     def each_style(self, score: Callable[[Tensor, Tensor], float], against: Labelled) -> tuple[float, ...]:
-        """`score` of each style's pictures against the real ones of that style."""
+        """`score` of each style's pictures against the real ones of that style; NaN where either are fewer
+        than two."""
         pairs = ((self.pictures.of(s), against.of(s)) for s in range(self.space.styles))
-        return tuple(score(mine, theirs) for mine, theirs in pairs)
+        return tuple(
+            score(mine, theirs) if min(len(mine), len(theirs)) > 1 else math.nan for mine, theirs in pairs
+        )
 
     def means(self, values: Shaped[Tensor, "n"]) -> Score:
         """Mean over all pictures of a value that each has, by style too, with its standard error."""
         values = values.double()
-        by_style = style_means(values[:, None], self.pictures.styles, self.space.styles).squeeze(1)
+        by_style: tuple[float, ...] = ()
+        if self.space.styles:
+            means = style_means(values[:, None], self.pictures.styles, self.space.styles)
+            by_style = tuple(means.squeeze(1).tolist())
         error = values.std() / len(values) ** 0.5
-        return Score(value=float(values.mean()), per_style=tuple(by_style.tolist()), spread=float(error))
+        return Score(value=float(values.mean()), per_style=by_style, spread=float(error))
+
+    def require_styles(self, least: int) -> None:
+        """Raises EvalError for fewer styles, and for one of which there is no training picture."""
+        count = self.space.styles
+        if count < least:
+            raise EvalError(f"It compares styles, {least} or more, and there are {count}.")
+        if (torch.bincount(self.space.train.styles, minlength=count) == 0).any():
+            raise EvalError("It compares styles, and one has no training picture.")
 
 
 Scores = dict[str, Score]
@@ -86,6 +101,8 @@ def inception_scores(view: View) -> Scores:
 
 def copy_scores(view: View) -> Scores:
     train, held_out = view.space.train.features, view.space.test.features
+    if len(held_out) == 0:
+        raise EvalError("How near is too near is told by held-out pictures, and there are none.")
     found = copies(view.pictures.features, held_out, train)
     # Each sample's own ratio averages to what `found.ratio` says of the medians only if there is no skew.
     near = view.means(found.distances <= found.threshold)
@@ -93,18 +110,24 @@ def copy_scores(view: View) -> Scores:
 
 
 def diversity_scores(view: View) -> Scores:
-    """Mean distance of two pictures of one style, over that of two real training pictures of it."""
+    """Mean distance of two pictures of one style, over that of two real training pictures of it. Without
+    styles, all pictures are of one."""
 
     def spread(pictures: Labelled) -> Tensor:
-        found = diversity(pictures.features, pictures.styles, count=view.space.styles)
+        found = diversity(pictures.features, pictures.styles, count=max(1, view.space.styles))
         return torch.tensor(found.per_style, dtype=torch.float64)
 
-    by_style = spread(view.pictures) / spread(view.space.train)
-    return {"diversity": Score(value=float(by_style.mean()), per_style=tuple(by_style.tolist()))}
+    real = spread(view.space.train)
+    by_style = spread(view.pictures) / torch.where(real > 0, real, torch.nan)
+    if by_style.isnan().all():
+        raise EvalError("It takes two pictures of a style, and two different training pictures of it.")
+    per_style = tuple(by_style.tolist()) if view.space.styles else ()
+    return {"diversity": Score(value=float(by_style.nanmean()), per_style=per_style)}
 
 
 # Style
 def probe_scores(view: View) -> Scores:
+    view.require_styles(2)
     predicted = view.space.probe.predict(view.pictures.features)
     return {"accuracy": recognition(view.pictures.styles, predicted, view.space.styles)}
 
@@ -123,6 +146,7 @@ def recognition(styles: Int64[Tensor, "n"], predicted: Int64[Tensor, "n"], count
 
 
 def similarity_scores(view: View) -> Scores:
+    view.require_styles(2)
     space, styles = view.space, view.pictures.styles
     cosine = cosines(view.pictures.features - space.centre, space.prototypes)
     crowding = nearest_mean(cosines(space.train.features - space.centre, space.prototypes).T)
@@ -140,6 +164,7 @@ def similarity_scores(view: View) -> Scores:
 
 
 def statistics_scores(view: View) -> Scores:
+    view.require_styles(1)
     extractor, real = view.space.extractor, view.space.train
     assert isinstance(extractor, StyleStatistics)
 
@@ -164,7 +189,7 @@ def _against_every_style(distances: Float[Tensor, "s s"]) -> Score:
     """The diagonal is each style against its own."""
     own_style = distances.diagonal()
     return Score(
-        value=float(own_style.mean()), per_style=tuple(own_style.tolist()),
+        value=float(own_style.nanmean()), per_style=tuple(own_style.tolist()),
         matrix=tuple(tuple(row) for row in distances.tolist()),
     )  # fmt: skip
 
@@ -192,78 +217,6 @@ METRICS: dict[str, Metric] = {
 
 DEFAULT = ("fd", "accuracy", "prdc", "similarity", "diversity", "copies")
 
-FIGURES: dict[str, About] = {
-    "fd": About(
-        title="Frechet distance", better="less", kind="distance",
-        note="How far the samples of all styles together lie from the real training pictures, each taken as "
-        "one Gaussian; 0 if they agree. By style, against that style's training pictures.",
-    ),
-    "accuracy": About(
-        title="style accuracy", better="more", kind="share",
-        note="Share of pictures whose style a linear probe names, as a mean over the styles, with its "
-        "standard error. The probe learnt from real training pictures.",
-    ),
-    "kid": About(
-        title="kernel distance", better="less", kind="distance",
-        note="Squared maximum mean discrepancy with a cubic kernel, unbiased, so that it may be negative; "
-        "the spread is the deviation over its subsets.",
-    ),
-    "precision": About(
-        title="precision", better="more", kind="share",
-        note="Share of samples within the real training pictures' manifold, with its standard error.",
-    ),
-    "recall": About(
-        title="recall", better="more", kind="share",
-        note="Share of real training pictures within the samples' manifold, with its standard error.",
-    ),
-    "density": About(
-        title="density", better="more", kind="share",
-        note="In how many real neighbourhoods a sample lies, over k; may exceed 1.",
-    ),
-    "coverage": About(
-        title="coverage", better="more", kind="share",
-        note="Share of real training pictures that have a sample in their neighbourhood.",
-    ),
-    "is": About(
-        title="inception score", better="more", kind="share",
-        note="Exponential of the mean divergence between a sample's classes and all samples' classes; the "
-        "spread is the deviation over ten splits.",
-    ),
-    "cosine": About(
-        title="cosine to the style", better="more", kind="share",
-        note="Mean cosine to the prototype of the style asked for; uncalibrated: read it beside the next.",
-    ),
-    "csls": About(
-        title="calibrated cosine", better="more", kind="share",
-        note="Twice the cosine less the mean nearness of that picture and of that prototype (CSLS).",
-    ),
-    "nearer_to_own": About(
-        title="nearer to its own style", better="more", kind="share",
-        note="Chance that a picture is more like its own style's prototype than like another's; 0.5 is none.",
-    ),
-    "gram": About(
-        title="Gram distance", better="less", kind="distance",
-        note="Squared distance of the mean Gram matrices (normalised by chw) of samples and of real training "
-        "pictures.",
-    ),
-    "mean_std": About(
-        title="mean/std distance", better="less", kind="distance",
-        note="Squared distance of the mean channel statistics, summed over the taps.",
-    ),
-    "diversity": About(
-        title="diversity within a style", better="more", kind="share",
-        note="Typical distance of two samples of one style over that of two real training pictures of it.",
-    ),
-    "copies": About(
-        title="share of near-copies", better="less", kind="share",
-        note="Share of samples nearer to a training picture than all but 1 % of held-out real ones are.",
-    ),
-    "nearest_ratio": About(
-        title="distance to the nearest training picture", better="more", kind="share",
-        note="As a multiple of the median of held-out real pictures: near 0 are copies.",
-    ),
-}  # fmt: skip
-
 
 def require_known(metrics: Iterable[str]) -> None:
     """Raises EvalError for a metric that there is not."""
@@ -281,14 +234,16 @@ def applies(metric: str, extractor: Extractor) -> bool:
 
 # Pictures worth looking at
 def picks(view: View, *, each: int = 6, nearest_count: int = 12) -> Picks:
-    """The clearest and least clear of each style, and the samples nearest to a training picture."""
-    margin = margins(view.space.probe.scores(view.pictures.features), view.pictures.styles)
+    """The clearest and least clear of each style, where there are several, and the samples nearest to a
+    training picture."""
     best, worst = [], []
-    for style in range(view.space.styles):
-        indices = (view.pictures.styles == style).nonzero().squeeze(1)
-        order = indices[margin[indices].argsort(descending=True)]
-        best.append(order[:each])
-        worst.append(order.flip(0)[:each])
+    if view.space.styles > 1:
+        margin = margins(view.space.probe.scores(view.pictures.features), view.pictures.styles)
+        for style in range(view.space.styles):
+            indices = (view.pictures.styles == style).nonzero().squeeze(1)
+            order = indices[margin[indices].argsort(descending=True)]
+            best.append(order[:each])
+            worst.append(order.flip(0)[:each])
     found = nearest(view.pictures.features, view.space.train.features)
     closest = found.distances.argsort()[:nearest_count]
     return Picks(best=tuple(best), worst=tuple(worst), nearest=closest, nearest_train=found.indices[closest])

@@ -39,6 +39,7 @@ def page(measures: Measures, pictures: Mapping[str, bytes]) -> str:
     """The whole report; `pictures` are PNG files by title."""
     sections = [
         _figures(measures),
+        *_notes(measures),
         *_bars(measures),
         *_heat_maps(measures),
         _styles(measures),
@@ -156,6 +157,14 @@ def _cells(figure: Figure, style_names: tuple[str, ...]) -> list[str]:
         return [*cells, ""]
     entry = minus(number(figure.measured.per_style[worst], 3))
     return [*cells, f'{escape(style_names[worst])} <span class="muted">{entry}</span>']
+
+
+def _notes(measures: Measures) -> list[str]:
+    """What was left out, and why; nothing where nothing was."""
+    if not measures.notes:
+        return []
+    items = "".join(f"<li>{escape(note)}</li>" for note in measures.notes)
+    return [section("Left out", "", f"<ul>{items}</ul>")]
 
 
 # By style

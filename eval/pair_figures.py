@@ -12,16 +12,17 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..data.pictures import Pictures
+from ..data.progress import Progress
 from .content import cfsd, feature_distance
 from .errors import EvalError
 from .features import MapExtractor
+from .figures import FIGURES
 from .lpips import Lpips
 from .measures import About, Figure, Score
-from .metrics import FIGURES
 from .paired_truth import paired_truth
 from .pairs import PairSet
 from .similarity import style_means
-from .statistics import StyleStatistics
+from .statistics import StyleStatistics, TapStatistics
 
 UNCHANGED, STYLE_MEAN = "content unchanged", "mean of the style"
 
@@ -115,6 +116,7 @@ class PairGroup:
     style_names: tuple[str, ...]
     network: MapExtractor
     control: MapExtractor | None
+    progress: bool = False
 
     def score(self, values: Float[Tensor, "n"], rows: Tensor | None = None) -> Score:
         """Mean over the pairs (or those of `rows`), by style too, with its standard error."""
@@ -131,19 +133,27 @@ class PairGroup:
         )  # fmt: skip
 
     def of_maps(self, name: str, values: PairValues) -> Figure:
-        sides = self.pairs.contents, self.pairs.outputs
-        control = None if self.control is None else in_batches(values, self.control, *sides)
-        return self.figure(name, in_batches(values, self.network, *sides), self.network.name, control)
+        def taken(network: MapExtractor) -> Tensor:
+            label = name if self.progress else None
+            return in_batches(values, network, self.pairs.contents, self.pairs.outputs, label)
+
+        control = None if self.control is None else taken(self.control)
+        return self.figure(name, taken(self.network), self.network.name, control)
 
     def perceptual(self, lpips: Lpips) -> Figure:
-        sides = self.pairs.contents, self.pairs.outputs
-        control = lpips.control()(*sides) if self.control is not None else None
-        return self.figure("lpips", lpips(*sides), lpips.name, control)
+        def taken(lpips: Lpips) -> Tensor:
+            label = "lpips" if self.progress else None
+            sides = self.pairs.contents, self.pairs.outputs
+            return in_batches(lambda _, a, b: lpips(a, b), self.network, *sides, label)
+
+        control = taken(lpips.control()) if self.control is not None else None
+        return self.figure("lpips", taken(lpips), lpips.name, control)
 
     def truth(self, drawings: Drawings | None) -> dict[str, Figure]:
         if drawings is None:
             raise EvalError("The distance to real drawings needs a data set: give --reference DATASET.")
-        found = paired_truth(self.pairs, drawings.test, drawings.train, self.network)
+        real = drawings.test, drawings.train
+        found = paired_truth(self.pairs, *real, self.network, progress=self.progress)
         rows = found.pairs
         baselines = {
             UNCHANGED: self.score(found.content, rows),
@@ -152,7 +162,7 @@ class PairGroup:
         nearer = found.output < torch.minimum(found.content, found.style_mean)
         control = None
         if self.control is not None:
-            seen = paired_truth(self.pairs, drawings.test, drawings.train, self.control)
+            seen = paired_truth(self.pairs, *real, self.control, progress=self.progress)
             control = self.score(seen.output, rows)
         about = PAIR_FIGURES
         return {
@@ -188,11 +198,16 @@ class PairGroup:
     def _to_reference(self, network: MapExtractor) -> list[tuple[Tensor, Tensor]]:
         """Gram and mean/std distances to the style pictures, of the outputs and of the contents."""
         statistics = StyleStatistics(network)
+
+        def split(images: Tensor) -> list[TapStatistics]:
+            parts = images.split(BATCH)
+            bar = Progress(parts, desc="reference", unit="batch", leave=False, disable=not self.progress)
+            return statistics.split(torch.cat([statistics(part) for part in bar]))
+
         assert self.pairs.references is not None
-        goal = statistics.split(statistics(self.pairs.references))
-        found = []
+        goal, found = split(self.pairs.references), []
         for images in (self.pairs.outputs, self.pairs.contents):
-            taps = list(zip(statistics.split(statistics(images)), goal, strict=True))
+            taps = list(zip(split(images), goal, strict=True))
             gram = torch.stack([(a.gram - b.gram).square().mean(1) for a, b in taps]).sum(0)
             moments = [(a.mean - b.mean).square().mean(1) + (a.std - b.std).square().mean(1) for a, b in taps]
             found.append((gram, torch.stack(moments).sum(0)))
@@ -200,10 +215,14 @@ class PairGroup:
 
 
 # Distances of maps
-def in_batches(values: PairValues, network: MapExtractor, contents: Tensor, outputs: Tensor) -> Tensor:
-    """Both sides in the same batches, so that equal pictures have equal maps to the last bit."""
-    sides = zip(contents.split(BATCH), outputs.split(BATCH), strict=True)
-    return torch.cat([values(network, content, output) for content, output in sides])
+def in_batches(
+    values: PairValues, network: MapExtractor, contents: Tensor, outputs: Tensor, progress: str | None = None
+) -> Tensor:
+    """Both sides in the same batches, so that equal pictures have equal maps to the last bit. `progress`
+    labels a bar."""
+    sides = list(zip(contents.split(BATCH), outputs.split(BATCH), strict=True))
+    bar = Progress(sides, desc=progress, unit="batch", leave=False, disable=progress is None)
+    return torch.cat([values(network, content, output) for content, output in bar])
 
 
 def raw_distance(network: MapExtractor, contents: Tensor, outputs: Tensor) -> Tensor:

@@ -64,7 +64,8 @@ def measure_outputs(
 ) -> Measures:
     """Measures pairs by `metrics`, of METRICS (which need a reference) and of PAIR_METRICS.
 
-    Raises EvalError for a metric that there is not, and as `suite.measure` and `measure_pairs` do.
+    What cannot be taken is left out with a note. Raises EvalError for a metric that there is not, without a
+    reference that is needed, and if nothing can be taken.
     """
     of_outputs = [metric for metric in metrics if metric in METRICS]
     unknown = [metric for metric in metrics if metric not in (*METRICS, *PAIR_METRICS)]
@@ -76,16 +77,20 @@ def measure_outputs(
     names = tuple(sorted(set(pairs.styles)))
     measures = Measures(style_names=names, figures={}, protocol={"source": "pairs", "pairs": len(pairs)})
     if reference is not None and of_outputs:
-        narrow = reference.restricted_to(names)
-        measures = _outputs(pairs, narrow, of_outputs, cache, progress)
-    figures, words = measure_pairs(
-        pairs, names, networks, metrics=[metric for metric in metrics if metric in PAIR_METRICS],
-        drawings=drawings,
-    )  # fmt: skip
-    taken = {**measures.protocol.get("metrics", {}), **words}
+        try:
+            measures = _outputs(pairs, reference.restricted_to(names), of_outputs, cache, progress)
+        except EvalError as error:
+            measures = replace(measures, notes=(f"{', '.join(of_outputs)}: {error}",))
+    of_pairs = [metric for metric in metrics if metric in PAIR_METRICS]
+    found = measure_pairs(pairs, names, networks, metrics=of_pairs, drawings=drawings, progress=progress)
+    notes = (*measures.notes, *found.notes)
+    if not (measures.figures or found.figures):
+        raise EvalError(f"Nothing of these pairs can be measured. {' '.join(notes)}")
+    taken = {**measures.protocol.get("metrics", {}), **found.words}
     return with_art_fid(
         replace(
-            measures, figures={**measures.figures, **figures}, label=label,
+            measures, figures={**measures.figures, **found.figures}, label=label, notes=notes,
+            style_names=names,
             protocol={**measures.protocol, "source": "pairs", "pairs": len(pairs), "metrics": taken},
         )
     )  # fmt: skip
@@ -95,14 +100,15 @@ def _outputs(
     pairs: PairSet, reference: Reference, metrics: Sequence[str], cache: FeatureCache | None, progress: bool
 ) -> Measures:
     """The outputs as pictures of their styles; what the contents would score is the accuracy's baseline."""
-    styles = torch.tensor([reference.style_names.index(style) for style in pairs.styles])
+    names = reference.style_names
+    styles = torch.tensor([names.index(style) if names else -1 for style in pairs.styles])
 
     def measured(images: torch.Tensor, names: Sequence[str]) -> Measures:
         source = Stored(images=images, styles=styles)
         return measure(source, reference, metrics=names, cache=cache, progress=progress)
 
     measures = measured(pairs.outputs, metrics)
-    if "accuracy" not in metrics:
+    if not any(name.partition("@")[0] == "accuracy" for name in measures.figures):
         return measures
     unchanged = measured(pairs.contents, ["accuracy"]).figures
     figures = {
@@ -114,6 +120,15 @@ def _outputs(
     return replace(measures, figures=figures)
 
 
+@dataclass(frozen=True, kw_only=True)
+class PairFigures:
+    """What was measured of pairs, how each metric was taken, and what was left out."""
+
+    figures: dict[str, Figure]
+    words: dict[str, str]
+    notes: list[str]
+
+
 def measure_pairs(
     pairs: PairSet,
     style_names: Sequence[str],
@@ -121,39 +136,48 @@ def measure_pairs(
     *,
     metrics: Sequence[str],
     drawings: Drawings | None = None,
-) -> tuple[dict[str, Figure], dict[str, str]]:
-    """The figures of `metrics` (PAIR_METRICS) by name, and how each was taken.
-
-    Raises EvalError where a metric lacks what it needs: `truth` the drawings, `reference` the style pictures
-    that were followed, `lpips` its network.
-    """
-    network, lpips = networks.maps, networks.lpips
-    group = PairGroup(pairs=pairs, style_names=tuple(style_names), network=network, control=networks.control)
-    figures: dict[str, Figure] = {}
-    words: dict[str, str] = {}
+    progress: bool = False,
+) -> PairFigures:
+    """The figures of `metrics` (PAIR_METRICS). One that lacks what it needs is left out with a note: `truth`
+    the drawings, `reference` the style pictures that were followed, `lpips` its network."""
+    group = PairGroup(
+        pairs=pairs, style_names=tuple(style_names), network=networks.maps, control=networks.control,
+        progress=progress,
+    )  # fmt: skip
+    found = PairFigures(figures={}, words={}, notes=[])
     for metric in metrics:
-        if metric == "content":
-            figures["content_raw"] = group.of_maps("content_raw", raw_distance)
-            figures["content_normalised"] = group.of_maps("content_normalised", normalised_distance)
-            words[metric] = f"mean over taps of {network.maps_protocol}"
-        elif metric == "cfsd":
-            figures[metric] = group.of_maps(metric, structural)
-            words[metric] = f"{CFSD_PROTOCOL}; {network.maps_protocol}"
-        elif metric == "ssim":
-            figures[metric] = group.figure(metric, ssim(pairs.contents, pairs.outputs), "pixels")
-            words[metric] = SSIM_PROTOCOL
-        elif metric == "lpips":
-            if lpips is None:
-                raise EvalError("LPIPS needs its trunk: give --lpips-weights PATH, or leave the metric out.")
-            figures[metric] = group.perceptual(lpips)
-            words[metric] = lpips.protocol
-        elif metric == "truth":
-            figures |= group.truth(drawings)
-            words[metric] = f"channel-normalised feature distance; {network.maps_protocol}"
-        elif metric == "reference":
-            figures |= group.reference()
-            words[metric] = StyleStatistics(network).protocol
-    return figures, words
+        try:
+            figures, words = _taken(metric, group, networks, drawings)
+        except EvalError as error:
+            found.notes.append(f"{metric}: {error}")
+        else:
+            found.figures.update(figures)
+            found.words[metric] = words
+    return found
+
+
+def _taken(
+    metric: str, group: PairGroup, networks: PairNetworks, drawings: Drawings | None
+) -> tuple[dict[str, Figure], str]:
+    """The figures of one metric, and how it was taken. Raises EvalError where it cannot be."""
+    network, lpips, pairs = networks.maps, networks.lpips, group.pairs
+    if metric == "content":
+        figures = {
+            "content_raw": group.of_maps("content_raw", raw_distance),
+            "content_normalised": group.of_maps("content_normalised", normalised_distance),
+        }
+        return figures, f"mean over taps of {network.maps_protocol}"
+    if metric == "cfsd":
+        return {metric: group.of_maps(metric, structural)}, f"{CFSD_PROTOCOL}; {network.maps_protocol}"
+    if metric == "ssim":
+        return {metric: group.figure(metric, ssim(pairs.contents, pairs.outputs), "pixels")}, SSIM_PROTOCOL
+    if metric == "lpips":
+        if lpips is None:
+            raise EvalError("LPIPS needs its trunk: give --lpips-weights PATH, or leave the metric out.")
+        return {metric: group.perceptual(lpips)}, lpips.protocol
+    if metric == "truth":
+        return group.truth(drawings), f"channel-normalised feature distance; {network.maps_protocol}"
+    return group.reference(), StyleStatistics(network).protocol
 
 
 def with_art_fid(measures: Measures) -> Measures:

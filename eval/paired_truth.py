@@ -13,6 +13,7 @@ from jaxtyping import Float32, Int64, UInt8
 from torch import Tensor
 
 from ..data.pictures import Pictures
+from ..data.progress import Progress
 from .content import feature_distance
 from .errors import EvalError
 from .features import MapExtractor
@@ -97,7 +98,9 @@ class PairedTruth:
 
 
 # Measuring
-def paired_truth(pairs: PairSet, drawings: Pictures, train: Pictures, network: MapExtractor) -> PairedTruth:
+def paired_truth(
+    pairs: PairSet, drawings: Pictures, train: Pictures, network: MapExtractor, *, progress: bool = False
+) -> PairedTruth:
     """Channel-normalised feature distances from outputs and baselines to the real drawings.
 
     `drawings` are the real pictures in which each pair's subject is looked for in its target style (held-out
@@ -122,7 +125,7 @@ def paired_truth(pairs: PairSet, drawings: Pictures, train: Pictures, network: M
     means = torch.stack([style_mean_of(train, name) for name in names])
     which = torch.tensor([names.index(style) for style in styles])
     sides = (pairs.outputs[rows], pairs.contents[rows], means[which])
-    output, content, mean = _distances(network, sides, drawings.take(truth).cpu())
+    output, content, mean = _distances(network, sides, drawings.take(truth).cpu(), progress)
     return PairedTruth(
         output=output, content=content, style_mean=mean, pairs=rows, styles=styles,
         missing=len(pairs) - len(kept),
@@ -141,12 +144,13 @@ def style_mean_of(train: Pictures, style: str) -> UInt8[Tensor, "3 r r"]:
 
 @torch.no_grad()
 def _distances(
-    network: MapExtractor, sides: tuple[Tensor, ...], truth: Tensor
+    network: MapExtractor, sides: tuple[Tensor, ...], truth: Tensor, progress: bool
 ) -> tuple[Float32[Tensor, "k"], ...]:
     """Of each side's pictures to the truth. All sides go through the network in the same batches, so that
     equal pictures have equal maps to the last bit."""
     columns: tuple[list[Tensor], ...] = tuple([] for _ in sides)
-    for batch in torch.arange(len(truth)).split(BATCH):
+    batches = torch.arange(len(truth)).split(BATCH)
+    for batch in Progress(batches, desc="truth", unit="batch", leave=False, disable=not progress):
         real = network.maps(truth[batch])
         for column, side in zip(columns, sides, strict=True):
             column.append(feature_distance(network.maps(side[batch]), real, normalised=True))

@@ -1,6 +1,7 @@
 """Pairs of pictures, content and output, matched by a manifest or by name: never by the order of files."""
 
 import csv
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +11,12 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from ..data.errors import DataError
-from ..data.folder import list_pictures, scan_whole
+from ..data.folder import list_pictures, scan_folder
 from ..data.images import read_image
 from ..data.names import name_of_file, normal
+from ..data.progress import Progress
 from .errors import EvalError
+from .folder import unopened
 
 COLUMNS = ("output", "content", "style")
 """What a manifest must have; `subject` and `reference` may be there too, and others are not looked at."""
@@ -32,6 +35,8 @@ class PairSet:
     """Where the output was read from."""
     references: UInt8[Tensor, "n 3 h w"] | None = None
     """The picture of the style that was to be followed, where it was one."""
+    broken: tuple[str, ...] = ()
+    """A sentence for each pair that was left out, since one of its pictures cannot be read."""
 
     def __len__(self) -> int:
         return len(self.styles)
@@ -57,8 +62,8 @@ def read_pairs(manifest: Path) -> PairSet:
     The columns are `output`, `content` and `style`, and if need be `subject` (else the stem of the content)
     and `reference`, in all rows or in none. Paths count from the manifest's folder.
 
-    Raises EvalError, naming the row, for whatever of this is missing, unreadable, listed twice or of another
-    size than the first pair.
+    Pairs whose pictures cannot be read are left out. Raises EvalError, naming the row, for whatever of this
+    is missing, listed twice or of another size than the first pair, and where no pair can be read.
     """
     rows = [_row(manifest, line, values) for line, values in _lines(manifest)]
     if not rows:
@@ -128,7 +133,7 @@ def pairs_by_stem(outputs: Path, contents: Path) -> PairSet:
     DataError for an output folder without pictures.
     """
     known = _stems(contents)
-    scan = scan_whole(outputs)
+    scan = scan_folder(outputs)
     rows, seen, lost = [], {}, []
     for found in sorted(scan.found, key=lambda found: (found.style, found.path.stem, found.source)):
         stem = normal(found.path.stem)
@@ -154,7 +159,7 @@ def pairs_by_stem(outputs: Path, contents: Path) -> PairSet:
             f"{len(lost)} outputs have no content of the same stem in '{contents}', first of them "
             f"'{lost[0]}': add the contents, or list the pairs in a manifest."
         )
-    return _read(rows)
+    return _read(rows, unopened(scan))
 
 
 def _stems(root: Path) -> dict[str, Path]:
@@ -173,27 +178,47 @@ def _stems(root: Path) -> dict[str, Path]:
 
 
 # Pixels
-def _read(rows: Sequence[Row]) -> PairSet:
-    outputs = [_picture(row.output, "output", row) for row in rows]
-    # One content is often drawn in many styles.
-    decoded = {row.content: _picture(row.content, "content", row) for row in rows}
-    contents = [decoded[row.content] for row in rows]
-    references = [_picture(row.reference, "reference", row) for row in rows if row.reference is not None]
-    for part in (outputs, contents, references):
-        for row, image in zip(rows, part, strict=False):
-            _require_size(row, image, outputs[0])
+Decoded = dict[Path, Tensor]
+"""One content is often drawn in many styles."""
+
+
+def _read(rows: Sequence[Row], unopened: Sequence[str] = ()) -> PairSet:
+    kept: list[tuple[Row, Tensor, Tensor, Tensor | None]] = []
+    broken, decoded = list(unopened), Decoded()
+    for row in Progress(rows, desc="read", unit="pair", delay=2, leave=False):
+        try:
+            pictures = _pictures_of(row, decoded)
+        except EvalError as error:
+            broken.append(str(error))
+            continue
+        kept.append((row, *pictures))
+        for image in pictures:
+            if image is not None:
+                _require_size(row, image, kept[0][1])
+    if not kept:
+        raise EvalError(broken[0])
+    references = [reference for *_, reference in kept if reference is not None]
     return PairSet(
-        outputs=torch.stack(outputs),
-        contents=torch.stack(contents),
-        styles=tuple(row.style for row in rows),
-        subjects=tuple(row.subject for row in rows),
-        sources=tuple(row.source for row in rows),
+        outputs=torch.stack([output for _, output, _, _ in kept]),
+        contents=torch.stack([content for _, _, content, _ in kept]),
+        styles=tuple(row.style for row, *_ in kept),
+        subjects=tuple(row.subject for row, *_ in kept),
+        sources=tuple(row.source for row, *_ in kept),
         references=torch.stack(references) if references else None,
+        broken=tuple(broken),
     )
 
 
+def _pictures_of(row: Row, decoded: Decoded) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Output, content and reference. Raises EvalError for one that cannot be read."""
+    if row.content not in decoded:
+        decoded[row.content] = _picture(row.content, "content", row)
+    reference = None if row.reference is None else _picture(row.reference, "reference", row)
+    return _picture(row.output, "output", row), decoded[row.content], reference
+
+
 def _picture(path: Path, part: str, row: Row) -> Tensor:
-    if not path.is_file():
+    if not os.path.isfile(path):  # of a name too long for the disk pathlib raises OSError
         raise EvalError(f"{row.place}: the {part} '{path}' does not exist: mend the path, or drop the pair.")
     try:
         return torch.from_numpy(read_image(path)).permute(2, 0, 1).contiguous()

@@ -13,8 +13,8 @@ from matplotlib.figure import Figure as Sheet
 from matplotlib.transforms import Bbox
 
 from ..data.lettering import readable
+from .figures import FIGURES
 from .measures import CurvePoint, Figure
-from .metrics import FIGURES
 from .pair_figures import BASELINES, RESTYLED, about_logged
 from .tables import minus, number, numbers, shortened
 

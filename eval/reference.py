@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ..data.about import describe
 from ..data.pictures import load_pictures
 from .errors import EvalError
 from .extractors import build_extractor
@@ -27,10 +28,21 @@ class Reference:
     """Height and width of the real pictures."""
     spaces: tuple[Space, ...]
 
+    @property
+    def all_spaces(self) -> list[Space]:
+        """Each with its control behind it."""
+        return [beside for space in self.spaces for beside in (space, space.control) if beside]
+
     def restricted_to(self, names: Sequence[str]) -> "Reference":
-        """The reference of these styles alone, in this order: for a generator that knows fewer styles."""
-        if tuple(names) == self.style_names:
+        """The reference of these styles alone, in this order: for a generator that knows fewer styles. For
+        one that knows none, that of all pictures without their styles.
+
+        Raises EvalError for names that it has not, unless it has none.
+        """
+        if not self.style_names or tuple(names) == self.style_names:
             return self
+        if not names:
+            return replace(self, style_names=(), spaces=tuple(space.unlabelled() for space in self.spaces))
         unknown = [name for name in names if name not in self.style_names]
         if unknown:
             raise EvalError(
@@ -55,31 +67,32 @@ def build_reference(
     processes: Processes | None = None,
     progress: bool = False,
 ) -> Reference:
-    """Takes the real pictures' features. Pictures with style -1 (unlabelled) are left out.
+    """Takes the real pictures' features. Pictures with style -1 (unlabelled) are left out, unless there are
+    no styles. `test` may be empty: then no figure has its ceiling.
 
-    With `control`, each extractor's random-weight control gets a space beside it. Raises EvalError for a
-    style with fewer than 2 pictures in either split.
+    With `control`, each extractor's random-weight control gets a space beside it. Raises EvalError without a
+    training picture.
     """
     names = tuple(style_names)
-    if not names:
-        raise EvalError("The reference has no styles to measure: pack pictures in one folder a style.")
-    require_two_each(train.styles, names, "training pictures")
-    require_two_each(test.styles, names, "held-out pictures")
     controls = [extractor.control() for extractor in extractors] if control else []
     everyone = [*extractors, *controls]
 
     def features(source: Stored, words: str) -> list[Tensor]:
+        if len(source.styles) == 0:
+            return [torch.empty(0, extractor.dim) for extractor in everyone]
         label = words if progress else None
         return extract(everyone, source, cache=cache, processes=processes, progress=label)
 
     seen = zip(everyone, features(train, "real pictures"), features(test, "held-out pictures"), strict=True)
     spaces = [
         Space(
-            extractor=extractor, raw_train=_labelled(in_train, train.styles),
-            raw_test=_labelled(in_test, test.styles), styles=len(names),
+            extractor=extractor, raw_train=_labelled(in_train, train.styles, names),
+            raw_test=_labelled(in_test, test.styles, names), styles=len(names),
         )
         for extractor, in_train, in_test in seen
     ]  # fmt: skip
+    if len(spaces[0].raw_train.styles) == 0:
+        raise EvalError("There are 0 training pictures to measure against: pack more, or with labels.")
     count = len(extractors)
     if control:
         pairs = zip(spaces[:count], spaces[count:], strict=True)
@@ -102,7 +115,9 @@ def load_reference(
 
     Raises EvalError as build_reference does, and DataError for a data set that cannot be read.
     """
-    train, test = load_pictures(dataset, "train"), load_pictures(dataset, "test")
+    train = load_pictures(dataset, "train")
+    held_out = describe(dataset).counts["test"] > 0
+    test = load_pictures(dataset, "test") if held_out else train.subset(torch.arange(0))
     return build_reference(
         Stored(images=train.images, styles=train.styles), Stored(images=test.images, styles=test.styles),
         train.style_names, train.fingerprint, extractors or [build_extractor("efficientnet-lite0", device)],
@@ -110,13 +125,7 @@ def load_reference(
     )  # fmt: skip
 
 
-def _labelled(features: Tensor, styles: Tensor) -> Labelled:
+def _labelled(features: Tensor, styles: Tensor, names: tuple[str, ...]) -> Labelled:
+    if not names:
+        return Labelled(features=features, styles=torch.zeros_like(styles))
     return Labelled(features=features[styles >= 0], styles=styles[styles >= 0])
-
-
-def require_two_each(styles: Tensor, names: tuple[str, ...], what: str) -> None:
-    """Raises EvalError for a style of which there are fewer than 2 pictures: they have no covariance."""
-    counts = torch.bincount(styles[styles >= 0], minlength=len(names)).tolist()
-    for name, count in zip(names, counts, strict=True):
-        if count < 2:
-            raise EvalError(f"Style {name!r} has {count} {what} and needs 2: add some or leave it out.")

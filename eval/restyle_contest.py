@@ -192,8 +192,8 @@ class Contest:
     def _row(self, entry: Entry, names: Sequence[str]) -> tuple[str, ...]:
         cells = [entry.name]
         for name in names:
-            figure = entry.measures.figures[name]
-            scores = (figure.measured, figure.control)[: len(COLUMNS[name])]
+            figure = entry.measures.figures.get(name)
+            scores = (figure and figure.measured, figure and figure.control)[: len(COLUMNS[name])]
             cells += [_cell(score, spread=which == 0) for which, score in enumerate(scores)]
         return (*cells, *(_milliseconds(seconds) for seconds in (entry.seconds, entry.processor_seconds)))
 

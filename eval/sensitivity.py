@@ -12,8 +12,8 @@ import torch
 import torchvision.transforms.v2.functional as TF
 
 from .feature_cache import FeatureCache
+from .figures import FIGURES
 from .measures import Figure, Measures, Score
-from .metrics import FIGURES
 from .reference import Reference
 from .sources import Stored
 from .suite import measure

@@ -20,7 +20,7 @@ Sampler = Callable[[Tensor, Tensor], Tensor]
 @dataclass(frozen=True, kw_only=True)
 class Samples:
     """`per_style` pictures of each of `count` styles; picture i of a style has seed `seed + i` in every
-    style, so that styles differ by style alone.
+    style, so that styles differ by style alone. With a `count` of 0, `per_style` pictures of no style.
 
     Raises EvalError for `per_style` below 2, and in `take` for a sampler that gives another number.
     """
@@ -38,10 +38,12 @@ class Samples:
 
     @property
     def styles(self) -> Int64[Tensor, "n"]:
+        if self.count == 0:
+            return torch.full((self.per_style,), -1)
         return torch.arange(self.count).repeat_interleave(self.per_style)
 
     def take(self, indices: Int64[Tensor, "k"]) -> Tensor:
-        weights = F.one_hot(indices // self.per_style, self.count).float()
+        weights = F.one_hot(indices // self.per_style, max(1, self.count))[:, : self.count].float()
         images = self.sampler(weights, self.seed + indices % self.per_style)
         if len(images) != len(indices):
             raise EvalError(

@@ -39,7 +39,7 @@ class Space:
     raw_train: Labelled
     raw_test: Labelled
     styles: int
-    """Number of style names."""
+    """Number of style names; 0: labels are unknown, and all pictures stand under style 0."""
     control: "Space | None" = None
     held_out_scores: dict[str, dict[str, Score]] = field(default_factory=dict)
     """What held-out real pictures score, by metric: filled when first asked for."""
@@ -85,6 +85,16 @@ class Space:
     def scaled(self, pictures: Labelled) -> Labelled:
         return Labelled(features=self.scale(pictures.features), styles=pictures.styles)
 
+    def dealt_out(self, per_style: int) -> Labelled:
+        """So many training pictures of each style, again from the first where there are fewer; of any where
+        there are none."""
+        own = self.raw_train
+        parts = [(own.styles == style).nonzero().squeeze(1) for style in range(max(1, self.styles))]
+        every, turn = torch.arange(len(own.styles)), torch.arange(per_style)
+        rows = [part[turn % len(part)] if len(part) else every[turn % len(every)] for part in parts]
+        styles = torch.arange(len(parts)).repeat_interleave(per_style)
+        return Labelled(features=own.features[torch.cat(rows)], styles=styles)
+
     def narrowed(self, order: Sequence[int]) -> "Space":
         """The space of these styles alone, renumbered in this order."""
 
@@ -96,4 +106,15 @@ class Space:
         return replace(
             self, raw_train=narrow(self.raw_train), raw_test=narrow(self.raw_test), styles=len(order),
             control=self.control and self.control.narrowed(order), held_out_scores={},
+        )  # fmt: skip
+
+    def unlabelled(self) -> "Space":
+        """The space of the same pictures without their styles."""
+
+        def bare(pictures: Labelled) -> Labelled:
+            return Labelled(features=pictures.features, styles=torch.zeros_like(pictures.styles))
+
+        return replace(
+            self, raw_train=bare(self.raw_train), raw_test=bare(self.raw_test), styles=0,
+            control=self.control and self.control.unlabelled(), held_out_scores={},
         )  # fmt: skip

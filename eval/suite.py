@@ -2,24 +2,30 @@
 
 A `Reference` holds what the real pictures say once; `measure` takes any metrics of any pictures against it.
 The same metrics are taken of held-out real pictures, and of both with the features of random weights, so
-that every number stands beside its ceiling and its control.
+that every number stands beside its ceiling and its control. A metric that cannot be taken of these pictures
+(too few, or without styles) is left out with a note, and the others are given.
 """
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from brushwork.data.progress import Progress
+
 from .errors import EvalError
 from .feature_cache import FeatureCache
 from .features import Extractor, MapExtractor, Source, extract
+from .figures import FIGURES
 from .frechet import Gaussian, frechet, gaussian_of
 from .measures import Figure, Measures, Picks, Score
-from .metrics import DEFAULT, FIGURES, METRICS, View, applies, picks, require_known
+from .metrics import DEFAULT, METRICS, View, applies, picks, require_known
 from .processes import Processes
-from .reference import Reference, require_two_each
+from .reference import Reference
 from .similarity import NEIGHBOURS
 from .spaces import Labelled, Space
 from .statistics import StyleStatistics
@@ -60,19 +66,15 @@ def measure(
     """Takes `metrics` of the pictures of `source`; several processes share the pictures, all get the result.
 
     `conditions` are choices made inside the source that change the numbers (truncation); they become part of
-    the protocol. Raises EvalError for a metric that there is not, for pictures without a style or with fewer
-    than 2 of one, and for pictures larger than the real ones.
+    the protocol. Where the pictures have no styles, or the real ones have none, all are of one group. Raises
+    EvalError for a metric that there is not, if none can be taken, for a few pictures without a style among
+    others, and for pictures larger than the real ones.
     """
     require_known(metrics)
     processes = processes or Processes()
-    styles = source.styles
-    if (styles < 0).any():
-        raise EvalError(
-            f"{int((styles < 0).sum())} images to measure have no style: give each the one it claims."
-        )
-    require_two_each(styles, reference.style_names, "images to measure")
+    reference, styles = matched(reference, source.styles)
     _require_size(source.take(torch.arange(1)), reference.size)
-    spaces = [beside for space in reference.spaces for beside in (space, space.control) if beside]
+    spaces = reference.all_spaces
     words = "pictures to measure" if progress else None
     features = extract(
         [space.extractor for space in spaces], source, cache=cache, processes=processes, progress=words
@@ -81,14 +83,11 @@ def measure(
         space.extractor.name: Labelled(features=part, styles=styles)
         for space, part in zip(spaces, features, strict=True)
     }
-    figures: dict[str, Figure] = {}
-    for space in reference.spaces:
-        for metric in metrics:
-            if applies(metric, space.extractor):
-                figures |= _named(_figures(metric, space, found), reference.spaces[0])
+    taken = _taken(reference.spaces, metrics, found, hidden=not (progress and processes.main))
     return Measures(
         style_names=reference.style_names,
-        figures=figures,
+        figures=taken.figures,
+        notes=tuple(taken.notes),
         protocol=_protocol(reference, metrics, torch.bincount(styles).tolist())
         | dict(getattr(source, "how", {}))
         | dict(conditions),
@@ -96,6 +95,15 @@ def measure(
         picks=_picks(reference.spaces[0], found),
         label=label,
     )
+
+
+def rehearsed(reference: Reference, metrics: Sequence[str], per_style: int) -> "Taken":
+    """What can be taken of so many pictures of each style, and what cannot: training pictures stand for them.
+
+    Raises EvalError if nothing can.
+    """
+    found = {space.extractor.name: space.dealt_out(per_style) for space in reference.all_spaces}
+    return _taken(reference.spaces, metrics, found, hidden=True)
 
 
 def measure_against(
@@ -136,9 +144,19 @@ def measure_against(
     )  # fmt: skip
 
 
+def matched(reference: Reference, styles: Tensor) -> tuple[Reference, Tensor]:
+    """Real pictures and labels that can be compared: where either side has no styles, neither has any."""
+    missing = int((styles < 0).sum())
+    if missing == len(styles) or not reference.style_names:
+        return reference.restricted_to(()), torch.zeros_like(styles)
+    if missing:
+        raise EvalError(f"{missing} images to measure have no style: give each the one it claims.")
+    return reference, styles
+
+
 # Figures
 def scores(metric: str, features: Labelled, space: Space) -> dict[str, Score]:
-    """One metric of raw features in a space, as {figure: score}."""
+    """One metric of raw features in a space, by figure. Raises EvalError where it cannot be taken."""
     return METRICS[metric].score(View(pictures=space.scaled(features), space=space))
 
 
@@ -149,16 +167,63 @@ def held_out_scores(metric: str, space: Space) -> dict[str, Score]:
     return space.held_out_scores[metric]
 
 
-def _figures(metric: str, space: Space, found: Mapping[str, Labelled]) -> dict[str, Figure]:
-    measured = scores(metric, found[space.extractor.name], space)
-    real = held_out_scores(metric, space)
-    control = control_real = {}
-    if space.control:
-        control = scores(metric, found[space.control.extractor.name], space.control)
-        control_real = held_out_scores(metric, space.control)
+def attempted(take: Callable[[], dict[str, Score]]) -> tuple[dict[str, Score], str]:
+    """The scores that have a value, and why others have none."""
+    try:
+        found = take()
+    except EvalError as error:
+        return {}, str(error)
+    except torch.linalg.LinAlgError:
+        return {}, "The eigenvalues of its matrices did not converge."
+    finite = {name: score for name, score in found.items() if math.isfinite(score.value)}
+    missing = [name for name in found if name not in finite]
+    return finite, f"{', '.join(missing)} came out as no number." if missing else ""
+
+
+@dataclass(kw_only=True)
+class Taken:
+    """Figures by name, and what was left out."""
+
+    figures: dict[str, Figure] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    def note(self, what: str, why: str) -> None:
+        """Once for all spaces that say the same."""
+        sentence = f"{what}: {why}"
+        if why and sentence not in self.notes:
+            self.notes.append(sentence)
+
+
+def _taken(
+    spaces: Sequence[Space], metrics: Sequence[str], found: Mapping[str, Labelled], *, hidden: bool
+) -> Taken:
+    """Every metric in every space that it applies to. Raises EvalError if none can be taken."""
+    taken = Taken()
+    wanted = [(space, metric) for space in spaces for metric in metrics if applies(metric, space.extractor)]
+    if wanted and len(spaces[0].raw_test.styles) == 0:
+        taken.note("held-out pictures", "There are none, so no figure has its ceiling: pack a test split.")
+    for space, metric in Progress(wanted, desc="figures", unit="metric", leave=False, disable=hidden):
+        taken.figures |= _named(_figures(metric, space, found, taken), spaces[0])
+    if wanted and not taken.figures:
+        raise EvalError(f"Nothing of this can be measured. {' '.join(taken.notes)}")
+    return taken
+
+
+def _figures(metric: str, space: Space, found: Mapping[str, Labelled], taken: Taken) -> dict[str, Figure]:
+    measured, why = attempted(lambda: scores(metric, found[space.extractor.name], space))
+    taken.note(metric, why)
+    real = control = control_real = {}
+    if measured and len(space.raw_test.styles):
+        real, why = attempted(lambda: held_out_scores(metric, space))
+        taken.note(f"{metric} of held-out pictures", why)
+    beside = space.control
+    if measured and beside:
+        control, _ = attempted(lambda: scores(metric, found[beside.extractor.name], beside))
+        if real:
+            control_real, _ = attempted(lambda: held_out_scores(metric, beside))
     return {
         name: Figure(
-            about=FIGURES[name], features=space.extractor.name, measured=score, real=real[name],
+            about=FIGURES[name], features=space.extractor.name, measured=score, real=real.get(name),
             control=control.get(name), control_real=control_real.get(name),
         )
         for name, score in measured.items()

@@ -131,9 +131,10 @@ def _taken_for(shares: Sequence[float], style_names: tuple[str, ...]) -> str:
 def table(measures: Measures) -> str:
     """All figures for a terminal, at most 100 columns wide: a warning where styles have collapsed, each
     figure beside its ceiling and its control, then distance and accuracy of each style, then what trivial
-    answers score."""
+    answers score, and what was left out."""
+    notes = [line for note in measures.notes for line in textwrap.wrap(f"left out: {note}", WIDTH)]
     warning = textwrap.wrap(f"{measures.warning}. To try: {ADVICE}.", WIDTH) if measures.warning else []
-    parts = [warning, _figure_lines(measures), _style_lines(measures), _baseline_lines(measures)]
+    parts = [warning, _figure_lines(measures), _style_lines(measures), _baseline_lines(measures), notes]
     return "\n\n".join("\n".join(lines) for lines in parts if lines)
 
 

@@ -6,8 +6,8 @@ back as they were; the network draws squares of the size that it was trained at.
 
 import math
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Literal, get_args
+from contextlib import ExitStack
+from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
@@ -22,7 +22,7 @@ from .layers import Normal
 from .mapping import truncate
 from .sampling import seeded_normal, style_codes, to_uint8
 from .synthesis import fade_reals
-from .tiling import Place, SharedStatistics, Tiling, evenly, tiled
+from .tiling import ContinuedEdges, Place, SharedStatistics, Tiling, evenly, tiled
 
 Mode = Literal["tiled", "resized"]
 
@@ -255,7 +255,7 @@ def _drawn(
     """The synthesis of every code from the pictures' content, cut to [-1, 1], on the CPU."""
     tiling = Tiling(height=images.shape[2], width=images.shape[3], side=generator.trained_stage.resolution)
     if len(tiling.places(1)) == 1:
-        return _drawn_alike(generator, images, codes, seeds, tiling, batch, nullcontext())
+        return _drawn_alike(generator, images, codes, seeds, tiling, batch, None)
     parts = []
     for n in range(len(images)):
         one = images[n : n + 1], codes[:, n : n + 1], seeds[n : n + 1]
@@ -265,21 +265,25 @@ def _drawn(
 
 def _drawn_alike(
     generator: Generator, images: Tensor, codes: Tensor, seeds: Tensor, tiling: Tiling, batch: int,
-    statistics: AbstractContextManager[Any],
+    statistics: SharedStatistics | None,
 ) -> Float[Tensor, "k n 3 h w"]:  # fmt: skip
-    """Square by square, all with the same statistics where they are shared."""
+    """Square by square. Those of one picture share their statistics and go on beyond their edges; a picture
+    that is one square is drawn as in training."""
     stage, device = generator.trained_stage, generator.synthesis.start.device
     encoder, codes = generator.encoders.content, codes.to(device)
     noise = NoiseFields(seeds, tiling, device)
 
     def draw(squares: Tensor, places: Sequence[Place]) -> Tensor:
         pictures = [place.picture for place in places]
-        with statistics:
+        with ExitStack() as whole:
+            if statistics is not None:
+                whole.enter_context(statistics)
+                whole.enter_context(ContinuedEdges())
             content = encoder(fade_reals(squares.to(device), stage.alpha), stage)
             drawn = [generator.synthesis(w[pictures], stage, noise.at(places), content) for w in codes]
         return torch.cat(drawn, dim=1).clamp(-1, 1).cpu()
 
-    if isinstance(statistics, SharedStatistics):
+    if statistics is not None:
         some = evenly(tiling.places(1))
         draw(tiling.cut(tiling.extend(images), some), some)
     canvas = tiled(images, draw, side=stage.resolution, batch=batch)

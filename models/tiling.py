@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Float32, Int64, Shaped
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
@@ -96,8 +97,8 @@ def reflected(length: int, before: int, total: int) -> Int64[Tensor, "total"]:
 
 
 def fading(side: int) -> Float32[Tensor, "half"]:
-    """The first half of a square's weights: 0 over an eighth of the side, where a network sees the padding
-    beyond its picture; over a quarter, the rise of a squared sine; then 1. Reversed, it is 1 minus itself."""
+    """The first half of a square's weights: 0 over an eighth of the side, which sees least of the picture;
+    over a quarter, the rise of a squared sine; then 1. Reversed, it is 1 minus itself."""
     margin, ramp = side // 8, side // 4
     angle = (torch.arange(ramp, dtype=torch.float64) + 0.5) / ramp * torch.pi / 2
     slope = (angle[: ramp // 2].sin().square() * STEPS).round() / STEPS
@@ -114,7 +115,7 @@ def axis_weights(length: int, side: int) -> Float32[Tensor, "squares side"]:
     )
 
 
-# Networks that look at the whole picture
+# Networks that are shown one square of a picture
 SPATIAL_MEANS = (torch.mean, torch.Tensor.mean)
 SAMPLE = 64
 """Squares that statistics are taken over, at most: a fixed number, whatever the batch."""
@@ -152,6 +153,32 @@ class SharedStatistics(TorchFunctionMode):
         if self.asked > len(self.known):
             self.known.append(found.mean(dim=0, keepdim=True))
         return self.known[self.asked - 1].expand_as(found)
+
+
+class ContinuedEdges(TorchFunctionMode):
+    """Within it, convolutions see maps continued beyond their edges where they would see zeros.
+
+    Zeros tell a network where in a square it is, up to the middle: at the lowest resolutions a few
+    convolutions reach that far. On smooth ground all squares would show the same pattern, a lattice.
+    """
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = dict(kwargs or {})
+        if func is F.conv2d and kwargs.get("padding"):
+            x = continued(args[0], kwargs.pop("padding"))
+            return func(x, *args[1:], **kwargs)
+        if func is F.conv_transpose2d:  # of stride 2: a place beyond the edge adds two to the result
+            return func(continued(args[0], 1), *args[1:], **kwargs)[:, :, 2:-2, 2:-2]
+        return func(*args, **kwargs)
+
+
+def continued(x: Float[Tensor, "n c h w"], by: int) -> Float[Tensor, "n c h2 w2"]:
+    """With `by` places more at every edge: its mirror image, turned about the edge's value. What is flat or
+    has a slope goes on so; mirrored alone, a slope would turn back."""
+    around = (by, by, by, by)
+    return 2 * F.pad(x, around, mode="replicate") - F.pad(x, around, mode="reflect")
 
 
 def evenly(places: Sequence[Place], most: int = SAMPLE) -> list[Place]:

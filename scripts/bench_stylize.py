@@ -11,7 +11,7 @@ from brushwork.data.images import read_image
 from brushwork.eval.benchmark import Finding, Table, machine
 from brushwork.eval.benchmark_report import markdown, write_rounds
 from brushwork.models.options import Side, options
-from brushwork.scripts.stylizing import as_tensor
+from brushwork.scripts.stylized_album import as_tensor
 from brushwork.training.stylize_benchmark import RECIPES, Recipe, Sizes, largest, race
 
 

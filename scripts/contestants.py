@@ -1,5 +1,6 @@
 """Who takes part in `brushwork bench restyle` beside the trivial answers, and who judges."""
 
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from brushwork.models.hed import DIGEST, FILE, NAME, hed_vgg16
 from brushwork.models.snapshot import find_snapshot, load_generator
 from brushwork.models.weights import weights_folder
 from brushwork.training.backbones import LEVELS, VGG_CONTENT, VGG_STYLE, placed
+from brushwork.training.precision import settled_precision
 from brushwork.training.stylize import stylize
 from brushwork.training.stylize_config import StylizeConfig
 
@@ -58,6 +60,9 @@ def gatys(config: StylizeConfig, weights: Path | None, device: str) -> Method | 
         if weights is not None or (weights_folder() / FILE).is_file():
             raise
         return Absent(name=GATYS, why=str(error))
+
+    # Once for all pictures, and part of the identity: each would measure by itself, and come out as it may.
+    config = replace(config, precision=settled_precision(config.precision, torch.device(device)))
 
     def draw(task: Task, rows: Tensor) -> Tensor:
         shape = task.contents.shape[2:]

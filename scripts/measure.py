@@ -16,6 +16,7 @@ from brushwork.eval.report import write_report
 from brushwork.eval.resize import Precision, ResizeName
 from brushwork.eval.tables import table
 from brushwork.models.options import Psi, Seed, options
+from brushwork.scripts.inputs import LeftOut, tell_of_frames
 from brushwork.scripts.measuring import Bench, Measured, measure_folder, measure_pairs, measure_run
 
 
@@ -32,8 +33,8 @@ class MeasureArguments:
     """
 
     source: Annotated[str, tyro.conf.Positional]
-    """RUN (run folder, snapshot, Hub id), FOLDER of pictures as FOLDER/<style>/*, or PAIRS.csv with columns
-    output, content, style (and, if need be, subject and reference)."""
+    """RUN (run folder, snapshot, Hub id), FOLDER of pictures as FOLDER/<style>/* (or without styles), or
+    PAIRS.csv with columns output, content, style (and, if need be, subject and reference)."""
     reference: Path | None = None
     """The packed data set to compare with, or published statistics (.npz with mu and sigma)."""
     contents: Path | None = None
@@ -79,7 +80,7 @@ class MeasureArguments:
 
 
 def main(args: MeasureArguments) -> None:
-    """Measures, prints the table and where the report lies."""
+    """Measures, prints the table and where the report lies, and says what could not be read."""
     earlier = None if args.against is None else read_report(args.against)
     with launched() as processes:
         found = _measured(args, processes)
@@ -91,6 +92,11 @@ def main(args: MeasureArguments) -> None:
         if earlier is not None:
             print(comparison_table(compare(found.measures.to_json(), earlier)))
         print(f"Report: {written.page}, for programs: {written.json}")
+        left_out = LeftOut()
+        for sentence in found.broken:
+            left_out.add("", sentence)
+        total = found.count + len(found.broken)
+        left_out.complain(done=found.count, of=total, kept="the others are measured")
 
 
 def _measured(args: MeasureArguments, processes: Processes) -> Measured:
@@ -109,6 +115,7 @@ def _measured(args: MeasureArguments, processes: Processes) -> Measured:
     if source.suffix == ".csv":
         return measure_pairs(bench, read_pairs(source), str(source))
     if holds_pictures(source):
+        tell_of_frames(source.rglob("*"))
         return measure_folder(bench, source)
     return measure_run(bench, args.source, per_style=args.per_style, seed=args.seed, psi=args.psi)
 

@@ -1,7 +1,7 @@
 """What `brushwork measure` can be pointed at, and how each is measured."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -9,7 +9,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from brushwork.data.pictures import load_pictures
+from brushwork.data.errors import DataError
+from brushwork.data.pictures import Pictures, load_pictures
 from brushwork.eval.errors import EvalError
 from brushwork.eval.extractors import build_extractor
 from brushwork.eval.feature_cache import FeatureCache
@@ -23,7 +24,14 @@ from brushwork.eval.generator_suite import (
     with_path_length,
     with_truncation,
 )
-from brushwork.eval.grids import best_worst_grid, nearest_grid, samples_grid
+from brushwork.eval.grids import (
+    BEST_AND_WORST,
+    NEAREST,
+    SAMPLES,
+    best_worst_grid,
+    nearest_grid,
+    samples_grid,
+)
 from brushwork.eval.lpips import Lpips
 from brushwork.eval.measures import Measures
 from brushwork.eval.metrics import DEFAULT, METRICS
@@ -82,10 +90,13 @@ class Bench:
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """Figures, and the pictures to show beside them by title."""
+    """Figures, the pictures to show beside them by title, and why others could not be read."""
 
     measures: Measures
     pictures: Mapping[str, Image.Image]
+    count: int = 0
+    """Pictures or pairs that were read."""
+    broken: tuple[str, ...] = ()
 
 
 # A run
@@ -114,17 +125,31 @@ def measure_run(bench: Bench, source: str, *, per_style: int, seed: int, psi: fl
         samples, reference, metrics=of_pictures, cache=bench.cache, processes=bench.processes, progress=True,
         label=source, conditions={"psi": psi},
     )  # fmt: skip
-    if "ppl" in metrics:
-        measures = _with_path_length(bench, measures, generator, reference, seed)
-    if "truncation" in metrics:
-        measures = with_truncation(
-            measures, source_at, reference, cache=bench.cache, processes=bench.processes, progress=True
-        )
-    if "disentanglement" in metrics and bench.reference is not None:
-        measures = measure_doors(
-            measures, snapshot, generator, bench.reference, reference, control=bench.control
-        )
+    data = bench.reference
+    assert data is not None
+    more: dict[str, Callable[[Measures], Measures]] = {
+        "ppl": lambda found: _with_path_length(bench, found, generator, reference, seed),
+        "truncation": lambda found: with_truncation(
+            found, source_at, reference, cache=bench.cache, processes=bench.processes, progress=True
+        ),
+        "disentanglement": lambda found: measure_doors(
+            found, snapshot, generator, data, reference, control=bench.control
+        ),
+    }
+    for metric in GENERATOR_METRICS:
+        if metric in metrics:
+            measures = _noting(measures, metric, more[metric])
+    if not (measures.figures or measures.curves):
+        raise EvalError(f"Nothing of this can be measured. {' '.join(measures.notes)}")
     return Measured(measures=measures, pictures=_pictures(bench, measures, samples))
+
+
+def _noting(measures: Measures, metric: str, add: Callable[[Measures], Measures]) -> Measures:
+    """With one metric more, or a note why it cannot be taken."""
+    try:
+        return add(measures)
+    except (DataError, EvalError) as error:
+        return replace(measures, notes=(*measures.notes, f"{metric}: {error}"))
 
 
 def _with_path_length(
@@ -136,9 +161,8 @@ def _with_path_length(
         return draw_between(generator, styles, start, end, t)
 
     if "lpips" in bench.weights:
-        return with_path_length(
-            measures, draw, perceptual_steps(bench.lpips(), control=bench.control), seed=seed
-        )
+        steps = perceptual_steps(bench.lpips(), control=bench.control)
+        return with_path_length(measures, draw, steps, seed=seed, progress=bench.processes.main)
     space = reference.spaces[0]
     network, control = space.extractor, space.control and space.control.extractor
     if not isinstance(network, MapExtractor):
@@ -147,23 +171,32 @@ def _with_path_length(
             "efficientnet-lite0 first, or give --lpips-weights PATH."
         )
     steps = feature_steps(network, control if isinstance(control, MapExtractor) else None)
-    return with_path_length(measures, draw, steps, seed=seed)
+    return with_path_length(measures, draw, steps, seed=seed, progress=bench.processes.main)
 
 
 # Pictures at hand
 def measure_folder(bench: Bench, folder: Path) -> Measured:
-    """Pictures that somebody generated already, as FOLDER/<style>/*."""
+    """Pictures that somebody generated already, as FOLDER/<style>/* or without styles."""
     found = read_styled_folder(folder)
     source = Stored(images=found.images, styles=found.styles)
     if _is_statistics(bench.reference):
-        return _against_statistics(bench, source, str(folder), {})
+        against = _against_statistics(bench, source, str(folder), {})
+        return replace(against, count=len(found.styles), broken=found.broken)
     metrics = bench.metrics or DEFAULT
     reference = bench.load_reference(metrics).restricted_to(found.style_names)
     measures = measure(
         source, reference, metrics=metrics, cache=bench.cache, processes=bench.processes, progress=True,
         label=str(folder),
     )  # fmt: skip
-    return Measured(measures=measures, pictures=_pictures(bench, measures, source))
+    return Measured(
+        measures=with_broken(measures, found.broken), pictures=_pictures(bench, measures, source),
+        count=len(found.styles), broken=found.broken,
+    )  # fmt: skip
+
+
+def with_broken(measures: Measures, broken: Sequence[str]) -> Measures:
+    """With a note of what could not be read."""
+    return replace(measures, notes=(*measures.notes, *broken))
 
 
 def measure_pairs(bench: Bench, pairs: PairSet, label: str) -> Measured:
@@ -191,7 +224,8 @@ def measure_pairs(bench: Bench, pairs: PairSet, label: str) -> Measured:
         pairs, networks, metrics=metrics, reference=reference, drawings=drawings, cache=bench.cache,
         progress=True, label=label,
     )  # fmt: skip
-    return Measured(measures=measures, pictures={})
+    measures = with_broken(measures, pairs.broken)
+    return Measured(measures=measures, pictures={}, count=len(pairs), broken=pairs.broken)
 
 
 # Statistics
@@ -216,11 +250,16 @@ def _pictures(bench: Bench, measures: Measures, source: Source) -> dict[str, Ima
     if not bench.processes.main or measures.picks is None or bench.reference is None:
         return {}
     train = load_pictures(bench.reference, "train")
-    labelled = train.images[train.styles >= 0]
-    return {
-        "The first pictures of each style": samples_grid(source, measures.style_names),
-        "The clearest and the least clear of each style": best_worst_grid(
-            source, measures.picks, measures.style_names
-        ),
-        "Nearest to a training picture": nearest_grid(source, measures.picks, labelled),
-    }
+    grids = {SAMPLES: samples_grid(source, measures.style_names)}
+    if measures.picks.best:
+        grids[BEST_AND_WORST] = best_worst_grid(source, measures.picks, measures.style_names)
+    return grids | {NEAREST: nearest_grid(source, measures.picks, compared(train, measures.style_names))}
+
+
+def compared(train: Pictures, names: Sequence[str]) -> Tensor:
+    """The training pictures that were compared with, in their order: those of these styles, or of any where
+    there are none; all of a data set without styles."""
+    if not train.style_names:
+        return train.images
+    known = [style for style, name in enumerate(train.style_names) if not names or name in names]
+    return train.images[torch.isin(train.styles, torch.tensor(known))]

@@ -1,5 +1,6 @@
 """The door `brushwork restyle`."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -15,8 +16,10 @@ from brushwork.models.options import Psi, Seed, Share, options
 from brushwork.models.redrawing import Mode
 from brushwork.models.snapshot import load_generator
 from brushwork.models.styles import split_styles
+from brushwork.scripts.inputs import tell_of_frames
 from brushwork.scripts.restyling import (
     Looks,
+    Restyled,
     Restyling,
     Target,
     style_texts,
@@ -70,21 +73,31 @@ class RestyleArguments:
 
 
 def main(args: RestyleArguments) -> None:
-    """Redraws everything, then says where it lies and how to measure it."""
+    """Redraws everything, then says where it lies and how to measure it, and what could not be read."""
     require_one_style(args)
     generator = load_generator(args.run, device=args.device)
     targets = find_targets(generator, args)
     originals = list_originals(args.contents, args.split)
+    tell_of_frames([*(one.source for one in originals), *args.like])
     job = Restyling(
         generator=generator, targets=targets, strength=args.strength, mode=args.mode, seed=args.seed
     )
     out = args.out or (Path(args.run) / "restyled" if Path(args.run).is_dir() else Path("restyled"))
     done = job.run(originals, out)
-    print(f"{done.results} pictures of {len(originals)} contents, grid.png: {out}")
+    if done.results:
+        tell(done, args, generator, [target.name for target in targets], out)
+    done.left_out.complain(done=done.contents, of=len(originals), kept=f"the others are in {out}")
+
+
+def tell(
+    done: Restyled, args: RestyleArguments, generator: Generator, names: Sequence[str], out: Path
+) -> None:
+    """Where the results lie, and how to measure them."""
+    print(f"{done.results} pictures of {done.contents} contents, grid.png: {out}")
     if done.larger and args.mode == "tiled":
         side = generator.trained_stage.resolution
         print(f"{done.larger} contents are above {side} px: drawn in tiles (--mode resized draws them whole)")
-    real = all(target.name in generator.style_names for target in targets)
+    real = all(name in generator.style_names for name in names)
     print(f"Measure: brushwork measure {out / 'pairs.csv'}{' --reference DATASET' if real else ''}")
 
 

@@ -1,6 +1,6 @@
 """The work of `brushwork restyle`: contents times styles to files, a grid, and a manifest to measure by."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -22,6 +22,7 @@ from brushwork.models.generator import Generator
 from brushwork.models.redrawing import Mode, codes_like, codes_of_own_looks, own_codes, restyle_matrix
 from brushwork.models.sampling import style_codes
 from brushwork.models.styles import split_styles, style_weights
+from brushwork.scripts.inputs import LeftOut, readable
 
 AT_ONCE = 2**22
 """Pixels redrawn at once, in all pictures and styles together, which bounds the memory."""
@@ -133,11 +134,11 @@ class Restyling:
     seed: int = 0
 
     def run(self, originals: Sequence[Original], out: Path) -> "Restyled":
-        """Redraws every content in every target that suits it.
+        """Redraws every content that can be read in every target that suits it.
 
-        Raises DataError where none suits any, and for a picture that cannot be read, when those before it are
-        written.
+        Raises DataError where none suits any.
         """
+        left_out = LeftOut()
         album = Album(out, self.targets, self.generator.trained_stage.resolution, originals)
         total = sum(target.suits(original) for original in originals for target in self.targets)
         if total == 0:
@@ -145,7 +146,7 @@ class Restyling:
                 f"All {len(originals)} contents are in style '{self.targets[0].name}' already: name another."
             )
         with Progress(total=total, desc="restyle", unit="img", leave=False) as bar:
-            for group in groups(originals):
+            for group in groups(readable(originals, left_out)):
                 for original, cutout in group:
                     album.add_content(original, cutout)
                 for target, drawn in self.redrawn(group):
@@ -154,7 +155,9 @@ class Restyling:
                             album.add_result(original, cutout, target, pixels)
                             bar.update()
         album.finish()
-        return Restyled(results=total, larger=album.larger)
+        return Restyled(
+            results=len(album.rows), contents=album.contents, larger=album.larger, left_out=left_out
+        )
 
     def redrawn(self, group: Group) -> Iterator[tuple[int, np.ndarray]]:
         """Each target that suits any of the group, and the whole group in it, uint8 (N, H, W, 3)."""
@@ -180,17 +183,19 @@ class Restyling:
 
 @dataclass(frozen=True, kw_only=True)
 class Restyled:
-    """How many results there are, and how many contents were larger than the network's pictures."""
+    """How many results there are, of how many contents, how many of these were larger than the network's
+    pictures, and what could not be read."""
 
     results: int
+    contents: int
     larger: int
+    left_out: LeftOut
 
 
-def groups(originals: Sequence[Original]) -> Iterator[Group]:
-    """The pictures in their order, read, and those of one size together as far as memory is to bear."""
+def groups(pictures: Iterable[tuple[Original, Cutout]]) -> Iterator[Group]:
+    """The pictures in their order, those of one size together as far as memory is to bear."""
     group: Group = []
-    for original in originals:
-        cutout = original.read()
+    for original, cutout in pictures:
         height, width = cutout.pixels.shape[:2]
         most = min(MOST, max(1, AT_ONCE // (height * width)))
         if group and (group[0][1].pixels.shape != cutout.pixels.shape or len(group) == most):
@@ -220,10 +225,11 @@ class Album:
         self.picks = {originals[(2 * i + 1) * len(originals) // (2 * count)].name for i in range(count)}
         self.cells: dict[str, list[np.ndarray | None]] = {}
         self.rows: list[dict[str, str]] = []
-        self.larger = 0
+        self.contents = self.larger = 0
 
     def add_content(self, original: Original, cutout: Cutout) -> None:
         save_picture(self.out / CONTENTS / f"{original.name}.png", self.fitted(cutout.pixels))
+        self.contents += 1
         self.larger += max(cutout.pixels.shape) > self.side
         if original.name in self.picks:
             self.cells[original.name] = [thumbnail(cutout.pixels), *[None] * len(self.targets)]
@@ -245,12 +251,15 @@ class Album:
         self.rows.append(row)
 
     def finish(self) -> None:
-        """Writes the style pictures, the manifest and the grid."""
+        """Writes the style pictures, the manifest and the grid; nothing without a result."""
+        if not self.rows:
+            return
         for i, target in enumerate(self.targets):
             if target.picture is not None:
                 save_picture(self.out / self.reference(i), target.picture)
         write_csv(self.out / MANIFEST, self.rows)
-        save_picture(self.out / GRID, self.grid())
+        if self.cells:
+            save_picture(self.out / GRID, self.grid())
 
     def grid(self) -> Image.Image:
         """Contents by styles, above them the pictures that the styles were read off."""

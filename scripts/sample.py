@@ -34,6 +34,7 @@ from brushwork.models.sampling import (
 from brushwork.models.snapshot import load_generator
 from brushwork.models.styles import style_weights
 from brushwork.models.synthesis import layer_count
+from brushwork.scripts.inputs import tell_of_frames
 from brushwork.scripts.restyling import fitted_picture, looks_of, style_texts
 
 SHOWN = 64
@@ -149,6 +150,7 @@ def draw_like(generator: Generator, args: SampleArguments, seeds: Tensor, out: P
 
     Raises ModelError for a run without encoders, DataError for what is no picture.
     """
+    tell_of_frames(args.like)
     pictures = [fitted_picture(path, generator) for path in args.like]
     looks = looks_of(generator, pictures, args.like_style)
     style = style_weights(args.like_style if args.styles == "all" else args.styles, generator.style_names)

@@ -14,7 +14,9 @@ from brushwork.data.contents import list_originals
 from brushwork.data.errors import DataError
 from brushwork.models.options import Weight, options
 from brushwork.scripts.cli import guard, parse
-from brushwork.scripts.stylizing import Stylizing, targets_of
+from brushwork.scripts.inputs import tell_of_frames
+from brushwork.scripts.stylized_album import targets_of
+from brushwork.scripts.stylizing import Stylizing
 from brushwork.training.backbones import default_layers, find_backbone
 from brushwork.training.errors import TrainingError
 from brushwork.training.stylize_config import PRESETS, StylizeConfig
@@ -48,7 +50,7 @@ class StylizeArguments:
     start_from: Path | None = None
     """A picture to begin with."""
     out: Path = Path("stylized")
-    """Folder: <style>/<content>.png, its losses (.json, -losses.png), grid.png, pairs.csv."""
+    """Folder: <style>/<content>.png, its losses (.json, -losses.png), grid.png, pairs.csv, job.json."""
     every: Annotated[int, Interval(ge=0, le=10**7)] = 0
     """Keep the picture as it is after every so many evaluations; 0: only the last."""
     resume: bool = False
@@ -59,10 +61,12 @@ class StylizeArguments:
 
 
 def main(args: StylizeArguments) -> None:
-    """Draws everything, then says where it lies and how to measure it."""
+    """Draws everything, then says where it lies and how to measure it, and what could not be drawn."""
     if not args.styles:
         raise DataError("There is no style to follow: name a picture, several, or a folder of them.")
     originals, targets = list_originals([args.content]), targets_of(args.styles)
+    given = [*originals, *(one for target in targets for one in target.pictures)]
+    tell_of_frames([*(one.source for one in given), *args.masks, args.start_from])
     config = args.config
     layers = default_layers(config.backbone)
     wanted = (*(config.style_layers or layers[0]), *(config.content_layers or layers[1]))
@@ -71,11 +75,15 @@ def main(args: StylizeArguments) -> None:
         preset=args.preset, weights=args.style_weights, masks=args.masks, start_from=args.start_from,
         every=args.every, resume=args.resume, device=args.device,
     )  # fmt: skip
-    if not job.run(originals, targets, args.out):
+    drawn = job.run(originals, targets, args.out)
+    if drawn.stopped:
         print(f"stopped: go on with --resume ({args.out})")
         sys.exit(130)
-    print(f"{len(originals) * len(targets)} pictures, grid.png: {args.out}")
-    print(f"Measure: brushwork measure {args.out / 'pairs.csv'}")
+    if drawn.count:
+        print(f"{drawn.count} pictures, grid.png: {args.out}")
+        print(f"Measure: brushwork measure {args.out / 'pairs.csv'}")
+    total, kept = len(originals) * len(targets), f"the others are in {args.out}"
+    drawn.left_out.complain(done=drawn.count, of=total, kept=kept)
 
 
 def preset_of(words: list[str]) -> StylizeConfig:

@@ -93,6 +93,24 @@ def test_files_and_folders_in_several_styles(shell: Shell, trained: Path, tmp_pa
     assert np.asarray(opened(out / "grid.png")).std() > 1
 
 
+def test_what_is_broken_is_named_and_the_others_are_redrawn(
+    shell: Shell, trained: Path, tmp_path: Path
+) -> None:
+    good = draw(tmp_path / "in" / "a.png")
+    draw(tmp_path / "in" / "z.png")
+    for name in ("b.png", "c.png"):
+        (tmp_path / "in" / name).write_bytes(good.read_bytes()[:60])
+    out = tmp_path / "out"
+    said = shell.mistake("restyle", trained, tmp_path / "in", "--style", "00-filled", "--out", out, *CPU)
+    assert f"2 of 4 pictures were left out; the others are in {out}" in said
+    assert "b.png' cannot be read" in said
+    assert "c.png' cannot be read" in said
+    assert [row["subject"] for row in manifest(out)] == ["a", "z"]
+    assert opened(out / "grid.png").size[1] > 2 * 64
+    said = shell.mistake("restyle", trained, good, "--like", good, tmp_path / "in" / "b.png", *CPU)
+    assert "b.png' cannot be read" in said, "a style is read off all of its pictures"
+
+
 def test_odd_names_have_paths_of_their_own_and_stay_in_the_manifest(shell: Shell, tmp_path: Path) -> None:
     names = ("a/b", "a_b", "contents", "ink+wash", "pop=art")
     run = untrained(tmp_path / "run", names)

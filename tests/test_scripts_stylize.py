@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from brushwork.data.images import image_grid
-from brushwork.scripts import stylizing
+from brushwork.scripts import stylized_album
 from brushwork.training import stylize as module
 from brushwork.training.errors import TrainingError
 
@@ -85,7 +85,7 @@ def test_contents_may_be_called_like_what_is_written_beside_them(
         labels.extend(options["row_labels"])
         return image_grid(cells, **options)
 
-    monkeypatch.setattr(stylizing, "image_grid", watched)
+    monkeypatch.setattr(stylized_album, "image_grid", watched)
     draw(content.with_name("cat-losses.png"), (24, 44))
     draw(content.with_name("style.png"), (24, 44))
     shell("stylize", content.parent, style, *QUICK, "--out", tmp_path / "out")
@@ -173,12 +173,82 @@ def test_a_stopped_command_goes_on_to_the_same_picture(
     shell.monkeypatch.setattr(module.Stylizer, "advance", plain)
     said = shell.mistake(*words, "--out", tmp_path / "cut", "--resume", "--style-weight", 2)
     assert "was left by other settings or pictures" in said
+    state = drawn.parent / "cat.state.safetensors"
+    whole = state.read_bytes()
+    state.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    shell(*words, "--out", tmp_path / "cut", "--resume")
+    assert np.array_equal(opened(drawn), opened(tmp_path / "whole" / "waves" / "cat.png"))
+    drawn.unlink()
+    state.write_bytes(whole)
     shell(*words, "--out", tmp_path / "cut", "--resume")
     assert np.array_equal(opened(drawn), opened(tmp_path / "whole" / "waves" / "cat.png"))
     trace = json.loads(drawn.with_suffix(".json").read_text())["trace"]
     assert [row["evaluation"] for row in trace] == [1, 2, 3]
     shell.monkeypatch.setattr(module.Stylizer, "advance", None)  # whoever draws again stumbles here
     shell(*words, "--out", tmp_path / "cut", "--resume")
+
+
+def test_what_is_broken_is_named_and_the_others_are_drawn(
+    shell: Shell, content: Path, style: Path, tmp_path: Path
+) -> None:
+    for folder in (content.parent, style.parent):
+        (folder / "broken.png").write_bytes(content.read_bytes()[:200])
+    draw(content.with_name("tiny.png"), (8, 8))
+    out = tmp_path / "out"
+    said = shell.mistake("stylize", content.parent, style.parent, *QUICK, "--out", out)
+    assert f"5 of 6 pictures were left out; the others are in {out}" in said
+    assert said.count("broken.png' cannot be read as a picture") == 2, "a content and a style"
+    assert "8x8 pixels are too small" in said
+    with (out / "pairs.csv").open() as file:
+        assert [(row["subject"], row["style"]) for row in csv.DictReader(file)] == [("cat", "waves")]
+    assert opened(out / "grid.png").std() > 1
+    shell("measure", out / "pairs.csv", "--device", "cpu", "--no-control", "--out", tmp_path / "measured")
+
+
+def test_the_precision_is_settled_once(shell: Shell, content: Path, style: Path, tmp_path: Path) -> None:
+    """Measured anew it might come out otherwise, and give another picture."""
+    words = ("stylize", content, style, *QUICK[:-2], "--out", tmp_path / "out")
+
+    def answer(precision: str) -> None:
+        shell.monkeypatch.setattr("brushwork.scripts.stylizing.settled_precision", lambda *_: precision)
+
+    answer("bf16")
+    shell(*words)
+    drawn = tmp_path / "out" / "waves" / "cat.png"
+    first = opened(drawn)
+    assert json.loads(drawn.with_suffix(".json").read_text())["config"]["precision"] == "bf16"
+    answer("fp32")
+    for more in ((), ("--resume",)):
+        shell(*words, *more)
+        assert np.array_equal(opened(drawn), first)
+    shell(*words, "--style-weight", 2)
+    assert json.loads((tmp_path / "out" / "job.json").read_text())["precision"] == "fp32"
+
+
+@pytest.mark.parametrize("name", ["job.json", "waves/cat.json", "waves/cat.png"])
+@pytest.mark.parametrize("content_of_file", [b"", b"{", b'{"config": 3}', b"\xff\xfe"])
+def test_a_damaged_file_of_ours_is_named_and_made_anew(
+    shell: Shell, content: Path, style: Path, tmp_path: Path, name: str, content_of_file: bytes
+) -> None:
+    words = ("stylize", content, style, *QUICK[:-2], "--out", tmp_path / "out")
+    shell(*words)
+    damaged, drawn = tmp_path / "out" / name, tmp_path / "out" / "waves" / "cat.png"
+    before, first = damaged.read_bytes(), opened(drawn)
+    damaged.write_bytes(content_of_file)
+    shell(*words, "--resume")
+    assert np.array_equal(opened(drawn), first)
+    if name != "waves/cat.json":  # which says how long it took
+        assert damaged.read_bytes() == before
+
+
+def test_an_animation_is_said_to_be_taken_for_its_first_frame(
+    shell: Shell, content: Path, style: Path, tmp_path: Path
+) -> None:
+    frames = [Image.new("RGB", (40, 32), colour) for colour in ("red", "blue")]
+    frames[0].save(tmp_path / "moves.gif", save_all=True, append_images=frames[1:])
+    said = shell("stylize", tmp_path / "moves.gif", style, *QUICK, "--out", tmp_path / "out")
+    assert f"'{tmp_path / 'moves.gif'}': of several frames, the first is taken" in said
+    assert "frames" not in shell("stylize", content, style, *QUICK, "--out", tmp_path / "out")
 
 
 def test_a_loss_that_is_no_number_leaves_the_last_good_picture(

@@ -17,7 +17,7 @@ from brushwork.eval.plots import training_curves
 from brushwork.eval.processes import Processes
 from brushwork.eval.reference import Reference, load_reference
 from brushwork.eval.sources import Samples
-from brushwork.eval.suite import extractors_for, measure
+from brushwork.eval.suite import extractors_for, measure, rehearsed
 from brushwork.models.generator import Generator
 from brushwork.models.options import options
 from brushwork.models.sampling import sample
@@ -102,11 +102,26 @@ class InLoopMetrics:
         return RestyledMetrics(config.restyled, held_out, self.reference)
 
     def prepare(self, device: torch.device) -> None:
-        """Builds the real side now, so that data which cannot be measured shows before hours of training."""
+        """Builds the real side now and takes every metric once, so that what cannot be measured shows before
+        hours of training. A metric that cannot be taken is left out, with a word.
+
+        Raises TrainingError where the figure of `best_by` is among these, and EvalError where all are.
+        """
         self.device = device
-        _ = self.reference
+        if self.config.names:
+            self._rehearse()
         if self.restyled is not None:
             _ = self.restyled.baselines
+
+    def _rehearse(self) -> None:
+        config, found = self.config, rehearsed(self.reference, self.config.names, self.config.per_style)
+        if not config.best_by.startswith(RESTYLED) and config.best_by not in found.figures:
+            raise TrainingError(
+                f"metrics.best_by is {config.best_by!r}, which cannot be measured of {self.data} "
+                f"({' '.join(found.notes)}): choose from {', '.join(found.figures)}."
+            )
+        if found.notes and Processes.joined().main:
+            print("\n".join(f"not measured: {note}" for note in found.notes))
 
     def __call__(self, generator: Generator, stage: Stage) -> dict[str, float]:
         """Short figures for the log, by name; the first time with the baselines of restyled pictures."""

@@ -2,6 +2,9 @@
 
 Each is given a picture with its loss and gradient, and answers with the picture to look at next. Whoever asks
 may look at another one near it, say within 0 to 1.
+
+SciPy's L-BFGS-B and PyTorch's LBFGS with `strong_wolfe` come as low in as many evaluations, but both hold
+their line search within a call, so that neither can be stopped at any evaluation and resumed bit for bit.
 """
 
 import math
@@ -25,7 +28,7 @@ TRIES = 12
 FLAT = 1e-10
 """Pairs of less curvature are not remembered, as in `torch.optim.LBFGS`."""
 FIRST = 0.01
-"""Root mean square of the first step with a search, in parts of black to white."""
+"""Root mean square of the first step, in parts of black to white."""
 
 
 @runtime_checkable
@@ -35,7 +38,10 @@ class PixelOptimizer(Protocol):
     def __call__(self, image: Picture, loss: float, gradient: Picture) -> Picture: ...
 
     at: Picture | None
-    """The last picture whose loss was low enough to go on from; None before the first."""
+    """The picture of the lowest loss so far; None before the first."""
+
+    loss: float
+    """Where the descent stands now."""
 
     def resized(self, height: int, width: int) -> None:
         """Goes on with pictures of another size, with what it remembers if that can be resized, too."""
@@ -49,13 +55,14 @@ class PixelOptimizer(Protocol):
 class Lbfgs:
     """Limited-memory BFGS (Nocedal and Wright 2006, algorithm 7.4).
 
-    Without a `search` every step is taken whole, as `torch.optim.LBFGS` does by default. With it, a step that
-    does not lower the loss enough is taken back and tried shorter: so the loss never rises. Then, too, the
-    inverse Hessian, where it is unknown, is taken to be larger for coarse waves than for fine (`smoothed`).
+    A step that does not lower the loss enough is taken back and tried shorter: so the loss never rises. Whole
+    steps, as `torch.optim.LBFGS` takes them by default, leap: from noise the third picture may have a loss
+    1e26 times as high, and nothing leads back from there. The inverse Hessian, where it is unknown, is taken
+    to be larger for coarse waves than for fine (`smoothed`).
     """
 
-    def __init__(self, *, history: int, lr: float = 1.0, search: bool = True) -> None:
-        self.history, self.lr, self.search = history, lr, search
+    def __init__(self, *, history: int, lr: float = 1.0) -> None:
+        self.history, self.lr = history, lr
         self.resized(0, 0)
 
     def resized(self, height: int, width: int) -> None:
@@ -66,15 +73,14 @@ class Lbfgs:
         self.loss, self.size, self.steps, self.tries = math.inf, 0.0, 0, 0
 
     def __call__(self, image: Picture, loss: float, gradient: Picture) -> Picture:
-        """Raises TrainingError for a loss that is no number, with a search if even tiny steps do not help."""
-        if not self.search or self.at is None:
+        """Raises TrainingError for a loss that is no number and stays so however short the step."""
+        if self.at is None:
             require_number(loss)
-        if self.at is not None and self.search:
-            slope = float((self.gradient * (image - self.at)).sum())
+        else:
+            step, change = image - self.at, gradient - self.gradient
+            slope = min(0.0, float((self.gradient * step).sum()))  # it may rise where values are cut
             if not loss <= self.loss + ENOUGH * slope:
                 return self._shorter(loss, slope)
-        if self.at is not None:
-            step, change = image - self.at, gradient - self.gradient
             if float((step * change).sum()) > FLAT:
                 self.pairs.append((step, change))
         self.at, self.gradient, self.loss, self.tries = image.clone(), gradient.clone(), loss, 0
@@ -91,22 +97,16 @@ class Lbfgs:
             alpha = rho * (step * q).sum()
             q -= alpha * change
             kept.append((rho, alpha))
-        if not self.pairs:
-            q = self._guessed(q)
-        else:
+        q = smoothed(q)
+        if self.pairs:
             step, change = self.pairs[-1]
-            q = self._guessed(q) * ((step * change).sum() / (change * self._guessed(change)).sum())
+            q *= (step * change).sum() / (change * smoothed(change)).sum()
         for (step, change), (rho, alpha) in zip(self.pairs, reversed(kept), strict=True):
             q += (alpha - rho * (change * q).sum()) * step
         return q
 
-    def _guessed(self, x: Tensor) -> Tensor:
-        return smoothed(x) if self.search else x
-
     def _first_size(self) -> float:
-        if self.search:
-            return FIRST / max(float(self.direction.square().mean().sqrt()), 1e-30)
-        return self.lr * min(1.0, 1 / max(float(self.gradient.abs().sum()), 1e-30))
+        return FIRST / max(float(self.direction.square().mean().sqrt()), 1e-30)
 
     def _shorter(self, loss: float, slope: float) -> Picture:
         """A tenth to half of the step, where a parabola through what is known has its lowest point; after
@@ -170,12 +170,18 @@ class Adam:
         self.lr, self.betas, self.eps = lr, betas, eps
         self.first = self.second = torch.zeros(())
         self.steps = 0
+        self._begin()
+
+    def _begin(self) -> None:
         self.at: Tensor | None = None
+        self.loss = self.lowest = math.inf
 
     def __call__(self, image: Picture, loss: float, gradient: Picture) -> Picture:
         """Raises TrainingError for a loss that is no number."""
         require_number(loss)
-        self.at = image
+        self.loss = loss
+        if loss < self.lowest:
+            self.at, self.lowest = image, loss
         (b1, b2), self.steps = self.betas, self.steps + 1
         self.first = b1 * self.first + (1 - b1) * gradient
         self.second = b2 * self.second + (1 - b2) * gradient.square()
@@ -184,7 +190,7 @@ class Adam:
 
     def resized(self, height: int, width: int) -> None:
         """The moments as pictures of the new size."""
-        self.at = None
+        self._begin()
         if self.first.dim() == 4:
             size = (height, width)
             self.first = F.interpolate(self.first, size, mode="bilinear", align_corners=False)
@@ -192,11 +198,13 @@ class Adam:
 
     def state_dict(self) -> State:
         at = {} if self.at is None else {"at": self.at}
-        return {"first": self.first, "second": self.second, "steps": torch.tensor(self.steps), **at}
+        numbers = torch.tensor([self.steps, self.loss, self.lowest], dtype=torch.float64)
+        return {"first": self.first, "second": self.second, "numbers": numbers, **at}
 
     def load_state_dict(self, state: State) -> None:
-        self.first, self.second, self.steps = state["first"], state["second"], int(state["steps"])
-        self.at = state.get("at")
+        self.first, self.second, self.at = state["first"], state["second"], state.get("at")
+        steps, self.loss, self.lowest = state["numbers"].tolist()
+        self.steps = int(steps)
 
 
 def require_number(loss: float) -> None:

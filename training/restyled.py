@@ -16,8 +16,9 @@ from torch import Tensor
 
 from brushwork.data.pictures import Pictures, load_pictures
 from brushwork.eval.features import MapExtractor
+from brushwork.eval.figures import FIGURES
 from brushwork.eval.measures import Measures
-from brushwork.eval.metrics import FIGURES, METRICS
+from brushwork.eval.metrics import METRICS
 from brushwork.eval.pair_figures import BASELINES, RESTYLED, STYLE_MEAN, UNCHANGED, Drawings
 from brushwork.eval.pair_suite import PairNetworks, measure_outputs
 from brushwork.eval.paired_truth import style_mean_of

@@ -89,7 +89,7 @@ def stylize(
     """The content in the style of the other pictures, at its own size or at the configuration's.
 
     Raises ModelError for weights that there are not and pictures that are too small, TrainingError for
-    settings that do not fit and for a loss that becomes NaN.
+    settings that do not fit, for a loss that becomes NaN, and for one that ends above its start.
     """
     stylizer = Stylizer(Scene(content=content, styles=styles), config, network=network, device=device)
     with Progress(
@@ -118,6 +118,8 @@ class Stylizer:
         self.eye = Eye(network=network, style_layers=style, content_layers=content, bf16=precision == "bf16")
         self.sides = config.sides(config.size or max(scene.content.shape[1:]))
         self.number = 0
+        self.first_loss = torch.inf
+        """Loss at the beginning of the size that is being drawn at."""
         self.place = -1
         self.image = torch.empty(0)
         self._enter(0, None)
@@ -132,14 +134,21 @@ class Stylizer:
             yield self.advance()
 
     def advance(self) -> Step:
-        """One evaluation, and where it leads. Raises TrainingError where the loss is no number; then
-        `drawn()` is the last good picture."""
+        """One evaluation, and where it leads. Raises TrainingError where the loss is no number, and if after
+        the last one it stands above its start; then `drawn()` is the best picture that there was."""
         place = self._place_of(self.number)
         if place > self.place:
             self._enter(place, self.standing())
         losses, gradient = self.objective(self.image)
+        if self.number == self.begins[place]:
+            self.first_loss = losses.total
         self.image = self._bounded(self.optimizer(self.image, losses.total, gradient))
         self.number += 1
+        if self.number == self.total and self.optimizer.loss > self.first_loss:
+            raise TrainingError(
+                f"the loss ended at {self.optimizer.loss:.4g}, above the {self.first_loss:.4g} that it began "
+                "with: lower the learning rate or the weights."
+            )
         return Step(number=self.number, of=self.total, side=self.sides[self.place], losses=losses)
 
     # Sizes
@@ -186,7 +195,7 @@ class Stylizer:
         config = self.config
         if config.optimizer == "adam" or (config.optimizer == "adam-lbfgs" and not last):
             return Adam(lr=config.adam_lr)
-        return Lbfgs(history=config.history, lr=config.lr, search=config.optimizer != "lbfgs-fixed")
+        return Lbfgs(history=config.history, lr=config.lr)
 
     def _objective(self, content: Picture) -> Objective:
         side, tile = max(content.shape[2:]), self.config.tile
@@ -231,12 +240,13 @@ class Stylizer:
         return (mixed[0] * 255).round().clamp(0, 255).to(torch.uint8).cpu()
 
     def state_dict(self) -> State:
-        own = {"image": self.image, "number": torch.tensor(self.number)}
+        first_loss = torch.tensor(self.first_loss, dtype=torch.float64)
+        own = {"image": self.image, "number": torch.tensor(self.number), "first_loss": first_loss}
         return own | {f"optimizer.{name}": x for name, x in self.optimizer.state_dict().items()}
 
     def load_state_dict(self, state: State) -> None:
         """Goes on where a stylizer of the same scene and configuration stood."""
-        self.number = int(state["number"])
+        self.number, self.first_loss = int(state["number"]), float(state["first_loss"])
         place = self._place_of(max(0, self.number - 1))
         self.optimizer = self._optimizer(place == len(self.sides) - 1)
         own = {name.removeprefix("optimizer."): x.to(self.device) for name, x in state.items() if "." in name}

@@ -12,7 +12,7 @@ from .backbones import LEVELS, Backbone
 from .errors import TrainingError
 
 StyleLoss = Literal["gram", "mean-std", "wasserstein"]
-Optimizer = Literal["lbfgs", "lbfgs-fixed", "adam", "adam-lbfgs"]
+Optimizer = Literal["lbfgs", "adam", "adam-lbfgs"]
 Colours = Literal["style", "luma", "statistics"]
 Start = Literal["content", "noise"]
 
@@ -49,8 +49,8 @@ class StylizeConfig:
     """Weight of the roughness: summed absolute differences of neighbours in levels of 0 to 255 (scaling gatys
     and mean), or their mean square on 0 to 1 (relative)."""
     optimizer: Optimizer = "lbfgs"
-    """lbfgs: with steps that are shortened until the loss falls. lbfgs-fixed: whole steps, as PyTorch takes
-    them. adam. adam-lbfgs: Adam up to the last size, its moments carried along, then lbfgs."""
+    """lbfgs: with steps that are shortened until the loss falls. adam. adam-lbfgs: Adam up to the last size,
+    its moments carried along, then lbfgs."""
     evaluations: Evaluations = 300
     """Evaluations of the loss at the last size."""
     coarse_evaluations: Annotated[int, Interval(ge=0, le=10**7)] = 0
@@ -104,29 +104,31 @@ class StylizeConfig:
 # Presets
 def gatys() -> StylizeConfig:
     """Gatys et al. 2016, "Image style transfer using convolutional neural networks" (CVPR), eqs. 1 to 7:
-    relu1_1 to relu5_1 equally, relu4_2, content to style as 1 to 1,000, white noise, L-BFGS."""
+    relu1_1 to relu5_1 equally, relu4_2, content to style as 1 to 1,000, white noise, L-BFGS.
+    Of the length of its steps the paper says nothing; ours are shortened until the loss falls."""
     return StylizeConfig(
-        scaling="gatys", content_weight=LEVELS**2, style_weight=1e3 * LEVELS**4, optimizer="lbfgs-fixed",
-        history=100, evaluations=500, start="noise", clamp=False,
+        scaling="gatys", content_weight=LEVELS**2, style_weight=1e3 * LEVELS**4, history=100,
+        evaluations=500, start="noise", clamp=False,
     )  # fmt: skip
 
 
 def neural_style() -> StylizeConfig:
     """Johnson's neural-style and its PyTorch port, with the defaults that they publish: content 5, style 100
-    a layer, roughness 0.001, 1,000 evaluations of L-BFGS from noise."""
+    a layer, roughness 0.001, 1,000 evaluations of L-BFGS from noise. The program's steps are whole and its
+    noise is fainter; ours are shortened until the loss falls."""
     return StylizeConfig(
         scaling="mean", content_weight=5 * LEVELS**2, style_weight=500 * LEVELS**4, tv_weight=1e-3,
-        optimizer="lbfgs-fixed", history=100, evaluations=1000, start="noise", clamp=False,
+        history=100, evaluations=1000, start="noise", clamp=False,
     )  # fmt: skip
 
 
 def tutorial() -> StylizeConfig:
     """PyTorch's tutorial "Neural transfer using PyTorch": conv_1 to conv_5 and conv_4 before their
-    activations, style 1e6 (a layer), content 1, 300 evaluations of L-BFGS from the content."""
+    activations, style 1e6 (a layer), content 1, 300 evaluations of L-BFGS from the content. The program's
+    steps are whole; ours are shortened until the loss falls."""
     return StylizeConfig(
         style_layers=("conv1_1", "conv1_2", "conv2_1", "conv2_2", "conv3_1"), content_layers=("conv2_2",),
-        scaling="mean", content_weight=1.0, style_weight=5e6, optimizer="lbfgs-fixed", history=100,
-        evaluations=300,
+        scaling="mean", content_weight=1.0, style_weight=5e6, history=100, evaluations=300,
     )  # fmt: skip
 
 

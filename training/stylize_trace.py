@@ -2,7 +2,6 @@
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 from matplotlib.figure import Figure
 
@@ -10,13 +9,14 @@ from brushwork.data.files import write_file, write_json
 from brushwork.eval.plots import figure_png
 
 from .stylize import Step
+from .stylize_files import Facts, Row, notes_file
 
 
 @dataclass(kw_only=True)
 class Trace:
     """One row for every evaluation: its number, the side drawn at, seconds from the start, and the losses."""
 
-    rows: list[dict[str, Any]] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
 
     def add(self, step: Step, seconds: float) -> None:
         losses = {name: float(f"{value:.6g}") for name, value in asdict(step.losses).items()}
@@ -28,10 +28,11 @@ class Trace:
     def seconds(self) -> float:
         return self.rows[-1]["seconds"] if self.rows else 0.0
 
-    def write(self, path: Path, facts: dict[str, Any]) -> None:
-        """As JSON, with the settings, and as a plot of the same name beside it."""
-        write_file(path.with_name(f"{path.stem}-losses.png"), figure_png(self.plot(), dpi=100))
-        write_json(path, {**facts, "trace": self.rows})
+    def write(self, picture: Path, facts: Facts, *, stopped: str = "") -> None:
+        """As a plot and in the notes beside the picture, with why it is not finished where it is not."""
+        write_file(picture.with_name(f"{picture.stem}-losses.png"), figure_png(self.plot(), dpi=100))
+        why = {"stopped": stopped} if stopped else {}
+        write_json(notes_file(picture), {**asdict(facts), **why, "trace": self.rows})
 
     def plot(self) -> Figure:
         """Errors over evaluations, both logarithmic in height; where the size changes there is a line."""

@@ -10,8 +10,8 @@ import pytest
 
 from brushwork.eval.compare import compare, comparison_table, read_report, verdict
 from brushwork.eval.errors import EvalError
+from brushwork.eval.figures import FIGURES
 from brushwork.eval.measures import Figure, Measures, Score
-from brushwork.eval.metrics import FIGURES
 from brushwork.eval.report import write_report
 
 LONG = "EfficientNet-Lite0 of ImageNet, blocks 1, 3, 5, 10 and 15, means and deviations, enlarged to {} px"

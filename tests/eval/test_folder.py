@@ -48,10 +48,27 @@ def test_names_of_files_are_those_of_styles_again(tmp_path: Path) -> None:
     assert set(read_styled_folder(tmp_path).style_names) == set(names)
 
 
-def test_nothing_is_left_out(folder: Path) -> None:
+def test_what_cannot_be_read_is_named_and_the_others_are_read(folder: Path) -> None:
+    whole = (folder / "light" / "4.png").read_bytes()
     (folder / "light" / "gone.png").symlink_to("nowhere.png")
+    (folder / "dark" / "0.png").write_bytes(whole[:50])
+    found = read_styled_folder(folder)
+    images, styles = shades(4)
+    assert torch.equal(found.images, images[1:])
+    assert torch.equal(found.styles, styles[1:])
+    gone, cut = found.broken
+    assert "gone.png' cannot be opened" in gone
+    assert "0.png' cannot be read" in cut
+    for path in folder.rglob("[1-9].png"):
+        path.write_bytes(whole[:50])
     with pytest.raises(DataError, match=r"gone\.png' cannot be opened"):
         read_styled_folder(folder)
+
+
+def test_a_folder_of_pictures_alone_has_no_styles(folder: Path) -> None:
+    found = read_styled_folder(folder / "light")
+    assert found.style_names == ()
+    assert found.styles.tolist() == [-1] * 4
 
 
 def test_refuses_other_sizes_and_pictures_without_a_style(folder: Path) -> None:

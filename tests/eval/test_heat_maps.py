@@ -8,9 +8,9 @@ import pytest
 from matplotlib.figure import Figure as Sheet
 
 from brushwork.eval import heat_maps
+from brushwork.eval.figures import FIGURES
 from brushwork.eval.heat_maps import confusion_maps, similarity_maps
 from brushwork.eval.measures import Figure, Score
-from brushwork.eval.metrics import FIGURES
 
 NAMES = ("flat", "round")
 

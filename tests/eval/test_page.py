@@ -13,9 +13,9 @@ from PIL import Image
 
 from brushwork.data.images import png_bytes
 from brushwork.eval import page as module
+from brushwork.eval.figures import FIGURES
 from brushwork.eval.grids import NEAREST
 from brushwork.eval.measures import CurvePoint, Figure, Measures, Score
-from brushwork.eval.metrics import FIGURES
 from brushwork.eval.page import page
 from brushwork.eval.style_sheet import STYLE
 

@@ -74,8 +74,8 @@ def test_manifest_with_everything_as_spreadsheets_write_it(manifest: Path) -> No
         ("output,content,style\nmade/z.png,raw/cat.png,\n", "line 2: the style is empty"),
         ("output,content,style\nmade/z.png\n", "line 2: the content is empty"),
         ("output,content,style\nmade/z.png,raw/cat.png,ink,oil\n", "line 2: there are more values"),
-        ("output,content,style\nmade/z.png,raw/cat.png,ink\nmade/x.png,raw/cat.png,ink\n",
-         "line 3: the output '.*x.png' does not exist"),
+        ("output,content,style\nmade/x.png,raw/cat.png,ink\n", "line 2: the output '.*x.png' does not exist"),
+        (f"output,content,style\n{'x' * 300}.png,raw/cat.png,ink\n", "line 2: the output '.*' does not"),
         ("output,content,style\nmade/z.png,raw/bat.png,ink\n", "line 2: the content '.*bat.png' does not"),
         ("output,content,style,reference\nmade/z.png,raw/cat.png,ink,real/no.png\n",
          "line 2: the reference '.*no.png' does not exist"),
@@ -90,6 +90,18 @@ def test_manifest_with_everything_as_spreadsheets_write_it(manifest: Path) -> No
 def test_manifest_mistakes_are_named(manifest: Path, text: str, sentence: str) -> None:
     manifest.write_text(text, encoding="utf-8")
     refused(sentence, manifest)
+
+
+def test_pairs_that_cannot_be_read_are_named_and_the_others_are_read(manifest: Path) -> None:
+    (manifest.parent / "made" / "cut.png").write_bytes((manifest.parent / "made" / "z.png").read_bytes()[:50])
+    rows = ["made/cut.png,raw/dog.png,ink", "made/z.png,raw/cat.png,oil", "made/x.png,raw/cat.png,ink"]
+    manifest.write_text("\n".join(["output,content,style", *rows]), encoding="utf-8")
+    found = read_pairs(manifest)
+    assert (len(found), found.styles, found.subjects) == (1, ("oil",), ("cat",))
+    cut, gone = found.broken
+    assert "line 2" in cut
+    assert "cannot be read as a picture" in cut
+    assert "line 4: the output" in gone
 
 
 def test_what_is_no_manifest(manifest: Path) -> None:

@@ -11,8 +11,8 @@ from matplotlib.lines import Line2D
 from PIL import Image
 
 from brushwork.eval import plots
+from brushwork.eval.figures import FIGURES
 from brushwork.eval.measures import CurvePoint, Figure, Score
-from brushwork.eval.metrics import FIGURES
 from brushwork.eval.plots import curve, small_multiples, style_bars, training_curves, worst_first
 
 NAMES = ("flat", "round", "sketch")

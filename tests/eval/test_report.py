@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from brushwork.eval.errors import EvalError
+from brushwork.eval.figures import FIGURES
 from brushwork.eval.measures import CurvePoint, Figure, Measures, Score
-from brushwork.eval.metrics import FIGURES
 from brushwork.eval.report import write_report
 
 

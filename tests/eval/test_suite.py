@@ -1,6 +1,7 @@
 """The whole measure on a world of three styles in which everything can be worked out."""
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -12,9 +13,10 @@ from torch import Tensor
 from brushwork.eval.compare import compare
 from brushwork.eval.errors import EvalError
 from brushwork.eval.frechet import frechet_from_features, gaussian_of
+from brushwork.eval.measures import Measures
 from brushwork.eval.reference import Reference, build_reference
 from brushwork.eval.sources import Samples, Stored
-from brushwork.eval.suite import measure, measure_against
+from brushwork.eval.suite import measure, measure_against, rehearsed
 
 if TYPE_CHECKING:
     from .conftest import World
@@ -225,6 +227,108 @@ def test_pictures_worth_looking_at(world: World) -> None:
     assert (nearest[7], nearest[33]) == (100, 3)
 
 
+# What cannot be taken
+ALL = ("fd", "accuracy", "kid", "prdc", "similarity", "diversity", "copies")
+
+
+def of_few(world: World, train: Stored, test: Stored, names: tuple[str, ...], drawn: Stored) -> Measures:
+    reference = build_reference(train, test, names, "f", [world.colours()])
+    measures = measure(drawn, reference, metrics=ALL)
+    json.dumps(measures.to_json(), allow_nan=False)
+    return measures
+
+
+def test_too_few_pictures_for_a_metric_leave_it_out_with_a_note(world: World) -> None:
+    """4 held-out pictures have no neighbourhoods of 5, 4 samples have none either."""
+    of_two = Stored(images=world.train.images[:160], styles=world.train.styles[:160])
+    held_out, drawn = (
+        Stored(images=found.images[:4], styles=found.styles[:4])
+        for found in (world.pictures(500, 2), world.pictures(700, 2))
+    )
+    names = world.style_names[:2]
+    enough = of_few(world, of_two, held_out, names, of_two)
+    assert enough.figures["precision"].real is None
+    assert enough.figures["fd"].real is not None
+    why = "5 nearest neighbours need 6 images a side at least and one has 4: add some."
+    assert enough.notes == (f"prdc of held-out pictures: {why}",)
+    few = of_few(world, of_two, held_out, names, drawn)
+    assert few.notes == (f"prdc: {why}",)
+    assert {"fd", "accuracy", "kid", "csls", "diversity", "copies"} <= few.figures.keys()
+    assert "precision" not in few.figures
+
+
+def test_a_style_with_one_picture_has_no_distance_of_its_own(world: World) -> None:
+    found = world.pictures(0, 2)
+    few = Stored(images=found.images[:5], styles=found.styles[:5])
+    measures = measure(few, world.reference, metrics=("fd", "kid", "diversity"))
+    for figure in measures.figures.values():
+        assert math.isfinite(figure.measured.value)
+        assert [math.isfinite(value) for value in figure.measured.per_style] == [True, True, False]
+    assert few.styles.unique().tolist() == [0, 1, 2]
+
+
+def test_without_held_out_pictures_there_is_no_ceiling(world: World) -> None:
+    nothing = Stored(images=world.test.images[:0], styles=world.test.styles[:0])
+    measures = of_few(world, world.train, nothing, world.style_names, world.pictures(0, 20))
+    assert {"fd", "accuracy", "recall", "csls", "diversity"} <= measures.figures.keys()
+    assert all(figure.real is None for figure in measures.figures.values())
+    assert "copies" not in measures.figures
+    assert [note.partition(":")[0] for note in measures.notes] == ["held-out pictures", "copies"]
+
+
+def test_one_style_is_measured_but_for_what_compares_styles(world: World) -> None:
+    train, test, drawn = (
+        Stored(images=found.images[found.styles == 0], styles=found.styles[found.styles == 0])
+        for found in (world.train, world.test, world.pictures(0, 20))
+    )
+    measures = of_few(world, train, test, world.style_names[:1], drawn)
+    assert {"fd", "kid", "recall", "diversity", "copies"} <= measures.figures.keys()
+    assert [note.partition(":")[0] for note in measures.notes] == ["accuracy", "similarity"]
+    assert measures.picks is not None
+    assert measures.picks.best == ()
+
+
+def test_without_styles_all_pictures_are_one_group(world: World) -> None:
+    """Where the real pictures have none, and where those to measure have none: the same figures, which are
+    those that need no label."""
+
+    def bare(found: Stored) -> Stored:
+        return Stored(images=found.images, styles=torch.full_like(found.styles, -1))
+
+    drawn = world.pictures(0, 20)
+    unlabelled = of_few(world, bare(world.train), bare(world.test), (), bare(drawn))
+    for train, test, names, images in (
+        (bare(world.train), bare(world.test), (), drawn),
+        (world.train, world.test, world.style_names, bare(drawn)),
+    ):
+        other = of_few(world, train, test, names, images)
+        assert other.figures == unlabelled.figures
+        assert other.style_names == ()
+    assert {"fd", "kid", "recall", "diversity", "copies"} <= unlabelled.figures.keys()
+    assert [note.partition(":")[0] for note in unlabelled.notes] == ["accuracy", "similarity"]
+    labelled = of_few(world, world.train, world.test, world.style_names, drawn)
+    for name in ("fd", "kid", "recall", "copies"):
+        found, expected = unlabelled.figures[name], labelled.figures[name]
+        assert found.measured.per_style == ()
+        assert found.measured.value == pytest.approx(expected.measured.value, rel=1e-6)
+    grey = bare(Stored(images=drawn.images[:1].expand(20, -1, -1, -1), styles=drawn.styles[:20]))
+    collapsed = of_few(world, bare(world.train), bare(world.test), (), grey)
+    assert collapsed.figures["diversity"].measured.value == 0
+
+
+def test_nothing_to_measure_is_one_sentence(world: World) -> None:
+    with pytest.raises(EvalError, match=r"Nothing of this can be measured\. prdc: 5 nearest neighbours"):
+        measure(world.pictures(0, 1), world.reference, metrics=("prdc",))
+
+
+def test_a_rehearsal_says_what_can_be_taken_of_so_many_samples(world: World) -> None:
+    assert set(rehearsed(world.reference, BASIC, 2).figures) == set(BASIC)
+    found = rehearsed(world.reference, ("fd", "prdc"), 1)
+    assert set(found.figures) == {"fd"}
+    assert found.notes[0].startswith("prdc: 5 nearest")
+    assert "precision" in rehearsed(world.reference, ("fd", "prdc"), 2).figures
+
+
 # Published statistics
 def test_against_statistics(world: World) -> None:
     extractor = world.colours()
@@ -309,19 +413,14 @@ def test_larger_pictures_than_the_real_ones(world: World) -> None:
         measure(drawn(large, 4), world.reference)
 
 
-def test_images_without_style_or_company(world: World) -> None:
+def test_a_few_images_without_a_style(world: World) -> None:
     found = world.pictures(0, 2)
-    with pytest.raises(EvalError, match="'cream' has 1 images"):
-        measure(Stored(images=found.images[:5], styles=found.styles[:5]), world.reference)
     lost = Stored(images=found.images, styles=torch.tensor([0, 0, 1, 1, 2, -1]))
     with pytest.raises(EvalError, match="1 images to measure have no style"):
         measure(lost, world.reference)
-    held_out = Stored(images=world.test.images[40:], styles=world.test.styles[40:])
-    with pytest.raises(EvalError, match="'azure' has 0 held-out"):
-        build_reference(world.train, held_out, world.style_names, "f", [world.colours()])
 
 
-def test_a_reference_without_styles_is_a_mistake(world: World) -> None:
-    flat = Stored(images=torch.zeros(4, 3, 4, 4, dtype=torch.uint8), styles=torch.full((4,), -1))
-    with pytest.raises(EvalError, match="no styles"):
-        build_reference(flat, flat, (), "flat", [world.colours()])
+def test_a_reference_without_pictures_is_a_mistake(world: World) -> None:
+    bare = Stored(images=world.train.images[:4], styles=torch.full((4,), -1))
+    with pytest.raises(EvalError, match="0 training pictures to measure against"):
+        build_reference(bare, world.test, ("flat",), "f", [world.colours()])

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
+from brushwork.eval.figures import FIGURES
 from brushwork.eval.measures import Figure, Measures, Score
-from brushwork.eval.metrics import FIGURES
 from brushwork.eval.tables import (
     aligned,
     by_features,

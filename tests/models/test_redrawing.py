@@ -2,6 +2,8 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
+from einops import rearrange
 from torch import Tensor
 
 from brushwork.models.errors import ModelError
@@ -23,7 +25,7 @@ from brushwork.models.redrawing import (
 )
 from brushwork.models.sampling import render, seeded_normal, style_codes, to_uint8
 from brushwork.models.synthesis import Stage, fade_reals
-from brushwork.models.tiling import Place, Tiling, tiled
+from brushwork.models.tiling import ContinuedEdges, Place, Tiling, tiled
 
 SIDE = 16
 SIZES = [(16, 16), (9, 9), (4, 16), (7, 30), (40, 33), (1, 1)]
@@ -229,7 +231,8 @@ def test_equal_squares_are_drawn_equally(generator: Generator) -> None:
     codes, seeds = some_codes(without_noise(generator), 1), torch.zeros(1, dtype=torch.int64)
     tiling = Tiling(height=41, width=41, side=SIDE)
     square = tiling.extend(images)[:, :, :SIDE, :SIDE]
-    drawn = synthesised(generator, square, codes, seeds)
+    with ContinuedEdges():
+        drawn = synthesised(generator, square, codes, seeds)
     expected = tiled(images, lambda x, _: drawn.expand(len(x), -1, -1, -1), side=SIDE)
     found = restyle(generator, images, codes, seeds).int()
     assert (found - to_uint8(expected).int()).abs().max() <= 1
@@ -252,6 +255,21 @@ def test_an_empty_part_stays_empty(generator: Generator) -> None:
     alone = difference(images[:, :, 16:32, 90:106])
     one, other = restyle(generator, images, codes, seeds).float()[..., 80:120]
     assert (one - other).abs().mean().item() < 0.6 * alone
+
+
+def test_smooth_ground_shows_no_lattice_of_squares(generator: Generator) -> None:
+    """What all cells of half a square have in common is what the mean of as many unlike ones would have by
+    chance; with zeros beyond the squares' edges it is several times as much."""
+    cells, hop = 14, SIDE // 2
+    down, across = torch.meshgrid(*[torch.linspace(0, 1, (cells + 2) * hop)] * 2, indexing="ij")
+    images = torch.stack([60 + 120 * across, 80 + 100 * down, 150 - 60 * across * down])[None].round().byte()
+    codes, seeds = some_codes(without_noise(generator), 1), torch.zeros(1, dtype=torch.int64)
+    drawn = restyle(generator, images, codes, seeds).float()
+    surroundings = F.avg_pool2d(drawn, hop + 1, stride=1, padding=hop // 2)
+    fine = (drawn - surroundings)[0, :, hop:-hop, hop:-hop]
+    common = rearrange(fine, "c (m h) (n w) -> (m n) c h w", h=hop, w=hop).mean(dim=0)
+    chance = fine.std() / cells
+    assert common.std() < 2 * chance
 
 
 @pytest.mark.parametrize(("height", "strength"), [(20, 1.0), (SIDE, 0.3)])

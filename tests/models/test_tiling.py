@@ -8,9 +8,11 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor
 
+from brushwork.models.layers import Resample, convolve
 from brushwork.models.modulation import adain
 from brushwork.models.perceptual import instance_normalised
 from brushwork.models.tiling import (
+    ContinuedEdges,
     Place,
     SharedStatistics,
     Tiling,
@@ -197,6 +199,30 @@ def test_what_is_not_over_space_is_left_alone() -> None:
     assert torch.equal(means, squares.mean(dim=1))
     assert torch.equal(variance, squares.var(dim=1))
     assert torch.equal(single, squares.mean())
+
+
+@pytest.mark.parametrize("resample", ["none", "down"])
+def test_a_slope_goes_on_beyond_the_edges(resample: Resample) -> None:
+    """A square cut out of a slope is convolved as if the rest were there."""
+    down, across = torch.meshgrid(torch.arange(16.0), torch.arange(16.0), indexing="ij")
+    slope, weight = (0.3 * down - 0.2 * across + 1).expand(1, 4, 16, 16), torch.randn(5, 4, 3, 3)
+    whole = convolve(slope, weight, resample)
+    inside = 4 if resample == "none" else 2
+    with ContinuedEdges():
+        found = convolve(slope[:, :, 4:-4, 4:-4], weight, resample)
+    torch.testing.assert_close(found, whole[:, :, inside:-inside, inside:-inside], atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("resample", ["none", "up", "down"])
+def test_continued_edges_change_nothing_else(resample: Resample) -> None:
+    x, weight = torch.randn(2, 4, 8, 8), torch.randn(5, 4, 3, 3)
+    plain = convolve(x, weight, resample)
+    with ContinuedEdges():
+        found = convolve(x, weight, resample)
+    edge = found.shape[-1] // 4
+    inner = slice(edge, -edge)
+    torch.testing.assert_close(found[:, :, inner, inner], plain[:, :, inner, inner])
+    assert not torch.allclose(found, plain)
 
 
 def test_a_sample_is_spread_over_all() -> None:

@@ -17,7 +17,7 @@ QUICK = StylizeConfig(
     backbone="random", style_layers=("relu1_1", "relu2_1"), content_layers=("relu1_2",), evaluations=8,
     precision="fp32",
 )  # fmt: skip
-OPTIMIZERS: tuple[Optimizer, ...] = ("lbfgs", "lbfgs-fixed", "adam", "adam-lbfgs")
+OPTIMIZERS: tuple[Optimizer, ...] = ("lbfgs", "adam", "adam-lbfgs")
 
 
 @pytest.fixture(scope="module")
@@ -254,6 +254,16 @@ def test_a_loss_that_is_no_number_leaves_the_last_good_picture(network: Vgg) -> 
     assert stylizer.drawn().equal(before)
 
 
+def test_a_loss_that_ends_above_its_start_is_a_failure_with_the_best_picture(network: Vgg) -> None:
+    scene = Scene(content=noise(0), styles=[stripes()])
+    stylizer = Stylizer(scene, replace(QUICK, optimizer="adam", adam_lr=100.0, clamp=False), network=network)
+    seen = []
+    with pytest.raises(TrainingError, match=r"the loss ended at .*, above the .* that it began with"):
+        seen.extend(step.losses.total for step in stylizer)
+    assert min(seen) == seen[0]
+    assert stylizer.drawn().equal(noise(0)), "the content, with which it began"
+
+
 def test_scenes_that_do_not_fit() -> None:
     content = noise(0)
     cases: list[tuple[dict[str, Any], str]] = [
@@ -287,7 +297,10 @@ def test_pictures_too_small_for_the_network(network: Vgg) -> None:
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_presets_draw(name: str) -> None:
-    config = replace(PRESETS[name](), backbone="random", evaluations=2, size=32, precision="fp32")
-    found = stylize(noise(0, 32, 32), [stripes(32, 32)], config)
-    assert found.shape == (3, 32, 32)
+def test_presets_come_nearer_to_what_they_are_asked_for(name: str) -> None:
+    """As far as 30 evaluations lead; whole steps had leapt by then, and led nowhere."""
+    config = replace(PRESETS[name](), backbone="random", evaluations=30, size=32, precision="fp32")
+    stylizer = Stylizer(Scene(content=noise(0, 32, 32), styles=[stripes(32, 32)]), config)
+    list(stylizer)
+    assert stylizer.optimizer.loss < 0.5 * stylizer.first_loss
+    assert stylizer.drawn().shape == (3, 32, 32)
