@@ -73,8 +73,7 @@ class Side:
 
     @classmethod
     def of(cls, pictures: Pictures, names: tuple[str, ...], most: int) -> "Side":
-        """The pictures of the styles `names`, of so many whole subjects that `most` is not exceeded: evenly
-        many of the alphabet's."""
+        """Pictures of the styles `names`, `most` at most: whole subjects, spread over the alphabet."""
         known = {pictures.style_names.index(name): n for n, name in enumerate(names)}
         labelled = [row for row, style in enumerate(pictures.styles.tolist()) if style in known]
         subjects = sorted({pictures.subjects[row] for row in labelled})

@@ -128,6 +128,6 @@ def test_mistakes_in_measure(shell: Shell, packed: Path, run: Path, tmp_path: Pa
     missing = ("--features", "inception", "--inception-weights", tmp_path / "absent.pth")
     assert "absent.pth" in shell.mistake("measure", run, *plain, *missing)
     (tmp_path / "pairs.csv").write_text("output,content,style\na.png,b.png,x\n")
-    assert "a.png" in shell.mistake("measure", tmp_path / "pairs.csv", *plain)
+    assert "b.png' does not exist" in shell.mistake("measure", tmp_path / "pairs.csv", *plain)
     (tmp_path / "s.npz").write_text("no archive")
     assert "s.npz" in shell.mistake("measure", run, "--reference", tmp_path / "s.npz", "--device", "cpu")
