@@ -173,7 +173,7 @@ def attempted(take: Callable[[], dict[str, Score]]) -> tuple[dict[str, Score], s
         found = take()
     except EvalError as error:
         return {}, str(error)
-    except torch.linalg.LinAlgError:
+    except torch.linalg.LinAlgError:  # pyright: ignore[reportPrivateImportUsage]
         return {}, "The eigenvalues of its matrices did not converge."
     finite = {name: score for name, score in found.items() if math.isfinite(score.value)}
     missing = [name for name in found if name not in finite]
