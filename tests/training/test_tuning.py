@@ -271,6 +271,9 @@ class Counted(InLoopMetrics):
         self.built += 1
         return cast(Reference, None)
 
+    def _rehearse(self) -> None:
+        _ = self.reference
+
     def __call__(self, generator: Generator, stage: Stage) -> dict[str, float]:
         self.calls += 1
         if self.calls == self.broken:
