@@ -52,7 +52,8 @@ class View:
         """Raises EvalError for fewer styles, and for one of which there is no training picture."""
         count = self.space.styles
         if count < least:
-            raise EvalError(f"It compares styles, {least} or more, and there are {count}.")
+            counted = f"there is {count}" if count == 1 else f"there are {count}"
+            raise EvalError(f"It takes {least} styles or more, and {counted}.")
         if (torch.bincount(self.space.train.styles, minlength=count) == 0).any():
             raise EvalError("It compares styles, and one has no training picture.")
 

@@ -7,9 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+from brushwork.data.files import write_file
+from brushwork.data.pack import PackConfig, pack
 from brushwork.data.pictures import load_pictures
+from brushwork.eval.reference import build_reference
+from brushwork.eval.sources import Stored
+from brushwork.models.generator import Generator, GeneratorConfig
+from brushwork.models.snapshot import generator_bytes
+from brushwork.models.synthesis import Stage
+from brushwork.scripts.measuring import compared
 
 if TYPE_CHECKING:
     from .conftest import Shell
@@ -118,6 +127,83 @@ def test_measure_keeps_and_takes_statistics(shell: Shell, packed: Path, run: Pat
         assert file["sigma"].shape == (1152, 1152)
     found = measured(shell, run, tmp_path / "o", "--reference", real, *options)
     assert found["figures"]["fd"]["measured"]["value"] > 0
+
+
+@pytest.fixture(scope="module")
+def unlabelled(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A packed data set without styles."""
+    folder = tmp_path_factory.mktemp("unlabelled")
+    (folder / "flat").mkdir()
+    for path in pictures.glob("*/*.png"):
+        (folder / "flat" / f"{path.parent.name}-{path.name}").write_bytes(path.read_bytes())
+    pack(folder / "flat", folder / "packed", PackConfig(resolution=16, test_fraction=0.3))
+    return folder / "packed"
+
+
+def test_measure_without_styles(shell: Shell, unlabelled: Path, tmp_path: Path) -> None:
+    """A generator and real pictures that have none: all that needs no label is given."""
+    config = GeneratorConfig(
+        resolution=16, z_dim=8, w_dim=8, mapping_layers=2, channel_base=128, channel_max=12
+    )
+    generator = Generator(config, ())
+    generator.mapping.average.normal_()
+    snapshot = tmp_path / "run" / "snapshots" / "generator.safetensors"
+    write_file(snapshot, generator_bytes(generator, stage=Stage(16), notes={}))
+    metrics = ("--metrics", "fd", "accuracy", "prdc", "diversity", "copies", "ppl", "truncation")
+    options = ("--reference", unlabelled, "--per-style", "8", *metrics)
+    found = measured(shell, tmp_path / "run", tmp_path / "o", *options)
+    assert {"fd", "precision", "diversity", "copies", "ppl"} <= found["figures"].keys()
+    assert found["style_names"] == []
+    assert len(found["curves"]["truncation"]) > 1
+    assert found["notes"] == ["accuracy: It takes 2 styles or more, and there are 0."]
+    assert (tmp_path / "o" / "nearest-to-a-training-picture.png").is_file()
+
+
+def test_measure_what_can_be_read(shell: Shell, packed: Path, tmp_path: Path) -> None:
+    names = load_pictures(packed, "test").style_names
+    save_pictures(tmp_path / "made", packed, names)
+    broken = sorted((tmp_path / "made").rglob("*.png"))[0]
+    broken.write_bytes(broken.read_bytes()[:60])
+    options = ("--reference", packed, "--metrics", "fd", "--out", tmp_path / "o", "--device", "cpu")
+    said = shell.mistake("measure", tmp_path / "made", *options, "--no-control")
+    assert f"{broken.name}' cannot be read as a picture" in said
+    assert "1 of " in said
+    report = json.loads((tmp_path / "o" / "report.json").read_text())
+    assert broken.name in report["notes"][0]
+    assert sum(report["protocol"]["images_per_style"]) == len(list((tmp_path / "made").rglob("*.png"))) - 1
+
+
+def test_pairs_of_unknown_styles_are_measured_beside_their_contents(
+    shell: Shell, packed: Path, tmp_path: Path
+) -> None:
+    names = load_pictures(packed, "test").style_names
+    save_pictures(tmp_path / "real", packed, names)
+    subject = next((tmp_path / "real" / names[0]).iterdir()).name
+    row = f"real/{names[1]}/{subject},real/{names[0]}/{subject},oil"
+    (tmp_path / "pairs.csv").write_text(f"output,content,style\n{row}\n")
+    found = measured(shell, tmp_path / "pairs.csv", tmp_path / "o", "--reference", packed)
+    assert {"content_raw", "ssim", "cfsd"} == found["figures"].keys() - {"content_normalised"}
+    assert found["notes"][0].startswith("fd, accuracy: The reference has no style 'oil'")
+
+
+def test_pictures_beside_the_nearest_are_those_that_were_compared_with(packed: Path) -> None:
+    """Of fewer styles in another order, too."""
+
+    class Pixels:
+        name, protocol, dim, standardised = "pixels", "pixels", 768, False
+
+        def __call__(self, images: torch.Tensor) -> torch.Tensor:
+            return images.flatten(1).float()
+
+        def control(self) -> "Pixels":
+            return self
+
+    train = load_pictures(packed, "train")
+    stored = Stored(images=train.images, styles=train.styles)
+    reference = build_reference(stored, stored, train.style_names, "f", [Pixels()], control=False)
+    for names in (train.style_names, train.style_names[:0:-1], ()):
+        features = reference.restricted_to(names).spaces[0].raw_train.features
+        assert torch.equal(compared(train, names).flatten(1).float(), features)
 
 
 def test_mistakes_in_measure(shell: Shell, packed: Path, run: Path, tmp_path: Path) -> None:

@@ -259,3 +259,10 @@ def test_the_first_card_names_styles_that_draw_one_picture() -> None:
     assert "2 of 3 styles draw one picture" in first
     assert escape("round & soft, <sketch>") in first
     assert "To try:" in first
+
+
+@quickly
+def test_what_was_left_out_is_said() -> None:
+    assert "Left out" not in page(measured(), {})
+    text = page(replace(measured(), notes=("prdc: <5> neighbours need more.",)), {})
+    assert "<li>prdc: &lt;5&gt; neighbours need more.</li>" in text

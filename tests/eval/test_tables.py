@@ -182,3 +182,10 @@ def test_a_collapse_stands_above_the_table() -> None:
     assert lines[0].startswith("2 of 3 styles draw one picture: flat, sketch. To try: ")
     assert max(map(len, lines)) <= 100
     assert "one picture" not in table(plain)
+
+
+def test_what_was_left_out_stands_below_the_table() -> None:
+    notes = ("prdc: 5 nearest neighbours need 6 images a side at least and one has 4: add some. " * 2,)
+    last = table(replace(measured(), notes=notes)).split("\n\n")[-1].splitlines()
+    assert last[0].startswith("left out: prdc: 5 nearest")
+    assert max(map(len, last)) <= 100

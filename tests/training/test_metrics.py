@@ -12,7 +12,7 @@ from torch import Tensor
 from brushwork.data.toy import toy_pictures
 from brushwork.eval.reference import Reference, build_reference
 from brushwork.eval.sources import Stored
-from brushwork.models.generator import Generator
+from brushwork.models.generator import Generator, GeneratorConfig
 from brushwork.models.synthesis import Stage
 from brushwork.training import metrics as module
 from brushwork.training.errors import TrainingError
@@ -91,6 +91,38 @@ def test_the_real_side_is_built_once_when_it_is_prepared(
     measure.prepare(CPU)
     assert measure.reference is measure.reference
     assert opened == [(tmp_path, "efficientnet-lite0", False)], "without the control, which no log shows"
+
+
+def test_what_cannot_be_measured_shows_before_the_first_step(
+    reference: Reference, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of one style no accuracy can be taken; of 2 samples a style no neighbourhoods can."""
+    alone = reference.restricted_to(reference.style_names[:1])
+    for real, config, missing in (
+        (alone, MetricsConfig(per_style=8), "accuracy: It takes 2 styles or more"),
+        (alone, MetricsConfig(per_style=2, names=("fd", "prdc")), "prdc: 5 nearest neighbours need 6"),
+        (reference, MetricsConfig(per_style=8), ""),
+    ):
+        monkeypatch.setattr(module, "load_reference", lambda *_, real=real, **__: real)
+        InLoopMetrics(config, Path("somewhere")).prepare(CPU)
+        said = capsys.readouterr().out
+        assert said.startswith(f"not measured: {missing}") if missing else said == ""
+    monkeypatch.setattr(module, "load_reference", lambda *_, **__: alone)
+    config = MetricsConfig(per_style=8, best_by="accuracy")
+    with pytest.raises(TrainingError, match=r"best_by is 'accuracy', which .* of somewhere .* from fd\."):
+        InLoopMetrics(config, Path("somewhere")).prepare(CPU)
+
+
+def test_a_run_without_styles_is_measured(reference: Reference, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = GeneratorConfig(
+        resolution=16, z_dim=8, w_dim=8, mapping_layers=2, channel_base=128, channel_max=12
+    )
+    generator = Generator(config, ())
+    generator.mapping.average.normal_()
+    monkeypatch.setattr(module, "load_reference", lambda *_, **__: reference.restricted_to(()))
+    metrics = InLoopMetrics(MetricsConfig(per_style=8), Path("nowhere"))
+    metrics.prepare(CPU)
+    assert metrics(generator, Stage(8)).keys() == {"fd"}
 
 
 def test_restyled_pictures_are_measured_beside_the_samples_and_baselines_told_once(
