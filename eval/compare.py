@@ -5,7 +5,12 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import AllowInfNan, ConfigDict
+from typing_extensions import NotRequired, TypedDict
+
+from brushwork.data.files import read_json
 
 from .errors import EvalError
 from .tables import NOTHING, aligned, number
@@ -45,6 +50,31 @@ class Comparison:
 
 
 # Reading
+Number = Annotated[float, AllowInfNan(False)]
+
+
+class _Score(TypedDict):
+    value: Number | None
+    spread: NotRequired[Number | None]
+
+
+class _Figure(TypedDict):
+    better: Literal["less", "more"]
+    measured: _Score
+    title: NotRequired[str]
+
+
+class _Report(TypedDict):
+    """As much of a report as is read here; all else is kept as it is."""
+
+    __pydantic_config__ = ConfigDict(extra="allow")  # pyright: ignore[reportGeneralTypeIssues]
+
+    label: NotRequired[str]
+    protocol: dict[str, Any]
+    style_names: list[str]
+    figures: dict[str, _Figure]
+
+
 def read_report(path: Path) -> Json:
     """The content of a report.json, or of that in a folder.
 
@@ -53,45 +83,11 @@ def read_report(path: Path) -> Json:
     path = path / "report.json" if path.is_dir() else path
     remedy = "give the report.json that brushwork measure wrote"
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        return dict(read_json(path, _Report))
     except OSError as error:
         raise EvalError(f"The report '{path}' cannot be read ({error.strerror}): {remedy}.") from error
-    except (ValueError, RecursionError) as error:
-        raise EvalError(f"'{path}' is no JSON ({error}): {remedy}.") from error
-    fault = _fault(found)
-    if fault:
-        raise EvalError(f"'{path}' is no report of a measurement ({fault}): {remedy}.")
-    return found
-
-
-def _fault(found: object) -> str | None:
-    """Why this is no report; None if it is one."""
-    if not isinstance(found, dict):
-        return "it holds no object"
-    for key, kind in (("protocol", dict), ("style_names", list), ("figures", dict)):
-        if not isinstance(found.get(key), kind):
-            return f"it has no {key.replace('_', ' ')}"
-    for name, figure in found["figures"].items():
-        if not _is_figure(figure):
-            return f"its figure {name!r} is incomplete"
-    return None
-
-
-def _is_figure(figure: object) -> bool:
-    if not isinstance(figure, dict) or figure.get("better") not in ("less", "more"):
-        return False
-    measured = figure.get("measured")
-    return (
-        isinstance(measured, dict)
-        and "value" in measured
-        and all(_is_number(measured.get(key)) for key in ("value", "spread"))
-    )
-
-
-def _is_number(value: object) -> bool:
-    if isinstance(value, (int, float)):
-        return math.isfinite(value) and not isinstance(value, bool)
-    return value is None
+    except ValueError as error:
+        raise EvalError(f"'{path}' is no report of a measurement ({error}): {remedy}.") from error
 
 
 # Comparing

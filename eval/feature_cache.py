@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+import torch
 from jaxtyping import UInt8
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
@@ -66,7 +67,7 @@ class FeatureCache:
         except (SafetensorError, OSError):
             return None
         sound = metadata.get("identity") == identity and tuple(features.shape) == (count, extractor.dim)
-        if not sound or metadata.get("sha256") != _digest(features):
+        if not sound or features.dtype != torch.float32 or metadata.get("sha256") != _digest(features):
             return None
         with contextlib.suppress(OSError):
             os.utime(path)

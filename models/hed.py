@@ -66,7 +66,7 @@ def digest(state: Mapping[str, Tensor]) -> str:
     found = hashlib.sha256()
     for name in sorted(state):
         found.update(f"{name} {tuple(state[name].shape)}".encode())
-        found.update(state[name].contiguous().numpy().tobytes())
+        found.update(state[name].contiguous().flatten().view(torch.uint8).numpy().tobytes())
     return found.hexdigest()
 
 

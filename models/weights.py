@@ -119,9 +119,12 @@ def _require_hash(known: Weights, place: Path | str, found: str, remedy: str) ->
 
 def _sha256(path: Path) -> str:
     digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(CHUNK):
-            digest.update(chunk)
+    try:
+        with path.open("rb") as file:
+            while chunk := file.read(CHUNK):
+                digest.update(chunk)
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read ({error.strerror}): mend that, then repeat.") from error
     return digest.hexdigest()
 
 

@@ -101,9 +101,9 @@ GOOD = {"mu": np.zeros(3), "sigma": np.eye(3)}
         ({**GOOD, "sigma": np.eye(4)}, r"mu of shape \(3,\) and sigma of shape \(4, 4\)"),
         ({**GOOD, "mu": np.zeros((1, 3))}, r"mu of shape \(1, 3\)"),
         ({"mu": np.zeros(0), "sigma": np.zeros((0, 0))}, r"mu of shape \(0,\)"),
-        ({**GOOD, "mu": np.array([0, np.nan, 0])}, "not finite"),
-        ({**GOOD, "sigma": np.full((3, 3), np.inf)}, "not finite"),
-        ({**GOOD, "mu": np.array(["a", "b", "c"])}, "not finite"),
+        ({**GOOD, "mu": np.array([0, np.nan, 0])}, "no finite numbers"),
+        ({**GOOD, "sigma": np.full((3, 3), np.inf)}, "no finite numbers"),
+        ({**GOOD, "mu": np.array(["a", "b", "c"])}, "no finite numbers"),
         (
             {**GOOD, "mu": np.array([None, {}, 0], dtype=object)},
             "cannot be read as an npz file",

@@ -123,6 +123,9 @@ def test_what_is_missing_or_other_is_named(monkeypatch: pytest.MonkeyPatch, tmp_
     save_file(dict(Vgg.random("vgg16", ["relu1_1"], seed=1).state_dict()), path)
     with pytest.raises(ModelError, match="other weights"):
         hed_vgg16(["relu1_1"], path)
+    save_file({name: tensor.bfloat16() for name, tensor in load_state(path).items()}, path)
+    with pytest.raises(ModelError, match="other weights"):
+        hed_vgg16(["relu1_1"], path)
 
 
 # Fetching
