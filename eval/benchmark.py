@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 import torch
-from tqdm import tqdm
 
+from brushwork.data.progress import Progress
 from brushwork.data.writing import free_cores
 
 from .errors import EvalError
@@ -84,7 +84,7 @@ def alternated(
     processor: dict[str, list[float]] = {name: [] for name in functions}
     results: dict[str, Result] = {}
     rounds = [(i >= warmup, name) for i in range(warmup + repeats) for name in functions]
-    for counts, name in tqdm(rounds, desc=progress, disable=None if progress else True, leave=False):
+    for counts, name in Progress(rounds, desc=progress, disable=not progress, leave=False):
         began, busy = time.perf_counter(), time.process_time()
         results[name] = functions[name]()
         took, worked = time.perf_counter() - began, time.process_time() - busy

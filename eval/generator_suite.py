@@ -67,18 +67,20 @@ def perceptual_steps(lpips: Lpips, *, control: bool) -> PathDistance:
 
 def with_path_length(
     measures: Measures, draw: Draw, distance: PathDistance, *, per_style: int = 100, seed: int = 0,
-    progress: bool = False,
+    count: int | None = None, progress: bool = False,
 ) -> Measures:  # fmt: skip
     """Adds the figure `ppl`: trimmed mean over `per_style` ways of each style, or of no style where there are
-    none, from seeds `seed` on."""
-    count = len(measures.style_names)
+    none, from seeds `seed` on. `count` is the number of styles that `draw` knows, where the measures know
+    none."""
+    count = len(measures.style_names) if count is None else count
     styles = torch.arange(max(1, count)).repeat_interleave(per_style)
     weights = F.one_hot(styles, max(1, count))[:, :count].float()
     seeds = (seed + torch.arange(per_style)).repeat(max(1, count))
 
     def score(of: Distance) -> Score:
         lengths = path_length(draw, of, weights, seeds, seed=seed, progress=progress)
-        by_style = tuple(trimmed_mean(lengths[styles == s]) for s in range(count))
+        named = range(len(measures.style_names))
+        by_style = tuple(trimmed_mean(lengths[styles == s]) for s in named)
         error = float(lengths.double().std() / len(lengths) ** 0.5)
         return Score(value=trimmed_mean(lengths), per_style=by_style, spread=error)
 

@@ -4,8 +4,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from tqdm import tqdm
-
+from brushwork.data.progress import Progress
 from brushwork.eval.benchmark import Finding, machine
 from brushwork.eval.benchmark_report import markdown, plot, write_rounds
 from brushwork.eval.metrics_benchmark import FULL, PARTS, QUICK, PartName
@@ -39,9 +38,9 @@ def metrics(args: MetricsArguments) -> None:
     print(here.words())
     found: dict[str, Finding] = {}
     plotted = False
-    for part in tqdm(args.parts or tuple(PARTS), desc="bench metrics", disable=None):
+    for part in Progress(args.parts or tuple(PARTS), desc="bench metrics"):
         found[part] = PARTS[part](sizes, args.device)
-        tqdm.write(f"\n{markdown(found[part].table())}", file=sys.stdout)
+        Progress.write(f"\n{markdown(found[part].table())}", file=sys.stdout)
         write_rounds(args.out / "metrics.json", here, asdict(sizes), found)
         plotted = plot(args.out / "metrics.png", found)
     print(f"\nAll rounds: {args.out / 'metrics.json'}" + ", plot: metrics.png beside it" * plotted)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from brushwork.data.pictures import load_pictures
 from brushwork.eval.disentanglement_suite import MOST_TEST, MOST_TRAIN, Doors, Side, with_disentanglement
+from brushwork.eval.errors import EvalError
 from brushwork.eval.measures import Measures
 from brushwork.eval.reference import Reference
 from brushwork.models.generator import Generator
@@ -26,6 +27,8 @@ def measure_doors(
 ) -> Measures:  # fmt: skip
     """Adds the figures of disentanglement, with `control` beside those of the network before training."""
     names = generator.style_names
+    if measures.style_names != names:
+        raise EvalError("It takes labels, and the real pictures have none.")
     train = Side.of(load_pictures(data, "train"), names, MOST_TRAIN)
     test = Side.of(load_pictures(data, "test"), names, MOST_TEST)
     before = None

@@ -58,7 +58,8 @@ class MeasureArguments:
     out: Path | None = None
     """Where the report goes; by default RUN/measure or FOLDER-measure."""
     save_statistics: Path | None = None
-    """Writes mean and covariance of the real pictures' first features, as pytorch-fid reads them (.npz)."""
+    """Writes mean and covariance of the training pictures' first features, as pytorch-fid reads them
+    (.npz)."""
     resize: ResizeName = "clean"
     """Filter and normalisation before Inception; FIDs of different ones are different figures."""
     precision: Precision = "fp32"

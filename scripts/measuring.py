@@ -79,9 +79,7 @@ class Bench:
             progress=True,
         )  # fmt: skip
         if self.save_statistics is not None and self.processes.main:
-            raw = found.spaces[0]
-            features = torch.cat([raw.raw_train.features, raw.raw_test.features])
-            save_statistics(self.save_statistics, gaussian_of(features))
+            save_statistics(self.save_statistics, gaussian_of(found.spaces[0].raw_train.features))
         return found
 
     def lpips(self) -> Lpips:
@@ -160,9 +158,10 @@ def _with_path_length(
     def draw(styles: Tensor, start: Tensor, end: Tensor, t: Tensor) -> Tensor:
         return draw_between(generator, styles, start, end, t)
 
+    count, shown = len(generator.style_names), bench.processes.main
     if "lpips" in bench.weights:
         steps = perceptual_steps(bench.lpips(), control=bench.control)
-        return with_path_length(measures, draw, steps, seed=seed, progress=bench.processes.main)
+        return with_path_length(measures, draw, steps, seed=seed, count=count, progress=shown)
     space = reference.spaces[0]
     network, control = space.extractor, space.control and space.control.extractor
     if not isinstance(network, MapExtractor):
@@ -171,7 +170,7 @@ def _with_path_length(
             "efficientnet-lite0 first, or give --lpips-weights PATH."
         )
     steps = feature_steps(network, control if isinstance(control, MapExtractor) else None)
-    return with_path_length(measures, draw, steps, seed=seed, progress=bench.processes.main)
+    return with_path_length(measures, draw, steps, seed=seed, count=count, progress=shown)
 
 
 # Pictures at hand

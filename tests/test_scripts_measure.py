@@ -13,6 +13,7 @@ from PIL import Image
 from brushwork.data.files import write_file
 from brushwork.data.pack import PackConfig, pack
 from brushwork.data.pictures import load_pictures
+from brushwork.eval.extractors import build_extractor
 from brushwork.eval.reference import build_reference
 from brushwork.eval.sources import Stored
 from brushwork.models.generator import Generator, GeneratorConfig
@@ -125,6 +126,9 @@ def test_measure_keeps_and_takes_statistics(shell: Shell, packed: Path, run: Pat
     with np.load(real) as file:
         assert file["mu"].shape == (1152,)
         assert file["sigma"].shape == (1152, 1152)
+        train = load_pictures(packed, "train").images
+        expected = build_extractor("efficientnet-lite0")(train).double().mean(0)
+        np.testing.assert_allclose(file["mu"], expected, rtol=1e-4, atol=1e-5)
     found = measured(shell, run, tmp_path / "o", "--reference", real, *options)
     assert found["figures"]["fd"]["measured"]["value"] > 0
 
@@ -140,8 +144,9 @@ def unlabelled(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     return folder / "packed"
 
 
-def test_measure_without_styles(shell: Shell, unlabelled: Path, tmp_path: Path) -> None:
-    """A generator and real pictures that have none: all that needs no label is given."""
+def test_measure_without_styles(shell: Shell, unlabelled: Path, run: Path, tmp_path: Path) -> None:
+    """A generator and real pictures that have none: all that needs no label is given; so it is of a generator
+    that has some."""
     config = GeneratorConfig(
         resolution=16, z_dim=8, w_dim=8, mapping_layers=2, channel_base=128, channel_max=12
     )
@@ -157,6 +162,9 @@ def test_measure_without_styles(shell: Shell, unlabelled: Path, tmp_path: Path) 
     assert len(found["curves"]["truncation"]) > 1
     assert found["notes"] == ["accuracy: It takes 2 styles or more, and there are 0."]
     assert (tmp_path / "o" / "nearest-to-a-training-picture.png").is_file()
+    of_styles = measured(shell, run, tmp_path / "p", *options)
+    assert of_styles["figures"].keys() == found["figures"].keys()
+    assert of_styles["notes"] == found["notes"]
 
 
 def test_measure_what_can_be_read(shell: Shell, packed: Path, tmp_path: Path) -> None:
