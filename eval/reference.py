@@ -47,7 +47,8 @@ class Reference:
         if unknown:
             raise EvalError(
                 f"The reference has no style {', '.join(map(repr, unknown))}: it has "
-                f"{', '.join(self.style_names)}; measure against the data set that was trained on."
+                f"{', '.join(self.style_names)}; measure against the data set that was trained on, and name "
+                "folders of pictures as it does."
             )
         order = [self.style_names.index(name) for name in names]
         return replace(

@@ -10,6 +10,7 @@ from annotated_types import Interval
 from torch import Tensor
 
 from brushwork.data.files import write_file
+from brushwork.eval.errors import EvalError
 from brushwork.eval.extractors import build_extractor
 from brushwork.eval.metrics import METRICS
 from brushwork.eval.pair_figures import RESTYLED, about_logged
@@ -138,8 +139,13 @@ class InLoopMetrics:
 
         reference = self.reference
         samples = Samples(sampler=sampler, count=len(reference.style_names), per_style=self.config.per_style)
-        measures = measure(samples, reference, metrics=self.config.names, processes=Processes.joined())
-        return measures.summary()
+        processes = Processes.joined()
+        try:
+            return measure(samples, reference, metrics=self.config.names, processes=processes).summary()
+        except EvalError as error:  # what was rehearsed and still fails shall not end hours of training
+            if processes.main:
+                print(f"not measured: {error}")
+            return {}
 
 
 # The best so far

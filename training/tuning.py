@@ -77,7 +77,7 @@ class TrialMetrics(InLoopMetrics):
 
     def report(self, figures: Mapping[str, float]) -> None:
         """Takes in a measurement. The last is the trial's value, and comes too late to cut it short."""
-        value = figures[self.figure]
+        value = figures.get(self.figure, math.nan)
         if not math.isfinite(value):
             raise Diverged(f"{self.figure} is {value} at measurement {len(self.seen) + 1}.")
         self.seen.append(value)

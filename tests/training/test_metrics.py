@@ -10,6 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from brushwork.data.toy import toy_pictures
+from brushwork.eval.errors import EvalError
 from brushwork.eval.reference import Reference, build_reference
 from brushwork.eval.sources import Stored
 from brushwork.models.generator import Generator, GeneratorConfig
@@ -111,6 +112,18 @@ def test_what_cannot_be_measured_shows_before_the_first_step(
     config = MetricsConfig(per_style=8, best_by="accuracy")
     with pytest.raises(TrainingError, match=r"best_by is 'accuracy', which .* of somewhere .* from fd\."):
         InLoopMetrics(config, Path("somewhere")).prepare(CPU)
+
+
+def test_a_figure_that_fails_later_ends_no_training(
+    nets: Networks, reference: Reference, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def unmeasurable(*_: Any, **__: Any) -> None:
+        raise EvalError("its eigenvalues did not converge.")
+
+    monkeypatch.setattr(module, "load_reference", lambda *_, **__: reference)
+    monkeypatch.setattr(module, "measure", unmeasurable)
+    assert InLoopMetrics(MetricsConfig(per_style=4), Path("nowhere"))(nets.generator, Stage(8)) == {}
+    assert capsys.readouterr().out == "not measured: its eigenvalues did not converge.\n"
 
 
 def test_a_run_without_styles_is_measured(reference: Reference, monkeypatch: pytest.MonkeyPatch) -> None:
