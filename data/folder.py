@@ -126,27 +126,19 @@ class _Sorter:
                 self.found.append(Found(path=entry.path, source=source, style=style, subject=subject))
 
 
-def scan_whole(root: Path) -> Scan:
-    """As `scan_folder`, but raises DataError where something cannot be opened."""
-    scan = scan_folder(root)
-    for source, fault in scan.faults:
-        _require_open(root / source, fault)
-    return scan
-
-
 def list_pictures(root: Path) -> list[Path]:
-    """The pictures below `root` by path. Raises DataError where something cannot be opened."""
+    """The pictures below `root` by path, and what cannot be opened, which raises DataError when it is read.
+
+    Raises:
+        DataError: `root` itself cannot be listed.
+    """
     found = []
     for entry in walk(root):
-        _require_open(entry.path, entry.fault)
-        if entry.kind == "file" and is_picture(entry.path):
+        if entry.path == root:
+            raise DataError(f"'{visible(str(root))}' cannot be opened ({entry.fault}): mend or remove it.")
+        if entry.fault != READ_ALREADY and (entry.kind == "fault" or is_picture(entry.path)):
             found.append(entry.path)
     return sorted(found)
-
-
-def _require_open(path: Path, fault: str) -> None:
-    if fault not in ("", READ_ALREADY):
-        raise DataError(f"'{visible(str(path))}' cannot be opened ({fault}): mend or remove it.")
 
 
 # The disk

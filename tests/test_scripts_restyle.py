@@ -98,8 +98,8 @@ def test_what_is_broken_is_named_and_the_others_are_redrawn(
 ) -> None:
     good = draw(tmp_path / "in" / "a.png")
     draw(tmp_path / "in" / "z.png")
-    for name in ("b.png", "c.png"):
-        (tmp_path / "in" / name).write_bytes(good.read_bytes()[:60])
+    (tmp_path / "in" / "b.png").write_bytes(good.read_bytes()[:60])
+    (tmp_path / "in" / "c.png").symlink_to(tmp_path / "nowhere.png")
     out = tmp_path / "out"
     said = shell.mistake("restyle", trained, tmp_path / "in", "--style", "00-filled", "--out", out, *CPU)
     assert f"2 of 4 pictures were left out; the others are in {out}" in said

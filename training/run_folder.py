@@ -78,6 +78,15 @@ class Claim:
     """Where the remains of a run without a checkpoint were moved, if there were any."""
 
 
+def _is_log_line(line: object) -> bool:
+    """Numbers by name, with the clock among them."""
+    return (
+        isinstance(line, dict)
+        and type(line.get("nimg")) is int
+        and all(isinstance(value, int | float) for value in line.values())
+    )
+
+
 LEFT_BY_RUNS = (
     "config.json", "metrics.jsonl", "curves.png", "samples", "snapshots", "checkpoints",
     "classifier.safetensors",
@@ -240,7 +249,7 @@ class RunFolder:
                 line = json.loads(text)
             except ValueError:
                 continue
-            if isinstance(line, dict) and type(line.get("nimg")) is int:
+            if _is_log_line(line):
                 lines.append(line)
         return lines
 

@@ -58,8 +58,8 @@ def test_mistakes(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="holds no picture"):
         list_originals([tmp_path / "empty"])
     (tmp_path / "empty" / "gone.png").symlink_to(tmp_path / "nowhere.png")
-    with pytest.raises(DataError, match=r"gone\.png' cannot be opened \(a link to nothing\)"):
-        list_originals([tmp_path / "empty"])
+    with pytest.raises(DataError, match=r"gone\.png"):
+        list_originals([tmp_path / "empty"])[0].read()
     (tmp_path / "text.png").write_text("text")
     with pytest.raises(DataError, match=r"text\.png"):
         list_originals([tmp_path / "text.png"])[0].read()

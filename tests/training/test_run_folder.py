@@ -231,7 +231,9 @@ def test_the_log_keeps_its_lines_and_leaves_out_one_that_was_cut_off(folder: Run
 
 def test_lines_of_somebody_else_are_left_out(folder: RunFolder) -> None:
     folder.path.mkdir(parents=True)
-    folder.log_file.write_bytes(b'[]\n3\n{"loss": 1}\n{"nimg": "8"}\n\xff\n{"nimg": 8}\n')
+    folder.log_file.write_bytes(
+        b'[]\n3\n{"loss": 1}\n{"nimg": "8"}\n{"nimg": 8, "r1": []}\n\xff\n{"nimg": 8}\n'
+    )
     assert folder.history() == [{"nimg": 8}]
 
 
