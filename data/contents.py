@@ -4,16 +4,16 @@ A picture may be cut out of its ground: what is transparent in it stays so.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps
 
 from .errors import DataError
-from .folder import list_pictures
-from .images import WHITE, Colour, open_image, read_image
-from .names import file_name, file_path, normal, unique_names, visible
+from .folder import NOT_UTF8, list_pictures
+from .images import WHITE, Colour, UnreadableError, open_image, read_image
+from .names import file_name, file_path, is_utf8, normal, unique_names, visible
 from .pictures import load_pictures
 from .split import AnySplit
 
@@ -67,28 +67,29 @@ class Original:
     """What it shows, as a data set would name it."""
     style: str | None = None
     """The style that it is in already, where a data set knows."""
+    fault: str = ""
+    """Why the file cannot be opened, where that is known before it is read."""
 
     def read(self) -> Cutout:
-        """Raises DataError for a file that is no picture."""
+        """Raises DataError for a file that is no picture, or that cannot be opened."""
         if isinstance(self.source, np.ndarray):
             return Cutout(pixels=self.source)
+        if self.fault:
+            raise UnreadableError(self.source, self.fault)
         return read_cutout(self.source)
 
 
 def list_originals(sources: Sequence[Path], split: AnySplit = "test") -> list[Original]:
     """The pictures that `sources` name, in their order.
 
-    A file is itself; a folder is all pictures below it, by path, without those whose names begin with a dot;
-    a packed data set is its `split`, named <style>/<subject>.
+    A file is itself; a folder is all pictures below it and what cannot be opened there, by path, without
+    names that begin with a dot; a packed data set is its `split`, named <style>/<subject>.
 
     Raises DataError where there is no such file, no picture in a folder, or no such split.
     """
     found = [original for source in sources for original in _of(source, split)]
     names = unique_names([original.name for original in found])
-    return [
-        Original(source=one.source, name=name, subject=one.subject, style=one.style)
-        for one, name in zip(found, names, strict=True)
-    ]
+    return [replace(one, name=name) for one, name in zip(found, names, strict=True)]
 
 
 def _of(source: Path, split: AnySplit) -> list[Original]:
@@ -98,15 +99,16 @@ def _of(source: Path, split: AnySplit) -> list[Original]:
         raise DataError(f"There is no picture, folder or data set '{visible(str(source))}': mend the path.")
     if (source / "dataset.json").is_file():
         return _packed(source, split)
-    found = [_file(path, source) for path in list_pictures(source)]
+    found = [_file(entry.path, source, entry.fault) for entry in list_pictures(source)]
     if not found:
         raise DataError(f"'{source}' holds no picture (.png, .jpg, .webp, ...): name another.")
     return found
 
 
-def _file(path: Path, root: Path) -> Original:
+def _file(path: Path, root: Path, fault: str = "") -> Original:
     inside = path.relative_to(root).with_suffix("")
-    return Original(source=path, name=file_path(inside.as_posix()), subject=normal(path.stem))
+    fault = fault or ("" if is_utf8(str(path)) else NOT_UTF8)  # no manifest could hold it
+    return Original(source=path, name=file_path(inside.as_posix()), subject=normal(path.stem), fault=fault)
 
 
 def _packed(source: Path, split: AnySplit) -> list[Original]:

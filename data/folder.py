@@ -14,6 +14,7 @@ from .names import is_utf8, normal, style_fault, visible
 
 UNLABELLED_FOLDER = "_unlabelled"
 UNLABELLED = -1
+NOT_UTF8 = "its name is not UTF-8"
 READ_ALREADY = "a link to a folder that was read already"
 
 
@@ -126,8 +127,8 @@ class _Sorter:
                 self.found.append(Found(path=entry.path, source=source, style=style, subject=subject))
 
 
-def list_pictures(root: Path) -> list[Path]:
-    """The pictures below `root` by path, and what cannot be opened, which raises DataError when it is read.
+def list_pictures(root: Path) -> list["Entry"]:
+    """The pictures below `root`, and what cannot be opened, by path.
 
     Raises:
         DataError: `root` itself cannot be listed.
@@ -136,9 +137,9 @@ def list_pictures(root: Path) -> list[Path]:
     for entry in walk(root):
         if entry.path == root:
             raise DataError(f"'{visible(str(root))}' cannot be opened ({entry.fault}): mend or remove it.")
-        if entry.fault != READ_ALREADY and (entry.kind == "fault" or is_picture(entry.path)):
-            found.append(entry.path)
-    return sorted(found)
+        if entry.fault != READ_ALREADY and (entry.fault or is_picture(entry.path)):
+            found.append(entry)
+    return sorted(found, key=lambda entry: entry.path)
 
 
 # The disk
@@ -165,7 +166,7 @@ def list_folder(folder: Path) -> Iterator[Entry]:
 
 def _entry(path: Path) -> Entry:
     if not is_utf8(path.name):
-        return Entry(path=path, kind="fault", fault="its name is not UTF-8")
+        return Entry(path=path, kind="fault", fault=NOT_UTF8)
     try:
         mode = path.stat().st_mode
     except OSError as error:

@@ -167,7 +167,7 @@ def _stems(root: Path) -> dict[str, Path]:
     if not root.is_dir():
         raise EvalError(f"The folder of contents '{root}' does not exist: name the one that was restyled.")
     found: dict[str, Path] = {}
-    for path in list_pictures(root):
+    for path in (entry.path for entry in list_pictures(root) if not entry.fault):
         twin = found.setdefault(normal(path.stem), path)
         if twin != path:
             raise EvalError(

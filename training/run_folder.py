@@ -78,15 +78,6 @@ class Claim:
     """Where the remains of a run without a checkpoint were moved, if there were any."""
 
 
-def _is_log_line(line: object) -> bool:
-    """Numbers by name, with the clock among them."""
-    return (
-        isinstance(line, dict)
-        and type(line.get("nimg")) is int
-        and all(isinstance(value, int | float) for value in line.values())
-    )
-
-
 LEFT_BY_RUNS = (
     "config.json", "metrics.jsonl", "curves.png", "samples", "snapshots", "checkpoints",
     "classifier.safetensors",
@@ -103,6 +94,15 @@ def _other_data(theirs: Facts, ours: Facts) -> list[str]:
         if there != here:
             found.append(f"{what}: {there} there, {here} here")
     return found
+
+
+def _is_log_line(line: object) -> bool:
+    """Whether a line of metrics.jsonl holds numbers by name, `nimg` among them."""
+    return (
+        isinstance(line, dict)
+        and type(line.get("nimg")) is int
+        and all(isinstance(value, int | float) for value in line.values())
+    )
 
 
 class RunFolder:

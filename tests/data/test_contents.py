@@ -1,5 +1,7 @@
 """Pictures that are to be redrawn: found, named each by itself, and read with what is transparent in them."""
 
+import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -58,11 +60,25 @@ def test_mistakes(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="holds no picture"):
         list_originals([tmp_path / "empty"])
     (tmp_path / "empty" / "gone.png").symlink_to(tmp_path / "nowhere.png")
-    with pytest.raises(DataError, match=r"gone\.png"):
-        list_originals([tmp_path / "empty"])[0].read()
+    (gone,) = list_originals([tmp_path / "empty"])
+    with pytest.raises(DataError, match=r"gone\.png' cannot be read as a picture \(a link to nothing\)"):
+        gone.read()
     (tmp_path / "text.png").write_text("text")
     with pytest.raises(DataError, match=r"text\.png"):
         list_originals([tmp_path / "text.png"])[0].read()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_a_picture_whose_name_no_manifest_could_hold_is_listed_and_not_read(tmp_path: Path) -> None:
+    """In a folder and by itself, and below a folder of such a name."""
+    path = tmp_path / os.fsdecode(b"fr\xe9re") / os.fsdecode(b"caf\xe9.png")
+    draw(path)
+    inside = draw(path.with_name("plain.png"))
+    for found in (list_originals([path.parent]), list_originals([path, inside])):
+        assert len(found) == 2
+        for original in found:
+            with pytest.raises(DataError, match=r"\(its name is not UTF-8\): replace or remove it"):
+                original.read()
 
 
 # Opacity
