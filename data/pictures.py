@@ -121,10 +121,9 @@ def stored_pictures(
     `datasets` keeps a memory-mapped copy of the rows in `copies`, or else in its own cache folder, once per
     data set.
     """
-    from datasets.exceptions import DatasetsError
-
     from datasets import Dataset
     from datasets import Image as ImageColumn
+    from datasets.exceptions import DatasetsError
 
     path = Path(path)
     about, tables = open_shards(path, split)
