@@ -14,7 +14,11 @@ from torch import Tensor
 from brushwork.data.pictures import Pictures
 from brushwork.data.progress import Progress
 
-from .disentanglement import (
+from .errors import EvalError
+from .features.extract import extract
+from .generator_suite import with_metric
+from .measures import Figure, Measures, Score
+from .metrics.disentanglement import (
     ABOUT,
     FOLDS,
     PENALTIES,
@@ -29,11 +33,7 @@ from .disentanglement import (
     style_read,
     subject_read,
 )
-from .errors import EvalError
-from .features import extract
-from .generator_suite import with_metric
-from .measures import Figure, Measures, Score
-from .pair_figures import UNCHANGED
+from .pairs.figures import UNCHANGED
 from .reference import Reference
 from .sources import Stored
 from .spaces import Labelled, Space

@@ -7,11 +7,12 @@ import torch
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 
-from ..data.errors import DataError
-from ..data.folder import READ_ALREADY, Scan, scan_folder
-from ..data.images import read_image
-from ..data.names import name_of_file, visible
-from ..data.progress import Progress
+from brushwork.data.errors import DataError
+from brushwork.data.folder import READ_ALREADY, Scan, scan_folder
+from brushwork.data.images import read_image
+from brushwork.data.names import name_of_file, visible
+from brushwork.data.progress import Progress
+
 from .errors import EvalError
 
 

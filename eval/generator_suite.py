@@ -7,12 +7,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .content import feature_distance
-from .feature_cache import FeatureCache
-from .features import MapExtractor, Source, extract
-from .latent import Distance, Draw, Quality, path_length, trimmed_mean, truncation_curve
-from .lpips import Lpips
+from .features.cache import FeatureCache
+from .features.extract import MapExtractor, Source, extract
 from .measures import About, CurvePoint, Figure, Measures, Score
+from .metrics.content import feature_distance
+from .metrics.latent import Distance, Draw, Quality, path_length, trimmed_mean, truncation_curve
+from .metrics.lpips import Lpips
 from .processes import Processes
 from .reference import Reference
 from .spaces import Labelled

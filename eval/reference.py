@@ -7,12 +7,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..data.about import describe
-from ..data.pictures import load_pictures
+from brushwork.data.about import describe
+from brushwork.data.pictures import load_pictures
+
 from .errors import EvalError
-from .extractors import build_extractor
-from .feature_cache import FeatureCache, user_cache
-from .features import Extractor, extract
+from .features.cache import FeatureCache, user_cache
+from .features.extract import Extractor, extract
+from .features.extractors import build_extractor
 from .processes import Processes
 from .sources import Stored
 from .spaces import Labelled, Space

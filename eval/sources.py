@@ -11,7 +11,7 @@ from jaxtyping import Int64, UInt8
 from torch import Tensor
 
 from .errors import EvalError
-from .feature_cache import content_hash
+from .features.cache import content_hash
 
 Sampler = Callable[[Tensor, Tensor], Tensor]
 """styles (N, S) float32 weights, seeds (N,) int64 -> pictures (N, 3, R, R) uint8; same seed, same picture."""

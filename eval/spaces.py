@@ -8,12 +8,12 @@ import torch
 from jaxtyping import Float, Float32, Int64
 from torch import Tensor
 
-from .features import Extractor, Standardiser
-from .frechet import Gaussian, gaussian_of
-from .manifold import radii
+from .features.extract import Extractor, Standardiser
 from .measures import Score
-from .similarity import prototypes
-from .style import LinearProbe
+from .metrics.frechet import Gaussian, gaussian_of
+from .metrics.manifold import radii
+from .metrics.similarity import prototypes
+from .metrics.style import LinearProbe
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,18 +18,18 @@ from torch import Tensor
 from brushwork.data.progress import Progress
 
 from .errors import EvalError
-from .feature_cache import FeatureCache
-from .features import Extractor, MapExtractor, Source, extract
+from .features.cache import FeatureCache
+from .features.extract import Extractor, MapExtractor, Source, extract
+from .features.statistics import StyleStatistics
 from .figures import FIGURES
-from .frechet import Gaussian, frechet, gaussian_of
 from .measures import Figure, Measures, Picks, Score
-from .metrics import DEFAULT, METRICS, View, applies, picks, require_known
+from .metrics.frechet import Gaussian, frechet, gaussian_of
+from .metrics.registry import DEFAULT, METRICS, View, applies, picks, require_known
+from .metrics.similarity import NEIGHBOURS
+from .metrics.style import PENALTY
 from .processes import Processes
 from .reference import Reference
-from .similarity import NEIGHBOURS
 from .spaces import Labelled, Space
-from .statistics import StyleStatistics
-from .style import PENALTY
 
 Conditions = Mapping[str, Any]
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from .encoders import style_widths
 from .layers import EqualLinear
-from .synthesis import Stage
+from .stage import Stage
 from .trunk import Trunk
 
 

@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from .feature_statistics import gram
 from .layers import LEAKY_GAIN, EqualConv2d, EqualLinear, leaky
-from .perceptual import gram
 from .synthesis import Content
 
 HIDDEN = 64

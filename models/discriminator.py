@@ -22,7 +22,7 @@ from .layers import (
     minibatch_std,
 )
 from .options import Batch, LayerResolution, Width, options
-from .synthesis import SMALLEST, Stage, check_resolution, resolutions, width
+from .stage import SMALLEST, Stage, check_resolution, resolutions, width
 from .trunk import Trunk
 
 

@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from .erasure import StyleEraser
 from .layers import LEAKY_GAIN, Bias, EqualConv2d, EqualLinear, Normal, full_precision, leaky, leaky_
 from .mapping import with_null
-from .normalisation import InstanceNorm
-from .synthesis import Content, Stage
+from .norm import InstanceNorm
+from .stage import Stage
+from .synthesis import Content
 from .trunk import Trunk
 
 STYLE_RESOLUTION = 8

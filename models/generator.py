@@ -15,9 +15,10 @@ from .errors import ModelError
 from .layers import Normal
 from .mapping import MappingNetwork
 from .modulation import Modulation
-from .normalisation import EPS
+from .norm import EPS
 from .options import LayerResolution, Resolution, Width, options
-from .synthesis import Stage, Synthesis, resolutions, width
+from .stage import Stage, resolutions, width
+from .synthesis import Synthesis
 
 
 @options

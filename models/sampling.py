@@ -4,7 +4,8 @@ A picture is a function of (generator, seed, style) alone: its latent code and i
 seed, so it is the same in any batch, and one seed in two styles is one pose in two styles.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -17,7 +18,7 @@ from .errors import ModelError
 from .generator import Generator
 from .layers import Normal
 from .mapping import truncate
-from .synthesis import Stage, layer_count
+from .stage import Stage, layer_count
 
 NOISE_STREAM = 0x9E3779B9
 """Flips bits of a seed for its noise maps, which must not be the same numbers as its latent code. These are
@@ -253,3 +254,44 @@ def draw_between(
     codes = repeat(w, "n d -> n l d", l=generator.layers)
     stage = stage or generator.trained_stage
     return generator.synthesis(codes, stage, seeded_normal(seeds_a, device)).cpu()
+
+
+Precision = Literal["fp32", "bf16"]
+Codes = Callable[[Tensor, Tensor], Tensor]
+"""Style weights (n, s) and seeds (n,) to style codes (n, l, d)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawn:
+    """Some pictures of a matrix of styles by seeds."""
+
+    cells: Int64[Tensor, "n"]
+    """Which: the cell of row r and column c is r * columns + c."""
+    images: UInt8[Tensor, "n 3 r r"]
+
+
+def draw_batches(
+    generator: Generator,
+    codes: Codes,
+    styles: Float[Tensor, "rows s"],
+    seeds: Int64[Tensor, "columns"],
+    cells: Int64[Tensor, "n"],
+    *,
+    batch: int = 64,
+    precision: Precision = "fp32",
+) -> Iterator[Drawn]:
+    """Draws the given cells of `sampling.sample_matrix`, in their order, `batch` at a time.
+
+    bf16 runs the synthesis in bfloat16 where autocast does; its pictures differ by rounding.
+
+    Raises:
+        ModelError: a picture that is not finite.
+    """
+    device = generator.synthesis.start.device.type
+    for some in cells.split(batch) if len(cells) else ():
+        rows, own = some // len(seeds), seeds[some % len(seeds)]
+        with torch.no_grad():
+            w = codes(styles[rows], own)
+            with torch.autocast(device, torch.bfloat16, enabled=precision == "bf16"):
+                images = render(generator, w, own, batch=batch)
+        yield Drawn(cells=some, images=images)

@@ -21,7 +21,7 @@ from torch import Tensor
 from .errors import ModelError
 from .generator import Generator, GeneratorConfig
 from .options import sentence_of
-from .synthesis import Stage
+from .stage import Stage
 
 HEADER = "brushwork"
 DIGEST = "sha256"

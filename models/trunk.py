@@ -8,10 +8,10 @@ from torch import Tensor, nn
 
 from .attention import SelfAttention
 from .errors import ModelError
+from .feature_statistics import mean_and_std
 from .layers import Bias, EqualConv2d, halve, leaky_
-from .normalisation import InstanceNorm
-from .perceptual import mean_and_std
-from .synthesis import Stage, fade, resolutions
+from .norm import InstanceNorm
+from .stage import Stage, fade, resolutions
 
 
 class TrunkBlock(nn.Module):

@@ -14,9 +14,9 @@ from brushwork.eval.errors import EvalError
 from brushwork.eval.measures import Measures
 from brushwork.eval.reference import Reference
 from brushwork.models.generator import Generator
-from brushwork.models.redrawing import content_codes, own_codes, restyle
+from brushwork.models.restyle import content_codes, own_codes, restyle
 from brushwork.models.snapshot import snapshot_header
-from brushwork.training.draws import derived_seed
+from brushwork.training.rng import derived_seed
 
 Read = TypeVar("Read")
 

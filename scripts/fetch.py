@@ -6,14 +6,14 @@ from typing import Annotated
 import tyro
 from annotated_types import Interval
 
-from brushwork.data.collection import Fetched
-from brushwork.data.emoji import EMOJI_STYLES, fetch_emoji
 from brushwork.data.errors import DataError
-from brushwork.data.icons import fetch_icons
-from brushwork.data.modes import MODE_STYLES, MODES, write_modes
-from brushwork.data.photographs import fetch_photographs
-from brushwork.models.hed import NAME, fetch_hed_vgg16
+from brushwork.data.sources.collection import Fetched
+from brushwork.data.sources.emoji import EMOJI_STYLES, fetch_emoji
+from brushwork.data.sources.icons import fetch_icons
+from brushwork.data.sources.modes import MODE_STYLES, MODES, write_modes
+from brushwork.data.sources.photographs import fetch_photographs
 from brushwork.models.options import Count, options
+from brushwork.models.pretrained.hed import NAME, fetch_hed_vgg16
 
 DrawnSide = Annotated[int, Interval(ge=8, le=1024)]
 Margin = Annotated[float, Interval(ge=0, lt=0.5)]
@@ -192,7 +192,7 @@ def main(args: FetchArguments) -> None:
 
 def door() -> None:
     """Parses the command line and fetches."""
-    from brushwork.scripts.cli import run
+    from .cli import run
 
     run(FetchArguments, main)
 

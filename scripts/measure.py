@@ -7,17 +7,18 @@ import torch
 import tyro
 from annotated_types import Interval
 
-from brushwork.eval.compare import compare, comparison_table, read_report
-from brushwork.eval.feature_cache import FeatureCache, user_cache
+from brushwork.eval.features.cache import FeatureCache, user_cache
+from brushwork.eval.features.resize import Precision, ResizeName
 from brushwork.eval.folder import holds_pictures, report_folder
-from brushwork.eval.pairs import pairs_by_stem, read_pairs
+from brushwork.eval.pairs.read import pairs_by_stem, read_pairs
 from brushwork.eval.processes import Processes, launched
-from brushwork.eval.report import write_report
-from brushwork.eval.resize import Precision, ResizeName
-from brushwork.eval.tables import table
+from brushwork.eval.report.compare import compare, comparison_table, read_report
+from brushwork.eval.report.tables import table
+from brushwork.eval.report.write import write_report
 from brushwork.models.options import Psi, Seed, options
-from brushwork.scripts.inputs import LeftOut, tell_of_frames
-from brushwork.scripts.measuring import Bench, Measured, measure_folder, measure_pairs, measure_run
+
+from .inputs import LeftOut, tell_of_frames
+from .measuring import Bench, Measured, measure_folder, measure_pairs, measure_run
 
 
 @options
@@ -130,7 +131,7 @@ def device_of(device: str, processes: Processes) -> str:
 
 def door() -> None:
     """Parses the command line and measures."""
-    from brushwork.scripts.cli import run
+    from .cli import run
 
     run(MeasureArguments, main)
 

@@ -12,11 +12,11 @@ from torch import Tensor
 from brushwork.data.errors import DataError
 from brushwork.data.pictures import Pictures, load_pictures
 from brushwork.eval.errors import EvalError
-from brushwork.eval.extractors import build_extractor
-from brushwork.eval.feature_cache import FeatureCache
-from brushwork.eval.features import Extractor, MapExtractor, Source
+from brushwork.eval.features.cache import FeatureCache
+from brushwork.eval.features.extract import Extractor, MapExtractor, Source
+from brushwork.eval.features.extractors import build_extractor
+from brushwork.eval.features.resize import Precision, ResizeName
 from brushwork.eval.folder import read_styled_folder
-from brushwork.eval.frechet import gaussian_of, load_statistics, save_statistics
 from brushwork.eval.generator_suite import (
     GENERATOR_METRICS,
     feature_steps,
@@ -24,7 +24,15 @@ from brushwork.eval.generator_suite import (
     with_path_length,
     with_truncation,
 )
-from brushwork.eval.grids import (
+from brushwork.eval.measures import Measures
+from brushwork.eval.metrics.frechet import gaussian_of, load_statistics, save_statistics
+from brushwork.eval.metrics.lpips import Lpips
+from brushwork.eval.metrics.registry import DEFAULT, METRICS
+from brushwork.eval.pairs.read import PairSet
+from brushwork.eval.pairs.suite import Drawings, PairNetworks, default_metrics, measure_outputs
+from brushwork.eval.processes import Processes
+from brushwork.eval.reference import Reference, load_reference
+from brushwork.eval.report.grids import (
     BEST_AND_WORST,
     NEAREST,
     SAMPLES,
@@ -32,20 +40,13 @@ from brushwork.eval.grids import (
     nearest_grid,
     samples_grid,
 )
-from brushwork.eval.lpips import Lpips
-from brushwork.eval.measures import Measures
-from brushwork.eval.metrics import DEFAULT, METRICS
-from brushwork.eval.pair_suite import Drawings, PairNetworks, default_metrics, measure_outputs
-from brushwork.eval.pairs import PairSet
-from brushwork.eval.processes import Processes
-from brushwork.eval.reference import Reference, load_reference
-from brushwork.eval.resize import Precision, ResizeName
 from brushwork.eval.sources import Samples, Stored
 from brushwork.eval.suite import extractors_for, measure, measure_against
 from brushwork.models.generator import Generator
 from brushwork.models.sampling import draw_between, sample
 from brushwork.models.snapshot import find_snapshot, load_generator
-from brushwork.scripts.disentangling import measure_doors
+
+from .disentangling import measure_doors
 
 
 @dataclass(frozen=True, kw_only=True)

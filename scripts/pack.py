@@ -6,10 +6,10 @@ from typing import Annotated
 
 import tyro
 
-from brushwork.data.curation import NEAR_BITS, Duplicates
+from brushwork.data.curate.duplicates import NEAR_BITS, Duplicates
+from brushwork.data.curate.pack import PackConfig, pack
+from brushwork.data.curate.report import balance_table
 from brushwork.data.images import WHITE, Fit
-from brushwork.data.pack import PackConfig, pack
-from brushwork.data.report import balance_table
 from brushwork.data.split import TEST_FRACTION
 
 
@@ -65,7 +65,7 @@ def main(args: PackArguments) -> None:
 
 def door() -> None:
     """Parses the command line and packs."""
-    from brushwork.scripts.cli import run
+    from .cli import run
 
     run(PackArguments, main)
 

@@ -1,9 +1,10 @@
 """Pretrain a generator on pictures alone, without labels."""
 
-from brushwork.scripts.train import launch
+from brushwork.training.prepare.pretraining import pretraining
 from brushwork.training.preset_files import read_preset
 from brushwork.training.presets import PRESETS
-from brushwork.training.pretraining import pretraining
+
+from .train import launch
 
 DESCRIPTION = """Pretrain the generator of a preset, with encoders, on pictures alone: it learns to rebuild
 them (with --generator.content-latent as a variational autoencoder), and that two crops of a picture share a

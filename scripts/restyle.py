@@ -13,19 +13,12 @@ from brushwork.data.split import AnySplit
 from brushwork.models.errors import ModelError
 from brushwork.models.generator import Generator
 from brushwork.models.options import Psi, Seed, Share, options
-from brushwork.models.redrawing import Mode
+from brushwork.models.restyle import Mode
 from brushwork.models.snapshot import load_generator
 from brushwork.models.styles import split_styles
-from brushwork.scripts.inputs import tell_of_frames
-from brushwork.scripts.restyling import (
-    Looks,
-    Restyled,
-    Restyling,
-    Target,
-    style_texts,
-    target_like,
-    targets_of_labels,
-)
+
+from .inputs import tell_of_frames
+from .restyling import Looks, Restyled, Restyling, Target, style_texts, target_like, targets_of_labels
 
 
 @options
@@ -126,7 +119,7 @@ def find_targets(generator: Generator, args: RestyleArguments) -> list[Target]:
 
 def door() -> None:
     """Parses the command line and redraws."""
-    from brushwork.scripts.cli import run
+    from .cli import run
 
     run(RestyleArguments, main)
 

@@ -19,10 +19,11 @@ from brushwork.data.names import file_name, unique_names
 from brushwork.data.progress import Progress
 from brushwork.data.writing import save_picture
 from brushwork.models.generator import Generator
-from brushwork.models.redrawing import Mode, codes_like, codes_of_own_looks, own_codes, restyle_matrix
+from brushwork.models.restyle import Mode, codes_like, codes_of_own_looks, own_codes, restyle_matrix
 from brushwork.models.sampling import style_codes
 from brushwork.models.styles import split_styles, style_weights
-from brushwork.scripts.inputs import LeftOut, readable
+
+from .inputs import LeftOut, readable
 
 AT_ONCE = 2**22
 """Pixels redrawn at once, in all pictures and styles together, which bounds the memory."""

@@ -18,12 +18,14 @@ from brushwork.data.images import gif_bytes, image_grid
 from brushwork.data.names import file_name, unique_names
 from brushwork.data.progress import Progress
 from brushwork.data.writing import free_cores, save_picture, write_pictures
-from brushwork.models.drawing import Codes, Precision, draw_batches
 from brushwork.models.errors import ModelError
 from brushwork.models.generator import Generator
 from brushwork.models.options import Batch, LayerIndex, Psi, options
-from brushwork.models.redrawing import codes_of_looks
+from brushwork.models.restyle import codes_of_looks
 from brushwork.models.sampling import (
+    Codes,
+    Precision,
+    draw_batches,
     interpolation_frames,
     mixing_matrix,
     render,
@@ -32,10 +34,11 @@ from brushwork.models.sampling import (
     truncation_matrix,
 )
 from brushwork.models.snapshot import load_generator
+from brushwork.models.stage import layer_count
 from brushwork.models.styles import style_weights
-from brushwork.models.synthesis import layer_count
-from brushwork.scripts.inputs import tell_of_frames
-from brushwork.scripts.restyling import fitted_picture, looks_of, style_texts
+
+from .inputs import tell_of_frames
+from .restyling import fitted_picture, looks_of, style_texts
 
 SHOWN = 64
 """Pictures smaller than this are enlarged to it in the figures."""
@@ -260,7 +263,7 @@ def path_of(folders: Sequence[Path], seeds: Tensor, cell: int) -> Path:
 
 def door() -> None:
     """Parses the command line and draws."""
-    from brushwork.scripts.cli import run
+    from .cli import run
 
     run(SampleArguments, main)
 

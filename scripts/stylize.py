@@ -13,13 +13,14 @@ from pydantic import SkipValidation
 from brushwork.data.contents import list_originals
 from brushwork.data.errors import DataError
 from brushwork.models.options import Weight, options
-from brushwork.scripts.cli import guard, parse
-from brushwork.scripts.inputs import tell_of_frames
-from brushwork.scripts.stylized_album import targets_of
-from brushwork.scripts.stylizing import Stylizing
-from brushwork.training.backbones import default_layers, find_backbone
 from brushwork.training.errors import TrainingError
-from brushwork.training.stylize_config import PRESETS, StylizeConfig
+from brushwork.training.style_transfer.backbones import default_layers, find_backbone
+from brushwork.training.style_transfer.config import PRESETS, StylizeConfig
+
+from .cli import guard, parse
+from .inputs import tell_of_frames
+from .stylized_album import targets_of
+from .stylizing import Stylizing
 
 Preset = Literal["fast", "gatys", "neural-style", "tutorial"]
 

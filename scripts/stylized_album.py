@@ -15,7 +15,7 @@ from brushwork.data.files import write_csv
 from brushwork.data.images import fit_image, image_grid, read_image
 from brushwork.data.names import file_name, unique_names
 from brushwork.data.writing import save_picture
-from brushwork.training.stylize_files import JOB
+from brushwork.training.style_transfer.files import JOB
 
 FITTED, FITTED_SIDE = "fitted", 256
 """Folder, and side in pixels, of the square copies that the manifest lists."""

@@ -16,22 +16,12 @@ from brushwork.data.images import read_image
 from brushwork.data.progress import Progress
 from brushwork.data.writing import save_picture
 from brushwork.models.errors import ModelError
-from brushwork.scripts.inputs import LeftOut, readable
-from brushwork.scripts.stylized_album import (
-    Album,
-    Target,
-    as_array,
-    as_tensor,
-    read_mask,
-    save_stylized,
-)
-from brushwork.training.backbones import Perceiver
+from brushwork.training.calibration import settled_precision
 from brushwork.training.errors import TrainingError
 from brushwork.training.interrupt import StopRequest, stop_on_signals
-from brushwork.training.precision import settled_precision
-from brushwork.training.stylize import Scene, Stylizer
-from brushwork.training.stylize_config import StylizeConfig
-from brushwork.training.stylize_files import (
+from brushwork.training.style_transfer.backbones import Perceiver
+from brushwork.training.style_transfer.config import StylizeConfig
+from brushwork.training.style_transfer.files import (
     Damaged,
     Facts,
     Halted,
@@ -44,7 +34,11 @@ from brushwork.training.stylize_files import (
     write_job,
     write_state,
 )
-from brushwork.training.stylize_trace import Trace
+from brushwork.training.style_transfer.trace import Trace
+from brushwork.training.style_transfer.transfer import Scene, Stylizer
+
+from .inputs import LeftOut, readable
+from .stylized_album import Album, Target, as_array, as_tensor, read_mask, save_stylized
 
 Read = TypeVar("Read")
 

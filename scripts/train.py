@@ -6,14 +6,15 @@ from pathlib import Path
 
 from brushwork.data.loader import open_pictures
 from brushwork.eval.collapse import ADVICE
-from brushwork.scripts.cli import guard
-from brushwork.scripts.configured import configured
 from brushwork.training.config import TrainConfig
-from brushwork.training.metrics import InLoopMetrics
 from brushwork.training.preset_files import read_preset
 from brushwork.training.presets import PRESETS, Presets
-from brushwork.training.ticks import clock
+from brushwork.training.run.metrics import InLoopMetrics
+from brushwork.training.run.progress import clock
 from brushwork.training.trainer import Outcome, Trainer
+
+from .cli import guard
+from .configured import configured
 
 DESCRIPTION = """Train a style-conditional StyleGAN from a preset, or from FILE.json: what tuning wrote, or
 the config.json of a run. Every option overrides it.

@@ -11,17 +11,18 @@ import tyro
 from brushwork.data.files import write_file
 from brushwork.data.loader import open_pictures
 from brushwork.models.options import options
-from brushwork.scripts.cli import guard
-from brushwork.scripts.configured import configured
 from brushwork.training.config import TrainConfig
 from brushwork.training.errors import TrainingError
-from brushwork.training.metrics import InLoopMetrics
 from brushwork.training.preset_files import read_preset
 from brushwork.training.presets import PRESETS
-from brushwork.training.tuning_plan import TuningConfig
+from brushwork.training.run.metrics import InLoopMetrics
+from brushwork.training.tune.plan import TuningConfig
+
+from .cli import guard
+from .configured import configured
 
 if TYPE_CHECKING:
-    from brushwork.training.tuning import Tuned
+    from brushwork.training.tune.search import Tuned
 
 DESCRIPTION = """Search better settings of a preset, or of FILE.json, by short trainings.
 
@@ -48,7 +49,7 @@ def main(args: TuneArguments) -> "Tuned":
     try:
         import optuna
 
-        from brushwork.training.tuning import training_on, tune
+        from brushwork.training.tune.search import training_on, tune
     except ModuleNotFoundError as error:
         raise TrainingError("Tuning needs Optuna: pip install 'brushwork[tune]'.") from error
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -61,7 +62,7 @@ def main(args: TuneArguments) -> "Tuned":
 
 def report(tuned: "Tuned") -> None:
     """Prints the table, draws the picture, and says how to go on."""
-    from brushwork.training.tuning_report import importance_lines, trial_table, tuning_picture
+    from brushwork.training.tune.report import importance_lines, trial_table, tuning_picture
 
     plan, best = tuned.plan, tuned.best
     if tuned.records:

@@ -57,7 +57,7 @@ def shell(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], t
 
 @pytest.fixture(scope="session")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from brushwork.data.toy import write_toy
+    from brushwork.data.sources.toy import write_toy
 
     folder = tmp_path_factory.mktemp("pictures") / "toy"
     write_toy(folder, styles=3, subjects=40, size=16)
@@ -66,7 +66,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def packed(pictures: Path) -> Path:
-    from brushwork.data.pack import PackConfig, pack
+    from brushwork.data.curate.pack import PackConfig, pack
 
     out = pictures.parent / "packed"
     pack(pictures, out, PackConfig(resolution=16, test_fraction=0.3))

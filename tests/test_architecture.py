@@ -66,21 +66,20 @@ def test_only_the_trainer_builds_an_accelerator() -> None:
     assert builders == ["trainer.py"]
 
 
-def test_files_and_functions_are_short() -> None:
+def test_folders_files_and_functions_are_short() -> None:
+    for folder in {file.parent for file in code()}:
+        assert len(list(folder.glob("*.py"))) <= 22, folder
     for file in code():
         text = file.read_text()
-        assert text.count("\n") <= 300, file
+        assert text.count("\n") <= 500, file
         for node in ast.walk(ast.parse(text)):
             if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
                 assert (node.end_lineno or 0) - node.lineno < 60, f"{file}: {node.name}"
 
 
-def test_nothing_but_experiments_imports_experiments() -> None:
-    """Nor does a library's name stand on a script, which would hide the library from it."""
-    inside = ROOT / "scripts" / "experiments"
-    for file in code():
-        assert inside in file.parents or "scripts.experiments" not in file.read_text(), file
-    for file in [*(ROOT / "scripts").glob("*.py"), *inside.glob("*.py")]:
+def test_no_script_hides_a_library() -> None:
+    """`python scripts/bench/train.py` puts its folder before the libraries."""
+    for file in (ROOT / "scripts").rglob("*.py"):
         assert file.stem not in sys.stdlib_module_names, file
 
 

@@ -19,27 +19,27 @@ from typing import Any
 
 import torch
 
+from brushwork.data.curate.pack import PackConfig, pack
 from brushwork.data.errors import DataError
 from brushwork.data.files import write_json
 from brushwork.data.loader import load_pictures
-from brushwork.data.pack import PackConfig, pack
-from brushwork.data.toy import toy_pictures, write_toy
-from brushwork.eval.compare import compare, comparison_table, read_report
+from brushwork.data.sources.toy import toy_pictures, write_toy
 from brushwork.eval.errors import EvalError
-from brushwork.eval.feature_cache import FeatureCache
-from brushwork.eval.frechet import gaussian_of, load_statistics, save_statistics
-from brushwork.eval.pairs import read_pairs
+from brushwork.eval.features.cache import FeatureCache
+from brushwork.eval.metrics.frechet import gaussian_of, load_statistics, save_statistics
+from brushwork.eval.pairs.read import read_pairs
+from brushwork.eval.report.compare import compare, comparison_table, read_report
 from brushwork.models.errors import ModelError
 from brushwork.models.snapshot import load_generator
-from brushwork.training.checkpoint import load_checkpoint
-from brushwork.training.diversity import collapsed_ticks
 from brushwork.training.errors import TrainingError
-from brushwork.training.metrics import measurements
 from brushwork.training.preset_files import read_preset, write_preset
 from brushwork.training.presets import toy
-from brushwork.training.run_folder import RunFolder
-from brushwork.training.stylize_config import StylizeConfig
-from brushwork.training.stylize_files import (
+from brushwork.training.run.checkpoint import load_checkpoint
+from brushwork.training.run.diversity import collapsed_ticks
+from brushwork.training.run.metrics import measurements
+from brushwork.training.run.run_folder import RunFolder
+from brushwork.training.style_transfer.config import StylizeConfig
+from brushwork.training.style_transfer.files import (
     Damaged,
     Facts,
     Halted,

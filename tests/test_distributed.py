@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from brushwork.training.checkpoint import checkpoints, load_checkpoint
+from brushwork.training.run.checkpoint import checkpoints, load_checkpoint
 
 SCRIPT = Path(__file__).parent.parent / "scripts" / "train.py"
 

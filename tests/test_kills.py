@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from brushwork.data.curate.pack import PackConfig, pack
 from brushwork.data.files import PARTIAL
-from brushwork.data.pack import PackConfig, pack
-from brushwork.data.toy import write_toy
+from brushwork.data.sources.toy import write_toy
 from brushwork.models.snapshot import load_generator
-from brushwork.training.checkpoint import checkpoints, load_checkpoint
+from brushwork.training.run.checkpoint import checkpoints, load_checkpoint
 
 SCRIPT = Path(__file__).parent.parent / "scripts" / "train.py"
 

@@ -25,7 +25,7 @@ from brushwork.models.errors import ModelError
 from brushwork.models.options import sentence_of
 from brushwork.training.config import TrainConfig
 from brushwork.training.errors import TrainingError
-from brushwork.training.run_folder import Facts
+from brushwork.training.run.run_folder import Facts
 
 if TYPE_CHECKING:
     from .conftest import Shell

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from brushwork.data.toy import toy_pictures
-from brushwork.training.checkpoint import checkpoints, load_checkpoint
+from brushwork.data.sources.toy import toy_pictures
 from brushwork.training.config import TrainConfig
 from brushwork.training.presets import toy
+from brushwork.training.run.checkpoint import checkpoints, load_checkpoint
 from brushwork.training.trainer import Trainer
 
 SCRIPT = Path(__file__).parent.parent / "scripts" / "train.py"

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from brushwork.models.options import Share, options
 
-from .draws import Draws
+from .rng import Draws
 
 Images = Float[Tensor, "n 3 h w"]
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from einops import rearrange
 
-from brushwork.models.synthesis import Stage
+from brushwork.models.stage import Stage
 
 from .speed import SpeedConfig
 from .steps import Networks

@@ -13,13 +13,13 @@ from brushwork.models.layers import group_size
 from brushwork.models.options import Batch, Duration, Kimg, LearningRate, Seed, Share, Threads, options
 
 from .augment import AugmentConfig
-from .classifying import ClassifierConfig
 from .ema import EMAConfig
 from .errors import TrainingError
-from .labels import LabelConfig
 from .losses import LossConfig
-from .metrics import MetricsConfig
-from .objectives import RestyleConfig
+from .prepare.classifier import ClassifierConfig
+from .prepare.labels import LabelConfig
+from .restyle.config import RestyleConfig
+from .run.metrics import MetricsConfig
 from .schedules import GrowingConfig
 from .speed import SpeedConfig
 

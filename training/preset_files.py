@@ -19,7 +19,7 @@ from brushwork.models.options import options, sentence_of
 
 from .config import TrainConfig
 from .errors import TrainingError
-from .run_folder import Json, plain
+from .run.run_folder import Json, plain
 
 VERSION = 1
 """Of the files that are written; newer ones are refused."""

@@ -5,13 +5,13 @@ from pathlib import Path
 
 from brushwork.models.discriminator import DiscriminatorConfig
 from brushwork.models.generator import GeneratorConfig
-from brushwork.models.normalisation import EPS
+from brushwork.models.norm import EPS
 
 from .config import CadenceConfig, OptimizerConfig, TrainConfig
 from .ema import EMAConfig
 from .losses import LossConfig
-from .metrics import MetricsConfig
-from .objectives import RestyleConfig, Term
+from .restyle.config import RestyleConfig, Term
+from .run.metrics import MetricsConfig
 from .schedules import GrowingConfig
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from brushwork.models.options import Kimg, LayerResolution, options
-from brushwork.models.synthesis import Stage
+from brushwork.models.stage import Stage
 
 from .errors import TrainingError
 

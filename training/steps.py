@@ -11,14 +11,14 @@ from brushwork.models.discriminator import Discriminator
 from brushwork.models.generator import Generator
 from brushwork.models.layers import Normal, full_precision
 from brushwork.models.mapping import mix
-from brushwork.models.synthesis import Stage, layer_count, resolutions
+from brushwork.models.stage import Stage, layer_count, resolutions
 
+from .adversarial import DiscriminatorStats, generator_loss, judge, judge_for_both
 from .augment import AugmentConfig
-from .draws import Draws
-from .judgement import DiscriminatorStats, generator_loss, judge, judge_for_both
 from .losses import LossConfig
-from .objectives import RestyleConfig
-from .restyling import Terms, cutoffs, restyle
+from .restyle.config import RestyleConfig
+from .restyle.restyling import Terms, cutoffs, restyle
+from .rng import Draws
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,30 +12,28 @@ from accelerate import Accelerator
 from brushwork.data.loader import Pictures, StoredPictures
 from brushwork.eval.processes import Watch
 from brushwork.models.layers import group_size
-from brushwork.models.synthesis import Stage
+from brushwork.models.stage import Stage
 
-from .background import Background
-from .checkpoint import load_checkpoint
-from .chores import Chores, Due
+from .calibration import settled_precision
 from .compiling import compile_ahead
 from .config import TrainConfig
-from .course import Course
 from .distributed import most_of, reduced, told_by_main
-from .diversity import PATIENCE, DiversityProbe, collapsed_ticks
 from .errors import TrainingError
-from .header import header
 from .interrupt import StopRequest, stop_on_signals
-from .judging import prepare
-from .metrics import InLoopMetrics
-from .networks import set_rates
-from .plan import Plan
-from .precision import settled_precision
-from .run_folder import Claim, Facts, RunFolder
+from .plan import Course, Plan
+from .prepare.networks import prepare
+from .run.artifacts import Chores, Due
+from .run.background import Background
+from .run.checkpoint import load_checkpoint
+from .run.diversity import PATIENCE, DiversityProbe, collapsed_ticks
+from .run.header import header
+from .run.metrics import InLoopMetrics
+from .run.progress import Ticker, named_means, progress, tick_line, weighted
+from .run.run_folder import Claim, Facts, RunFolder
+from .run.trackers import start_trackers
 from .schedules import due, phases
 from .speed import prepare_process
-from .state import TrainingState
-from .ticks import Ticker, named_means, progress, tick_line, weighted
-from .trackers import start_trackers
+from .state import TrainingState, set_rates
 from .turns import turn_at
 from .updates import Updates
 

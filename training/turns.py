@@ -3,18 +3,13 @@
 from dataclasses import dataclass
 
 from brushwork.data.loader import Batch
-from brushwork.models.synthesis import Stage
+from brushwork.models.stage import Stage
 
 from .config import TrainConfig
-from .draws import Draws
-from .objectives import Regime
-from .restyling import Judges
-from .restyling_steps import (
-    autoencoding_step,
-    contrast_step,
-    restyling_step,
-    simultaneous_restyling_step,
-)
+from .restyle.config import Regime
+from .restyle.restyling import Judges
+from .restyle.steps import autoencoding_step, contrast_step, restyling_step, simultaneous_restyling_step
+from .rng import Draws
 from .steps import (
     DiscriminatorStats,
     GeneratorStats,

@@ -8,16 +8,15 @@ import torch
 from accelerate import Accelerator
 
 from brushwork.data.loader import Batch, Loader, Pictures, StoredPictures
-from brushwork.models.synthesis import Stage
+from brushwork.models.stage import Stage
 
 from .compiling import eager_where_needed
 from .config import TrainConfig
 from .distributed import average_gradients, reduced
-from .draws import Draws, Rows
 from .ema import update_average
-from .networks import frozen
-from .restyling import Judges
-from .state import TrainingState
+from .restyle.restyling import Judges
+from .rng import Draws, Rows
+from .state import TrainingState, frozen
 from .steps import DiscriminatorStats, GeneratorStats
 from .turns import Turn, discriminator_turn, generator_turn, simultaneous_turn, turn_at
 

@@ -10,18 +10,19 @@ from typing import Annotated
 import tyro
 from annotated_types import Interval
 
-from brushwork.models.hed import FILE, fetch_hed_vgg16
 from brushwork.models.options import Count, Duration, options
-from brushwork.models.weights import weights_folder
-from brushwork.scripts.cli import run
-from brushwork.scripts.experiments.collection_measurement import EVALUATORS, is_complete, train_and_measure
-from brushwork.scripts.experiments.collection_report import write_report
-from brushwork.scripts.experiments.collection_runs import VARIANTS, Run, require_same, run_config
-from brushwork.scripts.experiments.collection_sources import COLLECTIONS, packed
-from brushwork.scripts.experiments.side_by_side import Children
+from brushwork.models.pretrained.hed import FILE, fetch_hed_vgg16
+from brushwork.models.pretrained.weights import weights_folder
 from brushwork.training.config import TrainConfig
 from brushwork.training.errors import TrainingError
 from brushwork.training.presets import PRESETS
+
+from ..cli import run
+from .collection_measurement import EVALUATORS, is_complete, train_and_measure
+from .collection_report import write_report
+from .collection_runs import VARIANTS, Run, require_same, run_config
+from .collection_sources import COLLECTIONS, packed
+from .side_by_side import Children
 
 
 @options

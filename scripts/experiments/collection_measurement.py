@@ -18,16 +18,17 @@ from torch import Tensor
 
 from brushwork.data.files import write_json
 from brushwork.data.loader import Pictures, describe, load_pictures
-from brushwork.data.modes import MODE_STYLES, count_modes
-from brushwork.eval.extractors import build_extractor
+from brushwork.data.sources.modes import MODE_STYLES, count_modes
+from brushwork.eval.features.extractors import build_extractor
 from brushwork.eval.reference import Reference, load_reference
 from brushwork.eval.sources import Stored
 from brushwork.eval.suite import measure
 from brushwork.models.generator import Generator
 from brushwork.models.sampling import sample
 from brushwork.models.snapshot import load_generator
-from brushwork.scripts.experiments.collection_runs import Run, seconds_at, snapshots, train
-from brushwork.training.diversity import spread
+from brushwork.training.run.diversity import spread
+
+from .collection_runs import Run, seconds_at, snapshots, train
 
 EVALUATORS = ("efficientnet-lite0", "hed-vgg16")
 """Two families. The first also measures the curve."""

@@ -10,8 +10,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from brushwork.eval.plots import INK, LINES, MUTED, plain
-from brushwork.scripts.experiments.collection_results import Result
+from brushwork.eval.report.plots import INK, LINES, MUTED, plain
+
+from .collection_results import Result
 
 Json = dict[str, Any]
 Line = tuple[np.ndarray, np.ndarray]

@@ -16,7 +16,7 @@ from brushwork.training.config import OptimizerConfig, TrainConfig
 from brushwork.training.ema import EMAConfig
 from brushwork.training.errors import Diverged, TrainingError
 from brushwork.training.losses import LossConfig
-from brushwork.training.run_folder import RunFolder, differences, plain
+from brushwork.training.run.run_folder import RunFolder, differences, plain
 from brushwork.training.schedules import GrowingConfig
 from brushwork.training.trainer import Trainer
 

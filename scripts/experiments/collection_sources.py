@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from brushwork.data.emoji import fetch_emoji
-from brushwork.data.icons import fetch_icons
-from brushwork.data.modes import write_modes
-from brushwork.data.pack import PackConfig, pack
-from brushwork.data.photographs import fetch_photographs
+from brushwork.data.curate.pack import PackConfig, pack
+from brushwork.data.sources.emoji import fetch_emoji
+from brushwork.data.sources.icons import fetch_icons
+from brushwork.data.sources.modes import write_modes
+from brushwork.data.sources.photographs import fetch_photographs
 
 SIDE = 32
 """Pixels of the packed pictures."""

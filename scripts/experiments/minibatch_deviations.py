@@ -22,13 +22,14 @@ from brushwork.models.layers import minibatch_std
 from brushwork.models.options import options
 from brushwork.models.sampling import sample
 from brushwork.models.snapshot import load_generator
-from brushwork.models.synthesis import Stage
-from brushwork.scripts.cli import run
-from brushwork.training.checkpoint import checkpoints, load_checkpoint
+from brushwork.models.stage import Stage
 from brushwork.training.errors import TrainingError
-from brushwork.training.networks import build_networks
 from brushwork.training.preset_files import read_preset
-from brushwork.training.run_folder import RunFolder
+from brushwork.training.run.checkpoint import checkpoints, load_checkpoint
+from brushwork.training.run.run_folder import RunFolder
+from brushwork.training.state import build_networks
+
+from ..cli import run
 
 GROUP, BATCH = 4, 64
 RIDGE = 0.1

@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 
 from brushwork.data.contents import Cutout, list_originals, read_cutout
+from brushwork.data.curate.pack import PackConfig, pack
 from brushwork.data.errors import DataError
-from brushwork.data.pack import PackConfig, pack
 from brushwork.data.pictures import load_pictures
-from brushwork.data.toy import write_toy
+from brushwork.data.sources.toy import write_toy
 
 
 def draw(path: Path, mode: str = "RGB", size: tuple[int, int] = (6, 4)) -> Path:

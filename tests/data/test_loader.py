@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from PIL import Image
 
 from brushwork.data import loader as loader_module
+from brushwork.data.curate.pack import PackConfig, pack
 from brushwork.data.errors import DataError
 from brushwork.data.images import png_bytes, read_image
 from brushwork.data.loader import (
@@ -23,8 +24,7 @@ from brushwork.data.loader import (
     open_pictures,
     stored_pictures,
 )
-from brushwork.data.pack import PackConfig, pack
-from brushwork.data.toy import toy_pictures, write_toy
+from brushwork.data.sources.toy import toy_pictures, write_toy
 
 MOVING = LoaderConfig(flip=True, rotate=20, scale=0.2, crop=0.3, shift=0.1)
 CONFIGS = [LoaderConfig(), LoaderConfig(balanced=True), MOVING, replace(MOVING, balanced=True)]

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from brushwork.eval.feature_cache import FeatureCache
+from brushwork.eval.features.cache import FeatureCache
 from brushwork.eval.reference import Reference, build_reference
 from brushwork.eval.sources import Samples, Stored
 

@@ -9,17 +9,10 @@ from torch import Tensor
 
 from brushwork.data.pictures import Pictures
 from brushwork.data.progress import Progress
-from brushwork.eval.disentanglement_suite import (
-    CHANCE,
-    PALETTE,
-    PIXELS,
-    Doors,
-    Side,
-    with_disentanglement,
-)
+from brushwork.eval.disentanglement_suite import CHANCE, PALETTE, PIXELS, Doors, Side, with_disentanglement
 from brushwork.eval.errors import EvalError
 from brushwork.eval.measures import Figure, Measures
-from brushwork.eval.pair_figures import UNCHANGED
+from brushwork.eval.pairs.figures import UNCHANGED
 from brushwork.eval.reference import Reference, build_reference
 from brushwork.eval.sources import Stored
 

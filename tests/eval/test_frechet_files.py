@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from brushwork.eval.errors import EvalError
-from brushwork.eval.frechet import Gaussian, frechet, gaussian_of, load_statistics, save_statistics
+from brushwork.eval.metrics.frechet import Gaussian, frechet, gaussian_of, load_statistics, save_statistics
 
 
 def features(seed: int, count: int, dim: int) -> Tensor:

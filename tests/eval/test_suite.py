@@ -10,11 +10,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from brushwork.eval.compare import compare
 from brushwork.eval.errors import EvalError
-from brushwork.eval.frechet import frechet_from_features, gaussian_of
 from brushwork.eval.measures import Measures
+from brushwork.eval.metrics.frechet import frechet_from_features, gaussian_of
 from brushwork.eval.reference import Reference, build_reference
+from brushwork.eval.report.compare import compare
 from brushwork.eval.sources import Samples, Stored
 from brushwork.eval.suite import measure, measure_against, rehearsed
 

@@ -5,7 +5,7 @@ import torch
 
 from brushwork.models.classifier import StyleClassifier
 from brushwork.models.encoders import StyleEncoder
-from brushwork.models.synthesis import Stage
+from brushwork.models.stage import Stage
 
 WIDTHS = {4: 8, 8: 8, 16: 6, 32: 4}
 

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from brushwork.models.critic import ContentCritic, View
-from brushwork.models.perceptual import instance_normalised
+from brushwork.models.feature_statistics import instance_normalised
 from brushwork.models.synthesis import Content
 
 

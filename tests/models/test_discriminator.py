@@ -8,7 +8,7 @@ from torch import Tensor
 from brushwork.models.discriminator import Discriminator, DiscriminatorConfig
 from brushwork.models.errors import ModelError
 from brushwork.models.layers import halve
-from brushwork.models.synthesis import Stage
+from brushwork.models.stage import Stage
 
 Make = Callable[..., Discriminator]
 

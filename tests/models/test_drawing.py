@@ -4,9 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from brushwork.models.drawing import Codes, draw_batches
 from brushwork.models.generator import Generator, GeneratorConfig
-from brushwork.models.sampling import sample_matrix, style_codes
+from brushwork.models.sampling import Codes, draw_batches, sample_matrix, style_codes
 
 CONFIG = GeneratorConfig(resolution=16, z_dim=8, w_dim=8, mapping_layers=2, channel_base=128, channel_max=12)
 STYLES, SEEDS = torch.eye(3), torch.arange(5, 12)

@@ -9,10 +9,11 @@ from torch import Tensor
 
 from brushwork.models.encoders import ContentEncoder, StyleEncoder, normal_divergence
 from brushwork.models.errors import ModelError
+from brushwork.models.feature_statistics import mean_and_std
 from brushwork.models.generator import Generator, GeneratorConfig
 from brushwork.models.layers import halve
-from brushwork.models.perceptual import mean_and_std
-from brushwork.models.synthesis import Content, Stage
+from brushwork.models.stage import Stage
+from brushwork.models.synthesis import Content
 
 WIDTHS = {4: 8, 8: 8, 16: 4}
 STAGES = [Stage(8), Stage(16, 0.0), Stage(16, 0.5), Stage(16)]

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from brushwork.models.encoders import ContentEncoder
 from brushwork.models.erasure import StyleEraser
-from brushwork.models.synthesis import Stage
+from brushwork.models.stage import Stage
 
 STYLES, CHANNELS, SIDE = 3, 2, 4
 LABELS = torch.eye(STYLES)[torch.arange(60) % STYLES]

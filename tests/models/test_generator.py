@@ -4,7 +4,7 @@ from pydantic import ValidationError
 
 from brushwork.models.generator import Generator, GeneratorConfig, at_stage
 from brushwork.models.modulation import AdaIN
-from brushwork.models.synthesis import Stage, layer_count
+from brushwork.models.stage import Stage, layer_count
 
 
 def test_one_code_serves_all_layers(generator: Generator) -> None:

@@ -5,9 +5,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from brushwork.models.injection import inject
 from brushwork.models.layers import leaky
-from brushwork.models.modulation import adain
+from brushwork.models.modulation import adain, inject
 
 Inputs = list[Any]
 

@@ -23,8 +23,8 @@ from brushwork.models.sampling import (
     to_uint8,
     truncation_matrix,
 )
+from brushwork.models.stage import Stage
 from brushwork.models.styles import style_weights
-from brushwork.models.synthesis import Stage
 
 
 def alike(a: Tensor, b: Tensor) -> bool:

@@ -12,7 +12,7 @@ from brushwork.models import snapshot
 from brushwork.models.errors import ModelError
 from brushwork.models.generator import Generator
 from brushwork.models.snapshot import HEADER, find_snapshot, generator_bytes, load_generator, snapshot_header
-from brushwork.models.synthesis import Stage
+from brushwork.models.stage import Stage
 
 
 @pytest.fixture

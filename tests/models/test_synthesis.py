@@ -8,17 +8,8 @@ from brushwork.models.errors import ModelError
 from brushwork.models.generator import Generator, GeneratorConfig
 from brushwork.models.layers import double, halve
 from brushwork.models.modulation import Modulation
-from brushwork.models.synthesis import (
-    Content,
-    Stage,
-    Synthesis,
-    check_resolution,
-    fade,
-    fade_reals,
-    layer_count,
-    resolutions,
-    width,
-)
+from brushwork.models.stage import Stage, check_resolution, fade, fade_reals, layer_count, resolutions, width
+from brushwork.models.synthesis import Content, Synthesis
 
 
 def codes(rows: int = 2) -> Tensor:

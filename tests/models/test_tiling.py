@@ -8,9 +8,9 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor
 
+from brushwork.models.feature_statistics import instance_normalised
 from brushwork.models.layers import Resample, convolve
 from brushwork.models.modulation import adain
-from brushwork.models.perceptual import instance_normalised
 from brushwork.models.tiling import (
     ContinuedEdges,
     Place,

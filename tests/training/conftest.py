@@ -10,13 +10,13 @@ import torch
 
 from brushwork.data.loader import Batch
 from brushwork.data.pictures import Pictures
-from brushwork.data.toy import toy_pictures
+from brushwork.data.sources.toy import toy_pictures
 from brushwork.models.classifier import StyleClassifier
 from brushwork.models.discriminator import Discriminator, DiscriminatorConfig
 from brushwork.models.generator import Generator, GeneratorConfig
 from brushwork.training.config import CadenceConfig, TrainConfig
 from brushwork.training.losses import LossConfig
-from brushwork.training.restyling import Judges
+from brushwork.training.restyle.restyling import Judges
 from brushwork.training.schedules import GrowingConfig
 from brushwork.training.steps import Networks
 

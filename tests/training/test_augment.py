@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from brushwork.training.augment import AugmentConfig, augment, cut_out, jitter, translate
-from brushwork.training.draws import Draws, Rows
+from brushwork.training.rng import Draws, Rows
 
 ALL = AugmentConfig(colour=1.0, translation=0.25, cutout=0.5)
 KINDS = ("colour", "translation", "cutout")

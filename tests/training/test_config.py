@@ -9,9 +9,9 @@ from brushwork.models.discriminator import DiscriminatorConfig
 from brushwork.training.config import FREE_TO_CHANGE, TrainConfig
 from brushwork.training.errors import TrainingError
 from brushwork.training.losses import LossConfig
-from brushwork.training.metrics import MetricsConfig
-from brushwork.training.objectives import RestyleConfig
-from brushwork.training.run_folder import plain
+from brushwork.training.restyle.config import RestyleConfig
+from brushwork.training.run.metrics import MetricsConfig
+from brushwork.training.run.run_folder import plain
 from brushwork.training.schedules import GrowingConfig
 
 Make = Callable[..., TrainConfig]

@@ -12,16 +12,16 @@ import torch
 
 from brushwork.data.pictures import Pictures
 from brushwork.models.generator import Generator
-from brushwork.models.redrawing import content_codes
+from brushwork.models.restyle import content_codes
 from brushwork.models.snapshot import generator_bytes, load_generator
-from brushwork.models.synthesis import Stage
-from brushwork.training import chores
-from brushwork.training.checkpoint import checkpoints, load_checkpoint
-from brushwork.training.classifying import ClassifierConfig
+from brushwork.models.stage import Stage
 from brushwork.training.config import TrainConfig
 from brushwork.training.errors import TrainingError
-from brushwork.training.metrics import InLoopMetrics, MetricsConfig
-from brushwork.training.objectives import RestyleConfig, Term
+from brushwork.training.prepare.classifier import ClassifierConfig
+from brushwork.training.restyle.config import RestyleConfig, Term
+from brushwork.training.run import artifacts as chores
+from brushwork.training.run.checkpoint import checkpoints, load_checkpoint
+from brushwork.training.run.metrics import InLoopMetrics, MetricsConfig
 from brushwork.training.trainer import Trainer
 
 MIXED = RestyleConfig(

@@ -1,11 +1,11 @@
 import pytest
 import torch
 
-from brushwork.models.synthesis import Stage
+from brushwork.models.stage import Stage
 from brushwork.training.config import TrainConfig
-from brushwork.training.networks import build_networks
 from brushwork.training.presets import PRESETS
 from brushwork.training.schedules import phases, stage_at
+from brushwork.training.state import build_networks
 
 CONFIGS = {name: config for name, (_, config) in PRESETS.items()}
 

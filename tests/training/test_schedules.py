@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from brushwork.models.synthesis import Stage
+from brushwork.models.stage import Stage
 from brushwork.training.errors import TrainingError
 from brushwork.training.schedules import GrowingConfig, phases, rate_factor, stage_at
 

@@ -10,12 +10,12 @@ import torch
 
 from brushwork.data.pictures import Pictures
 from brushwork.models.modulation import StyledEpilogue
-from brushwork.models.normalisation import InstanceNorm
+from brushwork.models.norm import InstanceNorm
 from brushwork.training import speed
 from brushwork.training.config import TrainConfig
 from brushwork.training.losses import LossConfig
-from brushwork.training.networks import build_networks
 from brushwork.training.speed import SpeedConfig, set_threads
+from brushwork.training.state import build_networks
 from brushwork.training.trainer import Trainer
 
 Make = Callable[..., TrainConfig]

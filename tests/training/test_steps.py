@@ -7,13 +7,13 @@ import torch
 from torch import Tensor, nn
 
 from brushwork.data.loader import Batch
-from brushwork.models.synthesis import Stage, fade_reals, layer_count
+from brushwork.models.stage import Stage, fade_reals, layer_count
 from brushwork.training import steps
 from brushwork.training.augment import AugmentConfig
 from brushwork.training.config import TrainConfig
-from brushwork.training.draws import Draws, Rows
 from brushwork.training.losses import LossConfig, gradient_penalty
-from brushwork.training.networks import build_networks, build_optimizers, frozen
+from brushwork.training.rng import Draws, Rows
+from brushwork.training.state import build_networks, build_optimizers, frozen
 from brushwork.training.steps import (
     Networks,
     discriminator_step,

@@ -14,19 +14,19 @@ import torch
 from torch import Tensor
 
 from brushwork.data.pictures import Pictures
-from brushwork.data.toy import toy_pictures
+from brushwork.data.sources.toy import toy_pictures
 from brushwork.models.generator import Generator
 from brushwork.models.snapshot import load_generator, snapshot_header
-from brushwork.models.synthesis import Stage
+from brushwork.models.stage import Stage
 from brushwork.training import plan, turns
 from brushwork.training import trainer as module
 from brushwork.training.augment import AugmentConfig
-from brushwork.training.checkpoint import checkpoints, load_checkpoint
 from brushwork.training.config import CadenceConfig, OptimizerConfig, TrainConfig
-from brushwork.training.course import RESERVE
 from brushwork.training.errors import TrainingError
 from brushwork.training.losses import LossConfig
-from brushwork.training.metrics import InLoopMetrics, MetricsConfig
+from brushwork.training.plan import RESERVE
+from brushwork.training.run.checkpoint import checkpoints, load_checkpoint
+from brushwork.training.run.metrics import InLoopMetrics, MetricsConfig
 from brushwork.training.schedules import GrowingConfig
 from brushwork.training.steps import discriminator_step, simultaneous_step
 from brushwork.training.trainer import Outcome, Trainer

@@ -1,0 +1,1 @@
+"""What `brushwork pack` does: a folder of styles to a curated Parquet data set."""

@@ -1,0 +1,1 @@
+"""Collections that `brushwork fetch` downloads or draws."""

@@ -1,0 +1,267 @@
+"""A matrix of icons: the same subjects in several styles, drawn, cropped and padded equally.
+
+Every drawing is cropped to its own bounding box and set into the same frame, or the width of the border would
+tell the style.
+"""
+
+import io
+import itertools
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from difflib import get_close_matches
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from ..errors import DataError
+from ..files import write_file, write_json
+from ..images import WHITE, Colour, image_grid, png_bytes, read_image
+from ..names import file_name, markdown_cell
+from ..progress import Progress
+from ..split import TEST_FRACTION, split_of
+from .collection import Fetched, cache_of, claim_folder, finish_folder
+from .iconify import IconSet, svg_text
+
+SHEET_SUBJECTS = 12
+CHUNK = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class MatrixConfig:
+    """How the icons are drawn."""
+
+    size: int = 64
+    """Side of the pictures in pixels, 8 to 1024."""
+    shared_only: bool = True
+    """Keep only the subjects that every chosen style draws."""
+    margin: float = 1 / 16
+    """Empty border on each side, as a fraction of `size`, below 0.5."""
+    background: Colour = WHITE
+    """The ground of the contact sheet; the pictures themselves stay transparent."""
+    workers: int | None = None
+    """Processes that draw; by default two, or one where there is one core."""
+
+    def __post_init__(self) -> None:
+        if not 8 <= self.size <= 1024 or not 0 <= self.margin < 0.5:
+            raise DataError(
+                f"Size {self.size} with margin {self.margin} is unusable: size 8 to 1024, margin below 0.5."
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class IconStyle:
+    """One style of a matrix: its icon set, and subject -> name of the icon."""
+
+    icon_set: IconSet
+    icons: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class IconMatrix:
+    """Style -> its icons, and subject -> readable name where it has another than its own."""
+
+    styles: Mapping[str, IconStyle]
+    names: Mapping[str, str]
+
+    def subjects(self, *, shared_only: bool) -> list[str]:
+        drawn = [set(style.icons) for style in self.styles.values()]
+        return sorted(set.intersection(*drawn) if shared_only else set.union(*drawn))
+
+
+def checked_styles(styles: Sequence[str], known: Sequence[str], *, what: str) -> tuple[str, ...]:
+    """The chosen styles, where all are known and each is named once.
+
+    Raises:
+        DataError: an unknown style, called `what`, or none, or one twice.
+    """
+    for style in styles:
+        if style not in known:
+            near = get_close_matches(style, known, n=1)
+            hint = f"did you mean '{near[0]}'?" if near else f"choose from {', '.join(known)}."
+            raise DataError(f"The {what} '{style}' is unknown: {hint}")
+    if not styles or len(set(styles)) < len(styles):
+        raise DataError(f"The styles '{','.join(styles)}' must be at least one, and each named once.")
+    return tuple(styles)
+
+
+def draw_matrix(
+    directory: Path,
+    load: Callable[[Path], IconMatrix],
+    *,
+    styles: tuple[str, ...],
+    source: Mapping[str, object],
+    config: MatrixConfig,
+) -> Fetched:
+    """Draws `directory/<style>/<subject>.png` (RGBA) for every subject and style, and writes the papers.
+
+    An interrupted call is continued by the next one, and a finished one costs nothing when repeated.
+
+    Args:
+        directory: created if missing; it belongs to one choice of `source`, styles, size and margin.
+        load: loads the matrix, with a folder for its downloads.
+        styles: the chosen styles, in the order of the contact sheet.
+        source: settings that say which icons these are.
+        config: how they are drawn.
+
+    Raises:
+        DataError: other settings than the folder has, no subject that all styles share, or from `load`.
+    """
+    settings = {
+        **source,
+        "styles": list(styles),
+        "size": config.size,
+        "shared_only": config.shared_only,
+        "margin": config.margin,
+    }
+    if (done := claim_folder(directory, styles, settings)) is not None:
+        return done
+    matrix = load(cache_of(directory))
+    subjects = matrix.subjects(shared_only=config.shared_only)
+    if not subjects:
+        raise DataError(
+            f"No subject is drawn in all of the styles {', '.join(styles)}: choose fewer with --styles, or "
+            "keep the subjects that only some draw with --all-subjects."
+        )
+    jobs = list(_jobs(directory, matrix, subjects))
+    _draw(jobs, config)
+    names = {subject: matrix.names.get(subject, subject) for subject in subjects}
+    _write_papers(directory, matrix, names, config.background)
+    pictures = sum(subject in style.icons for style in matrix.styles.values() for subject in subjects)
+    return finish_folder(
+        Fetched(
+            directory=directory, styles=styles, subjects=len(subjects), pictures=pictures, drawn=len(jobs)
+        ),
+        settings,
+    )
+
+
+# Drawing
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Job:
+    path: Path
+    svg: str
+
+
+def picture_path(directory: Path, style: str, subject: str) -> Path:
+    """Where a drawing lies. Names come from downloads, and lead nowhere else."""
+    return directory / file_name(style) / f"{file_name(subject)}.png"
+
+
+def _jobs(directory: Path, matrix: IconMatrix, subjects: Sequence[str]) -> Iterator[_Job]:
+    for name, style in matrix.styles.items():
+        for subject in subjects:
+            path = picture_path(directory, name, subject)
+            svg = svg_text(style.icon_set, style.icons[subject]) if subject in style.icons else None
+            if svg is not None and not path.exists():
+                yield _Job(path=path, svg=svg)
+
+
+def _draw(jobs: list[_Job], config: MatrixConfig) -> None:
+    workers = config.workers or min(2, os.cpu_count() or 1)
+    settings = itertools.repeat(config.size), itertools.repeat(config.margin)
+    chunks = [jobs[i : i + CHUNK] for i in range(0, len(jobs), CHUNK)]
+    with Progress(total=len(jobs), desc="draw", unit="img", disable=not jobs) as bar:
+        if workers == 1 or len(jobs) < 8 * CHUNK:
+            for count in map(_draw_chunk, chunks, *settings):
+                bar.update(count)
+            return
+        # Fresh interpreters: the caller may hold threads, which a fork would freeze.
+        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+            for count in pool.map(_draw_chunk, chunks, *settings):
+                bar.update(count)
+
+
+def _draw_chunk(jobs: Sequence[_Job], size: int, margin: float) -> int:
+    for job in jobs:
+        write_file(job.path, rasterise(job.svg, size=size, margin=margin))
+    return len(jobs)
+
+
+def rasterise(svg: str, *, size: int, margin: float) -> bytes:
+    """Draws an SVG at twice the size, crops it to what is visible and returns `size` x `size` PNG bytes."""
+    try:
+        import resvg_py
+    except ImportError as error:
+        raise DataError("Drawing icons needs resvg-py: pip install 'brushwork[demo]'.") from error
+    drawn = resvg_py.svg_to_bytes(svg_string=svg, width=2 * size, height=2 * size, skip_system_fonts=True)
+    with Image.open(io.BytesIO(bytes(drawn))) as image:
+        framed = frame_drawing(image.convert("RGBA"), size=size, margin=margin)
+    return png_bytes(framed)
+
+
+def frame_drawing(image: Image.Image, *, size: int, margin: float) -> Image.Image:
+    """Crops RGBA to its visible box and centres it, aspect kept, in a frame with the same margin for all."""
+    # Faint antialiasing and shadows (alpha below 1/16) must not decide where a drawing ends.
+    box = image.getchannel("A").point([0] * 16 + [255] * 240).getbbox()
+    frame = Image.new("RGBA", (size, size), (0, 0, 0, 0))
+    if box is None:
+        return frame
+    drawing = image.crop(box)
+    scale = max(1, size - 2 * round(size * margin)) / max(drawing.size)
+    width, height = (max(1, round(side * scale)) for side in drawing.size)
+    drawing = drawing.resize((width, height), Image.Resampling.LANCZOS)
+    frame.paste(drawing, ((size - width) // 2, (size - height) // 2))
+    return frame
+
+
+# Papers
+
+
+def _write_papers(directory: Path, matrix: IconMatrix, names: Mapping[str, str], background: Colour) -> None:
+    subjects = {
+        subject: {"name": name, "split": split_of(subject, TEST_FRACTION)}
+        for subject, name in sorted(names.items())
+    }
+    write_json(directory / "subjects.json", subjects)
+    write_file(directory / "ATTRIBUTION.md", attribution(matrix.styles))
+    sheet = _contact_sheet(directory, tuple(matrix.styles), names, background)
+    write_file(directory / "contact_sheet.png", sheet)
+
+
+def attribution(styles: Mapping[str, IconStyle]) -> str:
+    """A Markdown table of who drew what, under which licence, as the sets' own info says."""
+    lines = [
+        "# Attribution",
+        "",
+        "Drawn from the SVGs of these sets: rasterised, cropped to the drawing and padded equally.",
+        "",
+        "| style | title | author | licence | package version | licence text |",
+        "|---|---|---|---|---|---|",
+    ]
+    for style, drawn in styles.items():
+        icon_set = drawn.icon_set
+        author, licence = (_fields(icon_set.info.get(key)) for key in ("author", "license"))
+        words = [
+            style,
+            str(icon_set.info.get("name", icon_set.name)),
+            f"[{author.get('name', '?')}]({author.get('url', '')})",
+            str(licence.get("spdx") or licence.get("title", "?")),
+            f"{icon_set.name} {icon_set.version}",
+            str(licence.get("url", "")),
+        ]
+        lines.append(f"| {' | '.join(map(markdown_cell, words))} |")
+    return "\n".join(lines) + "\n"
+
+
+def _fields(value: object) -> dict[str, str]:
+    return value if isinstance(value, dict) else {}
+
+
+def _contact_sheet(
+    directory: Path, styles: Sequence[str], names: Mapping[str, str], background: Colour
+) -> bytes:
+    whole = [name for name in names if all(picture_path(directory, s, name).exists() for s in styles)]
+    step = max(1, len(whole) // SHEET_SUBJECTS)
+    chosen = whole[::step][:SHEET_SUBJECTS]
+    cells: list[list[np.ndarray | None]] = [
+        [read_image(picture_path(directory, style, subject), background=background) for style in styles]
+        for subject in chosen
+    ]
+    labels = [names[subject] for subject in chosen]
+    return png_bytes(image_grid(cells, row_labels=labels, column_labels=styles))

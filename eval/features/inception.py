@@ -1,0 +1,178 @@
+"""The Inception of 2015-12-05, by whose features the published FID is defined.
+
+Its blocks are torch-fidelity's: they are patched to compute what the TensorFlow graph did (average pools that
+do not count the padding, a max pool in the last block). Put together here, they need no download to exist,
+and class scores need no second pass.
+"""
+
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float32, UInt8
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torch_fidelity.feature_extractor_inceptionv3 import (
+    BasicConv2d,
+    InceptionA,
+    InceptionB,
+    InceptionC,
+    InceptionD,
+    InceptionE_1,
+    InceptionE_2,
+)
+
+from brushwork.models.pretrained.weights import INCEPTION, find_weights, load_state
+
+from ..errors import EvalError
+from .efficientnet import randomise
+from .resize import PRECISION_WORDS, RESIZE_WORDS, RESIZES, Precision, ResizeName, in_parts
+
+CLASSES = 1008
+SIZE = 299
+
+
+class Inception:
+    """Pool3 of the published Inception, 2,048 values a picture, from which class scores follow.
+
+    Source: Szegedy et al. 2015 (arXiv 1512.00567) for the network, Heusel et al. 2017 (arXiv 1706.08500) for
+    the distance. With `pretrained=False`, seeded random weights: the control, which needs no file.
+    """
+
+    dim = 2048
+    standardised = False
+
+    def __init__(
+        self,
+        weights: Path | None = None,
+        device: str | torch.device = "cpu",
+        *,
+        resize: ResizeName = "clean",
+        pretrained: bool = True,
+        seed: int = 0,
+        precision: Precision = "fp32",
+    ) -> None:
+        """Takes the published file at `weights`, or looks for it (`models.weights.find_weights`).
+
+        Raises ModelError for weights that are not there or are others.
+        """
+        self.device = torch.device(device)
+        self.resize: ResizeName = resize
+        self.precision: Precision = precision
+        self.name = "inception" if pretrained else "inception-random"
+        state = load_state(find_weights(INCEPTION, weights)) if pretrained else random_state(seed)
+        origin = (
+            INCEPTION.sha256_prefix if pretrained else f"random seed {seed}, batch norm calibrated on noise"
+        )
+        self.protocol = (
+            f"Inception 2015-12-05 ({origin}), {RESIZE_WORDS[resize]}, pool3, {PRECISION_WORDS[precision]}"
+        )
+        self._network = _folded(_with_state(state)).to(self.device)
+        self._scores = state["fc.weight"].float()
+
+    def control(self, seed: int = 0) -> "Inception":
+        """The same extractor with seeded random weights."""
+        return Inception(
+            device=self.device, resize=self.resize, pretrained=False, seed=seed, precision=self.precision
+        )
+
+    def __call__(self, images: UInt8[Tensor, "n 3 h w"]) -> Float32[Tensor, "n 2048"]:
+        """Features on the CPU of pictures of any size, whose values 0..255 are sRGB."""
+        part = 16 if self.device.type == "cpu" else 128
+        (features,) = in_parts(
+            self._features, images, device=self.device, part=part, precision=self.precision
+        )
+        return features
+
+    def logits(self, features: Float32[Tensor, "n 2048"]) -> Float32[Tensor, "n 1008"]:
+        """Class scores without their bias, as the inception score takes them (Salimans et al. 2016)."""
+        return features @ self._scores.T
+
+    def _features(self, images: Tensor) -> tuple[Tensor, ...]:
+        x = RESIZES[self.resize](images, SIZE).contiguous(memory_format=torch.channels_last)
+        return (self._network(x).float().mean(dim=(2, 3)),)
+
+
+# The network
+def _fresh_network() -> nn.Sequential:
+    """Up to the last block; the names are those of the published state dict."""
+    layers: list[tuple[str, nn.Module]] = [
+        ("Conv2d_1a_3x3", BasicConv2d(3, 32, kernel_size=3, stride=2)),  # 149 px
+        ("Conv2d_2a_3x3", BasicConv2d(32, 32, kernel_size=3)),
+        ("Conv2d_2b_3x3", BasicConv2d(32, 64, kernel_size=3, padding=1)),
+        ("MaxPool_1", nn.MaxPool2d(3, stride=2)),  # 73 px
+        ("Conv2d_3b_1x1", BasicConv2d(64, 80, kernel_size=1)),
+        ("Conv2d_4a_3x3", BasicConv2d(80, 192, kernel_size=3)),
+        ("MaxPool_2", nn.MaxPool2d(3, stride=2)),  # 35 px
+        ("Mixed_5b", InceptionA(192, pool_features=32)),
+        ("Mixed_5c", InceptionA(256, pool_features=64)),
+        ("Mixed_5d", InceptionA(288, pool_features=64)),
+        ("Mixed_6a", InceptionB(288)),  # 17 px
+        ("Mixed_6b", InceptionC(768, channels_7x7=128)),
+        ("Mixed_6c", InceptionC(768, channels_7x7=160)),
+        ("Mixed_6d", InceptionC(768, channels_7x7=160)),
+        ("Mixed_6e", InceptionC(768, channels_7x7=192)),
+        ("Mixed_7a", InceptionD(768)),  # 8 px
+        ("Mixed_7b", InceptionE_1(1280)),
+        ("Mixed_7c", InceptionE_2(2048)),
+    ]
+    return nn.Sequential(OrderedDict(layers))
+
+
+def _untouched_network() -> nn.Sequential:
+    # Its layers draw weights that are replaced at once: not from the caller's random stream.
+    with torch.random.fork_rng(devices=[]):
+        return _fresh_network()
+
+
+def _with_state(state: dict[str, Tensor]) -> nn.Sequential:
+    network = _untouched_network().eval()
+    # Files of old have no counts of batches, which only training needs.
+    wanted = [name for name in network.state_dict() if not name.endswith("num_batches_tracked")]
+    missing = [name for name in [*wanted, "fc.weight"] if name not in state]
+    if missing:
+        raise EvalError(f"The Inception weights have no {missing[0]}: give {INCEPTION.file}.")
+    network.load_state_dict({name: state[name] for name in wanted}, strict=False)
+    return network
+
+
+def random_state(seed: int = 0) -> dict[str, Tensor]:
+    """Seeded random weights in the published format, class scores included: He-normal, and batch norm with
+    the statistics of seeded noise, so that no depth blows up or fades."""
+    generator = torch.Generator().manual_seed(seed)
+    network = _untouched_network()
+    randomise(network, generator)
+    network.train().to(memory_format=torch.channels_last)
+    with torch.no_grad():
+        network(_graded_noise(generator).contiguous(memory_format=torch.channels_last))
+    scores = torch.randn(CLASSES, Inception.dim, generator=generator) * Inception.dim**-0.5
+    state = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
+    return state | {"fc.weight": scores, "fc.bias": torch.zeros(CLASSES)}
+
+
+def _graded_noise(generator: torch.Generator) -> Float32[Tensor, "9 3 299 299"]:
+    """One picture flat, the next with detail down to half the frame, the last down to two pixels.
+
+    So many layers magnify whatever their statistics have not seen: noise of one kind alone lets flat pictures
+    grow tenfold on their way down.
+    """
+    pictures, scales = [], [2**k for k in range(9)]
+    for count in range(1, len(scales) + 1):
+        noise = [torch.randn(1, 3, scale, scale, generator=generator) for scale in scales[:count]]
+        enlarged = [F.interpolate(n, size=(SIZE, SIZE), mode="bilinear") for n in noise]
+        pictures.append((torch.stack(enlarged).sum(dim=0) * count**-0.5 * 0.8).clamp(-1, 1))
+    return torch.cat(pictures)
+
+
+def _folded(network: nn.Sequential) -> nn.Sequential:
+    """The same function half as fast again on a CPU: batch norm inside the convolutions, channels last."""
+
+    def fold(layer: Any) -> None:
+        layer.conv, layer.bn = fuse_conv_bn_eval(layer.conv, layer.bn), nn.Identity()
+
+    for module in network.modules():
+        if isinstance(module, BasicConv2d):
+            fold(module)
+    return network.requires_grad_(False).to(memory_format=torch.channels_last)

@@ -1,0 +1,208 @@
+"""The Frechet distance between two sets of features, each taken as one Gaussian.
+
+    d^2 = |mu1 - mu2|^2 + tr S1 + tr S2 - 2 tr (S1 S2)^(1/2)
+
+(Dowson and Landau 1982; Heusel et al. 2017, arXiv 1706.08500, eq. 6.) Covariances have ddof 1, everything is
+float64. It is called FID only with the published Inception features; else "FD" with the features' name.
+
+The trace of the root is found without a matrix square root of the product, which is not symmetric:
+as the nuclear norm |A1 A2^T|_* of any factors with S = A^T A. From covariances, A is the symmetric root (and
+the norm comes from `eigvalsh`); from fewer pictures than dimensions, A is the centred features, which is
+exact where a covariance would be singular.
+"""
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float64
+from torch import Tensor
+
+from brushwork.data.files import write_file
+
+from ..errors import EvalError
+
+SYMMETRY = 1e-5
+"""By how much of its largest entry a covariance from a file may be asymmetric: float32 rounding, no more."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gaussian:
+    """Mean (d) and covariance (d, d) with ddof 1, of `count` features (0: unknown), in float64."""
+
+    mean: Float64[Tensor, "d"]
+    covariance: Float64[Tensor, "d d"]
+    count: int
+
+
+# Moments
+class Moments:
+    """Mean and scatter of features that stream by: constant memory, mergeable across processes.
+
+    Batches are combined by the pairwise update of Chan, Golub and LeVeque (1979), which does not cancel as
+    sum-of-squares minus square-of-sums does.
+    """
+
+    def __init__(self, dim: int) -> None:
+        self.count = 0
+        self.mean = torch.zeros(dim, dtype=torch.float64)
+        self.scatter = torch.zeros(dim, dim, dtype=torch.float64)
+
+    def update(self, features: Float[Tensor, "n d"]) -> None:
+        """Takes in a batch, of any size."""
+        if len(features) == 0:
+            return
+        x = features.double().cpu()
+        mean = x.mean(0)
+        centred = x - mean
+        self._combine(len(x), mean, centred.T @ centred)
+
+    def merge(self, other: "Moments") -> None:
+        """Takes in what another process has seen."""
+        if other.count:
+            self._combine(other.count, other.mean, other.scatter)
+
+    def _combine(self, count: int, mean: Tensor, scatter: Tensor) -> None:
+        total = self.count + count
+        apart = mean - self.mean
+        self.scatter = self.scatter + scatter + torch.outer(apart, apart) * (self.count * count / total)
+        self.mean = self.mean + apart * (count / total)
+        self.count = total
+
+    def gaussian(self) -> Gaussian:
+        """Raises EvalError with fewer than 2 features, which have no covariance."""
+        _require_two(self.count)
+        return Gaussian(mean=self.mean.clone(), covariance=self.scatter / (self.count - 1), count=self.count)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        return {"count": torch.tensor(self.count), "mean": self.mean, "scatter": self.scatter}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        self.count = int(state["count"])
+        self.mean, self.scatter = state["mean"].clone(), state["scatter"].clone()
+
+
+def gaussian_of(features: Float[Tensor, "n d"]) -> Gaussian:
+    """Mean and covariance of features that are all at hand."""
+    moments = Moments(features.shape[1])
+    moments.update(features)
+    return moments.gaussian()
+
+
+# Distance
+def frechet(a: Gaussian, b: Gaussian) -> float:
+    """Squared Frechet distance of two Gaussians; not negative but for rounding, which is cut off at 0.
+
+    Raises EvalError for Gaussians of different dimensions, which are of different features.
+    """
+    if a.mean.shape != b.mean.shape:
+        raise EvalError(
+            f"Statistics of {len(a.mean)} and of {len(b.mean)} dimensions cannot be compared: "
+            "take both with the same features."
+        )
+    traces = a.covariance.trace() + b.covariance.trace()
+    return _distance(a.mean - b.mean, traces, trace_of_root(a.covariance, b.covariance))
+
+
+def frechet_from_features(x: Float[Tensor, "n d"], y: Float[Tensor, "m d"]) -> float:
+    """Squared Frechet distance of two sets of features, by whichever form is exact for their sizes."""
+    _require_two(min(len(x), len(y)))
+    if min(len(x), len(y)) >= x.shape[1]:
+        return frechet(gaussian_of(x), gaussian_of(y))
+    x, y = x.double().cpu(), y.double().cpu()
+    a, b = centred_factor(x), centred_factor(y)
+    root = torch.linalg.matrix_norm(a @ b.T, ord="nuc")
+    return _distance(x.mean(0) - y.mean(0), a.square().sum() + b.square().sum(), root)
+
+
+def trace_of_root(s1: Float64[Tensor, "d d"], s2: Float64[Tensor, "d d"]) -> Float64[Tensor, ""]:
+    """tr (S1 S2)^(1/2), as the eigenvalues of the symmetric S1^(1/2) S2 S1^(1/2)."""
+    root = symmetric_root(s1)
+    return torch.linalg.eigvalsh(root @ s2 @ root).clamp(min=0).sqrt().sum()
+
+
+def symmetric_root(s: Float64[Tensor, "d d"]) -> Float64[Tensor, "d d"]:
+    """The root of a positive semi-definite matrix; eigenvalues that rounding made negative count as 0."""
+    values, vectors = torch.linalg.eigh(s)
+    return (vectors * values.clamp(min=0).sqrt()) @ vectors.T
+
+
+def centred_factor(x: Float64[Tensor, "n d"]) -> Float64[Tensor, "k d"]:
+    """A with A^T A the covariance of x, in at most d rows (QR drops the rest without loss)."""
+    factor = (x - x.mean(0)) / (len(x) - 1) ** 0.5
+    return factor if len(x) <= x.shape[1] else torch.linalg.qr(factor, mode="r").R
+
+
+def _distance(apart: Tensor, traces: Tensor, root: Tensor) -> float:
+    return max(float(apart.square().sum() + traces - 2 * root), 0.0)
+
+
+def _require_two(count: int) -> None:
+    if count < 2:
+        raise EvalError(
+            f"A Frechet distance needs 2 images a side at least and one side has {count}: add some."
+        )
+
+
+# Files
+def save_statistics(path: Path, gaussian: Gaussian) -> None:
+    """Writes `mu` and `sigma` as pytorch-fid reads them, and `count` where it is known; whole or not at all.
+
+    Raises EvalError for a name that does not end in .npz, by which pytorch-fid knows such files.
+    """
+    if path.suffix != ".npz":
+        raise EvalError(f"Statistics cannot be saved as {path.name}: choose a name that ends in .npz.")
+    mu, sigma = gaussian.mean.numpy(), gaussian.covariance.numpy()
+    known = {"count": np.array(gaussian.count)} if gaussian.count else {}
+    content = io.BytesIO()
+    np.savez_compressed(content, allow_pickle=False, mu=mu, sigma=sigma, **known)
+    write_file(path, content.getvalue())
+
+
+def load_statistics(path: Path) -> Gaussian:
+    """The Gaussian of an npz file with `mu` (d) and `sigma` (d, d), ours or pytorch-fid's.
+
+    Without a `count`, as pytorch-fid writes it, the count is 0: unknown. Nothing is unpickled. Raises
+    EvalError for a file that is missing, no npz, or without arrays that are a mean and a covariance.
+    """
+    if not path.is_file():
+        raise EvalError(f"There are no statistics at {path}: give an npz file with mu and sigma.")
+    arrays = _arrays(path, ("mu", "sigma", "count"))
+    missing = [name for name in ("mu", "sigma") if name not in arrays]
+    if missing:
+        raise EvalError(f"{path} holds no {' and no '.join(missing)}: write it with save_statistics.")
+    return _checked_gaussian(path, arrays["mu"], arrays["sigma"], arrays.get("count", np.array(0)))
+
+
+def _arrays(path: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
+    """Those of the named arrays that the npz file has."""
+    try:
+        with path.open("rb") as raw:
+            file = np.load(raw, allow_pickle=False)
+            if not isinstance(file, np.lib.npyio.NpzFile):
+                raise ValueError("a single array")
+            return {name: file[name] for name in names if name in file.files}
+    except Exception as error:  # a damaged archive may trip its readers anywhere
+        raise EvalError(f"{path} cannot be read as an npz file: write it again.") from error
+
+
+def _checked_gaussian(path: Path, mu: np.ndarray, sigma: np.ndarray, count: np.ndarray) -> Gaussian:
+    if mu.ndim != 1 or mu.size == 0 or sigma.shape != (mu.size, mu.size):
+        raise EvalError(
+            f"{path} holds mu of shape {mu.shape} and sigma of shape {sigma.shape}: "
+            "they must be (d) and (d, d)."
+        )
+    if not (np.issubdtype(count.dtype, np.integer) and count.ndim == 0 and count >= 0):
+        raise EvalError(f"{path} holds a count that is no whole number: write it again.")
+    if not all(a.dtype.kind in "fiu" and np.isfinite(a).all() for a in (mu, sigma)):
+        raise EvalError(f"{path} holds values that are no finite numbers: take the statistics again.")
+    mean, covariance = (torch.from_numpy(a.astype(np.float64)) for a in (mu, sigma))
+    apart = (covariance - covariance.T).abs().max()
+    if apart > SYMMETRY * covariance.abs().max() or covariance.diagonal().min() < 0:
+        raise EvalError(
+            f"{path} holds a sigma that is no covariance: it must be symmetric, its variances >= 0."
+        )
+    return Gaussian(mean=mean, covariance=(covariance + covariance.T) / 2, count=int(count))

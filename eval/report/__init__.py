@@ -1,0 +1,1 @@
+"""A measurement made readable: tables, plots, a page."""

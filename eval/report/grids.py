@@ -1,0 +1,79 @@
+"""Pictures worth looking at, as labelled grids: samples, nearest training pictures, best and worst."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from PIL import Image
+from torch import Tensor
+
+from brushwork.data.images import Cell, fit_image, image_grid
+
+from ..features.extract import Source
+from ..measures import Picks
+from .tables import shortened
+
+SAMPLES = "The first pictures of each style"
+NEAREST = "Nearest to a training picture"
+BEST_AND_WORST = "The clearest and the least clear of each style"
+"""Titles under which the report explains these grids."""
+
+SMALL, LARGE = 96, 160
+"""Pixels: smaller pictures are magnified by a whole number to nearly the one, larger reduced to the other."""
+
+
+def samples_grid(source: Source, style_names: Sequence[str], per_style: int = 8) -> Image.Image:
+    """The first `per_style` pictures of each style, a row a style; of all where there are no styles."""
+    rows = [(source.styles == s).nonzero().squeeze(1)[:per_style] for s in range(len(style_names))]
+    if not style_names:
+        rows = [torch.arange(min(per_style, len(source.styles)))]
+    return _grid([_cells(source, row) for row in rows], style_names)
+
+
+def nearest_grid(
+    source: Source,
+    picks: Picks,
+    train_images: UInt8[Tensor, "n 3 h w"],
+    distances: Sequence[float] | None = None,
+) -> Image.Image:
+    """What was measured and lies nearest to a training picture, above the training picture that it is near.
+
+    `distances`, one a pick, are set above the columns. A sample that repeats the picture below it was
+    memorised; nearness alone, as of two round yellow faces, is none.
+    """
+    near: list[Cell] = [_cell(image) for image in train_images[picks.nearest_train]]
+    headings = [] if distances is None else [f"{distance:.2f}" for distance in distances]
+    return _grid([_cells(source, picks.nearest), near], ("measured", "nearest in training"), headings)
+
+
+def best_worst_grid(source: Source, picks: Picks, style_names: Sequence[str]) -> Image.Image:
+    """A row a style: from the left its clearest pictures, on the right its least clear, the worst last."""
+    width = max((len(part) for part in (*picks.best, *picks.worst)), default=0)
+    rows: list[list[Cell]] = []
+    for best, worst in zip(picks.best, picks.worst, strict=True):
+        left, right = _cells(source, best), _cells(source, worst)[::-1]
+        gap = 2 * width - len(left) - len(right) + 1  # in a row with fewer pictures the gap is wider
+        rows.append(left + [None] * gap + right)
+    blanks = [""] * max(0, 2 * width - 1)
+    headings = ["clearest", *blanks, "unclear"] if width else []
+    return _grid(rows, style_names, headings)
+
+
+# Cells
+def _cells(source: Source, indices: Tensor) -> list[Cell]:
+    return [_cell(image) for image in source.take(indices)] if len(indices) else []
+
+
+def _cell(image: UInt8[Tensor, "3 h w"]) -> np.ndarray:
+    array = np.ascontiguousarray(image.permute(1, 2, 0).cpu().numpy())
+    return array if max(array.shape) <= LARGE else fit_image(array, LARGE, "pad")
+
+
+def _grid(
+    rows: list[list[Cell]], row_labels: Sequence[str], column_labels: Sequence[str] = ()
+) -> Image.Image:
+    heights = [cell.shape[0] for row in rows for cell in row if cell is not None]
+    scale = max(1, SMALL // heights[0]) if heights else 1
+    labels = [shortened(label, 28) for label in row_labels]
+    return image_grid(rows, row_labels=labels, column_labels=column_labels, scale=scale)

@@ -1,0 +1,226 @@
+"""Figures as text: numbers with sensible digits, the columns of a report, and its tables for a terminal."""
+
+import math
+import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from ..collapse import ADVICE
+from ..measures import Figure, Measures, Score
+
+WIDTH = 100
+"""Characters that a terminal's table may be wide."""
+
+NOTHING = "–"
+"""What stands for a figure that there is not: a style without pictures has none."""
+
+
+# Numbers
+def number(value: float, digits: int = 4) -> str:
+    """So many significant digits, as a power of ten only below 0.001 and from ten million on."""
+    if value == 0:
+        return "0"
+    if not math.isfinite(value):
+        return NOTHING if math.isnan(value) else str(value)
+    decimals = _decimals(value, digits)
+    return f"{value:.{digits - 1}e}" if decimals is None else f"{value:.{decimals}f}"
+
+
+def with_spread(score: Score) -> str:
+    """A value to the second digit of its spread, but no further than its own fourth: `0.485 ± 0.011`."""
+    value, spread = score.value, score.spread
+    if spread is None or not math.isfinite(value) or not math.isfinite(spread):
+        return number(value)
+    if spread == 0:
+        return f"{number(value)} ± 0"
+    finest = [decimals for decimals in (_decimals(value), _decimals(spread, 2)) if decimals is not None]
+    if len(finest) < 2:
+        return f"{number(value)} ± {spread:.2g}"
+    digits = f"{spread:.{min(finest)}f}"
+    # A spread below the value's last digit is small, not nothing.
+    return f"{value:.{min(finest)}f} ± {digits if float(digits) else f'{spread:.1g}'}"
+
+
+def numbers(values: Sequence[float], digits: int = 4) -> list[str]:
+    """All to the decimal that shows so many digits of the largest: numbers that stand below each other."""
+    decimals = _decimals(max((abs(value) for value in values if math.isfinite(value)), default=0), digits)
+    if decimals is None:
+        return [number(value, digits) for value in values]
+    return [f"{value:.{decimals}f}" if math.isfinite(value) else number(value) for value in values]
+
+
+def rounded(score: Score) -> str:
+    """The value alone, to the digits that its spread leaves it: `0.485`."""
+    return with_spread(score).partition(" ")[0]
+
+
+def minus(text: str) -> str:
+    """Numbers with the sign that is as wide as a plus."""
+    return text.replace("-", "\u2212")
+
+
+def _decimals(value: float, digits: int = 4) -> int | None:
+    """Decimals that show so many significant digits; None for what is written as a power of ten."""
+    magnitude = math.floor(math.log10(abs(value))) if value else None
+    return max(0, digits - 1 - magnitude) if magnitude is not None and -3 <= magnitude < 7 else None
+
+
+def shortened(text: str, limit: int) -> str:
+    """At most `limit` characters; what is left out of the middle becomes an ellipsis."""
+    if len(text) <= limit:
+        return text
+    end = (limit - 1) // 3
+    return f"{text[: limit - 1 - end]}…{text[len(text) - end :]}"
+
+
+# Columns
+def by_features(measures: Measures) -> dict[str, dict[str, Figure]]:
+    """{features: {name: figure}}, in the order of the measurement, names without their `@features`."""
+    groups: dict[str, dict[str, Figure]] = {}
+    for name, figure in measures.figures.items():
+        groups.setdefault(figure.features, {})[name.partition("@")[0]] = figure
+    return groups
+
+
+def by_style(figures: Mapping[str, Figure]) -> dict[str, Figure]:
+    """Those that have an entry for each style."""
+    return {name: figure for name, figure in figures.items() if figure.measured.per_style}
+
+
+def own_figures(measures: Measures) -> dict[str, Figure]:
+    """Those in the first evaluator's features, which alone bear a metric's bare name."""
+    return {name: figure for name, figure in measures.figures.items() if "@" not in name}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """One column of the table of styles: short and full heading, an entry a style."""
+
+    name: str
+    title: str
+    cells: tuple[str, ...]
+    words: bool = False
+    """Whether the entries are words, set to the left, rather than numbers."""
+
+
+def style_columns(figures: Mapping[str, Figure], style_names: tuple[str, ...]) -> list[Column]:
+    """A column for each figure that has one; the distance and the accuracy with their real level."""
+    real = {"fd": ("real fd", "of real pictures"), "accuracy": ("ceiling", "ceiling")}
+    columns = []
+    for name, figure in by_style(figures).items():
+        columns.append(_column(name, figure.about.title, figure.measured))
+        if name in real and figure.real and figure.real.per_style:
+            columns.append(_column(*real[name], figure.real))
+        if name == "accuracy" and figure.measured.matrix:
+            taken = tuple(_taken_for(row, style_names) for row in figure.measured.matrix)
+            columns.append(Column(name="taken most for", title="taken most for", cells=taken, words=True))
+    return columns
+
+
+def _column(name: str, title: str, score: Score) -> Column:
+    return Column(name=name, title=title, cells=tuple(numbers(score.per_style)))
+
+
+def _taken_for(shares: Sequence[float], style_names: tuple[str, ...]) -> str:
+    """The style of the largest share; a style without pictures is taken for none."""
+    known = [(share, -s) for s, share in enumerate(shares) if not math.isnan(share)]
+    return style_names[-max(known)[1]] if known else NOTHING
+
+
+# Terminal
+def table(measures: Measures) -> str:
+    """All figures for a terminal, at most 100 columns wide: a warning where styles have collapsed, each
+    figure beside its ceiling and its control, then distance and accuracy of each style, then what trivial
+    answers score, and what was left out."""
+    notes = [line for note in measures.notes for line in textwrap.wrap(f"left out: {note}", WIDTH)]
+    warning = textwrap.wrap(f"{measures.warning}. To try: {ADVICE}.", WIDTH) if measures.warning else []
+    parts = [warning, _figure_lines(measures), _style_lines(measures), _baseline_lines(measures), notes]
+    return "\n\n".join("\n".join(lines) for lines in parts if lines)
+
+
+def aligned(
+    rows: Sequence[Sequence[str]], *, left: Sequence[int] = (0,), flexible: Sequence[int] = (0,)
+) -> list[str]:
+    """One line a row with the columns under each other, numbers to the right, those of `left` to the left.
+
+    Where lines would be wider than WIDTH, the widest of the `flexible` columns are shortened; where none is
+    flexible, they are wider.
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    surplus = sum(widths) + 2 * (len(widths) - 1) - WIDTH
+    for _ in range(max(0, surplus) if flexible else 0):
+        widest = max(flexible, key=lambda c: widths[c])
+        widths[widest] = max(12, widths[widest] - 1)
+
+    def cell(text: str, c: int) -> str:
+        return text.ljust(widths[c]) if c in left else text.rjust(widths[c])
+
+    return [
+        "  ".join(cell(shortened(text, widths[c]), c) for c, text in enumerate(row)).rstrip() for row in rows
+    ]
+
+
+def _figure_lines(measures: Measures) -> list[str]:
+    if not measures.figures:
+        return ["Nothing was measured."]
+    heads = [
+        ["", "", "", "held-out", "", "control", "worst", ""],
+        ["figure", "better", "measured", "real", "control", "real", "style", ""],
+    ]
+    groups = by_features(measures)
+    rows = [
+        _figure_row(name, figure, measures.style_names)
+        for figures in groups.values()
+        for name, figure in figures.items()
+    ]
+    kept = [c for c in range(8) if c < 3 or any(row[c] for row in rows)]
+    picked = [[row[c] for c in kept] for row in [*heads, *rows]]
+    words = [kept.index(c) for c in (0, 1, 6, 7) if c in kept]
+    lines = aligned(picked, left=words, flexible=[words[0], *([kept.index(6)] if 6 in kept else [])])
+    shown, lines = [line for line in lines[:2] if line], lines[2:]
+    for features, figures in groups.items():
+        shown += [f"{features}:", *lines[: len(figures)]]
+        lines = lines[len(figures) :]
+    if any(row[-1] for row in rows):
+        shown += [
+            "",
+            "= control: random weights show as much, so the figure is no evidence of learnt perception.",
+        ]
+    return shown
+
+
+def _figure_row(name: str, figure: Figure, style_names: tuple[str, ...]) -> list[str]:
+    beside = (figure.real, figure.control, figure.control_real)
+    worst = figure.worst()
+    return [
+        f"  {name}", figure.about.better, with_spread(figure.measured),
+        *("" if score is None else rounded(score) for score in beside),
+        "" if worst is None else style_names[worst], "= control" if figure.control_matches else "",
+    ]  # fmt: skip
+
+
+def _style_lines(measures: Measures) -> list[str]:
+    styled = by_style(own_figures(measures))
+    wanted = [name for name in ("fd", "accuracy") if name in styled] or list(styled)[:2]
+    figures = {name: styled[name] for name in wanted}
+    if not figures:
+        return []
+    columns = style_columns(figures, measures.style_names)
+    worst = figures[wanted[0]].worst()
+    heads = ["style", *(column.name for column in columns), ""]
+    rows = [
+        [name, *(column.cells[s] for column in columns), "<- worst" if s == worst else ""]
+        for s, name in enumerate(measures.style_names)
+    ]
+    words = [0, *(c for c, column in enumerate(columns, start=1) if column.words), len(columns) + 1]
+    return aligned([heads, *rows], left=words, flexible=words[:-1])
+
+
+def _baseline_lines(measures: Measures) -> list[str]:
+    rows = [
+        [name, with_spread(figure.measured), baseline, with_spread(score)]
+        for name, figure in measures.figures.items()
+        for baseline, score in figure.baselines.items()
+    ]
+    heads = ["figure", "measured", "baseline", "its score"]
+    return aligned([heads, *rows], left=(0, 2), flexible=(2, 0)) if rows else []

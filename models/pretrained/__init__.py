@@ -1,0 +1,1 @@
+"""Frozen networks with published weights, and where their files come from."""

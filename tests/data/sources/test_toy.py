@@ -1,0 +1,42 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from brushwork.data.errors import DataError
+from brushwork.data.folder import scan_folder
+from brushwork.data.images import read_image
+from brushwork.data.sources.toy import MANNERS, toy_pictures, write_toy
+
+
+def test_files_and_tensors_show_the_same(tmp_path: Path) -> None:
+    names = write_toy(tmp_path, styles=3, subjects=4, size=16, seed=5)
+    pictures = toy_pictures(styles=3, subjects=4, size=16, seed=5)
+    scan = scan_folder(tmp_path)
+    assert scan.style_names == names == pictures.style_names
+    for found, image, style, subject in zip(
+        scan.found, pictures.images, pictures.styles, pictures.subjects, strict=True
+    ):
+        assert (found.style, found.subject) == (style, subject)
+        assert torch.equal(torch.from_numpy(read_image(found.path)).permute(2, 0, 1), image)
+
+
+def test_every_style_and_subject_looks_its_own_way_and_seeds_differ() -> None:
+    pictures = toy_pictures(styles=len(MANNERS) + 2, subjects=6, size=32)
+    flat = {bytes(image.numpy().tobytes()) for image in pictures.images}
+    assert len(flat) == len(pictures)
+    assert (pictures.images.float().flatten(1).std(1) > 5).all(), "no picture is blank"
+    assert not torch.equal(pictures.images, toy_pictures(styles=8, subjects=6, size=32, seed=1).images)
+
+
+def test_inverted_paper_is_darker_than_plain_paper() -> None:
+    pictures = toy_pictures(styles=5, subjects=6, size=32)
+    corners = pictures.images[:, :, 0, 0].float().mean(1)
+    inverted = pictures.styles == MANNERS.index("inverted")
+    assert corners[inverted].max() < corners[~inverted].min()
+
+
+@pytest.mark.parametrize("styles", [0, 25])
+def test_impossible_counts(styles: int) -> None:
+    with pytest.raises(DataError, match=f"{styles} toy styles"):
+        toy_pictures(styles=styles)

@@ -1,0 +1,209 @@
+"""Features of many pictures: in order, in parts, from the cache, by several processes; and standardising."""
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from brushwork.eval.errors import EvalError
+from brushwork.eval.features.cache import FeatureCache, content_hash
+from brushwork.eval.features.extract import PART, Standardiser, extract
+from brushwork.eval.features import extract as module
+from brushwork.eval.processes import Processes
+from brushwork.eval.sources import Stored
+
+
+def pictures(count: int, size: int = 4, seed: int = 0) -> Stored:
+    generator = torch.Generator().manual_seed(seed)
+    images = torch.randint(0, 256, (count, 3, size, size), dtype=torch.uint8, generator=generator)
+    return Stored(images=images, styles=torch.zeros(count, dtype=torch.int64))
+
+
+@dataclass
+class MeanColour:
+    """A fake: three values a picture, and the sizes of the batches that it has looked at."""
+
+    name: str = "mean-colour"
+    protocol: str = "mean colour"
+    dim: int = 3
+    standardised: bool = True
+    seen: list[int] = field(default_factory=list)
+
+    def __call__(self, images: Tensor) -> Tensor:
+        self.seen.append(len(images))
+        return images.float().mean(dim=(2, 3))
+
+    def control(self) -> "MeanColour":
+        return self
+
+
+# Order, parts, cache
+def test_features_come_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PART", 6)
+    monkeypatch.setattr(module, "BATCH", 4)
+    source, extractor = pictures(15), MeanColour()
+    (found,) = extract([extractor], source)
+    assert found.equal(source.images.float().mean(dim=(2, 3)))
+    assert extractor.seen == [4, 2, 4, 2, 3]
+
+
+def test_pictures_are_drawn_once_for_all_extractors() -> None:
+    drawn: list[int] = []
+
+    class Counted(Stored):
+        def take(self, indices: Tensor) -> Tensor:
+            drawn.append(len(indices))
+            return super().take(indices)
+
+    source = Counted(images=pictures(10).images, styles=torch.zeros(10, dtype=torch.int64))
+    first, second = extract([MeanColour(), MeanColour(protocol="another")], source)
+    assert sum(drawn) == 10
+    assert first.equal(second)
+
+
+def test_a_cut_run_goes_on_where_it_stood(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PART", 4)
+    source, cache = pictures(12), FeatureCache(tmp_path)
+
+    class Cut(MeanColour):
+        def __call__(self, images: Tensor) -> Tensor:
+            if len(self.seen) == 2:
+                raise KeyboardInterrupt
+            return super().__call__(images)
+
+    with pytest.raises(KeyboardInterrupt):
+        extract([Cut()], source, cache=cache)
+    whole = MeanColour()
+    (found,) = extract([whole], source, cache=cache)
+    assert whole.seen == [4]  # two parts of three lay there
+    assert found.equal(source.images.float().mean(dim=(2, 3)))
+    again = MeanColour()
+    assert extract([again], source, cache=cache)[0].equal(found)
+    assert again.seen == []
+
+
+def test_the_parts_of_two_processes_make_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each takes every other part; what they gather is what one would have made."""
+    monkeypatch.setattr(module, "PART", 4)
+    source, made = pictures(18), {}
+
+    class Gathering(Processes):
+        def gather(self, mine: dict) -> dict:
+            made[self.rank] = mine
+            return (
+                made[0] | made[1] if self.rank else {start: [torch.zeros(0, 3)] for start in range(0, 18, 4)}
+            )
+
+    extractors = [MeanColour(), MeanColour()]
+    extract([extractors[0]], source, processes=Gathering(rank=0, count=2))
+    (found,) = extract([extractors[1]], source, processes=Gathering(rank=1, count=2))
+    assert found.equal(extract([MeanColour()], source)[0])
+    assert [sum(extractor.seen) for extractor in extractors] == [10, 8]
+
+
+# Mistakes
+@pytest.mark.parametrize(
+    "images", [torch.rand(4, 3, 8, 8), torch.zeros(4, 1, 8, 8).byte(), torch.zeros(4, 8, 8, 3).byte()]
+)
+def test_refuses_what_is_no_picture(images: Tensor) -> None:
+    class Loose(Stored):
+        def take(self, indices: Tensor) -> Tensor:
+            return images[indices]
+
+    source = Loose(images=pictures(4).images, styles=torch.zeros(4, dtype=torch.int64))
+    with pytest.raises(EvalError, match=r"cannot be measured: give uint8 of shape \(N, 3, H, W\)"):
+        extract([MeanColour()], source)
+
+
+def test_refuses_nothing_and_nan() -> None:
+    class Broken(MeanColour):
+        def __call__(self, images: Tensor) -> Tensor:
+            return super().__call__(images) / 0 * 0
+
+    with pytest.raises(EvalError, match="0 images"):
+        extract([MeanColour()], pictures(0))
+    with pytest.raises(EvalError, match="mean-colour gave features that are not finite"):
+        extract([Broken()], pictures(3))
+
+
+# Standardising
+def test_standardised_columns() -> None:
+    generator = torch.Generator().manual_seed(0)
+    features = torch.randn(500, 3, generator=generator) * torch.tensor([1.0, 100.0, 0.0]) + 7
+    found = Standardiser.fit(features)(features)
+    assert torch.allclose(found.mean(0), torch.zeros(3), atol=1e-5)
+    assert torch.allclose(found.std(0, correction=0), torch.tensor([1.0, 1.0, 0.0]), atol=1e-5)
+    assert Standardiser.none(3)(features).equal(features)
+
+
+# The cache
+def test_cache_is_keyed_by_pictures_and_protocol(tmp_path: Path) -> None:
+    cache, features = FeatureCache(tmp_path), torch.randn(5, 3)
+    cache.put(MeanColour(), "key", features)
+    found = cache.get(MeanColour(), "key", 5)
+    assert found is not None
+    assert found.equal(features)
+    assert cache.get(MeanColour(), "another", 5) is None
+    assert cache.get(MeanColour(protocol="resized otherwise"), "key", 5) is None
+    assert cache.get(MeanColour(), "key", 4) is None
+    assert cache.get(MeanColour(), None, 5) is None
+
+
+@pytest.mark.parametrize("damage", ["cut", "altered", "empty"])
+def test_a_damaged_file_counts_as_absent(tmp_path: Path, damage: str) -> None:
+    cache, features = FeatureCache(tmp_path), torch.randn(5, 3)
+    cache.put(MeanColour(), "key", features)
+    (path,) = tmp_path.iterdir()
+    whole = path.read_bytes()
+    altered = bytes([*whole[:-3], whole[-3] ^ 255, *whole[-2:]])
+    path.write_bytes({"cut": whole[:-20], "altered": altered, "empty": b""}[damage])
+    assert cache.get(MeanColour(), "key", 5) is None
+    cache.put(MeanColour(), "key", features)
+    assert cache.get(MeanColour(), "key", 5) is not None
+
+
+def test_no_cache_keeps_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    cache = FeatureCache(None)
+    cache.put(MeanColour(), "key", torch.randn(5, 3))
+    assert cache.get(MeanColour(), "key", 5) is None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_cache_forgets_what_was_not_used_for_longest(tmp_path: Path) -> None:
+    features = torch.randn(5, 3)
+    FeatureCache(tmp_path).put(MeanColour(), "size", features)
+    (path,) = tmp_path.iterdir()
+    cache = FeatureCache(tmp_path / "small", limit=3 * path.stat().st_size)
+    for moment, key in enumerate("abc"):
+        cache.put(MeanColour(), key, features)
+        for written in (tmp_path / "small").iterdir():
+            os.utime(written, (moment, min(moment, written.stat().st_mtime)))
+    assert cache.get(MeanColour(), "a", 5) is not None, "used again, so b is the oldest now"
+    cache.put(MeanColour(), "d", features)
+    assert [key for key in "abcd" if cache.get(MeanColour(), key, 5) is not None] == ["a", "c", "d"]
+
+
+def test_a_cache_that_cannot_be_written_ends_nothing(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    cache = FeatureCache(tmp_path / "file")
+    cache.put(MeanColour(), "key", torch.randn(5, 3))
+    assert cache.get(MeanColour(), "key", 5) is None
+
+
+def test_content_hash_sees_pixels_order_and_shape() -> None:
+    images = pictures(4).images
+    changed = images.clone()
+    changed[2, 1, 0, 0] ^= 1
+    hashes = {
+        content_hash(x) for x in (images, changed, images.flip(0), images.reshape(4, 3, 2, 8), images[:3])
+    }
+    assert len(hashes) == 5
+    assert content_hash(images.clone()) in hashes
+
+
+def test_parts_are_whole_batches() -> None:
+    assert PART % module.BATCH == 0

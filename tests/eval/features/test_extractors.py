@@ -1,0 +1,72 @@
+"""Every name builds its extractor, and what is asked for reaches it. Nothing is downloaded."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from brushwork.eval.errors import EvalError
+from brushwork.eval.features import extractors as module
+from brushwork.eval.features.efficientnet import EfficientNetLite
+from brushwork.eval.features.extractors import EXTRACTORS, build_extractor
+from brushwork.eval.features.vgg import VggTaps
+from brushwork.models.errors import ModelError
+
+
+def test_names() -> None:
+    assert EXTRACTORS == (
+        "efficientnet-lite0",
+        "efficientnet-lite2",
+        "hed-vgg16",
+        "inception",
+        "vgg16",
+        "vgg19",
+    )
+
+
+@pytest.mark.parametrize("name", ["efficientnet-lite0", "efficientnet-lite2"])
+def test_offline_ones(name: str) -> None:
+    extractor = build_extractor(name, torch.device("cpu"), precision="bf16")
+    assert isinstance(extractor, EfficientNetLite)
+    assert extractor.name == name
+    assert "bfloat16" in extractor.protocol
+    assert extractor.control().name == f"{name}-random"
+
+
+@pytest.mark.parametrize("name", ["inception", "vgg16", "vgg19"])
+def test_weights_are_taken_by_name(name: str, tmp_path: Path) -> None:
+    """The wrong file is refused before anything is built or fetched."""
+    path = tmp_path / "weights.pth"
+    path.write_bytes(b"not these")
+    with pytest.raises(ModelError, match=rf"not the file of the {name} weights.*begins \w{{8}}, not"):
+        build_extractor(name, weights={name: path, "lpips": tmp_path / "another"})
+
+
+def test_choices_reach_the_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    built, any_network = [], VggTaps(taps=("relu1_1",), pretrained=False, size=16)
+
+    def inception(weights: Path | None, device: str, *, resize: str, precision: str) -> VggTaps:
+        built.append(("inception", weights, device, precision, resize))
+        return any_network
+
+    def vgg(arch: str, weights: Path | None, device: str, *, precision: str) -> VggTaps:
+        built.append((arch, weights, device, precision))
+        return any_network
+
+    monkeypatch.setattr(module, "Inception", inception)
+    monkeypatch.setattr(module, "VggTaps", vgg)
+    path = Path("there")
+    for name, weights in (("inception", {"inception": path}), ("vgg16", {"vgg16": path}), ("vgg19", {})):
+        build_extractor(name, "cuda:1", weights=weights, precision="bf16", resize="legacy_pytorch")
+    assert built == [
+        ("inception", path, "cuda:1", "bf16", "legacy_pytorch"),
+        ("vgg16", path, "cuda:1", "bf16"),
+        ("vgg19", None, "cuda:1", "bf16"),
+    ]
+
+
+def test_unknown_names() -> None:
+    with pytest.raises(EvalError, match=r"no extractor 'inceptionv3': did you mean inception\?"):
+        build_extractor("inceptionv3")
+    with pytest.raises(EvalError, match="no extractor 'zzz': take one of efficientnet-lite0, eff"):
+        build_extractor("zzz")

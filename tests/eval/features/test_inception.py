@@ -1,0 +1,191 @@
+"""Seeded random weights in the published format, through our pipeline and through its two predecessors.
+
+One network of 95 MB is made for the whole file; no weights are downloaded.
+"""
+
+import hashlib
+import inspect
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from pytorch_fid import inception as pytorch_fid
+from torch import Tensor
+from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+
+from brushwork.eval.errors import EvalError
+from brushwork.eval.features import inception as module
+from brushwork.eval.features.extract import Classifier, MapExtractor
+from brushwork.eval.features.inception import Inception, random_state
+from brushwork.models.errors import ModelError
+
+
+@pytest.fixture(scope="module")
+def pictures() -> Tensor:
+    """Noise, a gradient, two flat ones: 4 pictures of 32 pixels."""
+    generator = torch.Generator().manual_seed(1)
+    images = torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8, generator=generator)
+    images[1] = torch.arange(0, 256, 8, dtype=torch.uint8).expand(3, 32, 32)
+    images[2:] = torch.tensor([40, 255], dtype=torch.uint8)[:, None, None, None]
+    return images
+
+
+@pytest.fixture(scope="module")
+def state() -> dict[str, Tensor]:
+    return random_state(0)
+
+
+@pytest.fixture(scope="module")
+def path(state: dict[str, Tensor], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("weights") / "inception.pth"
+    torch.save(state, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def known(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:8]
+
+
+@pytest.fixture
+def published(path: Path, known: str, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file, taken for the published one."""
+    monkeypatch.setattr(module, "INCEPTION", replace(module.INCEPTION, sha256_prefix=known))
+    return path
+
+
+def assert_near(found: Tensor, expected: Tensor) -> None:
+    """Equal to 1e-4 of the scale of what is expected."""
+    assert expected.std() > 0.1
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-4 * float(expected.abs().max()))
+
+
+# Against others
+def test_features_and_scores_are_torch_fidelitys(published: Path, pictures: Tensor) -> None:
+    theirs = FeatureExtractorInceptionV3(
+        "test", ["2048", "logits_unbiased"], feature_extractor_weights_path=str(published)
+    )
+    ours = Inception(published, resize="legacy_tensorflow")
+    features, scores = theirs(pictures)
+    found = ours(pictures)
+    assert_near(found, features)
+    assert_near(ours.logits(found), scores)
+
+
+def test_features_are_pytorch_fids(
+    published: Path, pictures: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load(*_: object, **__: object) -> dict[str, Tensor]:
+        return torch.load(published, weights_only=True)
+
+    monkeypatch.setattr(pytorch_fid, "load_state_dict_from_url", load)
+    theirs = pytorch_fid.InceptionV3([3]).eval()
+    with torch.no_grad():
+        features = theirs(pictures.float() / 255)[0][..., 0, 0]
+    assert_near(Inception(published, resize="legacy_pytorch")(pictures), features)
+
+
+def test_blocks_are_in_torch_fidelitys_order(state: dict[str, Tensor]) -> None:
+    """Every name of its forward pass, in order: what no random picture might notice."""
+    source = inspect.getsource(FeatureExtractorInceptionV3.forward)
+    called = [line.split("self.")[1].split("(")[0] for line in source.splitlines() if "x = self." in line]
+    ours = [name for name, _ in module._fresh_network().named_children()]
+    assert ours == [name for name in called if name not in ("AvgPool", "fc")]
+    assert state["fc.weight"].shape == (1008, 2048)
+
+
+# The extractor
+def test_protocol_says_what_decides_the_values(published: Path, known: str) -> None:
+    ours = Inception(published)
+    assert isinstance(ours, Classifier)
+    assert not isinstance(ours, MapExtractor)
+    assert (ours.name, ours.dim, ours.standardised) == ("inception", 2048, False)
+    for word in (known, "2015-12-05", "299 px clean", "bicubic", "pool3", "float32"):
+        assert word in ours.protocol
+
+
+def test_resizes_differ_and_batches_do_not(
+    state: dict[str, Tensor], pictures: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "random_state", lambda seed: state)
+    clean, tensorflow = (Inception(pretrained=False, resize=r) for r in ("clean", "legacy_tensorflow"))
+    found = clean(pictures)
+    assert not torch.allclose(found, tensorflow(pictures), rtol=1e-2, atol=1e-2)
+    assert clean.protocol != tensorflow.protocol
+    assert_near(clean(pictures[1:2]), found[1:2])
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(clean(pictures), found)
+
+
+def test_bf16_is_near(state: dict[str, Tensor], pictures: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "random_state", lambda seed: state)
+    whole, rough = (Inception(pretrained=False, precision=p) for p in ("fp32", "bf16"))
+    expected, found = whole(pictures[:1]), rough(pictures[:1])
+    assert found.dtype == torch.float32
+    assert 1e-3 < float((found - expected).norm() / expected.norm()) < 0.3  # 94 random layers
+    assert rough.protocol == whole.protocol.replace("float32", "bfloat16 autocast")
+
+
+# Control
+def test_control_has_random_weights_and_is_the_same_otherwise(
+    published: Path, state: dict[str, Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seeds = []
+
+    def seeded(seed: int) -> dict[str, Tensor]:
+        seeds.append(seed)
+        return state
+
+    monkeypatch.setattr(module, "random_state", seeded)
+    ours = Inception(published, resize="legacy_pytorch", precision="bf16")
+    assert seeds == []
+    for seed, control in ((0, ours.control()), (3, ours.control(3))):
+        assert control.name == "inception-random"
+        assert f"random seed {seed}" in control.protocol
+        assert control.protocol.split("), ", 1)[1] == ours.protocol.split("), ", 1)[1]
+    assert seeds == [0, 3]
+
+
+def test_random_weights_are_seeded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a smaller batch of noise, for the sake of time."""
+    small = torch.randn(1, 3, 139, 139, generator=torch.Generator().manual_seed(0))
+    monkeypatch.setattr(module, "_graded_noise", lambda generator: small)
+    first, again, other = random_state(0), random_state(0), random_state(1)
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    for name in ("Mixed_7c.branch1x1.conv.weight", "fc.weight"):
+        assert not torch.allclose(first[name], other[name], atol=0.01)
+
+
+def test_no_depth_blows_up_or_fades(state: dict[str, Tensor], pictures: Tensor) -> None:
+    x = module.RESIZES["clean"](pictures, 299)
+    with torch.no_grad():
+        for name, block in module._with_state(state).named_children():
+            x = block(x)
+            assert 0.2 < x.std() < 3, name
+    pooled = x.mean(dim=(2, 3))
+    assert 0.1 < pooled.std(dim=0).mean() < 3
+    assert 0.1 < (pooled @ state["fc.weight"].T).std() < 10
+
+
+def test_leaves_global_randomness_alone() -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    module._untouched_network()
+    assert torch.equal(torch.rand(3), expected)
+
+
+# Mistakes
+def test_mistakes_are_named(
+    state: dict[str, Tensor], path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ModelError, match="6726825d"):
+        Inception(path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with pytest.raises(ModelError, match="does not exist"):
+        Inception(tmp_path / "elsewhere.pth")
+    with pytest.raises(EvalError, match=r"no Mixed_6a\.branch3x3\.bn\.running_var"):
+        module._with_state({k: v for k, v in state.items() if k != "Mixed_6a.branch3x3.bn.running_var"})
+    old = {name: tensor for name, tensor in state.items() if not name.endswith("num_batches_tracked")}
+    module._with_state(old)

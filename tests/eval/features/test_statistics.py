@@ -1,0 +1,105 @@
+"""Pooling by hand; vectors of style whose distances are those of Gram matrices."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from brushwork.eval.errors import EvalError
+from brushwork.eval.features.efficientnet import EfficientNetLite
+from brushwork.eval.features.extract import Extractor
+from brushwork.eval.features.statistics import StyleStatistics, pooled, triangle
+from brushwork.models.feature_statistics import gram_distance, mean_and_std, mean_std_distance
+
+
+class Colours:
+    """A fake of two taps: three channels at full size, six at half of it."""
+
+    name, maps_protocol = "colours", "colours at two scales"
+
+    def __init__(self) -> None:
+        self.parts: list[int] = []
+
+    def maps(self, images: Tensor) -> tuple[Tensor, ...]:
+        self.parts.append(len(images))
+        x = images.float() / 255
+        return x, torch.cat([x, 1 - x.flip(1)], dim=1)[..., ::2, ::2]
+
+
+def pictures(count: int, size: int = 8, seed: int = 0) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(0, 256, (count, 3, size, size), dtype=torch.uint8, generator=generator)
+
+
+def test_pooling() -> None:
+    x = torch.tensor([[[[1.0, 3], [1, 3]], [[5, 5], [5, 5]]]])
+    assert pooled(x).tolist() == [[2, 5, 1, 0]]
+    assert pooled(x[..., :1, :1]).tolist() == [[1, 5, 0, 0]]
+
+
+def test_triangle_keeps_the_norm() -> None:
+    x = torch.randn(4, 5, 5, generator=torch.Generator().manual_seed(0))
+    symmetric = x + x.mT
+    vectors = triangle(symmetric)
+    assert vectors.shape == (4, 15)
+    torch.testing.assert_close(vectors.square().sum(1), symmetric.square().sum((1, 2)))
+    assert triangle(torch.tensor([[[1.0, 2], [2, 3]]])).tolist() == [[1, pytest.approx(2 * 2**0.5), 3]]
+
+
+def test_distances_of_vectors_are_those_of_maps() -> None:
+    network = Colours()
+    statistics = StyleStatistics(network, taps=(0, 1))
+    assert isinstance(statistics, Extractor)
+    assert not statistics.standardised
+    a, b = pictures(5), pictures(5, seed=1)
+    x, y = statistics(a), statistics(b)
+    assert x.shape == (5, statistics.dim) == (5, 6 + 3 + 3 + 21 + 6 + 6)
+    moments = torch.zeros(5)
+    maps = zip(network.maps(a), network.maps(b), strict=True)
+    for mine, theirs, (p, q) in zip(statistics.split(x), statistics.split(y), maps, strict=True):
+        torch.testing.assert_close((mine.gram - theirs.gram).square().sum(1), gram_distance(p, q, "chw"))
+        torch.testing.assert_close((mine.mean, mine.std), mean_and_std(p))
+        for left, right in ((mine.mean, theirs.mean), (mine.std, theirs.std)):
+            moments += (left - right).square().mean(1)
+    torch.testing.assert_close(moments, mean_std_distance(network.maps(a), network.maps(b)))
+
+
+def test_mean_vectors_split_in_any_precision() -> None:
+    statistics = StyleStatistics(Colours(), taps=(1,))
+    ((gram, mean, std),) = statistics.split(statistics(pictures(3)).double().mean(0, keepdim=True))
+    assert (gram.shape, mean.shape, std.shape) == ((1, 21), (1, 6), (1, 6))
+    assert gram.dtype == torch.float64
+
+
+def test_maps_of_few_pictures_are_in_memory_at_once() -> None:
+    network = Colours()
+    statistics = StyleStatistics(network, taps=(0,))
+    network.parts.clear()
+    images = pictures(40)
+    features = statistics(images)
+    assert max(network.parts) <= 16
+    assert sum(network.parts) == 40
+    torch.testing.assert_close(features[33:34], statistics(images[33:34]))
+
+
+def test_on_the_evaluator() -> None:
+    """Three taps of Lite0: 24, 40 and 80 channels."""
+    statistics = StyleStatistics(EfficientNetLite("lite0"))
+    assert statistics.dim == sum(c * (c + 1) // 2 + 2 * c for c in (24, 40, 80)) == 4648
+    assert statistics.name == "efficientnet-lite0-style"
+    for word in ("chw", "taps 0,1,2", "1e-5", "57934424", "64 px"):
+        assert word in statistics.protocol
+    control = statistics.control()
+    assert control.name == "efficientnet-lite0-random-style"
+    assert control.taps == statistics.taps
+    x, y = statistics(pictures(3)), control(pictures(3))
+    assert x.shape == y.shape == (3, 4648)
+    assert not torch.allclose(x, y, atol=0.01)
+
+
+def test_mistakes_are_named() -> None:
+    with pytest.raises(EvalError, match="no tap 2, -1: take of 0 to 1"):
+        StyleStatistics(Colours(), taps=(0, 2, -1))
+    with pytest.raises(EvalError, match="take of 0 to 1"):
+        StyleStatistics(Colours(), taps=())
+    with pytest.raises(EvalError, match="colours has no random-weight control"):
+        StyleStatistics(Colours(), taps=(0,)).control()

@@ -1,0 +1,189 @@
+"""Pairs are what was said to be a pair: by manifest and by stem, and a sentence for each mistake."""
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from brushwork.data.errors import DataError
+from brushwork.eval.errors import EvalError
+from brushwork.eval.pairs.read import PairSet, pairs_by_stem, read_pairs
+
+
+def save(path: Path, level: int, size: tuple[int, int] = (4, 4)) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", size, (level, level, level)).save(path)
+
+
+def levels(images: torch.Tensor | None) -> list[int]:
+    assert images is not None
+    assert images.shape[1:] == (3, 4, 4)
+    return images[:, 0, 0, 0].tolist()
+
+
+def refused(found: str, manifest: Path) -> None:
+    with pytest.raises(EvalError, match=found) as error:
+        read_pairs(manifest)
+    assert "\n" not in str(error.value)
+
+
+# Manifest
+@pytest.fixture
+def manifest(tmp_path: Path) -> Path:
+    """Outputs whose alphabetical order is not that of their contents."""
+    for name, level in {"made/z": 10, "made/y": 20, "raw/cat": 11, "raw/dog": 21, "real/cat": 12}.items():
+        save(tmp_path / f"{name}.png", level)
+    path = tmp_path / "pairs.csv"
+    path.write_text(
+        "output,content,style\nmade/z.png,raw/cat.png,ink\nmade/y.png,raw/dog.png,oil\n", encoding="utf-8"
+    )
+    return path
+
+
+def test_manifest_pairs_by_row(manifest: Path) -> None:
+    pairs = read_pairs(manifest)
+    assert len(pairs) == 2
+    assert (levels(pairs.outputs), levels(pairs.contents)) == ([10, 20], [11, 21])
+    assert pairs.styles == ("ink", "oil")
+    assert pairs.subjects == ("cat", "dog")
+    assert pairs.sources == ("made/z.png", "made/y.png")
+    assert pairs.references is None
+
+
+def test_manifest_with_everything_as_spreadsheets_write_it(manifest: Path) -> None:
+    text = (
+        "style, subject ,output,content,reference,note\r\n"
+        'ink,"a, cat",made/z.png, raw/cat.png ,real/cat.png,good\r\n'
+        f"oil,,made/y.png,{manifest.parent / 'raw' / 'cat.png'},real/cat.png,\r\n"
+    )
+    manifest.write_bytes(b"\xef\xbb\xbf" + text.encode())
+    pairs = read_pairs(manifest)
+    assert pairs.subjects == ("a, cat", "cat")
+    assert (levels(pairs.contents), levels(pairs.references)) == ([11, 11], [12, 12])
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("output,content,style\n", "lists 0 pairs"),
+        ("", "has no column 'output', 'content', 'style' .*gives none"),
+        ("output;content;style\n", "has no column 'output'.*gives 'output;content;style'"),
+        ("output,content\nmade/z.png,raw/cat.png\n", "has no column 'style'"),
+        ("output,content,style\nmade/z.png,raw/cat.png,\n", "line 2: the style is empty"),
+        ("output,content,style\nmade/z.png\n", "line 2: the content is empty"),
+        ("output,content,style\nmade/z.png,raw/cat.png,ink,oil\n", "line 2: there are more values"),
+        ("output,content,style\nmade/x.png,raw/cat.png,ink\n", "line 2: the output '.*x.png' does not exist"),
+        (f"output,content,style\n{'x' * 300}.png,raw/cat.png,ink\n", "line 2: the output '.*' does not"),
+        ("output,content,style\nmade/z.png,raw/bat.png,ink\n", "line 2: the content '.*bat.png' does not"),
+        ("output,content,style,reference\nmade/z.png,raw/cat.png,ink,real/no.png\n",
+         "line 2: the reference '.*no.png' does not exist"),
+        ("output,content,style,reference\nmade/z.png,raw/cat.png,ink,real/cat.png\nmade/y.png,raw/cat.png,ink,\n",
+         "line 3: there is no reference, as in other rows"),
+        ("output,content,style\nmade/z.png,raw/cat.png,ink\nmade/z.png,raw/dog.png,oil\n",
+         r"line 3: the output 'made/z.png' is listed already \(.*line 2\)"),
+        ("output,content,style\nmade/z.png,pairs.csv,ink\n", "line 2: .*cannot be read as a picture"),
+        ('output,content,style\n"made/z.png,raw/cat.png,ink\n', "is no CSV"),
+    ],
+)  # fmt: skip
+def test_manifest_mistakes_are_named(manifest: Path, text: str, sentence: str) -> None:
+    manifest.write_text(text, encoding="utf-8")
+    refused(sentence, manifest)
+
+
+def test_pairs_that_cannot_be_read_are_named_and_the_others_are_read(manifest: Path) -> None:
+    (manifest.parent / "made" / "cut.png").write_bytes((manifest.parent / "made" / "z.png").read_bytes()[:50])
+    rows = ["made/cut.png,raw/dog.png,ink", "made/z.png,raw/cat.png,oil", "made/x.png,raw/cat.png,ink"]
+    manifest.write_text("\n".join(["output,content,style", *rows]), encoding="utf-8")
+    found = read_pairs(manifest)
+    assert (len(found), found.styles, found.subjects) == (1, ("oil",), ("cat",))
+    cut, gone = found.broken
+    assert "line 2" in cut
+    assert "cannot be read as a picture" in cut
+    assert "line 4: the output" in gone
+
+
+def test_what_is_no_manifest(manifest: Path) -> None:
+    refused("does not exist", manifest.with_name("absent.csv"))
+    refused("does not exist", manifest.parent)
+    refused("no CSV in UTF-8", manifest.parent / "made" / "z.png")
+    manifest.write_bytes("output,content,style\nmade/zé.png,raw/cat.png,ink\n".encode("latin-1"))
+    refused("no CSV in UTF-8", manifest)
+
+
+@pytest.mark.parametrize("which", ["made/y", "raw/dog", "raw/cat"])
+def test_other_sizes_are_named(manifest: Path, which: str) -> None:
+    save(manifest.parent / f"{which}.png", 0, (4, 5))
+    refused(r"has a picture of 4x5 pixels, and the first output has 4x4", manifest)
+
+
+# Stems
+@pytest.fixture
+def folders(tmp_path: Path) -> tuple[Path, Path]:
+    """Contents more than outputs, nested and of other suffixes, so that no order would match them."""
+    for name, level in {"ink/dog.png": 20, "ink/cat.png": 10, "oil/new/cat.png": 11}.items():
+        save(tmp_path / "made" / name, level)
+    for name, level in {
+        "ant.png": 90,
+        "pets/cat.bmp": 70,
+        "pets/dogs/dog.png": 80,
+        ".trash/cat.png": 0,
+    }.items():
+        save(tmp_path / "raw" / name, level)
+    return tmp_path / "made", tmp_path / "raw"
+
+
+def pair(folders: tuple[Path, Path]) -> PairSet:
+    return pairs_by_stem(*folders)
+
+
+def test_stems_match_by_name_alone(folders: tuple[Path, Path]) -> None:
+    pairs = pair(folders)
+    assert (levels(pairs.outputs), levels(pairs.contents)) == ([10, 20, 11], [70, 80, 70])
+    assert pairs.styles == ("ink", "ink", "oil")
+    assert pairs.subjects == ("cat", "dog", "cat")
+    assert pairs.sources == ("ink/cat.png", "ink/dog.png", "oil/new/cat.png")
+
+
+def test_stems_match_as_restyle_writes_them_and_in_any_spelling(folders: tuple[Path, Path]) -> None:
+    made, raw = folders
+    save(raw / "a:b.png", 71)
+    save(raw / "cafe\u0301.png", 72)
+    save(made / "oil" / "a%3Ab.png", 31)
+    save(made / "oil" / "caf\u00e9.png", 32)
+    pairs = pair(folders)
+    assert dict(zip(levels(pairs.outputs), levels(pairs.contents), strict=True)).items() >= {
+        (31, 71),
+        (32, 72),
+    }
+    assert {"a:b", "caf\u00e9"} <= set(pairs.subjects)
+
+
+def test_stem_mistakes_are_named(folders: tuple[Path, Path]) -> None:
+    made, raw = folders
+    save(raw / "cat.png", 0)
+    with pytest.raises(EvalError, match=r"contents 'cat\.png' and 'pets/cat\.bmp' have the same stem"):
+        pair(folders)
+    (raw / "cat.png").unlink()
+    save(made / "oil" / "cat.png", 0)
+    with pytest.raises(EvalError, match=r"outputs 'oil/cat\.png' and 'oil/new/cat\.png' have the same stem"):
+        pair(folders)
+    (made / "oil" / "cat.png").unlink()
+    for name in ("eel", "bee"):
+        save(made / "oil" / f"{name}.png", 0)
+    with pytest.raises(EvalError, match=r"2 outputs have no content .*'oil/bee\.png'"):
+        pair(folders)
+
+
+def test_folders_that_are_not_there_or_not_so(folders: tuple[Path, Path]) -> None:
+    made, raw = folders
+    with pytest.raises(EvalError, match=re.escape(f"'{raw / 'no'}' does not exist")):
+        pairs_by_stem(made, raw / "no")
+    with pytest.raises(DataError, match="does not exist"):
+        pairs_by_stem(made / "no", raw)
+    with pytest.raises(EvalError, match="is in no style folder"):
+        pairs_by_stem(made / "ink", raw)
+    save(raw / "pets" / "cat.bmp", 0, (5, 4))
+    with pytest.raises(EvalError, match=r"'ink/cat.png' has a picture of 5x4 pixels"):
+        pair(folders)

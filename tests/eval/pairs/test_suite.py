@@ -1,0 +1,166 @@
+"""Pairs on a world of two subjects in three styles, with outputs of which the figures are known."""
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from brushwork.data.pictures import Pictures
+from brushwork.eval.errors import EvalError
+from brushwork.eval.pairs.figures import STYLE_MEAN, UNCHANGED, Drawings
+from brushwork.eval.pairs.read import PairSet
+from brushwork.eval.pairs.suite import PairNetworks, default_metrics, measure_outputs
+
+if TYPE_CHECKING:
+    from ..conftest import World
+else:
+    World = Any
+
+
+class Pixels:
+    """Feature maps that are the picture itself, at full and at half resolution."""
+
+    name, maps_protocol = "pixels", "pixels as they are"
+
+    def maps(self, images: Tensor) -> tuple[Tensor, ...]:
+        x = images.float() / 255
+        return x, torch.nn.functional.avg_pool2d(x, 2)
+
+
+def drawing(subject: int, style: int) -> Tensor:
+    """A subject is where the dark half is, a style is a colour."""
+    image = torch.full((3, 16, 16), 40)
+    image[style] = 200
+    image[:, :, 8:] = image[:, :, 8:] // 2 if subject == 0 else image[:, :, 8:]
+    image[:, 8:] = image[:, 8:] // 2 if subject == 1 else image[:, 8:]
+    return image.byte()
+
+
+def drawings() -> Drawings:
+    places = [(subject, style) for style in range(3) for subject in range(2)]
+    whole = Pictures(
+        images=torch.stack([drawing(*place) for place in places]),
+        styles=torch.tensor([style for _, style in places]), subjects=tuple(f"s{s}" for s, _ in places),
+        style_names=("r", "g", "b"), fingerprint="f",
+    )  # fmt: skip
+    return Drawings(test=whole, train=whole)
+
+
+def pairs(outputs: list[Tensor], styles: tuple[str, ...], references: list[Tensor] | None = None) -> PairSet:
+    """Both subjects, drawn in red, to be redrawn in these styles."""
+    contents = [drawing(row % 2, 0) for row in range(len(outputs))]
+    return PairSet(
+        outputs=torch.stack(outputs), contents=torch.stack(contents), styles=styles,
+        subjects=tuple(f"s{row % 2}" for row in range(len(outputs))),
+        sources=tuple(map(str, range(len(outputs)))),
+        references=None if references is None else torch.stack(references),
+    )  # fmt: skip
+
+
+NETWORKS = PairNetworks(maps=Pixels())
+
+
+# Figures
+def test_unchanged_contents() -> None:
+    same = pairs([drawing(0, 0), drawing(1, 0)], ("g", "b"))
+    figures = measure_outputs(
+        same, NETWORKS, metrics=("content", "ssim", "cfsd", "truth"), drawings=drawings()
+    ).figures
+    assert figures["content_raw"].measured.value == 0
+    assert figures["content_normalised"].measured.value == 0
+    assert figures["cfsd"].measured.value == pytest.approx(0, abs=1e-7)
+    assert figures["ssim"].measured.value == pytest.approx(1)
+    truth = figures["truth"]
+    assert truth.measured == truth.baselines[UNCHANGED]
+    assert truth.measured.value > 0
+    assert figures["nearer_truth"].measured.value == 0
+
+
+def test_perfect_outputs_and_their_baselines() -> None:
+    right = pairs([drawing(0, 1), drawing(1, 2)], ("g", "b"))
+    figures = measure_outputs(right, NETWORKS, metrics=("truth", "content"), drawings=drawings()).figures
+    assert figures["truth"].measured.value == 0
+    assert figures["truth"].baselines[STYLE_MEAN].value >= 0
+    assert figures["truth"].baselines[UNCHANGED].value > 0
+    assert figures["content_raw"].measured.value > 0
+
+
+def test_by_style() -> None:
+    half = pairs([drawing(0, 1), drawing(1, 0)], ("g", "b"))
+    measures = measure_outputs(half, NETWORKS, metrics=("truth",), drawings=drawings())
+    assert measures.style_names == ("b", "g")
+    per_style = measures.figures["truth"].measured.per_style
+    assert per_style[1] == 0 < per_style[0]
+    assert measures.figures["truth"].measured.value == pytest.approx(sum(per_style) / 2)
+
+
+def test_the_style_picture_that_was_followed() -> None:
+    references = [drawing(1, 1), drawing(0, 2)]
+    right = pairs([drawing(1, 1), drawing(0, 2)], ("g", "b"), references)
+    networks = PairNetworks(maps=ThreeTaps())
+    figures = measure_outputs(right, networks, metrics=("reference",)).figures
+    for name in ("reference_gram", "reference_mean_std"):
+        assert figures[name].measured.value == 0
+        assert figures[name].baselines[UNCHANGED].value > 0
+
+
+class ThreeTaps(Pixels):
+    def maps(self, images: Tensor) -> tuple[Tensor, ...]:
+        x = images.float() / 255
+        return x, x[:, :, ::2, ::2], x[:, :, ::4, ::4]
+
+
+def test_a_control_stands_beside() -> None:
+    class Dim(Pixels):
+        def maps(self, images: Tensor) -> tuple[Tensor, ...]:
+            return tuple(x / 2 for x in super().maps(images))
+
+    changed = pairs([drawing(0, 1), drawing(1, 2)], ("g", "b"))
+    networks = PairNetworks(maps=Pixels(), control=Dim())
+    raw = measure_outputs(changed, networks, metrics=("content",)).figures["content_raw"]
+    assert raw.control is not None
+    assert raw.control.value == pytest.approx(raw.measured.value / 4)
+
+
+def test_outputs_are_measured_as_pictures_of_their_style(world: World) -> None:
+    """The style accuracy of the outputs, and beside it that of the contents as they were."""
+    weights = torch.eye(3)[torch.arange(3).repeat_interleave(6)]
+    seeds = torch.arange(18)
+    outputs, contents = world.perfect(weights, seeds), world.perfect(weights.roll(1, 1), seeds)
+    names = tuple(world.style_names[s] for s in weights.argmax(1))
+    found = measure_outputs(
+        PairSet(outputs=outputs, contents=contents, styles=names, subjects=names, sources=names), NETWORKS,
+        metrics=("accuracy", "content"), reference=world.reference,
+    )  # fmt: skip
+    accuracy = found.figures["accuracy"]
+    assert accuracy.measured.value > 0.9
+    assert accuracy.baselines[UNCHANGED].value < 0.1
+    assert "content_raw" in found.figures
+    assert set(found.protocol["metrics"]) == {"accuracy", "content"}
+    assert found.protocol["source"] == "pairs"
+
+
+# What can be measured
+def test_defaults_are_what_the_pairs_allow() -> None:
+    strangers = PairSet(**{**vars(pairs([drawing(0, 1)], ("g",))), "subjects": ("nobody",)})
+    followed = pairs([drawing(0, 1)], ("g",), [drawing(0, 1)])
+    assert default_metrics(strangers, None) == ("content", "ssim", "cfsd")
+    assert "truth" not in default_metrics(strangers, drawings())
+    assert "truth" in default_metrics(followed, drawings())
+    assert "reference" in default_metrics(followed, None)
+
+
+@pytest.mark.parametrize(
+    ("metric", "words"),
+    [
+        ("fdd", "no metric 'fdd' of pairs"),
+        ("fd", "fd needs real pictures: give --reference"),
+        ("truth", "needs a data set: give --reference"),
+        ("reference", "column `reference`"),
+        ("lpips", "--lpips-weights"),
+    ],
+)
+def test_what_is_lacking_is_named(metric: str, words: str) -> None:
+    with pytest.raises(EvalError, match=words):
+        measure_outputs(pairs([drawing(0, 1)], ("g",)), NETWORKS, metrics=(metric,))

@@ -1,0 +1,199 @@
+"""Like is compared with like: differing protocols are refused, with every difference named."""
+
+import copy
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from brushwork.eval.errors import EvalError
+from brushwork.eval.figures import FIGURES
+from brushwork.eval.measures import Figure, Measures, Score
+from brushwork.eval.report.compare import compare, comparison_table, read_report, verdict
+from brushwork.eval.report.write import write_report
+
+LONG = "EfficientNet-Lite0 of ImageNet, blocks 1, 3, 5, 10 and 15, means and deviations, enlarged to {} px"
+
+
+def measures(fd: float = 50.0, accuracy: float = 0.5, *, spread: float = 0.01, size: int = 64) -> Measures:
+    scores = {"fd": Score(value=fd, per_style=(fd, fd)), "accuracy": Score(value=accuracy, spread=spread)}
+    return Measures(
+        style_names=("flat", "sketch"),
+        figures={
+            name: Figure(about=FIGURES[name], features="net", measured=score)
+            for name, score in scores.items()
+        },
+        protocol={"features": {"net": LONG.format(size)}, "images": [200, 200], "seed": 0, "real": (32, 32)},
+        environment={"torch": "2.99"},
+        label=f"fd {fd}",
+    )
+
+
+def report(**changes: Any) -> dict[str, Any]:
+    return {**measures().to_json(), **changes}
+
+
+def with_protocol(**changes: Any) -> dict[str, Any]:
+    return report(protocol={**measures().to_json()["protocol"], **changes})
+
+
+# Verdicts
+@pytest.mark.parametrize(
+    ("theirs", "ours", "better", "spread", "expected"),
+    [
+        (5.0, 4.0, "less", None, "better"),
+        (5.0, 6.0, "less", None, "worse"),
+        (0.5, 0.6, "more", None, "better"),
+        (0.5, 0.4, "more", None, "worse"),
+        (0.5, 0.5, "more", 0.1, "equal"),
+        (0.5, 0.7, "more", 0.101, "within the spread"),
+        (0.5, 0.7, "more", 0.099, "better"),
+        (None, 0.7, "more", 0.1, "unknown"),
+        (0.7, None, "less", None, "unknown"),
+    ],
+)
+def test_verdict(
+    theirs: float | None, ours: float | None, better: Any, spread: float | None, expected: str
+) -> None:
+    assert verdict(theirs, ours, better, spread) == expected
+
+
+def test_figures_are_set_beside_each_other(tmp_path: Path) -> None:
+    earlier = read_report(write_report(measures(60.0, 0.52), tmp_path).json)
+    found = compare(measures(50.0, 0.5).to_json(), earlier)
+    fd, accuracy = found.changes
+    assert (fd.name, fd.theirs, fd.ours, fd.difference, fd.spread) == ("fd", 60.0, 50.0, -10.0, None)
+    assert fd.verdict == "better"
+    assert accuracy.spread == pytest.approx(0.01 * math.sqrt(2))
+    assert accuracy.verdict == "within the spread"
+    assert (found.their_label, found.our_label) == ("fd 60.0", "fd 50.0")
+
+
+def test_comparing_is_antisymmetric() -> None:
+    one, other = measures(60.0, 0.9).to_json(), measures(50.0, 0.5).to_json()
+    there, back = compare(one, other), compare(other, one)
+    assert [change.verdict for change in there.changes] == ["worse", "better"]
+    assert [change.verdict for change in back.changes] == ["better", "worse"]
+
+
+def test_whole_numbers_and_missing_values_of_a_file_are_numbers_too() -> None:
+    theirs = report()
+    theirs["figures"]["fd"]["measured"] = {"value": 60}
+    theirs["figures"]["accuracy"]["measured"] = {"value": None}
+    assert [change.verdict for change in compare(report(), theirs).changes] == ["better", "unknown"]
+
+
+# Refusals
+def test_every_differing_field_is_named_with_both_values() -> None:
+    theirs = with_protocol(seed=7, images=[200, 100], real=[32, 32])
+    del theirs["protocol"]["features"]
+    with pytest.raises(EvalError) as error:
+        compare(with_protocol(psi=0.7), theirs)
+    text = str(error.value)
+    assert "images: [200, 100] there, [200, 200] here" in text
+    assert "seed: 7 there, 0 here" in text
+    assert "psi: absent there, 0.7 here" in text
+    assert "features: absent there" in text
+    assert "real" not in text.replace("reports", "")  # a tuple is the list that it becomes in a file
+
+
+def test_nested_fields_are_dotted_and_long_values_cut_around_the_difference() -> None:
+    with pytest.raises(EvalError) as error:
+        compare(measures(size=64).to_json(), measures(size=128).to_json())
+    text = str(error.value)
+    assert "features.net: …" in text
+    assert "enlarged to 128 px there" in text
+    assert "enlarged to 64 px here" in text
+    assert "EfficientNet" not in text
+
+
+def test_a_long_value_that_differs_early_is_cut_at_its_end() -> None:
+    with pytest.raises(EvalError, match=r"seed: aX{59}… there, bX{59}… here"):
+        compare(with_protocol(seed="b" + "X" * 300), with_protocol(seed="a" + "X" * 300))
+
+
+def test_other_styles_are_refused() -> None:
+    with pytest.raises(EvalError, match=r'styles: \["sketch", "flat"\] there, \["flat", "sketch"\] here'):
+        compare(report(), report(style_names=["sketch", "flat"]))
+
+
+def test_label_and_environment_may_differ() -> None:
+    assert compare(report(), report(label="other", environment={"torch": "1"})).changes
+
+
+@pytest.mark.parametrize(("one", "other", "same"), [(1, 1.0, True), (0, False, False), (None, "none", False)])
+def test_what_counts_as_the_same(one: Any, other: Any, same: bool) -> None:
+    if same:
+        assert compare(with_protocol(psi=one), with_protocol(psi=other)).changes
+        return
+    with pytest.raises(EvalError, match="psi"):
+        compare(with_protocol(psi=one), with_protocol(psi=other))
+
+
+def test_reports_without_a_common_figure_are_refused() -> None:
+    ours, theirs = report(), copy.deepcopy(report())
+    del ours["figures"]["fd"]
+    del theirs["figures"]["accuracy"]
+    with pytest.raises(EvalError, match="there fd, here accuracy"):
+        compare(ours, theirs)
+
+
+# Reading
+def test_reading_gives_what_was_written(tmp_path: Path) -> None:
+    written = write_report(measures(), tmp_path).json
+    assert read_report(written) == json.loads(json.dumps(measures().to_json()))
+    assert read_report(tmp_path) == read_report(written)  # the folder will do
+
+
+def one_figure(figure: str) -> bytes:
+    return f'{{"protocol": {{}}, "style_names": [], "figures": {{"fd": {figure}}}}}'.encode()
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"{", "Invalid JSON"),
+        (b"\xff\xfe{}", "Invalid JSON"),
+        (b"[" * 100_000, "Invalid JSON"),
+        (b"[1]", "should be an object"),
+        (b'{"loss": 3}', "protocol: Field required"),
+        (b'{"protocol": {}, "style_names": []}', "figures: Field required"),
+        (b'{"protocol": {}, "style_names": [3], "figures": {}}', "style_names.0"),
+        (b'{"label": 3, "protocol": {}, "style_names": [], "figures": {}}', "label"),
+        (one_figure("3"), "figures.fd"),
+        (one_figure('{"better": "less", "measured": {}}'), "figures.fd.measured.value: Field required"),
+        (one_figure('{"better": "less", "measured": {"value": NaN}}'), "figures.fd.measured.value"),
+        (one_figure('{"better": "less", "measured": {"value": 1' + "0" * 400 + "}}"), "measured.value"),
+        (one_figure('{"better": "less", "measured": {"value": true}}'), "figures.fd.measured.value"),
+        (one_figure('{"better": "up", "measured": {"value": 1}}'), "figures.fd.better"),
+    ],
+)
+def test_what_is_no_report_is_refused(content: bytes, words: str, tmp_path: Path) -> None:
+    path = tmp_path / "some.json"
+    path.write_bytes(content)
+    with pytest.raises(EvalError, match=words) as error:
+        read_report(path)
+    assert "some.json" in str(error.value)
+    assert "brushwork measure" in str(error.value)
+
+
+def test_a_missing_report_is_named(tmp_path: Path) -> None:
+    with pytest.raises(EvalError, match=r"absent\.json' cannot be read \(No such file"):
+        read_report(tmp_path / "absent.json")
+    with pytest.raises(EvalError, match=r"report\.json' cannot be read"):
+        read_report(tmp_path)
+
+
+# The table
+def test_table_says_what_changed() -> None:
+    text = comparison_table(compare(measures(50.0, 0.5).to_json(), measures(60.0, 0.52).to_json()))
+    lines = text.splitlines()
+    assert lines[0] == "theirs: fd 60.0"
+    fd = next(line for line in lines if line.startswith("fd"))
+    assert fd.split() == ["fd", "60.00", "50.00", "-10.00", "better"]
+    accuracy = next(line for line in lines if line.startswith("accuracy"))
+    assert accuracy.split(maxsplit=4) == ["accuracy", "0.5200", "0.5000", "-0.02000", "within the spread"]
+    assert "without a spread" in text
+    assert max(map(len, lines)) <= 100

@@ -1,0 +1,159 @@
+"""Plots show the figures they are given: read off the drawing before it becomes pixels."""
+
+import io
+import math
+
+import numpy as np
+import pytest
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure as Sheet
+from matplotlib.lines import Line2D
+from PIL import Image
+
+from brushwork.eval.figures import FIGURES
+from brushwork.eval.measures import CurvePoint, Figure, Score
+from brushwork.eval.report import plots
+from brushwork.eval.report.plots import curve, small_multiples, style_bars, training_curves, worst_first
+
+NAMES = ("flat", "round", "sketch")
+HISTORY = [
+    {"nimg": 0, "loss": 3.0},
+    {"nimg": 1000, "fd": 900.0, "fd_style_mean": 1100.0, "fd_worst_style": 1500.0, "accuracy": 0.2},
+    {"nimg": 2000, "fd": 500.0, "fd_style_mean": 700.0, "fd_worst_style": 900.0, "accuracy": 0.4},
+    {"nimg": 3000, "fd": 600.0, "fd_style_mean": 800.0, "fd_worst_style": 950.0, "accuracy": 0.3},
+]
+
+
+def figure(name: str, *per_style: float, real: tuple[float, ...] = ()) -> Figure:
+    return Figure(
+        about=FIGURES[name], features="net", measured=Score(value=1.0, per_style=per_style),
+        real=Score(value=1.0, per_style=real) if real else None,
+    )  # fmt: skip
+
+
+def points_of(line: Line2D) -> list[list[float]]:
+    return np.asarray(line.get_xydata()).tolist()
+
+
+@pytest.fixture
+def sheets(monkeypatch: pytest.MonkeyPatch) -> list[Sheet]:
+    """The drawings as they are handed over to become pixels."""
+    kept: list[Sheet] = []
+
+    def keep(sheet: Sheet) -> bytes:
+        kept.append(sheet)
+        return b""
+
+    monkeypatch.setattr(plots, "png", keep)
+    return kept
+
+
+# Bars
+def test_worst_is_first_whichever_way_is_better() -> None:
+    assert worst_first(figure("fd", 2.0, 3.0, 1.0)) == [1, 0, 2]
+    assert worst_first(figure("accuracy", 0.2, 0.3, 0.1)) == [2, 0, 1]
+    assert worst_first(figure("fd", math.nan, 3.0, 1.0)) == [1, 2, 0]
+    assert worst_first(figure("accuracy", math.nan, 0.3, 0.1)) == [2, 1, 0]
+
+
+def test_bars_have_values_names_and_marks(sheets: list[Sheet]) -> None:
+    style_bars(figure("fd", 2.0, 3.0, 1.0, real=(0.5, 0.25, 0.75)), NAMES)
+    axes = sheets[0].axes[0]
+    assert [bar.get_width() for bar in axes.containers[0]] == [3.0, 2.0, 1.0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["round", "flat", "sketch"]
+    marks = next(part for part in axes.collections if isinstance(part, LineCollection))
+    assert [segment[0][0] for segment in marks.get_segments()] == [0.25, 0.5, 0.75]
+    assert [text.get_text() for text in axes.texts] == ["3.00", "2.00", "1.00"]
+    assert axes.get_ylim()[0] > axes.get_ylim()[1]  # the first is on top
+
+
+def test_negative_figures_have_room_on_the_left(sheets: list[Sheet]) -> None:
+    style_bars(figure("csls", -0.2, 0.1, math.nan, real=(0.3, math.nan, 0.2)), NAMES)
+    axes = sheets[0].axes[0]
+    low, high = axes.get_xlim()
+    assert low < -0.2
+    assert high > 0.3
+    assert [text.get_text() for text in axes.texts] == ["−0.200", "0.100", "–"]
+
+
+def test_panels_share_one_order(sheets: list[Sheet]) -> None:
+    small_multiples([figure("recall", 0.1, 0.2, 0.3), figure("kid", 4.0, 5.0, 6.0)], NAMES, [2, 0, 1])
+    left, right = sheets[0].axes
+    assert [bar.get_width() for bar in left.containers[0]] == [0.3, 0.1, 0.2]
+    assert [bar.get_width() for bar in right.containers[0]] == [6.0, 4.0, 5.0]
+    assert [label.get_text() for label in left.get_yticklabels()] == ["sketch", "flat", "round"]
+    assert (left.get_xlabel(), right.get_xlabel()) == ("more is better", "less is better")
+
+
+def test_leftover_places_stay_empty(sheets: list[Sheet]) -> None:
+    small_multiples([figure("recall", 0.1, 0.2, 0.3)] * 4, NAMES, [0, 1, 2])
+    assert [axes.axison for axes in sheets[0].axes] == [True] * 4 + [False] * 2
+
+
+def test_names_are_no_formulas_and_not_too_long() -> None:
+    plain = figure("fd", 1.0, 2.0)
+    assert style_bars(plain, ("$\\frac{1}$", "a$b$c")) != style_bars(plain, ("x", "y"))
+    longer = style_bars(plain, ("w" * 200, "y"))
+    with Image.open(io.BytesIO(longer)) as image:
+        assert image.width == pytest.approx(plots.WIDTH * plots.DPI, abs=1)
+
+
+def test_pixels_follow_the_figures() -> None:
+    one = style_bars(figure("fd", 1.0, 2.0, 3.0), NAMES)
+    assert one == style_bars(figure("fd", 1.0, 2.0, 3.0), NAMES)
+    assert one != style_bars(figure("fd", 1.0, 2.5, 3.0), NAMES)
+
+
+# Curves
+def test_distances_have_a_panel_each_and_shares_one_together(sheets: list[Sheet]) -> None:
+    points = [
+        CurvePoint(x=x, scores={"fd": 100 - 50 * x, "precision": 1 - x / 2, "recall": x / 4})
+        for x in (0.5, 1.0)
+    ]
+    curve(points, "psi")
+    left, right = sheets[0].axes
+    assert [points_of(line) for line in left.lines] == [[[0.5, 75.0], [1.0, 50.0]]]
+    assert [line.get_label() for line in right.lines] == ["precision", "recall"]
+    assert sorted(text.get_text() for text in right.texts) == ["0.125", "0.250", "0.500", "0.750"]
+    assert [text.get_text() for text in left.texts] == ["75.0", "50.0"]
+    assert left.get_xlabel() == "psi"
+    assert list(left.get_xticks()) == [0.5, 1.0]
+
+
+def test_training_curves_mark_the_best_point(sheets: list[Sheet]) -> None:
+    training_curves(HISTORY)
+    found = {axes.get_title(loc="left"): axes for axes in sheets[0].axes}
+    assert set(found) == {"Frechet distance", "style accuracy"}
+    for title, best in (("Frechet distance", [2.0, 500.0]), ("style accuracy", [2.0, 0.4])):
+        ring = next(line for line in found[title].lines if line.get_fillstyle() == "none")
+        assert points_of(ring) == [best]
+    lines = found["Frechet distance"].lines
+    assert [points_of(line)[0] for line in lines[:3]] == [[1.0, 1100.0], [1.0, 1500.0], [1.0, 900.0]]
+    assert points_of(found["style accuracy"].lines[0]) == [[1.0, 0.2], [2.0, 0.4], [3.0, 0.3]]
+
+
+def test_baselines_lie_across_the_panel_of_restyled_pictures(sheets: list[Sheet]) -> None:
+    """They are in the log once, and as often again as the run was resumed."""
+    baselines = {"restyled_truth_unchanged": 0.5, "restyled_truth_mean_picture": 0.7}
+    training_curves([
+        {"nimg": 1000, "restyled_truth": 0.9, "restyled_nearer_truth": 0.1, **baselines},
+        {"nimg": 2000, "restyled_truth": 0.4, "restyled_nearer_truth": 0.3},
+        {"nimg": 3000, "restyled_truth": 0.6, "restyled_nearer_truth": 0.2, **baselines},
+    ])  # fmt: skip
+    truth, nearer = sheets[0].axes
+    assert truth.get_title(loc="left") == "restyled: distance to the\nreal drawing"
+    lines = {str(line.get_label()): line for line in truth.lines}
+    assert np.unique(np.asarray(lines["content unchanged"].get_ydata())) == 0.5
+    assert np.unique(np.asarray(lines["mean of the style"].get_ydata())) == 0.7
+    assert points_of(next(line for line in truth.lines if line.get_fillstyle() == "none")) == [[2.0, 0.4]]
+    assert points_of(next(line for line in nearer.lines if line.get_fillstyle() == "none")) == [[2.0, 0.3]]
+    assert len(nearer.lines) == 2, "it has no baselines"
+
+
+def test_training_curves_need_figures() -> None:
+    assert training_curves([]) is None
+    assert training_curves([{"nimg": 0, "loss": 1.0, "fd_style_mean": 3.0}]) is None
+    assert training_curves([{"nimg": 0, "fd": math.nan}]) is None
+    one = training_curves([{"nimg": 8, "fd": 3.0}, {"nimg": 16, "fd": math.nan}])
+    assert one is not None
+    assert one.startswith(b"\x89PNG")

@@ -1,0 +1,191 @@
+"""Numbers that keep what they say, and tables that fit a terminal."""
+
+import math
+from dataclasses import replace
+
+import pytest
+
+from brushwork.eval.figures import FIGURES
+from brushwork.eval.measures import Figure, Measures, Score
+from brushwork.eval.report.tables import (
+    aligned,
+    by_features,
+    number,
+    numbers,
+    own_figures,
+    rounded,
+    shortened,
+    style_columns,
+    table,
+    with_spread,
+)
+
+NAMES = ("flat", "round", "sketch")
+
+
+def score(value: float, *per_style: float, spread: float | None = None) -> Score:
+    return Score(value=value, per_style=per_style, spread=spread)
+
+
+def figure(name: str, measured: Score, *beside: Score, features: str = "net") -> Figure:
+    """`beside`: of held-out real pictures, of the control, of the control's real pictures."""
+    real, control, control_real = (*beside, None, None, None)[:3]
+    return Figure(
+        about=FIGURES[name], features=features, measured=measured, real=real, control=control,
+        control_real=control_real,
+    )  # fmt: skip
+
+
+def measured(names: tuple[str, ...] = NAMES) -> Measures:
+    count = len(names)
+    confusion = tuple(tuple(0.5 if r == c else 0.5 / (count - 1) for c in range(count)) for r in range(count))
+    accuracy = Score(value=0.5, per_style=(0.5,) * count, spread=0.012, matrix=confusion)
+    fd = [100.0 + 10 * s for s in range(count)]
+    baselines = {"content unchanged": score(80.25)}
+    return Measures(
+        style_names=names,
+        figures={
+            "fd": figure("fd", score(737.44, *fd), score(136.9, *[20.0] * count), score(223.1), score(190.8)),
+            "accuracy": figure("accuracy", accuracy, accuracy, score(0.51, spread=0.012), score(0.6)),
+            "fd@other": replace(figure("fd", score(61.2), features="other"), baselines=baselines),
+        },
+        protocol={},
+    )  # fmt: skip
+
+
+# Numbers
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.0, "0"), (737.44, "737.4"), (1145.4, "1145"), (0.48514, "0.4851"), (-0.0021, "-0.002100"),
+     (0.99996, "1.0000"), (2.9e-5, "2.900e-05"), (12345678.0, "1.235e+07"), (math.nan, "–"),
+     (-math.inf, "-inf")],
+)  # fmt: skip
+def test_number(value: float, text: str) -> None:
+    assert number(value) == text
+
+
+@pytest.mark.parametrize("value", [3.0e-9, -4.56789e-4, 0.0123456, -7.89012, 98765.4, 3.21e11])
+@pytest.mark.parametrize("digits", [3, 4])
+def test_numbers_keep_their_digits(value: float, digits: int) -> None:
+    assert float(number(value, digits)) == pytest.approx(value, rel=0.5 * 10 ** (1 - digits))
+
+
+@pytest.mark.parametrize(
+    ("value", "spread", "text"),
+    [(0.48514, 0.0112, "0.485 ± 0.011"), (0.94, 0.004, "0.9400 ± 0.0040"), (2.91, 0.12, "2.91 ± 0.12"),
+     (-0.0021, 0.0039, "-0.0021 ± 0.0039"), (737.44, None, "737.4"), (5.0, 0.0, "5.000 ± 0"),
+     (250.0, 30.0, "250 ± 30"), (0.5, 0.00001, "0.5000 ± 1e-05"), (-2.9e-5, 1.2e-4, "-2.900e-05 ± 0.00012"),
+     (0.0, 0.01, "0 ± 0.01"), (math.nan, 0.1, "–")],
+)  # fmt: skip
+def test_value_and_spread_end_at_the_same_decimal(value: float, spread: float | None, text: str) -> None:
+    assert with_spread(score(value, spread=spread)) == text
+    assert rounded(score(value, spread=spread)) == text.split(" ")[0]
+
+
+def test_numbers_of_a_column_have_the_decimals_of_the_largest() -> None:
+    assert numbers([1314.2, 0.51, -88.0]) == ["1314", "1", "-88"]
+    assert numbers([0.0837, 0.84, math.nan]) == ["0.0837", "0.8400", "–"]
+    assert numbers([0.0, 0.0]) == ["0", "0"]
+
+
+def test_shortened_keeps_both_ends() -> None:
+    assert shortened("fluent-emoji", 12) == "fluent-emoji"
+    short = shortened("fluent-emoji-high-contrast", 12)
+    assert len(short) == 12
+    assert short.startswith("fluent")
+    assert short.endswith("ast")
+
+
+# Columns
+def test_figures_are_grouped_by_their_features() -> None:
+    groups = by_features(measured())
+    assert {features: list(figures) for features, figures in groups.items()} == {
+        "net": ["fd", "accuracy"],
+        "other": ["fd"],
+    }
+    assert list(own_figures(measured())) == ["fd", "accuracy"]
+
+
+def test_style_columns_say_what_a_style_is_taken_for() -> None:
+    rows = ((0.2, 0.7, 0.1), (0.4, 0.4, 0.2), (math.nan,) * 3)
+    accuracy = figure("accuracy", Score(value=0.3, per_style=(0.2, 0.4, math.nan), matrix=rows))
+    columns = {column.name: column.cells for column in style_columns({"accuracy": accuracy}, NAMES)}
+    assert columns == {"accuracy": ("0.2000", "0.4000", "–"), "taken most for": ("round", "flat", "–")}
+
+
+def test_without_flexible_columns_lines_are_as_wide_as_they_are() -> None:
+    """As the table of trials that search many fields."""
+    (line,) = aligned([["x" * 80, "y" * 80]], left=(), flexible=())
+    assert line == "x" * 80 + "  " + "y" * 80
+
+
+def test_columns_line_up_and_give_way() -> None:
+    lines = aligned([["a", "1.25"], ["longer", "10.50"]])
+    assert lines == ["a        1.25", "longer  10.50"]
+    lines = aligned([["x" * 80, "y" * 80], ["a", "b"]], left=(0, 1), flexible=(0, 1))
+    assert max(map(len, lines)) == 100
+    assert lines[1].index("b") == lines[0].index("y")
+
+
+# The table
+def test_table_has_a_row_a_figure_and_a_row_a_style() -> None:
+    lines = table(measured()).splitlines()
+    fd = next(line for line in lines if line.startswith("  fd"))
+    assert fd.split() == ["fd", "less", "737.4", "136.9", "223.1", "190.8", "sketch"]
+    accuracy = next(line for line in lines if line.startswith("  accuracy"))
+    assert accuracy.split()[:8] == ["accuracy", "more", "0.500", "±", "0.012", "0.500", "0.510", "0.6000"]
+    assert [line for line in lines if line.endswith(":")] == ["net:", "other:"]
+    assert next(line for line in lines if "<- worst" in line).split()[:3] == ["sketch", "120.0", "20.00"]
+    assert next(line for line in lines if "content unchanged" in line).split()[-1] == "80.25"
+
+
+def test_only_what_the_control_sees_as_well_is_marked() -> None:
+    lines = [line for line in table(measured()).splitlines() if line.endswith("= control")]
+    assert [line.split()[0] for line in lines] == ["accuracy"]
+    assert "no evidence" in table(measured())
+
+
+def test_numbers_stand_below_each_other() -> None:
+    lines = table(measured()).splitlines()
+    heads, fd = lines[1], next(line for line in lines if line.startswith("  fd"))
+    for head, text in (("real", "136.9"), ("control", "223.1")):
+        assert heads.index(head) + len(head) == fd.index(text) + len(text)
+
+
+def test_what_nobody_has_takes_no_column() -> None:
+    bare = Measures(style_names=(), figures={"fd": figure("fd", score(23.45))}, protocol={})
+    assert table(bare).splitlines() == ["figure  better  measured", "net:", "  fd    less       23.45"]
+    assert table(Measures(style_names=(), figures={}, protocol={})) == "Nothing was measured."
+
+
+def test_thirty_long_names_fit_a_terminal() -> None:
+    names = tuple(f"woodblock prints of the Edo period, workshop number {i}" for i in range(30))
+    text = table(measured(names))
+    assert max(map(len, text.splitlines())) <= 100
+    assert text.count("woodblock") == 30 + 30 + 2  # each style, what it is taken for, two worst ones
+
+
+def test_a_style_without_pictures_has_no_number() -> None:
+    figures = {"fd": figure("fd", score(5.0, math.nan, 3.0, 4.0))}
+    text = table(Measures(style_names=NAMES, figures=figures, protocol={}))
+    assert next(line for line in text.splitlines() if line.startswith("flat")).split() == ["flat", "–"]
+    assert "nan" not in text
+
+
+# Collapse
+
+
+def test_a_collapse_stands_above_the_table() -> None:
+    plain = measured()
+    diversity = figure("diversity", score(0.4, 0.2, 0.9, 0.1))
+    lines = table(replace(plain, figures={**plain.figures, "diversity": diversity})).splitlines()
+    assert lines[0].startswith("2 of 3 styles draw one picture: flat, sketch. To try: ")
+    assert max(map(len, lines)) <= 100
+    assert "one picture" not in table(plain)
+
+
+def test_what_was_left_out_stands_below_the_table() -> None:
+    notes = ("prdc: 5 nearest neighbours need 6 images a side at least and one has 4: add some. " * 2,)
+    last = table(replace(measured(), notes=notes)).split("\n\n")[-1].splitlines()
+    assert last[0].startswith("left out: prdc: 5 nearest")
+    assert max(map(len, last)) <= 100

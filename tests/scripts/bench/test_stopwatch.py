@@ -1,0 +1,90 @@
+"""Parts of a step, by a clock that only the parts move."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from brushwork.scripts.bench import stopwatch
+from brushwork.scripts.bench.stopwatch import REST, Stopwatch
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def perf_counter(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    found = Clock()
+    monkeypatch.setattr(stopwatch.time, "perf_counter", found.perf_counter)
+    return found
+
+
+class Slow(torch.autograd.Function):
+    """The identity, which takes 1 second forward and so many backward."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, scale: Tensor, clock: Clock, back: float) -> Tensor:
+        ctx.clock, ctx.back = clock, back
+        clock.now += 1.0
+        return x * scale
+
+    @staticmethod
+    def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor, Tensor, None, None]:
+        ctx.clock.now += ctx.back
+        return slopes[0], slopes[0].sum(), None, None
+
+
+class Part(nn.Module):
+    def __init__(self, clock: Clock, back: float) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(()))
+        self.clock, self.back = clock, back
+
+    def forward(self, x: Tensor) -> Tensor:
+        return Slow.apply(x, self.scale, self.clock, self.back)
+
+
+def test_every_second_belongs_to_one_part(clock: Clock) -> None:
+    first, second = Part(clock, 2.0), Part(clock, 5.0)
+    optimizer = torch.optim.SGD([*first.parameters(), *second.parameters()], lr=0.1)
+    watch = Stopwatch(torch.device("cpu"))
+    with watch.watching({"first": first, "second": second}, {"optimizer": optimizer}), watch.running():
+        with watch.part("data"):
+            clock.now += 0.5
+        x = first(torch.ones(3, requires_grad=True))
+        clock.now += 10.0
+        second(x).sum().backward()
+        clock.now += 20.0
+        optimizer.step()
+    assert dict(watch.seconds) == {
+        "data": 0.5, "first forward": 1.0, "second forward": 1.0, "second backward": 5.0,
+        "first backward": 2.0, REST: 30.0, "optimizer": 0.0,
+    }  # fmt: skip
+    assert sum(watch.seconds.values()) == clock.now
+
+
+def test_without_gradients_for_inputs_a_backward_pass_lasts_until_the_optimizer(clock: Clock) -> None:
+    part = Part(clock, 5.0)
+    optimizer = torch.optim.SGD(part.parameters(), lr=0.1)
+    watch = Stopwatch(torch.device("cpu"))
+    with watch.watching({"part": part}, {"optimizer": optimizer}), watch.running():
+        part(torch.ones(3)).sum().backward()
+        optimizer.step()
+        clock.now += 3.0
+    assert watch.seconds["part backward"] == 5.0
+    assert watch.seconds[REST] == 3.0
+
+
+def test_only_what_runs_is_counted_and_hooks_go_away(clock: Clock) -> None:
+    part, watch = Part(clock, 1.0), Stopwatch(torch.device("cpu"))
+    with watch.watching({"part": part}, {}):
+        part(torch.ones(3))
+    with watch.running():
+        part(torch.ones(3))
+    assert dict(watch.seconds) == {REST: 1.0}

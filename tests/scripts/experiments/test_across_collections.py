@@ -1,0 +1,314 @@
+"""Two tiny collections, two variants, one seed: what is trained and measured once, refused, and reported."""
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from brushwork.data.curate.pack import PackConfig, pack
+from brushwork.data.sources.toy import write_toy
+from brushwork.eval.sources import Stored
+from brushwork.scripts.experiments import across_collections, collection_measurement, collection_runs
+from brushwork.scripts.experiments.across_collections import Arguments, main, planned
+from brushwork.scripts.experiments.collection_measurement import (
+    CURVE_FILE,
+    FINAL_FILE,
+    Measurement,
+    draw,
+    is_complete,
+    pixel_diversity,
+    train_and_measure,
+)
+from brushwork.scripts.experiments.collection_plots import median_line
+from brushwork.scripts.experiments.collection_report import Column, spanned
+from brushwork.scripts.experiments.collection_runs import (
+    VARIANTS,
+    Run,
+    Variant,
+    require_same,
+    run_config,
+    seconds_at,
+    snapshots,
+)
+from brushwork.training.config import CadenceConfig, TrainConfig
+from brushwork.training.errors import TrainingError
+from brushwork.training.presets import PRESETS, emoji_32, toy
+from brushwork.training.schedules import GrowingConfig
+
+TINY = replace(
+    toy(), total_kimg=0.08, precision="fp32", device="cpu", growing=GrowingConfig(start_resolution=16),
+    every=CadenceConfig(tick_kimg=0.016, grid_kimg=0.0, checkpoint_kimg=0.0, snapshot_kimg=0.0),
+)  # fmt: skip
+NARROW: dict[str, Variant] = {
+    "default": VARIANTS["default"],
+    "slow": Variant(about="half the rates", change=lambda config: replace(
+        config, optimizer=replace(config.optimizer, generator_lr=5e-4, discriminator_lr=5e-4))),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    for seed, name in enumerate(("first", "second")):
+        write_toy(folder / name, styles=2, subjects=20, size=16, seed=seed)
+        pack(folder / name, folder / f"{name}-16", PackConfig(resolution=16, test_fraction=0.3))
+    return folder
+
+
+@pytest.fixture
+def plan(data: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Run]]:
+    """The runs of a plan below a folder."""
+    for name, value in (
+        ("COLLECTIONS", ("first", "second")),
+        ("VARIANTS", NARROW),
+        ("PRESETS", {"tiny": ("", TINY)}),
+        ("EVALUATORS", ("efficientnet-lite0",)),
+        ("packed", lambda name, folder: folder / f"{name}-16"),
+        ("fetch_hed_vgg16", lambda: None),
+    ):
+        monkeypatch.setattr(across_collections, name, value)
+    monkeypatch.setattr(collection_runs, "POINTS", 3)
+    monkeypatch.setattr(collection_measurement, "FEW", 6)
+    monkeypatch.setattr(collection_measurement, "MOST", 8)
+
+    def make(out: Path, **changes: Any) -> list[Run]:
+        return planned(arguments(data, out, **changes), TINY)
+
+    return make
+
+
+def arguments(data: Path, out: Path, **changes: Any) -> Arguments:
+    plain: dict[str, Any] = {
+        "preset": "tiny", "collections": ("first", "second"), "variants": ("default", "slow"), "seeds": 1,
+        "minutes": 1.0, "data": data, "out": out,
+    }  # fmt: skip
+    return Arguments(**(plain | changes))
+
+
+class InProcess:
+    """Stands in for the children: does the jobs here, one after another, up to `most`."""
+
+    done: list[str]
+    most = 100
+
+    def __init__(self, work: Callable[[Run], bool], *_: object) -> None:
+        self.work = work
+
+    def run(self, jobs: Sequence[Run], finished: Callable[[Run], None]) -> None:
+        for job in list(jobs)[: self.most]:
+            assert self.work(job)
+            self.done.append(job.name)
+            finished(job)
+
+
+@pytest.fixture
+def in_process(monkeypatch: pytest.MonkeyPatch) -> type[InProcess]:
+    InProcess.done, InProcess.most = [], 100
+    monkeypatch.setattr(across_collections, "Children", InProcess)
+    return InProcess
+
+
+# The whole
+def test_a_comparison_goes_on_and_shares_what_is_finished(
+    plan: Callable[..., list[Run]], in_process: type[InProcess], data: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    in_process.most = 1  # as if it was killed after the first run
+    main(arguments(data, tmp_path))
+    first = tmp_path / "first-default-0"
+    report = json.loads((tmp_path / "results.json").read_text())
+    assert [(run["collection"], run["variant"], run["seed"]) for run in report["runs"]] == [
+        ("first", "default", 0)
+    ]
+    assert (tmp_path / "curves.png").stat().st_size > 10_000
+    before = {path: path.stat().st_mtime_ns for path in first.rglob("*") if path.is_file()}
+    in_process.most = 100
+    with monkeypatch.context() as patched:
+        patched.setattr(across_collections, "write_report", lambda *_: None)  # it takes a second
+        main(arguments(data, tmp_path))
+    assert in_process.done == [
+        "first default seed 0", "first slow seed 0", "second default seed 0", "second slow seed 0",
+    ]  # fmt: skip
+    assert before == {path: path.stat().st_mtime_ns for path in first.rglob("*") if path.is_file()}
+    main(arguments(data, tmp_path, collections=("second",), variants=("slow",)))
+    assert len(json.loads((tmp_path / "results.json").read_text())["runs"]) == 1
+    main(arguments(data, tmp_path))  # of both collections again
+    _check_report(tmp_path, plan(tmp_path))
+    with pytest.raises(TrainingError, match=r"max_minutes: 1.0 there, 0.5 here"):
+        main(arguments(data, tmp_path, minutes=0.5))
+    assert len(in_process.done) == 4
+
+
+def _check_report(folder: Path, runs: list[Run]) -> None:
+    report = json.loads((folder / "results.json").read_text())
+    assert len(report["runs"]) == 4
+    assert set(report["machine"]) == {"processor", "cores", "torch"}
+    assert report["precision"] == ["fp32"]
+    for run, found in zip(runs, report["runs"], strict=True):
+        assert found["variant"] == run.variant
+        assert (found["images"], found["reason"]) == (80, "finished")
+        assert found["minutes"] * 60 * found["img_per_s"] == pytest.approx(80)
+        points = found["curve"]["points"]
+        assert len(points) == 4
+        assert list(points) == [str(nimg) for nimg in snapshots(run.folder)]
+        minutes = [point["minutes"] for point in points.values()]
+        assert minutes == sorted(minutes)
+        assert len(found["curve"]["real"]["recall"]) == 2
+        assert found["final"]["samples"] == [8, 8]
+        assert found["final"]["seconds"] > 0
+        figures = found["final"]["measures"]["figures"]
+        assert {"fd", "kid", "recall", "coverage", "accuracy", "copies", "diversity"} <= set(figures)
+        assert "the training pictures alone" in found["final"]["measures"]["protocol"]["against"]
+    table = (folder / "table.md").read_text()
+    rows = [[cell.strip() for cell in line.split("|")[1:4]] for line in table.splitlines() if line[:1] == "|"]
+    assert rows[2:] == [
+        ["first", "default", "1"], ["first", "slow", "1"], ["first", "held-out real", ""],
+        ["second", "default", "1"], ["second", "slow", "1"], ["second", "held-out real", ""],
+    ]  # fmt: skip
+    assert len(list(folder.glob("grid-*-*.png"))) == 4
+
+
+def test_a_snapshot_is_measured_once(
+    plan: Callable[..., list[Run]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (run,) = plan(tmp_path, collections=("first",), variants=("default",))
+    measured: list[Stored] = []
+    figures = Measurement.figures
+
+    def counted(self: Measurement, drawn: Stored) -> dict[str, Any]:
+        if len(measured) == 2:
+            raise KeyboardInterrupt
+        measured.append(drawn)
+        return figures(self, drawn)
+
+    monkeypatch.setattr(Measurement, "figures", counted)
+    with pytest.raises(KeyboardInterrupt):
+        train_and_measure(run)
+    assert run.is_finished
+    assert not is_complete(run)
+    points = json.loads((run.folder / CURVE_FILE).read_text())["points"]
+    assert len(points) == 2
+    monkeypatch.setattr(Measurement, "figures", lambda *_: {"fd": 0.0})
+    assert train_and_measure(run)
+    after = json.loads((run.folder / CURVE_FILE).read_text())["points"]
+    assert {nimg: after[nimg] for nimg in points} == points
+    assert len(after) == len(snapshots(run.folder))
+    assert is_complete(run)
+    monkeypatch.setattr(collection_measurement, "MOST", 9)  # another way of measuring
+    assert not is_complete(run)
+    assert (run.folder / FINAL_FILE).exists()
+
+
+def test_runs_of_another_configuration_are_refused(
+    plan: Callable[..., list[Run]], data: Path, tmp_path: Path
+) -> None:
+    (run,) = plan(tmp_path, collections=("first",), variants=("default",))
+    require_same(run.config)
+    stored = {
+        "config": json.loads(json.dumps(_plain(run.config))),
+        "facts": {"precision": "fp32", "fingerprint": "other", "styles": [], "group": 4},
+    }
+    run.folder.mkdir(parents=True)
+    (run.folder / "config.json").write_text(json.dumps(stored))
+    with pytest.raises(TrainingError, match=r"data: .*first-16 there was packed of other pictures"):
+        require_same(run.config)
+    changed = replace(run.config, batch=4, total_kimg=1.0)
+    with pytest.raises(TrainingError, match=r"(?s)another --out.*batch: 8 there, 4 here.*total_kimg: 0.08"):
+        require_same(changed)
+
+
+def _plain(config: TrainConfig) -> Any:
+    from dataclasses import asdict
+
+    return json.loads(json.dumps(asdict(config), default=str))
+
+
+# Parts
+def test_before_is_whole_whatever_the_preset(tmp_path: Path) -> None:
+    change = VARIANTS["before"].change
+    kept = {"data": tmp_path, "out": tmp_path, "every": toy().every, "seed": 5}
+    assert change(replace(toy(), **kept)) == change(replace(emoji_32(), **kept))
+    assert change(toy()).discriminator.minibatch_std == "average"
+
+
+def test_unknown_names_and_nothing_to_do_are_refused() -> None:
+    assert set(Arguments().collections) <= set(across_collections.COLLECTIONS)
+    assert Arguments().preset in PRESETS
+    for wrong, words in (
+        ({"preset": "emoji-33"}, "no preset 'emoji-33'"),
+        ({"collections": ("coins",)}, "no collection 'coins': take of emoji"),
+        ({"variants": ("slow",)}, "no variant 'slow': take of default, before"),
+        ({"collections": ()}, "nothing to train"),
+    ):
+        with pytest.raises(TrainingError, match=words):
+            Arguments(**wrong)  # type: ignore[arg-type]
+
+
+def test_medians_and_worst_styles() -> None:
+    assert spanned([0.5, 0.25, 1.0]) == "0.500 (0.250..1.00)"
+    assert spanned([2.0]) == spanned([2.0, 2.0]) == "2.00"
+    assert spanned([]) == spanned([math.nan]) == "–"
+    final = {
+        "measures": {"figures": {"recall": {
+            "measured": {"value": 0.5, "per_style": [0.75, 0.25]},
+            "real": {"value": 0.7, "per_style": [0.8, 0.6]},
+        }}},
+        "modes": {"found": {"a": 60, "b": 20}}, "real_modes": {"found": {"a": 64, "b": 63}},
+    }  # fmt: skip
+    worst = Column(title="", figure="recall", worst_style=True)
+    assert (worst.of(final, "measured"), worst.of(final, "real")) == (0.25, 0.6)
+    assert replace(worst, worst_style=False).of(final, "measured") == 0.5
+    assert Column(title="", figure="found", worst_style=True).of(final, "measured") == 20
+    assert Column(title="", figure="found").of(final, "real") == 63.5
+    assert Column(title="", figure="kid").of(final, "real") is None
+    lines = [(np.array([0.0, 2.0]), np.array([0.0, 2.0])), (np.array([1.0, 3.0]), np.array([5.0, 5.0]))]
+    minutes, median = median_line([*lines, (np.array([0.0, 4.0]), np.array([1.5, 1.5]))])
+    assert (minutes[0], minutes[-1]) == (1.0, 2.0)
+    assert (median[0], median[-1]) == (1.5, 2.0)
+
+
+@pytest.mark.parametrize(("minutes", "factor"), [(0.5, 1.0), (1.0, 1.0), (25.0, 25.0)])
+def test_minutes_stretch_the_course_and_its_growing_alike(
+    minutes: float, factor: float, tmp_path: Path
+) -> None:
+    base = emoji_32()
+    config = run_config(base, data=tmp_path, out=tmp_path, seed=1, minutes=minutes)
+    assert config.total_kimg == factor * base.total_kimg
+    assert config.growing == base.growing.scaled(factor)
+
+
+def test_minutes_at_an_image_lie_on_straight_lines_between_those_of_the_log(tmp_path: Path) -> None:
+    lines = ({"nimg": 100, "seconds": 10.0}, {"nimg": 100, "fd": 1.0}, {"nimg": 300, "seconds": 50.0})
+    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert [seconds_at(nimg, tmp_path) for nimg in (0, 50, 100, 150, 300, 400)] == [
+        0, 5, 10, 20, 50, 50,
+    ]  # fmt: skip
+
+
+def test_pixel_diversity_is_a_share_of_that_of_real_pictures(data: Path) -> None:
+    from brushwork.data.pictures import load_pictures
+
+    real = load_pictures(data / "first-16", "train")
+    same = Stored(images=real.images, styles=real.styles)
+    assert pixel_diversity(same, real) == pytest.approx([1, 1])
+    nearer = Stored(images=(real.images.float() / 2).round().byte(), styles=real.styles)
+    assert pixel_diversity(nearer, real) == pytest.approx([0.5, 0.5], abs=0.01)
+    one = Stored(images=real.images[:1].expand(6, -1, -1, -1), styles=torch.tensor([0, 0, 0, 1, 1, 1]))
+    assert pixel_diversity(one, real) == [0, 0]
+
+
+def test_samples_of_each_style_are_as_many_as_asked_for() -> None:
+    from brushwork.models.generator import Generator
+
+    generator = Generator(toy().generator, ("a", "b"))
+    drawn = draw(generator, [3, 5])
+    assert drawn.styles.tolist() == [0] * 3 + [1] * 5
+    more = draw(generator, [4, 5])
+    assert torch.equal(drawn.images[:3], more.images[:3])
+    assert torch.equal(drawn.images[3:], more.images[4:])

@@ -1,0 +1,227 @@
+"""`brushwork measure` as a user meets it: runs, folders, pairs, statistics, comparisons, mistakes."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from brushwork.data.curate.pack import PackConfig, pack
+from brushwork.data.files import write_file
+from brushwork.data.pictures import load_pictures
+from brushwork.eval.features.extractors import build_extractor
+from brushwork.eval.reference import build_reference
+from brushwork.eval.sources import Stored
+from brushwork.models.generator import Generator, GeneratorConfig
+from brushwork.models.snapshot import generator_bytes
+from brushwork.models.stage import Stage
+from brushwork.scripts.measuring import compared
+
+if TYPE_CHECKING:
+    from ..conftest import Shell
+else:
+    Shell = Any
+
+
+def measured(shell: Shell, source: Path, out: Path, *options: object) -> dict:
+    """The report of a measurement in seconds."""
+    shell("measure", source, "--out", out, "--device", "cpu", "--no-control", *options)
+    assert "<html" in (out / "report.html").read_text()
+    return json.loads((out / "report.json").read_text())
+
+
+def save_pictures(folder: Path, packed: Path, names: Sequence[str]) -> None:
+    """The held-out pictures of a packed data set as FOLDER/<style>/<subject>.png."""
+    pictures = load_pictures(packed, "test")
+    for image, style, subject in zip(pictures.images, pictures.styles, pictures.subjects, strict=True):
+        path = folder / names[int(style)] / f"{subject}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image.permute(1, 2, 0).numpy()).save(path)
+
+
+def test_measure_a_folder_of_real_pictures(shell: Shell, packed: Path, tmp_path: Path) -> None:
+    names = load_pictures(packed, "test").style_names
+    save_pictures(tmp_path / "made", packed, names)
+    save_pictures(tmp_path / "wrong", packed, names[1:] + names[:1])
+    right, wrong = (
+        measured(shell, tmp_path / made, tmp_path / "o", "--reference", packed, "--metrics", "fd", "accuracy")
+        for made in ("made", "wrong")
+    )
+    figure = right["figures"]["accuracy"]
+    assert figure["measured"]["value"] == figure["real"]["value"], "they are the held-out pictures"
+    assert wrong["figures"]["accuracy"]["measured"]["value"] < figure["measured"]["value"]
+    assert wrong["figures"]["fd"]["measured"]["value"] == pytest.approx(
+        right["figures"]["fd"]["measured"]["value"], rel=1e-6
+    )
+
+
+def test_measure_a_generator_as_a_function(shell: Shell, packed: Path, run: Path, tmp_path: Path) -> None:
+    options = ("--reference", packed, "--per-style", "6", "--metrics", "prdc", "ppl", "truncation")
+    found = measured(shell, run, tmp_path, *options)
+    assert {"precision", "ppl"} <= found["figures"].keys()
+    assert found["figures"]["ppl"]["measured"]["value"] > 0
+    assert [point["x"] for point in found["curves"]["truncation"]][-1] == 1
+    assert found["protocol"]["psi"] == 1
+
+
+def test_measure_compares_only_what_may_be_compared(
+    shell: Shell, packed: Path, run: Path, tmp_path: Path
+) -> None:
+    options = ("--reference", packed, "--metrics", "accuracy")
+    measured(shell, run, tmp_path / "a", *options, "--per-style", "6")
+    same = (*options, "--out", tmp_path / "b", "--device", "cpu", "--no-control")
+    against = ("--against", tmp_path / "a" / "report.json")
+    assert "accuracy" in shell("measure", run, *same, "--per-style", "6", *against)
+    said = shell.mistake("measure", run, *same, "--per-style", "7", *against)
+    assert "images_per_style" in said
+    assert "nothing.json" in shell.mistake("measure", run, *same, "--against", tmp_path / "nothing.json")
+
+
+def test_measure_pairs(shell: Shell, packed: Path, tmp_path: Path) -> None:
+    """Outputs that are the real drawings: no distance to the truth, and one to the contents."""
+    pictures = load_pictures(packed, "test")
+    names = pictures.style_names
+    save_pictures(tmp_path / "real", packed, names)
+    subjects = sorted(set(pictures.subjects))
+    rows = [
+        f"real/{names[1 + i % 2]}/{subject}.png,real/{names[0]}/{subject}.png,{names[1 + i % 2]},{subject}"
+        for i, subject in enumerate(subjects)
+    ]
+    manifest = tmp_path / "pairs.csv"
+    manifest.write_text("\n".join(["output,content,style,subject", *rows]) + "\n")
+    options = ("--reference", packed, "--metrics", "content", "ssim", "truth", "accuracy")
+    figures = measured(shell, manifest, tmp_path / "o", *options)["figures"]
+    assert figures["truth"]["measured"]["value"] == 0
+    assert figures["truth"]["baselines"]["content unchanged"]["value"] > 0
+    assert figures["content_raw"]["measured"]["value"] > 0
+    assert figures["ssim"]["measured"]["value"] < 1
+    accuracy = figures["accuracy"]
+    assert accuracy["measured"]["value"] > accuracy["baselines"]["content unchanged"]["value"]
+
+
+def test_measure_pairs_by_stem(shell: Shell, packed: Path, tmp_path: Path) -> None:
+    """The same subject in another style's folder is the output of the content of that name."""
+    names = load_pictures(packed, "test").style_names
+    save_pictures(tmp_path / "real", packed, names)
+    (tmp_path / "contents").mkdir()
+    (tmp_path / "made").mkdir()
+    for picture in sorted((tmp_path / "real" / names[0]).iterdir()):
+        picture.rename(tmp_path / "contents" / picture.name)
+    (tmp_path / "real" / names[1]).rename(tmp_path / "made" / names[1])
+    options = ("--contents", tmp_path / "contents", "--metrics", "content", "ssim")
+    figures = measured(shell, tmp_path / "made", tmp_path / "o", *options)["figures"]
+    assert figures["ssim"]["measured"]["value"] < 1
+    assert figures["content_raw"]["measured"]["value"] > 0
+
+
+def test_measure_keeps_and_takes_statistics(shell: Shell, packed: Path, run: Path, tmp_path: Path) -> None:
+    """Mean and covariance of the real pictures as a file, and a distance to that file."""
+    real = tmp_path / "real.npz"
+    options = ("--metrics", "fd", "--per-style", "6")
+    measured(shell, run, tmp_path / "o", "--reference", packed, "--save-statistics", real, *options)
+    with np.load(real) as file:
+        assert file["mu"].shape == (1152,)
+        assert file["sigma"].shape == (1152, 1152)
+        train = load_pictures(packed, "train").images
+        expected = build_extractor("efficientnet-lite0")(train).double().mean(0)
+        np.testing.assert_allclose(file["mu"], expected, rtol=1e-4, atol=1e-5)
+    found = measured(shell, run, tmp_path / "o", "--reference", real, *options)
+    assert found["figures"]["fd"]["measured"]["value"] > 0
+
+
+@pytest.fixture(scope="module")
+def unlabelled(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A packed data set without styles."""
+    folder = tmp_path_factory.mktemp("unlabelled")
+    (folder / "flat").mkdir()
+    for path in pictures.glob("*/*.png"):
+        (folder / "flat" / f"{path.parent.name}-{path.name}").write_bytes(path.read_bytes())
+    pack(folder / "flat", folder / "packed", PackConfig(resolution=16, test_fraction=0.3))
+    return folder / "packed"
+
+
+def test_measure_without_styles(shell: Shell, unlabelled: Path, run: Path, tmp_path: Path) -> None:
+    """A generator and real pictures that have none: all that needs no label is given; so it is of a generator
+    that has some."""
+    config = GeneratorConfig(
+        resolution=16, z_dim=8, w_dim=8, mapping_layers=2, channel_base=128, channel_max=12
+    )
+    generator = Generator(config, ())
+    generator.mapping.average.normal_()
+    snapshot = tmp_path / "run" / "snapshots" / "generator.safetensors"
+    write_file(snapshot, generator_bytes(generator, stage=Stage(16), notes={}))
+    metrics = ("--metrics", "fd", "accuracy", "prdc", "diversity", "copies", "ppl", "truncation")
+    options = ("--reference", unlabelled, "--per-style", "8", *metrics)
+    found = measured(shell, tmp_path / "run", tmp_path / "o", *options)
+    assert {"fd", "precision", "diversity", "copies", "ppl"} <= found["figures"].keys()
+    assert found["style_names"] == []
+    assert len(found["curves"]["truncation"]) > 1
+    assert found["notes"] == ["accuracy: It takes 2 styles or more, and there are 0."]
+    assert (tmp_path / "o" / "nearest-to-a-training-picture.png").is_file()
+    of_styles = measured(shell, run, tmp_path / "p", *options)
+    assert of_styles["figures"].keys() == found["figures"].keys()
+    assert of_styles["notes"] == found["notes"]
+
+
+def test_measure_what_can_be_read(shell: Shell, packed: Path, tmp_path: Path) -> None:
+    names = load_pictures(packed, "test").style_names
+    save_pictures(tmp_path / "made", packed, names)
+    broken = sorted((tmp_path / "made").rglob("*.png"))[0]
+    broken.write_bytes(broken.read_bytes()[:60])
+    options = ("--reference", packed, "--metrics", "fd", "--out", tmp_path / "o", "--device", "cpu")
+    said = shell.mistake("measure", tmp_path / "made", *options, "--no-control")
+    assert f"{broken.name}' cannot be read as a picture" in said
+    assert "1 of " in said
+    report = json.loads((tmp_path / "o" / "report.json").read_text())
+    assert broken.name in report["notes"][0]
+    assert sum(report["protocol"]["images_per_style"]) == len(list((tmp_path / "made").rglob("*.png"))) - 1
+
+
+def test_pairs_of_unknown_styles_are_measured_beside_their_contents(
+    shell: Shell, packed: Path, tmp_path: Path
+) -> None:
+    names = load_pictures(packed, "test").style_names
+    save_pictures(tmp_path / "real", packed, names)
+    subject = next((tmp_path / "real" / names[0]).iterdir()).name
+    row = f"real/{names[1]}/{subject},real/{names[0]}/{subject},oil"
+    (tmp_path / "pairs.csv").write_text(f"output,content,style\n{row}\n")
+    found = measured(shell, tmp_path / "pairs.csv", tmp_path / "o", "--reference", packed)
+    assert {"content_raw", "ssim", "cfsd"} == found["figures"].keys() - {"content_normalised"}
+    assert found["notes"][0].startswith("fd, accuracy: The reference has no style 'oil'")
+
+
+def test_pictures_beside_the_nearest_are_those_that_were_compared_with(packed: Path) -> None:
+    """Of fewer styles in another order, too."""
+
+    class Pixels:
+        name, protocol, dim, standardised = "pixels", "pixels", 768, False
+
+        def __call__(self, images: torch.Tensor) -> torch.Tensor:
+            return images.flatten(1).float()
+
+        def control(self) -> "Pixels":
+            return self
+
+    train = load_pictures(packed, "train")
+    stored = Stored(images=train.images, styles=train.styles)
+    reference = build_reference(stored, stored, train.style_names, "f", [Pixels()], control=False)
+    for names in (train.style_names, train.style_names[:0:-1], ()):
+        features = reference.restricted_to(names).spaces[0].raw_train.features
+        assert torch.equal(compared(train, names).flatten(1).float(), features)
+
+
+def test_mistakes_in_measure(shell: Shell, packed: Path, run: Path, tmp_path: Path) -> None:
+    plain = ("--reference", packed, "--device", "cpu", "--no-control")
+    assert "no metric 'fdd'" in shell.mistake("measure", run, *plain, "--metrics", "fdd")
+    assert "no extractor 'inceptoin'" in shell.mistake("measure", run, *plain, "--features", "inceptoin")
+    assert "give --reference" in shell.mistake("measure", run, "--device", "cpu")
+    missing = ("--features", "inception", "--inception-weights", tmp_path / "absent.pth")
+    assert "absent.pth" in shell.mistake("measure", run, *plain, *missing)
+    (tmp_path / "pairs.csv").write_text("output,content,style\na.png,b.png,x\n")
+    assert "b.png' does not exist" in shell.mistake("measure", tmp_path / "pairs.csv", *plain)
+    (tmp_path / "s.npz").write_text("no archive")
+    assert "s.npz" in shell.mistake("measure", run, "--reference", tmp_path / "s.npz", "--device", "cpu")

@@ -1,0 +1,90 @@
+"""The doors of tuning and of configuration files, as a user meets them."""
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from PIL import Image
+
+from brushwork.scripts.cli import main
+from brushwork.training.preset_files import read_preset
+
+if TYPE_CHECKING:
+    from ..conftest import Shell
+else:
+    Shell = Any
+
+TINY = ("--device", "cpu", "--precision", "fp32")
+SHORT = (*TINY, "--trial-kimg", "0.016", "--every-kimg", "0.008", "--metrics.per-style", "2")
+
+
+@pytest.mark.slow
+def test_the_whole_way_from_a_search_to_a_training(shell: Shell, packed: Path, tmp_path: Path) -> None:
+    out, log = tmp_path / "study", ("--trackers.use", "tensorboard")
+    options = ("tune", "toy", "--data", packed, "--out", out, *SHORT, *log, "--search", "batch=4,8")
+    said = shell(*options, "--trials", "2")
+    assert "<- best" in said
+    assert f"brushwork train {out / 'best.json'}" in said
+    said = shell(*options, "--trials", "3")
+    assert (out / "trials.csv").read_text().count("\n") == 4
+    assert sorted(path.name for path in (out / "trials").iterdir()) == ["0000", "0001", "0002"]
+    assert len(list((out / "trials").rglob("events.out.tfevents*"))) >= 3, "each trial has a log of its own"
+    with Image.open(out / "tuning.png") as image:
+        assert min(image.size) > 100
+    said = shell("train", out / "best.json", *TINY, "--total-kimg", "0.016")
+    assert "finished" in said
+    assert "optimizer.generator_lr: " in shell.mistake(*options, "--optimizer.generator-lr", "0.1")
+
+
+def test_a_run_is_configured_from_a_file_and_options_override_it(
+    shell: Shell, packed: Path, run: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "again"
+    said = shell("train", run / "config.json", "--out", out, "--total-kimg", "0.016", "--loss.mixing", "0.25")
+    assert "finished at 0.0 kimg" in said
+    theirs, ours = read_preset(run / "config.json"), read_preset(out / "config.json")
+    assert (ours.total_kimg, ours.loss.mixing, ours.data) == (0.016, 0.25, packed)
+    assert (ours.generator, ours.optimizer, ours.batch) == (theirs.generator, theirs.optimizer, theirs.batch)
+    assert "--resume" in shell.mistake("train", run / "config.json")
+
+
+def test_mistakes_in_files_are_named(shell: Shell, run: Path, tmp_path: Path) -> None:
+    assert "nowhere.json does not exist" in shell.mistake("train", tmp_path / "nowhere.json")
+    content = json.loads((run / "config.json").read_text())
+    content["config"]["batch"] = "many"
+    (tmp_path / "odd.json").write_text(json.dumps(content))
+    for verb in ("train", "tune"):
+        assert "odd.json is wrong: config.batch is 'many': it must be" in shell.mistake(
+            verb, tmp_path / "odd.json"
+        )
+
+
+@pytest.mark.parametrize(("verb", "source"), [("train", "toy"), ("tune", "toy"), ("tune", "file")])
+def test_help_shows_an_example(shell: Shell, run: Path, verb: str, source: str) -> None:
+    words = ["toy" if source == "toy" else str(run / "config.json"), "--help"]
+    for arguments in (words, words[1:]):
+        shell.monkeypatch.setattr(sys, "argv", ["brushwork", verb, *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert ended.value.code == 0
+    said = shell.capsys.readouterr().out
+    assert f"brushwork {verb} emoji-32 --data" in said
+    assert "--optimizer.generator-lr" in said
+
+
+def test_mistakes_of_a_search_are_named(shell: Shell, packed: Path, tmp_path: Path) -> None:
+    options = ("tune", "toy", "--data", packed, "--out", tmp_path / "study", *SHORT)
+    assert "did you mean optimizer.generator_lr?" in shell.mistake(*options, "--search", "generator_lr=1:2")
+    assert "trials is 0" in shell.mistake(*options, "--trials", "0")
+    assert "nowhere" in shell.mistake("tune", "toy", "--data", tmp_path / "nowhere")
+    assert not (tmp_path / "study").exists()
+    shell.monkeypatch.setenv("WORLD_SIZE", "2")
+    assert "runs in one process" in shell.mistake(*options)
+
+
+def test_without_optuna_the_extra_is_named(shell: Shell, packed: Path, tmp_path: Path) -> None:
+    shell.monkeypatch.setitem(sys.modules, "optuna", None)
+    said = shell.mistake("tune", "toy", "--data", packed, "--out", tmp_path / "study")
+    assert "pip install 'brushwork[tune]'" in said

@@ -1,0 +1,103 @@
+"""The classifier learns styles, and tells its accuracy by subjects that it never saw."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from brushwork.data.pictures import Pictures
+from brushwork.data.sources.toy import toy_pictures
+from brushwork.models.classifier import StyleClassifier
+from brushwork.models.generator import Generator, GeneratorConfig
+from brushwork.training.errors import TrainingError
+from brushwork.training.prepare.classifier import (
+    ClassifierConfig,
+    as_bytes,
+    from_bytes,
+    probabilities,
+    train_classifier,
+)
+
+CPU = torch.device("cpu")
+SHAPE = GeneratorConfig(resolution=16, z_dim=8, w_dim=8, mapping_layers=1, channel_base=128, channel_max=16)
+LONG = ClassifierConfig(kimg=4.8, batch=16, lr=0.02)
+
+
+@pytest.fixture(scope="module")
+def pictures() -> Pictures:
+    return toy_pictures(styles=3, subjects=24, size=16)
+
+
+def trained(pictures: Pictures, config: ClassifierConfig = LONG, seed: int = 0) -> StyleClassifier:
+    generator = Generator(SHAPE, pictures.style_names)
+    return train_classifier(pictures, config, generator, start=8, seed=seed, device=CPU, shown=False)
+
+
+@pytest.fixture(scope="module")
+def classifier(pictures: Pictures) -> StyleClassifier:
+    return trained(pictures)
+
+
+def test_it_learns_what_labels_say(classifier: StyleClassifier, pictures: Pictures) -> None:
+    assert float(classifier.accuracy) > 0.8  # of six pictures
+    assert not any(p.requires_grad for p in classifier.parameters())
+    sure = probabilities(classifier, pictures, CPU)
+    torch.testing.assert_close(sure.sum(dim=1), torch.ones(len(pictures)))
+    assert (sure.argmax(dim=1) == pictures.styles).float().mean() > 0.9
+
+
+def test_random_labels_cannot_be_told_of_new_subjects(pictures: Pictures) -> None:
+    """The accuracy is that of subjects it did not learn: by heart, it would be high here, too."""
+    draws = torch.Generator().manual_seed(0)
+    shuffled = pictures.styles[torch.randperm(len(pictures), generator=draws)]
+    found = trained(replace(pictures, styles=shuffled), replace(LONG, held_out=0.5))
+    assert float(found.accuracy) < 0.6
+
+
+def test_it_follows_from_the_seed(pictures: Pictures) -> None:
+    short = ClassifierConfig(kimg=0.064, batch=16)
+    one, same, other = (trained(pictures, short, seed) for seed in (0, 0, 1))
+    assert as_bytes(one) == as_bytes(same)
+    assert as_bytes(one) != as_bytes(other)
+
+
+def test_unlabelled_pictures_are_not_learnt_from(pictures: Pictures) -> None:
+    short = ClassifierConfig(kimg=0.064, batch=16)
+    labelled = torch.arange(len(pictures)) % 2 == 0
+    part = replace(pictures, styles=torch.where(labelled, pictures.styles, -1))
+    alone = pictures.subset(labelled.nonzero().squeeze(1))
+    assert as_bytes(trained(part, short)) == as_bytes(trained(alone, short))
+
+
+def test_its_trunk_starts_from_the_style_encoders(pictures: Pictures) -> None:
+    generator = Generator(replace(SHAPE, encoders=True), pictures.style_names)
+    still = ClassifierConfig(kimg=0.016, batch=16, lr=1e-12)
+    network = train_classifier(pictures, still, generator, start=8, seed=0, device=CPU, shown=False)
+    assert generator.style_encoder is not None
+    theirs = generator.style_encoder.state_dict()
+    shared = [name for name in network.state_dict() if name in theirs]
+    assert {name.split(".")[0] for name in shared} == {"from_rgb", "blocks"}
+    for name in shared:
+        torch.testing.assert_close(network.state_dict()[name], theirs[name])
+
+
+# Files
+def test_it_comes_back_from_its_file(classifier: StyleClassifier, pictures: Pictures) -> None:
+    again = from_bytes(as_bytes(classifier), Generator(SHAPE, pictures.style_names), CPU)
+    assert again.accuracy.equal(classifier.accuracy)
+    assert probabilities(again, pictures, CPU).equal(probabilities(classifier, pictures, CPU))
+
+
+@pytest.mark.parametrize("names", [("a", "b"), ("a", "b", "c", "d")])
+def test_another_runs_classifier_is_refused(classifier: StyleClassifier, names: tuple[str, ...]) -> None:
+    with pytest.raises(TrainingError, match="remove it, and it is trained anew"):
+        from_bytes(as_bytes(classifier), Generator(SHAPE, names), CPU)
+    with pytest.raises(TrainingError, match="remove it, and it is trained anew"):
+        from_bytes(b"no safetensors", Generator(SHAPE, names), CPU)
+
+
+# Mistakes
+def test_a_single_style_cannot_be_told_from_others(pictures: Pictures) -> None:
+    one = replace(pictures, styles=torch.where(pictures.styles == 0, 0, -1))
+    with pytest.raises(TrainingError, match="needs labelled pictures of two styles"):
+        trained(one)

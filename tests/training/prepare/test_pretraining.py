@@ -1,0 +1,110 @@
+"""Pretraining looks at no label, and a run that starts from it has its weights."""
+
+import copy
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from torch import nn
+
+from brushwork.data.files import write_file
+from brushwork.data.pictures import Pictures
+from brushwork.models.generator import Generator
+from brushwork.models.snapshot import generator_bytes, load_generator
+from brushwork.models.stage import Stage
+from brushwork.training.config import TrainConfig
+from brushwork.training.errors import TrainingError
+from brushwork.training.prepare.pretraining import pretraining, take_over
+from brushwork.training.presets import PRESETS
+from brushwork.training.steps import Networks
+from brushwork.training.trainer import Trainer
+
+
+def saved(generator: Generator, path: Path) -> Path:
+    write_file(path, generator_bytes(generator, stage=Stage(16), notes={}))
+    return path
+
+
+def alike(one: nn.Module, other: nn.Module) -> bool:
+    theirs = other.state_dict()
+    return all(value.equal(theirs[name]) for name, value in one.state_dict().items())
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_can_be_pretrained(name: str) -> None:
+    config = pretraining(PRESETS[name][1])
+    assert set(config.restyle.shares()) == {"autoencoding", "contrast"}
+    assert config.generator.encoders
+    assert replace(config.generator, encoders=False) == replace(PRESETS[name][1].generator, encoders=False)
+
+
+def test_pretraining_looks_at_no_label_and_trains_no_discriminator(
+    make_config: Callable[..., TrainConfig], pictures: Pictures, tmp_path: Path
+) -> None:
+    def pretrained(labelled: Pictures, name: str) -> Networks:
+        trainer = Trainer(replace(pretraining(make_config()), out=tmp_path / name), labelled)
+        before = copy.deepcopy(trainer.state.nets.discriminator)
+        trainer.run()
+        assert alike(trainer.state.nets.discriminator, before)
+        return trainer.state.nets
+
+    mine = pretrained(pictures, "mine")
+    others = pretrained(replace(pictures, styles=pictures.styles.flip(0)), "others")
+    assert alike(mine.generator, others.generator)
+    assert list((tmp_path / "mine" / "samples").glob("*-redrawn.png"))
+
+
+def test_a_run_starts_from_the_pretrained_weights(
+    make_config: Callable[..., TrainConfig], pictures: Pictures, tmp_path: Path
+) -> None:
+    Trainer(replace(pretraining(make_config()), out=tmp_path / "before"), pictures).run()
+    theirs = load_generator(tmp_path / "before").state_dict()
+    config = replace(make_config(), start_from=tmp_path / "before", out=tmp_path / "after")
+    trainer = Trainer(config, pictures)
+    for network in (trainer.state.nets.generator, trainer.state.average):
+        ours = network.state_dict()
+        shared = [name for name in ours if name in theirs]
+        assert len(shared) > 10
+        assert all(ours[name].equal(theirs[name]) for name in shared)
+
+
+def test_styles_are_taken_over_by_their_names(
+    make_config: Callable[..., TrainConfig], tmp_path: Path
+) -> None:
+    shape = replace(make_config().generator, encoders=True)
+    theirs, ours = Generator(shape, ("ink", "oil")), Generator(shape, ("chalk", "ink", "wax"))
+    before = ours.mapping.table.clone()
+    take_over(ours, saved(theirs, tmp_path / "a.safetensors"))
+    assert ours.mapping.table[1].equal(theirs.mapping.table[0]), "ink"
+    assert ours.mapping.table[3].equal(theirs.mapping.table[2]), "no label"
+    assert ours.mapping.table[[0, 2]].equal(before[[0, 2]]), "chalk and wax are new"
+    assert ours.encoders.style.table[1].equal(theirs.encoders.style.table[0])
+    assert ours.synthesis.start.equal(theirs.synthesis.start)
+
+
+def test_what_only_one_has_stays_as_it_is(make_config: Callable[..., TrainConfig], tmp_path: Path) -> None:
+    plain = make_config().generator
+    theirs, ours = Generator(plain, ("ink",)), Generator(replace(plain, encoders=True), ("ink",))
+    before = {name: value.clone() for name, value in ours.encoders.style.state_dict().items()}
+    take_over(ours, saved(theirs, tmp_path / "a.safetensors"))
+    assert all(value.equal(before[name]) for name, value in ours.encoders.style.state_dict().items())
+    assert ours.synthesis.start.equal(theirs.synthesis.start)
+
+
+def test_other_widths_are_refused_by_name(make_config: Callable[..., TrainConfig], tmp_path: Path) -> None:
+    plain = make_config().generator
+    path = saved(Generator(replace(plain, channel_max=4), ("ink",)), tmp_path / "a.safetensors")
+    with pytest.raises(
+        TrainingError, match=r"has synthesis\.start of shape \(1, 4, 4, 4\), this run of \(1, 8"
+    ):
+        take_over(Generator(plain, ("ink",)), path)
+
+
+def test_another_adain_eps_is_refused_with_the_option_that_mends_it(
+    make_config: Callable[..., TrainConfig], tmp_path: Path
+) -> None:
+    plain = make_config().generator
+    path = saved(Generator(plain, ("ink",)), tmp_path / "a.safetensors")
+    with pytest.raises(TrainingError, match=r"has 1: set --generator\.adain-eps 1e-05\."):
+        take_over(Generator(replace(plain, adain_eps=1.0), ("ink",)), path)

@@ -1,0 +1,121 @@
+"""The terms of the composite loss: closed forms, invariances, and parts that add up to the whole."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from brushwork.training.restyle import terms
+
+ONE = torch.ones(4)
+
+
+def test_the_style_term_is_the_mean_gap_and_leaves_the_code_alone() -> None:
+    w = torch.zeros(4, 2, requires_grad=True)
+    read = torch.tensor([[0.0, 0.0], [1.0, 1.0], [2.0, -2.0], [5.0, 5.0]], requires_grad=True)
+    assert float(terms.style(read, w, ONE).detach()) == 2.0
+    assert float(terms.style(read, w, torch.tensor([1.0, 1.0, 1.0, 0.0])).detach()) == 0.75
+    terms.style(read, w, ONE).backward()
+    assert w.grad is None
+    assert read.grad is not None
+
+
+def test_the_classifiers_term_is_the_cross_entropy_of_soft_labels() -> None:
+    logits = torch.tensor([[0.0, 0.0], [0.0, 0.0]])
+    assert float(terms.classifier(logits, torch.eye(2))) == pytest.approx(math.log(2))
+    assert float(terms.classifier(logits, torch.tensor([[0.5, 0.5], [0.0, 0.0]]))) == pytest.approx(
+        math.log(2) / 2
+    ), "a row without a label counts as 0"
+    sure = torch.tensor([[50.0, 0.0]])
+    assert float(terms.classifier(sure, torch.tensor([[1.0, 0.0]]))) == pytest.approx(0, abs=1e-6)
+
+
+def test_gram_and_mean_std_know_closed_forms() -> None:
+    x, ones = [torch.zeros(4, 3, 2, 2)], [torch.ones(4, 3, 2, 2)]
+    assert float(terms.gram(x, ones, ONE)) == pytest.approx(1.0), "every entry of ones' matrix is 1"
+    assert float(terms.mean_std(x, ones, ONE)) == pytest.approx(1.0), "c^2 a layer between x and x + c"
+    assert float(terms.gram([*x, *x], [*ones, *ones], ONE)) == pytest.approx(2.0), "a sum over maps"
+    assert float(terms.gram(x, ones, ONE * 0)) == 0
+    torch.manual_seed(0)
+    maps = [torch.randn(4, 3, 4, 4)]
+    shuffled = [maps[0].flatten(2)[..., torch.randperm(16)].unflatten(2, (4, 4))]
+    assert float(terms.gram(maps, shuffled, ONE)) == pytest.approx(0, abs=1e-10), "places do not count"
+    assert float(terms.perceptual(maps, shuffled)) > 0.1, "here they do"
+
+
+def test_the_perceptual_term_is_blind_to_contrast_and_reaches_4() -> None:
+    torch.manual_seed(0)
+    maps = [torch.randn(2, 3, 4, 4)]
+    assert float(terms.perceptual(maps, [maps[0] * 3])) == pytest.approx(0, abs=1e-8)
+    assert float(terms.perceptual(maps, [-maps[0]])) == pytest.approx(4, rel=1e-4)
+
+
+def test_nothing_leaks_where_the_critic_can_but_guess() -> None:
+    assert float(terms.leak(torch.zeros(2, 5))) == pytest.approx(0, abs=1e-6)
+    assert float(terms.leak(torch.full((2, 5), 3.0))) == pytest.approx(0, abs=1e-6)
+    p = 0.9
+    sure = torch.tensor([[p, 1 - p]]).log()
+    expected = math.log(0.5) - 0.5 * (math.log(p) + math.log(1 - p))
+    assert float(terms.leak(sure)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_pixels_and_contents() -> None:
+    a, b = torch.zeros(1, 3, 2, 2), torch.full((1, 3, 2, 2), 0.5)
+    assert float(terms.pixels(a, b, "l1")) == 0.5
+    assert float(terms.pixels(a, b, "l2")) == 0.25
+    kept, original = a.clone().requires_grad_(), b.clone().requires_grad_()
+    value = terms.content(kept, original)
+    value.backward()
+    assert float(value.detach()) == 0.25
+    assert original.grad is None
+
+
+# Matching
+def codes(count: int) -> tuple[Tensor, Tensor]:
+    torch.manual_seed(0)
+    return torch.randn(count, 8), torch.randn(count, 8)
+
+
+def test_matching_is_log_of_the_group_without_and_0_with_a_clear_answer() -> None:
+    flat = torch.ones(8, 4)
+    assert float(terms.matching(flat, flat, group=4, temperature=0.1)) == pytest.approx(math.log(4))
+    clear = torch.eye(4).repeat(2, 1)
+    assert float(terms.matching(clear, clear, group=4, temperature=0.01)) == pytest.approx(0, abs=1e-6)
+    wrong = clear.roll(1, 0)
+    assert float(terms.matching(clear, wrong, group=4, temperature=0.01)) > 10
+
+
+def test_matching_in_parts_is_matching_of_the_whole() -> None:
+    one, other = codes(8)
+    whole = terms.matching(one, other, group=4, temperature=0.5)
+    halves = [
+        terms.matching(a, b, group=4, temperature=0.5)
+        for a, b in zip(one.split(4), other.split(4), strict=True)
+    ]
+    assert float(whole) == pytest.approx(float(torch.stack(halves).mean()), rel=1e-6)
+    assert float(terms.matching(3 * one, other, group=4, temperature=0.5)) == pytest.approx(float(whole))
+    one, other = codes(6)
+    assert terms.matching(one, other, group=4, temperature=1.0).equal(
+        terms.matching(one, other, group=3, temperature=1.0)
+    ), "6 pictures form groups of 3"
+
+
+# Crops
+def test_a_crop_of_the_whole_is_the_picture_and_its_mirror() -> None:
+    torch.manual_seed(0)
+    images = torch.randn(1, 3, 8, 8)
+    whole = torch.tensor([[1.0, 0.3, 0.7, 0.9]])
+    torch.testing.assert_close(terms.crop(images, whole), images, atol=1e-5, rtol=0)
+    mirrored = torch.tensor([[1.0, 0.3, 0.7, 0.1]])
+    torch.testing.assert_close(terms.crop(images, mirrored), images.flip(3), atol=1e-5, rtol=0)
+
+
+def test_a_crop_lies_within_the_picture() -> None:
+    """Of a ramp from left to right, the upper left quarter shows its first half, enlarged."""
+    ramp = torch.linspace(0, 1, 16).expand(1, 3, 16, 16)
+    part = terms.crop(ramp, torch.tensor([[0.0, 0.0, 0.0, 0.9]]))
+    inside = part[0, 0, 8, 1:-1]
+    assert float(inside.min()) >= 0
+    assert float(inside.max()) < 0.5
+    assert (inside.diff() > 0).all()

@@ -1,0 +1,191 @@
+"""What a run leaves is the same whether or not its loop waits for the files."""
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from brushwork.data.pictures import Pictures
+from brushwork.models.generator import Generator
+from brushwork.models.snapshot import load_generator
+from brushwork.models.stage import Stage
+from brushwork.training.config import CadenceConfig, TrainConfig
+from brushwork.training.errors import TrainingError
+from brushwork.training.run import artifacts as module
+from brushwork.training.run.artifacts import Chores
+from brushwork.training.run.checkpoint import checkpoints, load_checkpoint, still
+from brushwork.training.run.metrics import InLoopMetrics, MetricsConfig
+from brushwork.training.run.run_folder import RunFolder
+from brushwork.training.speed import SpeedConfig
+from brushwork.training.trainer import Trainer
+
+MakeConfig = Callable[..., TrainConfig]
+OFTEN = CadenceConfig(
+    tick_kimg=0.008, grid_kimg=0.008, checkpoint_kimg=0.016, snapshot_kimg=0.008, metrics_kimg=0.008
+)
+
+
+class Mean(InLoopMetrics):
+    """A figure that follows from the weights alone."""
+
+    def prepare(self, device: torch.device) -> None:
+        pass
+
+    def __call__(self, generator: Generator, stage: Stage) -> dict[str, float]:
+        weights = torch.cat([weight.flatten() for weight in generator.parameters()])
+        return {"fd": float(weights.double().std())}
+
+
+def trained(config: TrainConfig, pictures: Pictures) -> Path:
+    Trainer(config, pictures, metrics=Mean(MetricsConfig(), Path("nowhere"))).run()
+    return config.out
+
+
+def left(folder: Path) -> dict[str, Any]:
+    """Every file of a run by name; without its clock, and what was asked about speed."""
+    found: dict[str, Any] = {}
+    for path in sorted(folder.rglob("*")):
+        name = str(path.relative_to(folder))
+        if path.suffix == ".pt":
+            found[name] = flat({**load_checkpoint(path), "seconds": 0.0})
+        elif path.name == "metrics.jsonl":
+            lines = [json.loads(line) for line in path.read_text().splitlines()]
+            found[name] = [
+                {k: v for k, v in line.items() if k not in ("seconds", "img_per_s")} for line in lines
+            ]
+        elif path.is_file() and path.name != "config.json":
+            found[name] = path.read_bytes()
+    return found
+
+
+def flat(state: Any) -> Any:
+    """A checkpoint's tensors as lists, which compare."""
+    if isinstance(state, torch.Tensor):
+        return state.tolist()
+    if isinstance(state, dict):
+        return {name: flat(value) for name, value in state.items()}
+    return [flat(value) for value in state] if isinstance(state, list) else state
+
+
+@pytest.mark.parametrize("way", ["files beside", "drawings beside, too"])
+def test_a_run_leaves_the_same_files_whether_or_not_it_waits(
+    make_config: MakeConfig, pictures: Pictures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    patient = make_config(out=tmp_path / "patient", every=OFTEN, speed=SpeedConfig(background=False))
+    expected = left(trained(patient, pictures))
+    if way == "drawings beside, too":
+        monkeypatch.setattr(Chores, "_draws_beside", property(lambda chores: True))
+    found = left(trained(replace(patient, out=tmp_path / "busy", speed=SpeedConfig()), pictures))
+    assert sum(name.endswith((".pt", ".png", ".safetensors")) for name in found) > 8
+    assert list(found) == list(expected)
+    for name, content in expected.items():
+        assert found[name] == content, name
+
+
+def test_the_best_snapshot_is_of_the_weights_that_were_measured(
+    make_config: MakeConfig, pictures: Pictures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Chores, "_draws_beside", property(lambda chores: True))
+    out = trained(make_config(out=tmp_path / "run", every=OFTEN), pictures)
+    lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    best = min(line["fd"] for line in lines if "fd" in line)
+    kept = load_generator(out / "snapshots" / "best.safetensors")
+    assert Mean(MetricsConfig(), Path("nowhere"))(kept, Stage(16))["fd"] == best
+
+
+def test_a_run_killed_beside_a_figure_keeps_the_best_snapshot_and_logs_the_figure_once(
+    make_config: MakeConfig, pictures: Pictures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The best snapshot is on the disk before its figure is in the log, and what is in the log is not
+    measured again."""
+
+    class Killed(BaseException):
+        pass
+
+    def dying(before: bool) -> Callable[[RunFolder, dict[str, Any]], None]:
+        def log(folder: RunFolder, line: dict[str, Any]) -> None:
+            if "fd" not in line:
+                return real(folder, line)
+            if not before:
+                real(folder, line)
+            raise Killed
+
+        return log
+
+    real = RunFolder.log
+    every = replace(OFTEN, metrics_kimg=0.032, checkpoint_kimg=0.032)  # at the end, after the checkpoint
+    for before in (True, False):
+        config = make_config(out=tmp_path / str(before), every=every, speed=SpeedConfig(background=False))
+        with monkeypatch.context() as patch:
+            patch.setattr(RunFolder, "log", dying(before))
+            with pytest.raises(Killed):
+                trained(config, pictures)
+        best = config.out / "snapshots" / "best.safetensors"
+        content = best.read_bytes()
+        trained(replace(config, resume=True), pictures)
+        lines = [json.loads(line) for line in (config.out / "metrics.jsonl").read_text().splitlines()]
+        assert [line["nimg"] for line in lines if "fd" in line] == [32]
+        assert best.read_bytes() == content
+
+
+def test_a_folder_that_is_removed_under_its_run_is_not_filled_again(
+    make_config: MakeConfig, pictures: Pictures
+) -> None:
+    config = make_config(every=OFTEN, speed=SpeedConfig(background=False))
+    trainer = Trainer(config, pictures, metrics=Mean(MetricsConfig(), Path("nowhere")))
+    step = trainer._step
+
+    def removing() -> None:
+        step()
+        if trainer.state.nimg == 16:
+            shutil.rmtree(config.out)
+
+    trainer._step = removing  # type: ignore[method-assign]
+    with pytest.raises(TrainingError, match=r"config\.json is gone"):
+        trainer.run()
+    assert not list(config.out.rglob("*.pt"))
+
+
+@pytest.mark.parametrize(
+    ("device", "processes", "beside"), [("cuda", 1, True), ("cuda", 2, False), ("cpu", 1, False)]
+)
+def test_networks_draw_beside_the_loop_where_one_gpu_does_it(
+    device: str, processes: int, beside: bool
+) -> None:
+    chores = object.__new__(Chores)
+    place = SimpleNamespace(device=torch.device(device), num_processes=processes)
+    object.__setattr__(chores, "accelerator", place)
+    assert chores._draws_beside is beside
+
+
+def test_a_disk_that_fills_up_ends_the_run_with_its_sentence(
+    make_config: MakeConfig, pictures: Pictures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(folder: Path, nimg: int, state: object) -> Path:
+        if nimg == 32:
+            raise TrainingError("the disk is full")
+        return save(folder, nimg, state)  # pyright: ignore[reportArgumentType]
+
+    save = module.save_checkpoint
+    monkeypatch.setattr(module, "save_checkpoint", full)
+    config = make_config(out=tmp_path / "run", every=OFTEN)
+    with pytest.raises(TrainingError, match="the disk is full"):
+        trained(config, pictures)
+    assert [path.stem for path in checkpoints(config.out / "checkpoints")] == ["000000000016"]
+
+
+def test_a_still_state_does_not_follow_what_it_was_copied_from() -> None:
+    weights = torch.ones(3, requires_grad=True)
+    state = {"nimg": 1, "net": {"weights": weights}, "list": [weights, "text"], "nothing": None}
+    copy = still(state)
+    with torch.no_grad():
+        weights.zero_()
+    assert copy["net"]["weights"].tolist() == copy["list"][0].tolist() == [1.0, 1.0, 1.0]
+    assert not copy["net"]["weights"].requires_grad
+    assert (copy["nimg"], copy["list"][1], copy["nothing"]) == (1, "text", None)

@@ -1,0 +1,104 @@
+"""Calls beside the loop: in order, one failure ends them, and it is told."""
+
+import threading
+import time
+
+import pytest
+
+from brushwork.training.run.background import Background
+
+WAIT = 20.0
+"""Seconds after which a test gives up."""
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_calls_are_made_in_order_and_all_before_the_end(enabled: bool) -> None:
+    made: list[int] = []
+    with Background(enabled=enabled) as background:
+        for number in range(50):
+            background.add(lambda number=number: made.append(number))
+        background.wait()
+        assert made == list(range(50))
+        background.add(lambda: made.append(50))
+    assert made == list(range(51))
+
+
+def test_the_caller_goes_on_while_a_call_runs() -> None:
+    gate, threads = threading.Event(), []
+
+    def call() -> None:
+        threads.append(threading.current_thread())
+        assert gate.wait(WAIT)
+
+    with Background() as background:
+        background.add(call)
+        gate.set()  # not reached, were the call made here
+    assert threads != [threading.current_thread()]
+
+
+def test_switched_off_a_call_is_made_where_it_is_added() -> None:
+    threads = []
+    with Background(enabled=False) as background:
+        background.add(lambda: threads.append(threading.current_thread()))
+        assert threads == [threading.current_thread()]
+
+
+@pytest.mark.parametrize("how", ["add", "check", "wait", "end"])
+def test_a_failure_is_told_to_the_caller_and_later_calls_are_dropped(how: str) -> None:
+    gate, made = threading.Event(), []
+
+    def fail() -> None:
+        assert gate.wait(WAIT)
+        raise OSError("the disk is full")
+
+    def act() -> None:
+        with Background() as background:
+            background.add(fail)
+            background.add(lambda: made.append("later"))
+            gate.set()
+            if how == "end":
+                return
+            if how == "wait":
+                background.wait()
+            while background._error is None:
+                time.sleep(0.001)
+            (background.check if how == "check" else lambda: background.add(lambda: made.append("new")))()
+
+    with pytest.raises(OSError, match="the disk is full"):
+        act()
+    assert made == []
+
+
+def test_what_was_asked_for_is_done_before_an_error_of_the_caller_shows() -> None:
+    made: list[int] = []
+
+    def act() -> None:
+        with Background() as background:
+            for number in range(10):
+                background.add(lambda number=number: made.append(number))
+            raise ValueError("diverged")
+
+    with pytest.raises(ValueError, match="diverged"):
+        act()
+    assert made == list(range(10))
+
+
+def test_an_impatient_user_waits_for_the_call_that_runs_only() -> None:
+    gate, running, made = threading.Event(), threading.Event(), []
+
+    def call() -> None:
+        running.set()
+        assert gate.wait(WAIT)
+        made.append("running")
+
+    def act() -> None:
+        with Background() as background:
+            background.add(call)
+            background.add(lambda: made.append("waiting"))
+            assert running.wait(WAIT)
+            threading.Timer(0.1, gate.set).start()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        act()
+    assert made == ["running"]

@@ -1,0 +1,281 @@
+import errno
+import os
+import pickle
+import random
+import signal
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+import torch
+
+from brushwork.data.files import PARTIAL, remove_partials
+from brushwork.training.errors import TrainingError
+from brushwork.training.run.checkpoint import checkpoints, load_checkpoint, save_checkpoint
+
+
+def state(nimg: int, size: int = 8) -> dict[str, object]:
+    """In which everything says the same, so that a mixture of two is found out."""
+    return {"nimg": nimg, "weights": torch.full((size,), float(nimg)), "more": {"step": torch.tensor(nimg)}}
+
+
+def consistent(path: Path, size: int = 8) -> bool:
+    found, nimg = load_checkpoint(path), int(path.stem)
+    expected = state(nimg, size)
+    weights, more = found["weights"], found["more"]
+    return (
+        found.keys() == expected.keys()
+        and found["nimg"] == nimg
+        and weights.shape == (size,)
+        and bool((weights == nimg).all())
+        and int(more["step"]) == nimg
+    )
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+# Keeping
+
+
+def test_a_checkpoint_comes_back_bit_for_bit(tmp_path: Path) -> None:
+    weights = torch.randn(3, 4).to(memory_format=torch.contiguous_format)
+    kept = {"nimg": 7, "seconds": 1 / 3, "net": {"w": weights, "b": weights.bfloat16()}, "none": None}
+    found = load_checkpoint(save_checkpoint(tmp_path / "new" / "folder", 7, kept))
+    assert found["nimg"] == 7
+    assert found["seconds"] == 1 / 3
+    assert torch.equal(found["net"]["w"], weights)
+    assert found["net"]["b"].dtype == torch.bfloat16
+    assert found["none"] is None
+
+
+def test_an_adam_comes_back_and_goes_on_as_if_nothing_had_been(tmp_path: Path) -> None:
+    ours, theirs = torch.nn.Parameter(torch.ones(3)), torch.nn.Parameter(torch.ones(3))
+    optimizer = torch.optim.Adam([ours], lr=0.1, betas=(0.0, 0.99), fused=True)
+    other = torch.optim.Adam([theirs], lr=0.1, betas=(0.0, 0.99), fused=True)
+
+    def step(parameter: torch.nn.Parameter, adam: torch.optim.Optimizer, slope: float) -> None:
+        parameter.grad = torch.full((3,), slope)
+        adam.step()
+
+    step(ours, optimizer, 3.0)
+    path = save_checkpoint(tmp_path, 1, {"adam": optimizer.state_dict(), "weights": ours.detach()})
+    found = load_checkpoint(path)
+    other.load_state_dict(found["adam"])
+    theirs.data.copy_(found["weights"])
+    step(ours, optimizer, 0.5)
+    step(theirs, other, 0.5)
+    assert torch.equal(ours, theirs)
+
+
+def test_the_newest_two_are_kept_oldest_first(tmp_path: Path) -> None:
+    for nimg in (8, 900, 10_000):
+        save_checkpoint(tmp_path, nimg, state(nimg))
+    assert names(tmp_path) == ["000000000900.pt", "000000010000.pt"]
+    assert [int(path.stem) for path in checkpoints(tmp_path)] == [900, 10_000]
+    assert checkpoints(tmp_path / "nowhere") == []
+
+
+def test_saving_the_same_moment_again_replaces_it(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path, 8, state(0))
+    path = save_checkpoint(tmp_path, 8, state(8))
+    assert names(tmp_path) == [path.name]
+    assert consistent(path)
+
+
+def test_no_flipped_bit_is_trained_on(tmp_path: Path) -> None:
+    path = save_checkpoint(tmp_path, 8, state(8, 200))
+    whole, source = path.read_bytes(), random.Random(0)
+    for _ in range(100):
+        damaged = bytearray(whole)
+        damaged[source.randrange(len(whole))] ^= 1 << source.randrange(8)
+        path.write_bytes(damaged)
+        with pytest.raises(TrainingError, match=r"no readable checkpoint: remove it"):
+            load_checkpoint(path)
+    path.write_bytes(whole)
+    assert consistent(path, 200)
+
+
+# Full disks
+
+
+@pytest.mark.parametrize("call", ["fsync", "replace", "write", "mkstemp"])
+def test_a_full_disk_leaves_the_older_checkpoints_and_one_sentence(
+    tmp_path: Path, call: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for nimg in (8, 16):
+        save_checkpoint(tmp_path, nimg, state(nimg))
+
+    def full(*arguments: object, **options: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        if call == "write":
+            patch.setattr("os.fdopen", lambda handle, mode: _Full(handle))
+        else:
+            patch.setattr("tempfile.mkstemp" if call == "mkstemp" else f"os.{call}", full)
+        with pytest.raises(TrainingError, match=r"000000000024\.pt: the disk is full.*--resume") as raised:
+            save_checkpoint(tmp_path, 24, state(24))
+    assert "\n" not in str(raised.value)
+    assert names(tmp_path) == ["000000000008.pt", "000000000016.pt"], "no half-made file, nothing lost"
+    assert all(consistent(path) for path in checkpoints(tmp_path))
+
+
+def test_an_unwritable_folder_says_why(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(TrainingError, match=r"could not write checkpoint .*: .*(exists|directory)"):
+        save_checkpoint(tmp_path / "file", 8, state(8))
+
+
+class _Full:
+    """A file on a full disk."""
+
+    def __init__(self, handle: int) -> None:
+        self.handle = handle
+
+    def __enter__(self) -> "_Full":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self.handle)
+
+    def write(self, content: bytes) -> None:
+        os.write(self.handle, bytes(content[: len(content) // 2]))
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+# Damage
+
+
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.3, 0.9, 0.999])
+def test_a_truncated_checkpoint_is_one_sentence(tmp_path: Path, share: float) -> None:
+    path = save_checkpoint(tmp_path, 8, state(8))
+    content = path.read_bytes()
+    path.write_bytes(content[: int(share * len(content))])
+    with pytest.raises(TrainingError, match=r"000000000008\.pt is no readable checkpoint"):
+        load_checkpoint(path)
+
+
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+def test_any_other_bytes_are_one_sentence(tmp_path: Path) -> None:
+    path, source = tmp_path / "000000000008.pt", random.Random(0)
+    contents = [b"hello", b"\x80\x02", b"\x80\x04}.", b"PK\x03\x04" + bytes(100), b"cos\nsystem\n"]
+    contents += [source.randbytes(length) for length in range(1, 200)]
+    for content in contents:
+        path.write_bytes(content)
+        try:
+            found = load_checkpoint(path)
+        except TrainingError:
+            continue
+        raise AssertionError(f"{content!r} was read as {found!r}")
+
+
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+def test_flipped_bytes_are_never_anything_but_a_sentence_or_a_state(tmp_path: Path) -> None:
+    path, source = save_checkpoint(tmp_path, 8, state(8)), random.Random(0)
+    content = path.read_bytes()
+    for _ in range(150):
+        damaged = bytearray(content)
+        for _ in range(3):
+            damaged[source.randrange(len(damaged))] = source.randrange(256)
+        path.write_bytes(damaged)
+        with suppress(TrainingError):
+            load_checkpoint(path)
+
+
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+def test_a_pickle_is_never_executed(tmp_path: Path) -> None:
+    sprung = tmp_path / "sprung"
+
+    class Trap:
+        def __reduce__(self) -> tuple[object, ...]:
+            return Path.touch, (sprung,)
+
+    for name, write in {
+        "000000000001.pt": lambda path: torch.save({"nimg": Trap()}, path),
+        "000000000002.pt": lambda path: path.write_bytes(pickle.dumps(Trap())),
+    }.items():
+        write(tmp_path / name)
+        with pytest.raises(TrainingError, match="is no readable checkpoint"):
+            load_checkpoint(tmp_path / name)
+    assert not sprung.exists()
+
+
+# Killed while saving
+
+
+def forked(action: Callable[[], None]) -> int:
+    """Runs `action` in a child, a copy of this process that needs no imports; returns its id."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            action()
+        finally:
+            os._exit(1)
+    return pid
+
+
+def killed(pid: int) -> bool:
+    """Waits for a child; whether it was killed."""
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGKILL
+
+
+@pytest.mark.filterwarnings("ignore:This process.*is multi-threaded:DeprecationWarning")
+def test_kill_9_at_any_moment_leaves_a_whole_checkpoint(tmp_path: Path) -> None:
+    source, size, nimg = random.Random(0), 300_000, 8
+    began = time.perf_counter()
+    save_checkpoint(tmp_path, nimg, state(nimg, size))
+    one_save, torn = time.perf_counter() - began, 0
+    for _ in range(20):
+
+        def save_without_end(start: int = nimg) -> None:
+            for step in range(1, 10_000):
+                save_checkpoint(tmp_path, start + step, state(start + step, size))
+
+        pid = forked(save_without_end)
+        time.sleep(source.uniform(0.0, 5 * one_save + 0.02))
+        os.kill(pid, signal.SIGKILL)
+        assert killed(pid)
+        newest = checkpoints(tmp_path)[-1]
+        assert all(consistent(path, size) for path in checkpoints(tmp_path))
+        assert int(newest.stem) >= nimg, "what was finished before is still there"
+        nimg = int(newest.stem)
+        torn += any(name.endswith(PARTIAL) for name in names(tmp_path))
+    assert nimg > 8, "some saves were finished ..."
+    assert torn, "... and some were cut off in the middle"
+    remove_partials(tmp_path)
+    save_checkpoint(tmp_path, nimg + 1, state(nimg + 1, size))
+    assert len(names(tmp_path)) == 2, "no litter after the next run"
+
+
+@pytest.mark.filterwarnings("ignore:This process.*is multi-threaded:DeprecationWarning")
+@pytest.mark.parametrize("call", ["os.fdopen", "os.fsync", "os.replace", "pathlib.Path.unlink"])
+@pytest.mark.parametrize("before", [True, False])
+def test_kill_9_beside_any_call_of_a_save_leaves_a_whole_checkpoint(
+    tmp_path: Path, call: str, before: bool
+) -> None:
+    for nimg in (8, 16):
+        save_checkpoint(tmp_path, nimg, state(nimg))
+
+    def save_and_die() -> None:
+        module: object = Path if call.startswith("pathlib") else os
+        name = call.rpartition(".")[2]
+        real = getattr(module, name)
+
+        def die(*arguments: object, **options: object) -> object:
+            if not before:
+                real(*arguments, **options)
+            os.kill(os.getpid(), signal.SIGKILL)
+            raise AssertionError
+
+        setattr(module, name, die)
+        save_checkpoint(tmp_path, 24, state(24))
+
+    assert killed(forked(save_and_die)), f"a save calls {call}"
+    found = checkpoints(tmp_path)
+    assert all(consistent(path) for path in found)
+    assert {16, 24} & {int(path.stem) for path in found[-1:]}
+    assert save_checkpoint(tmp_path, 32, state(32)).exists()

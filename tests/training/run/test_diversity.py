@@ -1,0 +1,203 @@
+"""The alarm: spreads by their definition, a generator that ignores its code, and a run that collapses."""
+
+import itertools
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from brushwork.data.pictures import Pictures
+from brushwork.data.sources.toy import toy_pictures
+from brushwork.models.stage import Stage
+from brushwork.training.config import CadenceConfig, TrainConfig
+from brushwork.training.run import artifacts as chores
+from brushwork.training.run import diversity
+from brushwork.training.run.checkpoint import checkpoints
+from brushwork.training.run.diversity import (
+    FEWEST,
+    MOST,
+    PATIENCE,
+    DiversityProbe,
+    StyleDiversity,
+    collapsed_ticks,
+    spread,
+)
+from brushwork.training.steps import Networks
+from brushwork.training.trainer import Trainer
+
+STAGE = Stage(16)
+
+
+def noise(count: int, side: int = 16) -> Tensor:
+    generator = torch.Generator().manual_seed(0)
+    return torch.randint(0, 256, (count, 3, side, side), generator=generator, dtype=torch.uint8)
+
+
+# Spread
+
+
+def test_spread_is_the_root_mean_squared_distance_over_all_pairs() -> None:
+    images = noise(5)
+    flat = images.flatten(1).double()
+    distances = torch.pdist(flat).square() / flat.shape[1]
+    assert spread(images) == pytest.approx(float(distances.mean().sqrt()), rel=1e-5)
+    assert spread(images[:1].expand(4, -1, -1, -1)) == 0
+
+
+def test_detail_below_the_compared_size_does_not_count() -> None:
+    checkers = torch.arange(32)[:, None] + torch.arange(32)
+    board = (checkers % 2 * 255).to(torch.uint8).expand(3, -1, -1)
+    assert spread(torch.stack([board, 255 - board])) == 0
+
+
+# The probe
+
+
+def test_real_pictures_pass_and_one_picture_does_not(
+    nets: Networks, pictures: Pictures, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    probe = DiversityProbe(pictures)
+
+    def drawn(generator: object, styles: Tensor, seeds: Tensor, *, stage: Stage) -> Tensor:
+        of_style = [(pictures.styles == style).nonzero().squeeze(1) for style in range(3)]
+        labels = styles.argmax(dim=1).tolist()
+        picked = [
+            of_style[label][seed % 8 if label else 0] for label, seed in zip(labels, seeds, strict=True)
+        ]
+        return pictures.take(torch.stack(picked))
+
+    monkeypatch.setattr(diversity, "sample", drawn)
+    found = probe(nets.generator, STAGE)
+    first, *others = pictures.style_names
+    assert found.shares[first] == 0
+    assert all(found.shares[name] == pytest.approx(1, abs=0.1) for name in others)
+    assert found.warning == f"1 of 3 styles draws one picture: {first}"
+    values = found.values()
+    assert values[f"pixel_diversity/{first}"] == values["pixel_diversity_worst"] == 0
+    assert values["pixel_diversity"] == pytest.approx(2 / 3, abs=0.1)
+    assert values["collapsed_styles"] == 1
+
+
+def test_a_generator_that_ignores_its_code_draws_one_picture(nets: Networks, pictures: Pictures) -> None:
+    generator = nets.generator
+    for name, parameter in generator.named_parameters():
+        if "affine.weight" in name or "noise" in name:
+            torch.nn.init.zeros_(parameter)
+    found = DiversityProbe(replace(pictures, style_names=generator.style_names))(generator, STAGE)
+    assert found.collapsed == generator.style_names
+
+
+def test_the_real_side_is_that_of_the_resolution(pictures: Pictures) -> None:
+    small = torch.nn.functional.avg_pool2d(pictures.images.float(), 2).round().to(torch.uint8)
+    probe, halved = DiversityProbe(pictures), DiversityProbe(replace(pictures, images=small))
+    assert probe._real(8) == halved._real(8)
+    assert probe._real(8) != probe._real(16)
+
+
+def test_styles_of_which_nothing_can_be_said_are_left_out(nets: Networks) -> None:
+    toy = toy_pictures(styles=3, subjects=4, size=16)
+    rows = torch.tensor([0, 1, 2, 3, 4, 8, 9])  # of the second style one picture
+    images = toy.images[rows]
+    images[5:] = images[5]  # of the third one twice
+    few = replace(toy.subset(rows), images=images)
+    found = DiversityProbe(few)(nets.generator, STAGE)
+    assert tuple(found.shares) == toy.style_names[:1]
+
+
+def test_pictures_without_labels_are_one_style(pictures: Pictures) -> None:
+    bare = replace(pictures, styles=torch.full_like(pictures.styles, -1), style_names=())
+    assert DiversityProbe(bare)._real(16)[0] > 0
+
+
+def test_of_very_many_styles_some_are_looked_at(pictures: Pictures) -> None:
+    count = 200
+    many = replace(
+        pictures, images=pictures.images[:2].repeat(count, 1, 1, 1), subjects=("a", "b") * count,
+        styles=torch.arange(count).repeat_interleave(2), style_names=tuple(map(str, range(count))),
+    )  # fmt: skip
+    seen = list(DiversityProbe(many)._real(16))
+    assert len(seen) == MOST // FEWEST
+    assert max(b - a for a, b in itertools.pairwise([*seen, count])) <= 5
+
+
+# The log
+
+
+def test_ticks_in_a_row_are_counted_from_the_end() -> None:
+    def ticks(*collapsed: int) -> list[dict[str, float]]:
+        return [{"nimg": 1, "fd": 2.0}, *({"collapsed_styles": float(count)} for count in collapsed)]
+
+    assert collapsed_ticks([]) == 0
+    assert collapsed_ticks(ticks(0, 2, 1)) == 2
+    assert collapsed_ticks(ticks(1, 1, 0)) == 0
+    assert collapsed_ticks(ticks(3, 3)) == 2
+
+
+# A run
+
+
+@pytest.fixture
+def make(
+    make_config: Callable[..., TrainConfig], pictures: Pictures, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Trainer]:
+    """Runs whose first style draws one picture; 8 images a step, a tick each."""
+
+    def look(self: DiversityProbe, *_: object) -> StyleDiversity:
+        return StyleDiversity(shares={"chalk": 0.1, "ink": 0.9})
+
+    monkeypatch.setattr(DiversityProbe, "__call__", look)
+    every = replace(CadenceConfig(), tick_kimg=0.008, grid_kimg=0.0, checkpoint_kimg=0.0, snapshot_kimg=0.0)
+
+    def trainer(*, total_kimg: float = 0.08, **changes: Any) -> Trainer:
+        return Trainer(make_config(every=every, total_kimg=total_kimg, **changes), pictures)
+
+    return trainer
+
+
+WARNING = "1 of 2 styles draws one picture: chalk"
+
+
+def test_a_run_that_collapses_stops_if_asked_to(
+    make: Callable[..., Trainer], capsys: pytest.CaptureFixture[str]
+) -> None:
+    trainer = make(stop_on_collapse=True)
+    outcome = trainer.run()
+    assert (outcome.reason, outcome.warning) == ("collapse", WARNING)
+    assert outcome.nimg == (PATIENCE + 1) * 8, "the step after the last tick that was waited for"
+    lines = [json.loads(line) for line in trainer.folder.log_file.read_text().splitlines()]
+    assert [line["collapsed_styles"] for line in lines] == [1] * (PATIENCE + 1)
+    assert lines[0]["pixel_diversity/chalk"] == 0.1
+    assert capsys.readouterr().out.count(WARNING) == PATIENCE + 1
+    assert checkpoints(trainer.folder.checkpoints), "nothing is lost"
+
+
+def test_the_grid_is_titled_with_the_warning(
+    make: Callable[..., Trainer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    titles: list[str] = []
+
+    def grid(generator: object, *, title: str = "") -> np.ndarray:
+        titles.append(title)
+        return np.zeros((8, 8, 3), np.uint8)
+
+    monkeypatch.setattr(chores, "sample_grid", grid)
+    make().run()
+    assert titles
+    assert set(titles) == {WARNING}
+
+
+def test_a_run_that_collapses_goes_on_otherwise(make: Callable[..., Trainer]) -> None:
+    outcome = make().run()
+    assert (outcome.reason, outcome.nimg, outcome.warning) == ("finished", 80, WARNING)
+
+
+def test_a_resumed_run_remembers_its_ticks(make: Callable[..., Trainer]) -> None:
+    make(total_kimg=0.024).run()
+    trainer = make(stop_on_collapse=True, resume=True)
+    assert trainer.collapsed_ticks == 3
+    assert trainer.run().nimg == (PATIENCE + 1) * 8

@@ -1,0 +1,255 @@
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from brushwork.training.config import TrainConfig
+from brushwork.training.errors import TrainingError
+from brushwork.training.run.run_folder import Claim, Facts, RunFolder, differences, flat
+
+FACTS = Facts(precision="fp32", fingerprint="abc", styles=("ink", "oil"), group=4)
+
+Make = Callable[..., TrainConfig]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> RunFolder:
+    return RunFolder(tmp_path / "runs" / "a")
+
+
+# Ownership
+
+
+def test_a_folder_has_one_owner_at_a_time(folder: RunFolder) -> None:
+    folder.own()
+    other = RunFolder(folder.path)
+    with pytest.raises(TrainingError, match=r"another process is training in .*runs/a: wait until it ends"):
+        other.own()
+    folder.let_go()
+    other.own()
+    other.let_go()
+
+
+def test_a_killed_owner_leaves_the_folder_to_the_next(folder: RunFolder) -> None:
+    """The lock dies with its process, and what it had half written goes."""
+    script = (
+        "import os, pathlib, sys; from brushwork.training.run.run_folder import RunFolder\n"
+        "folder = RunFolder(pathlib.Path(sys.argv[1])); folder.own()\n"
+        "(folder.path / '.half.partial').touch(); print('owned', flush=True); os.kill(os.getpid(), 9)"
+    )
+    done = subprocess.run([sys.executable, "-c", script, str(folder.path)], capture_output=True, text=True)
+    assert done.stdout == "owned\n", done.stderr
+    assert (folder.path / ".half.partial").exists()
+    folder.own()
+    assert not (folder.path / ".half.partial").exists()
+    folder.let_go()
+
+
+def test_a_file_or_a_place_below_one_is_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for path in (tmp_path / "file", tmp_path / "file" / "run"):
+        with pytest.raises(TrainingError, match=r"cannot be a run's folder .*choose another --out"):
+            RunFolder(path).own()
+
+
+def test_a_folder_that_was_removed_under_its_run_is_named(folder: RunFolder, make_config: Make) -> None:
+    folder.claim(make_config(), FACTS, resume=False)
+    folder.require()
+    folder.config_file.unlink()
+    with pytest.raises(TrainingError, match=r"config.json is gone"):
+        folder.require()
+
+
+# Claiming
+
+
+@pytest.fixture
+def trained(folder: RunFolder, make_config: Make) -> RunFolder:
+    """With a checkpoint, of seed 1."""
+    folder.claim(make_config(seed=1), FACTS, resume=False)
+    folder.checkpoints.mkdir()
+    (folder.checkpoints / "000000000008.pt").touch()
+    return folder
+
+
+def test_an_empty_folder_is_taken_and_the_configuration_written(folder: RunFolder, make_config: Make) -> None:
+    assert folder.claim(make_config(batch=4), FACTS, resume=False) == Claim(
+        facts=FACTS, checkpoint=None, aside=None
+    )
+    stored = folder.read()
+    assert stored is not None
+    assert stored.facts == FACTS
+    assert stored.config["batch"] == 4
+    assert stored.config["generator"]["resolution"] == 16
+    assert [path.name for path in folder.path.iterdir()] == ["config.json"]
+
+
+def test_the_stored_facts_win_over_those_measured_later(trained: RunFolder, make_config: Make) -> None:
+    later = replace(FACTS, precision="bf16")
+    newest = trained.checkpoints / "000000000008.pt"
+    assert trained.claim(make_config(seed=1), later, resume=True) == Claim(
+        facts=FACTS, checkpoint=newest, aside=None
+    )
+
+
+def test_another_configuration_is_refused_naming_the_fields_that_differ(
+    trained: RunFolder, make_config: Make
+) -> None:
+    config, before = make_config(seed=1), trained.config_file.read_bytes()
+    other = replace(config, seed=2, generator=replace(config.generator, w_dim=12), total_kimg=9.0)
+    with pytest.raises(TrainingError) as raised:
+        trained.claim(other, FACTS, resume=True)
+    message = str(raised.value)
+    assert "holds a run of another configuration" in message
+    assert "seed: 1 there, 2 here" in message
+    assert "generator.w_dim: 8 there, 12 here" in message
+    assert f"--start-from {trained.path}" in message, "a way on"
+    assert len(message.splitlines()) == 4, "and nothing else: the length of a run is free to change"
+    assert trained.config_file.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"group": 2}, "minibatch statistics compare: 4 there, 2 here"),
+        ({"styles": ("ink",)}, "styles: ('ink', 'oil') there, ('ink',) here"),
+        ({"fingerprint": "xyz"}, "data set, by its fingerprint: abc there, xyz here"),
+    ],
+)
+def test_other_data_or_groups_are_refused(
+    trained: RunFolder, make_config: Make, changes: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(TrainingError, match=re.escape(words)):
+        trained.claim(make_config(seed=1), replace(FACTS, **changes), resume=True)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"total_kimg": 99.0}, {"max_minutes": 3.0}, {"threads": 2}, {"data": Path("elsewhere")},
+                {"accumulate": 2}]
+)  # fmt: skip
+def test_what_no_step_depends_on_may_change(
+    trained: RunFolder, make_config: Make, changes: dict[str, Any]
+) -> None:
+    trained.claim(make_config(seed=1, **changes), FACTS, resume=True)
+    stored = trained.read()
+    assert stored is not None
+    (name,) = changes
+    assert stored.config[name] == (str(changes[name]) if name == "data" else changes[name])
+
+
+def test_a_folder_with_checkpoints_asks_for_resume(trained: RunFolder, make_config: Make) -> None:
+    with pytest.raises(TrainingError, match="holds a run already; go on with --resume"):
+        trained.claim(make_config(seed=1), FACTS, resume=False)
+
+
+def test_checkpoints_that_nothing_tells_the_run_of_are_left_alone(
+    trained: RunFolder, make_config: Make
+) -> None:
+    trained.config_file.unlink()
+    with pytest.raises(TrainingError, match=r"holds checkpoints but no config.json"):
+        trained.claim(make_config(), FACTS, resume=True)
+    assert not trained.config_file.exists()
+
+
+@pytest.mark.parametrize("resume", [True, False])
+def test_what_a_run_without_a_checkpoint_left_is_moved_aside(
+    folder: RunFolder, make_config: Make, resume: bool
+) -> None:
+    config = make_config()
+    for number in (1, 2):
+        claim = folder.claim(config, FACTS, resume=resume)
+        assert claim.aside == (folder.path / f"stopped-{number - 1}" if number > 1 else None)
+        folder.log({"nimg": 8})
+        (folder.path / "classifier.safetensors").write_text("the same for the same run")
+        (folder.path / "notes.txt").write_text("mine")
+    other = make_config(seed=9)
+    assert folder.claim(other, FACTS, resume=resume) == Claim(
+        facts=FACTS, checkpoint=None, aside=folder.path / "stopped-2"
+    )
+    assert sorted(path.name for path in folder.path.iterdir()) == [
+        "config.json", "notes.txt", "stopped-1", "stopped-2",
+    ]  # fmt: skip
+    assert (folder.path / "stopped-1" / "metrics.jsonl").read_text() == '{"nimg": 8}\n'
+    assert (folder.path / "stopped-2" / "classifier.safetensors").exists(), "it was another run's"
+    stored = folder.read()
+    assert stored is not None
+    assert stored.config["seed"] == 9
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"\xff\xfe", b"[]", b"{}", b'{"config": {}}', b'{"config": 1, "facts": 2}',
+                b'{"config": {}, "facts": {"precision": "fp64"}}']
+)  # fmt: skip
+def test_a_damaged_configuration_is_one_sentence(
+    trained: RunFolder, make_config: Make, content: bytes
+) -> None:
+    trained.config_file.write_bytes(content)
+    for action in (trained.read, lambda: trained.claim(make_config(), FACTS, resume=True)):
+        with pytest.raises(TrainingError, match=r"config.json is damaged") as raised:
+            action()
+        assert "\n" not in str(raised.value)
+
+
+def test_a_file_in_the_place_of_the_folder_is_named(tmp_path: Path) -> None:
+    (tmp_path / "run").touch()
+    with pytest.raises(TrainingError, match="run is a file; give --out a folder"):
+        RunFolder(tmp_path / "run").read()
+
+
+def test_a_folder_that_is_not_there_holds_nothing(folder: RunFolder) -> None:
+    assert folder.read() is None
+    assert folder.history() == []
+
+
+def test_differences_see_fields_that_only_one_side_has() -> None:
+    lines = differences({"loss": {"mixing": 0.9}, "out": "a"}, {"loss": {"new": 1}, "out": "b"})
+    assert lines == ["loss.mixing: 0.9 there, None here", "loss.new: None there, 1 here"]
+
+
+def test_flat_names_leaves_by_their_path() -> None:
+    assert dict(flat({"a": 1, "b": {"c": [2], "d": {"e": None}}})) == {"a": 1, "b.c": [2], "b.d.e": None}
+
+
+# The log
+
+
+def test_the_log_keeps_its_lines_and_leaves_out_one_that_was_cut_off(folder: RunFolder) -> None:
+    folder.path.mkdir(parents=True)
+    lines = [{"nimg": 8, "loss": 1.5}, {"nimg": 16, "loss": 1.25}]
+    for line in lines:
+        folder.log(line)
+    with folder.log_file.open("a") as file:
+        file.write('{"nimg": 24, "lo')
+    assert folder.history() == lines
+
+
+def test_lines_of_somebody_else_are_left_out(folder: RunFolder) -> None:
+    folder.path.mkdir(parents=True)
+    folder.log_file.write_bytes(
+        b'[]\n3\n{"loss": 1}\n{"nimg": "8"}\n{"nimg": 8, "r1": []}\n\xff\n{"nimg": 8}\n'
+    )
+    assert folder.history() == [{"nimg": 8}]
+
+
+def test_rewinding_drops_what_came_after_and_mends_a_cut_off_line(folder: RunFolder) -> None:
+    folder.path.mkdir(parents=True)
+    for nimg in (8, 16, 24, 32):
+        folder.log({"nimg": nimg})
+    with folder.log_file.open("a") as file:
+        file.write('{"nimg": 40, "lo')
+    folder.rewind(16)
+    folder.log({"nimg": 24, "again": True})
+    texts = folder.log_file.read_text().splitlines()
+    assert [json.loads(text) for text in texts] == [{"nimg": 8}, {"nimg": 16}, {"nimg": 24, "again": True}]
+
+
+def test_rewinding_where_nothing_was_logged_is_harmless(folder: RunFolder) -> None:
+    folder.path.mkdir(parents=True)
+    folder.rewind(0)
+    assert folder.history() == []

@@ -1,0 +1,142 @@
+"""What of a step is in low precision, and what is not."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, get_args
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from brushwork.data.loader import Batch
+from brushwork.models.generator import Generator
+from brushwork.models.modulation import Modulation, StyledEpilogue
+from brushwork.models.stage import Stage
+from brushwork.training.augment import AugmentConfig
+from brushwork.training.losses import LossConfig
+from brushwork.training.restyle.config import TERMS, RestyleConfig
+from brushwork.training.restyle.restyling import Judges
+from brushwork.training.restyle.steps import contrast_step, restyling_step, simultaneous_restyling_step
+from brushwork.training.rng import Draws, Rows
+from brushwork.training.steps import Networks, discriminator_step, generator_step, simultaneous_step
+
+STAGE = Stage(16, 0.5)
+STEPS = (simultaneous_step, discriminator_step, generator_step)
+
+
+PRODUCTS = (torch.ops.aten.mm, torch.ops.aten.addmm, torch.ops.aten.bmm, torch.ops.aten.baddbmm)
+
+
+def four() -> Draws:
+    return Draws(0, rows=Rows(start=0, count=4))
+
+
+def step(
+    function: Callable[..., Any], nets: Networks, batch: Batch, *, low: bool,
+    loss: LossConfig | None = None, **options: Any,
+) -> dict[str, Tensor]:  # fmt: skip
+    """The gradients of one step, by name."""
+    networks = nn.ModuleDict({"g": nets.generator, "d": nets.discriminator})
+    networks.zero_grad(set_to_none=True)
+    with torch.autocast("cpu", torch.bfloat16, enabled=low):
+        function(nets, batch, STAGE, loss or LossConfig(), AugmentConfig(), four(), **options)
+    return {name: p.grad for name, p in networks.named_parameters() if p.grad is not None}
+
+
+@pytest.mark.parametrize("function", STEPS)
+def test_low_precision_learns_what_float32_learns(
+    nets: Networks, batch: Batch, function: Callable[..., Any]
+) -> None:
+    low, full = (step(function, nets, batch, low=flag) for flag in (True, False))
+    assert low.keys() == full.keys()
+    flat = [torch.cat([found[name].flatten() for name in full]) for found in (low, full)]
+    assert 0.98 < torch.cosine_similarity(*flat, dim=0) < 0.9999999, "near, and not the same"
+    assert all(gradient.dtype == torch.float32 for gradient in low.values())
+
+
+def products(nets: Networks, action: Callable[[], object]) -> list[torch.dtype]:
+    """The precision of every product of matrices, forward and backward. The networks of these tests have no
+    attention, whose products are large and in low precision."""
+    found: list[torch.dtype] = []
+
+    class Watch(TorchDispatchMode):
+        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            if func._overloadpacket in PRODUCTS:
+                found.append(args[-1].dtype)
+            return func(*args, **(kwargs or {}))
+
+    for module in nets.generator.modules():
+        if isinstance(module, StyledEpilogue):
+            module.fused = False  # its sums over places are products of matrices, in the features' precision
+    with Watch(), torch.autocast("cpu", torch.bfloat16):
+        action()
+    return found
+
+
+@pytest.mark.parametrize("function", STEPS)
+@pytest.mark.parametrize("modulation", get_args(Modulation))
+def test_no_matrix_is_multiplied_in_low_precision(
+    nets: Networks, batch: Batch, function: Callable[..., Any], modulation: Modulation
+) -> None:
+    config = replace(nets.generator.config, modulation=modulation)
+    nets = replace(nets, generator=Generator(config, nets.generator.style_names))
+    found = products(nets, lambda: step(function, nets, batch, low=True))
+    assert len(found) > 10
+    assert set(found) == {torch.float32}
+
+
+@pytest.mark.parametrize("function", [restyling_step, simultaneous_restyling_step])
+def test_no_term_of_redrawn_pictures_is_multiplied_in_low_precision(
+    criticised: Networks, judges: Judges, batch: Batch, function: Callable[..., Any]
+) -> None:
+    """Gram matrices, the critic's products and the style encoder's codes among them."""
+    found = products(
+        criticised,
+        lambda: function(
+            criticised, judges, batch, STAGE, LossConfig(), AugmentConfig(), four(), RestyleConfig(),
+            weights=dict.fromkeys(TERMS, 1.0),
+        ),
+    )  # fmt: skip
+    assert len(found) > 40
+    assert set(found) == {torch.float32}
+
+
+def test_whose_crop_is_whose_is_told_in_float32(both: Networks, batch: Batch) -> None:
+    weights = dict.fromkeys(TERMS, 1.0)
+    found = products(
+        both, lambda: contrast_step(both, batch, STAGE, four(), RestyleConfig(), weights=weights)
+    )
+    assert found
+    assert set(found) == {torch.float32}
+
+
+@pytest.mark.parametrize(("r2", "low"), [(False, True), (True, False)])
+def test_a_penalty_takes_its_pictures_in_float32_and_the_others_in_low_precision(
+    nets: Networks, batch: Batch, monkeypatch: pytest.MonkeyPatch, r2: bool, low: bool
+) -> None:
+    seen: list[bool] = []
+    features = nets.discriminator.features
+
+    def spy(images: Tensor, stage: Stage) -> Tensor:
+        seen.append(torch.is_autocast_enabled("cpu"))
+        return features(images, stage)
+
+    monkeypatch.setattr(nets.discriminator, "features", spy)
+    loss = LossConfig(r2=r2)
+    step(simultaneous_step, nets, batch, low=True, gamma=1.0, loss=loss)
+    assert seen == [False, low]
+    seen.clear()
+    step(simultaneous_step, nets, batch, low=True, loss=loss)
+    assert seen == [True, True]
+
+
+def test_the_penalty_is_the_same_in_low_precision(nets: Networks, batch: Batch) -> None:
+    def of_penalty(low: bool) -> dict[str, Tensor]:
+        # The adversarial loss is no part of it where the penalty outweighs it by far.
+        return step(discriminator_step, nets, batch, low=low, gamma=1e8)
+
+    low, full = of_penalty(True), of_penalty(False)
+    largest = max(float(gradient.abs().max()) for gradient in full.values())
+    for name, gradient in full.items():
+        torch.testing.assert_close(low[name], gradient, rtol=1e-4, atol=1e-5 * largest)

@@ -1,0 +1,1 @@
+"""Before the first step: the style classifier, labels, pretraining."""

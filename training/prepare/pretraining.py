@@ -1,0 +1,75 @@
+"""Pretraining on pictures alone, and runs that start from it."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from brushwork.models.generator import Generator
+from brushwork.models.snapshot import load_generator
+
+from ..config import TrainConfig
+from ..errors import TrainingError
+from ..restyle.config import RestyleConfig
+from .labels import LabelConfig
+
+BY_STYLE = ("mapping.table", "mapping.average", "style_encoder.table")
+"""Tensors with a row for each style, the last for none."""
+
+
+def pretraining(config: TrainConfig) -> TrainConfig:
+    """The configuration that prepares for `config`: the same networks with encoders, which learn to rebuild
+    pictures and to see what two crops of a picture have in common. No label is looked at."""
+    shapes, growing = replace(config.generator, encoders=True), config.growing
+    start = max(growing.start_resolution, shapes.content_resolution)
+    return replace(
+        config,
+        out=config.out.with_name(f"{config.out.name}-pretrained"),
+        generator=shapes,
+        growing=replace(growing, start_resolution=start),
+        restyle=RestyleConfig(sampling=0.0, autoencoding=2.0, contrast=1.0),
+        labels=LabelConfig(share=0.0),
+        every=replace(config.every, metrics_kimg=0.0),
+    )
+
+
+@torch.no_grad()
+def take_over(generator: Generator, source: Path) -> None:
+    """Gives the generator the weights of a run's newest snapshot, or of a snapshot file.
+
+    What only one of them has (encoders, higher resolutions) is left as it is; rows of styles go by their
+    names.
+
+    Raises:
+        ModelError: there is no snapshot.
+        TrainingError: a layer that both have is of another shape, or does something else with its weights.
+    """
+    theirs = load_generator(source)
+    if (before := theirs.config.adain_eps) != generator.config.adain_eps:
+        raise TrainingError(
+            f"start_from {source} was trained with adain_eps {before:g}, this run has "
+            f"{generator.config.adain_eps:g}: set --generator.adain-eps {before:g}."
+        )
+    ours = generator.state_dict()
+    for name, value in theirs.state_dict().items():
+        if name not in ours:
+            continue
+        if name in BY_STYLE and value.shape[1:] == ours[name].shape[1:]:
+            _rows(ours[name], generator.style_names, value, theirs.style_names)
+        elif value.shape == ours[name].shape:
+            ours[name].copy_(value)
+        else:
+            raise TrainingError(
+                f"start_from {source} has {name} of shape {tuple(value.shape)}, this run of "
+                f"{tuple(ours[name].shape)}: give both the same generator options."
+            )
+
+
+def _rows(
+    ours: torch.Tensor, our_names: tuple[str, ...], theirs: torch.Tensor, their_names: tuple[str, ...]
+) -> None:
+    """Copies the rows of the styles that both know, and that of none."""
+    ours[-1].copy_(theirs[-1])
+    for row, name in enumerate(our_names):
+        if name in their_names:
+            ours[row].copy_(theirs[their_names.index(name)])

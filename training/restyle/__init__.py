@@ -1,0 +1,1 @@
+"""Training the encoders: restyling, autoencoding and contrast, and their loss terms."""

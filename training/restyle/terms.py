@@ -1,0 +1,110 @@
+"""The terms of the composite loss: each a small function of tensors, a mean over the batch.
+
+Rows that a term does not concern count as zeros, not as absent: so the mean over a batch is the mean of the
+means over its parts, in whatever processes these are.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from brushwork.models.feature_statistics import channel_normalised, gram_distance, mean_std_distance
+from brushwork.models.layers import full_precision
+
+Scalar = Float[Tensor, ""]
+Maps = Sequence[Float[Tensor, "n _c _h _w"]]
+
+
+# Style
+def style(read: Float[Tensor, "n d"], w: Float[Tensor, "n d"], rows: Float[Tensor, "n"]) -> Scalar:
+    """|E(G(x, w)) - w| over the length of the code (StarGAN v2, Choi et al. 2020, arXiv:1912.01865, eq. 2).
+
+    The code is what is to be read, not what is to give way: no gradient goes into it.
+    """
+    return ((read - w.detach()).abs().mean(dim=1) * rows).mean()
+
+
+def classifier(logits: Float[Tensor, "n s"], styles: Float[Tensor, "n s"]) -> Scalar:
+    """Cross entropy in nats with the style weights asked for; a row without a label counts as 0."""
+    return -(styles * logits.float().log_softmax(dim=1)).sum(dim=1).mean()
+
+
+def gram(drawn: Maps, followed: Maps, rows: Float[Tensor, "n"]) -> Scalar:
+    """Mean squared difference of the Gram matrices' entries, F F^T / (h w), summed over the maps (Gatys et
+    al. 2015, arXiv:1508.06576, eq. 4, but for the constant: that of `chw` makes it a mean over entries)."""
+    layers = [gram_distance(x.float(), y.float(), "chw") for x, y in zip(drawn, followed, strict=True)]
+    return (torch.stack(layers).sum(dim=0) * rows).mean()
+
+
+def mean_std(drawn: Maps, followed: Maps, rows: Float[Tensor, "n"]) -> Scalar:
+    """Squared differences of channel means and deviations, summed over the maps (Huang and Belongie 2017,
+    arXiv:1703.06868, eq. 13)."""
+    wide = [[x.float() for x in maps] for maps in (drawn, followed)]
+    return (mean_std_distance(*wide) * rows).mean()
+
+
+def matching(
+    one: Float[Tensor, "n d"], other: Float[Tensor, "n d"], *, group: int, temperature: float
+) -> Scalar:
+    """Cross entropy in nats of finding row i of `other` for row i of `one`, and the other way round, by the
+    cosine over `temperature`, among `group` neighbours (InfoNCE, van den Oord et al. 2018, arXiv:1807.03748;
+    SimCLR, Chen et al. 2020, arXiv:2002.05709, with its temperature).
+
+    Neighbours, not the whole batch: so a batch that is split over processes forms the groups that it forms in
+    one. `group` is lowered to the largest divisor of the batch that does not exceed it.
+    """
+    n = len(one)
+    size = next(size for size in range(min(group, n), 0, -1) if n % size == 0)
+    a, b = (F.normalize(x.float(), dim=1).unflatten(0, (-1, size)) for x in (one, other))
+    with full_precision(a):
+        alike = a @ b.mT / temperature  # (m, size, size)
+    right = torch.arange(size, device=alike.device).expand(len(alike), size)
+    losses = [F.cross_entropy(scores.flatten(0, 1), right.flatten()) for scores in (alike, alike.mT)]
+    return torch.stack(losses).mean()
+
+
+def crop(images: Float[Tensor, "n 3 h w"], u: Float[Tensor, "n 4"]) -> Float[Tensor, "n 3 h w"]:
+    """A window of each picture at the picture's size: from half of the side up to all of it, anywhere within,
+    every other one mirrored; resampled bilinearly."""
+    side = 0.5 + 0.5 * u[:, 0]
+    mirror = torch.where(u[:, 3] < 0.5, -side, side)
+    x, y = ((1 - side) * (2 * u[:, i] - 1) for i in (1, 2))
+    none = torch.zeros_like(side)
+    matrices = torch.stack([torch.stack([mirror, none, x], 1), torch.stack([none, side, y], 1)], 1)
+    grid = F.affine_grid(matrices.to(images), list(images.shape), align_corners=False)
+    return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
+
+
+# Content
+def pixels(a: Tensor, b: Tensor, how: Literal["l1", "l2"]) -> Scalar:
+    """Mean absolute or mean squared difference of pictures in [-1, 1]."""
+    difference = a - b
+    return difference.abs().mean() if how == "l1" else difference.square().mean()
+
+
+def content(kept: Float[Tensor, "n c h w"], original: Float[Tensor, "n c h w"]) -> Scalar:
+    """Mean squared difference of content codes, which are instance-normalised; the original is the measure,
+    so no gradient goes into it."""
+    return (kept.float() - original.detach().float()).square().mean()
+
+
+def leak(logits: Float[Tensor, "n s"]) -> Scalar:
+    """Divergence of the critic's answers from "any style, equally", KL(uniform || answer) in nats: 0 where it
+    cannot tell."""
+    answers = logits.float().log_softmax(dim=1)
+    return -answers.mean() - math.log(answers.shape[1])
+
+
+def perceptual(drawn: Maps, originals: Maps) -> Scalar:
+    """Squared length of the difference of unit feature vectors, 0 to 4, a mean over places and maps (LPIPS
+    without its learned weights, Zhang et al. 2018, arXiv:1801.03924, eq. 1): blind to contrast."""
+    layers = [
+        (channel_normalised(x.float()) - channel_normalised(y.float())).square().sum(dim=1).mean()
+        for x, y in zip(drawn, originals, strict=True)
+    ]
+    return torch.stack(layers).mean()

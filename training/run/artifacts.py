@@ -1,0 +1,175 @@
+"""What a run leaves behind, written beside its loop: log, pictures, snapshots, figures and checkpoints."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+import numpy as np
+from accelerate import Accelerator
+from tqdm import tqdm
+
+from brushwork.data.files import write_file
+from brushwork.data.loader import Pictures, StoredPictures
+from brushwork.models.generator import Generator
+from brushwork.models.snapshot import generator_bytes
+from brushwork.models.stage import Stage
+
+from ..config import TrainConfig
+from ..distributed import told_by_main
+from ..ema import averaged_copy
+from ..errors import Diverged, diverged
+from ..prepare.erasing import erased
+from ..state import TrainingState
+from .background import Background
+from .checkpoint import save_checkpoint, still
+from .diversity import DiversityProbe
+from .metrics import InLoopMetrics, draw_curves, is_best, measurements
+from .progress import figures_line
+from .run_folder import Json, RunFolder
+from .samples import redrawn_grid, sample_grid, save_grid, shown_contents
+from .trackers import log_picture, log_values
+
+LATEST = "latest"
+"""The snapshot that is written with every checkpoint: whatever a run is stopped by, it can be drawn from."""
+
+Found = TypeVar("Found")
+Figures = dict[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Due:
+    """What is to be kept of this moment."""
+
+    grid: bool = False
+    snapshot: bool = False
+    measure: bool = False
+    checkpoint: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chores:
+    """Keeps moments of a run in its folder.
+
+    The loop copies what is to be kept and goes on; files are written by `background` in the order in which
+    the loop asked, so they are what they would be if it had waited, and a checkpoint is proof of all before
+    it.
+    """
+
+    config: TrainConfig
+    folder: RunFolder
+    accelerator: Accelerator
+    state: TrainingState
+    pictures: Pictures | StoredPictures
+    diversity: DiversityProbe
+    metrics: InLoopMetrics | None
+    fingerprint: str
+    background: Background
+
+    def say(self, line: str) -> None:
+        """Tells the user, at once."""
+        if self.accelerator.is_main_process:
+            tqdm.write(line)
+
+    def log(self, values: Mapping[str, float | int]) -> None:
+        """Adds a line to the log and to the trackers."""
+        self.background.add(partial(self._log, dict(values)))
+
+    def keep(self, due: Due) -> None:
+        """Keeps what is due of the networks as they are.
+
+        Raises:
+            Diverged: a checkpoint is due of weights that are no finite numbers; those before are kept.
+        """
+        if due == Due():
+            return
+        self.background.wait()  # so that copies of one moment at most take memory
+        average, nimg = averaged_copy(self.state.average), self.state.nimg
+        stage, main = average.trained_stage, self.accelerator.is_main_process
+        if due.checkpoint and not self.state.is_finite():
+            raise self.diverged("weights are no finite numbers")
+        if main:
+            self.background.add(self.folder.require)
+        if due.grid and main:
+            self._grids(average, stage, nimg)
+        if (due.snapshot or due.checkpoint) and main:
+            names = [LATEST, *([f"generator-{nimg:09d}"] if due.snapshot else [])]
+            self.background.add(lambda: self._snapshots(names, average, stage, nimg))
+        if due.measure and self.metrics is not None and not self._is_measured(nimg):
+            self._drawn(
+                partial(self.metrics, average, stage), lambda f: self._figures(f, average, stage, nimg)
+            )
+        if due.checkpoint and main:
+            state = still(self.state.state_dict())
+            self.background.add(lambda: save_checkpoint(self.folder.checkpoints, nimg, state))
+
+    # Each of them
+
+    def _drawn(self, draw: Callable[[], Found], write: Callable[[Found], None]) -> None:
+        """Has `write` take what `draw` gives. Networks draw beside the loop on a GPU, which is then asked by
+        two threads; on a processor they would but take the loop's cores, and several processes draw
+        together, each in its turn."""
+        if self._draws_beside:
+            self.background.add(lambda: write(draw()))
+        else:
+            drawn = draw()
+            self.background.add(lambda: write(drawn))
+
+    @property
+    def _draws_beside(self) -> bool:
+        return self.accelerator.device.type != "cpu" and self.accelerator.num_processes == 1
+
+    def _grids(self, average: Generator, stage: Stage, nimg: int) -> None:
+        shares = self.config.restyle.shares()
+
+        def show(name: str, grid: np.ndarray) -> None:
+            save_grid(self.folder.samples, grid, nimg, stage, name)
+            log_picture(self.accelerator, name, grid, nimg)
+
+        if "sampling" in shares:
+            self._drawn(
+                lambda: sample_grid(average, title=self.diversity(average, stage).warning),
+                partial(show, "samples"),
+            )
+        if "restyling" in shares or "autoencoding" in shares:
+            contents, styles = shown_contents(self.pictures), "restyling" in shares
+            self._drawn(lambda: redrawn_grid(average, contents, styles=styles), partial(show, "redrawn"))
+
+    def _snapshots(self, names: Sequence[str], average: Generator, stage: Stage, nimg: int) -> None:
+        notes = {"nimg": nimg, "seed": self.config.seed, "data": self.fingerprint}
+        content = generator_bytes(erased(average, self.pictures, stage), stage=stage, notes=notes)
+        for name in names:
+            write_file(self.folder.snapshots / f"{name}.safetensors", content, durable=True)
+
+    def _is_measured(self, nimg: int) -> bool:
+        """Whether a run that was killed has measured this moment already; the log is proof of the best
+        snapshot."""
+        return told_by_main(
+            self.accelerator,
+            lambda: any(line["nimg"] == nimg for line in measurements(self.folder.history())),
+        )
+
+    def _figures(self, figures: Figures, average: Generator, stage: Stage, nimg: int) -> None:
+        if not (figures and self.accelerator.is_main_process):
+            return
+        self.say(figures_line(nimg, figures))
+        line = {"nimg": nimg, **figures}
+        history = [*self.folder.history(), line]
+        if is_best(history, self.config.metrics.best_by):
+            self._snapshots(["best"], average, stage, nimg)
+        self._log(line)
+        draw_curves(self.folder.path / "curves.png", history)
+
+    def diverged(self, what: str) -> Diverged:
+        """The error of a run whose numbers are no longer finite, with what can be done."""
+        own, drawable = self.config.optimizer, self.folder.snapshots / f"{LATEST}.safetensors"
+        return diverged(
+            what, self.state.nimg, rates=(own.generator_lr, own.discriminator_lr),
+            start_from=self.folder.path if drawable.exists() else None,
+        )  # fmt: skip
+
+    def _log(self, values: Json) -> None:
+        if self.accelerator.is_main_process:
+            self.folder.require()
+            self.folder.log(values)
+        log_values(self.accelerator, values, int(values["nimg"]))

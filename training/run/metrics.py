@@ -1,0 +1,171 @@
+"""Measurements in the loop: the evaluation's suite on what the averaged generator draws and redraws."""
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated
+
+import torch
+from annotated_types import Interval
+from torch import Tensor
+
+from brushwork.data.files import write_file
+from brushwork.eval.errors import EvalError
+from brushwork.eval.features.extractors import build_extractor
+from brushwork.eval.metrics.registry import METRICS
+from brushwork.eval.pairs.figures import RESTYLED, about_logged
+from brushwork.eval.processes import Processes
+from brushwork.eval.reference import Reference, load_reference
+from brushwork.eval.report.plots import training_curves
+from brushwork.eval.sources import Samples
+from brushwork.eval.suite import extractors_for, measure, rehearsed
+from brushwork.models.generator import Generator
+from brushwork.models.options import options
+from brushwork.models.sampling import sample
+from brushwork.models.stage import Stage
+
+from ..errors import TrainingError
+from .restyled import OF_PAIRS, RESTYLED_METRICS, HeldOut, RestyledMetrics
+
+
+@options
+class MetricsConfig:
+    """What is measured while training, every `every.metrics_kimg`."""
+
+    names: tuple[str, ...] = ("fd", "accuracy")
+    """Metrics, as `brushwork measure --metrics` takes them."""
+    features: tuple[str, ...] = ("efficientnet-lite0",)
+    """Feature extractors; figures in all but the first have its name after theirs: fd@inception."""
+    per_style: Annotated[int, Interval(ge=2, le=10**6)] = 200
+    """Samples of each style."""
+    restyled: tuple[str, ...] = ()
+    """Metrics of restyled held-out pictures, logged as restyled_...: content, truth, ssim, cfsd and those of
+    names. They need generator.encoders."""
+    restyled_contents: Annotated[int, Interval(ge=4, le=10**6)] = 120
+    """Held-out pictures that are redrawn, each in one other style; at least two for each style."""
+    best_by: str = "fd"
+    """The figure by which snapshots/best.safetensors is kept, e.g. fd or restyled_truth."""
+    inception_weights: Path | None = None
+    """File of the published Inception weights, for `features inception`."""
+
+    def __post_init__(self) -> None:
+        for field, known in (("names", tuple(METRICS)), ("restyled", RESTYLED_METRICS)):
+            for name in getattr(self, field):
+                if name not in known:
+                    raise TrainingError(f"metrics.{field} has {name!r}; choose from {', '.join(known)}.")
+        self._check_best_by()
+
+    def _check_best_by(self) -> None:
+        drawn = [figure for name in self.names for figure in METRICS[name].figures]
+        redrawn = [name for name in self.restyled if name in METRICS]
+        drawn += [f"{RESTYLED}{figure}" for name in redrawn for figure in METRICS[name].figures]
+        pairs = [name for name in self.restyled if name in OF_PAIRS]
+        paired = [f"{RESTYLED}{figure}" for name in pairs for figure in OF_PAIRS[name]]
+        figure, _, features = self.best_by.partition("@")
+        measured = self.best_by in paired or (figure in drawn and features in ("", *self.features[1:]))
+        given = [*drawn, *paired]
+        if given and not measured:
+            raise TrainingError(
+                f"metrics.best_by is {self.best_by!r}, which is not measured; choose from {', '.join(given)}."
+            )
+
+
+class InLoopMetrics:
+    """Figures of a generator against a packed data set; the real side is built once, when it is prepared.
+
+    Several processes measure together; each must call it.
+    """
+
+    def __init__(self, config: MetricsConfig, data: Path) -> None:
+        self.config, self.data = config, data
+        self.device = torch.device("cpu")
+        self.told = False
+        """Whether the baselines, which never change, are in the log."""
+
+    @cached_property
+    def reference(self) -> Reference:
+        """What the real pictures say."""
+        config = self.config
+        weights = {"inception": config.inception_weights} if config.inception_weights else {}
+        extractors = [build_extractor(name, self.device, weights=weights) for name in config.features]
+        metrics = [*config.names, *(name for name in config.restyled if name in METRICS)]
+        return load_reference(
+            self.data, extractors_for(extractors, metrics), control=False, processes=Processes.joined()
+        )
+
+    @cached_property
+    def restyled(self) -> RestyledMetrics | None:
+        """The measure of restyled pictures, where it is asked for."""
+        config = self.config
+        if not config.restyled:
+            return None
+        held_out = HeldOut.load(self.data, most=config.restyled_contents, truth="truth" in config.restyled)
+        return RestyledMetrics(config.restyled, held_out, self.reference)
+
+    def prepare(self, device: torch.device) -> None:
+        """Builds the real side now and takes every metric once, so that what cannot be measured shows before
+        hours of training. A metric that cannot be taken is left out, with a word.
+
+        Raises TrainingError where the figure of `best_by` is among these, and EvalError where all are.
+        """
+        self.device = device
+        if self.config.names:
+            self._rehearse()
+        if self.restyled is not None:
+            _ = self.restyled.baselines
+
+    def _rehearse(self) -> None:
+        config, found = self.config, rehearsed(self.reference, self.config.names, self.config.per_style)
+        if not config.best_by.startswith(RESTYLED) and config.best_by not in found.figures:
+            raise TrainingError(
+                f"metrics.best_by is {config.best_by!r}, which cannot be measured of {self.data} "
+                f"({' '.join(found.notes)}): choose from {', '.join(found.figures)}."
+            )
+        if found.notes and Processes.joined().main:
+            print("\n".join(f"not measured: {note}" for note in found.notes))
+
+    def __call__(self, generator: Generator, stage: Stage) -> dict[str, float]:
+        """Short figures for the log, by name; the first time with the baselines of restyled pictures."""
+        figures = self._of_samples(generator, stage) if self.config.names else {}
+        if self.restyled is None:
+            return figures
+        baselines = {} if self.told else self.restyled.baselines
+        self.told = True
+        return figures | self.restyled(generator, stage) | baselines
+
+    def _of_samples(self, generator: Generator, stage: Stage) -> dict[str, float]:
+        def sampler(styles: Tensor, seeds: Tensor) -> Tensor:
+            return sample(generator, styles, seeds, stage=stage)
+
+        reference = self.reference
+        samples = Samples(sampler=sampler, count=len(reference.style_names), per_style=self.config.per_style)
+        processes = Processes.joined()
+        try:
+            return measure(samples, reference, metrics=self.config.names, processes=processes).summary()
+        except EvalError as error:  # what was rehearsed and still fails shall not end hours of training
+            if processes.main:
+                print(f"not measured: {error}")
+            return {}
+
+
+# The best so far
+def is_best(history: Sequence[Mapping[str, float | int]], figure: str) -> bool:
+    """Whether the newest measurement in the log has the best value of `figure`; a tie goes to the older."""
+    values = [line[figure] for line in measurements(history) if figure in line]
+    if not values:
+        return False
+    about = about_logged(figure)
+    less = about is not None and about.better == "less"
+    return all(values[-1] < old if less else values[-1] > old for old in values[:-1])
+
+
+def draw_curves(path: Path, history: Sequence[Mapping[str, float | int]]) -> None:
+    """Draws the figures over the course of training as a PNG; nothing while there are none."""
+    picture = training_curves(measurements(history))
+    if picture is not None:
+        write_file(path, picture)
+
+
+def measurements(history: Sequence[Mapping[str, float | int]]) -> list[Mapping[str, float | int]]:
+    """The lines of the log that are no ticks: these have terms of the loss, some named as figures are."""
+    return [line for line in history if "loss_g" not in line]

@@ -1,0 +1,129 @@
+"""The line that a run prints: where it stands, how fast it is, and how the two networks fare."""
+
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from brushwork.models.stage import Stage
+
+from ..restyle.config import TERMS
+from ..steps import DiscriminatorStats, GeneratorStats
+
+NAMES = ("loss_d", "loss_g", "real_logit", "fake_logit", "real_sign", "r1", "r2", "critic", *TERMS)
+
+
+@dataclass
+class Ticker:
+    """Sums of what the steps saw since the last tick; kept on the device, so that no step waits for it."""
+
+    device: torch.device
+    sums: dict[str, Tensor] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+    images: int = 0
+    sides: set[int] = field(default_factory=set)
+    since: float = field(default_factory=time.perf_counter)
+
+    def add(
+        self, discriminator: DiscriminatorStats | None, generator: GeneratorStats, images: int, side: int
+    ) -> None:
+        """Takes in one step of `images` pictures of `side` px; without a discriminator where none took
+        part."""
+        seen: dict[str, Tensor | None] = {"loss_g": generator.loss, **generator.terms}
+        if discriminator is not None:
+            seen |= {
+                "loss_d": discriminator.loss,
+                "real_logit": discriminator.real_logit,
+                "fake_logit": discriminator.fake_logit,
+                "real_sign": discriminator.real_sign,
+                "critic": discriminator.critic,
+                **discriminator.penalties,
+            }
+        for name, value in seen.items():
+            if value is not None:
+                self.sums[name] = self.sums.get(name, torch.zeros((), device=self.device)) + value
+                self.counts[name] = self.counts.get(name, 0) + 1
+        self.images += images
+        self.sides.add(side)
+
+    def is_at(self, side: int) -> bool:
+        """Whether all that was seen since the last tick was of this many pixels."""
+        return self.sides == {side}
+
+    def means(self) -> Tensor:
+        """Means in the order of `NAMES`, NaN where nothing was seen: a tensor, to be averaged over
+        processes."""
+        nothing = torch.tensor(math.nan, device=self.device)
+        return torch.stack([
+            self.sums[name] / self.counts[name] if name in self.sums else nothing for name in NAMES
+        ])  # fmt: skip
+
+    @property
+    def losses(self) -> list[str]:
+        """The losses that were seen: whichever they are, they must be finite."""
+        return [name for name in ("loss_d", "loss_g") if name in self.sums]
+
+    def rate(self) -> float:
+        """Pictures a second since the last tick."""
+        return self.images / max(time.perf_counter() - self.since, 1e-9)
+
+    def restart(self) -> None:
+        """Forgets everything; the next tick starts here."""
+        self.sums, self.counts, self.images, self.sides = {}, {}, 0, set()
+        self.since = time.perf_counter()
+
+
+def named_means(means: Tensor) -> dict[str, float]:
+    """`Ticker.means` by name, without those of which nothing was seen."""
+    return {name: mean for name, mean in zip(NAMES, means.tolist(), strict=True) if not math.isnan(mean)}
+
+
+def weighted(seen: Mapping[str, float], weights: Mapping[str, float]) -> dict[str, float]:
+    """What each term adds to the loss, beside the term itself."""
+    return {f"weighted_{name}": weights[name] * seen[name] for name in weights if name in seen}
+
+
+def progress(nimg: int, total: int, *, shown: bool) -> tqdm:
+    """The progress bar of a run, in images; nothing where `shown` is off or there is no terminal."""
+    return tqdm(
+        total=total, initial=nimg, unit="img", unit_scale=True, desc="train", leave=False, mininterval=1.0,
+        disable=None if shown else True,
+    )  # fmt: skip
+
+
+def clock(seconds: float) -> str:
+    """75 -> '1:15', 4000 -> '1:06:40'."""
+    if not math.isfinite(seconds):
+        return "-"
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def tick_line(values: Mapping[str, float | int], stage: Stage, *, left: float, warning: str = "") -> str:
+    """One readable line; `left` is in seconds, `warning` stands at its end."""
+    fading = f" fading in {stage.alpha:4.0%}" if stage.alpha < 1 else ""
+    penalty = f" | R1 {values['r1']:.3g}" if "r1" in values else ""
+    diversity = f" | diversity {values['pixel_diversity']:.2f}" if "pixel_diversity" in values else ""
+    diversity += f" | {warning}" if warning else ""
+    discriminator = f"D {values['loss_d']:.3f} " if "loss_d" in values else ""
+    sign = f" | sign of real logits {values['real_sign']:+.2f}" if "real_sign" in values else ""
+    terms = "".join(
+        f" {name} {values[f'weighted_{name}']:+.3f}" for name in TERMS if f"weighted_{name}" in values
+    )
+    return (
+        f"{values['nimg'] / 1000:8.1f} kimg | {stage.resolution} px{fading} | "
+        f"{values['img_per_s']:.0f} img/s | {clock(left)} left | "
+        f"loss {discriminator}G {values['loss_g']:.3f}{terms}{sign}{penalty}{diversity}"
+    )
+
+
+def figures_line(nimg: int, figures: Mapping[str, float]) -> str:
+    """The line of a measurement."""
+    return f"{nimg / 1000:8.1f} kimg | " + " | ".join(
+        f"{name} {value:.3f}" for name, value in figures.items()
+    )

@@ -1,0 +1,259 @@
+"""The run folder: who owns it, what it was configured with, and its log."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from itertools import count
+from pathlib import Path
+from typing import Any, Literal
+
+from filelock import FileLock, Timeout
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
+from brushwork.data.files import remove_partials, write_file, write_json
+
+from ..config import FREE_TO_CHANGE, TrainConfig
+from ..errors import TrainingError
+from .checkpoint import checkpoints
+
+Json = dict[str, Any]
+
+
+def plain(value: Any) -> Any:
+    """Configuration values as JSON knows them."""
+    return json.loads(json.dumps(value, default=str))
+
+
+def flat(tree: Json, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Leaves of nested dictionaries with their dotted names."""
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            yield from flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def differences(theirs: Json, ours: Json) -> list[str]:
+    """Where two configurations differ in what a step computes, one readable line each."""
+    there, here = dict(flat(theirs)), dict(flat(ours))
+    return [
+        f"{name}: {there.get(name)} there, {here.get(name)} here"
+        for name in sorted(there | here)
+        if name.split(".")[0] not in FREE_TO_CHANGE and there.get(name) != here.get(name)
+    ]
+
+
+@dataclass(frozen=True, kw_only=True, config=ConfigDict(strict=True, extra="forbid"))
+class Facts:
+    """What a run takes from its machine and data once, at its start, and keeps."""
+
+    precision: Literal["fp32", "bf16"]
+    fingerprint: str
+    """Of the data set."""
+    styles: tuple[str, ...]
+    """Names, in order."""
+    group: int
+    """Pictures that the minibatch statistics compare, which depends on how many processes and parts a batch
+    is dealt to."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stored:
+    """What config.json says."""
+
+    config: Json
+    facts: Facts
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """What a run begins or goes on with."""
+
+    facts: Facts
+    """To go by: the stored ones when a run goes on."""
+    checkpoint: Path | None
+    """To go on from."""
+    aside: Path | None
+    """Where the remains of a run without a checkpoint were moved, if there were any."""
+
+
+LEFT_BY_RUNS = (
+    "config.json", "metrics.jsonl", "curves.png", "samples", "snapshots", "checkpoints",
+    "classifier.safetensors",
+)  # fmt: skip
+"""What a training writes into its folder, beside what trackers do."""
+
+
+def _other_data(theirs: Facts, ours: Facts) -> list[str]:
+    """Where what a run was trained on differs, one readable line each."""
+    found = []
+    for name, what in (("fingerprint", "data set, by its fingerprint"), ("styles", "styles"),
+                       ("group", "pictures that the minibatch statistics compare")):  # fmt: skip
+        there, here = getattr(theirs, name), getattr(ours, name)
+        if there != here:
+            found.append(f"{what}: {there} there, {here} here")
+    return found
+
+
+def _is_log_line(line: object) -> bool:
+    """Whether a line of metrics.jsonl holds numbers by name, `nimg` among them."""
+    return (
+        isinstance(line, dict)
+        and type(line.get("nimg")) is int
+        and all(isinstance(value, int | float) for value in line.values())
+    )
+
+
+class RunFolder:
+    """Paths of a run, its config.json and its metrics.jsonl."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.samples, self.checkpoints, self.snapshots = (
+            path / "samples",
+            path / "checkpoints",
+            path / "snapshots",
+        )
+        self.config_file, self.log_file = path / "config.json", path / "metrics.jsonl"
+        self._lock = FileLock(path / ".lock")
+
+    # Ownership
+
+    def own(self) -> None:
+        """Makes this process the folder's only writer, until it ends or lets go, and removes what killed
+        writers left half written.
+
+        Raises:
+            TrainingError: another process owns the folder, or it cannot be made.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._lock.acquire(timeout=0)
+        except Timeout as error:
+            raise TrainingError(
+                f"another process is training in {self.path}: wait until it ends, stop it, or choose another "
+                "--out."
+            ) from error
+        except OSError as error:
+            raise TrainingError(
+                f"{self.path} cannot be a run's folder ({error.strerror}): choose another --out."
+            ) from error
+        remove_partials(self.path)
+
+    def let_go(self) -> None:
+        """Gives the folder up."""
+        self._lock.release()
+
+    def require(self) -> None:
+        """Raises TrainingError where the folder was removed or emptied under a run: writing on would make a
+        folder that no run can go on in."""
+        if not self.config_file.exists():
+            raise TrainingError(
+                f"{self.config_file} is gone: the run's folder was removed or replaced while it trained. "
+                "Start again in another --out."
+            )
+
+    # The configuration
+
+    def read(self) -> Stored | None:
+        """What config.json says; None where there is none yet.
+
+        Raises:
+            TrainingError: the file is damaged, or there is no folder but a file.
+        """
+        if self.path.exists() and not self.path.is_dir():
+            raise TrainingError(f"{self.path} is a file; give --out a folder.")
+        if not self.config_file.exists():
+            return None
+        try:
+            return TypeAdapter(Stored).validate_json(self.config_file.read_bytes())
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"])) or "it"
+            raise TrainingError(
+                f"{self.config_file} is damaged ({where}: {first['msg']}); choose another --out."
+            ) from error
+
+    def claim(self, config: TrainConfig, facts: Facts, *, resume: bool) -> Claim:
+        """Takes the folder for this run.
+
+        Raises:
+            TrainingError: the folder holds a run and `resume` was not asked for, or one of another
+                configuration or of other data, or checkpoints that nothing tells the run of.
+        """
+        found = checkpoints(self.checkpoints)
+        if not found:
+            return Claim(facts=facts, checkpoint=None, aside=self._begin(config, facts))
+        stored = self.read()
+        if stored is None:
+            raise TrainingError(
+                f"{self.path} holds checkpoints but no config.json, which says whose they are: restore it, "
+                "or choose another --out."
+            )
+        ours = plain(asdict(config))
+        if lines := [*differences(stored.config, ours), *_other_data(stored.facts, facts)]:
+            raise TrainingError(
+                f"{self.path} holds a run of another configuration; choose another --out or restore:\n  "
+                + "\n  ".join(lines)
+                + f"\nA new run can take its weights: --start-from {self.path}."
+            )
+        if not resume:
+            raise TrainingError(
+                f"{self.path} holds a run already; go on with --resume, or choose another --out."
+            )
+        self._write(ours, stored.facts)
+        return Claim(facts=stored.facts, checkpoint=found[-1], aside=None)
+
+    def _begin(self, config: TrainConfig, facts: Facts) -> Path | None:
+        """A run from image 0. What one before left that never came to a checkpoint is moved aside, but for
+        the classifier where it was trained for the same configuration."""
+        ours = plain(asdict(config))
+        try:
+            stored = self.read()
+        except TrainingError:
+            stored = None
+        same = (
+            stored is not None
+            and not differences(stored.config, ours)
+            and not _other_data(stored.facts, facts)
+        )
+        kept = ("config.json", "classifier.safetensors") if same else ()
+        left = [self.path / name for name in LEFT_BY_RUNS if name not in kept and (self.path / name).exists()]
+        aside = None
+        if any(not path.is_dir() or any(path.iterdir()) for path in left):
+            aside = next(p for n in count(1) if not (p := self.path / f"stopped-{n}").exists())
+            aside.mkdir()
+            for path in left:
+                path.rename(aside / path.name)
+        self._write(ours, facts)
+        return aside
+
+    def _write(self, config: Json, facts: Facts) -> None:
+        write_json(self.config_file, {"config": config, "facts": asdict(facts)}, durable=True)
+
+    # The log
+
+    def log(self, line: Json) -> None:
+        """Appends one line to metrics.jsonl."""
+        with self.log_file.open("a") as file:
+            file.write(json.dumps(line) + "\n")
+
+    def history(self) -> list[Json]:
+        """All lines of metrics.jsonl that a run wrote; one that was cut off is left out."""
+        if not self.log_file.exists():
+            return []
+        lines = []
+        for text in self.log_file.read_text(errors="replace").splitlines():
+            try:
+                line = json.loads(text)
+            except ValueError:
+                continue
+            if _is_log_line(line):
+                lines.append(line)
+        return lines
+
+    def rewind(self, nimg: int) -> None:
+        """Drops what was logged after image `nimg`, when a run goes on from an older checkpoint."""
+        kept = [line for line in self.history() if line["nimg"] <= nimg]
+        write_file(self.log_file, "".join(json.dumps(line) + "\n" for line in kept))

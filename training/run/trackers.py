@@ -1,0 +1,48 @@
+"""Experiment trackers, started through Accelerate; metrics.jsonl is written whether or not there are any."""
+
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+from accelerate import Accelerator
+from wandb.errors import Error as WandbError
+
+from ..config import TrainConfig
+from ..errors import TrainingError
+from .run_folder import flat, plain
+
+
+def start_trackers(accelerator: Accelerator, config: TrainConfig) -> None:
+    """Starts the configured trackers in the run folder, with the flat configuration.
+
+    Raises:
+        TrainingError: wandb is to go online and cannot.
+    """
+    if not config.trackers.use:
+        return
+    values = {name: value if isinstance(value, (int, float, str)) else str(value)
+              for name, value in flat(plain(asdict(config)))}  # fmt: skip
+    wandb = {"name": config.out.name, "dir": str(config.out), "mode": config.trackers.wandb_mode,
+             "group": config.trackers.group}  # fmt: skip
+    try:
+        accelerator.init_trackers(config.trackers.project, config=values, init_kwargs={"wandb": wandb})
+    except WandbError as error:
+        raise TrainingError(
+            f"wandb cannot start ({str(error).splitlines()[0]}): log in with `wandb login`, or leave "
+            "--trackers.wandb-mode at offline."
+        ) from error
+
+
+def log_values(accelerator: Accelerator, values: dict[str, Any], nimg: int) -> None:
+    """Sends numbers to every tracker, the image count being the step."""
+    numbers = {name: value for name, value in values.items() if isinstance(value, (int, float))}
+    accelerator.log(numbers, step=nimg)
+
+
+def log_picture(accelerator: Accelerator, name: str, picture: np.ndarray, nimg: int) -> None:
+    """Sends one uint8 picture (H, W, 3) to the trackers that take pictures."""
+    for tracker in accelerator.trackers:
+        if hasattr(tracker, "log_images"):
+            # TensorBoard expects channels first unless told; the others know channels last only.
+            order = {"dataformats": "NHWC"} if getattr(tracker, "name", "") == "tensorboard" else {}
+            tracker.log_images({name: picture[None]}, step=nimg, **order)

@@ -1,0 +1,1 @@
+"""Neural style transfer: optimising the pixels of a picture."""

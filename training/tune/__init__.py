@@ -1,0 +1,1 @@
+"""Searching settings by short trainings."""
