@@ -8,7 +8,7 @@ picture."""
 ADVICE = (
     "train longer if its diversity still rises in metrics.jsonl; else halve both learning rates "
     "(--optimizer.generator-lr, --optimizer.discriminator-lr), take the penalties more often "
-    "(--loss.r1-every 2), or start from a run that draws variety (--start-from RUN)"
+    "(--loss.r1-interval 2), or start from a run that draws variety (--start-from RUN)"
 )
 """What to do about it."""
 NAMED = 4

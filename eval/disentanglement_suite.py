@@ -17,7 +17,7 @@ from brushwork.data.progress import Progress
 from .errors import EvalError
 from .features.extract import extract
 from .generator_suite import with_metric
-from .measures import Figure, Measures, Score
+from .measures import Measures, MetricResult, Score
 from .metrics.disentanglement import (
     ABOUT,
     FOLDS,
@@ -152,14 +152,14 @@ class Trial:
             return [doors.style(images).float()], []
 
         contents, drawn = self.train.codes(content, self.bar), self.test.codes(content, self.bar)
-        styles, looks = self.train.codes(style, self.bar), self.test.codes(style, self.bar)
+        styles, style_features = self.train.codes(style, self.bar), self.test.codes(style, self.bar)
         own, other = self.swaps()
         swapped = self.swapped(doors, own, other)
         goals, codes = swapped.styles, drawn.readings[0]
         read = swapped.codes(content, self.bar).readings[0]
         return DoorScores(
             content=CodeScores.of(contents, drawn, self.count),
-            style=CodeScores.of(styles, looks, self.count),
+            style=CodeScores.of(styles, style_features, self.count),
             swapped_style=self.recognised(swapped.images, goals),
             swapped_content=mean_by_style(nearer(read, codes[own], codes[other]), goals, self.count),
             real_content=self.real_content(codes, own, other),
@@ -253,39 +253,39 @@ def with_disentanglement(
 
 def _figures(
     trial: Trial, found: DoorScores, beside: DoorScores | None, plain: Mapping[str, CodeScores]
-) -> dict[str, Figure]:
+) -> dict[str, MetricResult]:
     evaluator, chance = trial.space.extractor.name, Score(value=1 / trial.count)
     own, other = trial.swaps()
     unchanged = trial.recognised(trial.test.images[own], trial.test.styles[other])
-    figures: dict[str, Figure] = {}
+    figures: dict[str, MetricResult] = {}
     for name, mine, theirs in (
         ("content", found.content, beside and beside.content),
         ("style", found.style, beside and beside.style),
     ):
         code = f"{name} code"
-        figures[f"style_in_{name}"] = Figure(
+        figures[f"style_in_{name}"] = MetricResult(
             about=ABOUT[f"style_in_{name}"], features=code, measured=mine.style,
             control=theirs and theirs.style, baselines=_beside(chance, plain, lambda one: one.style),
         )  # fmt: skip
         if mine.products is not None:
-            figures[f"products_in_{name}"] = Figure(
+            figures[f"products_in_{name}"] = MetricResult(
                 about=ABOUT[f"products_in_{name}"], features=code, measured=mine.products,
                 control=theirs and theirs.products,
                 baselines=_beside(chance, plain, lambda one: one.products),
             )  # fmt: skip
         if mine.subject is not None:  # else no subject is in two styles
             luck = Score(value=mine.subject.chance)
-            figures[f"subject_in_{name}"] = Figure(
+            figures[f"subject_in_{name}"] = MetricResult(
                 about=ABOUT[f"subject_in_{name}"], features=code, measured=mine.subject.score,
                 control=theirs and theirs.subject and theirs.subject.score,
                 baselines=_beside(luck, plain, lambda one: one.subject and one.subject.score),
             )  # fmt: skip
-    figures["swapped_style"] = Figure(
+    figures["swapped_style"] = MetricResult(
         about=ABOUT["swapped_style"], features=evaluator, measured=found.swapped_style,
         real=held_out_scores("accuracy", trial.space)["accuracy"], control=beside and beside.swapped_style,
         baselines={CHANCE: chance, UNCHANGED: unchanged},
     )  # fmt: skip
-    figures["swapped_content"] = Figure(
+    figures["swapped_content"] = MetricResult(
         about=ABOUT["swapped_content"], features="content code", measured=found.swapped_content,
         real=found.real_content, control=beside and beside.swapped_content,
         control_real=beside and beside.real_content, baselines={CHANCE: Score(value=0.5)},

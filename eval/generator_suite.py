@@ -9,7 +9,7 @@ from torch import Tensor
 
 from .features.cache import FeatureCache
 from .features.extract import MapExtractor, Source, extract
-from .measures import About, CurvePoint, Figure, Measures, Score
+from .measures import About, CurvePoint, Measures, MetricResult, Score
 from .metrics.content import feature_distance
 from .metrics.latent import Distance, Draw, Quality, path_length, trimmed_mean, truncation_curve
 from .metrics.lpips import Lpips
@@ -84,7 +84,7 @@ def with_path_length(
         error = float(lengths.double().std() / len(lengths) ** 0.5)
         return Score(value=trimmed_mean(lengths), per_style=by_style, spread=error)
 
-    figure = Figure(
+    figure = MetricResult(
         about=PATH_LENGTH, features=distance.name, measured=score(distance.of),
         control=None if distance.control is None else score(distance.control),
     )  # fmt: skip
@@ -129,7 +129,7 @@ def with_truncation(
     )
 
 
-def with_metric(measures: Measures, metric: str, words: str, *, figures: dict[str, Figure]) -> Measures:
+def with_metric(measures: Measures, metric: str, words: str, *, figures: dict[str, MetricResult]) -> Measures:
     """Adds the figures of a metric, and to the protocol how it was taken."""
     taken = {**measures.protocol.get("metrics", {}), metric: words}
     return replace(

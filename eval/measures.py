@@ -48,7 +48,7 @@ class About:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Figure:
+class MetricResult:
     """One metric in one feature space: of what was measured, and of what it has to be read against."""
 
     about: About
@@ -140,7 +140,7 @@ class Measures:
     """
 
     style_names: tuple[str, ...]
-    figures: Mapping[str, Figure]
+    figures: Mapping[str, MetricResult]
     protocol: Mapping[str, Any]
     environment: Mapping[str, Any] = field(default_factory=dict)
     """What should not matter and may still be wanted: versions, device. No part of the protocol."""

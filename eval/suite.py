@@ -22,7 +22,7 @@ from .features.cache import FeatureCache
 from .features.extract import Extractor, MapExtractor, Source, extract
 from .features.statistics import StyleStatistics
 from .figures import FIGURES
-from .measures import Figure, Measures, Picks, Score
+from .measures import Measures, MetricResult, Picks, Score
 from .metrics.frechet import Gaussian, frechet, gaussian_of
 from .metrics.registry import DEFAULT, METRICS, View, applies, picks, require_known
 from .metrics.similarity import NEIGHBOURS
@@ -133,7 +133,7 @@ def measure_against(
     score = Score(value=frechet(gaussian_of(features), gaussian))
     return Measures(
         style_names=(),
-        figures={"fd": Figure(about=FIGURES["fd"], features=extractor.name, measured=score)},
+        figures={"fd": MetricResult(about=FIGURES["fd"], features=extractor.name, measured=score)},
         protocol={
             "features": {extractor.name: extractor.protocol}, "metrics": _words(["fd"]),
             "against": f"statistics of {gaussian.count or 'an unknown number of'} pictures",
@@ -184,7 +184,7 @@ def attempted(take: Callable[[], dict[str, Score]]) -> tuple[dict[str, Score], s
 class Taken:
     """Figures by name, and what was left out."""
 
-    figures: dict[str, Figure] = field(default_factory=dict)
+    figures: dict[str, MetricResult] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
     def note(self, what: str, why: str) -> None:
@@ -209,7 +209,9 @@ def _taken(
     return taken
 
 
-def _figures(metric: str, space: Space, found: Mapping[str, Labelled], taken: Taken) -> dict[str, Figure]:
+def _figures(
+    metric: str, space: Space, found: Mapping[str, Labelled], taken: Taken
+) -> dict[str, MetricResult]:
     measured, why = attempted(lambda: scores(metric, found[space.extractor.name], space))
     taken.note(metric, why)
     real = control = control_real = {}
@@ -222,7 +224,7 @@ def _figures(metric: str, space: Space, found: Mapping[str, Labelled], taken: Ta
         if real:
             control_real, _ = attempted(lambda: held_out_scores(metric, beside))
     return {
-        name: Figure(
+        name: MetricResult(
             about=FIGURES[name], features=space.extractor.name, measured=score, real=real.get(name),
             control=control.get(name), control_real=control_real.get(name),
         )
@@ -230,10 +232,10 @@ def _figures(metric: str, space: Space, found: Mapping[str, Labelled], taken: Ta
     }  # fmt: skip
 
 
-def _named(figures: dict[str, Figure], first: Space) -> dict[str, Figure]:
+def _named(figures: dict[str, MetricResult], first: Space) -> dict[str, MetricResult]:
     """By metric in the first space, by metric@features in others. Style statistics belong to the first."""
 
-    def key(name: str, figure: Figure) -> str:
+    def key(name: str, figure: MetricResult) -> str:
         own = figure.features == first.extractor.name or name in ("gram", "mean_std")
         return name if own else f"{name}@{figure.features}"
 

@@ -38,7 +38,7 @@ def check_styles(generator: Generator, styles: Tensor) -> None:
 def require_drawn(generator: Generator, styles: Float[Tensor, "n s"], psi: float) -> None:
     """Raises ModelError where codes of `styles`, truncated by `psi`, would be noise."""
     names = generator.style_names
-    for row in generator.mapping.never_drawn(styles):
+    for row in generator.mapping.untrained_styles(styles):
         if row == len(names) and names:
             raise ModelError(
                 "this run never learnt to draw without a style: name one, or a blend whose weights sum to 1 "

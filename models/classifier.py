@@ -31,16 +31,16 @@ class StyleClassifier(Trunk):
         self.register_buffer("gains", torch.ones(len(widths)))
 
     def forward(self, images: Float[Tensor, "n 3 r r"], stage: Stage) -> Float[Tensor, "n s"]:
-        return self.read(self.scores, images, stage)
+        return self.pooled_statistics(self.scores, images, stage)
 
     def maps(self, images: Float[Tensor, "n 3 r r"], stage: Stage) -> list[Float[Tensor, "n _c _h _w"]]:
         """Feature maps from the finest to the coarsest resolution, for perceptual terms: those of real
         pictures have a mean square of about 1, whatever size training has given them."""
-        maps = list(self.descend(images, stage))
+        maps = list(self.feature_pyramid(images, stage))
         return [x / gain for x, gain in zip(maps, self.gains[: len(maps)].flip(0), strict=True)]
 
     @torch.no_grad()
     def set_gains(self, images: Float[Tensor, "n 3 r r"]) -> None:
         """Takes the measure of real pictures at the full resolution."""
-        seen = self.descend(images, Stage(self.resolution))
+        seen = self.feature_pyramid(images, Stage(self.resolution))
         self.gains.copy_(torch.stack([x.float().square().mean().sqrt() for x in seen]).flip(0))

@@ -1,7 +1,5 @@
 """The discriminator: does this image look real, and like a picture of this style?"""
 
-from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Annotated, Literal
 
 import torch
@@ -9,7 +7,6 @@ from annotated_types import Interval
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from .critic import ContentCritic
 from .layers import (
     LEAKY_GAIN,
     Bias,
@@ -48,15 +45,9 @@ class Discriminator(Trunk):
 
     Projection conditioning (Miyato 2018, arXiv:1802.05637, eq. 3): logit = a(h) + <v(style), h>, the inner
     product over sqrt(D). A zero row of weights leaves a(h): unlabelled pictures are scored as plain pictures.
-
-    With `content_widths`, the channels of content codes at their resolutions, it has a critic of these beside
-    it, `content_critic`.
     """
 
-    def __init__(
-        self, config: DiscriminatorConfig, *, resolution: int, styles: int,
-        content_widths: Mapping[int, int] = MappingProxyType({}),
-    ) -> None:  # fmt: skip
+    def __init__(self, config: DiscriminatorConfig, *, resolution: int, styles: int) -> None:
         widths = {
             r: width(r, base=config.channel_base, most=config.channel_max)
             for r in resolutions(check_resolution(resolution))
@@ -70,13 +61,10 @@ class Discriminator(Trunk):
         self.dense = EqualLinear(last * SMALLEST**2, last, gain=LEAKY_GAIN)
         self.score = EqualLinear(last, 1)
         self.table = nn.Parameter(torch.randn(styles, last))
-        self.content_critic: ContentCritic | None = None
-        if content_widths:
-            self.content_critic = ContentCritic(content_widths, styles=styles)
 
     def features(self, images: Float[Tensor, "n 3 r r"], stage: Stage) -> Float[Tensor, "n d"]:
         """The last hidden layer h, (N, D)."""
-        x = self.bottom(images, stage)
+        x = self.lowest_features(images, stage)
         x = minibatch_std(x, self.group, average=self.average_std) if self.group > 1 else x
         x = leaky_(self.conv(x, self.bias))
         return leaky(self.dense(x.flatten(1)))

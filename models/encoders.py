@@ -4,13 +4,12 @@ What must not pass is kept out by construction: the style encoder sees statistic
 content encoder sees instance-normalised maps and no statistics.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from .erasure import StyleEraser
 from .layers import LEAKY_GAIN, Bias, EqualConv2d, EqualLinear, Normal, full_precision, leaky, leaky_
 from .mapping import with_null
 from .norm import InstanceNorm
@@ -51,14 +50,14 @@ class StyleEncoder(Trunk):
     def forward(
         self, images: Float[Tensor, "n 3 r r"], styles: Float[Tensor, "n s"], stage: Stage
     ) -> Float[Tensor, "n d"]:
-        return self.head(self.looks(images, stage), styles)
+        return self.head(self.style_features(images, stage), styles)
 
-    def looks(self, images: Float[Tensor, "n 3 r r"], stage: Stage) -> Float[Tensor, "n d"]:
+    def style_features(self, images: Float[Tensor, "n 3 r r"], stage: Stage) -> Float[Tensor, "n d"]:
         """What is seen of the pictures, whatever their style is called: linear in their statistics."""
-        return self.read(self.summaries, images, stage) / len(self.summaries) ** 0.5
+        return self.pooled_statistics(self.summaries, images, stage) / len(self.summaries) ** 0.5
 
     @torch.no_grad()
-    def take_trunk(self, other: Trunk, gains: Float[Tensor, "_r"]) -> None:
+    def init_from(self, other: Trunk, gains: Float[Tensor, "_r"]) -> None:
         """Starts from a trunk of the same widths that sees styles already. Its maps are as large as training
         made them, of root mean squares `gains` from the lowest resolution up: the summaries undo that."""
         theirs = other.state_dict()
@@ -66,17 +65,19 @@ class StyleEncoder(Trunk):
         for r, gain in zip(sorted(self.summaries, key=int), gains, strict=True):
             self.get_parameter(f"summaries.{r}.weight").div_(gain)
 
-    def head(self, looks: Float[Tensor, "n d"], styles: Float[Tensor, "n s"]) -> Float[Tensor, "n d"]:
+    def head(
+        self, style_features: Float[Tensor, "n d"], styles: Float[Tensor, "n s"]
+    ) -> Float[Tensor, "n d"]:
         """From the looks, of one picture or the mean of several, to the code."""
-        with full_precision(looks):
-            row, x = with_null(styles) @ self.table, leaky(looks)
+        with full_precision(style_features):
+            row, x = with_null(styles) @ self.table, leaky(style_features)
             return self.code(leaky(self.hidden(torch.cat([x, row], dim=1))))
 
-    def of_several(
+    def mean_code(
         self, images: Float[Tensor, "k 3 r r"], styles: Float[Tensor, "s"], stage: Stage
     ) -> Float[Tensor, "1 d"]:
         """One code of k pictures of one style: of the mean of their looks."""
-        return self.head(self.looks(images, stage).mean(dim=0, keepdim=True), styles[None])
+        return self.head(self.style_features(images, stage).mean(dim=0, keepdim=True), styles[None])
 
 
 class ContentEncoder(Trunk):
@@ -86,23 +87,18 @@ class ContentEncoder(Trunk):
     described and injected, do not pass (Huang et al. 2018, MUNIT, arXiv:1804.04732, section 5.1). With
     `latent` channels the features pass a variational bottleneck (Kingma and Welling 2014, arXiv:1312.6114).
     With `details`, features of the finer resolutions go along, normalised like the others (Ronneberger et al.
-    2015, U-Net, arXiv:1505.04597). With `erased` styles, what a linear function could tell these by is taken
-    out of everything (`erasure.StyleEraser`).
+    2015, U-Net, arXiv:1505.04597).
     """
 
     def __init__(
         self, widths: Mapping[int, int], *, blocks: int, latent: int = 0, attention: tuple[int, ...] = (),
-        details: bool = False, erased: int = 0,
+        details: bool = False,
     ) -> None:  # fmt: skip
         super().__init__(widths, normalise=True, attention=attention)
         channels = widths[self.lowest]
         self.refine = nn.ModuleList(ContentBlock(channels) for _ in range(blocks))
         finer = {r: c for r, c in widths.items() if details and r > self.lowest}
         self.details = nn.ModuleDict({str(r): EqualConv2d(c, c, 1, gain=1.0) for r, c in finer.items()})
-        coded = {self.lowest: channels, **finer} if erased else {}
-        self.erasers = nn.ModuleDict(
-            {str(r): StyleEraser(styles=erased, channels=c, side=r) for r, c in coded.items()}
-        )
         self.normalise = InstanceNorm()
         self.latent = latent
         if latent:
@@ -113,7 +109,7 @@ class ContentEncoder(Trunk):
         self, images: Float[Tensor, "n 3 r r"], stage: Stage, normal: Normal | None = None
     ) -> Content:
         """`normal` is the bottleneck's noise; without it the code is the mean."""
-        *finer, x = self.descend(images, stage)
+        *finer, x = self.feature_pyramid(images, stage)
         for block in self.refine:
             x = block(x)
         if not self.latent:
@@ -126,28 +122,8 @@ class ContentEncoder(Trunk):
 
     def _coded(self, x: Tensor, finer: list[Tensor], divergence: Tensor | None = None) -> Content:
         named = {str(maps.shape[-1]): maps for maps in finer}
-        code = {self.lowest: self.normalise(x)}
-        details = {r: conv(named[r]) for r, conv in self.details.items() if r in named}
-        code |= {int(r): self.normalise(maps) for r, maps in details.items()}
-        if self.erasers:
-            code = {r: self.erasers[str(r)](maps) for r, maps in code.items()}
-        return Content(features=code.pop(self.lowest), details=code, divergence=divergence)
-
-    @torch.no_grad()
-    def fit_erasers(self, batches: Iterable[tuple[Tensor, Tensor]], stage: Stage) -> None:
-        """Takes the styles' mean maps of pictures (N, 3, R, R) with style weights (N, S), to be erased from
-        now on."""
-        erasers = {int(r): eraser for r, eraser in self.erasers.items() if isinstance(eraser, StyleEraser)}
-        for eraser in erasers.values():
-            eraser.means.zero_()
-        sums: dict[int, Tensor] = {}
-        for images, styles in batches:
-            content = self(images, stage)
-            for r, maps in {self.lowest: content.features, **content.details}.items():
-                part = StyleEraser.sums(maps, styles)
-                sums[r] = sums[r] + part if r in sums else part
-        for r, whole in sums.items():
-            erasers[r].fit(whole)
+        details = {int(r): self.normalise(conv(named[r])) for r, conv in self.details.items() if r in named}
+        return Content(features=self.normalise(x), details=details, divergence=divergence)
 
 
 class ContentBlock(nn.Module):

@@ -46,7 +46,7 @@ class GeneratorConfig:
     where StyleGAN's tiny value scales it up to full strength."""
     attention: tuple[LayerResolution, ...] = ()
     """Resolutions that get a self-attention layer."""
-    styled: tuple[LayerResolution, ...] = ()
+    style_resolutions: tuple[LayerResolution, ...] = ()
     """Resolutions at which the style is injected; none given: at all. Elsewhere the layers are normalised all
     the same, with a scale and shift of their own."""
     encoders: bool = False
@@ -57,10 +57,8 @@ class GeneratorConfig:
     """Residual blocks of the content encoder at that resolution."""
     content_details: bool = False
     """Content enters at every finer resolution, too: small pictures keep fine lines, whoever's they are."""
-    content_latent: Annotated[int, Interval(ge=0, le=65536)] = 0
+    content_vae_channels: Annotated[int, Interval(ge=0, le=65536)] = 0
     """Channels of the content's variational bottleneck; 0 has none."""
-    content_erased: bool = False
-    """Take out of the content code, in snapshots, what a linear function could tell the style by."""
     encoder_attention: tuple[LayerResolution, ...] = ()
     """Resolutions at which both encoders get a self-attention layer."""
 
@@ -69,9 +67,9 @@ class GeneratorConfig:
             raise ModelError(
                 f"content_resolution is {self.content_resolution}, above resolution {self.resolution}."
             )
-        if self.content_details and self.content_latent:
-            raise ModelError("content_details would pass the bottleneck of content_latent by: choose one.")
-        for name in ("attention", "styled", "encoder_attention"):
+        if self.content_details and self.content_vae_channels:
+            raise ModelError("content_details bypasses the bottleneck of content_vae_channels: choose one.")
+        for name in ("attention", "style_resolutions", "encoder_attention"):
             if missing := sorted(set(getattr(self, name)) - set(resolutions(self.resolution))):
                 raise ModelError(
                     f"{name} names resolution {missing[0]}: choose from "
@@ -84,12 +82,6 @@ class GeneratorConfig:
         return {
             r: width(r, base=self.channel_base, most=self.channel_max) for r in resolutions(self.resolution)
         }
-
-    @property
-    def content_widths(self) -> dict[int, int]:
-        """Channels of the content code, at its resolution and with details at every finer one."""
-        most = self.resolution if self.content_details else self.content_resolution
-        return {r: c for r, c in self.widths.items() if self.content_resolution <= r <= most}
 
 
 @dataclass(frozen=True)
@@ -118,7 +110,7 @@ class Generator(nn.Module):
         self.synthesis = Synthesis(
             resolution=config.resolution, w_dim=config.w_dim, channel_base=config.channel_base,
             channel_max=config.channel_max, modulation=config.modulation, adain_eps=config.adain_eps,
-            attention=config.attention, styled=config.styled,
+            attention=config.attention, style_resolutions=config.style_resolutions,
         )  # fmt: skip
         self.style_encoder: StyleEncoder | None = None
         self.content_encoder: ContentEncoder | None = None
@@ -129,9 +121,8 @@ class Generator(nn.Module):
             )
             self.content_encoder = ContentEncoder(
                 {r: c for r, c in widths.items() if r >= entry},
-                blocks=config.content_blocks, latent=config.content_latent,
+                blocks=config.content_blocks, latent=config.content_vae_channels,
                 attention=config.encoder_attention, details=config.content_details,
-                erased=len(style_names) if config.content_erased else 0,
             )  # fmt: skip
         self.trained_stage = Stage(config.resolution)
         """The stage that the weights were trained to; a snapshot taken while growing is drawn at it."""

@@ -52,12 +52,12 @@ def leaky_(x: Tensor) -> Tensor:
     return F.leaky_relu_(x, LEAK)
 
 
-def double(x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c 2*h 2*w"]:
+def upsample2x(x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c 2*h 2*w"]:
     """Nearest-neighbour enlargement by two."""
     return F.interpolate(x, scale_factor=2.0, mode="nearest")
 
 
-def halve(x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h//2 w//2"]:
+def downsample2x(x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h//2 w//2"]:
     """Area average of 2 x 2 pixels."""
     return F.avg_pool2d(x, 2)
 

@@ -85,7 +85,7 @@ class MappingNetwork(nn.Module):
         pace = torch.where(fresh, torch.ones_like(share), 1 - beta**share)
         self.average += torch.where(present, pace * (mean - self.average), torch.zeros_like(mean))
 
-    def never_drawn(self, styles: Float[Tensor, "n s"]) -> list[int]:
+    def untrained_styles(self, styles: Float[Tensor, "n s"]) -> list[int]:
         """The rows of the table, the last being the null style's, that `styles` weigh and that no picture in
         training was drawn with: their codes are noise, and they have no centre."""
         asked = (with_null(styles) > 1e-6).any(dim=0)

@@ -3,7 +3,7 @@
     @options
     class LossConfig:
         mixing: Share = 0.9
-        r1_every: Annotated[int, Interval(ge=1, le=10**6)] = 16
+        r1_interval: Annotated[int, Interval(ge=1, le=10**6)] = 16
 
 No value is converted, no number is infinite or NaN, and bounds are finite. A value that is not allowed raises
 pydantic's ValidationError, which `sentence_of` puts into words. `__post_init__` checks what several fields

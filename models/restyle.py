@@ -71,11 +71,11 @@ def codes_like(
     """
     stage, device = generator.trained_stage, generator.synthesis.start.device
     x = fade_reals(to_float(images.to(device)), stage.alpha)
-    return generator.encoders.style.of_several(x, styles.to(device), stage)
+    return generator.encoders.style.mean_code(x, styles.to(device), stage)
 
 
 @torch.no_grad()
-def own_codes(
+def own_style_codes(
     generator: Generator, contents: UInt8[Tensor, "n 3 h w"], styles: Float[Tensor, "n s"] | None = None
 ) -> Float[Tensor, "n d"]:
     """The style that each picture has already, read off its largest square at the trained resolution.
@@ -89,14 +89,14 @@ def own_codes(
     return generator.encoders.style(x, styles.to(device), stage)
 
 
-def codes_of_own_looks(
+def content_style_codes(
     generator: Generator, contents: UInt8[Tensor, "n 3 h w"], styles: Float[Tensor, "n s"], psi: float = 1.0
 ) -> Float[Tensor, "n l d"]:
     """Each picture's own looks as the style `styles` would have them: its palette is kept where the style
     encoder keeps it. A `psi` below 1 pulls the codes towards the average of the style."""
     if psi != 1:
         require_drawn(generator, styles.to(generator.mapping.average), psi)
-    w = own_codes(generator, contents, styles)
+    w = own_style_codes(generator, contents, styles)
     centre = generator.mapping.average_of(styles.to(w))
     return truncate(w, centre, psi=psi, layers=generator.layers)
 
@@ -119,9 +119,9 @@ def content_layer(generator: Generator) -> int:
     return 2 * int(math.log2(generator.config.content_resolution // 4)) + 1
 
 
-def codes_of_looks(
+def codes_of_style_features(
     generator: Generator,
-    looks: Float[Tensor, "1 d"],
+    style_features: Float[Tensor, "1 d"],
     styles: Float[Tensor, "n s"],
     seeds: Int64[Tensor, "n"],
     *,
@@ -140,7 +140,7 @@ def codes_of_looks(
             f"layer {layer} cannot be the first of the picture's: choose 0 to {generator.layers - 1}."
         )
     below = style_codes(generator, seeds, styles, psi=psi, cutoff=cutoff)[:, :layer]
-    above = repeat(looks, "1 d -> n l d", n=len(below), l=generator.layers - layer)
+    above = repeat(style_features, "1 d -> n l d", n=len(below), l=generator.layers - layer)
     return torch.cat([below, above], dim=1)
 
 
@@ -233,7 +233,7 @@ def restyle_matrix(
     images, size = to_float(contents), (contents.shape[2], contents.shape[3])
     small = resized(images, working_size(*size, generator.trained_stage.resolution, mode))
     if strength < 1:
-        own = own_codes(generator, contents) if own is None else own
+        own = own_style_codes(generator, contents) if own is None else own
         start = repeat(own.to(codes), "n d -> 1 n l d", l=generator.layers)
         codes = torch.cat([start, torch.lerp(start, codes, strength)])
     drawn = torch.stack([resized(part, size) for part in _drawn(generator, small, codes, seeds, batch)])

@@ -26,6 +26,8 @@ from .stage import Stage
 HEADER = "brushwork"
 DIGEST = "sha256"
 """Of header and weights; snapshots of version 0.1 have none."""
+RENAMED = {"styled": "style_resolutions", "content_latent": "content_vae_channels"}
+"""Fields of the generator's configuration in snapshots of version 0.2 and before."""
 HUB_FILE = "generator.safetensors"
 
 
@@ -150,6 +152,13 @@ def _described(path: Path, header: dict[str, Any]) -> Generator:
     shape: dict[str, Any] = {
         key: tuple(v) if isinstance(v, list) else v for key, v in header["generator"].items()
     }
+    for old, new in RENAMED.items():
+        if old in shape:
+            shape[new] = shape.pop(old)
+    if shape.pop("content_erased", False):
+        raise ModelError(
+            f"{path} erases style from content codes, which brushwork no longer does: train anew."
+        )
     if unknown := set(shape) - known:
         raise ModelError(
             f"{path} was made by a newer brushwork (it sets {', '.join(sorted(unknown))}): update."

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from .errors import ModelError
-from .layers import double, halve
+from .layers import downsample2x, upsample2x
 
 SMALLEST = 4
 
@@ -54,4 +54,4 @@ def fade(older: Tensor, newer: Tensor, alpha: float) -> Tensor:
 
 def fade_reals(images: Float[Tensor, "n c h w"], alpha: float) -> Float[Tensor, "n c h w"]:
     """What a generator at `alpha` can at best draw: the picture blended with its own half-size version."""
-    return images if alpha >= 1 else fade(double(halve(images)), images, alpha)
+    return images if alpha >= 1 else fade(upsample2x(downsample2x(images)), images, alpha)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from .attention import SelfAttention
 from .errors import ModelError
-from .layers import Bias, EqualConv2d, Normal, double
+from .layers import Bias, EqualConv2d, Normal, upsample2x
 from .modulation import Modulation, StyledEpilogue, styled_conv
 from .norm import EPS
 from .stage import SMALLEST, Stage, check_resolution, fade, layer_count, resolutions, width
@@ -77,11 +77,11 @@ class Synthesis(nn.Module):
 
     def __init__(
         self, *, resolution: int, w_dim: int, channel_base: int, channel_max: int, modulation: Modulation,
-        adain_eps: float = EPS, attention: tuple[int, ...] = (), styled: tuple[int, ...] = (),
+        adain_eps: float = EPS, attention: tuple[int, ...] = (), style_resolutions: tuple[int, ...] = (),
     ) -> None:  # fmt: skip
         super().__init__()
         self.resolution = check_resolution(resolution)
-        self.styled = styled or tuple(resolutions(resolution))
+        self.style_resolutions = style_resolutions or tuple(resolutions(resolution))
         widths = {r: width(r, base=channel_base, most=channel_max) for r in resolutions(resolution)}
         self.start = nn.Parameter(torch.randn(1, widths[SMALLEST], SMALLEST, SMALLEST))
         self.blocks, self.to_rgb = nn.ModuleDict(), nn.ModuleDict()
@@ -118,7 +118,7 @@ class Synthesis(nn.Module):
         for i, r in enumerate(resolutions(stage.resolution)):
             if r >= entry:
                 block, codes = self.blocks[str(r)], by_layer[2 * i : 2 * i + 2]
-                if r not in self.styled:  # a layer's affine map then leaves its own constants
+                if r not in self.style_resolutions:  # a layer's affine map then leaves its own constants
                     codes = [torch.zeros_like(code) for code in codes]
                 assert isinstance(block, SynthesisBlock)
                 older = x
@@ -126,4 +126,4 @@ class Synthesis(nn.Module):
         newest = self.to_rgb[str(stage.resolution)](x)
         if stage.alpha >= 1 or stage.resolution in (SMALLEST, entry):
             return newest
-        return fade(double(self.to_rgb[str(stage.resolution // 2)](older)), newest, stage.alpha)
+        return fade(upsample2x(self.to_rgb[str(stage.resolution // 2)](older)), newest, stage.alpha)

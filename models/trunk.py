@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from .attention import SelfAttention
 from .errors import ModelError
 from .feature_statistics import mean_and_std
-from .layers import Bias, EqualConv2d, halve, leaky_
+from .layers import Bias, EqualConv2d, downsample2x, leaky_
 from .norm import InstanceNorm
 from .stage import Stage, fade, resolutions
 
@@ -69,7 +69,7 @@ class Trunk(nn.Module):
             }
         )
 
-    def descend(
+    def feature_pyramid(
         self, images: Float[Tensor, "n 3 r r"], stage: Stage
     ) -> Iterator[Float[Tensor, "n _c _h _w"]]:
         """Features at the stage's resolution and at every one below, the newest faded in.
@@ -89,22 +89,22 @@ class Trunk(nn.Module):
         for i, r in enumerate(active[:-1]):
             x = self.blocks[str(r)](x)
             if i == 0 and stage.alpha < 1:
-                x = fade(self.from_rgb[str(r // 2)](halve(images)), x, stage.alpha)
+                x = fade(self.from_rgb[str(r // 2)](downsample2x(images)), x, stage.alpha)
             yield x
 
-    def bottom(self, images: Float[Tensor, "n 3 r r"], stage: Stage) -> Float[Tensor, "n c l l"]:
+    def lowest_features(self, images: Float[Tensor, "n 3 r r"], stage: Stage) -> Float[Tensor, "n c l l"]:
         """Features at the lowest resolution."""
-        *_, x = self.descend(images, stage)
+        *_, x = self.feature_pyramid(images, stage)
         return x
 
-    def read(
+    def pooled_statistics(
         self, heads: nn.ModuleDict, images: Float[Tensor, "n 3 r r"], stage: Stage
     ) -> Float[Tensor, "n d"]:
         """The sum of what `heads`, one a resolution by its name, say of the means and deviations over space
         of the features there: the same wherever in the picture things are. The newest counts by its alpha."""
-        said = []
-        for x in self.descend(images, stage):
+        pooled = []
+        for x in self.feature_pyramid(images, stage):
             newest = x.shape[-1] == stage.resolution > self.lowest
             weight = stage.alpha if newest else 1.0
-            said.append(weight * heads[str(x.shape[-1])](torch.cat(mean_and_std(x.float()), dim=1)))
-        return torch.stack(said).sum(dim=0)
+            pooled.append(weight * heads[str(x.shape[-1])](torch.cat(mean_and_std(x.float()), dim=1)))
+        return torch.stack(pooled).sum(dim=0)

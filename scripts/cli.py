@@ -1,6 +1,6 @@
 """The command `brushwork VERB`: finds the verb, parses its options, turns mistakes into one sentence.
 
-What takes long to import is imported where it is used, so that the guard is there before it.
+What takes long to import is imported where it is used, so that the run_command is there before it.
 """
 
 import contextlib
@@ -40,7 +40,7 @@ USAGE = "usage: brushwork VERB ...\n\n" + "".join(f"  {verb:9} {text}\n" for ver
 
 
 # Mistakes
-def guard(action: Callable[[], object]) -> None:
+def run_command(action: Callable[[], object]) -> None:
     """Runs an action; a mistake of the user's ends it with one sentence and exit code 2."""
     try:
         try:
@@ -113,6 +113,16 @@ def _as_typed(name: str) -> str:
     return next((option for option in options if option in typed), name.lstrip("."))
 
 
+def _renamed(message: str) -> str | None:
+    """What to say of an option that once had another name; None if tyro's message is of something else."""
+    if "nrecognized" not in message:
+        return None
+    from brushwork.training.renames import renamed
+
+    typed = [word.partition("=")[0] for word in sys.argv if word.startswith("--")]
+    return next((sentence for word in typed if word in message and (sentence := renamed(word))), None)
+
+
 # Command lines
 def parse(
     kind: type[Arguments],
@@ -133,20 +143,20 @@ def parse(
                 description=description,
             )  # fmt: skip
     except SystemExit as ended:
-        if sentence := _refused(ended):
+        if sentence := _refused(ended) or _renamed(said.getvalue()):
             fail(sentence)
         sys.stderr.write(said.getvalue())
         raise
 
 
-def run(arguments: type[Arguments], main: Callable[[Arguments], object]) -> None:
+def parse_and_run(arguments: type[Arguments], main: Callable[[Arguments], object]) -> None:
     """Parses the command line as `arguments` and runs `main` on them."""
-    guard(lambda: main(parse(arguments)))
+    run_command(lambda: main(parse(arguments)))
 
 
 def main() -> None:
     """Entry point of the command `brushwork`."""
-    guard(_run_verb)
+    run_command(_run_verb)
 
 
 def _run_verb() -> None:
@@ -159,7 +169,7 @@ def _run_verb() -> None:
         fail(f"There is no verb {verb!r}: {nearest(verb, VERBS)}")
     else:
         sys.argv = [f"brushwork {verb}", *sys.argv[2:]]
-        importlib.import_module(f"brushwork.scripts.{verb}").door()
+        importlib.import_module(f"brushwork.scripts.{verb}").main()
 
 
 if __name__ == "__main__":

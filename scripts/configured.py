@@ -5,9 +5,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
+from brushwork.scripts.cli import nearest, parse
 from brushwork.training.errors import TrainingError
-
-from .cli import nearest, parse
 
 Config = TypeVar("Config")
 Presets = Mapping[str, tuple[str, Config]]

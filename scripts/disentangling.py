@@ -14,7 +14,7 @@ from brushwork.eval.errors import EvalError
 from brushwork.eval.measures import Measures
 from brushwork.eval.reference import Reference
 from brushwork.models.generator import Generator
-from brushwork.models.restyle import content_codes, own_codes, restyle
+from brushwork.models.restyle import content_codes, own_style_codes, restyle
 from brushwork.models.snapshot import snapshot_header
 from brushwork.training.rng import derived_seed
 
@@ -44,12 +44,14 @@ def doors_of(generator: Generator) -> Doors:
     encoders."""
     _ = generator.encoders
 
-    def swap(contents: Tensor, looks: Tensor) -> Tensor:
-        codes = repeat(own_codes(generator, looks), "n d -> n l d", l=generator.layers)
+    def swap(contents: Tensor, style_features: Tensor) -> Tensor:
+        codes = repeat(own_style_codes(generator, style_features), "n d -> n l d", l=generator.layers)
         seeds = torch.zeros(len(contents), dtype=torch.int64)
         return restyle(generator, contents, codes, seeds, mode="resized")
 
-    return Doors(content=reader(content_codes, generator), style=reader(own_codes, generator), swap=swap)
+    return Doors(
+        content=reader(content_codes, generator), style=reader(own_style_codes, generator), swap=swap
+    )
 
 
 def reader(read: Callable[[Generator, Tensor], Read], generator: Generator) -> Callable[[Tensor], Read]:

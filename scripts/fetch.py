@@ -1,4 +1,4 @@
-"""The door `brushwork fetch`."""
+"""The command `brushwork fetch`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -185,17 +185,17 @@ def tell(fetched: Fetched, *, subjects: str = "subjects") -> None:
     print(f"Authors and licences: {fetched.directory / 'ATTRIBUTION.md'}")
 
 
-def main(args: FetchArguments) -> None:
+def fetch_command(args: FetchArguments) -> None:
     """Fetches, then says where the results lie."""
     args.what.fetch()
 
 
-def door() -> None:
+def main() -> None:
     """Parses the command line and fetches."""
-    from .cli import run
+    from brushwork.scripts.cli import parse_and_run
 
-    run(FetchArguments, main)
+    parse_and_run(FetchArguments, fetch_command)
 
 
 if __name__ == "__main__":
-    door()
+    main()

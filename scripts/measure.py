@@ -1,4 +1,4 @@
-"""The door `brushwork measure`."""
+"""The command `brushwork measure`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -16,9 +16,8 @@ from brushwork.eval.report.compare import compare, comparison_table, read_report
 from brushwork.eval.report.tables import table
 from brushwork.eval.report.write import write_report
 from brushwork.models.options import Psi, Seed, options
-
-from .inputs import LeftOut, tell_of_frames
-from .measuring import Bench, Measured, measure_folder, measure_pairs, measure_run
+from brushwork.scripts.inputs import LeftOut, tell_of_frames
+from brushwork.scripts.measuring import Bench, Measured, measure_folder, measure_pairs, measure_run
 
 
 @options
@@ -81,7 +80,7 @@ class MeasureArguments:
     """Where networks run; of several processes, each takes a GPU of its own."""
 
 
-def main(args: MeasureArguments) -> None:
+def measure_command(args: MeasureArguments) -> None:
     """Measures, prints the table and where the report lies, and says what could not be read."""
     earlier = None if args.against is None else read_report(args.against)
     with launched() as processes:
@@ -129,12 +128,12 @@ def device_of(device: str, processes: Processes) -> str:
     return f"cuda:{processes.rank % torch.cuda.device_count()}"
 
 
-def door() -> None:
+def main() -> None:
     """Parses the command line and measures."""
-    from .cli import run
+    from brushwork.scripts.cli import parse_and_run
 
-    run(MeasureArguments, main)
+    parse_and_run(MeasureArguments, measure_command)
 
 
 if __name__ == "__main__":
-    door()
+    main()

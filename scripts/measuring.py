@@ -45,8 +45,7 @@ from brushwork.eval.suite import extractors_for, measure, measure_against
 from brushwork.models.generator import Generator
 from brushwork.models.sampling import draw_between, sample
 from brushwork.models.snapshot import find_snapshot, load_generator
-
-from .disentangling import measure_doors
+from brushwork.scripts.disentangling import measure_doors
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""The door `brushwork pack`."""
+"""The command `brushwork pack`."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,7 +44,7 @@ class PackArguments:
     """Fail, after writing the report, where anything is wrong with any picture."""
 
 
-def main(args: PackArguments) -> None:
+def pack_command(args: PackArguments) -> None:
     """Packs, then prints the balance, the problems by kind, notes, and where the results lie."""
     config = PackConfig(
         resolution=args.resolution,
@@ -63,12 +63,12 @@ def main(args: PackArguments) -> None:
     print(f"Report: {packed.path / 'report.md'}, contact sheet: {packed.path / 'contact_sheet.png'}")
 
 
-def door() -> None:
+def main() -> None:
     """Parses the command line and packs."""
-    from .cli import run
+    from brushwork.scripts.cli import parse_and_run
 
-    run(PackArguments, main)
+    parse_and_run(PackArguments, pack_command)
 
 
 if __name__ == "__main__":
-    door()
+    main()

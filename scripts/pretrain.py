@@ -1,14 +1,14 @@
 """Pretrain a generator on pictures alone, without labels."""
 
+from brushwork.scripts.train import launch
 from brushwork.training.prepare.pretraining import pretraining
 from brushwork.training.preset_files import read_preset
 from brushwork.training.presets import PRESETS
 
-from .train import launch
-
-DESCRIPTION = """Pretrain the generator of a preset, with encoders, on pictures alone: it learns to rebuild
-them (with --generator.content-latent as a variational autoencoder), and that two crops of a picture share a
-style. Labels are not looked at. A run starts from it with --start-from and the same generator options.
+DESCRIPTION = """Pretrain the generator of a preset, with encoders, on pictures alone: it learns to
+reconstruct them (with --generator.content-vae-channels as a variational autoencoder), and that two crops of a
+picture share a style. Labels are not used. A run starts from it with --start-from and the same generator
+options.
 
 On a processor, in five minutes:
     brushwork pretrain emoji-32 --data datasets/emoji-32 --out runs/pretrained --max-minutes 5
@@ -16,11 +16,11 @@ On a processor, in five minutes:
 """
 
 
-def door() -> None:
+def main() -> None:
     """Trains what `pretraining` makes of any preset."""
     prepared = {name: (text, pretraining(config)) for name, (text, config) in PRESETS.items()}
     launch(prepared, lambda path: pretraining(read_preset(path)), DESCRIPTION)
 
 
 if __name__ == "__main__":
-    door()
+    main()

@@ -1,4 +1,4 @@
-"""The door `brushwork restyle`."""
+"""The command `brushwork restyle`."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,20 +15,26 @@ from brushwork.models.generator import Generator
 from brushwork.models.options import Psi, Seed, Share, options
 from brushwork.models.restyle import Mode
 from brushwork.models.snapshot import load_generator
-from brushwork.models.styles import split_styles
-
-from .inputs import tell_of_frames
-from .restyling import Looks, Restyled, Restyling, Target, style_texts, target_like, targets_of_labels
+from brushwork.scripts.inputs import tell_of_frames
+from brushwork.scripts.restyling import (
+    Restyled,
+    Restyling,
+    StyleCode,
+    Target,
+    style_texts,
+    target_of_images,
+    targets_of_labels,
+)
 
 
 @options
 class RestyleArguments:
-    """Redraws pictures in a style: that of a name, of other pictures, or a blend. Of --style, --like and
+    """Redraws pictures in a style: that of a name, of other pictures, or a blend. Of --style and
     --blend, give one.
 
     Examples, seconds on a CPU:
         brushwork restyle runs/emoji-32-restyle photos/ --style noto,openmoji
-        brushwork restyle runs/emoji-32-restyle cat.png --like drawing.png --strength 0.7
+        brushwork restyle runs/emoji-32-restyle cat.png --style-image drawing.png --strength 0.7
         brushwork restyle runs/emoji-32-restyle cat.png --blend noto=0.3,openmoji=0.7
         brushwork restyle runs/emoji-32-restyle datasets/emoji-32 --split test --style all
     """
@@ -38,25 +44,23 @@ class RestyleArguments:
     contents: Annotated[tuple[Path, ...], tyro.conf.Positional] = ()
     """Pictures, folders of pictures at any depth, and packed data sets."""
     style: str | None = None
-    """Names separated by commas, or all. Pictures of a data set that are in a style already are not redrawn
-    in it."""
-    like: tuple[Path, ...] = ()
-    """Pictures of one style, whose looks are followed."""
-    like_style: str = "none"
-    """The name of the style that the pictures of --like are in, where the run knows it: read off with it."""
-    blend: str | None = None
-    """Weights of several styles, as noto=0.3,openmoji=0.7; what they lack of 1 is of no style."""
+    """Styles separated by commas, each a name or a blend (noto=0.3+openmoji=0.7), or all. Pictures of a data
+    set are not restyled to the style that they are in."""
+    style_image: tuple[Path, ...] = ()
+    """Pictures of one style, which the results follow."""
+    style_image_label: str = "none"
+    """Name of the style that --style-image shows, if the run knows it."""
     strength: Share = 1.0
     """From 0, the picture itself, to 1, wholly redrawn."""
     mode: Mode = "tiled"
     """Pictures above the trained resolution: drawn in seamless tiles, or resized to it and back."""
-    looks: Looks = "own"
-    """Of named styles and blends: each picture's own looks as that style would have them, which keeps its
-    palette (own), or those of a latent code, the same for all pictures (drawn)."""
+    style_code: StyleCode = "content"
+    """Style code of named styles and blends. content: encoded from each picture itself under the name, which
+    keeps its palette; latent: mapped from one latent code, the same for all pictures."""
     psi: Psi = 1.0
     """Truncation of named styles and blends: 1 as they are, towards 0 nearer to the style's average."""
     seed: Seed = 0
-    """Seed of the latent code (for drawn looks) and of the noise."""
+    """Seed of the latent code (for --style-code latent) and of the noise."""
     split: AnySplit = "test"
     """Of a packed data set: its pictures that training never saw (test), the others (train), or all."""
     out: Path | None = None
@@ -65,13 +69,13 @@ class RestyleArguments:
     """Where the network runs."""
 
 
-def main(args: RestyleArguments) -> None:
+def restyle_command(args: RestyleArguments) -> None:
     """Redraws everything, then says where it lies and how to measure it, and what could not be read."""
     require_one_style(args)
     generator = load_generator(args.run, device=args.device)
     targets = find_targets(generator, args)
     originals = list_originals(args.contents, args.split)
-    tell_of_frames([*(one.source for one in originals), *args.like])
+    tell_of_frames([*(one.source for one in originals), *args.style_image])
     job = Restyling(
         generator=generator, targets=targets, strength=args.strength, mode=args.mode, seed=args.seed
     )
@@ -96,11 +100,12 @@ def tell(
 
 def require_one_style(args: RestyleArguments) -> None:
     """Raises ModelError unless exactly one way to say the style was used, DataError without contents."""
-    given = [f"--{name}" for name in ("style", "like", "blend") if getattr(args, name)]
-    if len(given) > 1:
-        raise ModelError(f"{' and '.join(given)} were both given: choose one of them.")
-    if not given:
-        raise ModelError("no style was given: add --style NAME, --like IMG or --blend noto=0.3,openmoji=0.7.")
+    if args.style and args.style_image:
+        raise ModelError("--style and --style-image were both given: choose one of them.")
+    if not (args.style or args.style_image):
+        raise ModelError(
+            "no style was given: add --style NAME, --style noto=0.3+openmoji=0.7 or --style-image IMG."
+        )
     if not args.contents:
         raise DataError("There is nothing to restyle: name pictures, folders or packed data sets.")
 
@@ -108,21 +113,18 @@ def require_one_style(args: RestyleArguments) -> None:
 def find_targets(generator: Generator, args: RestyleArguments) -> list[Target]:
     """The styles that were asked for. Raises ModelError for a generator without encoders, too."""
     _ = generator.encoders
-    if args.like:
-        return [target_like(generator, args.like, args.like_style)]
-    if args.blend:
-        texts = ["+".join(split_styles(args.blend, generator.style_names))]
-    else:
-        texts = style_texts(args.style or "", generator.style_names)
-    return targets_of_labels(generator, texts, looks=args.looks, seed=args.seed, psi=args.psi)
+    if args.style_image:
+        return [target_of_images(generator, args.style_image, args.style_image_label)]
+    texts = style_texts(args.style or "", generator.style_names)
+    return targets_of_labels(generator, texts, style_code=args.style_code, seed=args.seed, psi=args.psi)
 
 
-def door() -> None:
+def main() -> None:
     """Parses the command line and redraws."""
-    from .cli import run
+    from brushwork.scripts.cli import parse_and_run
 
-    run(RestyleArguments, main)
+    parse_and_run(RestyleArguments, restyle_command)
 
 
 if __name__ == "__main__":
-    door()
+    main()

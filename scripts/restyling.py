@@ -19,11 +19,10 @@ from brushwork.data.names import file_name, unique_names
 from brushwork.data.progress import Progress
 from brushwork.data.writing import save_picture
 from brushwork.models.generator import Generator
-from brushwork.models.restyle import Mode, codes_like, codes_of_own_looks, own_codes, restyle_matrix
+from brushwork.models.restyle import Mode, codes_like, content_style_codes, own_style_codes, restyle_matrix
 from brushwork.models.sampling import style_codes
 from brushwork.models.styles import split_styles, style_weights
-
-from .inputs import LeftOut, readable
+from brushwork.scripts.inputs import LeftOut, readable
 
 AT_ONCE = 2**22
 """Pixels redrawn at once, in all pictures and styles together, which bounds the memory."""
@@ -39,7 +38,7 @@ GRID, MANIFEST = "grid.png", "pairs.csv"
 
 Group = list[tuple[Original, Cutout]]
 
-Looks = Literal["own", "drawn"]
+StyleCode = Literal["content", "latent"]
 
 
 # Targets
@@ -52,7 +51,7 @@ class Target:
     codes: Tensor | None = None
     """w for each layer, float (L, D), the same for all pictures; None where they are read off each."""
     weights: Tensor | None = None
-    """(S,): under these styles each picture's own looks are read."""
+    """(S,): each picture's own style is encoded under these."""
     psi: float = 1.0
     """Truncation of what is read off."""
     label: str | None = None
@@ -69,7 +68,7 @@ class Target:
             return repeat(self.codes, "l d -> n l d", n=len(images))
         assert self.weights is not None
         styles = self.weights.expand(len(images), -1)
-        return codes_of_own_looks(generator, images, styles, psi=self.psi)
+        return content_style_codes(generator, images, styles, psi=self.psi)
 
 
 def style_texts(text: str, names: Sequence[str]) -> list[str]:
@@ -80,14 +79,16 @@ def style_texts(text: str, names: Sequence[str]) -> list[str]:
 
 
 def targets_of_labels(
-    generator: Generator, texts: Sequence[str], *, looks: Looks, seed: int, psi: float
+    generator: Generator, texts: Sequence[str], *, style_code: StyleCode, seed: int, psi: float
 ) -> list[Target]:
-    """Styles and blends by name: each picture's own looks under that name, or the latent code of one seed for
-    all. Raises ModelError for unknown ones."""
+    """Styles and blends by name, with each picture's own style code or that of one seed for all.
+
+    Raises ModelError for unknown ones.
+    """
     names = generator.style_names
     styles = torch.stack([style_weights(text, names) for text in texts])
     labels = [text if text in names else None for text in texts]
-    if looks == "own":
+    if style_code == "content":
         return [
             Target(name=text, weights=weights, psi=psi, label=label)
             for text, weights, label in zip(texts, styles, labels, strict=True)
@@ -99,14 +100,14 @@ def targets_of_labels(
     ]
 
 
-def target_like(generator: Generator, paths: Sequence[Path], known: str) -> Target:
-    """The looks of one or several pictures of one style, which is `known` by name, or "none"."""
+def target_of_images(generator: Generator, paths: Sequence[Path], known: str) -> Target:
+    """The style of one or several pictures; `known` is its name, or "none"."""
     pictures = [fitted_picture(path, generator) for path in paths]
-    looks = looks_of(generator, pictures, known)
+    style_features = style_code_of(generator, pictures, known)
     more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
     return Target(
         name=f"like {paths[0].stem}{more}" if known == "none" else known,
-        codes=repeat(looks, "1 d -> l d", l=generator.layers),
+        codes=repeat(style_features, "1 d -> l d", l=generator.layers),
         picture=pictures[0] if len(pictures) == 1 else None,
     )
 
@@ -117,7 +118,7 @@ def fitted_picture(path: Path, generator: Generator) -> np.ndarray:
     return fit_image(read_image(path), generator.trained_stage.resolution)
 
 
-def looks_of(generator: Generator, pictures: Sequence[np.ndarray], known: str) -> Tensor:
+def style_code_of(generator: Generator, pictures: Sequence[np.ndarray], known: str) -> Tensor:
     """The style code (1, D) of pictures of one style. Raises ModelError where `known` is no style."""
     images = torch.stack([as_tensor(pixels) for pixels in pictures])
     return codes_like(generator, images, style_weights(known, generator.style_names))
@@ -163,7 +164,7 @@ class Restyling:
     def redrawn(self, group: Group) -> Iterator[tuple[int, np.ndarray]]:
         """Each target that suits any of the group, and the whole group in it, uint8 (N, H, W, 3)."""
         images = torch.stack([as_tensor(cutout.pixels) for _, cutout in group])
-        own = own_codes(self.generator, images, self.labels(group)) if self.strength < 1 else None
+        own = own_style_codes(self.generator, images, self.labels(group)) if self.strength < 1 else None
         wanted = [i for i, target in enumerate(self.targets) if any(target.suits(one) for one, _ in group)]
         step = max(1, AT_ONCE // (len(group) * images.shape[2] * images.shape[3]))
         for start in range(0, len(wanted), step):

@@ -1,4 +1,4 @@
-"""The door `brushwork sample`."""
+"""The command `brushwork sample`."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -21,7 +21,7 @@ from brushwork.data.writing import free_cores, save_picture, write_pictures
 from brushwork.models.errors import ModelError
 from brushwork.models.generator import Generator
 from brushwork.models.options import Batch, LayerIndex, Psi, options
-from brushwork.models.restyle import codes_of_looks
+from brushwork.models.restyle import codes_of_style_features
 from brushwork.models.sampling import (
     Codes,
     Precision,
@@ -36,9 +36,8 @@ from brushwork.models.sampling import (
 from brushwork.models.snapshot import load_generator
 from brushwork.models.stage import layer_count
 from brushwork.models.styles import style_weights
-
-from .inputs import tell_of_frames
-from .restyling import fitted_picture, looks_of, style_texts
+from brushwork.scripts.inputs import tell_of_frames
+from brushwork.scripts.restyling import fitted_picture, style_code_of, style_texts
 
 SHOWN = 64
 """Pictures smaller than this are enlarged to it in the figures."""
@@ -58,8 +57,8 @@ class SampleArguments:
     Example, seconds on a CPU:
         brushwork sample runs/emoji-32 --styles noto,openmoji --seeds 0-11
         brushwork sample runs/emoji-32 --styles noto=0.5+openmoji=0.5 --psi 0.7
-        brushwork sample runs/emoji-32-restyle --like drawing.png
-        brushwork sample runs/emoji-32 --seeds 0-9999 --keep
+        brushwork sample runs/emoji-32-restyle --style-image drawing.png
+        brushwork sample runs/emoji-32 --seeds 0-9999 --skip-existing
     """
 
     run: Annotated[str, tyro.conf.Positional]
@@ -67,12 +66,11 @@ class SampleArguments:
     styles: str = "all"
     """Styles separated by commas; each a name, a blend (noto=0.3+openmoji=0.7) or none (the null style). A
     name that holds a comma, + or = is written as it is."""
-    like: tuple[Path, ...] = ()
-    """Pictures of one style: instead, new ones that look like them, for a run with encoders. Layers that see
-    the coarse of a picture follow each seed's code in --styles, one here (default: --like-style), the others
-    the looks."""
-    like_style: str = "none"
-    """The name of the style that the pictures of --like are in, where the run knows it: read off with it."""
+    style_image: tuple[Path, ...] = ()
+    """Pictures of one style: draws new ones like them, for a run with encoders. The coarse layers follow each
+    seed's latent code in --styles, here one style (default: --style-image-label), the others follow these."""
+    style_image_label: str = "none"
+    """Name of the style that --style-image shows, if the run knows it."""
     seeds: str = "0-11"
     """Seeds: numbers and ranges, separated by commas. One seed is one pose, in every style."""
     psi: Psi = 1.0
@@ -81,10 +79,10 @@ class SampleArguments:
     """Truncate only the layers below this one; None: all."""
     mixing_layer: LayerIndex | None = None
     """First layer that comes from the second code in the figure of style mixing; None: the middle one. With
-    --like, the first that follows the looks; None: the one at which a picture's content would enter."""
+    --style-image, the first that follows it; None: the one at which a picture's content would enter."""
     images: bool = True
     """Write every picture to a file of its own."""
-    keep: bool = False
+    skip_existing: bool = False
     """Leave pictures alone that are there already, to go on with a long job that was stopped. They must come
     from the same weights and options."""
     batch: Batch = 64
@@ -125,13 +123,13 @@ def _seed_range(text: str) -> tuple[int, int]:
     return int(first), int(last) + 1
 
 
-def main(args: SampleArguments) -> None:
+def sample_command(args: SampleArguments) -> None:
     """Draws everything, then says where it lies."""
     seeds = torch.tensor(parse_seeds(args.seeds))
     generator = load_generator(args.run, device=args.device)
     out = args.out or (Path(args.run) / "generated" if Path(args.run).is_dir() else Path("generated"))
-    if args.like:
-        draw_like(generator, args, seeds, out)
+    if args.style_image:
+        draw_from_style_images(generator, args, seeds, out)
         return
     texts = style_texts(args.styles, generator.style_names)
     styles = torch.stack([style_weights(text, generator.style_names) for text in texts])
@@ -148,26 +146,34 @@ def main(args: SampleArguments) -> None:
     print(f"{said}grid{cut(seeds)}, mixing, truncation and interpolation figures: {out}")
 
 
-def draw_like(generator: Generator, args: SampleArguments, seeds: Tensor, out: Path) -> None:
+def draw_from_style_images(generator: Generator, args: SampleArguments, seeds: Tensor, out: Path) -> None:
     """like.png, the pictures followed above what was drawn, and every drawing to a file of its own.
 
     Raises ModelError for a run without encoders, DataError for what is no picture.
     """
-    tell_of_frames(args.like)
-    pictures = [fitted_picture(path, generator) for path in args.like]
-    looks = looks_of(generator, pictures, args.like_style)
-    style = style_weights(args.like_style if args.styles == "all" else args.styles, generator.style_names)
+    tell_of_frames(args.style_image)
+    pictures = [fitted_picture(path, generator) for path in args.style_image]
+    style_features = style_code_of(generator, pictures, args.style_image_label)
+    style = style_weights(
+        args.style_image_label if args.styles == "all" else args.styles, generator.style_names
+    )
 
     def codes(styles: Tensor, seeds: Tensor) -> Tensor:
-        return codes_of_looks(
-            generator, looks, styles, seeds, psi=args.psi, cutoff=args.cutoff, layer=args.mixing_layer
+        return codes_of_style_features(
+            generator,
+            style_features,
+            styles,
+            seeds,
+            psi=args.psi,
+            cutoff=args.cutoff,
+            layer=args.mixing_layer,
         )
 
     shown = seeds[:COLUMNS]
     images = render(generator, codes(repeat(style, "s -> n s", n=len(shown)), shown), shown)
     out.mkdir(parents=True, exist_ok=True)
     save_likeness(out / "like.png", pictures, images, labels(shown))
-    names = [f"like {args.like[0].stem}"]
+    names = [f"like {args.style_image[0].stem}"]
     said = write_images(generator, args, codes, style[None], seeds, names, out) if args.images else ""
     print(f"{said}like.png{cut(seeds)}: {out}")
 
@@ -205,7 +211,7 @@ def write_figures(
     first = layer_count(generator.trained_stage.resolution) // 2 if layer is None else layer
     mixed = mixing_matrix(generator, styles[0], few, others, layer=first, psi=psi)
     save_grid(out / "mixing.png", mixed, rows, columns)
-    centred = [row for row, style in enumerate(styles) if not generator.mapping.never_drawn(style[None])]
+    centred = [row for row, style in enumerate(styles) if not generator.mapping.untrained_styles(style[None])]
     if centred:  # others have no average to be truncated to
         truncated = truncation_matrix(generator, styles[centred], int(seeds[0]), TRUNCATIONS)
         rows, columns = [names[row] for row in centred], [f"psi {value:g}" for value in TRUNCATIONS]
@@ -239,9 +245,9 @@ def write_images(
 ) -> str:
     """Every style with every seed to out/<style>/seed<seed>.png, at their own size; says how many."""
     folders = [out / name for name in unique_names(map(file_name, names), taken=FIGURES)]
-    place, every = partial(path_of, folders, seeds), torch.arange(len(styles) * len(seeds))
-    kept = torch.tensor([args.keep and place(cell).exists() for cell in range(len(every))])
-    cells = every[~kept]
+    place, all_cells = partial(path_of, folders, seeds), torch.arange(len(styles) * len(seeds))
+    kept = torch.tensor([args.skip_existing and place(cell).exists() for cell in range(len(all_cells))])
+    cells = all_cells[~kept]
     drawn = draw_batches(generator, codes, styles, seeds, cells, batch=args.batch, precision=args.precision)
 
     def batches() -> Iterator[tuple[Sequence[Path], np.ndarray]]:
@@ -253,7 +259,8 @@ def write_images(
 
     with Progress(total=len(cells), desc="sample", unit="img") as bar:
         write_pictures(batches(), threads=free_cores(), written=bar.update)
-    return f"{len(cells)} pictures{f' ({len(every) - len(cells)} were there)' if args.keep else ''}, "
+    existing = f" ({len(all_cells) - len(cells)} were there)" if args.skip_existing else ""
+    return f"{len(cells)} pictures{existing}, "
 
 
 def path_of(folders: Sequence[Path], seeds: Tensor, cell: int) -> Path:
@@ -261,12 +268,12 @@ def path_of(folders: Sequence[Path], seeds: Tensor, cell: int) -> Path:
     return folders[cell // len(seeds)] / f"seed{int(seeds[cell % len(seeds)])}.png"
 
 
-def door() -> None:
+def main() -> None:
     """Parses the command line and draws."""
-    from .cli import run
+    from brushwork.scripts.cli import parse_and_run
 
-    run(SampleArguments, main)
+    parse_and_run(SampleArguments, sample_command)
 
 
 if __name__ == "__main__":
-    door()
+    main()

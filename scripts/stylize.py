@@ -1,4 +1,4 @@
-"""The door `brushwork stylize`."""
+"""The command `brushwork stylize`."""
 
 import sys
 from itertools import pairwise
@@ -13,14 +13,13 @@ from pydantic import SkipValidation
 from brushwork.data.contents import list_originals
 from brushwork.data.errors import DataError
 from brushwork.models.options import Weight, options
+from brushwork.scripts.cli import parse, run_command
+from brushwork.scripts.inputs import tell_of_frames
+from brushwork.scripts.stylized_album import targets_of
+from brushwork.scripts.stylizing import Stylizing
 from brushwork.training.errors import TrainingError
 from brushwork.training.style_transfer.backbones import default_layers, find_backbone
 from brushwork.training.style_transfer.config import PRESETS, StylizeConfig
-
-from .cli import guard, parse
-from .inputs import tell_of_frames
-from .stylized_album import targets_of
-from .stylizing import Stylizing
 
 Preset = Literal["fast", "gatys", "neural-style", "tutorial"]
 
@@ -52,7 +51,7 @@ class StylizeArguments:
     """A picture to begin with."""
     out: Path = Path("stylized")
     """Folder: <style>/<content>.png, its losses (.json, -losses.png), grid.png, pairs.csv, job.json."""
-    every: Annotated[int, Interval(ge=0, le=10**7)] = 0
+    interval: Annotated[int, Interval(ge=0, le=10**7)] = 0
     """Keep the picture as it is after every so many evaluations; 0: only the last."""
     resume: bool = False
     """Go on where a stopped command was; what is finished is not drawn again."""
@@ -61,7 +60,7 @@ class StylizeArguments:
     config: tyro.conf.OmitArgPrefixes[StylizeConfig]
 
 
-def main(args: StylizeArguments) -> None:
+def stylize_command(args: StylizeArguments) -> None:
     """Draws everything, then says where it lies and how to measure it, and what could not be drawn."""
     if not args.styles:
         raise DataError("There is no style to follow: name a picture, several, or a folder of them.")
@@ -74,7 +73,7 @@ def main(args: StylizeArguments) -> None:
     job = Stylizing(
         network=find_backbone(config.backbone, wanted, config.weights, device=args.device), config=config,
         preset=args.preset, weights=args.style_weights, masks=args.masks, start_from=args.start_from,
-        every=args.every, resume=args.resume, device=args.device,
+        interval=args.interval, resume=args.resume, device=args.device,
     )  # fmt: skip
     drawn = job.run(originals, targets, args.out)
     if drawn.stopped:
@@ -104,10 +103,10 @@ def parsed(words: list[str]) -> StylizeArguments:
     return parse(StylizeArguments, default=default, words=words)
 
 
-def door() -> None:
+def main() -> None:
     """Parses the command line and draws."""
-    guard(lambda: main(parsed(sys.argv[1:])))
+    run_command(lambda: stylize_command(parsed(sys.argv[1:])))
 
 
 if __name__ == "__main__":
-    door()
+    main()

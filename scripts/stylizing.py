@@ -16,7 +16,9 @@ from brushwork.data.images import read_image
 from brushwork.data.progress import Progress
 from brushwork.data.writing import save_picture
 from brushwork.models.errors import ModelError
-from brushwork.training.calibration import settled_precision
+from brushwork.scripts.inputs import LeftOut, readable
+from brushwork.scripts.stylized_album import Album, Target, as_array, as_tensor, read_mask, save_stylized
+from brushwork.training.calibration import choose_precision
 from brushwork.training.errors import TrainingError
 from brushwork.training.interrupt import StopRequest, stop_on_signals
 from brushwork.training.style_transfer.backbones import Perceiver
@@ -36,9 +38,6 @@ from brushwork.training.style_transfer.files import (
 )
 from brushwork.training.style_transfer.trace import Trace
 from brushwork.training.style_transfer.transfer import Scene, Stylizer
-
-from .inputs import LeftOut, readable
-from .stylized_album import Album, Target, as_array, as_tensor, read_mask, save_stylized
 
 Read = TypeVar("Read")
 
@@ -66,7 +65,7 @@ class Stylizing:
     weights: tuple[float, ...]
     masks: tuple[Path, ...]
     start_from: Path | None
-    every: int
+    interval: int
     resume: bool
     device: str
 
@@ -99,7 +98,7 @@ class Stylizing:
         asked, stored = plain(self.config), unless_damaged(lambda: read_job(out), "it is made anew")
         if stored is not None and stored.config == asked:
             return replace(self.config, precision=stored.precision)
-        precision = settled_precision("auto", torch.device(self.device))
+        precision = choose_precision("auto", torch.device(self.device))
         write_job(out, Job(config=asked, precision=precision))
         return replace(self.config, precision=precision)
 
@@ -149,7 +148,7 @@ class Stylizing:
                     f"{step.side} px, style {step.losses.style:.3g}, content {step.losses.content:.3g}",
                     refresh=False,
                 )
-                if self.every and step.number % self.every == 0:
+                if self.interval and step.number % self.interval == 0:
                     steps = path.with_name(f"{path.stem}-steps")
                     save_picture(steps / f"{step.number:06d}.png", as_array(stylizer.drawn()))
                 ask = stop.signal is not None

@@ -6,15 +6,14 @@ from pathlib import Path
 
 from brushwork.data.loader import open_pictures
 from brushwork.eval.collapse import ADVICE
+from brushwork.scripts.cli import run_command
+from brushwork.scripts.configured import configured
 from brushwork.training.config import TrainConfig
 from brushwork.training.preset_files import read_preset
 from brushwork.training.presets import PRESETS, Presets
 from brushwork.training.run.metrics import InLoopMetrics
 from brushwork.training.run.progress import clock
 from brushwork.training.trainer import Outcome, Trainer
-
-from .cli import guard
-from .configured import configured
 
 DESCRIPTION = """Train a style-conditional StyleGAN from a preset, or from FILE.json: what tuning wrote, or
 the config.json of a run. Every option overrides it.
@@ -26,7 +25,7 @@ On a processor in ten minutes, on the GPUs of a machine, and what tuning found t
 """
 
 
-def main(config: TrainConfig) -> Outcome:
+def train_command(config: TrainConfig) -> Outcome:
     """Trains, and says at the end where everything lies."""
     pictures = open_pictures(config.data, "train", config.loader.cache)
     metrics = InLoopMetrics(config.metrics, config.data)
@@ -54,19 +53,19 @@ def launch(presets: Presets, from_file: Callable[[Path], TrainConfig], descripti
     """Parses the command line, a preset or a file and then options, and trains."""
 
     def train() -> None:
-        outcome = main(configured(presets, from_file, description))
+        outcome = train_command(configured(presets, from_file, description))
         if outcome.signal is not None:
             sys.exit(128 + outcome.signal)
         if outcome.reason == "collapse":
             sys.exit(3)
 
-    guard(train)
+    run_command(train)
 
 
-def door() -> None:
+def main() -> None:
     """Trains from any preset."""
     launch(PRESETS, read_preset, DESCRIPTION)
 
 
 if __name__ == "__main__":
-    door()
+    main()

@@ -1,4 +1,4 @@
-"""The door `brushwork tune`."""
+"""The command `brushwork tune`."""
 
 import os
 import sys
@@ -11,15 +11,14 @@ import tyro
 from brushwork.data.files import write_file
 from brushwork.data.loader import open_pictures
 from brushwork.models.options import options
+from brushwork.scripts.cli import run_command
+from brushwork.scripts.configured import configured
 from brushwork.training.config import TrainConfig
 from brushwork.training.errors import TrainingError
 from brushwork.training.preset_files import read_preset
 from brushwork.training.presets import PRESETS
 from brushwork.training.run.metrics import InLoopMetrics
 from brushwork.training.tune.plan import TuningConfig
-
-from .cli import guard
-from .configured import configured
 
 if TYPE_CHECKING:
     from brushwork.training.tune.search import Tuned
@@ -42,7 +41,7 @@ class TuneArguments:
     base: Annotated[TrainConfig, tyro.conf.arg(name="")] = field(default_factory=TrainConfig)
 
 
-def main(args: TuneArguments) -> "Tuned":
+def tune_command(args: TuneArguments) -> "Tuned":
     """Searches, and says what was found and how to train with it."""
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise TrainingError("brushwork tune runs in one process; start it without a launcher.")
@@ -94,16 +93,16 @@ def from_file(path: Path) -> TuneArguments:
     return TuneArguments(base=replace(read_preset(path), out=Path(f"runs/tune-{path.stem}")))
 
 
-def door() -> None:
+def main() -> None:
     """Parses the command line: a preset or a file, then options."""
 
     def search() -> None:
-        tuned = main(configured(tunable(), from_file, DESCRIPTION))
+        tuned = tune_command(configured(tunable(), from_file, DESCRIPTION))
         if tuned.signal is not None:
             sys.exit(128 + tuned.signal)
 
-    guard(search)
+    run_command(search)
 
 
 if __name__ == "__main__":
-    door()
+    main()

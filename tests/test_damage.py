@@ -148,7 +148,7 @@ def samples(folder: Path) -> None:
     generator = replace(preset.generator, channel_base=32, channel_max=4, w_dim=4, z_dim=4)
     config = replace(
         preset, out=folder / "run", total_kimg=0.016, device="cpu", threads=1, precision="fp32",
-        generator=generator, every=replace(preset.every, tick_kimg=0.008),
+        generator=generator, interval=replace(preset.interval, status_kimg=0.008),
     )  # fmt: skip
     Trainer(config, toy_pictures(styles=2, subjects=6, size=16)).run()
     write_preset(folder / "preset.json", config, about="for a test")

@@ -65,7 +65,7 @@ def test_two_processes_stay_with_one_over_the_boundary(tmp_path: Path, packed: P
 def test_two_processes_resume_bit_for_bit(tmp_path: Path, packed: Path) -> None:
     """From the checkpoint at the boundary from 8 to 16 px, after two steps of four."""
     growing = ("--growing.steady-kimg", "0.016", "--growing.fade-kimg", "0.016")
-    options = (*growing, "--every.checkpoint-kimg", "0.016")
+    options = (*growing, "--interval.checkpoint-kimg", "0.016")
     whole = train(packed, tmp_path, processes=2, steps=4, options=options)
     checkpoints(tmp_path / "checkpoints")[-1].unlink()
     resumed = train(packed, tmp_path, processes=2, steps=4, options=(*options, "--resume"))
@@ -79,7 +79,7 @@ def test_two_processes_restyle_as_one(tmp_path: Path, packed: Path) -> None:
     classifier judges and guesses for both."""
     regimes = ("sampling", "restyling", "autoencoding", "contrast")
     shares = [word for name in regimes for word in (f"--restyle.{name}", "1")]
-    judged = [word for name in ("classifier", "mean-std") for word in (f"--restyle.{name}.weight", "1")]
+    judged = [word for name in ("classifier", "gram") for word in (f"--restyle.{name}.weight", "1")]
     labels = ("--labels.share", "0.5", "--labels.pseudo", "0.4", "--classifier.kimg", "0.064")
     options = ("--generator.encoders", "--restyle.contrast-group", "4", *shares, *judged, *labels)
     one = train(packed, tmp_path / "one", processes=1, steps=8, options=options)
@@ -114,7 +114,7 @@ def has_trained(out: Path) -> bool:
     "options",
     [
         ("--labels.share", "0.5", "--labels.pseudo", "0.4", "--classifier.kimg", "0.064"),
-        ("--every.checkpoint-kimg", "0.8"),
+        ("--interval.checkpoint-kimg", "0.8"),
     ],
     ids=["while the other waits for the classifier", "in the thread that writes beside the loop"],
 )

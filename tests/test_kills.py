@@ -26,8 +26,8 @@ SCRIPT = Path(__file__).parent.parent / "scripts" / "train.py"
 
 def command(data: Path, out: Path, kimg: float) -> list[str]:
     """A run that writes something of every kind in every few steps."""
-    often = ["--every.tick-kimg", "0.016", "--every.grid-kimg", "0.04", "--every.snapshot-kimg", "0.056",
-             "--every.checkpoint-kimg", "0.024"]  # fmt: skip
+    often = ["--interval.status-kimg", "0.016", "--interval.grid-kimg", "0.04",
+             "--interval.snapshot-kimg", "0.056", "--interval.checkpoint-kimg", "0.024"]  # fmt: skip
     plain = ["--device", "cpu", "--threads", "1", "--precision", "fp32", "--resume"]
     places = ["--data", str(data), "--out", str(out), "--total-kimg", str(kimg)]
     return [sys.executable, str(SCRIPT), "toy", *places, *plain, *often]

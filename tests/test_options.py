@@ -183,22 +183,26 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "fetch icons solar": ("scripts.fetch", "Icons"),
     "fetch photographs": ("scripts.fetch", "Photographs"),
     "fetch modes": ("scripts.fetch", "Modes"),
-    "bench data": ("scripts.bench_data", "DataArguments"),
-    "bench growth toy": ("scripts.bench_growth", "GrowthArguments"),
-    "bench quality toy": ("scripts.bench_quality", "QualityArguments"),
-    "bench restyle": ("scripts.bench_restyle", "RestyleArguments"),
-    "bench sample toy": ("scripts.bench_sample", "SampleBenchArguments"),
-    "bench styles": ("scripts.bench_styles", "StylesArguments"),
-    "bench stylize --content x --style x": ("scripts.bench_stylize", "StylizeArguments"),
-    "bench train toy": ("scripts.bench_train", "TrainBenchArguments"),
+    "bench data": ("scripts.bench.data", "DataArguments"),
+    "bench growth toy": ("scripts.bench.growth", "GrowthArguments"),
+    "bench quality toy": ("scripts.bench.quality", "QualityArguments"),
+    "bench restyle": ("scripts.bench.restyle", "RestyleArguments"),
+    "bench sample toy": ("scripts.bench.sample", "SampleBenchArguments"),
+    "bench styles": ("scripts.bench.styles", "StylesArguments"),
+    "bench stylize --content x --style x": ("scripts.bench.stylize", "StylizeArguments"),
+    "bench train toy": ("scripts.bench.train", "TrainBenchArguments"),
 }
 WITHOUT_PREFIX = ("base", "bench", "config", "contest", "tuning")
 """Fields whose own fields are options without their name before them."""
+IN_FILES_ALONE = ("rise_kimg", "fall_kimg")
+"""Fields that JSON configurations set and the command line does not."""
 
 
 def typed(owner: type, prefix: str = "--") -> Iterator[tuple[str, Option]]:
     """The options of a class as the command line has them."""
     for option in options_of(owner):
+        if option.name in IN_FILES_ALONE:
+            continue
         yield f"{prefix}{option.name.replace('_', '-')}", option
     for name, hint in get_type_hints(owner).items():
         if is_pydantic_dataclass(hint):

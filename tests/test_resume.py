@@ -62,10 +62,10 @@ def config(out: Path, steps: float, **changes: object) -> TrainConfig:
     """The toy preset for so many steps of 8 pictures; its boundaries lie at steps 3 and 6."""
     preset = toy()
     growing = replace(preset.growing, fade_kimg=(0.024,), steady_kimg=(0.024,))
-    every = replace(preset.every, tick_kimg=0.0, grid_kimg=0.0, snapshot_kimg=0.0)
+    interval = replace(preset.interval, status_kimg=0.0, grid_kimg=0.0, snapshot_kimg=0.0)
     base = replace(
         preset, out=out, total_kimg=steps * 8 / 1000, device="cpu", precision="fp32", growing=growing,
-        every=every, loss=replace(preset.loss, r1_every=2, condition_noise=0.1, ramp_end_kimg=0.04),
+        interval=interval, loss=replace(preset.loss, r1_interval=2, condition_noise=0.1, ramp_end_kimg=0.04),
         augment=replace(preset.augment, colour=1.0, translation=0.125, cutout=0.5),
         loader=replace(preset.loader, flip=True, rotate=10.0),
     )  # fmt: skip
@@ -104,7 +104,7 @@ def command(packed: Path, out: Path, kimg: float, *options: str) -> list[str]:
 @pytest.mark.slow
 def test_sigterm_writes_a_checkpoint_to_resume_from(tmp_path: Path, packed: Path) -> None:
     """Stopped by SIGTERM somewhere in the middle, then resumed, equals the run that nobody stopped."""
-    quiet = ("--every.checkpoint-kimg", "0", "--every.tick-kimg", "0.008")
+    quiet = ("--interval.checkpoint-kimg", "0", "--interval.status-kimg", "0.008")
     stopped = subprocess.Popen(
         command(packed, tmp_path / "cut", 50.0, *quiet),
         stdout=subprocess.PIPE,

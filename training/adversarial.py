@@ -1,34 +1,130 @@
-"""What the discriminator makes of a batch: real pictures beside drawn ones, and its loss."""
+"""The adversarial losses: LossConfig, the losses of logits, and their gradients for a batch."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Annotated, Literal
 
 import torch
+import torch.nn.functional as F
+from annotated_types import Interval
 from jaxtyping import Float
 from torch import Tensor
 
-from brushwork.data.loader import Batch
 from brushwork.models.discriminator import Discriminator
 from brushwork.models.layers import full_precision
-from brushwork.models.stage import Stage, fade_reals
-from brushwork.models.synthesis import Content
+from brushwork.models.options import Count, Kimg, Share, Weight, options
+from brushwork.models.stage import Stage
 
 from .augment import AugmentConfig, augment
-from .losses import (
-    LossConfig,
-    gradient_penalty,
-    logistic_discriminator,
-    logistic_generator,
-    relativistic_discriminator,
-    relativistic_generator,
-)
-from .restyle import terms
-from .rng import Draws
+from .errors import TrainingError
+from .rng import BatchRNG
+
+Scalar = Float[Tensor, ""]
+
+
+@options
+class LossConfig:
+    """The adversarial objective."""
+
+    pairing: Literal["logistic", "relativistic"] = "logistic"
+    """logistic: non-saturating (Goodfellow 2014); relativistic: real and fake scored as a pair
+    (Jolicoeur-Martineau 2018). With r2 the latter is R3GAN's loss (Huang 2024)."""
+    update_order: Literal["simultaneous", "alternating"] = "simultaneous"
+    """simultaneous: both networks learn from the same generated images in one pass; alternating: the
+    discriminator is updated first, and the generator then learns from images of its own, which takes a
+    quarter to a third more time."""
+    r1_gamma: Weight | Literal["auto"] = "auto"
+    """Weight of the gradient penalty gamma / 2 * E ||grad D(real)||^2; auto is 0.0002 * resolution^2 /
+    batch."""
+    r1_interval: Count = 16
+    """Steps between penalties; each counts this many times (lazy regularisation, StyleGAN2)."""
+    r2: bool = False
+    """Penalise the discriminator's gradient on generated pictures, too (R2), as often and as much as R1."""
+    mixing: Share = 0.9
+    """Probability that a generated picture mixes two codes of its style at a random active layer."""
+    condition_noise: Annotated[float, Interval(ge=0, le=1000)] = 0.0
+    """Standard deviation of Gaussian noise on the style's embedding, in both networks."""
+    label_dropout: Share = 0.0
+    """Share of generated images, and of the real ones beside them, whose style is hidden from both networks,
+    so that the generator learns the null style."""
+    ramp_start_kimg: Kimg = 0.0
+    """Labels are hidden from both networks up to here (transitional training, Shahbazi 2022)."""
+    ramp_end_kimg: Kimg = 0.0
+    """Labels count fully from here on, and linearly more between the two."""
+
+    def __post_init__(self) -> None:
+        if self.ramp_end_kimg < self.ramp_start_kimg:
+            raise TrainingError(
+                f"loss.ramp_end_kimg is {self.ramp_end_kimg}, before ramp_start_kimg {self.ramp_start_kimg}."
+            )
+
+    def gamma(self, resolution: int, batch: int) -> float:
+        """R1's weight; `auto` is StyleGAN2-ADA's rule of thumb."""
+        return 0.0002 * resolution**2 / batch if self.r1_gamma == "auto" else float(self.r1_gamma)
+
+    def label_weight(self, nimg: int) -> float:
+        """How much of the label the networks see, 0 to 1 (Shahbazi 2022, arXiv:2201.06578)."""
+        start, end = self.ramp_start_kimg * 1000, self.ramp_end_kimg * 1000
+        if nimg >= end:
+            return 1.0
+        return 0.0 if nimg <= start else (nimg - start) / (end - start)
+
+
+def logistic_discriminator(real: Float[Tensor, "n"], fake: Float[Tensor, "n"]) -> Scalar:
+    """-log sigmoid(D(real)) - log(1 - sigmoid(D(fake))) (Goodfellow 2014, eq. 1)."""
+    return F.softplus(-real).mean() + F.softplus(fake).mean()
+
+
+def logistic_generator(fake: Float[Tensor, "n"]) -> Scalar:
+    """-log sigmoid(D(fake)): the non-saturating form."""
+    return F.softplus(-fake).mean()
+
+
+def relativistic_discriminator(real: Float[Tensor, "n"], fake: Float[Tensor, "n"]) -> Scalar:
+    """softplus(D(fake) - D(real)), pair by pair (Jolicoeur-Martineau 2018; Huang 2024, arXiv:2501.05441)."""
+    return F.softplus(fake - real).mean()
+
+
+def relativistic_generator(real: Float[Tensor, "n"], fake: Float[Tensor, "n"]) -> Scalar:
+    """softplus(D(real) - D(fake)), pair by pair."""
+    return F.softplus(real - fake).mean()
+
+
+def gradient_penalty(logits: Float[Tensor, "n"], images: Float[Tensor, "n c h w"]) -> Scalar:
+    """1/2 * E ||d logit / d image||^2, to be weighted by gamma: R1 of real pictures and R2 of generated ones
+    (Mescheder 2018, arXiv:1801.04406, eq. 9 and 10).
+
+    The sum of logits is differentiated, so the penalty is a mean over pictures whatever the batch size.
+    `images` must require gradients; the result can be differentiated again.
+    """
+    (gradient,) = torch.autograd.grad(logits.sum(), images, create_graph=True)
+    return 0.5 * gradient.float().square().sum(dim=(1, 2, 3)).mean()
+
+
+# A batch
+@dataclass(frozen=True, kw_only=True)
+class Labelled:
+    """Images (N, 3, R, R) in [-1, 1] and the style weights (N, S) under which they are scored."""
+
+    images: Tensor
+    styles: Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scoring:
+    """How the discriminator sees images in this step."""
+
+    stage: Stage
+    loss: LossConfig
+    augment: AugmentConfig
+    rng: BatchRNG
+    gamma: float = 0.0
+    """Weight of the gradient penalties in this step; 0 leaves them out."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DiscriminatorStats:
-    """What a discriminator step saw; detached scalars, means over the batch."""
+    """Detached scalars for the log, means over the batch."""
 
     loss: Tensor
     real_logit: Tensor
@@ -36,162 +132,96 @@ class DiscriminatorStats:
     real_sign: Tensor
     """Mean sign of the real logits: 1 where the discriminator is never fooled, 0 where it guesses."""
     penalties: Mapping[str, Tensor]
-    """Unweighted values of `r1`, and of `r2` where there is one, in the steps that take them."""
-    critic: Tensor | None = None
-    """Cross entropy of the content critic's answers, in nats; log S where it can but guess."""
+    """Unweighted values of `r1`, and of `r2` if it is used, in steps that take them."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Judgement:
-    """Logits of both kinds of pictures (N,), and what the discriminator has to learn from them."""
+class DiscriminatorLoss:
+    """The discriminator's loss of a batch, with the logits (N,) that it comes from."""
 
+    total: Tensor
+    """Adversarial loss plus weighted penalties."""
     real: Tensor
     fake: Tensor
-    total: Tensor
-    """Adversarial loss, penalties and critic's loss together."""
     stats: DiscriminatorStats
 
-    def of_generator(self, config: LossConfig) -> Tensor:
-        """The generator's side of the same game: a scalar."""
+    def generator_loss(self, config: LossConfig) -> Tensor:
+        """The generator's loss from the same logits."""
         if config.pairing == "logistic":
             return logistic_generator(self.fake)
         return relativistic_generator(self.real.detach(), self.fake)
 
 
-def judge(
-    discriminator: Discriminator,
-    batch: Batch,
-    fakes: Tensor,
-    stage: Stage,
-    loss: LossConfig,
-    changes: AugmentConfig,
-    draws: Draws,
-    *,
-    styles: Float[Tensor, "n s"],
-    asked: Float[Tensor, "n s"],
-    content: Content | None = None,
-    gamma: float = 0.0,
-) -> Judgement:
-    """Scores the batch's pictures under `styles` and `fakes` (N, 3, R, R) under the styles `asked`.
-
-    `gamma` weighs the gradient penalties; 0 leaves them out. The critic, where there is one, reads `content`.
-    """
-    reals = fade_reals(batch.images, stage.alpha).detach()
-    inputs = {} if gamma == 0 else {"r1": reals, "r2": fakes} if loss.r2 else {"r1": reals}
-    for images in inputs.values():
-        images.requires_grad_()
-    seen = [augment(reals, changes, draws), augment(fakes, changes, draws)]
-    labels, count = [styles, asked], len(inputs)
-    with full_precision(reals):  # penalties differentiate twice, which low precision does not bear
-        logits = _score(discriminator, seen[:count], labels[:count], stage, loss, draws)
+def discriminator_loss(
+    discriminator: Discriminator, reals: Labelled, fakes: Labelled, how: Scoring
+) -> DiscriminatorLoss:
+    """Scores real and generated images; with `how.gamma` also takes the gradient penalties."""
+    images = [reals.images.detach(), fakes.images]
+    names = [] if how.gamma == 0 else ["r1", "r2"] if how.loss.r2 else ["r1"]
+    count = len(names)
+    for differentiated in images[:count]:
+        differentiated.requires_grad_()
+    seen = [augment(each, how.augment, how.rng) for each in images]
+    styles = [reals.styles, fakes.styles]
+    with full_precision(fakes.images):  # penalties differentiate twice, for which low precision is too coarse
+        logits = _logits(discriminator, seen[:count], styles[:count], how)
         penalties = {
-            name: gradient_penalty(logit, images)
-            for (name, images), logit in zip(inputs.items(), logits, strict=True)
+            name: gradient_penalty(logit, image)
+            for name, logit, image in zip(names, logits, images[:count], strict=True)
         }
-    real, fake = [*logits, *_score(discriminator, seen[count:], labels[count:], stage, loss, draws)]
-    pairing = {"logistic": logistic_discriminator, "relativistic": relativistic_discriminator}[loss.pairing]
-    adversarial = pairing(real, fake)
-    critic = discriminator.content_critic
-    told = terms.classifier(critic(content), styles) if critic and content is not None else None
+    real, fake = [*logits, *_logits(discriminator, seen[count:], styles[count:], how)]
+    pairing = {"logistic": logistic_discriminator, "relativistic": relativistic_discriminator}
+    adversarial = pairing[how.loss.pairing](real, fake)
     total = adversarial
     for penalty in penalties.values():
-        total = total + gamma * penalty
-    if told is not None:
-        total = total + told
-    return Judgement(
-        real=real,
-        fake=fake,
-        total=total,
-        stats=DiscriminatorStats(
-            loss=adversarial.detach(),
-            real_logit=real.detach().mean(),
-            fake_logit=fake.detach().mean(),
-            real_sign=real.detach().sign().mean(),
-            penalties={name: penalty.detach() for name, penalty in penalties.items()},
-            critic=None if told is None else told.detach(),
-        ),
+        total = total + how.gamma * penalty
+    stats = DiscriminatorStats(
+        loss=adversarial.detach(),
+        real_logit=real.detach().mean(),
+        fake_logit=fake.detach().mean(),
+        real_sign=real.detach().sign().mean(),
+        penalties={name: penalty.detach() for name, penalty in penalties.items()},
+    )
+    return DiscriminatorLoss(total=total, real=real, fake=fake, stats=stats)
+
+
+def generator_loss(discriminator: Discriminator, reals: Labelled, fakes: Labelled, how: Scoring) -> Tensor:
+    """The generator's adversarial loss; real images are scored only where the pairing needs them."""
+
+    def score(pictures: Labelled) -> Tensor:
+        (logits,) = _logits(
+            discriminator, [augment(pictures.images, how.augment, how.rng)], [pictures.styles], how
+        )
+        return logits
+
+    fake = score(fakes)
+    return (
+        logistic_generator(fake)
+        if how.loss.pairing == "logistic"
+        else relativistic_generator(score(reals), fake)
     )
 
 
-def judge_for_both(
-    discriminator: Discriminator,
-    batch: Batch,
-    fakes: Tensor,
-    stage: Stage,
-    loss: LossConfig,
-    changes: AugmentConfig,
-    draws: Draws,
-    *,
-    styles: Float[Tensor, "n s"],
-    asked: Float[Tensor, "n s"],
-    content: Content | None = None,
-    gamma: float,
-    share: float,
-) -> tuple[DiscriminatorStats, Tensor, Tensor]:
-    """Adds to the discriminator's gradients those of its loss, times `share`. What it saw; the generator's
-    adversarial loss of the same `fakes` (N, 3, R, R); and the wish: the gradient of that by them, times
-    `share`."""
-    images = fakes.detach().requires_grad_()
-    found = judge(
-        discriminator, batch, images, stage, loss, changes, draws,
-        styles=styles, asked=asked, content=content, gamma=gamma,
-    )  # fmt: skip
-    learners = list(discriminator.parameters())
-    with full_precision(images):
-        torch.autograd.backward(found.total * share, inputs=learners, retain_graph=True)
-        value = found.of_generator(loss)
-        (wish,) = torch.autograd.grad(value * share, images)
-    return found.stats, value.detach(), wish
-
-
-def generator_loss(
-    discriminator: Discriminator,
-    fakes: Tensor,
-    asked: Float[Tensor, "n s"],
-    real: tuple[Batch, Tensor],
-    stage: Stage,
-    loss: LossConfig,
-    changes: AugmentConfig,
-    draws: Draws,
-) -> Tensor:
-    """The generator's side of the game for pictures that were asked to have the styles `asked`."""
-
-    def score(images: Tensor, styles: Tensor) -> Tensor:
-        seen = augment(images, changes, draws)
-        noise = loss.condition_noise
-        return discriminator(seen, styles, stage, normal=draws.normal, condition_noise=noise)
-
-    fake = score(fakes, asked)
-    if loss.pairing == "logistic":
-        return logistic_generator(fake)
-    batch, styles = real
-    return relativistic_generator(score(fade_reals(batch.images, stage.alpha), styles), fake)
-
-
-def _score(
-    discriminator: Discriminator,
-    kinds: list[Tensor],
-    styles: list[Tensor],
-    stage: Stage,
-    config: LossConfig,
-    draws: Draws,
+def _logits(
+    discriminator: Discriminator, images: list[Tensor], styles: list[Tensor], how: Scoring
 ) -> list[Tensor]:
-    """Logits of several kinds of pictures (or of none), each under its styles: in one pass where that changes
-    nothing, that is, where none is to be differentiated and no group of the minibatch statistics would mix
-    kinds."""
-    if not kinds:
+    """Logits of each set of images under its styles.
+
+    All sets go through the network in one pass, unless one is to be differentiated, or a group of the
+    minibatch statistics would mix two sets.
+    """
+    if not images:
         return []
+    apart = any(each.requires_grad for each in images) or len(images[0]) % discriminator.group
+    copies = 1 if apart else len(images)
 
-    def score(images: Tensor, labels: Tensor) -> Tensor:
-        noise = config.condition_noise
-        return discriminator(images, labels, stage, normal=draw, condition_noise=noise)
+    def normal(shape: tuple[int, ...]) -> Tensor:
+        return torch.cat([how.rng.normal(shape) for _ in range(copies)])
 
-    apart = any(images.requires_grad for images in kinds) or len(kinds[0]) % discriminator.group
-    copies = 1 if apart else len(kinds)
-
-    def draw(shape: tuple[int, ...]) -> Tensor:
-        return torch.cat([draws.normal(shape) for _ in range(copies)])
+    def score(x: Tensor, labels: Tensor) -> Tensor:
+        noise = how.loss.condition_noise
+        return discriminator(x, labels, how.stage, normal=normal, condition_noise=noise)
 
     if apart:
-        return [score(images, labels) for images, labels in zip(kinds, styles, strict=True)]
-    return list(score(torch.cat(kinds), torch.cat(styles)).chunk(copies))
+        return [score(x, labels) for x, labels in zip(images, styles, strict=True)]
+    return list(score(torch.cat(images), torch.cat(styles)).chunk(copies))

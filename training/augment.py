@@ -10,7 +10,7 @@ from torch import Tensor
 
 from brushwork.models.options import Share, options
 
-from .rng import Draws
+from .rng import BatchRNG
 
 Images = Float[Tensor, "n 3 h w"]
 
@@ -27,14 +27,14 @@ class AugmentConfig:
     """Side of the grey square, as a share of the picture; DiffAugment's is 0.5."""
 
 
-def augment(images: Images, config: AugmentConfig, draws: Draws) -> Images:
+def augment(images: Images, config: AugmentConfig, rng: BatchRNG) -> Images:
     """Applies the configured changes; the identity, bit for bit, where all are off."""
     if config.colour:
-        images = jitter(images, draws.uniform((3,)), config.colour)
+        images = jitter(images, rng.uniform((3,)), config.colour)
     if config.translation:
-        images = translate(images, draws.uniform((2,)), config.translation)
+        images = translate(images, rng.uniform((2,)), config.translation)
     if config.cutout:
-        images = cut_out(images, draws.uniform((2,)), config.cutout)
+        images = cut_out(images, rng.uniform((2,)), config.cutout)
     return images
 
 

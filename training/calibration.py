@@ -13,8 +13,7 @@ from brushwork.models.stage import Stage
 
 from .restyle.config import Regime
 from .schedules import phases
-from .turns import turn_at
-from .updates import Updates
+from .update import ADVERSARIAL, Updater
 
 
 def faster_precision(device: torch.device) -> Precision:
@@ -50,7 +49,7 @@ def least_seconds(candidates: Mapping[str, Callable[[], object]], *, rounds: int
     return seconds
 
 
-def settled_precision(wanted: Precision | Literal["auto"], device: torch.device) -> Precision:
+def choose_precision(wanted: Precision | Literal["auto"], device: torch.device) -> Precision:
     """bf16 or fp32: as wanted, or for auto the faster one."""
     return faster_precision(device) if wanted == "auto" else wanted
 
@@ -66,7 +65,7 @@ def seconds_of(action: Callable[[], object], *, repeats: int = 3) -> float:
     return median(times)
 
 
-def seconds_per_image(scratch: Updates) -> dict[int, float]:
+def seconds_per_image(scratch: Updater) -> dict[int, float]:
     """Seconds that one image of the global batch takes at each resolution of the course.
 
     They are measured in whole steps as a run takes them: loader, gradients over processes, optimizers and
@@ -77,16 +76,16 @@ def seconds_per_image(scratch: Updates) -> dict[int, float]:
 
     def step(stage: Stage, regime: Regime, *, penalised: bool) -> None:
         scratch.state.nimg = 0 if penalised else config.batch
-        scratch.step(stage, turn_at(config, 0, regime))
+        scratch.step(stage, regime)
         if device.type == "cuda":
             torch.cuda.synchronize(device)
 
     def seconds(stage: Stage, regime: Regime) -> float:
         plain = seconds_of(lambda: step(stage, regime, penalised=False))
-        if not turn_at(config, 0, regime).has_adversary:
+        if regime not in ADVERSARIAL:
             return plain
         penalised = seconds_of(lambda: step(stage, regime, penalised=True), repeats=2)
-        return plain + max(0.0, penalised - plain) / config.loss.r1_every
+        return plain + max(0.0, penalised - plain) / config.loss.r1_interval
 
     result = {}
     for phase in phases(config.growing, config.generator.resolution):

@@ -14,8 +14,8 @@ from einops import rearrange
 
 from brushwork.models.stage import Stage
 
+from .context import Networks
 from .speed import SpeedConfig
-from .steps import Networks
 
 
 def compile_networks(nets: Networks, config: SpeedConfig) -> None:
@@ -23,8 +23,9 @@ def compile_networks(nets: Networks, config: SpeedConfig) -> None:
     by itself. What is compiled is found again on the disk by the next run (`TORCHINDUCTOR_CACHE_DIR`)."""
     if config.compile == "off":
         return
-    # einops learns of numpy when it first meets it, after which all that calls einops is compiled anew.
-    rearrange(np.zeros((1, 1)), "a b -> b a")
+    # einops registers each type when it first meets it; whatever calls einops is then compiled anew.
+    for empty in (np.zeros((1, 1)), torch.zeros(1, 1), torch.nn.Parameter(torch.zeros(1, 1))):
+        rearrange(empty, "a b -> b a")
     for network in (nets.generator.synthesis, nets.discriminator):
         network.compile(dynamic=False, mode=config.compile)
 

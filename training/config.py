@@ -12,10 +12,10 @@ from brushwork.models.generator import GeneratorConfig
 from brushwork.models.layers import group_size
 from brushwork.models.options import Batch, Duration, Kimg, LearningRate, Seed, Share, Threads, options
 
+from .adversarial import LossConfig
 from .augment import AugmentConfig
 from .ema import EMAConfig
 from .errors import TrainingError
-from .losses import LossConfig
 from .prepare.classifier import ClassifierConfig
 from .prepare.labels import LabelConfig
 from .restyle.config import RestyleConfig
@@ -34,7 +34,7 @@ class OptimizerConfig:
     """Learning rate of the generator."""
     discriminator_lr: LearningRate = 0.001
     """Learning rate of the discriminator."""
-    cooldown: Share = 0.0
+    lr_decay_fraction: Share = 0.0
     """Share of the run, at its end, over which both learning rates fall in a line to 0. A run that is
     lengthened afterwards takes them up again."""
     beta2: Annotated[float, Interval(ge=0, lt=1)] = 0.99
@@ -44,10 +44,10 @@ class OptimizerConfig:
 
 
 @options
-class CadenceConfig:
+class IntervalConfig:
     """How often the loop pauses for a chore, in thousands of images; 0 turns a chore off."""
 
-    tick_kimg: Kimg = 1.0
+    status_kimg: Kimg = 1.0
     """A line of losses and speed, to the terminal, metrics.jsonl and the trackers."""
     grid_kimg: Kimg = 10.0
     """A grid of samples from fixed codes; one is drawn at the end of every resolution, too."""
@@ -121,7 +121,7 @@ class TrainConfig:
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     ema: EMAConfig = field(default_factory=EMAConfig)
     speed: SpeedConfig = field(default_factory=SpeedConfig)
-    every: CadenceConfig = field(default_factory=CadenceConfig)
+    interval: IntervalConfig = field(default_factory=IntervalConfig)
     metrics: MetricsConfig = field(default_factory=MetricsConfig)
     trackers: TrackerConfig = field(default_factory=TrackerConfig)
 
@@ -186,7 +186,7 @@ FREE_TO_CHANGE = (
     "threads",
     "accumulate",
     "speed",
-    "every",
+    "interval",
     "metrics",
     "trackers",
 )

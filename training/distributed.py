@@ -9,7 +9,7 @@ from accelerate.utils import broadcast_object_list
 from torch import Tensor, nn
 
 
-def reduced(accelerator: Accelerator, tensor: Tensor, how: str) -> Tensor:
+def all_reduce(accelerator: Accelerator, tensor: Tensor, how: str) -> Tensor:
     """The sum or mean of a tensor over all processes."""
     result = accelerator.reduce(tensor, how)
     assert isinstance(result, Tensor)
@@ -23,13 +23,13 @@ def average_gradients(accelerator: Accelerator, network: nn.Module) -> None:
     gradients = [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
     if not gradients:  # every term has fallen to 0, in all processes alike
         return
-    together = reduced(accelerator, torch.cat([gradient.flatten() for gradient in gradients]), "mean")
+    together = all_reduce(accelerator, torch.cat([gradient.flatten() for gradient in gradients]), "mean")
     parts = together.split([gradient.numel() for gradient in gradients])
     for gradient, part in zip(gradients, parts, strict=True):
         gradient.copy_(part.view_as(gradient))
 
 
-def most_of(accelerator: Accelerator, value: int) -> int:
+def all_reduce_max(accelerator: Accelerator, value: int) -> int:
     """The largest of a number that each process has of its own."""
     if accelerator.num_processes == 1:
         return value
@@ -38,7 +38,7 @@ def most_of(accelerator: Accelerator, value: int) -> int:
     return int(values.max())
 
 
-def told_by_main(accelerator: Accelerator, ask: Callable[[], Any]) -> Any:
+def broadcast_from_main(accelerator: Accelerator, ask: Callable[[], Any]) -> Any:
     """What `ask` answers in the main process, told to all. Where it fails, `Watch` ends the others."""
     answer = [ask() if accelerator.is_main_process else None]
     broadcast_object_list(answer)

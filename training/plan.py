@@ -9,10 +9,10 @@ from brushwork.models.stage import Stage
 
 from .calibration import seconds_per_image
 from .config import TrainConfig
-from .distributed import told_by_main
+from .distributed import broadcast_from_main
 from .schedules import GrowingConfig, phases, rate_factor, stage_at
 from .state import TrainingState
-from .updates import Updates
+from .update import Updater
 
 GROWN_BY = 0.6
 """Where a run is too short to grow to its final resolution, that is grown at this share of the run."""
@@ -36,7 +36,7 @@ class Course:
     images: int
     """That the run may train on."""
     end: float
-    cooldown: float
+    lr_decay_fraction: float
 
     @classmethod
     def of(cls, config: TrainConfig) -> "Course":
@@ -44,9 +44,12 @@ class Course:
         images, resolution = round(config.total_kimg * 1000), config.generator.resolution
         grown = phases(config.growing, resolution)[-1].faded
         return cls(
-            growing=config.growing, resolution=resolution, images=images,
-            end=float(images) if grown <= images else grown / GROWN_BY, cooldown=config.optimizer.cooldown,
-        )  # fmt: skip
+            growing=config.growing,
+            resolution=resolution,
+            images=images,
+            end=float(images) if grown <= images else grown / GROWN_BY,
+            lr_decay_fraction=config.optimizer.lr_decay_fraction,
+        )
 
     def stage_at(self, place: float) -> Stage:
         """Resolution and fade."""
@@ -54,7 +57,7 @@ class Course:
 
     def rate_factor_at(self, place: float) -> float:
         """What the learning rates are multiplied by."""
-        return rate_factor(place, self.end, self.cooldown)
+        return rate_factor(place, self.end, self.lr_decay_fraction)
 
     def is_over(self, nimg: int, place: float) -> bool:
         """Whether nothing is left to train: all images were seen, or the learning rates have fallen to 0.
@@ -62,7 +65,7 @@ class Course:
         A course that was shortened to fit a time goes on at its end until that is up, since the machine may
         be faster than it was when it was measured.
         """
-        return nimg >= self.images or (self.cooldown > 0 and place >= self.end)
+        return nimg >= self.images or (self.lr_decay_fraction > 0 and place >= self.end)
 
     def scale_for_images(self, nimg: int, place: float) -> float:
         """Images for each place from here on, at most 1, so that the rest of the images reaches the end."""
@@ -117,10 +120,10 @@ class Plan:
         limit = self.config.max_minutes
         return float("inf") if limit is None else limit * 60 - self.state.seconds
 
-    def measure(self, scratch: Updates) -> None:
+    def measure(self, scratch: Updater) -> None:
         """Takes the rates of this machine, the main process's in all; see `seconds_per_image`."""
         rates = seconds_per_image(scratch)
-        self.rates = told_by_main(self.accelerator, lambda: rates)
+        self.rates = broadcast_from_main(self.accelerator, lambda: rates)
 
     def correct(self, resolution: int, images_per_second: float) -> None:
         """Brings the rates of all resolutions to what the last images took at this one."""
@@ -133,7 +136,7 @@ class Plan:
         state, course = self.state, self.course
         if self.rates:
             scale = course.scale_for_time(state.nimg, state.place, self.rates, self.seconds_left)
-            state.scale = told_by_main(self.accelerator, lambda: scale)
+            state.scale = broadcast_from_main(self.accelerator, lambda: scale)
         elif state.planned_images != course.images:
             state.scale = course.scale_for_images(state.nimg, state.place)
         state.planned_images = course.images

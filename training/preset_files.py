@@ -19,6 +19,7 @@ from brushwork.models.options import options, sentence_of
 
 from .config import TrainConfig
 from .errors import TrainingError
+from .renames import renamed
 from .run.run_folder import Json, plain
 
 VERSION = 1
@@ -84,6 +85,8 @@ def _sentence(error: ValidationError) -> str:
 
 
 def _unknown(place: tuple[int | str, ...]) -> str:
+    if sentence := renamed(".".join(str(part) for part in place if part != "config")):
+        return sentence
     kind: Any = PresetFile
     for part in place[:-1]:
         kind = {each.name: each.type for each in fields(kind)}[str(part)]

@@ -7,9 +7,9 @@ from brushwork.models.discriminator import DiscriminatorConfig
 from brushwork.models.generator import GeneratorConfig
 from brushwork.models.norm import EPS
 
-from .config import CadenceConfig, OptimizerConfig, TrainConfig
+from .adversarial import LossConfig
+from .config import IntervalConfig, OptimizerConfig, TrainConfig
 from .ema import EMAConfig
-from .losses import LossConfig
 from .restyle.config import RestyleConfig, Term
 from .run.metrics import MetricsConfig
 from .schedules import GrowingConfig
@@ -26,7 +26,7 @@ def stylegan(resolution: int = 256) -> TrainConfig:
         data=Path(f"datasets/pictures-{resolution}"),
         out=Path(f"runs/stylegan-{resolution}"),
         generator=GeneratorConfig(resolution=resolution),
-        loss=LossConfig(turns="alternating", r1_gamma=10.0),
+        loss=LossConfig(update_order="alternating", r1_gamma=10.0),
     )
 
 
@@ -42,7 +42,7 @@ def toy() -> TrainConfig:
         ),
         discriminator=DiscriminatorConfig(channel_base=128, channel_max=16),
         growing=GrowingConfig(start_resolution=8, fade_kimg=(0.1,), steady_kimg=(0.1,)),
-        every=CadenceConfig(tick_kimg=0.1, grid_kimg=0.2, checkpoint_kimg=0.2, snapshot_kimg=0.2),
+        interval=IntervalConfig(status_kimg=0.1, grid_kimg=0.2, checkpoint_kimg=0.2, snapshot_kimg=0.2),
     )
 
 
@@ -65,11 +65,11 @@ def emoji_32() -> TrainConfig:
             channel_base=768, channel_max=96, adain_eps=1.0,
         ),
         discriminator=DiscriminatorConfig(channel_base=768, channel_max=96),
-        loss=LossConfig(pairing="relativistic", r2=True, r1_gamma=2.0, r1_every=8, mixing=0.2),
+        loss=LossConfig(pairing="relativistic", r2=True, r1_gamma=2.0, r1_interval=8, mixing=0.2),
         optimizer=OptimizerConfig(generator_lr=0.01, discriminator_lr=0.005),
         growing=GrowingConfig(start_resolution=16, fade_kimg=(10.0,), steady_kimg=(40.0,)),
         ema=EMAConfig(half_life_kimg=2.0, rampup=0.1),
-        every=CadenceConfig(tick_kimg=2.0, grid_kimg=10.0, checkpoint_kimg=20.0, snapshot_kimg=0.0),
+        interval=IntervalConfig(status_kimg=2.0, grid_kimg=10.0, checkpoint_kimg=20.0, snapshot_kimg=0.0),
     )  # fmt: skip
 
 
@@ -87,13 +87,13 @@ def emoji_32_restyle() -> TrainConfig:
             plain.generator, encoders=True, content_resolution=16, content_details=True, adain_eps=EPS
         ),
         discriminator=replace(plain.discriminator, minibatch_std="average"),
-        loss=LossConfig(r1_gamma=2.0, r1_every=8, mixing=0.2, label_dropout=0.1),
+        loss=LossConfig(r1_gamma=2.0, r1_interval=8, mixing=0.2, label_dropout=0.1),
         growing=GrowingConfig(start_resolution=32),
         restyle=RestyleConfig(
             sampling=0.75, restyling=3.0, autoencoding=0.25, cycle=Term(weight=5.0),
             classifier=Term(weight=1.0, rise_kimg=5.0),
         ),
-        every=replace(plain.every, grid_kimg=5.0, checkpoint_kimg=10.0),
+        interval=replace(plain.interval, grid_kimg=5.0, checkpoint_kimg=10.0),
         metrics=MetricsConfig(restyled=("accuracy", "content"), best_by="restyled_accuracy"),
     )  # fmt: skip
 
@@ -114,7 +114,7 @@ def emoji_64() -> TrainConfig:
         optimizer=OptimizerConfig(generator_lr=0.0025, discriminator_lr=0.0025),
         growing=GrowingConfig(start_resolution=8, fade_kimg=(100.0,), steady_kimg=(100.0, 200.0, 300.0)),
         ema=EMAConfig(half_life_kimg=10.0, rampup=0.05),
-        every=CadenceConfig(tick_kimg=20.0, grid_kimg=200.0, checkpoint_kimg=500.0, snapshot_kimg=0.0),
+        interval=IntervalConfig(status_kimg=20.0, grid_kimg=200.0, checkpoint_kimg=500.0, snapshot_kimg=0.0),
     )  # fmt: skip
 
 

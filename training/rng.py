@@ -12,7 +12,7 @@ from brushwork.data.splitmix import random_bits, upper
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rows:
+class ShardRows:
     """Which rows of the global batch this process draws now."""
 
     start: int
@@ -25,7 +25,7 @@ def derived_seed(*parts: int | str) -> int:
     return int.from_bytes(digest, "little") >> 1
 
 
-class Draws:
+class BatchRNG:
     """Draws for the pictures of one step, row by row of the *global* batch.
 
     A row's numbers depend on its place in the global batch and on nothing else, so processes and parts of a
@@ -33,7 +33,7 @@ class Draws:
     order of the calls, which is the same in every process.
     """
 
-    def __init__(self, *parts: int | str, rows: Rows, device: torch.device | str = "cpu") -> None:
+    def __init__(self, *parts: int | str, rows: ShardRows, device: torch.device | str = "cpu") -> None:
         self.rows, self.device = rows, torch.device(device)
         self._parts, self._calls = parts, 0
 

@@ -72,14 +72,14 @@ def stage_at(nimg: int | float, config: GrowingConfig, resolution: int) -> Stage
     return Stage(phase.resolution, alpha)
 
 
-def rate_factor(nimg: int | float, total: int | float, cooldown: float) -> float:
+def rate_factor(nimg: int | float, total: int | float, lr_decay_fraction: float) -> float:
     """What the learning rates are multiplied by after `nimg` images of `total`: 1, and over the last share
-    `cooldown` of the run in a line from there to 0."""
-    return min(1.0, max(0.0, total - nimg) / (total * cooldown)) if cooldown else 1.0
+    `lr_decay_fraction` of the run in a line from there to 0."""
+    return min(1.0, max(0.0, total - nimg) / (total * lr_decay_fraction)) if lr_decay_fraction else 1.0
 
 
 def due(kimg: float, nimg: int, batch: int) -> bool:
     """Whether a chore, done every `kimg` thousand images, falls between the last step and the next;
     0 is never."""
-    every = kimg * 1000
-    return every > 0 and nimg > 0 and nimg // every != (nimg - batch) // every
+    interval = kimg * 1000
+    return interval > 0 and nimg > 0 and nimg // interval != (nimg - batch) // interval

@@ -27,7 +27,7 @@ class SpeedConfig:
     background: bool = True
     """Files are written by a thread beside the loop, from copies; with one GPU, grids and figures are made
     there, too."""
-    keep_memory: bool = True
+    retain_freed_memory: bool = True
     """On Linux, a process keeps the memory of freed tensors for the next ones. Off, it is returned and its
     pages are zeroed anew in every step, which two threads wait for."""
     tf32: bool = True
@@ -38,8 +38,8 @@ class SpeedConfig:
 def prepare_process(config: SpeedConfig, *, threads: int, processes: int) -> None:
     """Settles what holds for this whole process; `threads` as in `set_threads`."""
     set_threads(threads, processes=processes)
-    if config.keep_memory:
-        keep_memory()
+    if config.retain_freed_memory:
+        retain_freed_memory()
     torch.backends.cudnn.allow_tf32 = config.tf32
     torch.backends.cuda.matmul.allow_tf32 = False
 
@@ -51,7 +51,7 @@ def set_threads(wanted: int, *, processes: int) -> None:
         torch.set_num_threads(wanted or max(1, (os.cpu_count() or 1) // processes))
 
 
-def keep_memory() -> bool:
+def retain_freed_memory() -> bool:
     """Has the C library keep what is freed, for good, in this process; whether it could be told so.
 
     Only glibc has these settings; elsewhere nothing happens.

@@ -17,11 +17,11 @@ from brushwork.models.stage import Stage
 
 from .compiling import compile_networks
 from .config import OptimizerConfig, TrainConfig
+from .context import Networks
 from .ema import averaged_copy
-from .prepare.pretraining import take_over
+from .prepare.pretraining import init_from
 from .rng import derived_seed
 from .run.checkpoint import State
-from .steps import Networks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,9 +38,8 @@ def build_networks(config: TrainConfig, style_names: tuple[str, ...], device: to
         torch.manual_seed(derived_seed(config.seed, "weights"))
         generator = Generator(config.generator, style_names)
         discriminator = Discriminator(
-            config.discriminator, resolution=config.generator.resolution, styles=len(style_names),
-            content_widths=config.generator.content_widths if config.restyle.uses("leak") else {},
-        )  # fmt: skip
+            config.discriminator, resolution=config.generator.resolution, styles=len(style_names)
+        )
 
     for module in generator.modules():
         if isinstance(module, StyledEpilogue | InstanceNorm):
@@ -119,7 +118,7 @@ class TrainingState:
         """The state before the first step, with weights of `start_from` where it is given."""
         nets = build_networks(config, style_names, device)
         if start_from is not None:
-            take_over(nets.generator, start_from)
+            init_from(nets.generator, start_from)
         optimizers = build_optimizers(nets, config.optimizer)
         return cls(nets=nets, average=averaged_copy(nets.generator), optimizers=optimizers)
 
@@ -127,12 +126,12 @@ class TrainingState:
         """Forgets the moments, as StyleGAN does when a resolution starts."""
         self.optimizers = build_optimizers(self.nets, config)
 
-    def take_trunk(self, classifier: StyleClassifier) -> None:
+    def init_from(self, classifier: StyleClassifier) -> None:
         """Has the style encoder, where there is one, start from the classifier's trunk, which sees styles
         already."""
         for generator in (self.nets.generator, self.average):
             if generator.style_encoder is not None:
-                generator.style_encoder.take_trunk(classifier, classifier.gains)
+                generator.style_encoder.init_from(classifier, classifier.gains)
 
     def is_finite(self) -> bool:
         """Whether every weight is a finite number."""

@@ -14,28 +14,27 @@ from brushwork.eval.processes import Watch
 from brushwork.models.layers import group_size
 from brushwork.models.stage import Stage
 
-from .calibration import settled_precision
+from .calibration import choose_precision
 from .compiling import compile_ahead
 from .config import TrainConfig
-from .distributed import most_of, reduced, told_by_main
+from .distributed import all_reduce, all_reduce_max, broadcast_from_main
 from .errors import TrainingError
 from .interrupt import StopRequest, stop_on_signals
 from .plan import Course, Plan
 from .prepare.networks import prepare
-from .run.artifacts import Chores, Due
+from .run.artifacts import Artifacts, Due
 from .run.background import Background
 from .run.checkpoint import load_checkpoint
 from .run.diversity import PATIENCE, DiversityProbe, collapsed_ticks
 from .run.header import header
 from .run.metrics import InLoopMetrics
-from .run.progress import Ticker, named_means, progress, tick_line, weighted
+from .run.progress import StepMeter, named_means, progress, status_line, weighted
 from .run.run_folder import Claim, Facts, RunFolder
 from .run.trackers import start_trackers
 from .schedules import due, phases
 from .speed import prepare_process
 from .state import TrainingState, set_rates
-from .turns import turn_at
-from .updates import Updates
+from .update import Updater
 
 Reason = Literal["finished", "collapse", "time", "signal"]
 AGREE_EVERY = 8
@@ -76,7 +75,7 @@ class Trainer:
     def __init__(
         self, config: TrainConfig, pictures: Pictures | StoredPictures, metrics: InLoopMetrics | None = None
     ) -> None:
-        self.config, self.metrics = config, metrics if config.every.metrics_kimg else None
+        self.config, self.metrics = config, metrics if config.interval.metrics_kimg else None
         self.folder, self.course = RunFolder(config.out), Course.of(config)
         self.accelerator, self.stop = accelerator_for(config), StopRequest()
         self.device = self.accelerator.device
@@ -96,7 +95,7 @@ class Trainer:
 
     def _prepare(self, pictures: Pictures | StoredPictures) -> None:
         config, began = self.config, time.perf_counter()
-        claim: Claim = told_by_main(self.accelerator, lambda: self._claim(pictures))
+        claim: Claim = broadcast_from_main(self.accelerator, lambda: self._claim(pictures))
         self.facts = claim.facts
         start_trackers(self.accelerator, config)
         if self.metrics is not None:
@@ -106,19 +105,21 @@ class Trainer:
         self.state.average.trained_stage = self.course.stage_at(0.0)
         classifier = self.folder.path / "classifier.safetensors"
         self.prepared = prepare(config, pictures, self.state.nets.generator, classifier, self.accelerator)
-        if self.prepared.judges.classifier is not None:
-            self.state.take_trunk(self.prepared.judges.classifier)
-        self.updates = self._updates(self.state)
+        if self.prepared.frozen_networks.classifier is not None:
+            self.state.init_from(self.prepared.frozen_networks.classifier)
+        self.updater = self._updates(self.state)
         self.background = Background(enabled=config.speed.background)
         self.diversity = DiversityProbe(self.prepared.pictures)
         self.warning, self.collapsed_ticks = "", 0
-        self.chores = Chores(
+        self.artifacts = Artifacts(
             config=config, folder=self.folder, accelerator=self.accelerator, state=self.state,
             pictures=self.prepared.pictures, diversity=self.diversity, metrics=self.metrics,
             fingerprint=self.facts.fingerprint, background=self.background,
         )  # fmt: skip
         if claim.aside is not None:
-            self.chores.say(f"{claim.aside}: what a run that came to no checkpoint had left in {config.out}")
+            self.artifacts.say(
+                f"{claim.aside}: what a run that came to no checkpoint had left in {config.out}"
+            )
         if claim.checkpoint is not None:
             self._resume(claim.checkpoint)
         self.first = self.state.nimg  # its chores were done before the checkpoint was written
@@ -127,7 +128,7 @@ class Trainer:
             self.plan.measure(self._updates(TrainingState.fresh(config, pictures.style_names, self.device)))
         self.state.seconds += time.perf_counter() - began
         self.plan.settle()
-        self.ticker = Ticker(self.device)
+        self.meter = StepMeter(self.device)
 
     # The loop
 
@@ -151,14 +152,14 @@ class Trainer:
 
     def _loop(self) -> Outcome:
         self.started, self.seconds_before = time.perf_counter(), self.state.seconds
-        self.chores.say(header(self.plan, self.facts.precision, self.prepared.pictures))
+        self.artifacts.say(header(self.plan, self.facts.precision, self.prepared.pictures))
         if self.prepared.figures and self.state.nimg == 0:
-            self.chores.say(
+            self.artifacts.say(
                 " | ".join(f"{name} {value:.3f}" for name, value in self.prepared.figures.items())
             )
-            self.chores.log({"nimg": 0, **self.prepared.figures})
+            self.artifacts.log({"nimg": 0, **self.prepared.figures})
         self._compile()
-        self.ticker.restart()
+        self.meter.restart()
         while (reason := self._why_stop()) is None:
             if self.state.nimg > self.first:
                 self._maintain()
@@ -170,9 +171,9 @@ class Trainer:
         if self._enters_resolution():
             state.reset_optimizers(self.config.optimizer)
         set_rates(state.optimizers, self.config.optimizer, self.course.rate_factor_at(state.place))
-        discriminator, generator = self.updates.step(stage, turn_at(self.config, state.nimg))
+        stats = self.updater.step(stage)
         state.place += self.config.batch / state.scale
-        self.ticker.add(discriminator, generator, self.config.batch, stage.resolution)
+        self.meter.add(stats, self.config.batch, stage.resolution)
         state.seconds = self.seconds_before + time.perf_counter() - self.started
 
     def _compile(self) -> None:
@@ -180,8 +181,10 @@ class Trainer:
         if self.config.speed.compile == "off":
             return
         sides = [p.resolution for p in phases(self.config.growing, self.config.generator.resolution)]
-        took = compile_ahead(self.updates.rehearse, [r for r in sides if r >= self.stage.resolution])
-        self.chores.say("compiled: " + ", ".join(f"{r} px in {seconds:.0f} s" for r, seconds in took.items()))
+        took = compile_ahead(self.updater.rehearse, [r for r in sides if r >= self.stage.resolution])
+        self.artifacts.say(
+            "compiled: " + ", ".join(f"{r} px in {seconds:.0f} s" for r, seconds in took.items())
+        )
 
     # Where the run stands
 
@@ -205,7 +208,7 @@ class Trainer:
             "signal": bool(self.stop.signal),
         }
         wish = max((place for place, wished in enumerate(wishes.values(), 1) if wished), default=0)
-        return (None, *wishes)[most_of(self.accelerator, wish)]
+        return (None, *wishes)[all_reduce_max(self.accelerator, wish)]
 
     def _due(self, kimg: float) -> bool:
         return due(kimg, self.state.nimg, self.config.batch)
@@ -213,24 +216,24 @@ class Trainer:
     # Chores
 
     def _maintain(self) -> None:
-        every = self.config.every
-        if self._due(every.tick_kimg):
+        interval = self.config.interval
+        if self._due(interval.status_kimg):
             self._tick()
-        self.chores.keep(
+        self.artifacts.keep(
             Due(
-                grid=self._due(every.grid_kimg) or self._enters_resolution(),
-                snapshot=self._due(every.snapshot_kimg),
-                measure=self._due(every.metrics_kimg),
-                checkpoint=self._due(every.checkpoint_kimg),
+                grid=self._due(interval.grid_kimg) or self._enters_resolution(),
+                snapshot=self._due(interval.snapshot_kimg),
+                measure=self._due(interval.metrics_kimg),
+                checkpoint=self._due(interval.checkpoint_kimg),
             )
         )
 
     def _finish(self, reason: Reason) -> Outcome:
-        if self.ticker.images:
+        if self.meter.images:
             self._tick()
-        self.chores.keep(Due(checkpoint=True))
+        self.artifacts.keep(Due(checkpoint=True))
         if reason != "signal":
-            self.chores.keep(Due(grid=True, snapshot=True, measure=True))
+            self.artifacts.keep(Due(grid=True, snapshot=True, measure=True))
         # The signal may have reached another process only, or this one when the last step was already taken.
         number = int(self.stop.signal or signal.SIGTERM) if reason == "signal" else None
         return Outcome(
@@ -239,23 +242,23 @@ class Trainer:
         )  # fmt: skip
 
     def _tick(self) -> None:
-        seen = named_means(reduced(self.accelerator, self.ticker.means(), "mean"))
-        if not all(math.isfinite(seen.get(name, math.nan)) for name in self.ticker.losses):
-            raise self.chores.diverged("loss is no finite number")
-        rate = self.ticker.rate()
+        seen = named_means(all_reduce(self.accelerator, self.meter.means(), "mean"))
+        if not all(math.isfinite(seen.get(name, math.nan)) for name in self.meter.losses):
+            raise self.artifacts.diverged("loss is no finite number")
+        rate = self.meter.rate()
         values = {"nimg": self.state.nimg, "resolution": self.stage.resolution, "alpha": self.stage.alpha,
                   "seconds": self.state.seconds, "img_per_s": rate, **seen,
                   **weighted(seen, self.config.restyle.weights_at(self.state.nimg)),
                   **self._look_for_collapse()}  # fmt: skip
-        if self.ticker.is_at(self.stage.resolution):
+        if self.meter.is_at(self.stage.resolution):
             self.plan.correct(self.stage.resolution, rate)
         self.plan.settle()
         left = min((self.course.images - self.state.nimg) / rate, self.plan.seconds_left)
-        self.chores.say(tick_line(values, self.stage, left=left, warning=self.warning))
-        self.chores.log(values)
+        self.artifacts.say(status_line(values, self.stage, left=left, warning=self.warning))
+        self.artifacts.log(values)
         self.bar.total = self.state.nimg + max(0, round(left * rate))
         self.bar.update(self.state.nimg - self.bar.n)
-        self.ticker.restart()
+        self.meter.restart()
 
     def _look_for_collapse(self) -> dict[str, float]:
         """How much the pictures of each style differ, for the log. Runs that draw from no latent code, and
@@ -274,7 +277,7 @@ class Trainer:
         self.folder.own()
         rows = config.rows_of(self.accelerator.num_processes)
         facts = Facts(
-            precision=settled_precision(config.precision, self.device), fingerprint=pictures.fingerprint,
+            precision=choose_precision(config.precision, self.device), fingerprint=pictures.fingerprint,
             styles=tuple(pictures.style_names), group=group_size(rows, config.discriminator.minibatch_group),
         )  # fmt: skip
         return self.folder.claim(config, facts, resume=config.resume)
@@ -289,10 +292,10 @@ class Trainer:
         if self.accelerator.is_main_process:
             self.folder.rewind(self.state.nimg)
             self.collapsed_ticks = collapsed_ticks(self.folder.history())
-        self.chores.say(f"going on from {checkpoint}")
+        self.artifacts.say(f"going on from {checkpoint}")
 
-    def _updates(self, state: TrainingState) -> Updates:
-        return Updates.of(
-            self.config, self.prepared.pictures, state, self.prepared.judges, self.accelerator,
+    def _updates(self, state: TrainingState) -> Updater:
+        return Updater.of(
+            self.config, self.prepared.pictures, state, self.prepared.frozen_networks, self.accelerator,
             bf16=self.facts.precision == "bf16",
         )  # fmt: skip

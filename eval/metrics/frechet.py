@@ -39,7 +39,7 @@ class Gaussian:
 
 
 # Moments
-class Moments:
+class RunningGaussian:
     """Mean and scatter of features that stream by: constant memory, mergeable across processes.
 
     Batches are combined by the pairwise update of Chan, Golub and LeVeque (1979), which does not cancel as
@@ -60,7 +60,7 @@ class Moments:
         centred = x - mean
         self._combine(len(x), mean, centred.T @ centred)
 
-    def merge(self, other: "Moments") -> None:
+    def merge(self, other: "RunningGaussian") -> None:
         """Takes in what another process has seen."""
         if other.count:
             self._combine(other.count, other.mean, other.scatter)
@@ -87,7 +87,7 @@ class Moments:
 
 def gaussian_of(features: Float[Tensor, "n d"]) -> Gaussian:
     """Mean and covariance of features that are all at hand."""
-    moments = Moments(features.shape[1])
+    moments = RunningGaussian(features.shape[1])
     moments.update(features)
     return moments.gaussian()
 

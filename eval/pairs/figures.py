@@ -18,7 +18,7 @@ from ..errors import EvalError
 from ..features.extract import MapExtractor
 from ..features.statistics import StyleStatistics, TapStatistics
 from ..figures import FIGURES
-from ..measures import About, Figure, Score
+from ..measures import About, MetricResult, Score
 from ..metrics.content import cfsd, feature_distance
 from ..metrics.lpips import Lpips
 from ..metrics.similarity import style_means
@@ -127,13 +127,13 @@ class PairGroup:
         error = float(x.std() / len(x) ** 0.5) if len(x) > 1 else None
         return Score(value=float(x.mean()), per_style=tuple(by_style.tolist()), spread=error)
 
-    def figure(self, name: str, values: Tensor, features: str, control: Tensor | None = None) -> Figure:
-        return Figure(
+    def figure(self, name: str, values: Tensor, features: str, control: Tensor | None = None) -> MetricResult:
+        return MetricResult(
             about=PAIR_FIGURES[name], features=features, measured=self.score(values),
             control=None if control is None else self.score(control),
         )  # fmt: skip
 
-    def of_maps(self, name: str, values: PairValues) -> Figure:
+    def of_maps(self, name: str, values: PairValues) -> MetricResult:
         def taken(network: MapExtractor) -> Tensor:
             label = name if self.progress else None
             return in_batches(values, network, self.pairs.contents, self.pairs.outputs, label)
@@ -141,7 +141,7 @@ class PairGroup:
         control = None if self.control is None else taken(self.control)
         return self.figure(name, taken(self.network), self.network.name, control)
 
-    def perceptual(self, lpips: Lpips) -> Figure:
+    def perceptual(self, lpips: Lpips) -> MetricResult:
         def taken(lpips: Lpips) -> Tensor:
             label = "lpips" if self.progress else None
             sides = self.pairs.contents, self.pairs.outputs
@@ -150,7 +150,7 @@ class PairGroup:
         control = taken(lpips.control()) if self.control is not None else None
         return self.figure("lpips", taken(lpips), lpips.name, control)
 
-    def truth(self, drawings: Drawings | None) -> dict[str, Figure]:
+    def truth(self, drawings: Drawings | None) -> dict[str, MetricResult]:
         if drawings is None:
             raise EvalError("The distance to real drawings needs a data set: give --reference DATASET.")
         real = drawings.test, drawings.train
@@ -167,17 +167,17 @@ class PairGroup:
             control = self.score(seen.output, rows)
         about = PAIR_FIGURES
         return {
-            "truth": Figure(
+            "truth": MetricResult(
                 about=about["truth"], features=self.network.name, measured=self.score(found.output, rows),
                 control=control, baselines=baselines,
             ),
-            "nearer_truth": Figure(
+            "nearer_truth": MetricResult(
                 about=about["nearer_truth"], features=self.network.name,
                 measured=self.score(nearer.double(), rows),
             ),
         }  # fmt: skip
 
-    def reference(self) -> dict[str, Figure]:
+    def reference(self) -> dict[str, MetricResult]:
         if self.pairs.references is None:
             raise EvalError(
                 "The distance to the style picture needs the column `reference` in the manifest: add it, or "
@@ -188,7 +188,7 @@ class PairGroup:
         if self.control is not None:
             control = self._to_reference(self.control)
         return {
-            name: Figure(
+            name: MetricResult(
                 about=PAIR_FIGURES[name], features=self.network.name, measured=self.score(mine[0][part]),
                 control=None if control is None else self.score(control[0][part]),
                 baselines={UNCHANGED: self.score(mine[1][part])},

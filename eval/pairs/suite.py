@@ -12,7 +12,7 @@ from ..errors import EvalError
 from ..features.cache import FeatureCache
 from ..features.extract import MapExtractor
 from ..features.statistics import StyleStatistics
-from ..measures import Figure, Measures, Score
+from ..measures import Measures, MetricResult, Score
 from ..metrics.content import CFSD_PROTOCOL, SSIM_PROTOCOL, art_fid, ssim
 from ..metrics.lpips import Lpips
 from ..metrics.registry import METRICS
@@ -124,7 +124,7 @@ def _outputs(
 class PairFigures:
     """What was measured of pairs, how each metric was taken, and what was left out."""
 
-    figures: dict[str, Figure]
+    figures: dict[str, MetricResult]
     words: dict[str, str]
     notes: list[str]
 
@@ -158,7 +158,7 @@ def measure_pairs(
 
 def _taken(
     metric: str, group: PairGroup, networks: PairNetworks, drawings: Drawings | None
-) -> tuple[dict[str, Figure], str]:
+) -> tuple[dict[str, MetricResult], str]:
     """The figures of one metric, and how it was taken. Raises EvalError where it cannot be."""
     network, lpips, pairs = networks.maps, networks.lpips, group.pairs
     if metric == "content":
@@ -188,5 +188,7 @@ def with_art_fid(measures: Measures) -> Measures:
     if fid is None or lpips is None:
         return measures
     score = Score(value=art_fid(lpips.measured.value, fid.measured.value))
-    figure = Figure(about=PAIR_FIGURES["artfid"], features=f"{lpips.features}, inception", measured=score)
+    figure = MetricResult(
+        about=PAIR_FIGURES["artfid"], features=f"{lpips.features}, inception", measured=score
+    )
     return replace(measures, figures={**measures.figures, "artfid": figure})

@@ -10,7 +10,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize, PowerNorm
 from matplotlib.figure import Figure as Sheet
 
-from ..measures import Figure, Score
+from ..measures import MetricResult, Score
 from .plots import DPI, INK, MANY, WIDTH, axis_name, plain, png
 from .tables import minus
 
@@ -28,13 +28,13 @@ class Look:
     """Shares, written as percent; else numbers on a scale that a bar explains."""
 
 
-def confusion_maps(figure: Figure, style_names: Sequence[str]) -> bytes:
+def confusion_maps(figure: MetricResult, style_names: Sequence[str]) -> bytes:
     """What the probe takes each style for: what was measured beside held-out real pictures, on one scale."""
     look = Look(colours="Blues", scale=Normalize(0, 1), across="style recognised (%)", percent=True)
     return _maps(figure, style_names, look)
 
 
-def similarity_maps(figure: Figure, style_names: Sequence[str]) -> bytes:
+def similarity_maps(figure: MetricResult, style_names: Sequence[str]) -> bytes:
     """Each style's pictures against each style's real ones, on one scale of their own; dark blue is alike.
 
     A figure of which more is better is a similarity with a sign, its scale symmetric about 0; one of which
@@ -50,12 +50,12 @@ def similarity_maps(figure: Figure, style_names: Sequence[str]) -> bytes:
     return _maps(figure, style_names, look)
 
 
-def _scores(figure: Figure) -> list[Score]:
+def _scores(figure: MetricResult) -> list[Score]:
     return [score for score in (figure.measured, figure.real) if score is not None and score.matrix]
 
 
 # Drawing
-def _maps(figure: Figure, style_names: Sequence[str], look: Look) -> bytes:
+def _maps(figure: MetricResult, style_names: Sequence[str], look: Look) -> bytes:
     """Maps side by side where there are few styles, else below each other."""
     scores, count = _scores(figure), len(style_names)
     beside = len(scores) if count <= MANY else 1

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from html import escape
 
 from ..collapse import ADVICE
-from ..measures import CurvePoint, Figure, Measures
+from ..measures import CurvePoint, Measures, MetricResult
 from .grids import BEST_AND_WORST, NEAREST, SAMPLES
 from .heat_maps import confusion_maps, similarity_maps
 from .markup import card, definitions, image, scroll, section, spread_value, table_head, value
@@ -81,14 +81,14 @@ def _warning_card(warning: str) -> str:
     return card("collapsed", headline, [names, f"To try: {ADVICE}."], "words")
 
 
-def _value_card(figure: Figure, notes: list[str]) -> str:
+def _value_card(figure: MetricResult, notes: list[str]) -> str:
     real = [f"held-out real: {minus(rounded(figure.real))}"] if figure.real else []
     control = ["control sees as much"] if figure.control_matches else []
     features = [f"in {figure.features}"]
     return card(figure.about.title, minus(rounded(figure.measured)), real + notes + control + features)
 
 
-def _worst_card(figures: Mapping[str, Figure], style_names: tuple[str, ...]) -> list[str]:
+def _worst_card(figures: Mapping[str, MetricResult], style_names: tuple[str, ...]) -> list[str]:
     """Of the distance, or else of the first figure that has a worst style."""
     for name in ("fd", *figures):
         worst = figures[name].worst() if name in figures else None
@@ -127,7 +127,7 @@ def _figures(measures: Measures) -> str:
     return section("The figures", text, badge + scroll("All figures", table))
 
 
-def _figure(figure: Figure, style_names: tuple[str, ...], labels: list[str]) -> str:
+def _figure(figure: MetricResult, style_names: tuple[str, ...], labels: list[str]) -> str:
     """A body of rows: the figure, what trivial answers score, what it says."""
     about, width = figure.about, len(labels)
     row = "".join(
@@ -147,7 +147,7 @@ def _figure(figure: Figure, style_names: tuple[str, ...], labels: list[str]) -> 
     return f'<tbody><tr><th scope="row">{escape(about.title)}</th>{row}</tr>{baselines}{note}</tbody>'
 
 
-def _cells(figure: Figure, style_names: tuple[str, ...]) -> list[str]:
+def _cells(figure: MetricResult, style_names: tuple[str, ...]) -> list[str]:
     """In the order of `_LABELS`, empty where there is nothing."""
     worst = figure.worst()
     cells = [spread_value(figure.measured)]
@@ -184,7 +184,7 @@ def _bars(measures: Measures) -> list[str]:
     alt = f"Bar chart: {big.about.title} of each style; its values are in the table of every style"
     bars = image(style_bars(big, measures.style_names), alt)
     sections = [section(f"{_capital(big.about.title)} by style", text, bars)]
-    others: dict[str, list[Figure]] = {"Other figures by style": list(own.values())}
+    others: dict[str, list[MetricResult]] = {"Other figures by style": list(own.values())}
     for name, figure in by_style(measures.figures).items():
         if "@" in name:
             others.setdefault(f"By style, in the features of {figure.features}", []).append(figure)
@@ -204,7 +204,7 @@ def _heat_maps(measures: Measures) -> list[str]:
     return [_heat_map(name, own[name], measures.style_names) for name in shown]
 
 
-def _heat_map(name: str, figure: Figure, style_names: tuple[str, ...]) -> str:
+def _heat_map(name: str, figure: MetricResult, style_names: tuple[str, ...]) -> str:
     if name == "accuracy":
         text = (
             "A linear probe that learnt the styles from real training pictures names the style of each "
@@ -233,7 +233,7 @@ def _styles(measures: Measures) -> str:
     return section("Every style", "", "".join(tables)) if tables else ""
 
 
-def _style_table(figures: Mapping[str, Figure], style_names: tuple[str, ...]) -> str:
+def _style_table(figures: Mapping[str, MetricResult], style_names: tuple[str, ...]) -> str:
     columns = style_columns(figures, style_names)
     rows = "".join(
         f'<tr><th scope="row">{escape(name)}</th>{"".join(_style_cell(column, s) for column in columns)}</tr>'

@@ -15,7 +15,7 @@ from matplotlib.transforms import Bbox
 from brushwork.data.lettering import readable
 
 from ..figures import FIGURES
-from ..measures import CurvePoint, Figure
+from ..measures import CurvePoint, MetricResult
 from ..pairs.figures import BASELINES, RESTYLED, about_logged
 from .tables import minus, number, numbers, shortened
 
@@ -33,14 +33,14 @@ MANY = 10
 
 
 # Bars
-def worst_first(figure: Figure) -> list[int]:
+def worst_first(figure: MetricResult) -> list[int]:
     """Indices of the styles, the worst first; those without a figure come last."""
     sign = -1 if figure.about.better == "less" else 1
     values = figure.measured.per_style
     return sorted(range(len(values)), key=lambda s: math.inf if math.isnan(values[s]) else sign * values[s])
 
 
-def style_bars(figure: Figure, style_names: Sequence[str]) -> bytes:
+def style_bars(figure: MetricResult, style_names: Sequence[str]) -> bytes:
     """A figure of each style, worst on top, with the level of held-out real pictures as a mark."""
     count = len(style_names)
     sheet = Sheet(
@@ -54,7 +54,9 @@ def style_bars(figure: Figure, style_names: Sequence[str]) -> bytes:
     return png(sheet)
 
 
-def small_multiples(figures: Sequence[Figure], style_names: Sequence[str], order: Sequence[int]) -> bytes:
+def small_multiples(
+    figures: Sequence[MetricResult], style_names: Sequence[str], order: Sequence[int]
+) -> bytes:
     """The same for several figures, one panel each, styles from top to bottom in `order`."""
     row_height = len(order) * (0.24 if len(order) <= MANY else 0.17) + 0.75
     sheet, panels = _panels(len(figures), row_height, sharey=True)
@@ -66,7 +68,7 @@ def small_multiples(figures: Sequence[Figure], style_names: Sequence[str], order
 
 
 def _bars(
-    axes: Axes, figure: Figure, order: Sequence[int], style_names: Sequence[str], *, size: float
+    axes: Axes, figure: MetricResult, order: Sequence[int], style_names: Sequence[str], *, size: float
 ) -> None:
     values = [figure.measured.per_style[s] for s in order]
     places = range(len(order))

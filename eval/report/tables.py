@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ..collapse import ADVICE
-from ..measures import Figure, Measures, Score
+from ..measures import Measures, MetricResult, Score
 
 WIDTH = 100
 """Characters that a terminal's table may be wide."""
@@ -74,20 +74,20 @@ def shortened(text: str, limit: int) -> str:
 
 
 # Columns
-def by_features(measures: Measures) -> dict[str, dict[str, Figure]]:
+def by_features(measures: Measures) -> dict[str, dict[str, MetricResult]]:
     """{features: {name: figure}}, in the order of the measurement, names without their `@features`."""
-    groups: dict[str, dict[str, Figure]] = {}
+    groups: dict[str, dict[str, MetricResult]] = {}
     for name, figure in measures.figures.items():
         groups.setdefault(figure.features, {})[name.partition("@")[0]] = figure
     return groups
 
 
-def by_style(figures: Mapping[str, Figure]) -> dict[str, Figure]:
+def by_style(figures: Mapping[str, MetricResult]) -> dict[str, MetricResult]:
     """Those that have an entry for each style."""
     return {name: figure for name, figure in figures.items() if figure.measured.per_style}
 
 
-def own_figures(measures: Measures) -> dict[str, Figure]:
+def own_figures(measures: Measures) -> dict[str, MetricResult]:
     """Those in the first evaluator's features, which alone bear a metric's bare name."""
     return {name: figure for name, figure in measures.figures.items() if "@" not in name}
 
@@ -103,7 +103,7 @@ class Column:
     """Whether the entries are words, set to the left, rather than numbers."""
 
 
-def style_columns(figures: Mapping[str, Figure], style_names: tuple[str, ...]) -> list[Column]:
+def style_columns(figures: Mapping[str, MetricResult], style_names: tuple[str, ...]) -> list[Column]:
     """A column for each figure that has one; the distance and the accuracy with their real level."""
     real = {"fd": ("real fd", "of real pictures"), "accuracy": ("ceiling", "ceiling")}
     columns = []
@@ -189,7 +189,7 @@ def _figure_lines(measures: Measures) -> list[str]:
     return shown
 
 
-def _figure_row(name: str, figure: Figure, style_names: tuple[str, ...]) -> list[str]:
+def _figure_row(name: str, figure: MetricResult, style_names: tuple[str, ...]) -> list[str]:
     beside = (figure.real, figure.control, figure.control_real)
     worst = figure.worst()
     return [

@@ -1,12 +1,11 @@
-"""The door `brushwork bench`: finds the kind of benchmark, which has a door of its own."""
+"""The command `brushwork bench KIND`."""
 
 import importlib
 import sys
 from dataclasses import dataclass
 
 from brushwork.eval.errors import EvalError
-
-from ..cli import guard, nearest
+from brushwork.scripts.cli import nearest, run_command
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,9 +34,9 @@ def usage() -> str:
     return f"usage: brushwork bench KIND ...\n\n{kinds}\nEvery kind has --help, with an example."
 
 
-def door() -> None:
+def main() -> None:
     """Reads the kind of benchmark, then its options."""
-    guard(_run_kind)
+    run_command(_run_kind)
 
 
 def _run_kind() -> None:
@@ -48,8 +47,8 @@ def _run_kind() -> None:
     if name not in KINDS:
         raise EvalError(f"There is no benchmark {name!r}: {nearest(name, KINDS)}")
     sys.argv = [f"brushwork bench {name}", *sys.argv[2:]]
-    importlib.import_module(f"brushwork.scripts.bench.{KINDS[name].module}").door()
+    importlib.import_module(f"brushwork.scripts.bench.{KINDS[name].module}").main()
 
 
 if __name__ == "__main__":
-    door()
+    main()

@@ -17,9 +17,8 @@ from brushwork.eval.features.inception import Inception, random_state
 from brushwork.eval.features.resize import ResizeName
 from brushwork.eval.metrics.frechet import Gaussian, frechet, frechet_from_features, gaussian_of
 from brushwork.eval.metrics.kernel import kid
-
-from .harness import Table
-from .third_party import (
+from brushwork.scripts.bench.harness import Table
+from brushwork.scripts.bench.third_party import (
     PYTORCH_FID,
     TORCH_FIDELITY,
     Distance,

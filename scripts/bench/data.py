@@ -25,9 +25,8 @@ from brushwork.data.loader import (
 )
 from brushwork.data.sources.toy import write_toy
 from brushwork.models.options import Batch, Count, options
-
-from .harness import Finding, Race, alternated, machine
-from .report import plot, write_findings
+from brushwork.scripts.bench.harness import Finding, Race, alternated, machine
+from brushwork.scripts.bench.report import plot, write_findings
 
 MOVES = LoaderConfig(rotate=15.0, scale=0.1, shift=0.1, crop=0.1)
 AS_THEY_ARE, FROM_MEMORY = "as they are", "batches from memory"
@@ -175,7 +174,7 @@ class DataArguments:
     """Folder for data.json, data.md and data.png."""
 
 
-def main(args: DataArguments) -> None:
+def bench_data(args: DataArguments) -> None:
     """Measures, prints two tables, writes them with all rounds and a plot."""
     sizes = Sizes(batch=args.batch, batches=args.batches, repeats=args.repeats)
     with one_thread(), source(args.dataset, Toy()) as origin:
@@ -195,12 +194,12 @@ def main(args: DataArguments) -> None:
     print(f"All rounds: {args.out / 'data.json'}; data.md, data.png beside it")
 
 
-def door() -> None:
+def main() -> None:
     """Parses the command line and measures."""
-    from ..cli import run
+    from brushwork.scripts.cli import parse_and_run
 
-    run(DataArguments, main)
+    parse_and_run(DataArguments, bench_data)
 
 
 if __name__ == "__main__":
-    door()
+    main()

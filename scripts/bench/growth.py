@@ -24,16 +24,15 @@ from brushwork.eval.errors import EvalError
 from brushwork.eval.report.plots import figure_png
 from brushwork.models.errors import ModelError
 from brushwork.models.options import options, sentence_of
+from brushwork.scripts.bench.harness import Finding, Table, in_child, machine
+from brushwork.scripts.bench.report import write_findings
+from brushwork.scripts.bench.train import BenchConfig, Pace, Sizes, measure
+from brushwork.scripts.cli import run_command
+from brushwork.scripts.configured import configured
 from brushwork.training.config import Precision, TrainConfig
 from brushwork.training.errors import TrainingError
 from brushwork.training.preset_files import read_preset
 from brushwork.training.presets import PRESETS
-
-from ..cli import guard
-from ..configured import configured
-from .harness import Finding, Table, in_child, machine
-from .report import write_findings
-from .train import BenchConfig, Pace, Sizes, measure
 
 What = Literal["resolution", "batch", "width"]
 KINDS: tuple[What, ...] = get_args(What)
@@ -298,7 +297,7 @@ class GrowthArguments:
     base: Annotated[TrainConfig, tyro.conf.arg(name="")] = field(default_factory=TrainConfig)
 
 
-def main(args: GrowthArguments) -> None:
+def bench_growth(args: GrowthArguments) -> None:
     """Measures, prints a table, writes it with all rounds and a picture."""
     folder = args.bench.report
     folder.mkdir(parents=True, exist_ok=True)
@@ -322,10 +321,10 @@ def from_file(path: Path) -> GrowthArguments:
     return GrowthArguments(base=read_preset(path))
 
 
-def door() -> None:
+def main() -> None:
     """Parses the command line: a preset or a file, then options."""
-    guard(lambda: main(configured(growable(), from_file, DESCRIPTION)))
+    run_command(lambda: bench_growth(configured(growable(), from_file, DESCRIPTION)))
 
 
 if __name__ == "__main__":
-    door()
+    main()

@@ -14,15 +14,14 @@ from torch import Tensor
 
 from brushwork.data.progress import Progress
 from brushwork.eval.features.inception import Inception, random_state
-from brushwork.eval.metrics.frechet import Gaussian, Moments, frechet, gaussian_of
+from brushwork.eval.metrics.frechet import Gaussian, RunningGaussian, frechet, gaussian_of
 from brushwork.eval.metrics.kernel import KernelDistance, kid
 from brushwork.eval.metrics.manifold import prdc
 from brushwork.models.options import options
-
-from .agreement import agreement, exactness, noise_pictures
-from .harness import Finding, Race, Table, alternated, in_child, machine, peak_memory
-from .report import markdown, plot, write_rounds
-from .third_party import (
+from brushwork.scripts.bench.agreement import agreement, exactness, noise_pictures
+from brushwork.scripts.bench.harness import Finding, Race, Table, alternated, in_child, machine, peak_memory
+from brushwork.scripts.bench.report import markdown, plot, write_rounds
+from brushwork.scripts.bench.third_party import (
     PACKAGES,
     TORCH_FIDELITY,
     feature_peers,
@@ -213,7 +212,7 @@ def streaming(sizes: Sizes) -> Streaming:
 def stream(count: int, dim: int, batch: int, early: int = EARLY) -> Streaming:
     """The same in this process, whose peak of memory counts from its start."""
     generator = torch.Generator().manual_seed(0)
-    moments, seconds, early_peak = Moments(dim), 0.0, float("nan")
+    moments, seconds, early_peak = RunningGaussian(dim), 0.0, float("nan")
     early = min(early, count)
     with Progress(total=count, desc="streaming", unit="feature", leave=False) as bar:
         while moments.count < count:
@@ -282,12 +281,12 @@ def metrics(args: MetricsArguments) -> None:
     print(f"\nAll rounds: {args.out / 'metrics.json'}" + ", plot: metrics.png beside it" * plotted)
 
 
-def door() -> None:
+def main() -> None:
     """Parses the command line and measures."""
-    from ..cli import run
+    from brushwork.scripts.cli import parse_and_run
 
-    run(MetricsArguments, metrics)
+    parse_and_run(MetricsArguments, metrics)
 
 
 if __name__ == "__main__":
-    door()
+    main()

@@ -25,24 +25,23 @@ from brushwork.eval.report.plots import figure_png
 from brushwork.models.options import Count, Duration, options
 from brushwork.models.sampling import Precision
 from brushwork.models.snapshot import load_generator
-from brushwork.training.calibration import seconds_per_image, settled_precision
+from brushwork.scripts.bench.harness import Table, in_child, machine
+from brushwork.scripts.bench.report import write_findings
+from brushwork.scripts.cli import run_command
+from brushwork.scripts.configured import configured
+from brushwork.training.calibration import choose_precision, seconds_per_image
 from brushwork.training.config import TrainConfig
+from brushwork.training.context import FrozenNetworks
 from brushwork.training.errors import TrainingError
 from brushwork.training.plan import Course
 from brushwork.training.preset_files import read_preset
 from brushwork.training.presets import PRESETS
-from brushwork.training.restyle.restyling import Judges
 from brushwork.training.run.metrics import InLoopMetrics
 from brushwork.training.run.run_folder import RunFolder
 from brushwork.training.speed import prepare_process
 from brushwork.training.state import TrainingState
 from brushwork.training.trainer import Trainer, accelerator_for
-from brushwork.training.updates import Updates
-
-from ..cli import guard
-from ..configured import configured
-from .harness import Table, in_child, machine
-from .report import write_findings
+from brushwork.training.update import Updater
 
 Rates = dict[int, float]
 """Seconds of a picture, by resolution."""
@@ -67,11 +66,11 @@ def _modulated(config: TrainConfig) -> TrainConfig:
 
 
 def _alternating(config: TrainConfig) -> TrainConfig:
-    return replace(config, loss=replace(config.loss, turns="alternating"))
+    return replace(config, loss=replace(config.loss, update_order="alternating"))
 
 
 def _simultaneous(config: TrainConfig) -> TrainConfig:
-    return replace(config, loss=replace(config.loss, turns="simultaneous"))
+    return replace(config, loss=replace(config.loss, update_order="simultaneous"))
 
 
 def _in(precision: Precision) -> Callable[[TrainConfig], TrainConfig]:
@@ -152,8 +151,8 @@ def measured_rates(config: TrainConfig, ways: Sequence[str], *, rounds: int = 3)
     for _ in Progress(range(rounds), desc="rates", leave=False):
         for way in ways:
             own = WAYS[way].change(config)
-            scratch = Updates.of(
-                own, pictures, TrainingState.fresh(own, pictures.style_names, device), Judges(),
+            scratch = Updater.of(
+                own, pictures, TrainingState.fresh(own, pictures.style_names, device), FrozenNetworks(),
                 accelerator_for(own), bf16=own.precision == "bf16",
             )  # fmt: skip
             found[way].append(seconds_per_image(scratch))
@@ -194,11 +193,11 @@ def run_of(
 ) -> TrainConfig:
     """The configuration of one run of the contest."""
     own = fitted(WAYS[way].change(config), rates, contest.minutes)
-    every = replace(
-        own.every, snapshot_kimg=own.total_kimg / SNAPSHOTS, grid_kimg=0.0, metrics_kimg=0.0,
+    interval = replace(
+        own.interval, snapshot_kimg=own.total_kimg / SNAPSHOTS, grid_kimg=0.0, metrics_kimg=0.0,
         checkpoint_kimg=own.total_kimg / 2,
     )  # fmt: skip
-    return replace(own, out=folder / f"{way}-{seed}", seed=seed, every=every, resume=True)
+    return replace(own, out=folder / f"{way}-{seed}", seed=seed, interval=interval, resume=True)
 
 
 def measured(config: TrainConfig, way: str, seed: int, rates: Rates, metrics: InLoopMetrics) -> Curve:
@@ -245,7 +244,7 @@ def _kept_paces(config: TrainConfig, contest: Contest, folder: Path) -> Paces:
     if kept.exists():
         paces = Paces.from_json(json.loads(kept.read_text()))
     else:
-        precision = in_child(settled_precision, config.precision, _device(config))
+        precision = in_child(choose_precision, config.precision, _device(config))
         paces = Paces(precision=precision, rates={})
     missing = [way for way in contest.ways if way not in paces.rates]
     if missing:
@@ -354,7 +353,7 @@ class QualityArguments:
     base: Annotated[TrainConfig, tyro.conf.arg(name="")] = field(default_factory=TrainConfig)
 
 
-def main(args: QualityArguments) -> None:
+def bench_quality(args: QualityArguments) -> None:
     """Trains and measures, prints a table, writes it with all curves and a picture."""
     paces, curves = benchmark(args.base, args.contest, args.report)
     quality = Quality(curves=curves, paces=paces)
@@ -374,10 +373,10 @@ def from_file(path: Path) -> QualityArguments:
     return QualityArguments(base=read_preset(path))
 
 
-def door() -> None:
+def main() -> None:
     """Parses the command line: a preset or a file, then options."""
-    guard(lambda: main(configured(racing(), from_file, DESCRIPTION)))
+    run_command(lambda: bench_quality(configured(racing(), from_file, DESCRIPTION)))
 
 
 if __name__ == "__main__":
-    door()
+    main()

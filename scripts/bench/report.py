@@ -11,8 +11,7 @@ from matplotlib.figure import Figure
 from brushwork.data.files import write_file, write_json
 from brushwork.data.names import visible
 from brushwork.eval.report.plots import figure_png
-
-from .harness import Finding, Machine, Race, Table
+from brushwork.scripts.bench.harness import Finding, Machine, Race, Table
 
 OURS, THEIRS = "#3056a0", "#9aa3b2"
 """Colours of the bars."""

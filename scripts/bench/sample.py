@@ -18,12 +18,11 @@ from brushwork.models.generator import Generator
 from brushwork.models.options import Count, options
 from brushwork.models.sampling import Precision, draw_batches, style_codes
 from brushwork.models.snapshot import load_generator
+from brushwork.scripts.bench.harness import Finding, Race, Table, alternated, machine, peak_memory
+from brushwork.scripts.bench.report import plot, write_findings
 from brushwork.training.calibration import faster_precision
 from brushwork.training.errors import TrainingError
 from brushwork.training.presets import PRESETS
-
-from .harness import Finding, Race, Table, alternated, machine, peak_memory
-from .report import plot, write_findings
 
 STYLES = 6
 """Of a preset's generator, whose data set is not looked at."""
@@ -205,7 +204,7 @@ class SampleBenchArguments:
     """Folder for sample.json, sample.md and sample.png."""
 
 
-def main(args: SampleBenchArguments) -> None:
+def bench_sample(args: SampleBenchArguments) -> None:
     """Measures, prints a table of each part, writes all of them."""
     sizes = Sizes(pictures=args.pictures, drawn=min(Sizes.drawn, args.pictures), repeats=args.repeats)
     generator, here = generator_for(args.source, args.device), machine(("torch", "pillow"), args.device)
@@ -219,12 +218,12 @@ def main(args: SampleBenchArguments) -> None:
     print(f"All rounds: {args.out / 'sample.json'}; sample.md, sample.png beside it")
 
 
-def door() -> None:
+def main() -> None:
     """Parses the command line and measures."""
-    from ..cli import run
+    from brushwork.scripts.cli import parse_and_run
 
-    run(SampleBenchArguments, main)
+    parse_and_run(SampleBenchArguments, bench_sample)
 
 
 if __name__ == "__main__":
-    door()
+    main()

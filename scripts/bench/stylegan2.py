@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from brushwork.data.loader import Pictures
 from brushwork.models.layers import Resample, pixel_norm
 from brushwork.models.stage import SMALLEST, layer_count, resolutions, width
+from brushwork.training.adversarial import gradient_penalty, logistic_generator
 from brushwork.training.config import TrainConfig
-from brushwork.training.losses import gradient_penalty, logistic_generator
 from brushwork.training.state import frozen
 
 LEARNING_RATE = 0.002
@@ -46,8 +46,8 @@ class StyleGAN2:
             channel_max=judge.channel_max, group=judge.minibatch_group,
         )  # fmt: skip
         self.average = copy.deepcopy(self.generator).requires_grad_(False)
-        self.adam_g = lazy_adam(self.generator, every=PATH_EVERY)
-        self.adam_d = lazy_adam(self.discriminator, every=config.loss.r1_every)
+        self.adam_g = lazy_adam(self.generator, interval=PATH_EVERY)
+        self.adam_d = lazy_adam(self.discriminator, interval=config.loss.r1_interval)
         self.mean_length = torch.zeros(())
 
     # One step
@@ -66,10 +66,13 @@ class StyleGAN2:
             F.softplus(self.discriminator(drawn, styles)).mean().backward()
             F.softplus(-self.discriminator(reals, styles)).mean().backward()
         if penalty:
-            every, gamma = self.config.loss.r1_every, self.config.loss.gamma(self.resolution, len(reals))
+            interval, gamma = (
+                self.config.loss.r1_interval,
+                self.config.loss.gamma(self.resolution, len(reals)),
+            )
             reals.requires_grad_()
             with moving(self.discriminator, self.adam_d):
-                (every * gamma * gradient_penalty(self.discriminator(reals, styles), reals)).backward()
+                (interval * gamma * gradient_penalty(self.discriminator(reals, styles), reals)).backward()
         with torch.no_grad():
             for kept, new in zip(self.average.parameters(), self.generator.parameters(), strict=True):
                 kept.copy_(new.lerp(kept, 0.999))
@@ -104,9 +107,9 @@ class StyleGAN2:
         return (lengths - mean).square().mean()
 
 
-def lazy_adam(network: nn.Module, *, every: int) -> torch.optim.Optimizer:
+def lazy_adam(network: nn.Module, *, interval: int) -> torch.optim.Optimizer:
     """Adam with its rates lowered for regularisation in every `every`-th step only (appendix B)."""
-    share = every / (every + 1)
+    share = interval / (interval + 1)
     return torch.optim.Adam(
         network.parameters(), lr=LEARNING_RATE * share, betas=(0.0, 0.99**share), eps=1e-8
     )

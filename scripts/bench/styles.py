@@ -11,26 +11,25 @@ from typing import Annotated, Any, Literal
 
 import torch
 from annotated_types import MultipleOf
-from torch import Tensor, nn
+from torch import Tensor
 
-from brushwork.data.loader import Batch
 from brushwork.data.progress import Progress
 from brushwork.models.classifier import StyleClassifier
 from brushwork.models.options import Batch as BatchSize
 from brushwork.models.options import Count, options
 from brushwork.models.sampling import sample
 from brushwork.models.stage import Stage
+from brushwork.scripts.bench.harness import Finding, Race, Table, alternated, in_child, machine, peak_memory
+from brushwork.scripts.bench.report import plot, write_findings
+from brushwork.scripts.bench.train import noise
 from brushwork.training.config import TrainConfig
+from brushwork.training.context import FrozenNetworks
 from brushwork.training.errors import TrainingError
 from brushwork.training.presets import emoji_32_restyle
 from brushwork.training.restyle.config import Regime
-from brushwork.training.restyle.restyling import Judges
-from brushwork.training.rng import Draws, Rows
-from brushwork.training.state import build_networks, build_optimizers, frozen
-from brushwork.training.turns import discriminator_turn, generator_turn, turn_at
-
-from .harness import Finding, Race, Table, alternated, in_child, machine, peak_memory
-from .report import plot, write_findings
+from brushwork.training.state import TrainingState
+from brushwork.training.trainer import accelerator_for
+from brushwork.training.update import Updater
 
 STEPS = 3
 """After which a process has held all that a training step ever holds."""
@@ -47,22 +46,18 @@ class Sizes:
 
 # What is timed
 class Candidate:
-    """The networks of the preset emoji-32-restyle for so many styles, with a batch of noise."""
+    """A run of the preset emoji-32-restyle on noise with so many styles."""
 
     def __init__(self, styles: int, batch: int, base: TrainConfig | None = None) -> None:
-        self.config = replace(base or emoji_32_restyle(), batch=batch)
-        self.stage = Stage(self.config.generator.resolution)
-        self.nets = build_networks(self.config, style_names(styles), torch.device("cpu"))
-        self.optimizers = build_optimizers(self.nets, self.config.optimizer)
-        classifier = StyleClassifier(self.config.generator.widths, styles=styles).requires_grad_(False)
-        self.judges = Judges(classifier=classifier, perception=classifier.maps)
-        generator = torch.Generator().manual_seed(0)
-        side = self.stage.resolution
-        labels = torch.randint(styles, (batch,), generator=generator)
-        self.batch = Batch(
-            images=torch.rand(batch, 3, side, side, generator=generator) * 2 - 1,
-            styles=nn.functional.one_hot(labels, styles).float(), indices=torch.arange(batch),
-        )  # fmt: skip
+        config = replace(base or emoji_32_restyle(), batch=batch, precision="fp32")
+        self.stage = Stage(config.generator.resolution)
+        pictures = noise(self.stage.resolution, styles=styles)
+        self.state = TrainingState.fresh(config, pictures.style_names, torch.device("cpu"))
+        self.nets = self.state.nets
+        classifier = StyleClassifier(config.generator.widths, styles=styles).requires_grad_(False)
+        frozen = FrozenNetworks(classifier=classifier, perception=classifier.maps)
+        self.updater = Updater.of(config, pictures, self.state, frozen, accelerator_for(config), bf16=False)
+        self.batch = self.updater.loader.batch_at(0, batch)
 
     @torch.no_grad()
     def encode(self) -> Tensor:
@@ -75,25 +70,9 @@ class Candidate:
         return sample(self.nets.generator, self.batch.styles, torch.arange(len(self.batch.styles)))
 
     def step(self, regime: Regime) -> None:
-        """One training step of both networks as the trainer takes it, without R1 and averaged weights."""
-        config, turn = self.config, turn_at(self.config, 0, regime)
-        rows = Rows(start=0, count=config.batch)
-        nets, optimizers = self.nets, self.optimizers
-        optimizers.discriminator.zero_grad(set_to_none=True)
-        draws = Draws(config.seed, 0, "discriminator", rows=rows)
-        discriminator_turn(config, nets, self.batch, draws, self.stage, turn, 0.0)
-        optimizers.discriminator.step()
-        optimizers.generator.zero_grad(set_to_none=True)
-        with frozen(nets.discriminator):
-            draws = Draws(config.seed, 0, "generator", rows=rows)
-            stats = generator_turn(config, nets, self.judges, self.batch, draws, self.stage, turn)
-        optimizers.generator.step()
-        if stats.w_sums is not None:
-            nets.generator.mapping.update_average(stats.w_sums)
-
-
-def style_names(count: int) -> tuple[str, ...]:
-    return tuple(f"style {number}" for number in range(count))
+        """One training step of both networks, without gradient penalties."""
+        self.state.nimg = self.updater.config.batch
+        self.updater.step(self.stage, regime)
 
 
 # Time
@@ -207,7 +186,7 @@ class StylesArguments:
             raise TrainingError(f"The numbers of styles are {given}: give one or more, each once.")
 
 
-def main(args: StylesArguments) -> None:
+def bench_styles(args: StylesArguments) -> None:
     """Measures, prints a table of each part, writes all of them."""
     sizes, here = Sizes(counts=args.counts, repeats=args.repeats, batch=args.batch), machine(("torch",))
     args.out.mkdir(parents=True, exist_ok=True)
@@ -220,12 +199,12 @@ def main(args: StylesArguments) -> None:
     print(f"All rounds: {args.out / 'styles.json'}; styles.md, styles.png beside it")
 
 
-def door() -> None:
+def main() -> None:
     """Parses the command line and measures."""
-    from ..cli import run
+    from brushwork.scripts.cli import parse_and_run
 
-    run(StylesArguments, main)
+    parse_and_run(StylesArguments, bench_styles)
 
 
 if __name__ == "__main__":
-    door()
+    main()

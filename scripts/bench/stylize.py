@@ -24,14 +24,13 @@ from brushwork.data.files import write_file
 from brushwork.data.images import read_image
 from brushwork.data.progress import Progress
 from brushwork.models.options import Count, Side, Threads, options
+from brushwork.scripts.bench.harness import Finding, Table, in_child, machine, peak_memory
+from brushwork.scripts.bench.report import markdown, write_rounds
+from brushwork.scripts.stylized_album import as_tensor
 from brushwork.training.style_transfer.backbones import VGG_CONTENT, VGG_STYLE, Backbone, find_backbone
 from brushwork.training.style_transfer.config import PRESETS, StylizeConfig
 from brushwork.training.style_transfer.optimizers import Lbfgs
 from brushwork.training.style_transfer.transfer import Pixels, Scene, Stylizer, as_picture, sized
-
-from ..stylized_album import as_tensor
-from .harness import Finding, Table, in_child, machine, peak_memory
-from .report import markdown, write_rounds
 
 Recipe = Literal["tutorial", "neural-style"]
 RECIPES: tuple[Recipe, ...] = ("tutorial", "neural-style")
@@ -305,7 +304,7 @@ class StylizeArguments:
     """Folder for stylize.json and stylize.md."""
 
 
-def main(args: StylizeArguments) -> None:
+def bench_stylize(args: StylizeArguments) -> None:
     """Runs the races, prints a table of each, writes all of them."""
     if args.sizes.threads:
         torch.set_num_threads(args.sizes.threads)
@@ -332,12 +331,12 @@ def main(args: StylizeArguments) -> None:
     print(f"\nAll rounds: {args.out / 'stylize.json'}; stylize.md beside it")
 
 
-def door() -> None:
+def main() -> None:
     """Parses the command line and measures."""
-    from ..cli import run
+    from brushwork.scripts.cli import parse_and_run
 
-    run(StylizeArguments, main)
+    parse_and_run(StylizeArguments, bench_stylize)
 
 
 if __name__ == "__main__":
-    door()
+    main()

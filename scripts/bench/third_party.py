@@ -26,8 +26,7 @@ from torch_fidelity.metric_prc import KEY_METRIC_PRECISION, KEY_METRIC_RECALL, p
 
 from brushwork.eval.metrics.frechet import Gaussian
 from brushwork.eval.metrics.kernel import KernelDistance
-
-from .harness import version_of
+from brushwork.scripts.bench.harness import version_of
 
 PACKAGES = ("torch", "numpy", "scipy", "torch-fidelity", "pytorch-fid")
 """Whose versions decide about a comparison."""

@@ -22,27 +22,33 @@ from brushwork.eval.report.plots import figure_png
 from brushwork.models.classifier import StyleClassifier
 from brushwork.models.options import options
 from brushwork.models.stage import Stage
-from brushwork.training.calibration import settled_precision
+from brushwork.scripts.bench.harness import (
+    Finding,
+    Table,
+    Timings,
+    alternated,
+    in_child,
+    machine,
+    peak_memory,
+)
+from brushwork.scripts.bench.report import write_findings
+from brushwork.scripts.bench.roofline import PRODUCT, Actions, flops_of, limits
+from brushwork.scripts.bench.stopwatch import REST, Stopwatch
+from brushwork.scripts.bench.stylegan2 import PATH_EVERY, StyleGAN2
+from brushwork.scripts.cli import run_command
+from brushwork.scripts.configured import configured
+from brushwork.training.calibration import choose_precision
 from brushwork.training.config import TrainConfig
+from brushwork.training.context import FrozenNetworks
 from brushwork.training.errors import TrainingError
 from brushwork.training.preset_files import read_preset
 from brushwork.training.presets import PRESETS
 from brushwork.training.restyle.config import Regime
-from brushwork.training.restyle.restyling import Judges
 from brushwork.training.schedules import phases
 from brushwork.training.speed import prepare_process
 from brushwork.training.state import TrainingState
 from brushwork.training.trainer import accelerator_for
-from brushwork.training.turns import turn_at
-from brushwork.training.updates import Updates
-
-from ..cli import guard
-from ..configured import configured
-from .harness import Finding, Table, Timings, alternated, in_child, machine, peak_memory
-from .report import write_findings
-from .roofline import PRODUCT, Actions, flops_of, limits
-from .stopwatch import REST, Stopwatch
-from .stylegan2 import PATH_EVERY, StyleGAN2
+from brushwork.training.update import ADVERSARIAL, Updater
 
 STYLES, HELD = 6, 512
 """Of the noise, and its pictures."""
@@ -58,7 +64,7 @@ class Sizes:
     """Rounds, after one to warm up."""
     threads: int = 0
     """0: as many as a run takes."""
-    peer: bool = False
+    with_stylegan2: bool = False
     """StyleGAN2 too, in turn with the rest."""
 
 
@@ -74,8 +80,8 @@ class TimedLoader(Loader):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TimedUpdates(Updates):
-    """Updates that tell the time which the average takes."""
+class TimedUpdater(Updater):
+    """An updater that tells the time which the average takes."""
 
     stopwatch: Stopwatch
 
@@ -90,7 +96,7 @@ class Candidate:
     def __init__(self, config: TrainConfig, resolution: int) -> None:
         accelerator = accelerator_for(config)
         self.config, self.stage, device = config, Stage(resolution), accelerator.device
-        self.precision = settled_precision(config.precision, device)
+        self.precision = choose_precision(config.precision, device)
         pictures = noise(config.generator.resolution)
         self.state = TrainingState.fresh(config, pictures.style_names, device)
         classifier = StyleClassifier(config.generator.widths, styles=STYLES).requires_grad_(False).to(device)
@@ -98,19 +104,18 @@ class Candidate:
         run = config.style_run(1)
         loader = TimedLoader(pictures, config.loader, seed=config.seed, device=device, run=run)
         loader.stopwatch = self.stopwatch
-        self.updates = TimedUpdates(
+        self.updater = TimedUpdater(
             stopwatch=self.stopwatch,
             config=config, state=self.state, loader=loader, accelerator=accelerator,
-            judges=Judges(classifier=classifier, perception=classifier.maps),
+            frozen_networks=FrozenNetworks(classifier=classifier, perception=classifier.maps),
             bf16=self.precision == "bf16",
         )  # fmt: skip
         self.device = device
 
     def step(self, regime: Regime, *, penalty: bool = False) -> None:
-        """A step as the trainer takes it; `penalty` is R1's, of every `r1_every`-th."""
+        """A step as the trainer takes it; `penalty` is R1's, of every `r1_interval`-th."""
         self.state.nimg = 0 if penalty else self.config.batch
-        turn = turn_at(self.config, self.state.nimg, regime)
-        self.updates.step(self.stage, turn)
+        self.updater.step(self.stage, regime)
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
 
@@ -132,13 +137,14 @@ class Candidate:
         return {name: seconds / repeats for name, seconds in self.stopwatch.seconds.items()}
 
 
-def noise(resolution: int) -> Pictures:
+def noise(resolution: int, *, styles: int = STYLES) -> Pictures:
+    """Pictures of noise in so many styles."""
     generator = torch.Generator().manual_seed(0)
     size = (HELD, 3, resolution, resolution)
     return Pictures(
         images=torch.randint(0, 256, size, generator=generator, dtype=torch.uint8),
-        styles=torch.arange(HELD) % STYLES, subjects=tuple(map(str, range(HELD))),
-        style_names=tuple(f"style {number}" for number in range(STYLES)), fingerprint="noise",
+        styles=torch.arange(HELD) % styles, subjects=tuple(map(str, range(HELD))),
+        style_names=tuple(f"style {number}" for number in range(styles)), fingerprint="noise",
     )  # fmt: skip
 
 
@@ -155,7 +161,7 @@ class Pace:
     flops: Mapping[str, int]
     """Operations of each."""
     shares: Mapping[Regime, float]
-    r1_every: int
+    r1_interval: int
     parts: Mapping[str, float]
     """Seconds by part of a sampling step without the penalty."""
     convolution: float
@@ -200,7 +206,7 @@ class Pace:
     def _with_penalty(self, values: Mapping[str, float], name: str) -> float:
         """Of steps of one kind, with the penalty as often as it comes, if ever."""
         plain = values[name]
-        return plain + (values.get(f"{name}, {PENALTY}", plain) - plain) / self.r1_every
+        return plain + (values.get(f"{name}, {PENALTY}", plain) - plain) / self.r1_interval
 
     @property
     def sampling_seconds(self) -> float:
@@ -219,7 +225,7 @@ class Pace:
             return {}
         plain = statistics.median(self.steps["sampling"])
         rare = statistics.median(self.steps.get(f"sampling, {PENALTY}", (plain,)))
-        extra = max(0.0, rare - plain) / self.r1_every
+        extra = max(0.0, rare - plain) / self.r1_interval
         scale = plain / sum(self.parts.values())  # hooks take a little time of their own
         found = {name: seconds * scale for name, seconds in self.parts.items()} | {PENALTY: extra}
         whole = sum(found.values())
@@ -240,19 +246,20 @@ def measure(config: TrainConfig, resolution: int, sizes: Sizes) -> Pace:
     actions: Actions = {}
     for regime in shares:
         actions[regime] = _stepping(candidate, regime, penalty=False)
-        if turn_at(config, 0, regime).has_adversary and config.loss.gamma(resolution, config.batch) > 0:
+        if regime in ADVERSARIAL and config.loss.gamma(resolution, config.batch) > 0:
             actions[f"{regime}, {PENALTY}"] = _stepping(candidate, regime, penalty=True)
     flops = {name: flops_of(action) for name, action in actions.items()}
     peak = _held_at_most(candidate.device)  # the limits below need memory of their own
     kind = torch.bfloat16 if candidate.precision == "bf16" else torch.float32
     tries, work = limits(config.batch, kind, candidate.device)
-    others = _peer(config, resolution) if sizes.peer else {}
+    others = _peer(config, resolution) if sizes.with_stylegan2 else {}
     found: Timings[object] = alternated({**actions, **others, **tries}, repeats=sizes.repeats)
     speeds = {name: work[name] / found.median(name) for name in tries}
     return Pace(
         resolution=resolution, batch=config.batch, precision=candidate.precision,
         steps={name: found.wall[name] for name in actions}, flops=flops, shares=shares,
-        r1_every=config.loss.r1_every, parts=candidate.parts(sizes.repeats) if "sampling" in shares else {},
+        r1_interval=config.loss.r1_interval,
+        parts=candidate.parts(sizes.repeats) if "sampling" in shares else {},
         convolution=max(speed for name, speed in speeds.items() if name != PRODUCT),
         product=speeds[PRODUCT], before=before, peak=peak,
         peer={name: found.wall[name] for name in others},
@@ -283,12 +290,12 @@ def benchmark(config: TrainConfig, sizes: Sizes) -> tuple[Pace, ...]:
 
     Raises TrainingError where StyleGAN2 is asked for on a GPU, or beside a run that only restyles.
     """
-    if sizes.peer and "sampling" not in config.restyle.shares():
-        raise TrainingError("--peer compares sampling steps, and this run has none: leave it out.")
-    if sizes.peer and config.device == "auto" and torch.cuda.is_available():
+    if sizes.with_stylegan2 and "sampling" not in config.restyle.shares():
+        raise TrainingError("--with-stylegan2 compares sampling steps, and this run has none: leave it out.")
+    if sizes.with_stylegan2 and config.device == "auto" and torch.cuda.is_available():
         raise TrainingError(
-            "--peer times StyleGAN2 as it runs on a processor; on a GPU it has kernels of its own. Add "
-            "--device cpu, or leave --peer out."
+            "--with-stylegan2 times StyleGAN2 as it runs on a processor; on a GPU it has kernels of its own. "
+            "Add --device cpu, or leave --with-stylegan2 out."
         )
     sides = [phase.resolution for phase in phases(config.growing, config.generator.resolution)]
     return tuple(in_child(measure, config, side, sizes) for side in sides)
@@ -423,7 +430,7 @@ It tells pictures a second, memory, the operations of a step beside what the mac
 the time goes. Every option of brushwork train holds. Examples, a minute on a CPU:
     brushwork bench train emoji-32
     brushwork bench train emoji-32 --batch 32 --generator.resolution 64
-    brushwork bench train emoji-32 --peer
+    brushwork bench train emoji-32 --with-stylegan2
 """
 
 
@@ -441,7 +448,7 @@ class BenchConfig:
 class TrainBenchConfig(BenchConfig):
     """Beside what."""
 
-    peer: bool = False
+    with_stylegan2: bool = False
     """Time StyleGAN2's networks and steps, too: of the same resolutions, widths and batch, on a processor."""
 
 
@@ -453,11 +460,11 @@ class TrainBenchArguments:
     base: Annotated[TrainConfig, tyro.conf.arg(name="")] = field(default_factory=TrainConfig)
 
 
-def main(args: TrainBenchArguments) -> None:
+def bench_train(args: TrainBenchArguments) -> None:
     """Measures, prints tables, writes them with all rounds and a picture."""
     folder = args.bench.report
     folder.mkdir(parents=True, exist_ok=True)
-    sizes = Sizes(repeats=args.bench.repeats, peer=args.bench.peer)
+    sizes = Sizes(repeats=args.bench.repeats, with_stylegan2=args.bench.with_stylegan2)
     paces = benchmark(args.base, sizes)
     on_gpu = args.base.device == "auto" and torch.cuda.is_available()
     here = machine(("torch",), device="cuda" if on_gpu else "cpu")
@@ -477,10 +484,10 @@ def from_file(path: Path) -> TrainBenchArguments:
     return TrainBenchArguments(base=read_preset(path))
 
 
-def door() -> None:
+def main() -> None:
     """Parses the command line: a preset or a file, then options."""
-    guard(lambda: main(configured(benchable(), from_file, DESCRIPTION)))
+    run_command(lambda: bench_train(configured(benchable(), from_file, DESCRIPTION)))
 
 
 if __name__ == "__main__":
-    door()
+    main()

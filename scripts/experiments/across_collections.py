@@ -13,16 +13,15 @@ from annotated_types import Interval
 from brushwork.models.options import Count, Duration, options
 from brushwork.models.pretrained.hed import FILE, fetch_hed_vgg16
 from brushwork.models.pretrained.weights import weights_folder
+from brushwork.scripts.cli import parse_and_run
+from brushwork.scripts.experiments.collection_measurement import EVALUATORS, is_complete, train_and_measure
+from brushwork.scripts.experiments.collection_report import write_report
+from brushwork.scripts.experiments.collection_runs import VARIANTS, Run, require_same, run_config
+from brushwork.scripts.experiments.collection_sources import COLLECTIONS, packed
+from brushwork.scripts.experiments.side_by_side import Children
 from brushwork.training.config import TrainConfig
 from brushwork.training.errors import TrainingError
 from brushwork.training.presets import PRESETS
-
-from ..cli import run
-from .collection_measurement import EVALUATORS, is_complete, train_and_measure
-from .collection_report import write_report
-from .collection_runs import VARIANTS, Run, require_same, run_config
-from .collection_sources import COLLECTIONS, packed
-from .side_by_side import Children
 
 
 @options
@@ -109,4 +108,4 @@ def main(args: Arguments) -> None:
 
 
 if __name__ == "__main__":
-    run(Arguments, main)
+    parse_and_run(Arguments, main)

@@ -26,9 +26,8 @@ from brushwork.eval.suite import measure
 from brushwork.models.generator import Generator
 from brushwork.models.sampling import sample
 from brushwork.models.snapshot import load_generator
+from brushwork.scripts.experiments.collection_runs import Run, seconds_at, snapshots, train
 from brushwork.training.run.diversity import spread
-
-from .collection_runs import Run, seconds_at, snapshots, train
 
 EVALUATORS = ("efficientnet-lite0", "hed-vgg16")
 """Two families. The first also measures the curve."""

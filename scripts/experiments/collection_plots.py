@@ -11,8 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from brushwork.eval.report.plots import INK, LINES, MUTED, plain
-
-from .collection_results import Result
+from brushwork.scripts.experiments.collection_results import Result
 
 Json = dict[str, Any]
 Line = tuple[np.ndarray, np.ndarray]

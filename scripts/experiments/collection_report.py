@@ -10,13 +10,12 @@ from typing import Any, Literal
 from brushwork.data.files import write_file, write_json
 from brushwork.eval.report.plots import figure_png
 from brushwork.eval.report.tables import NOTHING, number
-
-from ..bench.harness import Table, machine
-from ..bench.report import markdown
-from .collection_measurement import is_complete
-from .collection_plots import copy_grid, curves
-from .collection_results import Result
-from .collection_runs import Run
+from brushwork.scripts.bench.harness import Table, machine
+from brushwork.scripts.bench.report import markdown
+from brushwork.scripts.experiments.collection_measurement import is_complete
+from brushwork.scripts.experiments.collection_plots import copy_grid, curves
+from brushwork.scripts.experiments.collection_results import Result
+from brushwork.scripts.experiments.collection_runs import Run
 
 NOTE = (
     "Medians over the runs, from the least to the greatest in brackets. Diversity is a share of that of real "

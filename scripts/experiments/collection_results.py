@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from brushwork.scripts.experiments.collection_measurement import CURVE_FILE, FINAL_FILE
+from brushwork.scripts.experiments.collection_runs import FINISHED, Run, seconds_at, snapshots
 from brushwork.training.run.run_folder import RunFolder
-
-from .collection_measurement import CURVE_FILE, FINAL_FILE
-from .collection_runs import FINISHED, Run, seconds_at, snapshots
 
 Json = dict[str, Any]
 

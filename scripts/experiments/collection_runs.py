@@ -11,11 +11,11 @@ from brushwork.data.files import write_json
 from brushwork.data.loader import LoaderConfig, describe, open_pictures
 from brushwork.models.discriminator import DiscriminatorConfig
 from brushwork.models.generator import GeneratorConfig
+from brushwork.training.adversarial import LossConfig
 from brushwork.training.augment import AugmentConfig
 from brushwork.training.config import OptimizerConfig, TrainConfig
 from brushwork.training.ema import EMAConfig
 from brushwork.training.errors import Diverged, TrainingError
-from brushwork.training.losses import LossConfig
 from brushwork.training.run.run_folder import RunFolder, differences, plain
 from brushwork.training.schedules import GrowingConfig
 from brushwork.training.trainer import Trainer
@@ -47,10 +47,10 @@ def _before(config: TrainConfig) -> TrainConfig:
             channel_base=768, channel_max=96,
         ),
         discriminator=DiscriminatorConfig(channel_base=768, channel_max=96, minibatch_std="average"),
-        loss=LossConfig(pairing="logistic", r1_gamma=2.0, r1_every=8, r2=False, mixing=0.2),
+        loss=LossConfig(pairing="logistic", r1_gamma=2.0, r1_interval=8, r2=False, mixing=0.2),
         augment=AugmentConfig(),
         loader=LoaderConfig(),
-        optimizer=OptimizerConfig(generator_lr=0.01, discriminator_lr=0.005, cooldown=0.0),
+        optimizer=OptimizerConfig(generator_lr=0.01, discriminator_lr=0.005, lr_decay_fraction=0.0),
         growing=GrowingConfig(start_resolution=16, fade_kimg=(10.0,), steady_kimg=(40.0,)),
         ema=EMAConfig(half_life_kimg=2.0, rampup=0.1),
     )  # fmt: skip
@@ -98,13 +98,13 @@ class Run:
 def run_config(base: TrainConfig, *, data: Path, out: Path, seed: int, minutes: float) -> TrainConfig:
     """`base` in one thread, its course stretched or shortened to `minutes`, which leaves snapshots and goes
     on where it was stopped."""
-    every = replace(base.every, metrics_kimg=0.0, snapshot_kimg=0.0)
+    interval = replace(base.interval, metrics_kimg=0.0, snapshot_kimg=0.0)
     # `max_minutes` only shortens, and one thread needs more than a minute for any course.
     longer = max(1.0, minutes)
     return replace(
         base, data=data, out=out, seed=seed, threads=1, max_minutes=minutes, resume=True,
         total_kimg=base.total_kimg * longer, growing=base.growing.scaled(longer),
-        stop_on_collapse=False, every=every,
+        stop_on_collapse=False, interval=interval,
     )  # fmt: skip
 
 
@@ -138,9 +138,9 @@ def train(config: TrainConfig) -> bool:
     trainer = Trainer(config, pictures)  # measures this machine
     trainer.folder.let_go()
     between = trainer.plan.images / 1000 / (POINTS + 1)
-    every = replace(config.every, snapshot_kimg=between, checkpoint_kimg=between)
+    interval = replace(config.interval, snapshot_kimg=between, checkpoint_kimg=between)
     try:
-        outcome = Trainer(replace(config, every=every), pictures).run()
+        outcome = Trainer(replace(config, interval=interval), pictures).run()
     except Diverged as error:
         _finish(config.out, {"reason": f"diverged: {error}"})
         return True

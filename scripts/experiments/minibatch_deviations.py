@@ -23,13 +23,12 @@ from brushwork.models.options import options
 from brushwork.models.sampling import sample
 from brushwork.models.snapshot import load_generator
 from brushwork.models.stage import Stage
+from brushwork.scripts.cli import parse_and_run
 from brushwork.training.errors import TrainingError
 from brushwork.training.preset_files import read_preset
 from brushwork.training.run.checkpoint import checkpoints, load_checkpoint
 from brushwork.training.run.run_folder import RunFolder
 from brushwork.training.state import build_networks
-
-from ..cli import run
 
 GROUP, BATCH = 4, 64
 RIDGE = 0.1
@@ -87,7 +86,7 @@ def deviations(discriminator: Discriminator, images: UInt8[Tensor, "n 3 r r"], s
     """Of each feature at each place of the discriminator's lowest resolution, a row for a group."""
     pixels, factor = images.float() / 127.5 - 1, images.shape[-1] // stage.resolution
     pixels = avg_pool2d(pixels, factor)  # while growing
-    features = torch.cat([discriminator.bottom(part, stage) for part in pixels.split(BATCH)])
+    features = torch.cat([discriminator.lowest_features(part, stage) for part in pixels.split(BATCH)])
     return minibatch_std(features, GROUP)[::GROUP, features.shape[1] :].flatten(1)
 
 
@@ -125,4 +124,4 @@ def main(args: Arguments) -> None:
 
 
 if __name__ == "__main__":
-    run(Arguments, main)
+    parse_and_run(Arguments, main)

@@ -13,7 +13,7 @@ from brushwork.data.pictures import load_pictures
 from brushwork.eval.features.cache import FeatureCache, user_cache
 from brushwork.eval.features.extractors import build_extractor
 from brushwork.eval.figures import FIGURES
-from brushwork.eval.measures import Figure, Measures, Score
+from brushwork.eval.measures import Measures, MetricResult, Score
 from brushwork.eval.reference import Reference, load_reference
 from brushwork.eval.sources import Stored
 from brushwork.eval.suite import extractors_for, measure
@@ -51,7 +51,7 @@ def main(args: SensitivityArguments) -> None:
     found = measure_faults(test, train, reference, cache=FeatureCache(user_cache()))
     print("\n\n".join(table(found, columns) for columns in COLUMNS))
 
-    run(SensitivityArguments, main)
+    parse_and_run(SensitivityArguments, main)
 
 
 Fault = Callable[[Stored, Stored, int], Stored]
@@ -148,7 +148,7 @@ class Sensitivity:
 
     measures: Mapping[str, Measures]
 
-    def figures(self, name: str) -> dict[str, Figure]:
+    def figures(self, name: str) -> dict[str, MetricResult]:
         """One figure of every fault."""
         return {fault: measures.figures[name] for fault, measures in self.measures.items()}
 
@@ -216,4 +216,4 @@ def _number(value: float) -> str:
 
 
 if __name__ == "__main__":
-    from ..cli import run
+    from brushwork.scripts.cli import parse_and_run

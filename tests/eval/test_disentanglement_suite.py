@@ -11,7 +11,7 @@ from brushwork.data.pictures import Pictures
 from brushwork.data.progress import Progress
 from brushwork.eval.disentanglement_suite import CHANCE, PALETTE, PIXELS, Doors, Side, with_disentanglement
 from brushwork.eval.errors import EvalError
-from brushwork.eval.measures import Figure, Measures
+from brushwork.eval.measures import Measures, MetricResult
 from brushwork.eval.pairs.figures import UNCHANGED
 from brushwork.eval.reference import Reference, build_reference
 from brushwork.eval.sources import Stored
@@ -64,11 +64,11 @@ def colours(images: Tensor) -> Tensor:
     return images.float().mean((2, 3)) / 0.75
 
 
-def swapped(contents: Tensor, looks: Tensor) -> Tensor:
-    return drawn(shown(contents), colours(looks)[:, :, None, None])
+def swapped(contents: Tensor, style_features: Tensor) -> Tensor:
+    return drawn(shown(contents), colours(style_features)[:, :, None, None])
 
 
-def blue(contents: Tensor, looks: Tensor) -> Tensor:
+def blue(contents: Tensor, style_features: Tensor) -> Tensor:
     return drawn(shown(contents), COLOURS[:1])
 
 
@@ -80,7 +80,7 @@ def reference_of(train: Side, test: Side) -> Reference:
     return build_reference(real, held_out, NAMES, "f", [Colours()], control=False)
 
 
-def measured(doors: Doors, control: Doors | None = None) -> dict[str, Figure]:
+def measured(doors: Doors, control: Doors | None = None) -> dict[str, MetricResult]:
     train, test = (Side.of(pictures, NAMES, 1000) for pictures in (TRAIN, TEST))
     reference = reference_of(train, test)
     before = Measures(style_names=NAMES, figures={}, protocol={"metrics": {"fd": "words"}})
@@ -89,7 +89,7 @@ def measured(doors: Doors, control: Doors | None = None) -> dict[str, Figure]:
     return dict(found.figures)
 
 
-def value(figure: Figure) -> float:
+def value(figure: MetricResult) -> float:
     return figure.measured.value
 
 
@@ -146,7 +146,7 @@ def test_a_swap_that_ignores_the_style_is_at_chance() -> None:
 
 
 def test_a_swap_that_takes_everything_keeps_no_content() -> None:
-    figures = measured(replace(IDEAL, swap=lambda contents, looks: looks))
+    figures = measured(replace(IDEAL, swap=lambda contents, style_features: style_features))
     assert value(figures["swapped_style"]) == 1
     assert value(figures["swapped_content"]) == 0
 

@@ -6,20 +6,20 @@ from dataclasses import replace
 
 import pytest
 
-from brushwork.eval.measures import About, Better, CurvePoint, Figure, Measures, Score
+from brushwork.eval.measures import About, Better, CurvePoint, Measures, MetricResult, Score
 
 SHARE = About(title="a share", better="more", kind="share", note="")
 DISTANCE = About(title="a distance", better="less", kind="distance", note="")
 
 
-def share(measured: float, control: float, spread: float = 0.01) -> Figure:
+def share(measured: float, control: float, spread: float = 0.01) -> MetricResult:
     scores = (Score(value=value, spread=spread) for value in (measured, control))
-    return Figure(about=SHARE, features="f", measured=next(scores), control=next(scores))
+    return MetricResult(about=SHARE, features="f", measured=next(scores), control=next(scores))
 
 
-def distance(measured: float, real: float, control: float, control_real: float) -> Figure:
+def distance(measured: float, real: float, control: float, control_real: float) -> MetricResult:
     values = (Score(value=float(value)) for value in (measured, real, control, control_real))
-    return Figure(
+    return MetricResult(
         about=DISTANCE, features="f", measured=next(values), real=next(values), control=next(values),
         control_real=next(values),
     )  # fmt: skip
@@ -42,7 +42,7 @@ def test_a_distance_matches_by_how_often_it_is_that_of_real_pictures() -> None:
 
 
 def test_no_control_excuses_a_share_far_below_the_real_one() -> None:
-    def recall(measured: float, real: float, control: float) -> Figure:
+    def recall(measured: float, real: float, control: float) -> MetricResult:
         figure = share(measured, control)
         return replace(figure, real=Score(value=real))
 
@@ -53,8 +53,8 @@ def test_no_control_excuses_a_share_far_below_the_real_one() -> None:
 
 
 def test_without_a_control_nothing_matches() -> None:
-    assert not Figure(about=SHARE, features="f", measured=Score(value=1.0)).control_matches
-    lonely = Figure(about=DISTANCE, features="f", measured=Score(value=1.0), control=Score(value=1.0))
+    assert not MetricResult(about=SHARE, features="f", measured=Score(value=1.0)).control_matches
+    lonely = MetricResult(about=DISTANCE, features="f", measured=Score(value=1.0), control=Score(value=1.0))
     assert not lonely.control_matches
 
 
@@ -63,17 +63,19 @@ def test_without_a_control_nothing_matches() -> None:
 def test_the_worst_style_depends_on_the_direction(better: Better, worst: int) -> None:
     about = About(title="", better=better, kind="distance", note="")
     score = Score(value=2.0, per_style=(2.0, 3.0, 1.0))
-    assert Figure(about=about, features="f", measured=score).worst() == worst
+    assert MetricResult(about=about, features="f", measured=score).worst() == worst
 
 
 def test_a_style_without_pictures_makes_none_the_worst() -> None:
     score = Score(value=2.0, per_style=(2.0, math.nan))
-    assert Figure(about=SHARE, features="f", measured=score).worst() is None
+    assert MetricResult(about=SHARE, features="f", measured=score).worst() is None
 
 
 def measures() -> Measures:
     score = Score(value=3.0, per_style=(2.0, 4.0), spread=0.5, matrix=((0.0, math.nan), (1.0, 2.0)))
-    figure = Figure(about=DISTANCE, features="f", measured=score, baselines={"nothing": Score(value=9.0)})
+    figure = MetricResult(
+        about=DISTANCE, features="f", measured=score, baselines={"nothing": Score(value=9.0)}
+    )
     return Measures(
         style_names=("a", "b"), figures={"fd": figure}, protocol={"n": 2}, label="words",
         curves={"truncation": (CurvePoint(x=0.5, scores={"fd": 7.0}),)},
@@ -82,7 +84,7 @@ def measures() -> Measures:
 
 def test_styles_that_draw_one_picture_are_named() -> None:
     def warning(*shares: float) -> str:
-        diversity = Figure(about=SHARE, features="f", measured=Score(value=0.5, per_style=shares))
+        diversity = MetricResult(about=SHARE, features="f", measured=Score(value=0.5, per_style=shares))
         names = tuple("abcdefgh"[: len(shares)])
         return Measures(style_names=names, figures={"diversity": diversity}, protocol={}).warning
 

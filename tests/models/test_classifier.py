@@ -41,7 +41,7 @@ def test_maps_of_real_pictures_have_a_mean_square_of_one(network: StyleClassifie
         assert x.square().mean().item() == pytest.approx(1, rel=1e-4)
     assert network(images, Stage(32)).equal(before), "answers do not change"
     coarse = torch.randn(8, 3, 16, 16)
-    plain = list(network.descend(coarse, Stage(16)))
+    plain = list(network.feature_pyramid(coarse, Stage(16)))
     for x, y, gain in zip(network.maps(coarse, Stage(16)), plain, network.gains[:2].flip(0), strict=True):
         torch.testing.assert_close(x * gain, y)
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from brushwork.models.discriminator import Discriminator, DiscriminatorConfig
 from brushwork.models.errors import ModelError
-from brushwork.models.layers import halve
+from brushwork.models.layers import downsample2x
 from brushwork.models.stage import Stage
 
 Make = Callable[..., Discriminator]
@@ -28,7 +28,7 @@ def unlabelled(rows: int = 4) -> Tensor:
 def test_at_alpha_zero_it_sees_what_the_stage_before_sees(make_discriminator: Make, resolution: int) -> None:
     network, x = make_discriminator(), images(resolution)
     fading = network.features(x, Stage(resolution, 0.0))
-    assert torch.allclose(fading, network.features(halve(x), Stage(resolution // 2)), atol=1e-6)
+    assert torch.allclose(fading, network.features(downsample2x(x), Stage(resolution // 2)), atol=1e-6)
 
 
 @pytest.mark.parametrize("resolution", [8, 16])

@@ -11,7 +11,7 @@ from brushwork.models.encoders import ContentEncoder, StyleEncoder, normal_diver
 from brushwork.models.errors import ModelError
 from brushwork.models.feature_statistics import mean_and_std
 from brushwork.models.generator import Generator, GeneratorConfig
-from brushwork.models.layers import halve
+from brushwork.models.layers import downsample2x
 from brushwork.models.stage import Stage
 from brushwork.models.synthesis import Content
 
@@ -45,10 +45,10 @@ def test_a_code_for_every_picture_at_every_stage(style_encoder: StyleEncoder, st
 def test_looks_do_not_say_where(style_encoder: StyleEncoder) -> None:
     """At the resolution where they are taken, a picture whose pixels are shuffled differs in place alone."""
     x = images(8)
-    whole = style_encoder.looks(x, Stage(8))
+    whole = style_encoder.style_features(x, Stage(8))
     shuffled = x.flatten(2)[:, :, torch.randperm(64)].view_as(x)
-    torch.testing.assert_close(style_encoder.looks(shuffled, Stage(8)), whole, rtol=1e-4, atol=1e-5)
-    other = style_encoder.looks(x * 0.5, Stage(8))
+    torch.testing.assert_close(style_encoder.style_features(shuffled, Stage(8)), whole, rtol=1e-4, atol=1e-5)
+    other = style_encoder.style_features(x * 0.5, Stage(8))
     assert not torch.allclose(other, whole, atol=1e-2)
 
 
@@ -56,8 +56,10 @@ def test_another_trunk_is_taken_over_at_the_size_of_ones_own(style_encoder: Styl
     x, before = images(), style_encoder.summaries["16"].get_parameter("weight").clone()
     other = StyleEncoder(WIDTHS, styles=3, w_dim=6)
     gains = torch.tensor([2.0, 4.0])
-    style_encoder.take_trunk(other, gains)
-    torch.testing.assert_close(style_encoder.bottom(x, Stage(16)), other.bottom(x, Stage(16)))
+    style_encoder.init_from(other, gains)
+    torch.testing.assert_close(
+        style_encoder.lowest_features(x, Stage(16)), other.lowest_features(x, Stage(16))
+    )
     assert not style_encoder.summaries["16"].get_parameter("weight").equal(before)
     ours, theirs = style_encoder.state_dict(), other.state_dict()
     for r, gain in (("8", 2.0), ("16", 4.0)):
@@ -67,11 +69,11 @@ def test_another_trunk_is_taken_over_at_the_size_of_ones_own(style_encoder: Styl
 
 def test_several_pictures_make_one_code(style_encoder: StyleEncoder) -> None:
     x, style = images(), torch.tensor([0.0, 1.0, 0.0])
-    one = style_encoder.of_several(x[:1], style, Stage(16))
+    one = style_encoder.mean_code(x[:1], style, Stage(16))
     torch.testing.assert_close(one, style_encoder(x[:1], style[None], Stage(16)))
-    several = style_encoder.of_several(x, style, Stage(16))
-    torch.testing.assert_close(style_encoder.of_several(x.flip(0), style, Stage(16)), several)
-    torch.testing.assert_close(style_encoder.of_several(torch.cat([x, x]), style, Stage(16)), several)
+    several = style_encoder.mean_code(x, style, Stage(16))
+    torch.testing.assert_close(style_encoder.mean_code(x.flip(0), style, Stage(16)), several)
+    torch.testing.assert_close(style_encoder.mean_code(torch.cat([x, x]), style, Stage(16)), several)
     assert not torch.allclose(several, one)
 
 
@@ -117,7 +119,7 @@ def test_content_follows_the_place() -> None:
 def test_fading_in_starts_from_the_stage_before() -> None:
     encoder, x = content_encoder(), images()
     fading = encoder(x, Stage(16, 0.0)).features
-    torch.testing.assert_close(fading, encoder(halve(x), Stage(8)).features, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(fading, encoder(downsample2x(x), Stage(8)).features, rtol=1e-4, atol=1e-4)
 
 
 def test_the_bottleneck_is_noisy_only_if_asked() -> None:
@@ -229,8 +231,8 @@ def test_details_reach_the_picture_and_gradients_reach_them() -> None:
 
 
 def test_details_and_a_bottleneck_exclude_each_other() -> None:
-    with pytest.raises(ModelError, match="content_details would pass the bottleneck"):
-        GeneratorConfig(content_details=True, content_latent=4)
+    with pytest.raises(ModelError, match="content_details bypasses the bottleneck"):
+        GeneratorConfig(content_details=True, content_vae_channels=4)
 
 
 # Attention and style at chosen resolutions
@@ -248,7 +250,13 @@ def test_encoders_attend_where_they_are_told_to() -> None:
 @pytest.mark.parametrize("modulation", ["adain", "modulated"])
 def test_style_enters_at_the_chosen_resolutions_alone(modulation: Any) -> None:
     shape = GeneratorConfig(
-        resolution=16, z_dim=6, w_dim=6, channel_base=128, channel_max=8, styled=(8,), modulation=modulation
+        resolution=16,
+        z_dim=6,
+        w_dim=6,
+        channel_base=128,
+        channel_max=8,
+        style_resolutions=(8,),
+        modulation=modulation,
     )
     generator = Generator(shape, ("a", "b"))
     w = torch.randn(3, generator.layers, 6)
@@ -260,7 +268,7 @@ def test_style_enters_at_the_chosen_resolutions_alone(modulation: Any) -> None:
         assert same == (layer not in (2, 3)), layer
 
 
-@pytest.mark.parametrize("name", ["attention", "styled", "encoder_attention"])
+@pytest.mark.parametrize("name", ["attention", "style_resolutions", "encoder_attention"])
 def test_resolutions_that_there_are_not_are_named(name: str) -> None:
     wrong: dict[str, Any] = {name: (64,)}
     with pytest.raises(ModelError, match=f"{name} names resolution 64: choose from 4, 8, 16, 32"):

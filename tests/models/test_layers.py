@@ -13,13 +13,13 @@ from brushwork.models.layers import (
     NoiseInjection,
     Resample,
     convolve,
-    double,
-    halve,
+    downsample2x,
     leaky,
     leaky_,
     low_pass,
     minibatch_std,
     pixel_norm,
+    upsample2x,
 )
 
 # Resampling
@@ -52,8 +52,8 @@ def test_low_pass_keeps_constants_inside_and_the_sum_of_what_lies_inside() -> No
 
 def test_halve_undoes_double() -> None:
     x = torch.randn(2, 3, 4, 6)
-    assert torch.equal(double(x)[..., 1::2, ::2], x)
-    assert torch.allclose(halve(double(x)), x)
+    assert torch.equal(upsample2x(x)[..., 1::2, ::2], x)
+    assert torch.allclose(downsample2x(upsample2x(x)), x)
 
 
 def framed(x: Tensor, width: int) -> Tensor:
@@ -64,14 +64,14 @@ def framed(x: Tensor, width: int) -> Tensor:
 def test_convolve_up_equals_the_blurred_convolution_of_the_doubled_input(size: tuple[int, int]) -> None:
     # On a wide black frame, so that the border, where they differ, is far.
     x, weight = framed(torch.randn(2, 3, *size).double(), 2), torch.randn(5, 3, 3, 3).double()
-    expected = binomial(F.conv2d(double(x), weight, padding=1))
+    expected = binomial(F.conv2d(upsample2x(x), weight, padding=1))
     assert torch.allclose(convolve(x, weight, "up"), expected)
 
 
 @pytest.mark.parametrize("size", [(4, 4), (8, 6)])
 def test_convolve_down_equals_the_halved_convolution_of_the_blurred_input(size: tuple[int, int]) -> None:
     x, weight = framed(torch.randn(2, 3, *size).double(), 4), torch.randn(5, 3, 3, 3).double()
-    expected = halve(F.conv2d(binomial(x), weight, padding=1))
+    expected = downsample2x(F.conv2d(binomial(x), weight, padding=1))
     assert torch.allclose(convolve(x, weight, "down"), expected)
 
 

@@ -12,10 +12,10 @@ from brushwork.models.restyle import (
     Mode,
     NoiseFields,
     codes_like,
-    codes_of_looks,
+    codes_of_style_features,
     content_codes,
     content_layer,
-    own_codes,
+    own_style_codes,
     resized,
     restyle,
     restyle_matrix,
@@ -97,14 +97,16 @@ def test_the_style_of_pictures(generator: Generator, stage: Stage) -> None:
     one, several = codes_like(generator, images[:1], none), codes_like(generator, images, none)
     seen = fade_reals(to_float(images), stage.alpha)
     torch.testing.assert_close(one, generator.encoders.style(seen[:1], none[None], stage))
-    torch.testing.assert_close(several, generator.encoders.style.of_several(seen, none, stage))
+    torch.testing.assert_close(several, generator.encoders.style.mean_code(seen, none, stage))
     assert not torch.allclose(one, several, atol=1e-3)
     assert not torch.allclose(codes_like(generator, images[:1], ink), one, atol=1e-3)
     labels = torch.stack([none, ink, none])
-    own = own_codes(generator, images, labels)
+    own = own_style_codes(generator, images, labels)
     torch.testing.assert_close(own[:1], one)
     torch.testing.assert_close(own[1:2], codes_like(generator, images[1:2], ink))
-    torch.testing.assert_close(own_codes(generator, images)[1:2], codes_like(generator, images[1:2], none))
+    torch.testing.assert_close(
+        own_style_codes(generator, images)[1:2], codes_like(generator, images[1:2], none)
+    )
 
 
 @pytest.mark.parametrize("stage", [Stage(16), Stage(16, 0.5), Stage(8)])
@@ -127,18 +129,20 @@ def test_layers_below_the_content_are_not_of_the_picture(generator: Generator) -
         other[:, layer] += 1
         same = torch.equal(restyle(generator, images, other, seeds), drawn)
         assert same == (layer < first), layer
-    looks, styles, seeds = torch.randn(1, 8), torch.eye(3), torch.arange(3)
-    mixed = codes_of_looks(generator, looks, styles, seeds, psi=0.5)
+    style_features, styles, seeds = torch.randn(1, 8), torch.eye(3), torch.arange(3)
+    mixed = codes_of_style_features(generator, style_features, styles, seeds, psi=0.5)
     assert torch.equal(mixed[:, :first], style_codes(generator, seeds, styles, psi=0.5)[:, :first])
-    assert (mixed[:, first:] == looks).all()
-    assert (codes_of_looks(generator, looks, styles, seeds, layer=0) == looks).all()
+    assert (mixed[:, first:] == style_features).all()
+    assert (
+        codes_of_style_features(generator, style_features, styles, seeds, layer=0) == style_features
+    ).all()
     with pytest.raises(ModelError, match="layer 6"):
-        codes_of_looks(generator, looks, styles, seeds, layer=6)
+        codes_of_style_features(generator, style_features, styles, seeds, layer=6)
 
 
 def test_new_pictures_alike_vary_by_seed(generator: Generator) -> None:
-    looks, seeds = torch.randn(1, 8), torch.arange(3)
-    codes = codes_of_looks(generator, looks, torch.zeros(3, 3), seeds)
+    style_features, seeds = torch.randn(1, 8), torch.arange(3)
+    codes = codes_of_style_features(generator, style_features, torch.zeros(3, 3), seeds)
     drawn = render(generator, codes, torch.zeros(3, dtype=torch.int64))
     assert not torch.equal(drawn[0], drawn[1]), "with equal noise"
 
@@ -298,7 +302,7 @@ def test_without_strength_the_picture_itself(
 
 def test_strength_is_a_way_in_w_and_what_rebuilding_misses(generator: Generator) -> None:
     images, codes, seeds = pictures(), some_codes(generator), torch.arange(3)
-    own = own_codes(generator, images)
+    own = own_style_codes(generator, images)
     start = own[:, None].expand_as(codes)
     way = synthesised(generator, images, torch.lerp(start, codes, 0.25), seeds)
     missed = to_float(images) - synthesised(generator, images, start, seeds)

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from brushwork.models.errors import ModelError
 from brushwork.models.generator import Generator, GeneratorConfig
-from brushwork.models.layers import double, halve
+from brushwork.models.layers import downsample2x, upsample2x
 from brushwork.models.modulation import Modulation
 from brushwork.models.stage import Stage, check_resolution, fade, fade_reals, layer_count, resolutions, width
 from brushwork.models.synthesis import Content, Synthesis
@@ -58,8 +58,10 @@ def test_fade_is_linear_and_exact_at_its_ends() -> None:
 def test_reals_fade_from_their_own_half_size_version() -> None:
     images = torch.randn(2, 3, 8, 8)
     assert torch.equal(fade_reals(images, 1.0), images)
-    assert torch.equal(fade_reals(images, 0.0), double(halve(images)))
-    assert torch.allclose(halve(fade_reals(images, 0.5)), halve(images), atol=1e-6), "no light is lost"
+    assert torch.equal(fade_reals(images, 0.0), upsample2x(downsample2x(images)))
+    assert torch.allclose(downsample2x(fade_reals(images, 0.5)), downsample2x(images), atol=1e-6), (
+        "no light is lost"
+    )
 
 
 @pytest.mark.parametrize("resolution", [8, 16])
@@ -68,7 +70,7 @@ def test_at_alpha_zero_the_generator_draws_the_stage_before_enlarged(
 ) -> None:
     w = codes()
     before = generator.synthesis(w, Stage(resolution // 2))
-    assert torch.equal(generator.synthesis(w, Stage(resolution, 0.0)), double(before))
+    assert torch.equal(generator.synthesis(w, Stage(resolution, 0.0)), upsample2x(before))
 
 
 @pytest.mark.parametrize("resolution", [8, 16])
@@ -78,8 +80,8 @@ def test_a_fade_that_nears_one_nears_the_finished_stage(generator: Generator, re
     nearly = generator.synthesis(w, Stage(resolution, 1 - 1e-6))
     assert torch.allclose(nearly, finished, atol=1e-4)
     halfway = generator.synthesis(w, Stage(resolution, 0.5))
-    assert torch.allclose(halfway, (double(generator.synthesis(w, Stage(resolution // 2))) + finished) / 2,
-                          atol=1e-5)  # fmt: skip
+    smaller = upsample2x(generator.synthesis(w, Stage(resolution // 2)))
+    assert torch.allclose(halfway, (smaller + finished) / 2, atol=1e-5)
 
 
 def test_the_first_stage_has_nothing_to_fade_from(generator: Generator) -> None:

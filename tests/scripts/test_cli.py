@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from brushwork.data.files import write_file
-from brushwork.scripts.cli import VERBS, guard, main
+from brushwork.scripts.cli import VERBS, main, run_command
 from brushwork.training.presets import PRESETS, toy
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def test_a_place_that_cannot_be_written_is_named(
 ) -> None:
     path = place(tmp_path)
     with pytest.raises(SystemExit) as ended:
-        guard(lambda: write_file(path, "content"))
+        run_command(lambda: write_file(path, "content"))
     said = capsys.readouterr().err
     assert ended.value.code == 2
     assert said.startswith(f"brushwork: cannot read or write {tmp_path}")
@@ -72,7 +72,7 @@ def test_a_file_that_may_not_grow_is_a_sentence(capsys: pytest.CaptureFixture[st
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
     try:
         with pytest.raises(SystemExit) as ended:
-            guard(lambda: write_file(tmp_path / "large", "x" * 10000))
+            run_command(lambda: write_file(tmp_path / "large", "x" * 10000))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert ended.value.code == 2
@@ -89,12 +89,13 @@ def test_a_fault_of_ours_keeps_its_trace(fault: Exception) -> None:
         raise fault
 
     with pytest.raises(type(fault)) as raised:
-        guard(fail)
+        run_command(fail)
     assert raised.value is fault
 
 
 def test_a_reader_that_has_gone_ends_the_command_without_a_word() -> None:
-    code = "from brushwork.scripts.cli import guard; guard(lambda: [print('x' * 99) for _ in range(10**5)])"
+    lines = "[print('x' * 99) for _ in range(10**5)]"
+    code = f"from brushwork.scripts.cli import run_command; run_command(lambda: {lines})"
     with run_python(code) as process:
         assert process.stdout is not None
         assert process.stderr is not None
@@ -119,7 +120,7 @@ def test_an_interrupt_while_a_verb_is_imported_is_no_trace(
     assert capsys.readouterr().err == "brushwork: interrupted\n"
 
 
-def test_nothing_that_takes_long_is_imported_before_the_guard() -> None:
+def test_nothing_that_takes_long_is_imported_before_mistakes_are_caught() -> None:
     slow = "{'torch', 'numpy', 'pydantic', 'tyro'}"
     with run_python(f"import sys, brushwork.scripts.cli; print({slow} & set(sys.modules))") as process:
         assert process.communicate()[0] == "set()\n"
@@ -139,7 +140,7 @@ def test_a_verb_alone_says_what_it_lacks(shell: Shell, verb: str) -> None:
 
 def test_a_value_that_is_refused_after_parsing_is_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
-        guard(lambda: replace(toy().loss, r1_gamma=float("nan")))
+        run_command(lambda: replace(toy().loss, r1_gamma=float("nan")))
     assert ended.value.code == 2
     assert capsys.readouterr().err == "brushwork: r1_gamma is nan: it must be a finite number or 'auto'.\n"
 

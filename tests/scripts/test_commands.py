@@ -30,7 +30,7 @@ TINY = ("--device", "cpu", "--precision", "fp32", "--total-kimg", "0.016")
 def test_the_whole_way_from_pictures_to_a_report(shell: Shell, pictures: Path, tmp_path: Path) -> None:
     data, out = tmp_path / "data", tmp_path / "run"
     assert "report.md" in shell("pack", pictures, data, "--resolution", "16", "--test-fraction", "0.3")
-    said = shell("train", "toy", "--data", data, "--out", out, *TINY, "--every.metrics-kimg", "0.008",
+    said = shell("train", "toy", "--data", data, "--out", out, *TINY, "--interval.metrics-kimg", "0.008",
                  "--metrics.per-style", "4", "--trackers.use", "tensorboard")  # fmt: skip
     assert "finished at 0.0 kimg" in said
     logged = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]

@@ -1,4 +1,4 @@
-"""`brushwork restyle` and `sample --like` as a user meets them: files, grids, a manifest, and mistakes."""
+"""`brushwork restyle` and `sample --style-image` as a user meets them: files, grids, manifest, mistakes."""
 
 import csv
 import json
@@ -107,7 +107,7 @@ def test_what_is_broken_is_named_and_the_others_are_redrawn(
     assert "c.png' cannot be read" in said
     assert [row["subject"] for row in manifest(out)] == ["a", "z"]
     assert opened(out / "grid.png").size[1] > 2 * 64
-    said = shell.mistake("restyle", trained, good, "--like", good, tmp_path / "in" / "b.png", *CPU)
+    said = shell.mistake("restyle", trained, good, "--style-image", good, tmp_path / "in" / "b.png", *CPU)
     assert "b.png' cannot be read" in said, "a style is read off all of its pictures"
 
 
@@ -120,7 +120,7 @@ def test_odd_names_have_paths_of_their_own_and_stay_in_the_manifest(shell: Shell
     assert len({row["output"] for row in rows}) == len({row["output"].lower() for row in rows}) == 15
     assert {row["style"] for row in rows} == set(names)
     assert {row["subject"] for row in rows} == {"x:y", "x_y", "line\nbreak"}
-    blend = ("--blend", "ink+wash=0.25,pop=art=0.75", "--out", tmp_path / "blend")
+    blend = ("--style", "ink+wash=0.25+pop=art=0.75", "--out", tmp_path / "blend")
     shell("restyle", run, contents[0], *blend, *CPU)
     assert manifest(tmp_path / "blend")[0]["style"] == "ink+wash=0.25+pop=art=0.75"
 
@@ -158,7 +158,7 @@ def test_a_data_set_is_restyled_and_measured(
 
 def test_pictures_of_other_sizes_are_measured_too(shell: Shell, trained: Path, tmp_path: Path) -> None:
     pictures = [draw(tmp_path / "a.png", (40, 40)), draw(tmp_path / "b.png", (9, 16))]
-    shell("restyle", trained, *pictures, "--like", pictures[0], "--out", tmp_path / "out", *CPU)
+    shell("restyle", trained, *pictures, "--style-image", pictures[0], "--out", tmp_path / "out", *CPU)
     options = ("--metrics", "ssim", "reference", "--out", tmp_path / "report", "--no-control", *CPU)
     shell("measure", tmp_path / "out" / "pairs.csv", *options)
     figures = json.loads((tmp_path / "report" / "report.json").read_text())["figures"]
@@ -168,18 +168,18 @@ def test_pictures_of_other_sizes_are_measured_too(shell: Shell, trained: Path, t
 def test_like_a_picture_and_like_several(shell: Shell, trained: Path, tmp_path: Path) -> None:
     content, model = draw(tmp_path / "content.png"), draw(tmp_path / "model one.png", (30, 20))
     other = draw(tmp_path / "other.png")
-    said = shell("restyle", trained, content, "--like", model, "--out", tmp_path / "one", *CPU)
+    said = shell("restyle", trained, content, "--style-image", model, "--out", tmp_path / "one", *CPU)
     assert said.rstrip().endswith("pairs.csv"), "no real pictures are of that style"
     (row,) = manifest(tmp_path / "one")
     assert row["style"] == "like model one"
     assert row["output"] == "like model one/content.png"
     assert row["reference"] == "fitted/like model one.png"
-    shell("restyle", trained, content, "--like", model, other, "--out", tmp_path / "two", *CPU)
+    shell("restyle", trained, content, "--style-image", model, other, "--out", tmp_path / "two", *CPU)
     (row,) = manifest(tmp_path / "two")
     assert row["style"] == "like model one and 1 more"
     assert "reference" not in row
-    named = ("--like-style", "01-outline", "--out", tmp_path / "three")
-    assert "--reference DATASET" in shell("restyle", trained, content, "--like", model, *named, *CPU)
+    named = ("--style-image-label", "01-outline", "--out", tmp_path / "three")
+    assert "--reference DATASET" in shell("restyle", trained, content, "--style-image", model, *named, *CPU)
     (row,) = manifest(tmp_path / "three")
     assert row["style"] == "01-outline"
     outputs = [
@@ -204,14 +204,14 @@ def test_blends_truncation_seed_and_mode_change_the_result(
 
     plain = drawn("--style", "00-filled")
     others = [
-        drawn("--blend", "00-filled=0.5,01-outline=0.5"),
+        drawn("--style", "00-filled=0.5+01-outline=0.5"),
         drawn("--style", "00-filled", "--psi", "0.1"),
-        drawn("--style", "00-filled", "--looks", "drawn"),
-        drawn("--style", "00-filled", "--looks", "drawn", "--seed", "1"),
+        drawn("--style", "00-filled", "--style-code", "latent"),
+        drawn("--style", "00-filled", "--style-code", "latent", "--seed", "1"),
         drawn("--style", "00-filled", "--mode", "resized"),
     ]
     assert all((other != plain).any() for other in others)
-    np.testing.assert_array_equal(drawn("--blend", "00-filled=1"), plain)
+    np.testing.assert_array_equal(drawn("--style", "00-filled=1"), plain)
 
 
 def test_opacity_and_strength(shell: Shell, trained: Path, tmp_path: Path) -> None:
@@ -235,12 +235,12 @@ def test_opacity_and_strength(shell: Shell, trained: Path, tmp_path: Path) -> No
     ("options", "said"),
     [
         (("--style", "01-outlin"), "did you mean '01-outline'"),
-        (("--blend", "01-outline=much"), "the weight 'much'"),
-        (("--style", "all", "--blend", "a=1"), "--style and --blend were both given"),
+        (("--style", "01-outline=much"), "the weight 'much'"),
+        (("--style", "all", "--style-image", "{content}"), "--style and --style-image were both given"),
         ((), "no style was given"),
         (("--style", "all", "--strength", "1.5"), "--strength is 1.5: it must be"),
-        (("--like", "nowhere.png"), "nowhere.png"),
-        (("--like", "{content}", "--like-style", "oil"), "unknown style 'oil'"),
+        (("--style-image", "nowhere.png"), "nowhere.png"),
+        (("--style-image", "{content}", "--style-image-label", "oil"), "unknown style 'oil'"),
     ],
 )
 def test_mistakes_in_options(
@@ -267,7 +267,7 @@ def test_mistakes_in_contents(shell: Shell, trained: Path, run: Path, packed: Pa
 def test_sample_like_a_picture(shell: Shell, trained: Path, tmp_path: Path) -> None:
     model, other = draw(tmp_path / "model.png", (30, 20)), draw(tmp_path / "other one.png")
     for name, like in (("a", (model,)), ("b", (other,)), ("c", (model, other))):
-        said = shell("sample", trained, "--like", *like, "--seeds", "0-2", "--out", tmp_path / name)
+        said = shell("sample", trained, "--style-image", *like, "--seeds", "0-2", "--out", tmp_path / name)
         assert "3 pictures" in said
     first = [np.asarray(opened(tmp_path / "a" / "like model" / f"seed{seed}.png")) for seed in range(3)]
     assert first[0].shape == (16, 16, 3)
@@ -280,7 +280,9 @@ def test_sample_like_a_picture(shell: Shell, trained: Path, tmp_path: Path) -> N
 
 def test_mistakes_in_sample_like(shell: Shell, trained: Path, run: Path, tmp_path: Path) -> None:
     model, out = draw(tmp_path / "model.png"), ("--out", tmp_path / "out")
-    assert "no encoders" in shell.mistake("sample", run, "--like", model, *out)
-    assert "nowhere.png" in shell.mistake("sample", trained, "--like", "nowhere.png", *out)
-    assert "choose 0 to 5" in shell.mistake("sample", trained, "--like", model, "--mixing-layer", "6", *out)
+    assert "no encoders" in shell.mistake("sample", run, "--style-image", model, *out)
+    assert "nowhere.png" in shell.mistake("sample", trained, "--style-image", "nowhere.png", *out)
+    assert "choose 0 to 5" in shell.mistake(
+        "sample", trained, "--style-image", model, "--mixing-layer", "6", *out
+    )
     assert not (tmp_path / "out").exists()

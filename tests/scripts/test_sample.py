@@ -1,5 +1,7 @@
 """`brushwork sample` as a user meets it: as many pictures as are asked for, in files that are right."""
 
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,12 +12,11 @@ from PIL import Image
 
 from brushwork.data.files import write_file
 from brushwork.eval.folder import read_styled_folder
-from brushwork.models import sampling
 from brushwork.models.generator import Generator, GeneratorConfig
-from brushwork.models.sampling import sample_matrix
+from brushwork.models.sampling import Drawn, draw_batches, sample_matrix
 from brushwork.models.snapshot import generator_bytes, load_generator
 from brushwork.models.stage import Stage
-from brushwork.scripts import sample as door
+from brushwork.scripts import sample as module
 
 if TYPE_CHECKING:
     from ..conftest import Shell
@@ -32,24 +33,25 @@ def opened(path: Path) -> np.ndarray:
 
 def counted_drawings(shell: Shell) -> list[int]:
     """How many pictures are drawn for files of their own, batch by batch."""
-    sizes, render = [], sampling.render
+    sizes: list[int] = []
 
-    def counting(generator: Any, w: torch.Tensor, *rest: Any, **options: Any) -> torch.Tensor:
-        sizes.append(len(w))
-        return render(generator, w, *rest, **options)
+    def counting(*arguments: Any, **options: Any) -> Iterator[Drawn]:
+        for drawn in draw_batches(*arguments, **options):
+            sizes.append(len(drawn.cells))
+            yield drawn
 
-    shell.monkeypatch.setattr(sampling, "render", counting)
+    shell.monkeypatch.setattr(module, "draw_batches", counting)
     return sizes
 
 
 def test_more_seeds_than_a_batch_and_than_the_grid_shows(shell: Shell, run: Path, tmp_path: Path) -> None:
-    grids, image_grid, sizes = [], door.image_grid, counted_drawings(shell)
+    grids, image_grid, sizes = [], module.image_grid, counted_drawings(shell)
 
     def watched(cells: Any, **options: Any) -> Image.Image:
         grids.append(options["column_labels"])
         return image_grid(cells, **options)
 
-    shell.monkeypatch.setattr(door, "image_grid", watched)
+    shell.monkeypatch.setattr(module, "image_grid", watched)
     said = shell("sample", run, "--seeds", "3-32", "--batch", "16", "--out", tmp_path, *CPU)
     assert "90 pictures, grid (of the first 24 of 30 seeds)" in said
     assert sizes == [16] * 5 + [10]
@@ -71,16 +73,16 @@ def test_keep_goes_on_without_drawing_again(shell: Shell, run: Path, tmp_path: P
     (folder / "seed1.png").write_text("the user's own")
     (folder / "seed4.png").unlink()
     sizes = counted_drawings(shell)
-    said = shell(*options, "--seeds", "0-5", "--keep")
+    said = shell(*options, "--seeds", "0-5", "--skip-existing")
     assert sizes == [1]
     assert "1 pictures (5 were there)" in said
     assert (folder / "seed1.png").read_text() == "the user's own"
     assert np.abs(opened(folder / "seed4.png").astype(int)).sum() > 0
     sizes.clear()
-    assert "0 pictures (6 were there)" in shell(*options, "--seeds", "0-5", "--keep")
+    assert "0 pictures (6 were there)" in shell(*options, "--seeds", "0-5", "--skip-existing")
     assert not sizes
     shell(*options, "--seeds", "0-5")
-    assert {path.name: path.read_bytes() for path in folder.iterdir()} == wanted, "drawn anew without --keep"
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == wanted, "all are drawn anew"
 
 
 def test_a_job_that_is_stopped_leaves_whole_pictures_and_is_gone_on_with(
@@ -89,22 +91,19 @@ def test_a_job_that_is_stopped_leaves_whole_pictures_and_is_gone_on_with(
     options = ("sample", run, "--styles", "01-outline", "--seeds", "0-11", "--batch", "4", *CPU)
     shell(*options, "--out", tmp_path / "whole")
     with pytest.MonkeyPatch.context() as patch:
-        render, calls = sampling.render, []
 
-        def stopped(*rest: Any, **others: Any) -> torch.Tensor:
-            calls.append(1)
-            if len(calls) == 3:
-                raise KeyboardInterrupt
-            return render(*rest, **others)
+        def stopped(*rest: Any, **others: Any) -> Iterator[Drawn]:
+            yield from islice(draw_batches(*rest, **others), 2)
+            raise KeyboardInterrupt
 
-        patch.setattr(sampling, "render", stopped)
+        patch.setattr(module, "draw_batches", stopped)
         with pytest.raises(SystemExit) as ended:
             shell(*options, "--out", tmp_path / "parts")
     assert ended.value.code == 130
     folder = tmp_path / "parts" / "01-outline"
     left = {path.name for path in folder.iterdir()}
     assert left <= {f"seed{seed}.png" for seed in range(8)}
-    shell(*options, "--out", tmp_path / "parts", "--keep")
+    shell(*options, "--out", tmp_path / "parts", "--skip-existing")
     for seed in range(12):
         path = tmp_path / "whole" / "01-outline" / f"seed{seed}.png"
         assert np.abs(opened(path).astype(int) - opened(folder / path.name)).max() <= 1

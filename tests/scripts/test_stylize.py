@@ -59,7 +59,7 @@ def test_a_picture_its_losses_and_a_manifest_to_measure_by(
     shell: Shell, content: Path, style: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    said = shell("stylize", content, style, *QUICK, "--out", out, "--every", 2)
+    said = shell("stylize", content, style, *QUICK, "--out", out, "--interval", 2)
     drawn = out / "waves" / "cat.png"
     assert opened(drawn).shape == (32, 40, 3)
     assert not np.array_equal(opened(drawn), opened(content))
@@ -210,7 +210,7 @@ def test_the_precision_is_settled_once(shell: Shell, content: Path, style: Path,
     words = ("stylize", content, style, *QUICK[:-2], "--out", tmp_path / "out")
 
     def answer(precision: str) -> None:
-        shell.monkeypatch.setattr("brushwork.scripts.stylizing.settled_precision", lambda *_: precision)
+        shell.monkeypatch.setattr("brushwork.scripts.stylizing.choose_precision", lambda *_: precision)
 
     answer("bf16")
     shell(*words)

@@ -17,7 +17,7 @@ else:
     Shell = Any
 
 TINY = ("--device", "cpu", "--precision", "fp32")
-SHORT = (*TINY, "--trial-kimg", "0.016", "--every-kimg", "0.008", "--metrics.per-style", "2")
+SHORT = (*TINY, "--trial-kimg", "0.016", "--interval-kimg", "0.008", "--metrics.per-style", "2")
 
 
 @pytest.mark.slow

@@ -1,6 +1,6 @@
 """Tiny networks and runs: 16 px, 8 channels, no time measured."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,17 +14,47 @@ from brushwork.data.sources.toy import toy_pictures
 from brushwork.models.classifier import StyleClassifier
 from brushwork.models.discriminator import Discriminator, DiscriminatorConfig
 from brushwork.models.generator import Generator, GeneratorConfig
-from brushwork.training.config import CadenceConfig, TrainConfig
-from brushwork.training.losses import LossConfig
-from brushwork.training.restyle.restyling import Judges
+from brushwork.models.stage import Stage
+from brushwork.training.adversarial import LossConfig, Scoring
+from brushwork.training.augment import AugmentConfig
+from brushwork.training.config import IntervalConfig, TrainConfig
+from brushwork.training.context import FrozenNetworks, Networks, StepContext
+from brushwork.training.restyle.config import TERMS, RestyleConfig
+from brushwork.training.rng import BatchRNG, ShardRows
 from brushwork.training.schedules import GrowingConfig
-from brushwork.training.steps import Networks
 
 GENERATOR = GeneratorConfig(
     resolution=16, z_dim=8, w_dim=8, mapping_layers=2, channel_base=128, channel_max=8
 )
 DISCRIMINATOR = DiscriminatorConfig(channel_base=128, channel_max=8, minibatch_group=2)
-QUIET = CadenceConfig(tick_kimg=0.0, grid_kimg=0.0, checkpoint_kimg=0.0, snapshot_kimg=0.0)
+STAGE = Stage(16, 0.5)
+QUIET = IntervalConfig(status_kimg=0.0, grid_kimg=0.0, checkpoint_kimg=0.0, snapshot_kimg=0.0)
+
+
+def four(*parts: int | str, start: int = 0, count: int = 4) -> BatchRNG:
+    """The random numbers of some of four rows."""
+    return BatchRNG(*(parts or (0,)), rows=ShardRows(start=start, count=count))
+
+
+def step_context(
+    loss: LossConfig | None = None, augment: AugmentConfig | None = None, rng: BatchRNG | None = None, *,
+    stage: Stage = STAGE, gamma: float = 0.0, label_weight: float = 1.0, grad_scale: float = 1.0,
+    restyle: RestyleConfig | None = None, weights: Mapping[str, float] | None = None,
+    frozen_networks: FrozenNetworks | None = None,
+) -> StepContext:  # fmt: skip
+    """Of a step on four pictures; all terms have weight 1."""
+    scoring = Scoring(
+        stage=stage,
+        loss=loss or LossConfig(),
+        augment=augment or AugmentConfig(),
+        rng=rng or four(),
+        gamma=gamma,
+    )
+    return StepContext(
+        scoring=scoring, label_weight=label_weight, grad_scale=grad_scale, restyle=restyle or RestyleConfig(),
+        term_weights=dict.fromkeys(TERMS, 1.0) if weights is None else weights,
+        frozen_networks=frozen_networks or FrozenNetworks(),
+    )  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -69,7 +99,7 @@ def batch() -> Batch:
 @pytest.fixture
 def both(nets: Networks) -> Networks:
     """As `nets`, with encoders and a variational content."""
-    config = replace(nets.generator.config, encoders=True, content_blocks=1, content_latent=2)
+    config = replace(nets.generator.config, encoders=True, content_blocks=1, content_vae_channels=2)
     generator = Generator(config, nets.generator.style_names)
     with torch.no_grad():
         for parameter in generator.parameters():
@@ -79,19 +109,9 @@ def both(nets: Networks) -> Networks:
 
 
 @pytest.fixture
-def judges(both: Networks) -> Judges:
+def frozen_networks(both: Networks) -> FrozenNetworks:
     network = StyleClassifier(both.generator.config.widths, styles=3).requires_grad_(False)
-    return Judges(classifier=network, perception=network.maps)
-
-
-@pytest.fixture
-def criticised(both: Networks) -> Networks:
-    network = Discriminator(DISCRIMINATOR, resolution=16, styles=3, content_widths={8: 8})
-    with torch.no_grad():
-        for parameter in network.parameters():
-            if not parameter.any():
-                parameter.normal_(std=0.1)
-    return Networks(generator=both.generator, discriminator=network)
+    return FrozenNetworks(classifier=network, perception=network.maps)
 
 
 @pytest.fixture
@@ -108,9 +128,9 @@ def make_config(tmp_path: Path) -> Callable[..., TrainConfig]:
             "threads": 1,
             "generator": GENERATOR,
             "discriminator": DISCRIMINATOR,
-            "loss": LossConfig(r1_gamma=0.5, r1_every=2),
+            "loss": LossConfig(r1_gamma=0.5, r1_interval=2),
             "growing": GrowingConfig(start_resolution=8, fade_kimg=(0.016,), steady_kimg=(0.016,)),
-            "every": QUIET,
+            "interval": QUIET,
         }
         return TrainConfig(**(plain | changes))
 

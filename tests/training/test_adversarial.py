@@ -1,142 +1,117 @@
-"""What of a step is in low precision, and what is not."""
-
-from collections.abc import Callable
-from dataclasses import replace
-from typing import Any, get_args
+import math
 
 import pytest
 import torch
-from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch import Tensor
 
-from brushwork.data.loader import Batch
-from brushwork.models.generator import Generator
-from brushwork.models.modulation import Modulation, StyledEpilogue
-from brushwork.models.stage import Stage
-from brushwork.training.augment import AugmentConfig
-from brushwork.training.losses import LossConfig
-from brushwork.training.restyle.config import TERMS, RestyleConfig
-from brushwork.training.restyle.restyling import Judges
-from brushwork.training.restyle.steps import contrast_step, restyling_step, simultaneous_restyling_step
-from brushwork.training.rng import Draws, Rows
-from brushwork.training.steps import Networks, discriminator_step, generator_step, simultaneous_step
+from brushwork.training.adversarial import (
+    LossConfig,
+    gradient_penalty,
+    logistic_discriminator,
+    logistic_generator,
+    relativistic_discriminator,
+    relativistic_generator,
+)
+from brushwork.training.errors import TrainingError
 
-STAGE = Stage(16, 0.5)
-STEPS = (simultaneous_step, discriminator_step, generator_step)
+ZERO = torch.zeros(5)
 
 
-PRODUCTS = (torch.ops.aten.mm, torch.ops.aten.addmm, torch.ops.aten.bmm, torch.ops.aten.baddbmm)
+def slopes(value: Tensor, *logits: Tensor) -> list[Tensor]:
+    return list(torch.autograd.grad(value, logits))
 
 
-def four() -> Draws:
-    return Draws(0, rows=Rows(start=0, count=4))
+# Closed forms
 
 
-def step(
-    function: Callable[..., Any], nets: Networks, batch: Batch, *, low: bool,
-    loss: LossConfig | None = None, **options: Any,
-) -> dict[str, Tensor]:  # fmt: skip
-    """The gradients of one step, by name."""
-    networks = nn.ModuleDict({"g": nets.generator, "d": nets.discriminator})
-    networks.zero_grad(set_to_none=True)
-    with torch.autocast("cpu", torch.bfloat16, enabled=low):
-        function(nets, batch, STAGE, loss or LossConfig(), AugmentConfig(), four(), **options)
-    return {name: p.grad for name, p in networks.named_parameters() if p.grad is not None}
+def test_at_zero_logits_each_loss_is_a_logarithm_of_two() -> None:
+    assert float(logistic_discriminator(ZERO, ZERO)) == pytest.approx(2 * math.log(2))
+    assert float(logistic_generator(ZERO)) == pytest.approx(math.log(2))
+    assert float(relativistic_discriminator(ZERO, ZERO)) == pytest.approx(math.log(2))
+    assert float(relativistic_generator(ZERO, ZERO)) == pytest.approx(math.log(2))
 
 
-@pytest.mark.parametrize("function", STEPS)
-def test_low_precision_learns_what_float32_learns(
-    nets: Networks, batch: Batch, function: Callable[..., Any]
-) -> None:
-    low, full = (step(function, nets, batch, low=flag) for flag in (True, False))
-    assert low.keys() == full.keys()
-    flat = [torch.cat([found[name].flatten() for name in full]) for found in (low, full)]
-    assert 0.98 < torch.cosine_similarity(*flat, dim=0) < 0.9999999, "near, and not the same"
-    assert all(gradient.dtype == torch.float32 for gradient in low.values())
+def test_the_logistic_losses_are_the_negative_log_likelihoods() -> None:
+    real, fake = torch.randn(6, dtype=torch.float64), torch.randn(6, dtype=torch.float64)
+    likelihood = real.sigmoid().log().mean() + (1 - fake.sigmoid()).log().mean()
+    assert torch.allclose(logistic_discriminator(real, fake), -likelihood)
+    assert torch.allclose(logistic_generator(fake), -fake.sigmoid().log().mean())
 
 
-def products(nets: Networks, action: Callable[[], object]) -> list[torch.dtype]:
-    """The precision of every product of matrices, forward and backward. The networks of these tests have no
-    attention, whose products are large and in low precision."""
-    found: list[torch.dtype] = []
-
-    class Watch(TorchDispatchMode):
-        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-            if func._overloadpacket in PRODUCTS:
-                found.append(args[-1].dtype)
-            return func(*args, **(kwargs or {}))
-
-    for module in nets.generator.modules():
-        if isinstance(module, StyledEpilogue):
-            module.fused = False  # its sums over places are products of matrices, in the features' precision
-    with Watch(), torch.autocast("cpu", torch.bfloat16):
-        action()
-    return found
+def test_large_logits_stay_finite() -> None:
+    far = torch.full((2,), 1e4)
+    for value in (logistic_discriminator(-far, far), logistic_generator(-far)):
+        assert torch.isfinite(value)
 
 
-@pytest.mark.parametrize("function", STEPS)
-@pytest.mark.parametrize("modulation", get_args(Modulation))
-def test_no_matrix_is_multiplied_in_low_precision(
-    nets: Networks, batch: Batch, function: Callable[..., Any], modulation: Modulation
-) -> None:
-    config = replace(nets.generator.config, modulation=modulation)
-    nets = replace(nets, generator=Generator(config, nets.generator.style_names))
-    found = products(nets, lambda: step(function, nets, batch, low=True))
-    assert len(found) > 10
-    assert set(found) == {torch.float32}
+def test_the_discriminator_raises_reals_and_lowers_fakes() -> None:
+    real, fake = torch.randn(5, requires_grad=True), torch.randn(5, requires_grad=True)
+    for loss in (logistic_discriminator, relativistic_discriminator):
+        up, down = slopes(loss(real, fake), real, fake)
+        assert (up < 0).all(), "a descent step raises D(real)"
+        assert (down > 0).all()
 
 
-@pytest.mark.parametrize("function", [restyling_step, simultaneous_restyling_step])
-def test_no_term_of_redrawn_pictures_is_multiplied_in_low_precision(
-    criticised: Networks, judges: Judges, batch: Batch, function: Callable[..., Any]
-) -> None:
-    """Gram matrices, the critic's products and the style encoder's codes among them."""
-    found = products(
-        criticised,
-        lambda: function(
-            criticised, judges, batch, STAGE, LossConfig(), AugmentConfig(), four(), RestyleConfig(),
-            weights=dict.fromkeys(TERMS, 1.0),
-        ),
-    )  # fmt: skip
-    assert len(found) > 40
-    assert set(found) == {torch.float32}
+def test_the_generator_raises_its_fakes_most_where_they_are_worst() -> None:
+    fake = torch.tensor([-3.0, 0.0, 3.0], requires_grad=True)
+    (slope,) = slopes(logistic_generator(fake), fake)
+    assert torch.allclose(slope, -torch.sigmoid(-fake.detach()) / 3)
+    (slope,) = slopes(relativistic_generator(torch.zeros(3), fake), fake)
+    assert (slope < 0).all()
 
 
-def test_whose_crop_is_whose_is_told_in_float32(both: Networks, batch: Batch) -> None:
-    weights = dict.fromkeys(TERMS, 1.0)
-    found = products(
-        both, lambda: contrast_step(both, batch, STAGE, four(), RestyleConfig(), weights=weights)
-    )
-    assert found
-    assert set(found) == {torch.float32}
+def test_relativistic_losses_see_differences_of_pairs_only() -> None:
+    real, fake = torch.randn(5), torch.randn(5)
+    for loss in (relativistic_discriminator, relativistic_generator):
+        assert torch.allclose(loss(real + 7, fake + 7), loss(real, fake), atol=1e-6)
+        assert not torch.allclose(loss(real, fake.roll(1)), loss(real, fake), atol=1e-4)
+    expected = torch.log1p(torch.exp(fake - real)).mean()
+    assert torch.allclose(relativistic_discriminator(real, fake), expected)
+    assert torch.allclose(relativistic_generator(fake, real), expected), "the players' roles are exchanged"
 
 
-@pytest.mark.parametrize(("r2", "low"), [(False, True), (True, False)])
-def test_a_penalty_takes_its_pictures_in_float32_and_the_others_in_low_precision(
-    nets: Networks, batch: Batch, monkeypatch: pytest.MonkeyPatch, r2: bool, low: bool
-) -> None:
-    seen: list[bool] = []
-    features = nets.discriminator.features
-
-    def spy(images: Tensor, stage: Stage) -> Tensor:
-        seen.append(torch.is_autocast_enabled("cpu"))
-        return features(images, stage)
-
-    monkeypatch.setattr(nets.discriminator, "features", spy)
-    loss = LossConfig(r2=r2)
-    step(simultaneous_step, nets, batch, low=True, gamma=1.0, loss=loss)
-    assert seen == [False, low]
-    seen.clear()
-    step(simultaneous_step, nets, batch, low=True, loss=loss)
-    assert seen == [True, True]
+# R1
 
 
-def test_the_penalty_is_the_same_in_low_precision(nets: Networks, batch: Batch) -> None:
-    def of_penalty(low: bool) -> dict[str, Tensor]:
-        # The adversarial loss is no part of it where the penalty outweighs it by far.
-        return step(discriminator_step, nets, batch, low=low, gamma=1e8)
+@pytest.mark.parametrize("batch", [2, 7])
+def test_r1_of_a_linear_discriminator_is_half_its_squared_slope(batch: int) -> None:
+    a, x = torch.randn(3, 4, 4), torch.randn(batch, 3, 4, 4, requires_grad=True)
+    penalty = gradient_penalty((x * a).sum(dim=(1, 2, 3)), x)
+    assert torch.allclose(penalty, a.square().sum() / 2)
 
-    low, full = of_penalty(True), of_penalty(False)
-    largest = max(float(gradient.abs().max()) for gradient in full.values())
-    for name, gradient in full.items():
-        torch.testing.assert_close(low[name], gradient, rtol=1e-4, atol=1e-5 * largest)
+
+def test_r1_is_the_mean_over_pictures_and_can_be_differentiated() -> None:
+    # D(x) = s |x|^2 / 2 has the gradient s x, so the penalty is s^2 / 2 * mean |x|^2.
+    x, s = torch.randn(3, 1, 2, 2, requires_grad=True), torch.tensor(1.5, requires_grad=True)
+    penalty = gradient_penalty(s * x.square().sum(dim=(1, 2, 3)) / 2, x)
+    energy = x.detach().square().sum(dim=(1, 2, 3)).mean()
+    assert torch.allclose(penalty, 1.5**2 / 2 * energy)
+    (slope,) = torch.autograd.grad(penalty, s)
+    assert torch.allclose(slope, 1.5 * energy)
+
+
+# Configuration
+
+
+def test_gamma_is_as_given_or_the_rule_of_thumb() -> None:
+    assert LossConfig(r1_gamma=10.0).gamma(64, 16) == 10.0
+    assert LossConfig().gamma(256, 32) == pytest.approx(0.4096)  # 0.0002 * 256 ** 2 / 32
+    assert LossConfig().gamma(128, 32) == pytest.approx(0.4096 / 4)
+
+
+@pytest.mark.parametrize(("nimg", "weight"), [(0, 0.0), (1999, 0.0), (2000, 0.0), (2500, 0.25), (4000, 1.0),
+                                              (10**7, 1.0)])  # fmt: skip
+def test_the_label_ramp_is_linear_between_its_ends(nimg: int, weight: float) -> None:
+    ramp = LossConfig(ramp_start_kimg=2.0, ramp_end_kimg=4.0)
+    assert ramp.label_weight(nimg) == pytest.approx(weight)
+
+
+def test_without_a_ramp_labels_count_from_the_start() -> None:
+    assert LossConfig().label_weight(0) == 1.0
+    step = LossConfig(ramp_start_kimg=1.0, ramp_end_kimg=1.0)
+    assert (step.label_weight(999), step.label_weight(1000)) == (0.0, 1.0)
+
+
+def test_a_ramp_that_ends_before_it_starts_is_named() -> None:
+    with pytest.raises(TrainingError, match=r"loss.ramp_end_kimg is 2.0, before .* 3.0"):
+        LossConfig(ramp_start_kimg=3.0, ramp_end_kimg=2.0)

@@ -5,14 +5,14 @@ import torch
 from torch import Tensor
 
 from brushwork.training.augment import AugmentConfig, augment, cut_out, jitter, translate
-from brushwork.training.rng import Draws, Rows
+from brushwork.training.rng import BatchRNG, ShardRows
 
 ALL = AugmentConfig(colour=1.0, translation=0.25, cutout=0.5)
 KINDS = ("colour", "translation", "cutout")
 
 
-def draws(seed: int = 0, rows: int = 4) -> Draws:
-    return Draws(seed, rows=Rows(start=0, count=rows))
+def rng(seed: int = 0, rows: int = 4) -> BatchRNG:
+    return BatchRNG(seed, rows=ShardRows(start=0, count=rows))
 
 
 def pictures(rows: int = 4, size: int = 8) -> Tensor:
@@ -24,17 +24,17 @@ def one_kind(kind: str) -> AugmentConfig:
 
 
 def test_all_off_is_the_identity_and_draws_nothing() -> None:
-    x, source = pictures(), draws()
+    x, source = pictures(), rng()
     assert augment(x, AugmentConfig(), source) is x
-    assert torch.equal(source.normal(), draws().normal())
+    assert torch.equal(source.normal(), rng().normal())
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_kind_changes_pictures_and_the_same_draws_change_them_alike(kind: str) -> None:
     x = pictures()
-    once = augment(x, one_kind(kind), draws())
-    assert torch.equal(once, augment(x, one_kind(kind), draws()))
-    assert not torch.equal(once, augment(x, one_kind(kind), draws(1)))
+    once = augment(x, one_kind(kind), rng())
+    assert torch.equal(once, augment(x, one_kind(kind), rng()))
+    assert not torch.equal(once, augment(x, one_kind(kind), rng(1)))
     assert not torch.equal(once, x)
 
 
@@ -53,8 +53,8 @@ def test_each_kind_can_be_differentiated_twice(kind: str) -> None:
 
 def test_rows_of_a_batch_are_changed_each_by_its_own_draws() -> None:
     x = pictures()
-    half = augment(x[2:], ALL, Draws(0, rows=Rows(start=2, count=2)))
-    assert torch.allclose(half, augment(x, ALL, draws())[2:], atol=1e-6)
+    half = augment(x[2:], ALL, BatchRNG(0, rows=ShardRows(start=2, count=2)))
+    assert torch.allclose(half, augment(x, ALL, rng())[2:], atol=1e-6)
 
 
 # Colour

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from brushwork.training import calibration
-from brushwork.training.calibration import faster_precision, least_seconds, settled_precision
+from brushwork.training.calibration import choose_precision, faster_precision, least_seconds
 
 
 @pytest.mark.parametrize(("ratio", "expected"), [(0.5, "bf16"), (0.9, "fp32"), (2.0, "fp32")])
@@ -40,10 +40,10 @@ def test_only_auto_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(calibration, "faster_precision", probe)
     device = torch.device("cpu")
-    assert settled_precision("fp32", device) == "fp32"
-    assert settled_precision("bf16", device) == "bf16"
+    assert choose_precision("fp32", device) == "fp32"
+    assert choose_precision("bf16", device) == "bf16"
     assert not seen
-    assert settled_precision("auto", device) == "bf16"
+    assert choose_precision("auto", device) == "bf16"
     assert seen == [device]
 
 

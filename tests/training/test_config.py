@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from brushwork.models.discriminator import DiscriminatorConfig
+from brushwork.training.adversarial import LossConfig
 from brushwork.training.config import FREE_TO_CHANGE, TrainConfig
 from brushwork.training.errors import TrainingError
-from brushwork.training.losses import LossConfig
 from brushwork.training.restyle.config import RestyleConfig
 from brushwork.training.run.metrics import MetricsConfig
 from brushwork.training.run.run_folder import plain

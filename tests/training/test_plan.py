@@ -12,9 +12,9 @@ GROWING = GrowingConfig(start_resolution=8, fade_kimg=(1.0,), steady_kimg=(2.0, 
 RATES = {8: 0.001, 16: 0.01, 32: 0.1}
 
 
-def course(kimg: float, *, cooldown: float = 0.0) -> Course:
+def course(kimg: float, *, lr_decay_fraction: float = 0.0) -> Course:
     small = PRESETS["emoji-32"][1]
-    optimizer = replace(small.optimizer, cooldown=cooldown)
+    optimizer = replace(small.optimizer, lr_decay_fraction=lr_decay_fraction)
     return Course.of(replace(small, growing=GROWING, total_kimg=kimg, optimizer=optimizer))
 
 
@@ -85,7 +85,7 @@ def test_a_course_is_never_lengthened_and_time_that_is_over_is_no_division_by_0(
 
 
 def test_a_shortened_course_goes_on_at_its_end_unless_its_rates_have_fallen_to_0() -> None:
-    steady, falling = course(10.0), course(10.0, cooldown=0.5)
+    steady, falling = course(10.0), course(10.0, lr_decay_fraction=0.5)
     assert not steady.is_over(5_000, 10_000.0)
     assert falling.is_over(5_000, 10_000.0)
     assert steady.is_over(10_000, 10_000.0)

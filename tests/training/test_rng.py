@@ -4,62 +4,63 @@ import pytest
 import torch
 from torch import Tensor
 
-from brushwork.training.rng import Draws, Rows, derived_seed
+from brushwork.training.rng import BatchRNG, ShardRows, derived_seed
 
-WHOLE = Rows(start=0, count=6)
+WHOLE = ShardRows(start=0, count=6)
 
 
-def everything(draws: Draws) -> list[Tensor]:
-    return [draws.normal((3,)), draws.uniform(), draws.integers(1, 5), draws.normal((1, 4, 4))]
+def everything(rng: BatchRNG) -> list[Tensor]:
+    return [rng.normal((3,)), rng.uniform(), rng.integers(1, 5), rng.normal((1, 4, 4))]
 
 
 @pytest.mark.parametrize("parts", [1, 2, 3, 6])
 def test_rows_of_a_split_batch_are_those_of_the_whole(parts: int) -> None:
     size = 6 // parts
     split = [
-        everything(Draws(1, 800, "generator", rows=Rows(start=i * size, count=size))) for i in range(parts)
+        everything(BatchRNG(1, 800, "generator", rows=ShardRows(start=i * size, count=size)))
+        for i in range(parts)
     ]
-    for whole, pieces in zip(everything(Draws(1, 800, "generator", rows=WHOLE)), zip(*split, strict=True),
+    for whole, pieces in zip(everything(BatchRNG(1, 800, "generator", rows=WHOLE)), zip(*split, strict=True),
                              strict=True):  # fmt: skip
         assert torch.equal(whole, torch.cat(pieces))
 
 
 def test_a_part_draws_no_more_than_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[int] = []
-    from brushwork.training import rng as draws
+    from brushwork.training import rng as rng
 
-    real = draws.random_bits
+    real = rng.random_bits
 
     def counted(seed: int, rows: Tensor, columns: int) -> Tensor:
         made.append(len(rows) * columns)
         return real(seed, rows, columns)
 
-    monkeypatch.setattr(draws, "random_bits", counted)
-    Draws(0, rows=Rows(start=10**6, count=2)).normal((10,))
+    monkeypatch.setattr(rng, "random_bits", counted)
+    BatchRNG(0, rows=ShardRows(start=10**6, count=2)).normal((10,))
     assert made == [10]
 
 
 def test_seed_time_purpose_and_call_each_change_the_draws() -> None:
     keys = [(0, 8, "generator"), (1, 8, "generator"), (0, 16, "generator"), (0, 8, "discriminator")]
-    drawn = [Draws(*key, rows=WHOLE).normal((4,)) for key in keys]
+    drawn = [BatchRNG(*key, rows=WHOLE).normal((4,)) for key in keys]
     for i, one in enumerate(drawn):
-        assert torch.equal(one, Draws(*keys[i], rows=WHOLE).normal((4,)))
+        assert torch.equal(one, BatchRNG(*keys[i], rows=WHOLE).normal((4,)))
         assert not any(torch.equal(one, other) for other in drawn[:i])
-    draws = Draws(0, rows=WHOLE)
-    assert not torch.equal(draws.normal(), draws.normal())
+    rng = BatchRNG(0, rows=WHOLE)
+    assert not torch.equal(rng.normal(), rng.normal())
 
 
 def test_the_global_random_state_is_neither_read_nor_moved() -> None:
     before = torch.get_rng_state()
-    first = everything(Draws(0, rows=WHOLE))
+    first = everything(BatchRNG(0, rows=WHOLE))
     assert torch.equal(torch.get_rng_state(), before)
     torch.manual_seed(99)
-    assert all(map(torch.equal, first, everything(Draws(0, rows=WHOLE))))
+    assert all(map(torch.equal, first, everything(BatchRNG(0, rows=WHOLE))))
 
 
 def test_normal_draws_have_the_distribution_function_of_the_normal() -> None:
     """Kolmogorov's distance of 200,000 numbers, whose 1 in 1000 quantile is 1.95 / sqrt(n)."""
-    drawn = Draws(0, rows=Rows(start=0, count=2000)).normal((100,)).double().flatten().sort().values
+    drawn = BatchRNG(0, rows=ShardRows(start=0, count=2000)).normal((100,)).double().flatten().sort().values
     expected = torch.special.ndtr(drawn)
     steps = torch.arange(len(drawn) + 1, dtype=torch.float64) / len(drawn)
     distance = torch.maximum((steps[1:] - expected).max(), (expected - steps[:-1]).max())
@@ -71,8 +72,8 @@ def test_normal_draws_have_the_distribution_function_of_the_normal() -> None:
 
 def test_neither_rows_nor_places_nor_calls_go_together() -> None:
     """The correlations of 4,000 pairs have a standard deviation of 1 / sqrt(4000)."""
-    draws = Draws(0, rows=Rows(start=0, count=4000))
-    columns = torch.cat([draws.normal((5,)), draws.normal((4,)), draws.uniform()[:, None]], dim=1)
+    rng = BatchRNG(0, rows=ShardRows(start=0, count=4000))
+    columns = torch.cat([rng.normal((5,)), rng.normal((4,)), rng.uniform()[:, None]], dim=1)
     apart = torch.corrcoef(columns.T) - torch.eye(10)
     assert apart.abs().max() < 4.5 / math.sqrt(4000)
     rows = torch.corrcoef(torch.stack([columns[:-1, 0], columns[1:, 0]]))
@@ -80,8 +81,8 @@ def test_neither_rows_nor_places_nor_calls_go_together() -> None:
 
 
 def test_uniform_draws_and_whole_numbers_fill_their_ranges() -> None:
-    draws = Draws(0, rows=Rows(start=0, count=4000))
-    uniform, integers = draws.uniform((3,)), draws.integers(2, 5)
+    rng = BatchRNG(0, rows=ShardRows(start=0, count=4000))
+    uniform, integers = rng.uniform((3,)), rng.integers(2, 5)
     assert 0 <= uniform.min() <= uniform.max() < 1
     assert abs(uniform.mean() - 0.5) < 0.02
     assert abs(uniform.var() - 1 / 12) < 0.004

@@ -12,8 +12,8 @@ from brushwork.data.pictures import Pictures
 from brushwork.models.modulation import StyledEpilogue
 from brushwork.models.norm import InstanceNorm
 from brushwork.training import speed
+from brushwork.training.adversarial import LossConfig
 from brushwork.training.config import TrainConfig
-from brushwork.training.losses import LossConfig
 from brushwork.training.speed import SpeedConfig, set_threads
 from brushwork.training.state import build_networks
 from brushwork.training.trainer import Trainer
@@ -23,7 +23,7 @@ Make = Callable[..., TrainConfig]
 FAULTS = """
 import resource
 import torch
-from brushwork.training.speed import keep_memory
+from brushwork.training.speed import retain_freed_memory
 
 def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -31,7 +31,7 @@ def faults():
 def fill():
     torch.ones(16 * 2**20)  # 64 MiB, 16384 pages
 
-assert keep_memory() if {keep} else True
+assert retain_freed_memory() if {keep} else True
 for _ in range(12):  # the library lays small things between large ones until its shelf of these is full
     fill()
 before = faults()
@@ -71,10 +71,10 @@ def test_fifty_steps_of_the_fast_and_of_the_plain_way_have_the_same_losses(
     def losses(fused: bool, precision: str = "fp32") -> list[float]:
         config = make_config(
             out=tmp_path / f"{fused} {precision}", total_kimg=0.4, precision=precision,
-            speed=SpeedConfig(fused=fused, keep_memory=False),
-            loss=LossConfig(turns="simultaneous", r1_gamma=0.5, r1_every=16),
+            speed=SpeedConfig(fused=fused, retain_freed_memory=False),
+            loss=LossConfig(update_order="simultaneous", r1_gamma=0.5, r1_interval=16),
         )  # fmt: skip
-        trainer = Trainer(replace(config, every=replace(config.every, tick_kimg=0.008)), pictures)
+        trainer = Trainer(replace(config, interval=replace(config.interval, status_kimg=0.008)), pictures)
         trainer.run()
         return [line["loss_g"] for line in trainer.folder.history()]
 
@@ -101,9 +101,9 @@ def test_a_process_is_prepared_as_it_is_asked(
 ) -> None:
     done: list[object] = []
     monkeypatch.setattr(speed, "set_threads", lambda wanted, processes: done.append((wanted, processes)))
-    monkeypatch.setattr(speed, "keep_memory", lambda: done.append("kept"))
+    monkeypatch.setattr(speed, "retain_freed_memory", lambda: done.append("kept"))
     torch.backends.cuda.matmul.allow_tf32 = True
-    speed.prepare_process(SpeedConfig(tf32=tf32, keep_memory=kept), threads=3, processes=2)
+    speed.prepare_process(SpeedConfig(tf32=tf32, retain_freed_memory=kept), threads=3, processes=2)
     assert done == [(3, 2), *["kept"] * kept]
     assert torch.backends.cudnn.allow_tf32 is tf32
     assert torch.backends.cuda.matmul.allow_tf32 is False

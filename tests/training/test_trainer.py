@@ -18,17 +18,18 @@ from brushwork.data.sources.toy import toy_pictures
 from brushwork.models.generator import Generator
 from brushwork.models.snapshot import load_generator, snapshot_header
 from brushwork.models.stage import Stage
-from brushwork.training import plan, turns
+from brushwork.training import plan, update
 from brushwork.training import trainer as module
+from brushwork.training.adversarial import LossConfig
 from brushwork.training.augment import AugmentConfig
-from brushwork.training.config import CadenceConfig, OptimizerConfig, TrainConfig
+from brushwork.training.config import IntervalConfig, OptimizerConfig, TrainConfig
+from brushwork.training.context import StepContext
 from brushwork.training.errors import TrainingError
-from brushwork.training.losses import LossConfig
 from brushwork.training.plan import RESERVE
 from brushwork.training.run.checkpoint import checkpoints, load_checkpoint
 from brushwork.training.run.metrics import InLoopMetrics, MetricsConfig
 from brushwork.training.schedules import GrowingConfig
-from brushwork.training.steps import discriminator_step, simultaneous_step
+from brushwork.training.step import discriminator_step, simultaneous_step
 from brushwork.training.trainer import Outcome, Trainer
 
 Make = Callable[..., Trainer]
@@ -43,9 +44,9 @@ def make(make_config: Callable[..., TrainConfig], pictures: Pictures) -> Make:
     return trainer
 
 
-def cadence(**kimg: float) -> CadenceConfig:
-    off = {"tick_kimg": 0.0, "grid_kimg": 0.0, "checkpoint_kimg": 0.0, "snapshot_kimg": 0.0}
-    return replace(CadenceConfig(), **(off | kimg))
+def cadence(**kimg: float) -> IntervalConfig:
+    off = {"status_kimg": 0.0, "grid_kimg": 0.0, "checkpoint_kimg": 0.0, "snapshot_kimg": 0.0}
+    return replace(IntervalConfig(), **(off | kimg))
 
 
 def names(folder: Path) -> list[str]:
@@ -125,13 +126,14 @@ def test_the_optimizers_start_afresh_at_a_new_resolution_only(
 
 
 @pytest.mark.parametrize(
-    ("cooldown", "factors"), [(0.0, [1, 1, 1, 1]), (0.5, [1, 1, 1, 0.5]), (1.0, [1, 0.75, 0.5, 0.25])]
+    ("lr_decay_fraction", "factors"),
+    [(0.0, [1, 1, 1, 1]), (0.5, [1, 1, 1, 0.5]), (1.0, [1, 0.75, 0.5, 0.25])],
 )
 def test_learning_rates_fall_at_the_end(
-    make: Make, monkeypatch: pytest.MonkeyPatch, cooldown: float, factors: list[float]
+    make: Make, monkeypatch: pytest.MonkeyPatch, lr_decay_fraction: float, factors: list[float]
 ) -> None:
     """The rates of each step, at a new resolution's fresh optimizers, too."""
-    own = OptimizerConfig(generator_lr=0.01, discriminator_lr=0.004, cooldown=cooldown)
+    own = OptimizerConfig(generator_lr=0.01, discriminator_lr=0.004, lr_decay_fraction=lr_decay_fraction)
     trainer, taken = make(optimizer=own), []
     step = trainer._step
 
@@ -163,7 +165,7 @@ def test_two_parts_of_a_batch_train_as_the_whole(make: Make, tmp_path: Path, ord
     common: dict[str, Any] = {
         "optimizer": OptimizerConfig(eps=1e-2),
         "augment": AugmentConfig(colour=1.0, translation=0.125, cutout=0.5),
-        "loss": LossConfig(turns=order, r1_gamma=0.5, r1_every=2, condition_noise=0.1),
+        "loss": LossConfig(update_order=order, r1_gamma=0.5, r1_interval=2, condition_noise=0.1),
     }
     states = []
     for parts in (1, 2, 4):
@@ -190,7 +192,7 @@ def test_a_batch_that_does_not_divide_is_refused(make: Make) -> None:
 def test_the_log_of_a_batch_in_parts_is_that_of_the_whole(make: Make, tmp_path: Path) -> None:
     logs = []
     for parts in (1, 2):
-        trainer = make(accumulate=parts, out=tmp_path / str(parts), every=cadence(tick_kimg=0.008))
+        trainer = make(accumulate=parts, out=tmp_path / str(parts), interval=cadence(status_kimg=0.008))
         trainer.run()
         logs.append(trainer.folder.history())
     for one, other in zip(*logs, strict=True):
@@ -212,13 +214,13 @@ def test_a_folder_of_another_run_is_refused(make: Make) -> None:
 def test_r1_is_lazy_with_as_many_times_the_weight(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
 
-    def spy(*arguments: Any, **options: Any) -> Any:
-        seen.append((options["gamma"], options["label_weight"]))
-        return discriminator_step(*arguments, **options)
+    def spy(objective: Any, nets: Any, batch: Any, context: StepContext) -> Any:
+        seen.append((context.scoring.gamma, context.label_weight))
+        return discriminator_step(objective, nets, batch, context)
 
-    monkeypatch.setattr(turns, "discriminator_step", spy)
+    monkeypatch.setattr(update, "discriminator_step", spy)
     loss = LossConfig(
-        turns="alternating", r1_gamma=0.5, r1_every=2, ramp_start_kimg=0.008, ramp_end_kimg=0.024
+        update_order="alternating", r1_gamma=0.5, r1_interval=2, ramp_start_kimg=0.008, ramp_end_kimg=0.024
     )
     make(precision="bf16", loss=loss).run()
     assert seen == [(1.0, 0.0), (0.0, 0.0), (1.0, 0.5), (0.0, 1.0)]
@@ -229,12 +231,12 @@ def test_both_learn_at_once_from_the_same_pictures_where_asked(
 ) -> None:
     seen = []
 
-    def spy(*arguments: Any, **options: Any) -> Any:
-        seen.append((options["gamma"], torch.is_autocast_enabled("cpu")))
-        return simultaneous_step(*arguments, **options)
+    def spy(objective: Any, nets: Any, batch: Any, context: StepContext) -> Any:
+        seen.append((context.scoring.gamma, torch.is_autocast_enabled("cpu")))
+        return simultaneous_step(objective, nets, batch, context)
 
-    monkeypatch.setattr(turns, "simultaneous_step", spy)
-    loss = LossConfig(turns="simultaneous", r1_gamma=0.5, r1_every=2)
+    monkeypatch.setattr(update, "simultaneous_step", spy)
+    loss = LossConfig(update_order="simultaneous", r1_gamma=0.5, r1_interval=2)
     trainer = make(precision="bf16", loss=loss)
     before = [trainer.state.nets.generator.state_dict(), trainer.state.nets.discriminator.state_dict()]
     before = [{name: value.clone() for name, value in state.items()} for state in before]
@@ -250,12 +252,12 @@ def test_both_learn_at_once_from_the_same_pictures_where_asked(
 def test_gamma_follows_the_resolution_when_automatic(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
 
-    def spy(*arguments: Any, **options: Any) -> Any:
-        seen.append(options["gamma"])
-        return discriminator_step(*arguments, **options)
+    def spy(objective: Any, nets: Any, batch: Any, context: StepContext) -> Any:
+        seen.append(context.scoring.gamma)
+        return discriminator_step(objective, nets, batch, context)
 
-    monkeypatch.setattr(turns, "discriminator_step", spy)
-    make(loss=LossConfig(turns="alternating", r1_every=1)).run()
+    monkeypatch.setattr(update, "discriminator_step", spy)
+    make(loss=LossConfig(update_order="alternating", r1_interval=1)).run()
     assert seen == pytest.approx([0.0002 * r**2 / 8 for r in (8, 8, 16, 16)])
 
 
@@ -269,8 +271,8 @@ def test_a_chore_is_due_once_in_every_so_many_images(make: Make, kimg: float) ->
         trainer.state.nimg = nimg
         if trainer._due(kimg):
             due.append(nimg)
-    every = kimg * 1000
-    assert due == [math.ceil(i * every / 8) * 8 for i in range(1, int(4000 / every) + 1)]
+    interval = kimg * 1000
+    assert due == [math.ceil(i * interval / 8) * 8 for i in range(1, int(4000 / interval) + 1)]
 
 
 def test_a_chore_is_due_at_each_step_at_most_and_never_when_off(make: Make) -> None:
@@ -282,7 +284,7 @@ def test_a_chore_is_due_at_each_step_at_most_and_never_when_off(make: Make) -> N
 
 
 def test_ticks_are_lines_of_the_log(make: Make, capsys: pytest.CaptureFixture[str]) -> None:
-    trainer = make(every=cadence(tick_kimg=0.008))
+    trainer = make(interval=cadence(status_kimg=0.008))
     trainer.run()
     lines = trainer.folder.history()
     assert [line["nimg"] for line in lines] == [8, 16, 24, 32]
@@ -297,7 +299,7 @@ def test_ticks_are_lines_of_the_log(make: Make, capsys: pytest.CaptureFixture[st
 
 
 def test_cadences_are_kept_and_nothing_is_done_twice(make: Make) -> None:
-    trainer = make(every=cadence(grid_kimg=0.008, snapshot_kimg=0.016, checkpoint_kimg=0.008))
+    trainer = make(interval=cadence(grid_kimg=0.008, snapshot_kimg=0.016, checkpoint_kimg=0.008))
     trainer.run()
     assert names(trainer.folder.samples) == [
         "000000008-8px.png", "000000016-8px.png", "000000024-16px.png", "000000032-16px.png"
@@ -325,7 +327,7 @@ def test_measurements_are_taken_of_the_average_and_logged(make: Make) -> None:
 
     prepared: list[bool] = []
     fake = Fake(MetricsConfig(), Path("nowhere"))
-    trainer = make(metrics=fake, every=cadence(metrics_kimg=0.016))
+    trainer = make(metrics=fake, interval=cadence(metrics_kimg=0.016))
     trainer.run()
     assert [stage for _, stage in seen] == [Stage(8), Stage(16, 0.5)]
     figures = [line for line in trainer.folder.history() if "fd" in line]
@@ -373,7 +375,7 @@ def test_the_course_is_planned_again_by_the_steps_that_were_taken(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     timed(monkeypatch, {8: 100.0, 16: 300.0})  # a load peak while the machine was measured
-    trainer = make(max_minutes=1.0, every=cadence(tick_kimg=0.008))
+    trainer = make(max_minutes=1.0, interval=cadence(status_kimg=0.008))
     assert trainer.state.scale < 0.01
     trainer.run()
     assert trainer.plan.rates[16] < 1.0
@@ -384,7 +386,7 @@ def test_a_shortened_course_whose_rates_fall_ends_where_they_are_0(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     timed(monkeypatch, {8: 3.75, 16: 3.75})
-    outcome = make(max_minutes=1.0, optimizer=OptimizerConfig(cooldown=0.5)).run()
+    outcome = make(max_minutes=1.0, optimizer=OptimizerConfig(lr_decay_fraction=0.5)).run()
     assert outcome == Outcome(reason="finished", nimg=16, resolution=16)
 
 
@@ -402,7 +404,7 @@ def test_a_run_with_too_few_images_for_its_course_reaches_the_resolution(make: M
 def test_a_signal_ends_the_run_with_a_checkpoint_to_go_on_from(
     make: Make, tmp_path: Path, number: signal.Signals
 ) -> None:
-    make = partial(make, optimizer=OptimizerConfig(cooldown=0.75))
+    make = partial(make, optimizer=OptimizerConfig(lr_decay_fraction=0.75))
     whole = make(out=tmp_path / "whole")
     whole.run()
     trainer = make()
@@ -429,11 +431,11 @@ def test_a_signal_during_the_last_step_does_not_make_a_finished_run_unfinished(m
 
 
 def test_the_log_is_rewound_to_the_checkpoint(make: Make) -> None:
-    trainer = make(every=cadence(tick_kimg=0.008))
+    trainer = make(interval=cadence(status_kimg=0.008))
     after(trainer, 2, lambda: trainer.stop(signal.SIGTERM, None))
     trainer.run()
     trainer.folder.log({"nimg": 24, "lost": True})
-    again = make(resume=True, every=cadence(tick_kimg=0.008))
+    again = make(resume=True, interval=cadence(status_kimg=0.008))
     assert [line["nimg"] for line in again.folder.history()] == [8, 16]
     again.run()
     assert [line["nimg"] for line in again.folder.history()] == [8, 16, 24, 32]
@@ -447,7 +449,7 @@ def broken(trainer: Trainer) -> Callable[[], object]:
 
 
 def test_a_loss_that_is_not_finite_ends_the_run_with_a_sentence(make: Make) -> None:
-    trainer = make(every=cadence(tick_kimg=0.008, checkpoint_kimg=0.016), total_kimg=0.064)
+    trainer = make(interval=cadence(status_kimg=0.008, checkpoint_kimg=0.016), total_kimg=0.064)
     after(trainer, 3, broken(trainer))
     with pytest.raises(
         TrainingError,
@@ -461,7 +463,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_with_a_sentence(make: Make) -> N
 @pytest.mark.parametrize("checkpoint_kimg", [0.008, 0.016])
 def test_diverged_weights_never_become_a_checkpoint(make: Make, checkpoint_kimg: float) -> None:
     # Without ticks nobody looks at the loss, and a penalty can spoil the weights under a finite loss.
-    trainer = make(every=cadence(checkpoint_kimg=checkpoint_kimg), total_kimg=0.064)
+    trainer = make(interval=cadence(checkpoint_kimg=checkpoint_kimg), total_kimg=0.064)
     after(trainer, 3, broken(trainer))
     with pytest.raises(TrainingError, match="the weights are no finite numbers"):
         trainer.run()

@@ -22,7 +22,7 @@ from brushwork.models.stage import Stage, resolutions
 from ..augment import AugmentConfig, augment
 from ..errors import TrainingError
 from ..restyle.terms import classifier as cross_entropy
-from ..rng import Draws, Rows, derived_seed
+from ..rng import BatchRNG, ShardRows, derived_seed
 
 AUGMENT = AugmentConfig(translation=0.1)
 """What it learns to see through. Colours are left alone: they are of the style."""
@@ -60,16 +60,16 @@ def train_classifier(
     steps = math.ceil(config.kimg * 1000 / config.batch)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     sizes = [r for r in resolutions(generator.config.resolution) if r >= max(start, STYLE_RESOLUTION)]
-    rows = Rows(start=0, count=config.batch)
+    rows = ShardRows(start=0, count=config.batch)
     bar = Progress(total=steps * config.batch, desc="classifier", unit="img", unit_scale=True, leave=False,
                    disable=not shown)  # fmt: skip
     with bar:
         for step in range(steps):
-            draws = Draws(seed, step, "classifier", rows=rows, device=device)
+            rng = BatchRNG(seed, step, "classifier", rows=rows, device=device)
             # Two steps in three at the finest resolution, which the run ends with.
             size = sizes[-1] if step % 3 or len(sizes) == 1 else sizes[step // 3 % (len(sizes) - 1)]
             batch = loader.batch_at(step * config.batch, config.batch, resolution=size)
-            logits = network(augment(batch.images, AUGMENT, draws), Stage(size))
+            logits = network(augment(batch.images, AUGMENT, rng), Stage(size))
             optimizer.zero_grad(set_to_none=True)
             cross_entropy(logits, batch.styles).backward()
             optimizer.step()

@@ -51,8 +51,8 @@ def with_share(styles: Int64[Tensor, "n"], share: float, seed: int) -> Int64[Ten
     kept = torch.full_like(styles, NONE)
     for style in styles[styles >= 0].unique().tolist():
         rows = (styles == style).nonzero().squeeze(1)
-        draws = torch.Generator().manual_seed(derived_seed(seed, style, "labels"))
-        chosen = rows[torch.randperm(len(rows), generator=draws)[: math.ceil(share * len(rows))]]
+        rng = torch.Generator().manual_seed(derived_seed(seed, style, "labels"))
+        chosen = rows[torch.randperm(len(rows), generator=rng)[: math.ceil(share * len(rows))]]
         kept[chosen] = style
     return kept
 

@@ -17,9 +17,9 @@ from brushwork.models.pretrained.vgg import Vgg
 from brushwork.models.stage import Stage
 
 from ..config import TrainConfig
-from ..distributed import told_by_main
+from ..context import FeatureMaps, FrozenNetworks
+from ..distributed import broadcast_from_main
 from ..restyle.config import PerceptionConfig
-from ..restyle.restyling import Judges, Perception
 from .classifier import as_bytes, from_bytes, probabilities, train_classifier
 from .labels import guessed, labelled
 
@@ -28,7 +28,7 @@ from .labels import guessed, labelled
 class Prepared:
     """What a run starts with."""
 
-    judges: Judges
+    frozen_networks: FrozenNetworks
     pictures: Pictures | StoredPictures
     """With the labels that are used, guesses among them."""
     figures: dict[str, float] = field(default_factory=dict)
@@ -44,7 +44,7 @@ def prepare(
     """Trains the classifier where the configuration needs one, or reads it from `file`; guesses labels."""
     used, started = labelled(pictures, config.labels, config.seed), time.perf_counter()
     if not (config.restyle.needs_classifier or config.labels.pseudo):
-        return Prepared(judges=_judges(config, None, accelerator.device), pictures=used)
+        return Prepared(frozen_networks=_frozen_networks(config, None, accelerator.device), pictures=used)
 
     def train() -> bytes:
         if file.exists():
@@ -56,7 +56,7 @@ def prepare(
         write_file(file, as_bytes(network), durable=True)
         return as_bytes(network)
 
-    classifier = from_bytes(told_by_main(accelerator, train), generator, accelerator.device)
+    classifier = from_bytes(broadcast_from_main(accelerator, train), generator, accelerator.device)
     figures = {"classifier_accuracy": float(classifier.accuracy)}
     if config.labels.pseudo:
         certain = probabilities(classifier, used, accelerator.device)
@@ -66,21 +66,25 @@ def prepare(
         if guesses.right is not None:
             figures["pseudo_right"] = guesses.right
     return Prepared(
-        judges=_judges(config, classifier, accelerator.device), pictures=used, figures=figures,
+        frozen_networks=_frozen_networks(config, classifier, accelerator.device),
+        pictures=used,
+        figures=figures,
         seconds=time.perf_counter() - started,
-    )  # fmt: skip
+    )
 
 
-def _judges(config: TrainConfig, classifier: StyleClassifier | None, device: torch.device) -> Judges:
+def _frozen_networks(
+    config: TrainConfig, classifier: StyleClassifier | None, device: torch.device
+) -> FrozenNetworks:
     perception = None
     if config.restyle.needs_perception:
         perception = _perception(config.restyle.perception, classifier, device)
-    return Judges(classifier=classifier, perception=perception)
+    return FrozenNetworks(classifier=classifier, perception=perception)
 
 
 def _perception(
     config: PerceptionConfig, classifier: StyleClassifier | None, device: torch.device
-) -> Perception:
+) -> FeatureMaps:
     if config.network == "classifier":
         assert classifier is not None
         return classifier.maps

@@ -29,12 +29,12 @@ def pretraining(config: TrainConfig) -> TrainConfig:
         growing=replace(growing, start_resolution=start),
         restyle=RestyleConfig(sampling=0.0, autoencoding=2.0, contrast=1.0),
         labels=LabelConfig(share=0.0),
-        every=replace(config.every, metrics_kimg=0.0),
+        interval=replace(config.interval, metrics_kimg=0.0),
     )
 
 
 @torch.no_grad()
-def take_over(generator: Generator, source: Path) -> None:
+def init_from(generator: Generator, source: Path) -> None:
     """Gives the generator the weights of a run's newest snapshot, or of a snapshot file.
 
     What only one of them has (encoders, higher resolutions) is left as it is; rows of styles go by their

@@ -1,9 +1,10 @@
-"""What a run trains beside its adversary: the regimes, and each term's weight and schedule."""
+"""What a run trains: the share of each objective in its steps, and the weights of loss terms."""
 
 from dataclasses import field
 from pathlib import Path
 from typing import Annotated, Literal
 
+import tyro
 from annotated_types import Interval
 
 from brushwork.models.options import Kimg, Share, Weight, options
@@ -17,103 +18,100 @@ REGIMES: tuple[Regime, ...] = ("sampling", "restyling", "autoencoding", "contras
 
 @options
 class Term:
-    """How much a term of the loss counts, and when."""
+    """Weight of a loss term; in a JSON configuration it can rise and fall during training."""
 
     weight: Weight = 0.0
-    """Its factor; 0 leaves it out."""
-    rise_kimg: Kimg = 0.0
-    """Grows from nothing over so many thousand images; 0: is there at once."""
-    fall_kimg: Kimg = 0.0
-    """Falls to nothing at so many thousand images; 0: stays."""
+    """Factor of the term; 0 leaves it out."""
+    rise_kimg: tyro.conf.Suppress[Kimg] = 0.0
+    """Thousands of images over which the weight grows linearly from 0; 0: full weight at once."""
+    fall_kimg: tyro.conf.Suppress[Kimg] = 0.0
+    """Thousands of images after which the weight has fallen linearly to 0; 0: it stays."""
 
     def at(self, nimg: int) -> float:
-        """The weight after `nimg` images: at most two straight lines."""
-        risen = min(1.0, nimg / (1000 * self.rise_kimg)) if self.rise_kimg else 1.0
-        left = max(0.0, 1 - nimg / (1000 * self.fall_kimg)) if self.fall_kimg else 1.0
-        return self.weight * risen * left
+        """The weight after `nimg` images."""
+        rise = min(1.0, nimg / (1000 * self.rise_kimg)) if self.rise_kimg else 1.0
+        fall = max(0.0, 1 - nimg / (1000 * self.fall_kimg)) if self.fall_kimg else 1.0
+        return self.weight * rise * fall
 
 
 @options
 class PerceptionConfig:
-    """The network whose feature maps are compared."""
+    """The frozen network whose feature maps the perceptual terms compare."""
 
     network: Literal["classifier", "vgg16", "vgg19", "hed-vgg16"] = "classifier"
-    """The style classifier that is trained here on the data set, a VGG with ImageNet weights, or one that was
-    taught edges (`brushwork fetch hed-vgg16`)."""
+    """classifier: the style classifier trained on the data set before the run; vgg16, vgg19: ImageNet
+    weights; hed-vgg16: weights of an edge detector (`brushwork fetch hed-vgg16`)."""
     weights: Path | None = None
-    """File of the VGG's weights; None: the cache, or, but for hed-vgg16, a download."""
+    """File of the VGG's weights; None: from the cache or, except for hed-vgg16, a download."""
     taps: tuple[str, ...] = ("relu1_1", "relu2_1", "relu3_1")
-    """Layers of the VGG that are compared; the classifier's maps are those of all its resolutions."""
+    """Layers of the VGG; the classifier is compared at all its resolutions."""
 
 
 @options
 class RestyleConfig:
-    """How often each thing is trained, and the terms of the loss. All but sampling needs
+    """How often each objective is trained, and the terms of its loss. All objectives but sampling need
     `generator.encoders`."""
 
     sampling: Weight = 1.0
-    """Share of the steps that draw from latent codes, as a StyleGAN does; shares count against each other."""
+    """Share of steps that generate from latent codes, as a StyleGAN; shares are relative to each other."""
     restyling: Weight = 0.0
-    """Share of the steps that redraw pictures in the style of others."""
+    """Share of steps that generate images of the batch in each other's style."""
     autoencoding: Weight = 0.0
-    """Share of the steps that rebuild pictures from their own style and content."""
+    """Share of steps that reconstruct images from their own style and content."""
     contrast: Weight = 0.0
-    """Share of the steps that teach the style encoder alone: two crops of a picture share a style."""
-    by_picture: Share = 0.3
-    """Part of the restyled pictures whose code is read off a picture of the new style."""
-    by_self: Share = 0.4
-    """Part of them whose code is read off the picture itself, under the new style's name: its own palette as
-    that style would have it. What is left of 1 is drawn from a latent code."""
-    hide_label: Share = 0.5
-    """Part of the style pictures that are read without their style's name, as those of a user are: so that
-    the style is seen, not believed."""
+    """Share of steps that train the style encoder alone: two crops of one image have the same style."""
+    exemplar_prob: Share = 0.3
+    """Share of restyled images whose style code is encoded from an image of the target style."""
+    self_style_prob: Share = 0.4
+    """Share of restyled images whose style code is encoded from the image itself under the target label, so
+    that its palette is kept. The remaining codes are mapped from latent codes."""
+    label_dropout: Share = 0.5
+    """Share of style images that are encoded without their label, as a user's are, so that the encoder
+    learns to see the style."""
     pixels: Literal["l1", "l2"] = "l1"
-    """How pixels are compared: absolute or squared differences."""
+    """Distance of images: mean absolute (l1) or mean squared (l2) difference."""
     contrast_group: Annotated[int, Interval(ge=2, le=65536)] = 8
-    """Pictures of a batch among which a crop has to find its other half."""
+    """Images among which a crop is matched with the other crop of its image."""
     temperature: Annotated[float, Interval(ge=0.001, le=1000)] = 0.2
-    """Sharpness of that search."""
+    """Temperature of the contrastive loss."""
     perception: PerceptionConfig = field(default_factory=PerceptionConfig)
-    """Through whose eyes perceptual terms compare pictures."""
+    """The frozen network of the perceptual terms."""
     adversarial: Term = field(default_factory=lambda: Term(weight=1.0))
-    """The discriminator's judgement of restyled pictures."""
+    """The adversarial loss of restyled images."""
     style: Term = field(default_factory=lambda: Term(weight=1.0))
-    """|E(G(x, w)) - w|: the style that went in can be read off (StarGAN v2, arXiv:1912.01865)."""
+    """|E(G(x, w)) - w|: the style code can be read from the image (StarGAN v2, arXiv:1912.01865)."""
     diversity: Term = field(default_factory=Term)
-    """-|G(x, w1) - G(x, w2)|: another latent code is another picture."""
+    """-|G(x, w1) - G(x, w2)|: another latent code gives another image."""
     cycle: Term = field(default_factory=lambda: Term(weight=1.0))
-    """|G(C(G(x, w)), E(x)) - x|: restyled back, the picture is itself again."""
+    """|G(C(G(x, w)), E(x)) - x|: restyled back, the image is the original."""
     content: Term = field(default_factory=lambda: Term(weight=1.0))
-    """Squared difference between the content codes of a restyled picture and its original."""
-    leak: Term = field(default_factory=Term)
-    """How surely a critic, trained along with the discriminator, tells the style of the content code."""
+    """Squared difference of the content codes of a restyled image and its original."""
     perceptual: Term = field(default_factory=Term)
-    """Difference of direction between the feature maps of a restyled picture and its original."""
+    """Distance of the normalised feature maps of a restyled image and its original."""
     classifier: Term = field(default_factory=Term)
-    """Cross entropy of the style classifier's answer with the style asked for."""
+    """Cross entropy of the style classifier with the target style."""
     gram: Term = field(default_factory=Term)
-    """Distance of the Gram matrices of a restyled picture and the picture whose style it follows."""
-    mean_std: Term = field(default_factory=Term)
-    """Distance of their feature maps' means and deviations."""
+    """Distance of the Gram matrices of a restyled image and the image whose style it follows."""
     paired: Term = field(default_factory=Term)
-    """|G(x, w) - the real drawing|: supervision by redrawn pictures; needs `loader.paired`."""
-    rebuild: Term = field(default_factory=lambda: Term(weight=10.0))
-    """|G(C(x), E(x)) - x| where pictures are rebuilt."""
-    rebuild_perceptual: Term = field(default_factory=Term)
-    """Difference of direction between the feature maps of a rebuilt picture and its original."""
-    divergence: Term = field(default_factory=lambda: Term(weight=0.01))
-    """Divergence of the content code from its prior (with `generator.content_latent`)."""
-    crops: Term = field(default_factory=lambda: Term(weight=1.0))
-    """Cross entropy of finding a crop's other half by its style code."""
+    """|G(x, w) - y|, y the same subject really drawn in the target style; needs `loader.paired`."""
+    reconstruct: Term = field(default_factory=lambda: Term(weight=10.0))
+    """|G(C(x), E(x)) - x| of autoencoded images."""
+    reconstruct_perceptual: Term = field(default_factory=Term)
+    """Distance of the normalised feature maps of an autoencoded image and its original."""
+    kl: Term = field(default_factory=lambda: Term(weight=0.01))
+    """Divergence of the content code from its prior (with `generator.content_vae_channels`)."""
+    info_nce: Term = field(default_factory=lambda: Term(weight=1.0))
+    """Cross entropy of matching the two crops of an image by their style codes."""
 
     def __post_init__(self) -> None:
-        if self.by_picture + self.by_self > 1:
+        if self.exemplar_prob + self.self_style_prob > 1:
             raise TrainingError(
-                f"restyle.by_picture {self.by_picture} and by_self {self.by_self} exceed 1 together."
+                f"restyle.exemplar_prob {self.exemplar_prob} and self_style_prob {self.self_style_prob} "
+                "exceed 1 together."
             )
         if sum(getattr(self, name) for name in REGIMES) == 0:
             raise TrainingError(
-                f"restyle.{', '.join(REGIMES)} are all 0; one must be above, or nothing is trained."
+                f"restyle.{', '.join(REGIMES)} are all 0; set one above 0, or nothing is trained."
             )
 
     @property
@@ -128,13 +126,13 @@ class RestyleConfig:
     @property
     def needs_perception(self) -> bool:
         """Whether any term that counts compares feature maps."""
-        return any(self.uses(name) for name in ("perceptual", "gram", "mean_std", "rebuild_perceptual"))
+        return any(self.uses(name) for name in ("perceptual", "gram", "reconstruct_perceptual"))
 
     def uses(self, name: str) -> bool:
         """Whether a term counts, in a regime that is trained."""
         trained = {
-            "rebuild": self.autoencoding, "rebuild_perceptual": self.autoencoding, "crops": self.contrast,
-            "divergence": self.restyling + self.autoencoding,
+            "reconstruct": self.autoencoding, "reconstruct_perceptual": self.autoencoding,
+            "info_nce": self.contrast, "kl": self.restyling + self.autoencoding,
         }.get(name, self.restyling)  # fmt: skip
         return trained > 0 and getattr(self, name).weight > 0
 

@@ -1,11 +1,10 @@
-"""Restyling, rebuilding and contrast: what a generator with encoders draws from pictures, and the terms.
+"""The restyling objective: images of a batch in each other's style.
 
-A batch is its own partner: every picture is restyled toward its neighbour, by the neighbour's label or by its
-looks. No pairs of one subject in two styles are needed, and none are used unless `loader.paired` lays them
-side by side.
+Every image is restyled toward its neighbour in the batch. No pairs of one subject in two styles are needed,
+and none are used unless `loader.paired` puts them side by side.
 """
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -14,62 +13,66 @@ from jaxtyping import Float
 from torch import Tensor
 
 from brushwork.data.loader import Batch
-from brushwork.models.classifier import StyleClassifier
 from brushwork.models.generator import Generator
 from brushwork.models.mapping import mix
 from brushwork.models.restyle import content_layer
-from brushwork.models.stage import Stage, fade_reals, layer_count
+from brushwork.models.stage import layer_count
 from brushwork.models.synthesis import Content
 
+from ..context import StepContext
 from ..errors import TrainingError
-from ..rng import Draws
+from ..step import Fakes, Terms, mixing_cutoffs
 from . import terms
-from .config import RestyleConfig
-
-Terms = dict[str, Tensor]
-
-
-Perception = Callable[[Tensor, Stage], list[Tensor]]
-"""Pictures in [-1, 1] at a stage -> feature maps, from fine to coarse."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Judges:
-    """Networks that are not trained here and whose opinion counts; None where no term asks for it."""
+class Restyled(Fakes):
+    """Restyled images (N, 3, R, R), and what they were made from."""
 
-    classifier: StyleClassifier | None = None
-    perception: Perception | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Redrawn:
-    """Pictures (N, 3, R, R) made from other pictures, and what they were made of."""
-
-    images: Tensor
-    styles: Float[Tensor, "n s"]
-    """The styles that they should have."""
-    goals: Float[Tensor, "n s"]
-    """The neighbours' styles: the same, but where two pictures' codes were mixed."""
     w: Float[Tensor, "n d"]
-    """The first code of each."""
-    mapped: Float[Tensor, "n d"]
-    """The codes that the mapping network made, for its running averages."""
+    """The first style code of each image."""
     content: Content
-    looks: Float[Tensor, "n d"]
-    """What the style encoder saw in the originals (`StyleEncoder.looks`)."""
-    whole: Float[Tensor, "n"]
-    """1 where one code went into all layers, 0 where two were mixed."""
-    by_picture: Float[Tensor, "n"]
-    """1 where that code was read off the neighbour."""
-    by_self: Float[Tensor, "n"]
-    """1 where it was read off the picture itself."""
+    style_features: Float[Tensor, "n d"]
+    """Of the original images (`StyleEncoder.style_features`)."""
+    unmixed: Float[Tensor, "n"]
+    """1 for images with one code in all layers, 0 for mixtures of two."""
+    from_exemplar: Float[Tensor, "n"]
+    """1 for images whose code was encoded from the neighbour, the exemplar."""
+    from_self: Float[Tensor, "n"]
+    """1 for images whose code was encoded from the original itself, under the neighbour's style label."""
 
 
-# Drawing
+class Restyling:
+    """Images of the batch, each with its own content and its neighbour's style."""
+
+    composite = True
+
+    def generate(self, generator: Generator, batch: Batch, context: StepContext) -> Restyled:
+        return restyle(generator, batch, context)
+
+    def adversarial_weight(self, context: StepContext) -> float:
+        return context.term_weights["adversarial"]
+
+    def terms_of_fakes(self, generator: Generator, fakes: Fakes, batch: Batch, context: StepContext) -> Terms:
+        assert isinstance(fakes, Restyled)
+        weights = context.term_weights
+        found = encoder_terms(generator, fakes, batch, context) | perceptual_terms(fakes, batch, context)
+        if weights["diversity"]:
+            z = context.rng.normal((generator.mapping.z_dim,))
+            other = generator.mapping(z, fakes.target_styles)
+            second = synthesise(generator, other, fakes.content, context)
+            found["diversity"] = -terms.pixels(fakes.images, second, "l1")
+        if weights["paired"]:
+            drawn = swap_neighbours(context.real_images(batch))
+            found["paired"] = terms.pixels(fakes.images, drawn, context.restyle.pixels)
+        return found | kl_term(fakes.content, weights)
+
+
 def swap_neighbours(x: Tensor) -> Tensor:
-    """Rows 0 1 2 3 -> 1 0 3 2: a partner for everyone, the same however the batch is split in even parts.
+    """Rows 0 1 2 3 -> 1 0 3 2, the same however the batch is split into even parts.
 
-    Raises TrainingError for an odd number of rows.
+    Raises:
+        TrainingError: the number of rows is odd.
     """
     if len(x) % 2:
         raise TrainingError(
@@ -79,154 +82,103 @@ def swap_neighbours(x: Tensor) -> Tensor:
     return x.unflatten(0, (-1, 2)).flip(1).flatten(0, 1)
 
 
-def restyle(
-    generator: Generator, batch: Batch, styles: Tensor, stage: Stage, config: RestyleConfig, draws: Draws,
-    *, mixing: float,
-) -> Redrawn:  # fmt: skip
-    """Every picture in the style of its neighbour: by the neighbour's looks, by its own looks under the
-    neighbour's label, or by that label and a fresh latent code.
+def restyle(generator: Generator, batch: Batch, context: StepContext) -> Restyled:
+    """Every image with a style code for its neighbour's style, from one of three sources.
 
-    A share `mixing` takes a second code from some layer on that pictures pass. With the neighbour's looks
-    these are the picture's own, of its own style: two pictures' styles make a new one, which is asked for as
-    the blend that the layers are. Else they are the neighbour's.
+    The code is encoded from the neighbour, encoded from the image itself under the neighbour's label, or
+    mapped from a latent code and that label. A share `loss.mixing` takes a second code from some layer on.
+    For images that follow their neighbour this is their own code, so the target is a blend of both styles.
     """
+    config, rng, stage = context.restyle, context.rng, context.stage
     encoders, low = generator.encoders, content_layer(generator)
-    images, goal = fade_reals(batch.images, stage.alpha), swap_neighbours(styles)
-    content = encoders.content(images, stage, draws.normal)
-    looks = encoders.style.looks(images, stage)
-    mapped = generator.mapping(draws.normal((generator.mapping.z_dim,)), goal)
-    told = goal * (draws.uniform() >= config.hide_label)[:, None]
-    seen = encoders.style.head(swap_neighbours(looks), told)
-    own = encoders.style.head(looks, goal)
-    place = draws.uniform()
-    by_picture = place < config.by_picture
-    by_self = ~by_picture & (place < config.by_picture + config.by_self)
-    first = torch.where(by_picture[:, None], seen, torch.where(by_self[:, None], own, mapped))
-    second = torch.where(by_picture[:, None], encoders.style.head(looks, styles), seen)
+    images, own_styles = context.real_images(batch), context.styles(batch)
+    target = swap_neighbours(own_styles)
+    content = encoders.content(images, stage, rng.normal)
+    features = encoders.style.style_features(images, stage)
+    mapped = generator.mapping(rng.normal((generator.mapping.z_dim,)), target)
+    visible = target * (rng.uniform() >= config.label_dropout)[:, None]
+    exemplar = encoders.style.head(swap_neighbours(features), visible)
+    own = encoders.style.head(features, target)
+
+    place = rng.uniform()
+    from_exemplar = place < config.exemplar_prob
+    from_self = ~from_exemplar & (place < config.exemplar_prob + config.self_style_prob)
+    code = torch.where(from_self[:, None], own, mapped)
+    first = torch.where(from_exemplar[:, None], exemplar, code)
+    second = torch.where(from_exemplar[:, None], encoders.style.head(features, own_styles), exemplar)
     active = layer_count(stage.resolution)
-    cutoff = cutoffs(draws, mixing, low=low + 1, active=active)
-    of_second = by_picture * (active - cutoff) / (active - low)
-    return Redrawn(
-        images=generator.synthesis(
-            mix(first, second, cutoff, layers=generator.layers), stage, draws.normal, content
-        ),
-        styles=torch.lerp(goal, styles, of_second[:, None].to(goal)), goals=goal, w=first, mapped=mapped,
-        content=content, looks=looks, by_picture=by_picture.float(), by_self=by_self.float(),
-        whole=(cutoff == active).float(),
-    )  # fmt: skip
+    cutoff = mixing_cutoffs(rng, context.scoring.loss.mixing, low=low + 1, active=active)
+    codes = mix(first, second, cutoff, layers=generator.layers)
+    share_of_second = from_exemplar * (active - cutoff) / (active - low)
+    return Restyled(
+        images=generator.synthesis(codes, stage, rng.normal, content),
+        target_styles=torch.lerp(target, own_styles, share_of_second[:, None].to(target)),
+        real_styles=own_styles,
+        mapped=mapped,
+        mapped_styles=target,
+        w=first,
+        content=content,
+        style_features=features,
+        unmixed=(cutoff == active).float(),
+        from_exemplar=from_exemplar.float(),
+        from_self=from_self.float(),
+    )
 
 
-def cutoffs(draws: Draws, mixing: float, *, low: int, active: int) -> Tensor:
-    """Where each picture changes codes, int64 (N,): for a share `mixing` one of the layers low .. active - 1,
-    for the rest, and where there is no such layer, `active`: never."""
-    drawn = draws.integers(min(low, active - 1), active)
-    mixed = (draws.uniform() < mixing) & (drawn >= low)
-    return torch.where(mixed, drawn, torch.full_like(drawn, active))
-
-
-def with_code(
-    generator: Generator, w: Float[Tensor, "n d"], content: Content, stage: Stage, draws: Draws
+def synthesise(
+    generator: Generator, w: Float[Tensor, "n d"], content: Content, context: StepContext
 ) -> Tensor:
-    """Pictures of the given content, one code in all layers."""
+    """Images of the given content, with one code in all layers."""
     codes = repeat(w, "n d -> n l d", l=generator.layers)
-    return generator.synthesis(codes, stage, draws.normal, content)
+    return generator.synthesis(codes, context.stage, context.rng.normal, content)
 
 
-# Terms
-def restyling_terms(
-    generator: Generator, judges: Judges, redrawn: Redrawn, batch: Batch, styles: Tensor, stage: Stage,
-    config: RestyleConfig, weights: dict[str, float], draws: Draws,
-) -> Terms:  # fmt: skip
-    """The terms of restyled pictures that have a weight, unweighted: means over the batch."""
-    encoders, drawn = generator.encoders, redrawn.images
-    images = fade_reals(batch.images, stage.alpha)
-    found: Terms = {}
-    looks = redrawn.looks
+def encoder_terms(generator: Generator, fakes: Restyled, batch: Batch, context: StepContext) -> Terms:
+    """Terms that read restyled images with the encoders: `style`, `content` and `cycle`."""
+    weights, encoders, found = context.term_weights, generator.encoders, Terms()
+    features = fakes.style_features
     if weights["style"] or weights["cycle"]:
-        looks = encoders.style.looks(drawn, stage)
+        features = encoders.style.style_features(fakes.images, context.stage)
     if weights["style"]:
-        read = encoders.style.head(looks, redrawn.styles)
-        found["style"] = terms.style(read, redrawn.w, redrawn.whole)
-    if weights["diversity"]:
-        other = generator.mapping(draws.normal((generator.mapping.z_dim,)), redrawn.styles)
-        second = with_code(generator, other, redrawn.content, stage, draws)
-        found["diversity"] = -terms.pixels(drawn, second, "l1")
-    if weights["cycle"] or weights["content"]:
-        kept = encoders.content(drawn, stage, draws.normal)
-        if weights["content"]:
-            found["content"] = terms.content(kept.features, redrawn.content.features)
-        if weights["cycle"]:
-            # Whose own looks were kept must show them still; the others' are given back.
-            seen = torch.where(redrawn.by_self[:, None] > 0, looks, redrawn.looks)
-            back = with_code(generator, encoders.style.head(seen, styles), kept, stage, draws)
-            found["cycle"] = terms.pixels(back, images, config.pixels)
-    if weights["paired"]:
-        found["paired"] = terms.pixels(drawn, swap_neighbours(images), config.pixels)
-    judged = _judged(judges, redrawn, images, stage, weights)
-    return found | judged | _divergence(redrawn.content, weights)
-
-
-def _judged(
-    judges: Judges, redrawn: Redrawn, images: Tensor, stage: Stage, weights: dict[str, float]
-) -> Terms:
-    """What the judges say of restyled pictures."""
-    found: Terms = {}
-    if weights["classifier"]:
-        assert judges.classifier is not None
-        found["classifier"] = terms.classifier(judges.classifier(redrawn.images, stage), redrawn.styles)
-    if not any(weights[name] for name in ("perceptual", "gram", "mean_std")):
+        encoded = encoders.style.head(features, fakes.target_styles)
+        found["style"] = terms.style(encoded, fakes.w, fakes.unmixed)
+    if not (weights["content"] or weights["cycle"]):
         return found
-    assert judges.perception is not None
-    drawn = judges.perception(redrawn.images, stage)
-    with torch.no_grad():
-        originals = judges.perception(images, stage)
-        followed = [swap_neighbours(maps) for maps in originals]
-    rows = redrawn.by_picture * redrawn.whole
-    if weights["perceptual"]:
-        found["perceptual"] = terms.perceptual(drawn, originals)
-    if weights["gram"]:
-        found["gram"] = terms.gram(drawn, followed, rows)
-    if weights["mean_std"]:
-        found["mean_std"] = terms.mean_std(drawn, followed, rows)
+    content = encoders.content(fakes.images, context.stage, context.rng.normal)
+    if weights["content"]:
+        found["content"] = terms.content(content.features, fakes.content.features)
+    if weights["cycle"]:
+        # An image restyled with its own features must still show them; the others get their original's back.
+        source = torch.where(fakes.from_self[:, None] > 0, features, fakes.style_features)
+        own = encoders.style.head(source, fakes.real_styles)
+        back = synthesise(generator, own, content, context)
+        found["cycle"] = terms.pixels(back, context.real_images(batch), context.restyle.pixels)
     return found
 
 
-def autoencoding_terms(
-    generator: Generator, judges: Judges, batch: Batch, styles: Tensor, stage: Stage, config: RestyleConfig,
-    weights: dict[str, float], draws: Draws,
-) -> Terms:  # fmt: skip
-    """The terms of rebuilt pictures, unweighted."""
-    images, encoders = fade_reals(batch.images, stage.alpha), generator.encoders
-    content = encoders.content(images, stage, draws.normal)
-    told = styles * (draws.uniform() >= config.hide_label)[:, None]
-    rebuilt = with_code(generator, encoders.style(images, told, stage), content, stage, draws)
-    found = {"rebuild": terms.pixels(rebuilt, images, config.pixels)}
-    if weights["rebuild_perceptual"]:
-        assert judges.perception is not None
-        with torch.no_grad():
-            originals = judges.perception(images, stage)
-        found["rebuild_perceptual"] = terms.perceptual(judges.perception(rebuilt, stage), originals)
-    return found | _divergence(content, weights)
+def perceptual_terms(fakes: Restyled, batch: Batch, context: StepContext) -> Terms:
+    """Terms of the frozen networks: `classifier`, `perceptual` and `gram`."""
+    weights, frozen, found = context.term_weights, context.frozen_networks, Terms()
+    if weights["classifier"]:
+        assert frozen.classifier is not None
+        logits = frozen.classifier(fakes.images, context.stage)
+        found["classifier"] = terms.classifier(logits, fakes.target_styles)
+    if not (weights["perceptual"] or weights["gram"]):
+        return found
+    assert frozen.perception is not None
+    maps = frozen.perception(fakes.images, context.stage)
+    with torch.no_grad():
+        originals = frozen.perception(context.real_images(batch), context.stage)
+    if weights["perceptual"]:
+        found["perceptual"] = terms.perceptual(maps, originals)
+    if weights["gram"]:
+        exemplars = [swap_neighbours(each) for each in originals]
+        found["gram"] = terms.gram(maps, exemplars, fakes.from_exemplar * fakes.unmixed)
+    return found
 
 
-def contrast_terms(
-    generator: Generator, batch: Batch, stage: Stage, config: RestyleConfig, draws: Draws
-) -> Terms:
-    """Two crops of each picture find each other by their style codes, read without a label."""
-    images = fade_reals(batch.images, stage.alpha)
-    nameless = torch.zeros_like(batch.styles)
-    encode = generator.encoders.style
-    one, other = (encode(terms.crop(images, draws.uniform((4,))), nameless, stage) for _ in range(2))
-    group = config.contrast_group
-    return {"crops": terms.matching(one, other, group=group, temperature=config.temperature)}
-
-
-def _divergence(content: Content, weights: dict[str, float]) -> Terms:
-    if content.divergence is None or not weights["divergence"]:
+def kl_term(content: Content, weights: Mapping[str, float]) -> Terms:
+    """`kl`: the divergence of a variational content code from its prior."""
+    if content.divergence is None or not weights["kl"]:
         return {}
-    return {"divergence": content.divergence.mean()}
-
-
-def weighted_sum(found: Terms, weights: dict[str, float]) -> Tensor:
-    """The composite: each term times its weight; 0 without terms."""
-    return sum((weights[name] * value for name, value in found.items()), torch.zeros(()))
+    return {"kl": content.divergence.mean()}

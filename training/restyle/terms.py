@@ -4,7 +4,6 @@ Rows that a term does not concern count as zeros, not as absent: so the mean ove
 means over its parts, in whatever processes these are.
 """
 
-import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -13,7 +12,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from brushwork.models.feature_statistics import channel_normalised, gram_distance, mean_std_distance
+from brushwork.models.feature_statistics import channel_normalised, gram_distance
 from brushwork.models.layers import full_precision
 
 Scalar = Float[Tensor, ""]
@@ -41,14 +40,7 @@ def gram(drawn: Maps, followed: Maps, rows: Float[Tensor, "n"]) -> Scalar:
     return (torch.stack(layers).sum(dim=0) * rows).mean()
 
 
-def mean_std(drawn: Maps, followed: Maps, rows: Float[Tensor, "n"]) -> Scalar:
-    """Squared differences of channel means and deviations, summed over the maps (Huang and Belongie 2017,
-    arXiv:1703.06868, eq. 13)."""
-    wide = [[x.float() for x in maps] for maps in (drawn, followed)]
-    return (mean_std_distance(*wide) * rows).mean()
-
-
-def matching(
+def info_nce(
     one: Float[Tensor, "n d"], other: Float[Tensor, "n d"], *, group: int, temperature: float
 ) -> Scalar:
     """Cross entropy in nats of finding row i of `other` for row i of `one`, and the other way round, by the
@@ -91,13 +83,6 @@ def content(kept: Float[Tensor, "n c h w"], original: Float[Tensor, "n c h w"]) 
     """Mean squared difference of content codes, which are instance-normalised; the original is the measure,
     so no gradient goes into it."""
     return (kept.float() - original.detach().float()).square().mean()
-
-
-def leak(logits: Float[Tensor, "n s"]) -> Scalar:
-    """Divergence of the critic's answers from "any style, equally", KL(uniform || answer) in nats: 0 where it
-    cannot tell."""
-    answers = logits.float().log_softmax(dim=1)
-    return -answers.mean() - math.log(answers.shape[1])
 
 
 def perceptual(drawn: Maps, originals: Maps) -> Scalar:

@@ -16,18 +16,17 @@ from brushwork.models.snapshot import generator_bytes
 from brushwork.models.stage import Stage
 
 from ..config import TrainConfig
-from ..distributed import told_by_main
+from ..distributed import broadcast_from_main
 from ..ema import averaged_copy
 from ..errors import Diverged, diverged
-from ..prepare.erasing import erased
 from ..state import TrainingState
 from .background import Background
-from .checkpoint import save_checkpoint, still
+from .checkpoint import cpu_copy, save_checkpoint
 from .diversity import DiversityProbe
 from .metrics import InLoopMetrics, draw_curves, is_best, measurements
 from .progress import figures_line
 from .run_folder import Json, RunFolder
-from .samples import redrawn_grid, sample_grid, save_grid, shown_contents
+from .samples import restyled_grid, sample_grid, save_grid, shown_contents
 from .trackers import log_picture, log_values
 
 LATEST = "latest"
@@ -48,7 +47,7 @@ class Due:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Chores:
+class Artifacts:
     """Keeps moments of a run in its folder.
 
     The loop copies what is to be kept and goes on; files are written by `background` in the order in which
@@ -100,7 +99,7 @@ class Chores:
                 partial(self.metrics, average, stage), lambda f: self._figures(f, average, stage, nimg)
             )
         if due.checkpoint and main:
-            state = still(self.state.state_dict())
+            state = cpu_copy(self.state.state_dict())
             self.background.add(lambda: save_checkpoint(self.folder.checkpoints, nimg, state))
 
     # Each of them
@@ -133,18 +132,18 @@ class Chores:
             )
         if "restyling" in shares or "autoencoding" in shares:
             contents, styles = shown_contents(self.pictures), "restyling" in shares
-            self._drawn(lambda: redrawn_grid(average, contents, styles=styles), partial(show, "redrawn"))
+            self._drawn(lambda: restyled_grid(average, contents, styles=styles), partial(show, "restyled"))
 
     def _snapshots(self, names: Sequence[str], average: Generator, stage: Stage, nimg: int) -> None:
         notes = {"nimg": nimg, "seed": self.config.seed, "data": self.fingerprint}
-        content = generator_bytes(erased(average, self.pictures, stage), stage=stage, notes=notes)
+        content = generator_bytes(average, stage=stage, notes=notes)
         for name in names:
             write_file(self.folder.snapshots / f"{name}.safetensors", content, durable=True)
 
     def _is_measured(self, nimg: int) -> bool:
         """Whether a run that was killed has measured this moment already; the log is proof of the best
         snapshot."""
-        return told_by_main(
+        return broadcast_from_main(
             self.accelerator,
             lambda: any(line["nimg"] == nimg for line in measurements(self.folder.history())),
         )

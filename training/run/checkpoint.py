@@ -26,13 +26,13 @@ def checkpoints(folder: Path) -> list[Path]:
     return sorted(folder.glob("*.pt"))
 
 
-def still(state: Any) -> Any:
+def cpu_copy(state: Any) -> Any:
     """A copy in main memory that stays as it is while training goes on."""
     if isinstance(state, torch.Tensor):
         return state.detach().to("cpu", copy=True)
     if isinstance(state, dict):
-        return {name: still(value) for name, value in state.items()}
-    return [still(value) for value in state] if isinstance(state, list) else state
+        return {name: cpu_copy(value) for name, value in state.items()}
+    return [cpu_copy(value) for value in state] if isinstance(state, list) else state
 
 
 def save_checkpoint(folder: Path, nimg: int, state: State, *, keep: int = 2) -> Path:

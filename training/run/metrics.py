@@ -30,7 +30,7 @@ from .restyled import OF_PAIRS, RESTYLED_METRICS, HeldOut, RestyledMetrics
 
 @options
 class MetricsConfig:
-    """What is measured while training, every `every.metrics_kimg`."""
+    """What is measured while training, every `interval.metrics_kimg`."""
 
     names: tuple[str, ...] = ("fd", "accuracy")
     """Metrics, as `brushwork measure --metrics` takes them."""
@@ -57,8 +57,8 @@ class MetricsConfig:
 
     def _check_best_by(self) -> None:
         drawn = [figure for name in self.names for figure in METRICS[name].figures]
-        redrawn = [name for name in self.restyled if name in METRICS]
-        drawn += [f"{RESTYLED}{figure}" for name in redrawn for figure in METRICS[name].figures]
+        restyled = [name for name in self.restyled if name in METRICS]
+        drawn += [f"{RESTYLED}{figure}" for name in restyled for figure in METRICS[name].figures]
         pairs = [name for name in self.restyled if name in OF_PAIRS]
         paired = [f"{RESTYLED}{figure}" for name in pairs for figure in OF_PAIRS[name]]
         figure, _, features = self.best_by.partition("@")

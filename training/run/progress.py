@@ -12,13 +12,13 @@ from tqdm import tqdm
 from brushwork.models.stage import Stage
 
 from ..restyle.config import TERMS
-from ..steps import DiscriminatorStats, GeneratorStats
+from ..update import StepStats
 
-NAMES = ("loss_d", "loss_g", "real_logit", "fake_logit", "real_sign", "r1", "r2", "critic", *TERMS)
+NAMES = ("loss_d", "loss_g", "real_logit", "fake_logit", "real_sign", "r1", "r2", *TERMS)
 
 
 @dataclass
-class Ticker:
+class StepMeter:
     """Sums of what the steps saw since the last tick; kept on the device, so that no step waits for it."""
 
     device: torch.device
@@ -28,25 +28,21 @@ class Ticker:
     sides: set[int] = field(default_factory=set)
     since: float = field(default_factory=time.perf_counter)
 
-    def add(
-        self, discriminator: DiscriminatorStats | None, generator: GeneratorStats, images: int, side: int
-    ) -> None:
-        """Takes in one step of `images` pictures of `side` px; without a discriminator where none took
-        part."""
-        seen: dict[str, Tensor | None] = {"loss_g": generator.loss, **generator.terms}
+    def add(self, stats: StepStats, images: int, side: int) -> None:
+        """Adds one step of `images` pictures of `side` px."""
+        discriminator, generator = stats.discriminator, stats.generator
+        seen: dict[str, Tensor] = {"loss_g": generator.loss, **generator.terms}
         if discriminator is not None:
             seen |= {
                 "loss_d": discriminator.loss,
                 "real_logit": discriminator.real_logit,
                 "fake_logit": discriminator.fake_logit,
                 "real_sign": discriminator.real_sign,
-                "critic": discriminator.critic,
                 **discriminator.penalties,
             }
         for name, value in seen.items():
-            if value is not None:
-                self.sums[name] = self.sums.get(name, torch.zeros((), device=self.device)) + value
-                self.counts[name] = self.counts.get(name, 0) + 1
+            self.sums[name] = self.sums.get(name, torch.zeros((), device=self.device)) + value
+            self.counts[name] = self.counts.get(name, 0) + 1
         self.images += images
         self.sides.add(side)
 
@@ -104,7 +100,7 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
-def tick_line(values: Mapping[str, float | int], stage: Stage, *, left: float, warning: str = "") -> str:
+def status_line(values: Mapping[str, float | int], stage: Stage, *, left: float, warning: str = "") -> str:
     """One readable line; `left` is in seconds, `warning` stands at its end."""
     fading = f" fading in {stage.alpha:4.0%}" if stage.alpha < 1 else ""
     penalty = f" | R1 {values['r1']:.3g}" if "r1" in values else ""

@@ -26,7 +26,7 @@ from brushwork.eval.pairs.truth import style_mean_of
 from brushwork.eval.processes import Processes
 from brushwork.eval.reference import Reference
 from brushwork.models.generator import Generator, at_stage
-from brushwork.models.restyle import codes_of_own_looks, restyle
+from brushwork.models.restyle import content_style_codes, restyle
 from brushwork.models.stage import Stage
 
 from ..errors import TrainingError
@@ -112,7 +112,7 @@ class HeldOut:
         )  # fmt: skip
 
     @torch.no_grad()
-    def redrawn(self, generator: Generator, stage: Stage) -> UInt8[Tensor, "n 3 r r"]:
+    def restyled(self, generator: Generator, stage: Stage) -> UInt8[Tensor, "n 3 r r"]:
         """All of them at their own resolution, by their own looks under the new style's name, with the noise
         of seed 0: as `brushwork restyle --style` does it.
 
@@ -124,7 +124,7 @@ class HeldOut:
             for number in range(processes.rank, len(parts), processes.count):
                 rows = parts[number]
                 images, styles = self.images[rows], F.one_hot(self.goals[rows], len(self.style_names))
-                codes = codes_of_own_looks(generator, images, styles.float())
+                codes = content_style_codes(generator, images, styles.float())
                 mine[number] = restyle(generator, images, codes, torch.zeros_like(rows), mode="resized")
         found = processes.gather(mine)
         return torch.cat([found[number] for number in range(len(parts))])
@@ -172,7 +172,7 @@ class RestyledMetrics:
 
     def __call__(self, generator: Generator, stage: Stage) -> dict[str, float]:
         # The mean over the styles says nothing more: all have the same share of the pictures.
-        figures = self._measured(self.held_out.redrawn(generator, stage)).summary()
+        figures = self._measured(self.held_out.restyled(generator, stage)).summary()
         return {
             f"{RESTYLED}{name}": value
             for name, value in figures.items()

@@ -15,6 +15,7 @@ from brushwork.data.files import remove_partials, write_file, write_json
 
 from ..config import FREE_TO_CHANGE, TrainConfig
 from ..errors import TrainingError
+from ..renames import renamed
 from .checkpoint import checkpoints
 
 Json = dict[str, Any]
@@ -167,13 +168,19 @@ class RunFolder:
         if not self.config_file.exists():
             return None
         try:
-            return TypeAdapter(Stored).validate_json(self.config_file.read_bytes())
+            stored = TypeAdapter(Stored).validate_json(self.config_file.read_bytes())
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"])) or "it"
             raise TrainingError(
                 f"{self.config_file} is damaged ({where}: {first['msg']}); choose another --out."
             ) from error
+        if sentence := next(filter(None, (renamed(name) for name, _ in flat(stored.config))), None):
+            raise TrainingError(
+                f"{self.path} holds a run of an earlier brushwork ({sentence.rstrip('.')}): choose another "
+                f"--out; a new run can take its weights: --start-from {self.path}."
+            )
+        return stored
 
     def claim(self, config: TrainConfig, facts: Facts, *, resume: bool) -> Claim:
         """Takes the folder for this run.

@@ -14,7 +14,7 @@ from brushwork.data.images import image_grid
 from brushwork.data.loader import Pictures, StoredPictures
 from brushwork.data.writing import save_picture
 from brushwork.models.generator import Generator
-from brushwork.models.restyle import own_codes, restyle
+from brushwork.models.restyle import own_style_codes, restyle
 from brushwork.models.sampling import sample_matrix
 from brushwork.models.stage import Stage
 
@@ -37,7 +37,7 @@ def shown_contents(pictures: Pictures | StoredPictures) -> UInt8[Tensor, "n 3 r 
     return pictures.take((2 * torch.arange(count) + 1) * len(pictures) // (2 * count)).cpu()
 
 
-def redrawn_grid(generator: Generator, contents: UInt8[Tensor, "n 3 r r"], *, styles: bool) -> np.ndarray:
+def restyled_grid(generator: Generator, contents: UInt8[Tensor, "n 3 r r"], *, styles: bool) -> np.ndarray:
     """Below the contents: each rebuilt from its own content and looks, and with `styles` redrawn in every
     style."""
     size, count, known = generator.trained_stage.resolution, len(contents), generator.style_names
@@ -46,7 +46,7 @@ def redrawn_grid(generator: Generator, contents: UInt8[Tensor, "n 3 r r"], *, st
     labels += [row.expand(count, -1) for row in torch.eye(len(known))] if styles else []
     rows = [seen]
     for label in labels:
-        codes = repeat(own_codes(generator, seen, label), "n d -> n l d", l=generator.layers)
+        codes = repeat(own_style_codes(generator, seen, label), "n d -> n l d", l=generator.layers)
         rows.append(restyle(generator, seen, codes, torch.arange(count)))
     return _grid(torch.stack(rows), ("content", "rebuilt", *(known if styles else ())), [""] * count)
 

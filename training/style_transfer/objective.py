@@ -17,15 +17,15 @@ from brushwork.models.feature_statistics import total_variation
 
 from .backbones import Perceiver
 from .config import StyleLoss, StylizeConfig
-from .statistics import Moments, Scaling, gram_error, mean_std_error, moments, wasserstein_error
+from .statistics import FeatureStatistics, Scaling, gram_error, mean_std_error, moments, wasserstein_error
 from .tiles import Tile, tiles_of
 
 Picture = Float[Tensor, "1 3 h w"]
 Maps = Mapping[str, Tensor]
-Sums = dict[str, Moments]
+Sums = dict[str, FeatureStatistics]
 """Of every style layer."""
 
-STYLE_ERRORS: dict[StyleLoss, Callable[[Moments, Moments, Scaling], Tensor]] = {
+STYLE_ERRORS: dict[StyleLoss, Callable[[FeatureStatistics, FeatureStatistics, Scaling], Tensor]] = {
     "gram": gram_error, "mean-std": mean_std_error, "wasserstein": wasserstein_error,
 }  # fmt: skip
 
@@ -208,7 +208,7 @@ def _read(style: Tensor, content: Tensor, tv: Tensor, total: Tensor) -> Losses:
 def _leaves(sums: Sums) -> Sums:
     """The same sums, to be differentiated by."""
     return {
-        name: Moments(
+        name: FeatureStatistics(
             first=one.first.detach().requires_grad_(), second=one.second.detach().requires_grad_(),
             weight=one.weight,
         )

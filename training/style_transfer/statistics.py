@@ -24,7 +24,7 @@ RIDGE = 1e-3
 
 
 @dataclass(frozen=True, kw_only=True)
-class Moments:
+class FeatureStatistics:
     """Sums over places of feature vectors x, each times its weight."""
 
     first: Float[Tensor, "c"]
@@ -34,16 +34,18 @@ class Moments:
     weight: Float[Tensor, ""]
     """Of the weights; without any, the number of places."""
 
-    def __add__(self, other: "Moments") -> "Moments":
-        return Moments(
+    def __add__(self, other: "FeatureStatistics") -> "FeatureStatistics":
+        return FeatureStatistics(
             first=self.first + other.first, second=self.second + other.second,
             weight=self.weight + other.weight,
         )  # fmt: skip
 
-    def __mul__(self, factor: float | Tensor) -> "Moments":
-        return Moments(first=self.first * factor, second=self.second * factor, weight=self.weight * factor)
+    def __mul__(self, factor: float | Tensor) -> "FeatureStatistics":
+        return FeatureStatistics(
+            first=self.first * factor, second=self.second * factor, weight=self.weight * factor
+        )
 
-    def __truediv__(self, divisor: float | Tensor) -> "Moments":
+    def __truediv__(self, divisor: float | Tensor) -> "FeatureStatistics":
         return self * (1 / divisor)
 
     @property
@@ -64,17 +66,17 @@ class Moments:
         return self.covariance.diagonal().clamp_min(FLOOR).sqrt()
 
 
-def moments(maps: Float[Tensor, "1 c h w"], weights: Float[Tensor, "h w"] | None = None) -> Moments:
+def moments(maps: Float[Tensor, "1 c h w"], weights: Float[Tensor, "h w"] | None = None) -> FeatureStatistics:
     """Of one picture's maps, in float32 whatever they came in."""
     flat = maps[0].flatten(1).float()
     if weights is None:
         places = torch.tensor(float(flat.shape[1]), device=flat.device)
-        return Moments(first=flat.sum(dim=1), second=flat @ flat.T, weight=places)
+        return FeatureStatistics(first=flat.sum(dim=1), second=flat @ flat.T, weight=places)
     weighted = flat * weights.flatten()
-    return Moments(first=weighted.sum(dim=1), second=weighted @ flat.T, weight=weights.sum())
+    return FeatureStatistics(first=weighted.sum(dim=1), second=weighted @ flat.T, weight=weights.sum())
 
 
-def blended(parts: Sequence[Moments], weights: Sequence[float]) -> Moments:
+def blended(parts: Sequence[FeatureStatistics], weights: Sequence[float]) -> FeatureStatistics:
     """As if the pictures lay side by side, each on its part of the places: weights are divided by their sum.
 
     Raises ModelError where they sum to nothing."""
@@ -89,7 +91,7 @@ def blended(parts: Sequence[Moments], weights: Sequence[float]) -> Moments:
 
 
 # Distances
-def gram_error(drawn: Moments, goal: Moments, scaling: Scaling) -> Float[Tensor, ""]:
+def gram_error(drawn: FeatureStatistics, goal: FeatureStatistics, scaling: Scaling) -> Float[Tensor, ""]:
     """Squared Frobenius distance of the Gram matrices, of c channels and per place, divided by
 
     `gatys`: 4 c^2 (Gatys et al. 2016, eq. 4, whose matrices are sums over places); `mean`: c^4, the mean over
@@ -101,7 +103,7 @@ def gram_error(drawn: Moments, goal: Moments, scaling: Scaling) -> Float[Tensor,
     return squares / _divisor(scaling, 4.0 * c**2, float(c**4), goal.gram.square().sum())
 
 
-def mean_std_error(drawn: Moments, goal: Moments, scaling: Scaling) -> Float[Tensor, ""]:
+def mean_std_error(drawn: FeatureStatistics, goal: FeatureStatistics, scaling: Scaling) -> Float[Tensor, ""]:
     """Squared distances of means and of deviations (Huang and Belongie 2017, arXiv:1703.06868, eq. 13), over
     the number of channels, or `relative` to the goal's."""
     squares = (drawn.mean - goal.mean).square().sum() + (drawn.deviation - goal.deviation).square().sum()
@@ -110,7 +112,9 @@ def mean_std_error(drawn: Moments, goal: Moments, scaling: Scaling) -> Float[Ten
     return squares / _divisor(scaling, channels, channels, own)
 
 
-def wasserstein_error(drawn: Moments, goal: Moments, scaling: Scaling) -> Float[Tensor, ""]:
+def wasserstein_error(
+    drawn: FeatureStatistics, goal: FeatureStatistics, scaling: Scaling
+) -> Float[Tensor, ""]:
     """Squared Wasserstein-2 distance of the normal distributions of equal moments,
 
         |m - m'|^2 + tr(S + S' - 2 (S'^1/2 S S'^1/2)^1/2)    (Olkin and Pukelsheim 1982),

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from brushwork.data.progress import Progress
 
-from ..calibration import settled_precision
+from ..calibration import choose_precision
 from ..errors import TrainingError
 from .backbones import Perceiver, default_layers, find_backbone
 from .colour import coloured_like, with_colours_of
@@ -114,7 +114,7 @@ class Stylizer:
         style, content = default_layers(config.backbone)
         style, content = config.style_layers or style, config.content_layers or content
         network = network or find_backbone(config.backbone, (*style, *content), config.weights, device=device)
-        precision = settled_precision(config.precision, self.device)
+        precision = choose_precision(config.precision, self.device)
         self.eye = Eye(network=network, style_layers=style, content_layers=content, bf16=precision == "bf16")
         self.sides = config.sides(config.size or max(scene.content.shape[1:]))
         self.number = 0

@@ -28,7 +28,7 @@ class TuningConfig:
     trial_kimg: Duration | None = None
     """Length of a trial, in thousands of images; the course of growing is shortened alike. None: the whole
     course."""
-    every_kimg: Duration | None = None
+    interval_kimg: Duration | None = None
     """A trial is measured so often, and cut short where it is worse than half of the others were then. None:
     every quarter of a trial."""
     search: tuple[str, ...] = ()
@@ -74,11 +74,15 @@ def plan_of(base: TrainConfig, tuning: TuningConfig) -> Plan:
     if RunFolder(base.out).config_file.exists():
         raise TrainingError(f"{base.out} holds a run; choose another --out for the study.")
     kimg = tuning.trial_kimg or base.total_kimg
-    every = replace(
-        base.every, checkpoint_kimg=0.0, snapshot_kimg=0.0, metrics_kimg=tuning.every_kimg or kimg / PARTS
+    interval = replace(
+        base.interval,
+        checkpoint_kimg=0.0,
+        snapshot_kimg=0.0,
+        metrics_kimg=tuning.interval_kimg or kimg / PARTS,
     )
     trial = replace(
-        base, resume=False, total_kimg=kimg, growing=base.growing.scaled(kimg / base.total_kimg), every=every,
+        base, resume=False, total_kimg=kimg,
+        growing=base.growing.scaled(kimg / base.total_kimg), interval=interval,
         trackers=replace(base.trackers, group=base.trackers.group or base.out.name),
     )  # fmt: skip
     return Plan(
@@ -92,7 +96,7 @@ def identity_of(plan: Plan, fingerprint: str) -> Json:
     values = to_json(plan.trial)
     computed = {name: value for name, value in values.items() if name not in FREE_TO_CHANGE}
     beside = {"data": fingerprint, "trial_kimg": plan.trial.total_kimg,
-              "every_kimg": plan.trial.every.metrics_kimg, "metrics": values["metrics"],
+              "interval_kimg": plan.trial.interval.metrics_kimg, "metrics": values["metrics"],
               "search": {each.name: str(each).partition("=")[2] for each in plan.space}}  # fmt: skip
     return dict(flat(computed | beside))
 
@@ -101,4 +105,4 @@ def measurements(config: TrainConfig) -> int:
     """How often a run is measured: whenever it is due, and once at its end."""
     steps = math.ceil(config.total_kimg * 1000 / config.batch)
     before = range(config.batch, steps * config.batch, config.batch)
-    return sum(due(config.every.metrics_kimg, nimg, config.batch) for nimg in before) + 1
+    return sum(due(config.interval.metrics_kimg, nimg, config.batch) for nimg in before) + 1

@@ -85,7 +85,7 @@ def default_space(config: TrainConfig) -> Space:
         *(
             _around(f"restyle.{term}.weight", getattr(config.restyle, term).weight, WEIGHT_FACTOR)
             for term in TERMS
-            if config.restyle.uses(term) and (config.generator.content_latent or term != "divergence")
+            if config.restyle.uses(term) and (config.generator.content_vae_channels or term != "kl")
         ),
     )
 

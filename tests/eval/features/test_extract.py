@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from brushwork.eval.errors import EvalError
+from brushwork.eval.features import extract as module
 from brushwork.eval.features.cache import FeatureCache, content_hash
 from brushwork.eval.features.extract import PART, Standardiser, extract
-from brushwork.eval.features import extract as module
 from brushwork.eval.processes import Processes
 from brushwork.eval.sources import Stored
 

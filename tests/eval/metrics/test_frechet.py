@@ -12,7 +12,7 @@ from torch import Tensor
 from brushwork.eval.errors import EvalError
 from brushwork.eval.metrics.frechet import (
     Gaussian,
-    Moments,
+    RunningGaussian,
     centred_factor,
     frechet,
     frechet_from_features,
@@ -215,14 +215,14 @@ def test_factor_and_root_rebuild_the_covariance() -> None:
 # Streams
 def test_moments_stream_and_merge_to_one_pass() -> None:
     x = 1000 + features(0, 101, 8)  # far from zero: a sum of squares would cancel here
-    whole, left, right = gaussian_of(x), Moments(8), Moments(8)
+    whole, left, right = gaussian_of(x), RunningGaussian(8), RunningGaussian(8)
     for part in x[:60].split(7):
         left.update(part)
     right.update(x[60:])
-    restored = Moments(8)
+    restored = RunningGaussian(8)
     restored.load_state_dict(right.state_dict())
     left.merge(restored)
-    left.merge(Moments(8))
+    left.merge(RunningGaussian(8))
     merged = left.gaussian()
     assert merged.count == 101
     torch.testing.assert_close(merged.mean, x.mean(0), rtol=1e-14, atol=0)

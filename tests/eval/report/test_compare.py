@@ -10,7 +10,7 @@ import pytest
 
 from brushwork.eval.errors import EvalError
 from brushwork.eval.figures import FIGURES
-from brushwork.eval.measures import Figure, Measures, Score
+from brushwork.eval.measures import Measures, MetricResult, Score
 from brushwork.eval.report.compare import compare, comparison_table, read_report, verdict
 from brushwork.eval.report.write import write_report
 
@@ -22,7 +22,7 @@ def measures(fd: float = 50.0, accuracy: float = 0.5, *, spread: float = 0.01, s
     return Measures(
         style_names=("flat", "sketch"),
         figures={
-            name: Figure(about=FIGURES[name], features="net", measured=score)
+            name: MetricResult(about=FIGURES[name], features="net", measured=score)
             for name, score in scores.items()
         },
         protocol={"features": {"net": LONG.format(size)}, "images": [200, 200], "seed": 0, "real": (32, 32)},

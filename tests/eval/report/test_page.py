@@ -13,7 +13,7 @@ from PIL import Image
 
 from brushwork.data.images import png_bytes
 from brushwork.eval.figures import FIGURES
-from brushwork.eval.measures import CurvePoint, Figure, Measures, Score
+from brushwork.eval.measures import CurvePoint, Measures, MetricResult, Score
 from brushwork.eval.report import page as module
 from brushwork.eval.report.grids import NEAREST
 from brushwork.eval.report.page import page
@@ -23,12 +23,12 @@ NAMES = ("flat", "round & soft", "<sketch>")
 MATRIX = ((0.5, 0.3, 0.2), (0.1, 0.8, 0.1), (0.25, 0.25, 0.5))
 
 
-def figure(name: str, value: float, features: str = "net", *, control: bool = True) -> Figure:
+def figure(name: str, value: float, features: str = "net", *, control: bool = True) -> MetricResult:
     def score(value: float) -> Score:
         matrix = MATRIX if name in ("accuracy", "csls", "gram") else ()
         return Score(value=value, per_style=(value, 2 * value, 3 * value), spread=value / 40, matrix=matrix)
 
-    return Figure(
+    return MetricResult(
         about=FIGURES[name], features=features, measured=score(value), real=score(1.25 * value),
         control=score(0.7 * value) if control else None, control_real=score(1.5 * value) if control else None,
     )  # fmt: skip
@@ -201,7 +201,7 @@ def test_baselines_have_a_row_each() -> None:
 
 # What may be missing
 def test_statistics_alone_make_a_page() -> None:
-    fd = Figure(about=FIGURES["fd"], features="inception", measured=Score(value=23.45))
+    fd = MetricResult(about=FIGURES["fd"], features="inception", measured=Score(value=23.45))
     text = page(Measures(style_names=(), figures={"fd": fd}, protocol={}), {})
     outline = Outline(text)
     assert outline.headings == ["The figures", "Protocol"]
@@ -212,7 +212,9 @@ def test_statistics_alone_make_a_page() -> None:
 def test_nothing_and_styles_without_pictures_make_a_page() -> None:
     assert Outline(page(Measures(style_names=(), figures={}, protocol={}), {})).open == []
     gap = Score(value=5.0, per_style=(math.nan, 1.0, 2.0), matrix=((math.nan,) * 3, *MATRIX[1:]))
-    figures = {name: Figure(about=FIGURES[name], features="net", measured=gap) for name in ("fd", "accuracy")}
+    figures = {
+        name: MetricResult(about=FIGURES[name], features="net", measured=gap) for name in ("fd", "accuracy")
+    }
     text = page(Measures(style_names=NAMES, figures=figures, protocol={}), {})
     assert "nan" not in re.sub('base64,[^"]*', "", text)
 
@@ -253,7 +255,7 @@ def test_the_first_card_names_styles_that_draw_one_picture() -> None:
     plain = measured()
     assert "one picture" not in page(plain, {})
     shares = Score(value=0.5, per_style=(0.9, 0.3, 0.2))
-    diversity = Figure(about=FIGURES["diversity"], features="net", measured=shares)
+    diversity = MetricResult(about=FIGURES["diversity"], features="net", measured=shares)
     html = page(replace(plain, figures={**plain.figures, "diversity": diversity}), {})
     first = html.split('<div class="cards">')[1].split("</div>")[0]
     assert "2 of 3 styles draw one picture" in first

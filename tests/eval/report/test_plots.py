@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from PIL import Image
 
 from brushwork.eval.figures import FIGURES
-from brushwork.eval.measures import CurvePoint, Figure, Score
+from brushwork.eval.measures import CurvePoint, MetricResult, Score
 from brushwork.eval.report import plots
 from brushwork.eval.report.plots import curve, small_multiples, style_bars, training_curves, worst_first
 
@@ -24,8 +24,8 @@ HISTORY = [
 ]
 
 
-def figure(name: str, *per_style: float, real: tuple[float, ...] = ()) -> Figure:
-    return Figure(
+def figure(name: str, *per_style: float, real: tuple[float, ...] = ()) -> MetricResult:
+    return MetricResult(
         about=FIGURES[name], features="net", measured=Score(value=1.0, per_style=per_style),
         real=Score(value=1.0, per_style=real) if real else None,
     )  # fmt: skip

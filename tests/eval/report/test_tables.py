@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from brushwork.eval.figures import FIGURES
-from brushwork.eval.measures import Figure, Measures, Score
+from brushwork.eval.measures import Measures, MetricResult, Score
 from brushwork.eval.report.tables import (
     aligned,
     by_features,
@@ -27,10 +27,10 @@ def score(value: float, *per_style: float, spread: float | None = None) -> Score
     return Score(value=value, per_style=per_style, spread=spread)
 
 
-def figure(name: str, measured: Score, *beside: Score, features: str = "net") -> Figure:
+def figure(name: str, measured: Score, *beside: Score, features: str = "net") -> MetricResult:
     """`beside`: of held-out real pictures, of the control, of the control's real pictures."""
     real, control, control_real = (*beside, None, None, None)[:3]
-    return Figure(
+    return MetricResult(
         about=FIGURES[name], features=features, measured=measured, real=real, control=control,
         control_real=control_real,
     )  # fmt: skip

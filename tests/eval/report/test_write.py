@@ -10,7 +10,7 @@ from PIL import Image
 
 from brushwork.eval.errors import EvalError
 from brushwork.eval.figures import FIGURES
-from brushwork.eval.measures import CurvePoint, Figure, Measures, Score
+from brushwork.eval.measures import CurvePoint, Measures, MetricResult, Score
 from brushwork.eval.report.write import write_report
 
 
@@ -18,7 +18,7 @@ def measured(fd: float = 70.5, recall: float = 0.5) -> Measures:
     score = Score(value=fd, per_style=(fd, math.nan))
     return Measures(
         style_names=("flat", "sketch"),
-        figures={"fd": Figure(about=FIGURES["fd"], features="net", measured=score)},
+        figures={"fd": MetricResult(about=FIGURES["fd"], features="net", measured=score)},
         protocol={"seed": 0},
         curves={"truncation": (CurvePoint(x=1.0, scores={"recall": recall}),)},
     )

@@ -34,7 +34,7 @@ MakeConfig = Callable[..., TrainConfig]
 def pace(resolution: int, batch: int, seconds: float, memory: float) -> Pace:
     return Pace(
         resolution=resolution, batch=batch, precision="bf16", steps={"sampling": (seconds,) * 2},
-        flops={"sampling": 80}, shares={"sampling": 1.0}, r1_every=4, parts={}, convolution=100.0,
+        flops={"sampling": 80}, shares={"sampling": 1.0}, r1_interval=4, parts={}, convolution=100.0,
         product=120.0, before=10.0, peak=10.0 + memory,
     )  # fmt: skip
 

@@ -198,7 +198,7 @@ def test_bench_train_prints_tables_and_writes_what_it_found(shell: Shell, tmp_pa
     def in_here(config: Any, sizes: Sizes) -> Any:
         return (measure(config, 8, sizes), measure(config, 16, sizes))
 
-    shell.monkeypatch.setattr("brushwork.scripts.bench_train.benchmark", in_here)
+    shell.monkeypatch.setattr("brushwork.scripts.bench.train.benchmark", in_here)
     options = ("--batch", "4", "--repeats", "2", "--threads", "1", "--report", tmp_path)
     said = shell("bench", "train", "toy", *options)
     assert "| 8 px" in said
@@ -209,7 +209,7 @@ def test_bench_train_prints_tables_and_writes_what_it_found(shell: Shell, tmp_pa
     assert len(found["rates"]["8"]["steps"]["sampling"]) == 2
     assert (tmp_path / "train.md").read_text().strip() in said
     assert shows_something(tmp_path / "train.png")
-    assert "Beside StyleGAN2" in shell("bench", "train", "toy", *options, "--peer")
+    assert "Beside StyleGAN2" in shell("bench", "train", "toy", *options, "--with-stylegan2")
     found = json.loads((tmp_path / "train.json").read_text())["parts"]
     assert found["peer"]["8"].keys() == {"times", "times_with_path_length"}
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from brushwork.data.pictures import Pictures
+from brushwork.data.sources.toy import toy_pictures
 from brushwork.models.generator import Generator
 from brushwork.models.stage import Stage
 from brushwork.scripts.bench import quality as quality_benchmark
@@ -36,6 +37,11 @@ GROWN = GrowingConfig(start_resolution=8, fade_kimg=(1.0,), steady_kimg=(2.0,))
 RATES = {8: 0.01, 16: 0.02}
 
 
+@pytest.fixture
+def pictures() -> Pictures:
+    return toy_pictures(styles=3, subjects=8, size=16)
+
+
 def test_a_fitted_course_takes_the_minutes_and_keeps_its_proportions(make_config: Make) -> None:
     config = make_config(growing=GROWN, total_kimg=6.0)
     for minutes in (0.5, 50.0):
@@ -50,9 +56,9 @@ def test_a_fitted_course_takes_the_minutes_and_keeps_its_proportions(make_config
 def test_each_way_changes_what_it_says(make_config: Make) -> None:
     config = make_config(growing=GROWN)
     changed = {name: way.change(config) for name, way in WAYS.items()}
-    assert changed["alternating"].loss.turns == "alternating"
+    assert changed["alternating"].loss.update_order == "alternating"
     for name in ("simultaneous", "fixed", "modulated", "fp32", "bf16"):
-        assert changed[name].loss.turns == "simultaneous"
+        assert changed[name].loss.update_order == "simultaneous"
     assert changed["fixed"].growing.start_resolution == 16
     assert changed["modulated"].generator.modulation == "modulated"
     assert [changed[name].precision for name in ("fp32", "bf16")] == ["fp32", "bf16"]
@@ -98,7 +104,7 @@ def test_a_race_trains_every_run_once_and_measures_every_snapshot_once(
     monkeypatch.setattr(quality_benchmark, "train", train)
     monkeypatch.setattr(quality_benchmark, "measured_rates", rates)
     probed = iter(["bf16"])
-    monkeypatch.setattr(quality_benchmark, "settled_precision", lambda *_: next(probed))
+    monkeypatch.setattr(quality_benchmark, "choose_precision", lambda *_: next(probed))
     config = make_config(growing=GROWN, total_kimg=6.0)
     contest = Contest(ways=("simultaneous", "fixed"), seeds=2, minutes=0.04)
     found, curves = benchmark(config, contest, tmp_path)

@@ -9,7 +9,7 @@ from brushwork.data.sources.toy import toy_pictures
 from brushwork.eval.pairs.figures import STYLE_MEAN, UNCHANGED
 from brushwork.models.errors import ModelError
 from brushwork.models.generator import Generator, GeneratorConfig
-from brushwork.models.restyle import codes_of_own_looks, restyle
+from brushwork.models.restyle import content_style_codes, restyle
 from brushwork.models.sampling import style_codes
 from brushwork.models.styles import style_weights
 from brushwork.scripts.bench import restyle_methods as opponents
@@ -20,7 +20,7 @@ from brushwork.scripts.bench.restyle_methods import (
     REAL,
     by_code,
     by_label,
-    by_picture,
+    exemplar_prob,
     lite,
     nearest_of_style,
     trivial_answers,
@@ -74,7 +74,7 @@ def test_nearest_is_by_pixels() -> None:
 # Runs
 def test_a_run_by_label_and_by_picture(generator: Generator) -> None:
     label = by_label(generator, "run", "sha", seed=3, psi=0.7)
-    picture = by_picture(generator, "run", "sha", seed=3)
+    picture = exemplar_prob(generator, "run", "sha", seed=3)
     for method in (label, picture):
         together = method.draw(TASK, SOME)
         assert together.shape == (3, 3, 16, 16)
@@ -92,7 +92,7 @@ def test_a_run_by_label_is_what_restyle_draws(generator: Generator) -> None:
     styles = style_weights(name, generator.style_names)[None]
     own = by_label(generator, "run", "sha", seed=3, psi=0.7).draw(TASK, rows)
     assert own.equal(
-        restyle(generator, contents, codes_of_own_looks(generator, contents, styles, 0.7), seeds)
+        restyle(generator, contents, content_style_codes(generator, contents, styles, 0.7), seeds)
     )
     drawn = by_code(generator, "run", "sha", seed=3, psi=0.7).draw(TASK, rows)
     assert drawn.equal(restyle(generator, contents, style_codes(generator, seeds, styles, psi=0.7), seeds))
@@ -103,7 +103,7 @@ def test_what_decides_the_pictures_is_in_the_identity(generator: Generator) -> N
     settings = [("sha", 3, 0.7), ("sha", 4, 0.7), ("sha", 3, 1.0), ("other", 3, 0.7)]
     methods = [by_label(generator, "run", sha, seed=seed, psi=psi) for sha, seed, psi in settings]
     methods += [by_code(generator, "run", "sha", seed=seed, psi=0.7) for seed in (3, 4)]
-    methods += [by_picture(generator, "run", "sha", seed=seed) for seed in (3, 4)]
+    methods += [exemplar_prob(generator, "run", "sha", seed=seed) for seed in (3, 4)]
     assert len({method.identity for method in methods}) == 8
 
 
@@ -115,7 +115,7 @@ def test_runs_that_cannot_restyle_are_refused(generator: Generator) -> None:
     with pytest.raises(ModelError, match="no encoders"):
         by_code(plain, "p", "", seed=0, psi=1.0)
     with pytest.raises(ModelError, match="no encoders"):
-        by_picture(plain, "p", "", seed=0)
+        exemplar_prob(plain, "p", "", seed=0)
     stranger = by_label(generator, "run", "sha", seed=0, psi=1.0)
     renamed = replace(TRAIN, style_names=("x", "y", "z"))
     with pytest.raises(ModelError, match="unknown style"):

@@ -78,7 +78,7 @@ def test_path_lengths_are_held_to_their_mean(peer: StyleGAN2, monkeypatch: pytes
 
 def test_what_is_not_finite_moves_nothing() -> None:
     layer = nn.Linear(2, 1)
-    before, optimizer = layer.weight.detach().clone(), lazy_adam(layer, every=4)
+    before, optimizer = layer.weight.detach().clone(), lazy_adam(layer, interval=4)
     with moving(layer, optimizer):
         layer(torch.tensor([[float("nan"), 1.0]])).sum().backward()
     assert layer.weight[0, 0] == before[0, 0]
@@ -86,6 +86,6 @@ def test_what_is_not_finite_moves_nothing() -> None:
 
 
 def test_rates_are_lower_where_a_step_more_comes_now_and_then() -> None:
-    (group,) = lazy_adam(nn.Linear(2, 1), every=16).param_groups
+    (group,) = lazy_adam(nn.Linear(2, 1), interval=16).param_groups
     assert group["lr"] == pytest.approx(0.002 * 16 / 17)
     assert group["betas"] == pytest.approx((0.0, 0.99 ** (16 / 17)))

@@ -38,7 +38,7 @@ PACE = Pace(
     resolution=16, batch=4, precision="fp32",
     steps={"sampling": (1.0, 2.0, 3.0), "sampling, penalty": (6.0, 6.0, 6.0), "autoencoding": (1.0,) * 3},
     flops={"sampling": 80, "sampling, penalty": 160, "autoencoding": 40},
-    shares={"sampling": 0.75, "autoencoding": 0.25}, r1_every=4,
+    shares={"sampling": 0.75, "autoencoding": 0.25}, r1_interval=4,
     parts={"data": 1.0, "rest": 3.0}, convolution=100.0, product=120.0, before=1.0, peak=2.0,
 )  # fmt: skip
 
@@ -119,7 +119,7 @@ def test_regularisation_of_the_peer_counts_as_often_as_it_comes() -> None:
 
 
 def test_the_peer_is_timed_in_turn_where_asked(make_config: Callable[..., TrainConfig]) -> None:
-    found = measure(make_config(), 8, Sizes(repeats=2, threads=1, peer=True))
+    found = measure(make_config(), 8, Sizes(repeats=2, threads=1, with_stylegan2=True))
     assert {name: len(rounds) for name, rounds in found.peer.items()} == dict.fromkeys(THEIRS, 2)
     assert not measure(make_config(), 8, Sizes(repeats=2, threads=1)).peer
 
@@ -129,14 +129,14 @@ def test_the_peer_is_for_processors_and_sampling(
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     with pytest.raises(TrainingError, match=r"--device cpu"):
-        benchmark(make_config(device="auto"), Sizes(peer=True))
+        benchmark(make_config(device="auto"), Sizes(with_stylegan2=True))
     plain = make_config(device="cpu")
     restyling = replace(
         plain, generator=replace(plain.generator, encoders=True, content_resolution=8),
         restyle=RestyleConfig(sampling=0.0, restyling=1.0),
     )  # fmt: skip
     with pytest.raises(TrainingError, match="compares sampling steps"):
-        benchmark(restyling, Sizes(peer=True))
+        benchmark(restyling, Sizes(with_stylegan2=True))
 
 
 def test_every_resolution_has_its_row(

@@ -36,14 +36,14 @@ from brushwork.scripts.experiments.collection_runs import (
     seconds_at,
     snapshots,
 )
-from brushwork.training.config import CadenceConfig, TrainConfig
+from brushwork.training.config import IntervalConfig, TrainConfig
 from brushwork.training.errors import TrainingError
 from brushwork.training.presets import PRESETS, emoji_32, toy
 from brushwork.training.schedules import GrowingConfig
 
 TINY = replace(
     toy(), total_kimg=0.08, precision="fp32", device="cpu", growing=GrowingConfig(start_resolution=16),
-    every=CadenceConfig(tick_kimg=0.016, grid_kimg=0.0, checkpoint_kimg=0.0, snapshot_kimg=0.0),
+    interval=IntervalConfig(status_kimg=0.016, grid_kimg=0.0, checkpoint_kimg=0.0, snapshot_kimg=0.0),
 )  # fmt: skip
 NARROW: dict[str, Variant] = {
     "default": VARIANTS["default"],
@@ -232,7 +232,7 @@ def _plain(config: TrainConfig) -> Any:
 # Parts
 def test_before_is_whole_whatever_the_preset(tmp_path: Path) -> None:
     change = VARIANTS["before"].change
-    kept = {"data": tmp_path, "out": tmp_path, "every": toy().every, "seed": 5}
+    kept = {"data": tmp_path, "out": tmp_path, "interval": toy().interval, "seed": 5}
     assert change(replace(toy(), **kept)) == change(replace(emoji_32(), **kept))
     assert change(toy()).discriminator.minibatch_std == "average"
 

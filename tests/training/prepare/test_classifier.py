@@ -48,8 +48,8 @@ def test_it_learns_what_labels_say(classifier: StyleClassifier, pictures: Pictur
 
 def test_random_labels_cannot_be_told_of_new_subjects(pictures: Pictures) -> None:
     """The accuracy is that of subjects it did not learn: by heart, it would be high here, too."""
-    draws = torch.Generator().manual_seed(0)
-    shuffled = pictures.styles[torch.randperm(len(pictures), generator=draws)]
+    rng = torch.Generator().manual_seed(0)
+    shuffled = pictures.styles[torch.randperm(len(pictures), generator=rng)]
     found = trained(replace(pictures, styles=shuffled), replace(LONG, held_out=0.5))
     assert float(found.accuracy) < 0.6
 

@@ -51,8 +51,8 @@ def test_nothing_is_prepared_that_nothing_asks_for(
     prepared: Make, pictures: Pictures, tmp_path: Path
 ) -> None:
     plain = prepared(restyle=RestyleConfig(restyling=1.0))
-    assert plain.judges.classifier is None
-    assert plain.judges.perception is None
+    assert plain.frozen_networks.classifier is None
+    assert plain.frozen_networks.perception is None
     assert plain.pictures is pictures
     assert plain.figures == {}
     assert not list(tmp_path.iterdir())
@@ -67,29 +67,31 @@ def test_the_classifier_is_trained_once(
     monkeypatch.setattr(judging, "train_classifier", None)
     again = prepared(restyle=JUDGED)
     assert again.figures == first.figures
-    assert first.judges.classifier is not None
-    assert again.judges.classifier is not None
-    weights = again.judges.classifier.state_dict()
-    assert all(value.equal(weights[name]) for name, value in first.judges.classifier.state_dict().items())
+    assert first.frozen_networks.classifier is not None
+    assert again.frozen_networks.classifier is not None
+    weights = again.frozen_networks.classifier.state_dict()
+    assert all(
+        value.equal(weights[name]) for name, value in first.frozen_networks.classifier.state_dict().items()
+    )
 
 
 def test_perception_is_the_classifiers_unless_a_vgg_is_asked_for(
     prepared: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     felt = replace(JUDGED, classifier=Term(), gram=Term(weight=1.0))
-    judges = prepared(restyle=felt).judges
-    assert judges.classifier is not None
-    assert judges.perception == judges.classifier.maps
+    frozen_networks = prepared(restyle=felt).frozen_networks
+    assert frozen_networks.classifier is not None
+    assert frozen_networks.perception == frozen_networks.classifier.maps
 
     def random(arch: Any, taps: Any, path: Any) -> Any:
         return judging.Vgg.random(arch, taps)
 
     monkeypatch.setattr(judging.Vgg, "from_weights", random)
     eyes = PerceptionConfig(network="vgg16", taps=("relu1_1", "relu2_1"))
-    judges = prepared(restyle=replace(felt, perception=eyes)).judges
-    assert judges.classifier is None
-    assert judges.perception is not None
-    maps = judges.perception(torch.zeros(2, 3, 16, 16), Stage(16))
+    frozen_networks = prepared(restyle=replace(felt, perception=eyes)).frozen_networks
+    assert frozen_networks.classifier is None
+    assert frozen_networks.perception is not None
+    maps = frozen_networks.perception(torch.zeros(2, 3, 16, 16), Stage(16))
     assert [tuple(x.shape) for x in maps] == [(2, 64, 16, 16), (2, 128, 8, 8)]
     grey = judging.Vgg.random("vgg16", eyes.taps)(torch.full((2, 3, 16, 16), 0.5))
     torch.testing.assert_close(maps[1], grey["relu2_1"])  # 0 in [-1, 1] is middle grey
@@ -98,7 +100,7 @@ def test_perception_is_the_classifiers_unless_a_vgg_is_asked_for(
 def test_sure_guesses_become_labels(prepared: Make, pictures: Pictures) -> None:
     found = prepared(labels=LabelConfig(share=0.5, pseudo=0.5))
     styles = found.pictures.styles
-    assert found.judges.classifier is not None
+    assert found.frozen_networks.classifier is not None
     assert 0.3 < found.figures["pseudo_accepted"] <= 1
     assert found.figures["pseudo_right"] > 0.6
     without = int((styles < 0).sum())
@@ -114,7 +116,7 @@ def test_a_run_trains_with_the_guesses_and_logs_them(
     trainer.run()
     first = trainer.folder.history()[0]
     assert set(first) == {"nimg", "classifier_accuracy", "pseudo_accepted", "pseudo_right"}
-    assert trainer.updates.loader.pictures.styles.equal(trainer.prepared.pictures.styles)
+    assert trainer.updater.loader.pictures.styles.equal(trainer.prepared.pictures.styles)
     again = Trainer(replace(short, total_kimg=0.032, resume=True), pictures)
     again.run()
     assert again.prepared.pictures.styles.equal(trainer.prepared.pictures.styles)
@@ -125,7 +127,7 @@ def test_the_style_encoder_starts_from_the_classifier(
     config: TrainConfig, pictures: Pictures, tmp_path: Path
 ) -> None:
     trainer = Trainer(replace(config, restyle=JUDGED, total_kimg=0.016), pictures)
-    classifier = trainer.prepared.judges.classifier
+    classifier = trainer.prepared.frozen_networks.classifier
     assert classifier is not None
     trunk = {
         name: v for name, v in classifier.state_dict().items() if name.startswith(("from_rgb", "blocks"))

@@ -14,10 +14,10 @@ from brushwork.models.generator import Generator
 from brushwork.models.snapshot import generator_bytes, load_generator
 from brushwork.models.stage import Stage
 from brushwork.training.config import TrainConfig
+from brushwork.training.context import Networks
 from brushwork.training.errors import TrainingError
-from brushwork.training.prepare.pretraining import pretraining, take_over
+from brushwork.training.prepare.pretraining import init_from, pretraining
 from brushwork.training.presets import PRESETS
-from brushwork.training.steps import Networks
 from brushwork.training.trainer import Trainer
 
 
@@ -52,7 +52,7 @@ def test_pretraining_looks_at_no_label_and_trains_no_discriminator(
     mine = pretrained(pictures, "mine")
     others = pretrained(replace(pictures, styles=pictures.styles.flip(0)), "others")
     assert alike(mine.generator, others.generator)
-    assert list((tmp_path / "mine" / "samples").glob("*-redrawn.png"))
+    assert list((tmp_path / "mine" / "samples").glob("*-restyled.png"))
 
 
 def test_a_run_starts_from_the_pretrained_weights(
@@ -75,7 +75,7 @@ def test_styles_are_taken_over_by_their_names(
     shape = replace(make_config().generator, encoders=True)
     theirs, ours = Generator(shape, ("ink", "oil")), Generator(shape, ("chalk", "ink", "wax"))
     before = ours.mapping.table.clone()
-    take_over(ours, saved(theirs, tmp_path / "a.safetensors"))
+    init_from(ours, saved(theirs, tmp_path / "a.safetensors"))
     assert ours.mapping.table[1].equal(theirs.mapping.table[0]), "ink"
     assert ours.mapping.table[3].equal(theirs.mapping.table[2]), "no label"
     assert ours.mapping.table[[0, 2]].equal(before[[0, 2]]), "chalk and wax are new"
@@ -87,7 +87,7 @@ def test_what_only_one_has_stays_as_it_is(make_config: Callable[..., TrainConfig
     plain = make_config().generator
     theirs, ours = Generator(plain, ("ink",)), Generator(replace(plain, encoders=True), ("ink",))
     before = {name: value.clone() for name, value in ours.encoders.style.state_dict().items()}
-    take_over(ours, saved(theirs, tmp_path / "a.safetensors"))
+    init_from(ours, saved(theirs, tmp_path / "a.safetensors"))
     assert all(value.equal(before[name]) for name, value in ours.encoders.style.state_dict().items())
     assert ours.synthesis.start.equal(theirs.synthesis.start)
 
@@ -98,7 +98,7 @@ def test_other_widths_are_refused_by_name(make_config: Callable[..., TrainConfig
     with pytest.raises(
         TrainingError, match=r"has synthesis\.start of shape \(1, 4, 4, 4\), this run of \(1, 8"
     ):
-        take_over(Generator(plain, ("ink",)), path)
+        init_from(Generator(plain, ("ink",)), path)
 
 
 def test_another_adain_eps_is_refused_with_the_option_that_mends_it(
@@ -107,4 +107,4 @@ def test_another_adain_eps_is_refused_with_the_option_that_mends_it(
     plain = make_config().generator
     path = saved(Generator(plain, ("ink",)), tmp_path / "a.safetensors")
     with pytest.raises(TrainingError, match=r"has 1: set --generator\.adain-eps 1e-05\."):
-        take_over(Generator(replace(plain, adain_eps=1.0), ("ink",)), path)
+        init_from(Generator(replace(plain, adain_eps=1.0), ("ink",)), path)

@@ -46,15 +46,15 @@ def test_networks_are_needed_only_by_terms_that_count() -> None:
     by_vgg = RestyleConfig(gram=judged, restyling=1.0, perception=vgg)
     assert by_vgg.needs_perception
     assert not by_vgg.needs_classifier
-    assert not RestyleConfig(rebuild_perceptual=judged, restyling=1.0).needs_perception
-    assert RestyleConfig(rebuild_perceptual=judged, autoencoding=1.0).needs_perception
+    assert not RestyleConfig(reconstruct_perceptual=judged, restyling=1.0).needs_perception
+    assert RestyleConfig(reconstruct_perceptual=judged, autoencoding=1.0).needs_perception
 
 
 # Mistakes
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"by_picture": 0.7, "by_self": 0.7}, "exceed 1 together"),
+        ({"exemplar_prob": 0.7, "self_style_prob": 0.7}, "exceed 1 together"),
         ({"sampling": 0.0}, "are all 0"),
     ],
 )

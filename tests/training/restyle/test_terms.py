@@ -31,10 +31,9 @@ def test_the_classifiers_term_is_the_cross_entropy_of_soft_labels() -> None:
     assert float(terms.classifier(sure, torch.tensor([[1.0, 0.0]]))) == pytest.approx(0, abs=1e-6)
 
 
-def test_gram_and_mean_std_know_closed_forms() -> None:
+def test_gram_knows_closed_forms() -> None:
     x, ones = [torch.zeros(4, 3, 2, 2)], [torch.ones(4, 3, 2, 2)]
     assert float(terms.gram(x, ones, ONE)) == pytest.approx(1.0), "every entry of ones' matrix is 1"
-    assert float(terms.mean_std(x, ones, ONE)) == pytest.approx(1.0), "c^2 a layer between x and x + c"
     assert float(terms.gram([*x, *x], [*ones, *ones], ONE)) == pytest.approx(2.0), "a sum over maps"
     assert float(terms.gram(x, ones, ONE * 0)) == 0
     torch.manual_seed(0)
@@ -49,15 +48,6 @@ def test_the_perceptual_term_is_blind_to_contrast_and_reaches_4() -> None:
     maps = [torch.randn(2, 3, 4, 4)]
     assert float(terms.perceptual(maps, [maps[0] * 3])) == pytest.approx(0, abs=1e-8)
     assert float(terms.perceptual(maps, [-maps[0]])) == pytest.approx(4, rel=1e-4)
-
-
-def test_nothing_leaks_where_the_critic_can_but_guess() -> None:
-    assert float(terms.leak(torch.zeros(2, 5))) == pytest.approx(0, abs=1e-6)
-    assert float(terms.leak(torch.full((2, 5), 3.0))) == pytest.approx(0, abs=1e-6)
-    p = 0.9
-    sure = torch.tensor([[p, 1 - p]]).log()
-    expected = math.log(0.5) - 0.5 * (math.log(p) + math.log(1 - p))
-    assert float(terms.leak(sure)) == pytest.approx(expected, rel=1e-5)
 
 
 def test_pixels_and_contents() -> None:
@@ -77,27 +67,27 @@ def codes(count: int) -> tuple[Tensor, Tensor]:
     return torch.randn(count, 8), torch.randn(count, 8)
 
 
-def test_matching_is_log_of_the_group_without_and_0_with_a_clear_answer() -> None:
+def test_info_nce_is_log_of_the_group_without_and_0_with_a_clear_answer() -> None:
     flat = torch.ones(8, 4)
-    assert float(terms.matching(flat, flat, group=4, temperature=0.1)) == pytest.approx(math.log(4))
+    assert float(terms.info_nce(flat, flat, group=4, temperature=0.1)) == pytest.approx(math.log(4))
     clear = torch.eye(4).repeat(2, 1)
-    assert float(terms.matching(clear, clear, group=4, temperature=0.01)) == pytest.approx(0, abs=1e-6)
+    assert float(terms.info_nce(clear, clear, group=4, temperature=0.01)) == pytest.approx(0, abs=1e-6)
     wrong = clear.roll(1, 0)
-    assert float(terms.matching(clear, wrong, group=4, temperature=0.01)) > 10
+    assert float(terms.info_nce(clear, wrong, group=4, temperature=0.01)) > 10
 
 
-def test_matching_in_parts_is_matching_of_the_whole() -> None:
+def test_info_nce_in_parts_is_matching_of_the_whole() -> None:
     one, other = codes(8)
-    whole = terms.matching(one, other, group=4, temperature=0.5)
+    whole = terms.info_nce(one, other, group=4, temperature=0.5)
     halves = [
-        terms.matching(a, b, group=4, temperature=0.5)
+        terms.info_nce(a, b, group=4, temperature=0.5)
         for a, b in zip(one.split(4), other.split(4), strict=True)
     ]
     assert float(whole) == pytest.approx(float(torch.stack(halves).mean()), rel=1e-6)
-    assert float(terms.matching(3 * one, other, group=4, temperature=0.5)) == pytest.approx(float(whole))
+    assert float(terms.info_nce(3 * one, other, group=4, temperature=0.5)) == pytest.approx(float(whole))
     one, other = codes(6)
-    assert terms.matching(one, other, group=4, temperature=1.0).equal(
-        terms.matching(one, other, group=3, temperature=1.0)
+    assert terms.info_nce(one, other, group=4, temperature=1.0).equal(
+        terms.info_nce(one, other, group=3, temperature=1.0)
     ), "6 pictures form groups of 3"
 
 

@@ -15,19 +15,19 @@ from brushwork.data.pictures import Pictures
 from brushwork.models.generator import Generator
 from brushwork.models.snapshot import load_generator
 from brushwork.models.stage import Stage
-from brushwork.training.config import CadenceConfig, TrainConfig
+from brushwork.training.config import IntervalConfig, TrainConfig
 from brushwork.training.errors import TrainingError
 from brushwork.training.run import artifacts as module
-from brushwork.training.run.artifacts import Chores
-from brushwork.training.run.checkpoint import checkpoints, load_checkpoint, still
+from brushwork.training.run.artifacts import Artifacts
+from brushwork.training.run.checkpoint import checkpoints, cpu_copy, load_checkpoint
 from brushwork.training.run.metrics import InLoopMetrics, MetricsConfig
 from brushwork.training.run.run_folder import RunFolder
 from brushwork.training.speed import SpeedConfig
 from brushwork.training.trainer import Trainer
 
 MakeConfig = Callable[..., TrainConfig]
-OFTEN = CadenceConfig(
-    tick_kimg=0.008, grid_kimg=0.008, checkpoint_kimg=0.016, snapshot_kimg=0.008, metrics_kimg=0.008
+OFTEN = IntervalConfig(
+    status_kimg=0.008, grid_kimg=0.008, checkpoint_kimg=0.016, snapshot_kimg=0.008, metrics_kimg=0.008
 )
 
 
@@ -77,10 +77,10 @@ def flat(state: Any) -> Any:
 def test_a_run_leaves_the_same_files_whether_or_not_it_waits(
     make_config: MakeConfig, pictures: Pictures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
-    patient = make_config(out=tmp_path / "patient", every=OFTEN, speed=SpeedConfig(background=False))
+    patient = make_config(out=tmp_path / "patient", interval=OFTEN, speed=SpeedConfig(background=False))
     expected = left(trained(patient, pictures))
     if way == "drawings beside, too":
-        monkeypatch.setattr(Chores, "_draws_beside", property(lambda chores: True))
+        monkeypatch.setattr(Artifacts, "_draws_beside", property(lambda artifacts: True))
     found = left(trained(replace(patient, out=tmp_path / "busy", speed=SpeedConfig()), pictures))
     assert sum(name.endswith((".pt", ".png", ".safetensors")) for name in found) > 8
     assert list(found) == list(expected)
@@ -91,8 +91,8 @@ def test_a_run_leaves_the_same_files_whether_or_not_it_waits(
 def test_the_best_snapshot_is_of_the_weights_that_were_measured(
     make_config: MakeConfig, pictures: Pictures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Chores, "_draws_beside", property(lambda chores: True))
-    out = trained(make_config(out=tmp_path / "run", every=OFTEN), pictures)
+    monkeypatch.setattr(Artifacts, "_draws_beside", property(lambda artifacts: True))
+    out = trained(make_config(out=tmp_path / "run", interval=OFTEN), pictures)
     lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     best = min(line["fd"] for line in lines if "fd" in line)
     kept = load_generator(out / "snapshots" / "best.safetensors")
@@ -119,9 +119,11 @@ def test_a_run_killed_beside_a_figure_keeps_the_best_snapshot_and_logs_the_figur
         return log
 
     real = RunFolder.log
-    every = replace(OFTEN, metrics_kimg=0.032, checkpoint_kimg=0.032)  # at the end, after the checkpoint
+    interval = replace(OFTEN, metrics_kimg=0.032, checkpoint_kimg=0.032)  # at the end, after the checkpoint
     for before in (True, False):
-        config = make_config(out=tmp_path / str(before), every=every, speed=SpeedConfig(background=False))
+        config = make_config(
+            out=tmp_path / str(before), interval=interval, speed=SpeedConfig(background=False)
+        )
         with monkeypatch.context() as patch:
             patch.setattr(RunFolder, "log", dying(before))
             with pytest.raises(Killed):
@@ -137,7 +139,7 @@ def test_a_run_killed_beside_a_figure_keeps_the_best_snapshot_and_logs_the_figur
 def test_a_folder_that_is_removed_under_its_run_is_not_filled_again(
     make_config: MakeConfig, pictures: Pictures
 ) -> None:
-    config = make_config(every=OFTEN, speed=SpeedConfig(background=False))
+    config = make_config(interval=OFTEN, speed=SpeedConfig(background=False))
     trainer = Trainer(config, pictures, metrics=Mean(MetricsConfig(), Path("nowhere")))
     step = trainer._step
 
@@ -158,10 +160,10 @@ def test_a_folder_that_is_removed_under_its_run_is_not_filled_again(
 def test_networks_draw_beside_the_loop_where_one_gpu_does_it(
     device: str, processes: int, beside: bool
 ) -> None:
-    chores = object.__new__(Chores)
+    artifacts = object.__new__(Artifacts)
     place = SimpleNamespace(device=torch.device(device), num_processes=processes)
-    object.__setattr__(chores, "accelerator", place)
-    assert chores._draws_beside is beside
+    object.__setattr__(artifacts, "accelerator", place)
+    assert artifacts._draws_beside is beside
 
 
 def test_a_disk_that_fills_up_ends_the_run_with_its_sentence(
@@ -174,7 +176,7 @@ def test_a_disk_that_fills_up_ends_the_run_with_its_sentence(
 
     save = module.save_checkpoint
     monkeypatch.setattr(module, "save_checkpoint", full)
-    config = make_config(out=tmp_path / "run", every=OFTEN)
+    config = make_config(out=tmp_path / "run", interval=OFTEN)
     with pytest.raises(TrainingError, match="the disk is full"):
         trained(config, pictures)
     assert [path.stem for path in checkpoints(config.out / "checkpoints")] == ["000000000016"]
@@ -183,7 +185,7 @@ def test_a_disk_that_fills_up_ends_the_run_with_its_sentence(
 def test_a_still_state_does_not_follow_what_it_was_copied_from() -> None:
     weights = torch.ones(3, requires_grad=True)
     state = {"nimg": 1, "net": {"weights": weights}, "list": [weights, "text"], "nothing": None}
-    copy = still(state)
+    copy = cpu_copy(state)
     with torch.no_grad():
         weights.zero_()
     assert copy["net"]["weights"].tolist() == copy["list"][0].tolist() == [1.0, 1.0, 1.0]

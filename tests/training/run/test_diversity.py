@@ -14,8 +14,9 @@ from torch import Tensor
 from brushwork.data.pictures import Pictures
 from brushwork.data.sources.toy import toy_pictures
 from brushwork.models.stage import Stage
-from brushwork.training.config import CadenceConfig, TrainConfig
-from brushwork.training.run import artifacts as chores
+from brushwork.training.config import IntervalConfig, TrainConfig
+from brushwork.training.context import Networks
+from brushwork.training.run import artifacts as artifacts
 from brushwork.training.run import diversity
 from brushwork.training.run.checkpoint import checkpoints
 from brushwork.training.run.diversity import (
@@ -27,7 +28,6 @@ from brushwork.training.run.diversity import (
     collapsed_ticks,
     spread,
 )
-from brushwork.training.steps import Networks
 from brushwork.training.trainer import Trainer
 
 STAGE = Stage(16)
@@ -151,10 +151,12 @@ def make(
         return StyleDiversity(shares={"chalk": 0.1, "ink": 0.9})
 
     monkeypatch.setattr(DiversityProbe, "__call__", look)
-    every = replace(CadenceConfig(), tick_kimg=0.008, grid_kimg=0.0, checkpoint_kimg=0.0, snapshot_kimg=0.0)
+    interval = replace(
+        IntervalConfig(), status_kimg=0.008, grid_kimg=0.0, checkpoint_kimg=0.0, snapshot_kimg=0.0
+    )
 
     def trainer(*, total_kimg: float = 0.08, **changes: Any) -> Trainer:
-        return Trainer(make_config(every=every, total_kimg=total_kimg, **changes), pictures)
+        return Trainer(make_config(interval=interval, total_kimg=total_kimg, **changes), pictures)
 
     return trainer
 
@@ -185,7 +187,7 @@ def test_the_grid_is_titled_with_the_warning(
         titles.append(title)
         return np.zeros((8, 8, 3), np.uint8)
 
-    monkeypatch.setattr(chores, "sample_grid", grid)
+    monkeypatch.setattr(artifacts, "sample_grid", grid)
     make().run()
     assert titles
     assert set(titles) == {WARNING}

@@ -15,11 +15,11 @@ from brushwork.eval.reference import Reference, build_reference
 from brushwork.eval.sources import Stored
 from brushwork.models.generator import Generator, GeneratorConfig
 from brushwork.models.stage import Stage
+from brushwork.training.context import Networks
 from brushwork.training.errors import TrainingError
 from brushwork.training.run import metrics as module
 from brushwork.training.run.metrics import InLoopMetrics, MetricsConfig, draw_curves, is_best
 from brushwork.training.run.restyled import RestyledMetrics
-from brushwork.training.steps import Networks
 
 CPU = torch.device("cpu")
 

@@ -4,9 +4,11 @@ import pytest
 import torch
 
 from brushwork.models.stage import Stage
+from brushwork.training.adversarial import DiscriminatorStats
 from brushwork.training.run import progress as ticks
-from brushwork.training.run.progress import NAMES, Ticker, clock, tick_line
-from brushwork.training.steps import DiscriminatorStats, GeneratorStats
+from brushwork.training.run.progress import NAMES, StepMeter, clock, status_line
+from brushwork.training.step import GeneratorStats
+from brushwork.training.update import StepStats
 
 
 def discriminator(loss: float, penalty: float | None = None) -> DiscriminatorStats:
@@ -19,59 +21,63 @@ def generator(loss: float) -> GeneratorStats:
     return GeneratorStats(loss=torch.tensor(loss), w_sums=torch.zeros(2, 2))
 
 
-def means(ticker: Ticker) -> dict[str, float]:
-    return dict(zip(NAMES, ticker.means().tolist(), strict=True))
+def step(loss: float, penalty: float | None = None, *, generator_loss: float = 1.0) -> StepStats:
+    return StepStats(discriminator=discriminator(loss, penalty), generator=generator(generator_loss))
+
+
+def means(meter: StepMeter) -> dict[str, float]:
+    return dict(zip(NAMES, meter.means().tolist(), strict=True))
 
 
 def test_means_are_over_the_steps_that_saw_each_value() -> None:
-    ticker = Ticker(torch.device("cpu"))
+    meter = StepMeter(torch.device("cpu"))
     for loss, penalty in ((1.0, 6.0), (2.0, None), (6.0, None)):
-        ticker.add(discriminator(loss, penalty), generator(loss / 2), 8, 16)
-    seen = means(ticker)
+        meter.add(step(loss, penalty, generator_loss=loss / 2), 8, 16)
+    seen = means(meter)
     assert (seen["loss_d"], seen["loss_g"], seen["r1"], seen["real_sign"]) == (3.0, 1.5, 6.0, 0.5)
-    assert ticker.images == 24
+    assert meter.images == 24
 
 
 def test_the_resolution_of_a_rate_is_known_where_there_was_one() -> None:
-    ticker = Ticker(torch.device("cpu"))
-    assert not ticker.is_at(16)
-    ticker.add(discriminator(1.0), generator(1.0), 8, 16)
-    assert ticker.is_at(16)
-    ticker.add(discriminator(1.0), generator(1.0), 8, 32)
-    assert not ticker.is_at(16)
-    assert not ticker.is_at(32)
-    ticker.restart()
-    ticker.add(discriminator(1.0), generator(1.0), 8, 32)
-    assert ticker.is_at(32)
+    meter = StepMeter(torch.device("cpu"))
+    assert not meter.is_at(16)
+    meter.add(step(1.0, generator_loss=1.0), 8, 16)
+    assert meter.is_at(16)
+    meter.add(step(1.0, generator_loss=1.0), 8, 32)
+    assert not meter.is_at(16)
+    assert not meter.is_at(32)
+    meter.restart()
+    meter.add(step(1.0, generator_loss=1.0), 8, 32)
+    assert meter.is_at(32)
 
 
 def test_what_was_not_seen_is_nan() -> None:
-    ticker = Ticker(torch.device("cpu"))
-    assert all(math.isnan(value) for value in means(ticker).values())
-    ticker.add(discriminator(1.0), generator(1.0), 8, 16)
-    assert math.isnan(means(ticker)["r1"])
+    meter = StepMeter(torch.device("cpu"))
+    assert all(math.isnan(value) for value in means(meter).values())
+    meter.add(step(1.0, generator_loss=1.0), 8, 16)
+    assert math.isnan(means(meter)["r1"])
 
 
 def test_a_loss_that_is_not_finite_shows_in_the_mean() -> None:
-    ticker = Ticker(torch.device("cpu"))
-    ticker.add(discriminator(math.nan), generator(math.inf), 8, 16)
-    ticker.add(discriminator(1.0), generator(1.0), 8, 16)
-    assert not math.isfinite(means(ticker)["loss_d"])
-    assert not math.isfinite(means(ticker)["loss_g"])
+    meter = StepMeter(torch.device("cpu"))
+    meter.add(step(math.nan, generator_loss=math.inf), 8, 16)
+    meter.add(step(1.0, generator_loss=1.0), 8, 16)
+    assert not math.isfinite(means(meter)["loss_d"])
+    assert not math.isfinite(means(meter)["loss_g"])
 
 
 def test_the_rate_counts_from_the_last_tick(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
     monkeypatch.setattr(ticks.time, "perf_counter", lambda: now)
-    ticker = Ticker(torch.device("cpu"))
-    ticker.restart()
-    ticker.add(discriminator(1.0), generator(1.0), 30, 16)
+    meter = StepMeter(torch.device("cpu"))
+    meter.restart()
+    meter.add(step(1.0, generator_loss=1.0), 30, 16)
     now += 2.0
-    assert ticker.rate() == 15.0
-    ticker.restart()
+    assert meter.rate() == 15.0
+    meter.restart()
     now += 1.0
-    assert (ticker.rate(), ticker.images) == (0.0, 0)
-    assert all(math.isnan(value) for value in means(ticker).values())
+    assert (meter.rate(), meter.images) == (0.0, 0)
+    assert all(math.isnan(value) for value in means(meter).values())
 
 
 @pytest.mark.parametrize(
@@ -92,12 +98,12 @@ def test_the_line_says_where_the_run_stands() -> None:
         "real_sign": -0.5,
         "r1": 0.125,
     }
-    line = tick_line(values, Stage(32, 0.5), left=75.0)
+    line = status_line(values, Stage(32, 0.5), left=75.0)
     assert "12.4 kimg | 32 px fading in  50% | 100 img/s | 1:15 left" in line
     assert "loss D 1.500 G 0.250 | sign of real logits -0.50 | R1 0.125" in line
-    steady = tick_line({k: v for k, v in values.items() if k != "r1"}, Stage(32), left=math.inf)
+    steady = status_line({k: v for k, v in values.items() if k != "r1"}, Stage(32), left=math.inf)
     assert "32 px | " in steady
     assert "diversity" not in steady
-    warned = tick_line(values | {"pixel_diversity": 0.75}, Stage(32), left=1.0, warning="1 of 2 styles ...")
+    warned = status_line(values | {"pixel_diversity": 0.75}, Stage(32), left=1.0, warning="1 of 2 styles ...")
     assert warned.endswith("| diversity 0.75 | 1 of 2 styles ...")
     assert "R1" not in steady

@@ -14,7 +14,7 @@ from brushwork.eval.processes import Processes
 from brushwork.eval.reference import Reference, build_reference
 from brushwork.eval.sources import Stored
 from brushwork.models.generator import Generator
-from brushwork.models.restyle import codes_of_own_looks, restyle
+from brushwork.models.restyle import content_style_codes, restyle
 from brushwork.models.stage import Stage
 from brushwork.training.errors import TrainingError
 from brushwork.training.run import restyled as module
@@ -75,7 +75,7 @@ def held_out() -> HeldOut:
 
 def redraws(monkeypatch: pytest.MonkeyPatch, outputs: Tensor) -> None:
     """Has whatever is redrawn come out as `outputs`."""
-    monkeypatch.setattr(HeldOut, "redrawn", lambda *_: outputs)
+    monkeypatch.setattr(HeldOut, "restyled", lambda *_: outputs)
 
 
 def truths(held_out: HeldOut) -> Tensor:
@@ -130,12 +130,12 @@ def test_only_the_subjects_in_question_are_kept() -> None:
 def test_pictures_of_any_stage_come_at_the_size_of_the_contents(
     generator: Generator, held_out: HeldOut, stage: Stage
 ) -> None:
-    drawn = held_out.redrawn(generator, stage)
+    drawn = held_out.restyled(generator, stage)
     assert generator.trained_stage == Stage(16), "as it was before"
-    assert torch.equal(drawn, held_out.redrawn(generator, stage)), "the same seeds every time"
+    assert torch.equal(drawn, held_out.restyled(generator, stage)), "the same seeds every time"
     generator.trained_stage = stage
     seeds = torch.zeros(12, dtype=torch.int64)
-    codes = codes_of_own_looks(generator, held_out.images, torch.eye(3)[held_out.goals])
+    codes = content_style_codes(generator, held_out.images, torch.eye(3)[held_out.goals])
     assert torch.equal(drawn, restyle(generator, held_out.images, codes, seeds, mode="resized"))
 
 
@@ -143,7 +143,7 @@ def test_processes_share_the_redrawing(
     generator: Generator, held_out: HeldOut, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "PART", 5)
-    alone = held_out.redrawn(generator, Stage(16))
+    alone = held_out.restyled(generator, Stage(16))
     done: dict[int, Tensor] = {}
 
     class Second(Processes):
@@ -155,9 +155,9 @@ def test_processes_share_the_redrawing(
         monkeypatch.setattr(Processes, "joined", lambda rank=rank: Second(rank=rank, count=2))
         if rank == 0:
             with pytest.raises(KeyError):
-                held_out.redrawn(generator, Stage(16))
+                held_out.restyled(generator, Stage(16))
         else:
-            assert torch.equal(held_out.redrawn(generator, Stage(16)), alone)
+            assert torch.equal(held_out.restyled(generator, Stage(16)), alone)
         assert set(done) == share
 
 

@@ -7,7 +7,7 @@ from torch import Tensor
 from brushwork.models.errors import ModelError
 from brushwork.models.feature_statistics import gram, gram_distance, mean_and_std, mean_std_distance
 from brushwork.training.style_transfer.statistics import (
-    Moments,
+    FeatureStatistics,
     Scaling,
     blended,
     gram_error,
@@ -26,7 +26,7 @@ def maps(seed: int, channels: int = 4, side: int = 12) -> Tensor:
     return torch.randn(1, channels, side, side, generator=generator) + torch.arange(channels)[:, None, None]
 
 
-def of(seed: int) -> Moments:
+def of(seed: int) -> FeatureStatistics:
     return moments(maps(seed))
 
 
@@ -93,10 +93,12 @@ def test_relative_errors_do_not_know_how_large_maps_are(error) -> None:
 
 def test_wasserstein_between_normals_of_commuting_covariances() -> None:
     """|m - m'|^2 + the sum of squared differences of the deviations."""
-    a = Moments(
+    a = FeatureStatistics(
         first=torch.tensor([1.0, 0.0]), second=torch.diag(torch.tensor([5.0, 9.0])), weight=torch.ones(())
     )
-    b = Moments(first=torch.zeros(2), second=torch.diag(torch.tensor([1.0, 16.0])), weight=torch.ones(()))
+    b = FeatureStatistics(
+        first=torch.zeros(2), second=torch.diag(torch.tensor([1.0, 16.0])), weight=torch.ones(())
+    )
     expected = 1 + (2 - 1) ** 2 + (3 - 4) ** 2
     assert 2 * wasserstein_error(a, b, "mean").item() == pytest.approx(expected, rel=2e-2)
 
@@ -114,8 +116,12 @@ def test_gradients_are_right_and_finite_where_maps_are_constant(error) -> None:
 
     def loss(x: Tensor) -> Tensor:
         flat = x[0].flatten(1)
-        own = Moments(first=flat.sum(1), second=flat @ flat.T, weight=torch.tensor(16.0, dtype=torch.double))
-        wide = Moments(first=goal.first.double(), second=goal.second.double(), weight=goal.weight.double())
+        own = FeatureStatistics(
+            first=flat.sum(1), second=flat @ flat.T, weight=torch.tensor(16.0, dtype=torch.double)
+        )
+        wide = FeatureStatistics(
+            first=goal.first.double(), second=goal.second.double(), weight=goal.weight.double()
+        )
         return error(own, wide, "relative")
 
     assert torch.autograd.gradcheck(loss, (x,), atol=1e-4)

@@ -103,7 +103,7 @@ def test_more_is_better_where_the_figure_says_so(search: Search, base: TrainConf
 
 
 def test_importance_is_told_once_there_are_enough_trials(search: Search) -> None:
-    settings = {"search": (RATE, "loss.mixing=0:1", "batch=8"), "prune": False, "every_kimg": 1.0}
+    settings = {"search": (RATE, "loss.mixing=0:1", "batch=8"), "prune": False, "interval_kimg": 1.0}
     assert search(Training(), trials=19, **settings).importances == {}
     parts = search(Training(), trials=20, **settings).importances
     assert next(iter(parts)) == "optimizer.generator_lr"
@@ -153,7 +153,7 @@ def test_a_study_of_other_trials_is_refused(search: Search, base: TrainConfig) -
         ({"search": ("loss.mixing=0:1",)}, "search.loss.mixing: None there, 0.0:1.0 here"),
         ({"config": replace(base, metrics=MetricsConfig(best_by="accuracy"))}, "best_by: fd there, accuracy"),
         ({"trial_kimg": 0.016}, "trial_kimg: 0.032 there, 0.016 here"),
-        ({"every_kimg": 0.016}, "every_kimg: 0.008 there, 0.016 here"),
+        ({"interval_kimg": 0.016}, "interval_kimg: 0.008 there, 0.016 here"),
         ({"data": "other"}, "data: toy there, other here"),
     ]
     for changes, words in others:
@@ -233,7 +233,7 @@ def test_trials_are_short_runs_of_the_preset_in_one_group(search: Search, base: 
     search(training, trials=2, trial_kimg=0.016)
     for number, config in enumerate(training.seen):
         assert config.out == base.out / "trials" / f"{number:04d}"
-        assert (config.total_kimg, config.every.metrics_kimg) == (0.016, 0.004)
+        assert (config.total_kimg, config.interval.metrics_kimg) == (0.016, 0.004)
         assert config.growing == base.growing.scaled(0.5)
         assert config.trackers.group == "study"
         assert (config.seed, config.batch, config.loss) == (base.seed, base.batch, base.loss)
@@ -313,12 +313,12 @@ def test_real_trainings_share_the_real_side_and_leave_nothing_behind(
     assert (base.out / "trials" / "0000" / "snapshots" / "best.safetensors").exists()
 
 
-@pytest.mark.parametrize(("batch", "kimg", "every"), [(8, 0.032, 0.008), (8, 0.03, 0.012), (4, 0.02, 0.9)])
+@pytest.mark.parametrize(("batch", "kimg", "interval"), [(8, 0.032, 0.008), (8, 0.03, 0.012), (4, 0.02, 0.9)])
 def test_measurements_are_counted_beforehand(
-    make_config: Callable[..., TrainConfig], pictures: Pictures, batch: int, kimg: float, every: float
+    make_config: Callable[..., TrainConfig], pictures: Pictures, batch: int, kimg: float, interval: float
 ) -> None:
     config = make_config(batch=batch, total_kimg=kimg)
-    config = replace(config, every=replace(config.every, metrics_kimg=every))
+    config = replace(config, interval=replace(config.interval, metrics_kimg=interval))
     metrics = Counted(config.metrics, config.data)
     Trainer(config, pictures, metrics=metrics).run()
     assert measurements(config) == metrics.calls

@@ -45,17 +45,17 @@ def test_every_default_is_valid_and_holds_what_the_preset_has(name: str) -> None
 
 
 def test_weights_of_restyling_are_searched_where_they_count() -> None:
-    used = [term for term in TERMS if RESTYLE.restyle.uses(term) and term != "divergence"]
+    used = [term for term in TERMS if RESTYLE.restyle.uses(term) and term != "kl"]
     names = [dimension.name for dimension in default_space(RESTYLE)]
     assert [name for name in names if name.startswith("restyle.")] == [
         f"restyle.{term}.weight" for term in used
     ]
-    assert Range("restyle.rebuild.weight", 1.0, 100.0, log=True) in default_space(RESTYLE)
+    assert Range("restyle.reconstruct.weight", 1.0, 100.0, log=True) in default_space(RESTYLE)
     without = replace(RESTYLE, restyle=replace(RESTYLE.restyle, cycle=Term()))
     assert "restyle.cycle.weight" not in [dimension.name for dimension in default_space(without)]
-    narrow = replace(RESTYLE.generator, content_details=False, content_latent=8)
+    narrow = replace(RESTYLE.generator, content_details=False, content_vae_channels=8)
     latent = replace(RESTYLE, generator=narrow)
-    assert "restyle.divergence.weight" in [dimension.name for dimension in default_space(latent)]
+    assert "restyle.kl.weight" in [dimension.name for dimension in default_space(latent)]
     assert not [d for d in default_space(EMOJI) if d.name.startswith("restyle.")]
 
 
@@ -74,7 +74,7 @@ def test_search_replaces_what_it_names_and_adds_what_is_new() -> None:
 def test_ranges_are_logarithmic_if_both_ends_are_positive_and_whole_if_the_field_is() -> None:
     assert parse_dimension("loss.r1-gamma=0.5:8") == Range("loss.r1_gamma", 0.5, 8.0, log=True)
     assert parse_dimension("loss.r1_gamma=0:8") == Range("loss.r1_gamma", 0.0, 8.0)
-    assert parse_dimension("loss.r1_every=4:16") == Range("loss.r1_every", 4, 16, log=True, whole=True)
+    assert parse_dimension("loss.r1_interval=4:16") == Range("loss.r1_interval", 4, 16, log=True, whole=True)
     assert parse_dimension("batch=8,16") == Choice("batch", (8, 16))
     assert 8 in Range("loss.r1_gamma", 0.5, 8.0)
     assert "auto" not in Range("loss.r1_gamma", 0.5, 8.0)
@@ -89,7 +89,7 @@ def test_ranges_are_logarithmic_if_both_ends_are_positive_and_whole_if_the_field
         ("loader.flip=0,1", "'loader.flip', which is no field with a number"),
         ("growing.fade_kimg=1:2", "'growing.fade_kimg', which is no field with a number"),
         ("total_kimg=1:2", "'total_kimg', which does not change how to learn; leave it out"),
-        ("every.tick_kimg=1:2", "which does not change how to learn"),
+        ("interval.status_kimg=1:2", "which does not change how to learn"),
         ("seed=1,2", "which does not change how to learn"),
         ("batch", "write FIELD=LOW:HIGH or FIELD=ONE,TWO,THREE"),
         ("batch=", "write FIELD=LOW:HIGH"),
@@ -126,7 +126,7 @@ def test_every_numeric_field_can_be_assigned() -> None:
     known = numeric_fields()
     assert known["batch"]
     assert not known["optimizer.generator_lr"]
-    assert not {"seed", "total_kimg", "loader.flip", "every.tick_kimg"} & known.keys()
+    assert not {"seed", "total_kimg", "loader.flip", "interval.status_kimg"} & known.keys()
     for name, whole in known.items():
         assert type(value_of(EMOJI, name)) is int or not whole
         assert assigned(EMOJI, {name: value_of(EMOJI, name)}) == EMOJI

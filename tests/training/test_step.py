@@ -8,30 +8,28 @@ from torch import Tensor, nn
 
 from brushwork.data.loader import Batch
 from brushwork.models.stage import Stage, fade_reals, layer_count
-from brushwork.training import steps
+from brushwork.training import step as module
+from brushwork.training.adversarial import LossConfig, gradient_penalty
 from brushwork.training.augment import AugmentConfig
 from brushwork.training.config import TrainConfig
-from brushwork.training.losses import LossConfig, gradient_penalty
-from brushwork.training.rng import Draws, Rows
+from brushwork.training.context import Networks
 from brushwork.training.state import build_networks, build_optimizers, frozen
-from brushwork.training.steps import (
-    Networks,
+from brushwork.training.step import (
+    Sampling,
     discriminator_step,
-    drawn_ahead,
     generate,
     generator_step,
+    noise_ahead,
     simultaneous_step,
     visible_labels,
 )
+
+from .conftest import four, step_context
 
 Pairing = Literal["logistic", "relativistic"]
 STAGE = Stage(16, 0.5)
 OFF = AugmentConfig()
 ALL = AugmentConfig(colour=1.0, translation=0.125, cutout=0.5)
-
-
-def draws(rows: int = 4, *, start: int = 0, count: int | None = None) -> Draws:
-    return Draws(0, rows=Rows(start=start, count=rows if count is None else count))
 
 
 def gradients(network: nn.Module) -> dict[str, Tensor]:
@@ -64,20 +62,20 @@ def test_mixing_cutoffs_lie_within_the_active_layers(
     nets: Networks, stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[Tensor] = []
-    mix = steps.mix
+    mix = module.mix
 
     def spy(w1: Tensor, w2: Tensor, cutoff: Tensor, *, layers: int) -> Tensor:
         assert layers == layer_count(stage.resolution)
         seen.append(cutoff)
         return mix(w1, w2, cutoff, layers=layers)
 
-    monkeypatch.setattr(steps, "mix", spy)
+    monkeypatch.setattr(module, "mix", spy)
     styles = torch.eye(3)[torch.arange(64) % 3]
-    generate(nets.generator, styles, stage, LossConfig(mixing=1.0), draws(64))
+    generate(nets.generator, styles, step_context(LossConfig(mixing=1.0), rng=four(count=64), stage=stage))
     active = layer_count(stage.resolution)
     assert set(seen[0].tolist()) == set(range(1, active)), "each of them occurs, and each mixes"
     seen.clear()
-    generate(nets.generator, styles, stage, LossConfig(mixing=0.5), draws(64))
+    generate(nets.generator, styles, step_context(LossConfig(mixing=0.5), rng=four(count=64), stage=stage))
     unmixed = int((seen[0] == active).sum())
     assert 16 < unmixed < 48, "about half of them are not mixed"
 
@@ -92,33 +90,33 @@ def test_both_codes_of_a_mixture_share_the_label(nets: Networks, monkeypatch: py
 
     monkeypatch.setattr(nets.generator.mapping, "forward", spy)
     styles = torch.eye(3)[[0, 1, 2, 0]]
-    generate(nets.generator, styles, Stage(8), LossConfig(mixing=0.9), draws())
+    generate(nets.generator, styles, step_context(LossConfig(mixing=0.9), stage=Stage(8)))
     ((z, labels),) = calls  # in one pass
     assert torch.equal(labels, torch.cat([styles, styles]))
     first_z, second_z = z.chunk(2)
     assert not torch.equal(first_z, second_z)
     calls.clear()
-    generate(nets.generator, styles, Stage(8), LossConfig(mixing=0.0), draws())
+    generate(nets.generator, styles, step_context(LossConfig(mixing=0.0), stage=Stage(8)))
     ((_, labels),) = calls
     assert torch.equal(labels, styles)
 
 
 def test_without_mixing_the_picture_is_the_plain_one_of_its_code(nets: Networks) -> None:
-    fakes = generate(nets.generator, torch.zeros(4, 3), STAGE, LossConfig(mixing=0.0), draws())
-    source = draws()
+    fakes = generate(nets.generator, torch.zeros(4, 3), step_context(LossConfig(mixing=0.0)))
+    source = four()
     z = source.normal((8,))
     source.integers(1, 6)
     source.uniform()
-    assert torch.equal(fakes.w, nets.generator.mapping(z, torch.zeros(4, 3)))
-    codes, noise = fakes.w[:, None].expand(-1, 6, -1), drawn_ahead(source.normal, STAGE)
+    assert torch.equal(fakes.mapped, nets.generator.mapping(z, torch.zeros(4, 3)))
+    codes, noise = fakes.mapped[:, None].expand(-1, 6, -1), noise_ahead(source.normal, STAGE)
     assert torch.equal(fakes.images, nets.generator.synthesis(codes, STAGE, noise))
 
 
 @pytest.mark.parametrize("loss", [LossConfig(), LossConfig(mixing=0.0), LossConfig(condition_noise=0.3)])
 def test_pictures_of_half_a_batch_are_half_of_the_pictures(nets: Networks, loss: LossConfig) -> None:
     styles = torch.eye(3)[[0, 1, 2, 0]]
-    whole = generate(nets.generator, styles, STAGE, loss, draws()).images
-    part = generate(nets.generator, styles[2:], STAGE, loss, draws(start=2, count=2)).images
+    whole = generate(nets.generator, styles, step_context(loss)).images
+    part = generate(nets.generator, styles[2:], step_context(loss, rng=four(start=2, count=2))).images
     assert torch.allclose(whole[2:], part, atol=1e-5)
 
 
@@ -129,7 +127,7 @@ def test_pictures_of_half_a_batch_are_half_of_the_pictures(nets: Networks, loss:
 def test_the_discriminators_step_leaves_the_generator_without_gradients(
     nets: Networks, batch: Batch, gamma: float
 ) -> None:
-    discriminator_step(nets, batch, STAGE, LossConfig(), ALL, draws(), gamma=gamma)
+    discriminator_step(Sampling(), nets, batch, step_context(augment=ALL, gamma=gamma))
     assert gradients(nets.generator) == {}
     collected = gradients(nets.discriminator)
     unused = {name for name, _ in nets.discriminator.named_parameters() if name.startswith("from_rgb.4.")}
@@ -143,7 +141,9 @@ def test_the_generators_step_leaves_a_frozen_discriminator_without_gradients(
     nets: Networks, batch: Batch, pairing: Pairing
 ) -> None:
     with frozen(nets.discriminator):
-        generator_step(nets, batch, STAGE, replace(LossConfig(), pairing=pairing), ALL, draws())
+        generator_step(
+            Sampling(), nets, batch, step_context(replace(LossConfig(), pairing=pairing), ALL, four())
+        )
         assert gradients(nets.discriminator) == {}
     assert all(parameter.requires_grad for parameter in nets.discriminator.parameters())
     assert all(gradient.any() for gradient in gradients(nets.generator).values())
@@ -166,8 +166,8 @@ def test_frozen_puts_back_what_it_found() -> None:
 
 def test_layers_that_the_stage_leaves_out_get_no_gradients(nets: Networks, batch: Batch) -> None:
     low = replace(batch, images=batch.images[..., ::2, ::2])
-    discriminator_step(nets, low, Stage(8), LossConfig(), OFF, draws(), gamma=1.0)
-    generator_step(nets, low, Stage(8), LossConfig(), OFF, draws())
+    discriminator_step(Sampling(), nets, low, step_context(stage=Stage(8), gamma=1.0))
+    generator_step(Sampling(), nets, low, step_context(stage=Stage(8)))
     for network in (nets.generator, nets.discriminator):
         assert not [name for name in gradients(network) if "16" in name]
 
@@ -179,8 +179,8 @@ def test_layers_that_the_stage_leaves_out_get_no_gradients(nets: Networks, batch
 def test_the_share_scales_all_gradients(nets: Networks, batch: Batch, gamma: float) -> None:
     found = []
     for share in (1.0, 0.25):
-        discriminator_step(nets, batch, STAGE, LossConfig(), OFF, draws(), gamma=gamma, share=share)
-        generator_step(nets, batch, STAGE, LossConfig(), OFF, draws(), share=share)
+        discriminator_step(Sampling(), nets, batch, step_context(gamma=gamma, grad_scale=share))
+        generator_step(Sampling(), nets, batch, step_context(grad_scale=share))
         found.append((gradients(nets.discriminator), gradients(nets.generator)))
     for whole, quarter in zip(*found, strict=True):
         assert close(quarter, whole, 4.0)
@@ -190,17 +190,23 @@ def test_the_share_scales_all_gradients(nets: Networks, batch: Batch, gamma: flo
 @pytest.mark.parametrize("gamma", [0.0, 2.0])
 def test_two_halves_add_up_to_the_whole(nets: Networks, batch: Batch, pairing: Pairing, gamma: float) -> None:
     loss = replace(LossConfig(condition_noise=0.1), pairing=pairing)
-    discriminator_step(nets, batch, STAGE, loss, ALL, draws(), gamma=gamma)
+    discriminator_step(Sampling(), nets, batch, step_context(loss, ALL, four(), gamma=gamma))
     whole = gradients(nets.discriminator)
     for start in (0, 2):
-        own = draws(start=start, count=2)
-        discriminator_step(nets, half(batch, start), STAGE, loss, ALL, own, gamma=gamma, share=0.5)
+        own = four(start=start, count=2)
+        discriminator_step(
+            Sampling(), nets, half(batch, start), step_context(loss, ALL, own, gamma=gamma, grad_scale=0.5)
+        )
     assert close(gradients(nets.discriminator), whole)
-    stats = generator_step(nets, batch, STAGE, loss, ALL, draws())
+    stats = generator_step(Sampling(), nets, batch, step_context(loss, ALL, four()))
     whole, sums = gradients(nets.generator), []
     for start in (0, 2):
-        own = draws(start=start, count=2)
-        sums.append(generator_step(nets, half(batch, start), STAGE, loss, ALL, own, share=0.5).w_sums)
+        own = four(start=start, count=2)
+        sums.append(
+            generator_step(
+                Sampling(), nets, half(batch, start), step_context(loss, ALL, own, grad_scale=0.5)
+            ).w_sums
+        )
     assert close(gradients(nets.generator), whole)
     assert stats.w_sums is not None
     assert torch.allclose(torch.stack(sums).sum(0), stats.w_sums, atol=1e-5)
@@ -215,12 +221,12 @@ def test_both_at_once_get_the_gradients_of_their_own_steps(
     nets: Networks, batch: Batch, pairing: Pairing, gamma: float, r2: bool
 ) -> None:
     loss = LossConfig(pairing=pairing, mixing=0.5, r2=r2)
-    told, drawn = simultaneous_step(nets, batch, STAGE, loss, OFF, draws(), gamma=gamma, share=0.5)
+    told, drawn = simultaneous_step(Sampling(), nets, batch, step_context(loss, gamma=gamma, grad_scale=0.5))
     both = gradients(nets.discriminator), gradients(nets.generator)
     # Each step draws the same pictures, since it draws them first of all.
-    told_alone = discriminator_step(nets, batch, STAGE, loss, OFF, draws(), gamma=gamma, share=0.5)
+    told_alone = discriminator_step(Sampling(), nets, batch, step_context(loss, gamma=gamma, grad_scale=0.5))
     with frozen(nets.discriminator):
-        drawn_alone = generator_step(nets, batch, STAGE, loss, OFF, draws(), share=0.5)
+        drawn_alone = generator_step(Sampling(), nets, batch, step_context(loss, grad_scale=0.5))
     assert close(both[0], gradients(nets.discriminator))
     assert close(both[1], gradients(nets.generator))
     torch.testing.assert_close(vars(told), vars(told_alone), rtol=1e-4, atol=1e-5)
@@ -229,9 +235,9 @@ def test_both_at_once_get_the_gradients_of_their_own_steps(
 
 
 def test_the_penalty_is_r1_at_the_faded_reals_times_gamma(nets: Networks, batch: Batch) -> None:
-    stats = discriminator_step(nets, batch, STAGE, LossConfig(), OFF, draws(), gamma=3.0)
+    stats = discriminator_step(Sampling(), nets, batch, step_context(gamma=3.0))
     with_penalty = gradients(nets.discriminator)
-    discriminator_step(nets, batch, STAGE, LossConfig(), OFF, draws(), gamma=0.0)
+    discriminator_step(Sampling(), nets, batch, step_context(gamma=0.0))
     reals = fade_reals(batch.images, STAGE.alpha).requires_grad_()
     penalty = gradient_penalty(nets.discriminator(reals, batch.styles, STAGE), reals)
     (3.0 * penalty).backward()
@@ -243,12 +249,12 @@ def test_the_penalty_is_r1_at_the_faded_reals_times_gamma(nets: Networks, batch:
 def test_r2_is_the_penalty_at_the_generated_pictures(nets: Networks, batch: Batch) -> None:
     """Beside R1 with the same weight, and it moves the discriminator alone."""
     r1, both = LossConfig(), LossConfig(r2=True)
-    stats = discriminator_step(nets, batch, STAGE, both, OFF, draws(), gamma=3.0)
+    stats = discriminator_step(Sampling(), nets, batch, step_context(both, gamma=3.0))
     with_r2 = gradients(nets.discriminator)
     assert not gradients(nets.generator)
-    discriminator_step(nets, batch, STAGE, r1, OFF, draws(), gamma=3.0)
+    discriminator_step(Sampling(), nets, batch, step_context(r1, gamma=3.0))
     with torch.no_grad():
-        fakes = generate(nets.generator, batch.styles, STAGE, both, draws()).images
+        fakes = generate(nets.generator, batch.styles, step_context(both)).images
     fakes.requires_grad_()
     penalty = gradient_penalty(nets.discriminator(fakes, batch.styles, STAGE), fakes)
     (3.0 * penalty).backward()
@@ -258,7 +264,7 @@ def test_r2_is_the_penalty_at_the_generated_pictures(nets: Networks, batch: Batc
 
 
 def test_penalties_are_off_at_gamma_zero(nets: Networks, batch: Batch) -> None:
-    stats = discriminator_step(nets, batch, STAGE, LossConfig(r2=True), OFF, draws(), gamma=0.0)
+    stats = discriminator_step(Sampling(), nets, batch, step_context(LossConfig(r2=True), gamma=0.0))
     assert not stats.penalties
 
 
@@ -268,8 +274,8 @@ def test_a_step_against_the_gradient_improves_each_player(
 ) -> None:
     loss = replace(LossConfig(), pairing=pairing)
     players = {
-        "discriminator": lambda: discriminator_step(nets, batch, STAGE, loss, OFF, draws()).loss,
-        "generator": lambda: generator_step(nets, batch, STAGE, loss, OFF, draws()).loss,
+        "discriminator": lambda: discriminator_step(Sampling(), nets, batch, step_context(loss)).loss,
+        "generator": lambda: generator_step(Sampling(), nets, batch, step_context(loss)).loss,
     }
     for name, step in players.items():
         network: nn.Module = getattr(nets, name)
@@ -283,7 +289,7 @@ def test_a_step_against_the_gradient_improves_each_player(
 
 
 def test_stats_are_detached_means(nets: Networks, batch: Batch) -> None:
-    stats = discriminator_step(nets, batch, STAGE, LossConfig(), OFF, draws(), gamma=1.0)
+    stats = discriminator_step(Sampling(), nets, batch, step_context(gamma=1.0))
     reals = fade_reals(batch.images, STAGE.alpha)
     with torch.no_grad():
         real = nets.discriminator(reals, batch.styles, STAGE)
@@ -297,8 +303,8 @@ def test_at_label_weight_zero_both_networks_see_no_labels(nets: Networks, batch:
     blind = replace(batch, styles=torch.zeros_like(batch.styles))
     found = []
     for seen, weight in ((batch, 0.0), (blind, 1.0)):
-        discriminator_step(nets, seen, STAGE, LossConfig(), OFF, draws(), label_weight=weight)
-        stats = generator_step(nets, seen, STAGE, LossConfig(), OFF, draws(), label_weight=weight)
+        discriminator_step(Sampling(), nets, seen, step_context(label_weight=weight))
+        stats = generator_step(Sampling(), nets, seen, step_context(label_weight=weight))
         found.append((gradients(nets.discriminator), gradients(nets.generator), {"w": stats.w_sums}))
     for ours, theirs in zip(*found, strict=True):
         assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
@@ -307,8 +313,8 @@ def test_at_label_weight_zero_both_networks_see_no_labels(nets: Networks, batch:
 
 def test_reals_and_fakes_are_scored_under_their_own_labels(nets: Networks, batch: Batch) -> None:
     swapped = replace(batch, styles=batch.styles.roll(1, dims=1))
-    ours = discriminator_step(nets, batch, STAGE, LossConfig(), OFF, draws())
-    theirs = discriminator_step(nets, swapped, STAGE, LossConfig(), OFF, draws())
+    ours = discriminator_step(Sampling(), nets, batch, step_context())
+    theirs = discriminator_step(Sampling(), nets, swapped, step_context())
     assert not torch.allclose(ours.real_logit, theirs.real_logit, atol=1e-5)
     assert not torch.allclose(ours.fake_logit, theirs.fake_logit, atol=1e-5)
 
@@ -341,7 +347,8 @@ def test_optimizers_are_adams_without_momentum(
 def test_a_share_of_the_labels_is_hidden_from_both_networks_alike(share: float) -> None:
     numbers = torch.arange(400)
     many = Batch(images=torch.zeros(400, 3, 4, 4), styles=torch.eye(3)[numbers % 3], indices=numbers)
-    seen = visible_labels(many, LossConfig(label_dropout=share), draws(400), 0.5)
+    context = step_context(LossConfig(label_dropout=share), rng=four(count=400), label_weight=0.5)
+    seen = visible_labels(many, context)
     hidden = seen.sum(dim=1) == 0
     assert abs(float(hidden.float().mean()) - share) < 0.08
     assert torch.equal(seen[~hidden], 0.5 * many.styles[~hidden])
@@ -351,7 +358,7 @@ def test_a_share_of_the_labels_is_hidden_from_both_networks_alike(share: float) 
 def test_the_null_style_learns_where_labels_are_hidden(nets: Networks, batch: Batch, share: float) -> None:
     """Its row of the table has a gradient, and its average moves."""
     loss = LossConfig(label_dropout=share)
-    _, stats = simultaneous_step(nets, batch, STAGE, loss, OFF, draws())
+    _, stats = simultaneous_step(Sampling(), nets, batch, step_context(loss))
     table, w_sums = nets.generator.mapping.table, stats.w_sums
     assert table.grad is not None
     assert w_sums is not None

@@ -1,0 +1,58 @@
+"""Old names are refused with the new one: on the command line, in files and in run folders."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from brushwork.training.config import TrainConfig
+from brushwork.training.errors import TrainingError
+from brushwork.training.preset_files import read_preset, write_preset
+from brushwork.training.renames import FIELDS, renamed
+from brushwork.training.run.run_folder import RunFolder
+
+
+@pytest.mark.parametrize(
+    ("old", "sentence"),
+    [
+        ("--every.tick-kimg", "--every.tick-kimg is now called --interval.status-kimg."),
+        ("--every.grid-kimg", "--every.grid-kimg is now called --interval.grid-kimg."),
+        ("--restyle.rebuild.weight", "--restyle.rebuild.weight is now called --restyle.reconstruct.weight."),
+        ("--keep", "--keep is now called --skip-existing."),
+        ("loss.turns", "loss.turns is now called loss.update_order."),
+        ("--restyle.leak.weight", "was removed"),
+    ],
+)
+def test_an_old_name_leads_to_the_new_one(old: str, sentence: str) -> None:
+    assert sentence in (renamed(old) or "")
+
+
+def test_new_names_are_fields_and_old_ones_are_not() -> None:
+    def exists(name: str) -> bool:
+        value: object = TrainConfig()
+        for part in name.split("."):
+            if not hasattr(value, part):
+                return False
+            value = getattr(value, part)
+        return True
+
+    assert [old for old in FIELDS if exists(old)] == []
+    assert [new for new in FIELDS.values() if new and not exists(new)] == []
+    assert [new for new in FIELDS.values() if new and renamed(new)] == []
+
+
+def test_files_and_folders_of_before_are_refused_by_the_new_name(
+    tmp_path: Path, make_config: Callable[..., TrainConfig]
+) -> None:
+    file = tmp_path / "config.json"
+    write_preset(file, make_config(), about="")
+    content = json.loads(file.read_text())
+    content["config"]["every"] = content["config"].pop("interval")
+    file.write_text(json.dumps(content))
+    with pytest.raises(TrainingError, match="every is now called interval"):
+        read_preset(file)
+    facts = {"precision": "fp32", "fingerprint": "x", "styles": ["a"], "group": 2}
+    file.write_text(json.dumps({"config": content["config"], "facts": facts}))
+    with pytest.raises(TrainingError, match=r"earlier brushwork \(every.* is now called interval"):
+        RunFolder(tmp_path).read()

@@ -1,0 +1,242 @@
+"""One training step of each network, as in the papers: no device, no logging, no optimizer.
+
+An objective says which images a step generates and which loss terms it has; the functions at the end of this
+file turn it into gradients. `Sampling`, the plain StyleGAN, is here; the objectives of the encoders are in
+`restyle`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from brushwork.data.loader import Batch
+from brushwork.models.generator import Generator
+from brushwork.models.layers import Normal, full_precision
+from brushwork.models.mapping import mix
+from brushwork.models.stage import Stage, layer_count, resolutions
+
+from .adversarial import DiscriminatorStats, Labelled, discriminator_loss, generator_loss
+from .context import Networks, StepContext
+from .rng import BatchRNG
+
+Terms = dict[str, Tensor]
+"""Loss terms by name: unweighted scalars, means over the batch."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fakes:
+    """Generated images (N, 3, R, R), and what they were generated from."""
+
+    images: Tensor
+    target_styles: Float[Tensor, "n s"]
+    """The styles that the images should have."""
+    real_styles: Float[Tensor, "n s"]
+    """The styles of the batch's real images, as both networks see them in this step."""
+    mapped: Float[Tensor, "n d"]
+    """The codes w that the mapping network gave, for its running averages, ..."""
+    mapped_styles: Float[Tensor, "n s"]
+    """... and the styles that it was given."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeneratorStats:
+    """Detached values of a generator step, for the log."""
+
+    loss: Tensor
+    """The whole loss: the adversarial loss, and all terms times their weights."""
+    w_sums: Tensor | None
+    """`MappingNetwork.style_sums` of the batch, for the running averages of w; None if nothing was mapped."""
+    terms: Mapping[str, Tensor] = field(default_factory=dict)
+    """Unweighted loss terms by name; none in sampling."""
+
+
+# Objectives
+@runtime_checkable
+class Objective(Protocol):
+    """What a step trains: loss terms of the generator, as a function of a batch alone."""
+
+    def terms(self, generator: Generator, batch: Batch, context: StepContext) -> Terms: ...
+
+
+@runtime_checkable
+class AdversarialObjective(Protocol):
+    """An objective whose images the discriminator learns to tell from real ones."""
+
+    composite: bool
+    """Whether the loss has other terms, so that the log shows the adversarial loss as one of them."""
+
+    def generate(self, generator: Generator, batch: Batch, context: StepContext) -> Fakes: ...
+
+    def adversarial_weight(self, context: StepContext) -> float: ...
+
+    def terms_of_fakes(
+        self, generator: Generator, fakes: Fakes, batch: Batch, context: StepContext
+    ) -> Terms: ...
+
+
+class Sampling:
+    """Images from latent codes, as a StyleGAN generates them, of the styles of the batch."""
+
+    composite = False
+
+    def generate(self, generator: Generator, batch: Batch, context: StepContext) -> Fakes:
+        styles = visible_labels(batch, context)
+        return generate(generator, styles, context)
+
+    def adversarial_weight(self, context: StepContext) -> float:
+        return 1.0
+
+    def terms_of_fakes(self, generator: Generator, fakes: Fakes, batch: Batch, context: StepContext) -> Terms:
+        return {}
+
+
+def visible_labels(batch: Batch, context: StepContext) -> Float[Tensor, "n s"]:
+    """The styles of the batch as both networks see them: a share `label_dropout` is hidden."""
+    styles, dropout = context.styles(batch), context.scoring.loss.label_dropout
+    return styles * (context.rng.uniform() >= dropout)[:, None] if dropout else styles
+
+
+def generate(generator: Generator, styles: Float[Tensor, "n s"], context: StepContext) -> Fakes:
+    """Fresh images of the given styles.
+
+    A share `loss.mixing` of them mixes two codes of the same style; the cutoff is drawn over the layers that
+    are active at this stage.
+    """
+    loss, rng, stage = context.scoring.loss, context.rng, context.stage
+    mapping, active = generator.mapping, layer_count(stage.resolution)
+    codes_per_image = 2 if loss.mixing else 1  # two in one pass take little longer than one
+
+    def normal(shape: tuple[int, ...]) -> Tensor:
+        return torch.cat([rng.normal(shape) for _ in range(codes_per_image)])
+
+    z, labels = normal((mapping.z_dim,)), styles.repeat(codes_per_image, 1)
+    codes = mapping(z, labels, normal=normal, condition_noise=loss.condition_noise)
+    first, second = codes[: len(styles)], codes[-len(styles) :]
+    w = mix(first, second, mixing_cutoffs(rng, loss.mixing, low=1, active=active), layers=active)
+    images = generator.synthesis(w, stage, noise_ahead(rng.normal, stage))
+    return Fakes(images=images, target_styles=styles, real_styles=styles, mapped=first, mapped_styles=styles)
+
+
+def noise_ahead(normal: Normal, stage: Stage) -> Normal:
+    """The noise of one pass through the synthesis, drawn in one call.
+
+    One call takes less time than one for each layer, and compiled code has no random numbers of its own.
+    """
+    sides = [side for side in resolutions(stage.resolution) for _ in range(2)]
+    parts = normal((sum(side**2 for side in sides),)).split([side**2 for side in sides], dim=1)
+    maps = [part.unflatten(1, (1, side, side)) for side, part in zip(sides, parts, strict=True)]
+    return lambda shape: maps.pop(0)
+
+
+def mixing_cutoffs(rng: BatchRNG, mixing: float, *, low: int, active: int) -> Tensor:
+    """The layer at which each image changes from its first code to its second, int64 (N,).
+
+    For a share `mixing` of the images it is one of low .. active - 1. For the others, and where no such layer
+    exists, it is `active`: the second code is not used.
+    """
+    drawn = rng.integers(min(low, active - 1), active)
+    mixed = (rng.uniform() < mixing) & (drawn >= low)
+    return torch.where(mixed, drawn, torch.full_like(drawn, active))
+
+
+# Steps
+def discriminator_step(
+    objective: AdversarialObjective, nets: Networks, batch: Batch, context: StepContext
+) -> DiscriminatorStats:
+    """Adds the discriminator's gradients of real images against generated ones."""
+    with torch.no_grad():
+        fakes = objective.generate(nets.generator, batch, context)
+    loss = discriminator_loss(nets.discriminator, *_sides(fakes, batch, context), context.scoring)
+    with full_precision(loss.total):
+        (loss.total * context.grad_scale).backward()
+    return loss.stats
+
+
+def generator_step(
+    objective: AdversarialObjective, nets: Networks, batch: Batch, context: StepContext
+) -> GeneratorStats:
+    """Adds the generator's gradients; the discriminator should be frozen."""
+    generator, terms, total = nets.generator, Terms(), torch.zeros(())
+    fakes = objective.generate(generator, batch, context)
+    if weight := objective.adversarial_weight(context):
+        reals, generated = _sides(fakes, batch, context)
+        terms["adversarial"] = generator_loss(nets.discriminator, reals, generated, context.scoring)
+        total = weight * terms["adversarial"]
+    others = objective.terms_of_fakes(generator, fakes, batch, context)
+    total = total + weighted_sum(others, context.term_weights)
+    _backward(total, context)
+    terms = terms | others if objective.composite else {}
+    return _stats(total, terms, _w_sums(generator, fakes))
+
+
+def simultaneous_step(
+    objective: AdversarialObjective, nets: Networks, batch: Batch, context: StepContext
+) -> tuple[DiscriminatorStats, GeneratorStats]:
+    """discriminator_step and generator_step on the same images, generated once and scored once.
+
+    The generator's gradient comes from the discriminator before its update; in alternating order it comes
+    from the updated one.
+    """
+    generator, scale = nets.generator, context.grad_scale
+    fakes = objective.generate(generator, batch, context)
+    images = fakes.images.detach().requires_grad_()
+    reals, generated = _sides(fakes, batch, context, images=images)
+    loss = discriminator_loss(nets.discriminator, reals, generated, context.scoring)
+    with full_precision(images):
+        learners = list(nets.discriminator.parameters())
+        torch.autograd.backward(loss.total * scale, inputs=learners, retain_graph=True)
+        adversarial = loss.generator_loss(context.scoring.loss)
+        (grad_fakes,) = torch.autograd.grad(adversarial * scale, images)
+
+    weight = objective.adversarial_weight(context)
+    others = objective.terms_of_fakes(generator, fakes, batch, context)
+    total = weighted_sum(others, context.term_weights)
+    tensors, gradients = [fakes.images], [grad_fakes * weight]
+    if total.requires_grad:
+        tensors, gradients = [*tensors, total], [*gradients, torch.full_like(total, scale)]
+    with full_precision(images):
+        learners = [each for each in generator.parameters() if each.requires_grad]
+        torch.autograd.backward(tensors, gradients, inputs=learners)
+    terms = {"adversarial": adversarial, **others} if objective.composite and weight else others
+    value = total.detach() + weight * adversarial.detach()
+    return loss.stats, _stats(value, terms, _w_sums(generator, fakes))
+
+
+def encoder_step(objective: Objective, nets: Networks, batch: Batch, context: StepContext) -> GeneratorStats:
+    """Adds the generator's gradients of an objective without a discriminator."""
+    terms = objective.terms(nets.generator, batch, context)
+    total = weighted_sum(terms, context.term_weights)
+    _backward(total, context)
+    return _stats(total, terms, None)
+
+
+def weighted_sum(terms: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:
+    """Each term times its weight; 0 without terms."""
+    return sum((weights[name] * value for name, value in terms.items()), torch.zeros(()))
+
+
+def _sides(
+    fakes: Fakes, batch: Batch, context: StepContext, *, images: Tensor | None = None
+) -> tuple[Labelled, Labelled]:
+    """Real and generated images under their styles."""
+    reals = Labelled(images=context.real_images(batch), styles=fakes.real_styles)
+    return reals, Labelled(images=fakes.images if images is None else images, styles=fakes.target_styles)
+
+
+def _backward(total: Tensor, context: StepContext) -> None:
+    if total.requires_grad:  # the weights of all terms may be 0
+        with full_precision(total):
+            (total * context.grad_scale).backward()
+
+
+def _stats(total: Tensor, terms: Mapping[str, Tensor], w_sums: Tensor | None) -> GeneratorStats:
+    detached = {name: value.detach() for name, value in terms.items()}
+    return GeneratorStats(loss=total.detach(), w_sums=w_sums, terms=detached)
+
+
+def _w_sums(generator: Generator, fakes: Fakes) -> Tensor:
+    return generator.mapping.style_sums(fakes.mapped.detach().float(), fakes.mapped_styles)

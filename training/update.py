@@ -1,0 +1,201 @@
+"""One optimizer step of each network: the batch part by part, its precision, gradients over processes."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, TypeVar
+
+import torch
+from accelerate import Accelerator
+
+from brushwork.data.loader import Batch, Loader, Pictures, StoredPictures
+from brushwork.models.stage import Stage
+
+from .adversarial import DiscriminatorStats, Scoring
+from .compiling import eager_where_needed
+from .config import TrainConfig
+from .context import FrozenNetworks, StepContext
+from .distributed import all_reduce, average_gradients
+from .ema import update_average
+from .restyle.autoencoding import Autoencoding
+from .restyle.config import Regime
+from .restyle.contrast import Contrast
+from .restyle.restyling import Restyling
+from .rng import BatchRNG, ShardRows
+from .state import TrainingState, frozen
+from .step import (
+    AdversarialObjective,
+    GeneratorStats,
+    Objective,
+    Sampling,
+    discriminator_step,
+    encoder_step,
+    generator_step,
+    simultaneous_step,
+)
+
+ADVERSARIAL: dict[Regime, AdversarialObjective] = {"sampling": Sampling(), "restyling": Restyling()}
+"""Objectives that train both networks."""
+ENCODERS: dict[Regime, Objective] = {"autoencoding": Autoencoding(), "contrast": Contrast()}
+"""Objectives that train the generator alone."""
+
+Result = TypeVar("Result")
+Stats = TypeVar("Stats", DiscriminatorStats, GeneratorStats)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepStats:
+    """What one step of both networks was like, means over this process's share of the batch."""
+
+    discriminator: DiscriminatorStats | None
+    """None in regimes without a discriminator."""
+    generator: GeneratorStats
+
+
+@dataclass(frozen=True, kw_only=True)
+class Updater:
+    """Trains the networks of `state`, each process on its share of the batch.
+
+    Training, compilation, the measurement of speed and the benchmarks all step through `step`.
+    """
+
+    config: TrainConfig
+    state: TrainingState
+    frozen_networks: FrozenNetworks
+    loader: Loader
+    accelerator: Accelerator
+    bf16: bool
+
+    @classmethod
+    def of(
+        cls, config: TrainConfig, pictures: Pictures | StoredPictures, state: TrainingState,
+        frozen_networks: FrozenNetworks, accelerator: Accelerator, *, bf16: bool,
+    ) -> "Updater":  # fmt: skip
+        """The updater of `state` in a run of this configuration."""
+        loader = Loader(
+            pictures, config.loader, seed=config.seed, device=accelerator.device,
+            run=config.style_run(accelerator.num_processes),
+        )  # fmt: skip
+        return cls(
+            config=config, state=state, frozen_networks=frozen_networks, accelerator=accelerator,
+            loader=loader, bf16=bf16,
+        )  # fmt: skip
+
+    def step(self, stage: Stage, regime: Regime | None = None) -> StepStats:
+        """Updates both networks, or the generator alone in regimes without a discriminator, then the clock
+        and the average. `regime` is the one that the shares draw at this point, unless it is given."""
+        stats = self._update(stage, regime or self.regime(), apply=True)
+        self.state.nimg += self.config.batch
+        self.state.average.trained_stage = stage
+        self._average()
+        return stats
+
+    def regime(self) -> Regime:
+        """What the next step trains."""
+        return self.config.restyle.regime_at(self.state.nimg, self.config.seed)
+
+    def rehearse(self, stage: Stage) -> None:
+        """Steps of every regime that update nothing: whatever they need compiled is compiled now."""
+        for regime in self.config.restyle.shares():
+            self._update(stage, regime, apply=False)
+        for network in (self.state.nets.generator, self.state.nets.discriminator):
+            network.zero_grad(set_to_none=True)
+
+    def _update(self, stage: Stage, regime: Regime, *, apply: bool) -> StepStats:
+        state, gamma = self.state, self._gamma(stage) if apply else 0.0
+        if objective := ADVERSARIAL.get(regime):
+            if self.config.loss.update_order == "simultaneous":
+                both = self._parts("simultaneous", stage, gamma, simultaneous_step, objective)
+                if apply:
+                    self._apply_discriminator()
+                    self._apply_generator([generator for _, generator in both])
+                seen, learned = zip(*both, strict=True)
+                return StepStats(discriminator=mean_of_parts(seen), generator=mean_of_parts(learned))
+            seen = self._parts("discriminator", stage, gamma, discriminator_step, objective)
+            if apply:
+                self._apply_discriminator()
+            with frozen(state.nets.discriminator):
+                learned = self._parts("generator", stage, 0.0, generator_step, objective)
+        else:
+            seen = []
+            learned = self._parts("generator", stage, 0.0, encoder_step, ENCODERS[regime])
+        if apply:
+            self._apply_generator(learned)
+        discriminator = mean_of_parts(seen) if seen else None
+        return StepStats(discriminator=discriminator, generator=mean_of_parts(learned))
+
+    def _parts(
+        self, purpose: str, stage: Stage, gamma: float, step: Callable[..., Result], objective: object
+    ) -> list[Result]:
+        """Gradients of every part of this process's share of the batch, collected afresh."""
+        nets = self.state.nets
+        for network in (nets.generator, nets.discriminator):
+            network.zero_grad(set_to_none=True)
+        with (
+            eager_where_needed(stage, gamma),
+            torch.autocast(self.accelerator.device.type, torch.bfloat16, enabled=self.bf16),
+        ):
+            return [
+                step(objective, nets, batch, self._context(stage, gamma, rng))
+                for batch, rng in self._batches(purpose, stage)
+            ]
+
+    def _batches(self, purpose: str, stage: Stage) -> Iterator[tuple[Batch, BatchRNG]]:
+        """This process's share of the batch, part by part, with the random numbers of those rows."""
+        config, processes = self.config, self.accelerator.num_processes
+        count, nimg = config.rows_of(processes), self.state.nimg
+        for part in range(config.accumulate):
+            start = (part * processes + self.accelerator.process_index) * count
+            batch = self.loader.batch_at(nimg + start, count, resolution=stage.resolution)
+            rows = ShardRows(start=start, count=count)
+            yield batch, BatchRNG(config.seed, nimg, purpose, rows=rows, device=self.accelerator.device)
+
+    def _context(self, stage: Stage, gamma: float, rng: BatchRNG) -> StepContext:
+        config, nimg = self.config, self.state.nimg
+        return StepContext(
+            scoring=Scoring(stage=stage, loss=config.loss, augment=config.augment, rng=rng, gamma=gamma),
+            label_weight=config.loss.label_weight(nimg),
+            grad_scale=1 / config.accumulate,
+            restyle=config.restyle,
+            term_weights=config.restyle.weights_at(nimg),
+            frozen_networks=self.frozen_networks,
+        )
+
+    def _gamma(self, stage: Stage) -> float:
+        """Weight of the gradient penalties in this step; 0 in most steps (lazy regularisation)."""
+        loss = self.config.loss
+        lazy = self.state.nimg // self.config.batch % loss.r1_interval == 0
+        return loss.gamma(stage.resolution, self.config.batch) * loss.r1_interval if lazy else 0.0
+
+    def _apply_discriminator(self) -> None:
+        average_gradients(self.accelerator, self.state.nets.discriminator)
+        self.state.optimizers.discriminator.step()
+
+    def _apply_generator(self, parts: Sequence[GeneratorStats]) -> None:
+        """The optimizer's step, and the running averages of w."""
+        generator = self.state.nets.generator
+        average_gradients(self.accelerator, generator)
+        self.state.optimizers.generator.step()
+        w_sums = [part.w_sums for part in parts if part.w_sums is not None]
+        if w_sums:
+            total = all_reduce(self.accelerator, torch.stack(w_sums).sum(dim=0), "sum")
+            generator.mapping.update_average(total)
+
+    def _average(self) -> None:
+        decay = self.config.ema.decay(self.state.nimg, self.config.batch)
+        update_average(self.state.average, self.state.nets.generator, decay)
+
+
+def mean_of_parts(parts: Sequence[Stats]) -> Stats:
+    """The mean of every field over the parts of a batch."""
+
+    def mean(values: Sequence[Any]) -> Any:
+        if isinstance(values[0], Mapping):
+            return {name: mean([value[name] for value in values]) for name in values[0]}
+        return None if values[0] is None else torch.stack(list(values)).mean(dim=0)
+
+    if len(parts) == 1:
+        return parts[0]
+    return replace(
+        parts[0],
+        **{each.name: mean([getattr(part, each.name) for part in parts]) for each in fields(parts[0])},
+    )
