@@ -35,7 +35,7 @@ from brushwork.training.errors import TrainingError
 from brushwork.training.preset_files import read_preset, write_preset
 from brushwork.training.presets import toy
 from brushwork.training.run.checkpoint import load_checkpoint
-from brushwork.training.run.diversity import collapsed_ticks
+from brushwork.training.run.diversity import collapsed_lines
 from brushwork.training.run.metrics import measurements
 from brushwork.training.run.run_folder import RunFolder
 from brushwork.training.style_transfer.config import StylizeConfig
@@ -87,7 +87,7 @@ class Kind:
 
 def _history(folder: Path) -> None:
     history = RunFolder(folder / "run").history()
-    collapsed_ticks(history)
+    collapsed_lines(history)
     measurements(history)
 
 

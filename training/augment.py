@@ -1,7 +1,7 @@
-"""DiffAugment: the discriminator sees real and generated pictures through the same random changes.
+"""DiffAugment: the same kind of random changes to the discriminator's real and generated images.
 
-Zhao 2020 (arXiv:2006.10738). Every change is differentiable twice (the gradient penalty needs it), so
-pictures are moved by indexing and masking, never by `grid_sample`.
+Zhao 2020 (arXiv:2006.10738). All changes are twice differentiable, as the gradient penalty needs, so
+images are moved by indexing and masking, not by `grid_sample`.
 """
 
 import torch
@@ -17,7 +17,7 @@ Images = Float[Tensor, "n 3 h w"]
 
 @options
 class AugmentConfig:
-    """Differentiable augmentation; each strength 0 turns its kind off."""
+    """Strengths of differentiable augmentation; 0 turns a kind off."""
 
     colour: Share = 0.0
     """Strength of random brightness, saturation and contrast; 1 is DiffAugment's."""
@@ -49,8 +49,7 @@ def jitter(images: Images, u: Float[Tensor, "n 3"], strength: float) -> Images:
 
 
 def translate(images: Images, u: Float[Tensor, "n 2"], most: float) -> Images:
-    """Shifts by whole pixels, up to `most` of the side, replicating the border: emoji stand on a
-    background."""
+    """Shifts by whole pixels, by up to a share `most` of the side; the border is replicated."""
     n, _, h, w = images.shape
     reach = torch.tensor([round(h * most), round(w * most)], device=u.device)
     shift = torch.floor(u * (2 * reach + 1)).long() - reach  # (n, 2), -reach..reach

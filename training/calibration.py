@@ -1,4 +1,4 @@
-"""Which precision is faster on this machine."""
+"""Measurements of this machine before a run: the faster precision, and seconds per image."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -17,8 +17,8 @@ from .update import ADVERSARIAL, Updater
 
 
 def faster_precision(device: torch.device) -> Precision:
-    """bf16 or fp32, by timing a convolution forward and backward on a processor, both in turn; bf16 on a GPU
-    that has it."""
+    """The faster of bf16 and fp32: on a processor by timing a convolution forward and backward, on a GPU bf16
+    if it is supported."""
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
     if device.type != "cpu":
@@ -50,12 +50,12 @@ def least_seconds(candidates: Mapping[str, Callable[[], object]], *, rounds: int
 
 
 def choose_precision(wanted: Precision | Literal["auto"], device: torch.device) -> Precision:
-    """bf16 or fp32: as wanted, or for auto the faster one."""
+    """The wanted precision, or for "auto" the faster one."""
     return faster_precision(device) if wanted == "auto" else wanted
 
 
 def seconds_of(action: Callable[[], object], *, repeats: int = 3) -> float:
-    """Median time of an action, after one warm-up."""
+    """Median time of `action`, after one warm-up call."""
     action()
     times = []
     for _ in range(repeats):
@@ -66,11 +66,11 @@ def seconds_of(action: Callable[[], object], *, repeats: int = 3) -> float:
 
 
 def seconds_per_image(scratch: Updater) -> dict[int, float]:
-    """Seconds that one image of the global batch takes at each resolution of the course.
+    """Seconds per image of the global batch, at each resolution of the growing schedule.
 
-    They are measured in whole steps as a run takes them: loader, gradients over processes, optimizers and
-    average. The steps move the state of `scratch`, which is of no use afterwards. Half of the time at a
-    growing stage the fade is on, so it is timed; regimes and the lazy penalties count by their shares.
+    Whole training steps are timed: loader, gradients over processes, optimizers and average. They change the
+    state of `scratch`, which must not be used afterwards. Resolutions that fade in are timed half faded.
+    Objectives and lazy penalties count by their shares.
     """
     config, device = scratch.config, scratch.accelerator.device
 

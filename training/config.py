@@ -1,4 +1,4 @@
-"""The whole configuration of a training run, composed of the parts' own; its docstrings are the `--help`."""
+"""The configuration of a training run. Its docstrings are the texts of `brushwork train --help`."""
 
 from dataclasses import field
 from pathlib import Path
@@ -35,80 +35,76 @@ class OptimizerConfig:
     discriminator_lr: LearningRate = 0.001
     """Learning rate of the discriminator."""
     lr_decay_fraction: Share = 0.0
-    """Share of the run, at its end, over which both learning rates fall in a line to 0. A run that is
-    lengthened afterwards takes them up again."""
+    """Last share of the run, over which both learning rates decay linearly to 0."""
     beta2: Annotated[float, Interval(ge=0, lt=1)] = 0.99
     """Decay of the second moment."""
     eps: Annotated[float, Interval(ge=1e-30, le=1)] = 1e-8
-    """Keeps the division finite."""
+    """Adam's epsilon."""
 
 
 @options
 class IntervalConfig:
-    """How often the loop pauses for a chore, in thousands of images; 0 turns a chore off."""
+    """Intervals of logging and saving, in thousands of images; 0 turns one off."""
 
     status_kimg: Kimg = 1.0
-    """A line of losses and speed, to the terminal, metrics.jsonl and the trackers."""
+    """Status line and log entry: losses, speed, diversity."""
     grid_kimg: Kimg = 10.0
-    """A grid of samples from fixed codes; one is drawn at the end of every resolution, too."""
+    """Grid of samples of fixed latent codes; there is also one at the end of every resolution."""
     checkpoint_kimg: Kimg = 10.0
-    """The full state, to resume from; the two newest are kept."""
+    """Checkpoint of the full state, to resume from; the two newest are kept."""
     snapshot_kimg: Kimg = 50.0
-    """The averaged generator alone, to sample from; all are kept, and one is written at the end."""
+    """Snapshot of the averaged generator, to sample from; all are kept."""
     metrics_kimg: Kimg = 0.0
-    """A measurement of samples: see `metrics`."""
+    """Metrics of samples (see `metrics`)."""
 
 
 @options
 class TrackerConfig:
-    """Experiment trackers, through Accelerate."""
+    """Experiment trackers beside metrics.jsonl."""
 
     use: tuple[Literal["wandb", "tensorboard"], ...] = ()
-    """Trackers to log to, beside metrics.jsonl."""
+    """Trackers to log to."""
     project: str = "brushwork"
-    """Their project's name."""
+    """Project name."""
     group: str | None = None
-    """Collects runs under one name in wandb; tuning takes its folder's."""
+    """Group of runs in wandb; `brushwork tune` sets its folder's name."""
     wandb_mode: Literal["online", "offline", "disabled"] = "offline"
-    """offline needs no account and no network; `wandb sync` uploads it later."""
+    """offline needs no account or network; upload later with `wandb sync`."""
 
 
 @options
 class TrainConfig:
-    """One training run. Everything is counted in images seen (nimg), in thousands (kimg)."""
+    """One training run. Its clock is the number of images seen, nimg, in thousands kimg."""
 
     data: Path = Path("datasets/emoji-32")
-    """Packed data set to train on (see `brushwork pack`)."""
+    """Packed data set (see `brushwork pack`)."""
     out: Path = Path("runs/train")
-    """Folder that the run fills: config.json, metrics.jsonl, samples/, checkpoints/, snapshots/."""
+    """Run folder: config.json, metrics.jsonl, samples/, checkpoints/, snapshots/."""
     start_from: Path | None = None
-    """A run or snapshot whose generator this one starts from: one of `brushwork pretrain`, or any other of
-    the same widths."""
+    """Run or snapshot whose generator this run starts from, of `brushwork pretrain` or of equal widths."""
     resume: bool = False
-    """Go on from the newest checkpoint of the run folder; starts afresh where there is none."""
+    """Continue from the newest checkpoint in the run folder; without one, start from the beginning."""
     total_kimg: Duration = 25000.0
-    """Length of the run. One that is too short for the course of growing goes through it faster, and so ends
-    at the final resolution."""
+    """Length of the run. A run too short for the growing schedule goes through it faster, so that it ends at
+    the final resolution."""
     max_minutes: Duration | None = None
-    """Time for training, over all sessions of a run. The course of growing is shortened to fit, by a short
-    measurement of this machine and at every tick by what steps really take; training stops at that time, or
-    after total_kimg. None: no limit."""
+    """Time limit for training, over all sessions of a run; None: no limit. The growing schedule is shortened
+    to fit, by a measurement of this machine and then by the speed that each status line shows."""
     stop_on_collapse: bool = False
-    """Stop, with exit code 3, when some style has drawn one and the same picture for five ticks in a row."""
+    """Stop, with exit code 3, when the samples of some style are all alike in five status lines in a row."""
     batch: Batch = 32
-    """Pictures in a step, over all processes."""
+    """Images per step, over all processes."""
     accumulate: Batch = 1
-    """Parts that a process takes its share of the batch in, one after another, to save memory. A part should
+    """Number of parts into which each process divides its share of the batch, to save memory. A part should
     hold whole groups of the minibatch statistics."""
     seed: Seed = 0
-    """Everything random follows from it."""
+    """Seed of everything random."""
     precision: Precision = "auto"
-    """fp32, bf16 (autocast), or auto: bf16 where a short measurement finds it faster. Penalties are fp32."""
+    """fp32, bf16 (autocast), or auto: the faster one by a short measurement. Penalties are in fp32."""
     device: Literal["auto", "cpu"] = "auto"
-    """auto takes what Accelerate finds; cpu keeps to the processor."""
+    """auto: the GPU if there is one; cpu: the processor."""
     threads: Threads = 0
-    """Processor threads of each process; 0: OMP_NUM_THREADS, or else the cores divided among the
-    processes."""
+    """Threads of each process; 0: OMP_NUM_THREADS, or else the cores divided among the processes."""
     generator: GeneratorConfig = field(default_factory=GeneratorConfig)
     discriminator: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)
     loss: LossConfig = field(default_factory=LossConfig)
@@ -151,10 +147,10 @@ class TrainConfig:
             )
 
     def rows_of(self, processes: int) -> int:
-        """Pictures that one process takes at once.
+        """Images of the batch in one part of one process.
 
         Raises:
-            TrainingError: the batch does not divide among the processes and their parts.
+            TrainingError: the batch is not divisible by processes x parts.
         """
         parts = processes * self.accumulate
         if self.batch % parts:
@@ -165,10 +161,12 @@ class TrainConfig:
         return self.batch // parts
 
     def style_run(self, processes: int) -> int:
-        """How many neighbours in a batch share their style: those that the minibatch statistics compare, so
-        that these tell one picture a style from many. 1, that is any styles, where the statistics are
-        averaged as in the original, where pictures are restyled toward their neighbours, and where the
-        networks see no label at first and could not follow."""
+        """Number of neighbours in a batch that share a style: the group of the minibatch statistics.
+
+        Statistics within a style show whether the style collapses. The number is 1 (any styles) if the
+        statistics are averaged as in Karras 2018, if images are restyled toward their neighbours, and during
+        transitional training, in which the networks see no labels at first.
+        """
         averaged = self.discriminator.minibatch_std == "average"
         if averaged or self.restyle.restyling or self.loss.ramp_end_kimg:
             return 1
@@ -190,4 +188,4 @@ FREE_TO_CHANGE = (
     "metrics",
     "trackers",
 )
-"""Fields that may differ when a run is resumed: none changes what a step computes, but for rounding."""
+"""Fields that may change on resume: they change nothing that a step computes, except for rounding."""

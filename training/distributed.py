@@ -1,4 +1,4 @@
-"""What several processes must do together; with one process, each function does the obvious."""
+"""Collective operations of several processes; with one process they return their input."""
 
 from collections.abc import Callable
 from typing import Any
@@ -17,11 +17,12 @@ def all_reduce(accelerator: Accelerator, tensor: Tensor, how: str) -> Tensor:
 
 
 def average_gradients(accelerator: Accelerator, network: nn.Module) -> None:
-    """One all-reduce of all gradients there are; layers that the stage leaves out have none anywhere."""
+    """Averages the gradients over processes, in one all-reduce. Layers outside the stage have none
+    anywhere."""
     if accelerator.num_processes == 1:
         return
     gradients = [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
-    if not gradients:  # every term has fallen to 0, in all processes alike
+    if not gradients:  # the weights of all terms are 0, in all processes alike
         return
     together = all_reduce(accelerator, torch.cat([gradient.flatten() for gradient in gradients]), "mean")
     parts = together.split([gradient.numel() for gradient in gradients])
@@ -30,7 +31,7 @@ def average_gradients(accelerator: Accelerator, network: nn.Module) -> None:
 
 
 def all_reduce_max(accelerator: Accelerator, value: int) -> int:
-    """The largest of a number that each process has of its own."""
+    """The largest of the processes' values."""
     if accelerator.num_processes == 1:
         return value
     values = accelerator.gather(torch.tensor([value], device=accelerator.device))
@@ -38,8 +39,9 @@ def all_reduce_max(accelerator: Accelerator, value: int) -> int:
     return int(values.max())
 
 
-def broadcast_from_main(accelerator: Accelerator, ask: Callable[[], Any]) -> Any:
-    """What `ask` answers in the main process, told to all. Where it fails, `Watch` ends the others."""
-    answer = [ask() if accelerator.is_main_process else None]
-    broadcast_object_list(answer)
-    return answer[0]
+def broadcast_from_main(accelerator: Accelerator, compute: Callable[[], Any]) -> Any:
+    """The result of `compute` in the main process, in every process. If it raises, `Watch` ends the
+    others."""
+    result = [compute() if accelerator.is_main_process else None]
+    broadcast_object_list(result)
+    return result[0]

@@ -15,12 +15,12 @@ Module = TypeVar("Module", bound=nn.Module)
 
 @options
 class EMAConfig:
-    """How fast the average forgets."""
+    """Half-life of the moving average."""
 
     half_life_kimg: Duration = 10.0
-    """Images (thousands) after which an old weight counts half."""
+    """Thousands of images after which a weight counts half."""
     rampup: Annotated[float, Interval(ge=0, le=1000)] = 0.05
-    """Early on the half-life is at most this share of the images seen; 0 turns the ramp off."""
+    """The half-life is at most this share of the images seen so far; 0: no such limit."""
 
     def decay(self, nimg: int, batch: int) -> float:
         """Weight of the old average in a step of `batch` images: 0.5 ** (batch / half-life)."""
@@ -31,13 +31,13 @@ class EMAConfig:
 
 
 def averaged_copy(module: Module) -> Module:
-    """A frozen copy to be moved by `update_average`."""
+    """A frozen copy for `update_average`."""
     return copy.deepcopy(module).eval().requires_grad_(False)
 
 
 @torch.no_grad()
 def update_average(average: nn.Module, module: nn.Module, decay: float) -> None:
-    """average <- decay * average + (1 - decay) * module, for parameters; buffers are taken over."""
+    """average <- decay * average + (1 - decay) * module, for parameters; buffers are copied."""
     get_ema_multi_avg_fn(decay)(list(average.parameters()), list(module.parameters()), None)
     for ours, theirs in zip(average.buffers(), module.buffers(), strict=True):
         ours.copy_(theirs)

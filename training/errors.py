@@ -1,4 +1,4 @@
-"""The exceptions by which `training` tells a user what to mend."""
+"""Exceptions of `training`, each with one sentence for the user."""
 
 from pathlib import Path
 
@@ -8,15 +8,15 @@ class TrainingError(Exception):
 
 
 class Diverged(TrainingError):
-    """A run whose numbers are no longer finite: a matter of its settings, which another may do better."""
+    """The numbers of a run are no longer finite."""
 
 
 def diverged(what: str, nimg: int, *, rates: tuple[float, float], start_from: Path | None) -> Diverged:
-    """The error of a run whose numbers are no longer finite after `nimg` images.
+    """The error of a run that diverged after `nimg` images, with the options of a new run.
 
     Args:
-        rates: the learning rates of generator and discriminator.
-        start_from: the run, if it has left a snapshot that another can start from.
+        rates: learning rates of generator and discriminator.
+        start_from: the run folder, if it holds a snapshot.
     """
     options = [f"--start-from {start_from}"] if start_from else []
     options += [
@@ -24,6 +24,6 @@ def diverged(what: str, nimg: int, *, rates: tuple[float, float], start_from: Pa
         f"--optimizer.discriminator-lr {rates[1] / 4:g}",
     ]
     return Diverged(
-        f"the {what} at {nimg / 1000:.1f} kimg: the run diverged. Begin another one that learns more slowly: "
+        f"the {what} at {nimg / 1000:.1f} kimg: the run diverged. Start a new run with lower learning rates: "
         f"--out ANOTHER {' '.join(options)}."
     )

@@ -1,4 +1,4 @@
-"""Signals that ask a long job to stop in good order."""
+"""Stopping a long job on SIGINT or SIGTERM after its current step."""
 
 import contextlib
 import signal
@@ -8,32 +8,32 @@ from types import FrameType
 
 
 class StopRequest:
-    """Which signal, if any, has asked to stop."""
+    """Remembers the signal that asked to stop, if any."""
 
     def __init__(self) -> None:
         self.signal: signal.Signals | None = None
 
     def request(self) -> None:
-        """Asks to stop as SIGTERM does, and once at most."""
+        """Requests a stop as SIGTERM would; later calls do nothing."""
         self.signal = self.signal or signal.SIGTERM
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         if self.signal is not None:
-            raise KeyboardInterrupt  # asked twice: somebody is in a hurry
+            raise KeyboardInterrupt  # a second signal stops at once
         self.signal = signal.Signals(number)
 
 
 @contextlib.contextmanager
 def stop_on_signals(request: StopRequest | None = None) -> Iterator[StopRequest]:
-    """While it lasts, SIGINT and SIGTERM only leave a request, in `request` or a new one; the handlers found
-    before are put back after."""
-    asked = request or StopRequest()
+    """Context in which SIGINT and SIGTERM only set `request`; the previous handlers are restored
+    afterwards."""
+    request = request or StopRequest()
     if threading.current_thread() is not threading.main_thread():
-        yield asked  # only the main thread may set handlers
+        yield request  # only the main thread may set handlers
         return
-    before = {number: signal.signal(number, asked) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, request) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield asked
+        yield request
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -1,4 +1,4 @@
-"""The plan of a run: how fast it goes through its course, by the images and the minutes that are left."""
+"""The schedule of a run, fitted to the images and minutes that it has."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,32 +15,32 @@ from .state import TrainingState
 from .update import Updater
 
 GROWN_BY = 0.6
-"""Where a run is too short to grow to its final resolution, that is grown at this share of the run."""
+"""A run too short for its growing schedule reaches the final resolution at this share of its length."""
 RESERVE = 0.95
-"""Share of the time left that the course is fitted to; the rest is for grids and checkpoints."""
+"""Share of the remaining time that the schedule is fitted to; the rest is for grids and checkpoints."""
 
 Rates = Mapping[int, float]
-"""Seconds that one image takes, by resolution."""
+"""Seconds per image, by resolution."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Course:
-    """What happens when, by *places*: images of the course as configured, from 0 to `end`.
+    """Stage and learning rate as functions of a position from 0 to `end`, in images of the full schedule.
 
-    A run of enough images and minutes is at place `nimg`. A shorter one takes `scale` images, less than one,
-    for each place, so that it sees every resolution all the same.
+    A run with enough images and minutes is at position `nimg`. A shorter run trains on fewer images than the
+    position advances, by the factor `scale` < 1, and so still reaches the final resolution.
     """
 
     growing: GrowingConfig
     resolution: int
     images: int
-    """That the run may train on."""
+    """Images that the run may train on."""
     end: float
     lr_decay_fraction: float
 
     @classmethod
     def of(cls, config: TrainConfig) -> "Course":
-        """The course that a configuration describes."""
+        """The schedule of a configuration."""
         images, resolution = round(config.total_kimg * 1000), config.generator.resolution
         grown = phases(config.growing, resolution)[-1].faded
         return cls(
@@ -52,40 +52,40 @@ class Course:
         )
 
     def stage_at(self, place: float) -> Stage:
-        """Resolution and fade."""
+        """Resolution and fade at a position."""
         return stage_at(place, self.growing, self.resolution)
 
     def rate_factor_at(self, place: float) -> float:
-        """What the learning rates are multiplied by."""
+        """Factor of both learning rates at a position."""
         return rate_factor(place, self.end, self.lr_decay_fraction)
 
     def is_over(self, nimg: int, place: float) -> bool:
-        """Whether nothing is left to train: all images were seen, or the learning rates have fallen to 0.
+        """Whether training is complete: all images were seen, or the learning rates have decayed to 0.
 
-        A course that was shortened to fit a time goes on at its end until that is up, since the machine may
-        be faster than it was when it was measured.
+        A schedule that was shortened to fit a time limit stays at its end until the time is up, since the
+        machine may be faster than it was when it was measured.
         """
         return nimg >= self.images or (self.lr_decay_fraction > 0 and place >= self.end)
 
     def scale_for_images(self, nimg: int, place: float) -> float:
-        """Images for each place from here on, at most 1, so that the rest of the images reaches the end."""
+        """Images per position from here on, at most 1, with which the remaining images reach the end."""
         return min(1.0, (self.images - nimg) / (self.end - place)) if place < self.end else 1.0
 
     def scale_for_time(self, nimg: int, place: float, rates: Rates, seconds: float) -> float:
-        """The same, so that the rest takes `RESERVE` of `seconds`, too."""
+        """As `scale_for_images`, and such that the rest takes at most `RESERVE` of `seconds`."""
         whole = self.seconds(place, self.end, rates)
         fitting = RESERVE * max(seconds, 1.0) / whole if whole else 1.0
         return min(fitting, self.scale_for_images(nimg, place))
 
     def seconds(self, begin: float, end: float, rates: Rates) -> float:
-        """Time that the places from `begin` to `end` take at scale 1."""
+        """Time from position `begin` to `end` at scale 1."""
         return sum(
             max(0.0, min(phase.end, end) - max(phase.begin, begin)) * rates[phase.resolution]
             for phase in phases(self.growing, self.resolution)
         )
 
     def describe(self, place: float, nimg: int, scale: float) -> str:
-        """What is still to come, and at which image each resolution begins."""
+        """The resolutions still to come, and the image (in kimg) at which each begins."""
         parts = [
             f"{phase.resolution} px" if phase.begin <= place
             else f"{phase.resolution} px from {(nimg + (phase.begin - place) * scale) / 1000:.3g}"
@@ -98,41 +98,44 @@ class Course:
 
 @dataclass(kw_only=True)
 class Plan:
-    """Sets the scale of the course in `state`: at the start, where the run was lengthened since, and with a
-    time limit at every tick, since a machine is not always as fast as it was when it was measured."""
+    """Chooses the scale of the schedule in `state`.
+
+    This happens at the start, after a run was lengthened, and with a time limit at every status line, since a
+    machine's speed changes.
+    """
 
     config: TrainConfig
     course: Course
     state: TrainingState
     accelerator: Accelerator
     rates: Rates = field(default_factory=dict)
-    """Seconds that an image takes by resolution, where there is a time limit."""
+    """Measured seconds per image by resolution; empty without a time limit."""
 
     @property
     def images(self) -> int:
-        """Length of the run by the present plan."""
+        """Planned length of the run, in images."""
         rest = max(0.0, self.course.end - self.state.place) * self.state.scale
         return min(self.course.images, round(self.state.nimg + rest))
 
     @property
     def seconds_left(self) -> float:
-        """Until the time is up."""
+        """Until the time limit; infinite without one."""
         limit = self.config.max_minutes
         return float("inf") if limit is None else limit * 60 - self.state.seconds
 
     def measure(self, scratch: Updater) -> None:
-        """Takes the rates of this machine, the main process's in all; see `seconds_per_image`."""
+        """Measures the rates; all processes use those of the main process."""
         rates = seconds_per_image(scratch)
         self.rates = broadcast_from_main(self.accelerator, lambda: rates)
 
     def correct(self, resolution: int, images_per_second: float) -> None:
-        """Brings the rates of all resolutions to what the last images took at this one."""
+        """Rescales all rates by the speed that was seen at one resolution."""
         if self.rates:
             factor = 1 / images_per_second / self.rates[resolution]
             self.rates = {side: seconds * factor for side, seconds in self.rates.items()}
 
     def settle(self) -> None:
-        """Chooses the scale from here on, the same in every process."""
+        """Chooses the scale from here on, equal in every process."""
         state, course = self.state, self.course
         if self.rates:
             scale = course.scale_for_time(state.nimg, state.place, self.rates, self.seconds_left)

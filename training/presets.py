@@ -18,7 +18,7 @@ from .schedules import GrowingConfig
 def stylegan(resolution: int = 256) -> TrainConfig:
     """StyleGAN's networks and growing (Karras 2019) on labelled pictures: a full training, for GPUs.
 
-    Widths, AdaIN, mixing and the course of growing are those of the paper. Labels enter the mapping network
+    Widths, AdaIN, mixing and the growing schedule are those of the paper. Labels enter the mapping network
     and, by projection (Miyato 2018), the discriminator; R1 is taken on every sixteenth step (Karras 2020);
     and batch and learning rates are the same at all resolutions, where the original changes them.
     """
@@ -31,7 +31,7 @@ def stylegan(resolution: int = 256) -> TrainConfig:
 
 
 def toy() -> TrainConfig:
-    """Seconds on a processor: 16 px, tiny networks. For trying the machinery, not for pictures."""
+    """16 px and tiny networks, to try the commands in seconds on a processor."""
     return TrainConfig(
         data=Path("datasets/toy-16"),
         out=Path("runs/toy"),
@@ -47,13 +47,12 @@ def toy() -> TrainConfig:
 
 
 def emoji_32() -> TrainConfig:
-    """Six hands of emoji on a processor: narrow networks and small batches, hence many steps in little time.
+    """Emoji or icons at 32 px on a processor, in minutes: narrow networks and small batches.
 
-    A run of a few thousand steps learns ten times as fast as the published one, and so does its mapping
-    network, which would hardly move at the published rate of 0.01 (docs/results.md has the figures). Its loss
-    is R3GAN's, with penalties on every eighth step, and its AdaIN does not blow up channels that a picture
-    hardly uses: chosen on emoji, icons and drawn modes (docs/collapse.md). A step at 8 px takes two fifths of
-    the time of one at 32, so growing starts at 16 (docs/performance.md).
+    Runs of a few thousand steps need learning rates ten times the published ones, in the mapping network too
+    (docs/results.md). The loss is R3GAN's with lazy penalties on every eighth step, and AdaIN's epsilon is 1;
+    both were chosen on emoji, icons and procedural modes (docs/collapse.md). A step at 8 px takes two fifths
+    of the time of one at 32 px, so growing starts at 16 px (docs/performance.md).
     """
     return TrainConfig(
         data=Path("datasets/emoji-32"),
@@ -74,10 +73,12 @@ def emoji_32() -> TrainConfig:
 
 
 def emoji_32_restyle() -> TrainConfig:
-    """As emoji-32, with the doors that take pictures. At 32 px a line is a pixel wide, so content enters at
-    full resolution, too; and there is nothing to grow, since content gives the picture its shape from the
-    first step on. Variety comes with the contents, so it keeps the loss, the minibatch statistics and the
-    instance norm that it was measured with."""
+    """As emoji-32, with style and content encoders.
+
+    At 32 px a line is one pixel wide, so content also enters at full resolution. The content gives an image
+    its shape from the first step on, so there is no growing. Loss, minibatch statistics and AdaIN's epsilon
+    are those that docs/results.md measured.
+    """
     plain = emoji_32()
     return replace(
         plain,
@@ -99,7 +100,7 @@ def emoji_32_restyle() -> TrainConfig:
 
 
 def emoji_64() -> TrainConfig:
-    """Eight hands of emoji on a GPU: StyleGAN's widths, quartered."""
+    """Eight styles of emoji at 64 px on a GPU, with a quarter of StyleGAN's widths."""
     return replace(
         emoji_32(),
         data=Path("datasets/emoji-64"),
@@ -119,10 +120,11 @@ def emoji_64() -> TrainConfig:
 
 
 Presets = dict[str, tuple[str, TrainConfig]]
+"""A line of help and the configuration, by name."""
 
 
 def emoji_64_restyle() -> TrainConfig:
-    """As emoji-64, with the doors that take pictures, on a GPU."""
+    """As emoji-64, with style and content encoders."""
     plain, small = emoji_64(), emoji_32_restyle()
     return replace(
         plain,
@@ -147,6 +149,6 @@ PRESETS: Presets = {
     "emoji-64": ("eight styles of emoji at 64 px; minutes on a GPU", emoji_64()),
     "emoji-64-restyle": ("emoji-64 that also restyles pictures; minutes on a GPU", emoji_64_restyle()),
     "stylegan-256": ("StyleGAN's networks and growing at 256 px; days on GPUs", stylegan(256)),
-    "toy": ("16 px and tiny networks; seconds on a processor, to try the machinery", toy()),
+    "toy": ("16 px and tiny networks; seconds on a processor, to try the commands", toy()),
 }
 """What `brushwork train` offers: a line of help and the configuration, by name."""

@@ -1,4 +1,4 @@
-"""Random numbers as a pure function of (seed, nimg, purpose, row): nothing to save, nothing to drift."""
+"""Random numbers as a pure function of (seed, nimg, purpose, row), so that no state is saved."""
 
 import hashlib
 import math
@@ -13,24 +13,23 @@ from brushwork.data.splitmix import random_bits, upper
 
 @dataclass(frozen=True, kw_only=True)
 class ShardRows:
-    """Which rows of the global batch this process draws now."""
+    """The rows of the global batch that this process handles."""
 
     start: int
     count: int
 
 
 def derived_seed(*parts: int | str) -> int:
-    """A 63-bit seed from any numbers and words, equal on every machine and in every process."""
+    """A 63-bit seed from any numbers and words, equal on all machines and in all processes."""
     digest = hashlib.blake2b(repr(parts).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little") >> 1
 
 
 class BatchRNG:
-    """Draws for the pictures of one step, row by row of the *global* batch.
+    """Random numbers for the images of one step, by row of the *global* batch.
 
-    A row's numbers depend on its place in the global batch and on nothing else, so processes and parts of a
-    batch see exactly the numbers that the whole would, and draw no more than their own. Draws come in the
-    order of the calls, which is the same in every process.
+    A row's numbers depend only on its index in the global batch and on the order of calls, so a process or a
+    part of a batch gets exactly the numbers that its rows have in the whole batch.
     """
 
     def __init__(self, *parts: int | str, rows: ShardRows, device: torch.device | str = "cpu") -> None:
@@ -38,7 +37,7 @@ class BatchRNG:
         self._parts, self._calls = parts, 0
 
     def _bits(self, columns: int) -> Tensor:
-        """64 random bits, int64 (N, columns), that no other call gets."""
+        """64 random bits, int64 (N, columns), different in every call."""
         seed = derived_seed(*self._parts, self._calls)
         self._calls += 1
         rows = torch.arange(self.rows.start, self.rows.start + self.rows.count, device=self.device)
@@ -53,12 +52,12 @@ class BatchRNG:
         """Standard normal, float32 (N, *shape)."""
         size = math.prod(shape)
         bits = self._bits(math.ceil(size / 2))
-        # Box and Muller 1958: two of each pair of uniform numbers, the first of which is never 0.
+        # Box and Muller 1958: two normal numbers of each pair of uniform ones; the radius is finite.
         radius = upper(bits, 32).float().add_(0.5).mul_(2.0**-32).log_().mul_(-2.0).sqrt_()
         angle = upper(bits << 32, 32).float().mul_(2 * math.pi * 2.0**-32)
         both = torch.cat([radius * torch.cos(angle), radius * torch.sin(angle)], dim=1)
         return both[:, :size].reshape(-1, *shape)
 
     def integers(self, low: int, high: int) -> Tensor:
-        """Whole numbers from low to high - 1, int64 (N,)."""
+        """Uniform integers from low to high - 1, int64 (N,)."""
         return low + (self.uniform() * (high - low)).long()

@@ -1,4 +1,4 @@
-"""Schedules: pure functions of the images seen, without memory."""
+"""Schedules as pure functions of the number of images seen."""
 
 from dataclasses import dataclass, replace
 
@@ -10,23 +10,22 @@ from .errors import TrainingError
 
 @options
 class GrowingConfig:
-    """Progressive growing, in thousands of images. A list holds one figure for each resolution from the first
-    on; its last figure serves all that follow."""
+    """Progressive growing. Lists have one value per resolution; the last value holds for all that follow."""
 
     start_resolution: LayerResolution = 8
-    """First resolution; the final one here turns growing off."""
+    """First resolution; the final resolution here turns growing off."""
     fade_kimg: tuple[Kimg, ...] = (600.0,)
-    """Images over which a resolution is faded in (the first resolution is never faded)."""
+    """Thousands of images over which a resolution fades in; the first resolution does not fade."""
     steady_kimg: tuple[Kimg, ...] = (600.0,)
-    """Images for which a resolution is then trained before the next one starts."""
+    """Thousands of images of training at a resolution, before the next one starts."""
 
     def __post_init__(self) -> None:
         for name in ("fade_kimg", "steady_kimg"):
             if not getattr(self, name):
-                raise TrainingError(f"growing.{name} is empty; give one figure or more.")
+                raise TrainingError(f"growing.{name} is empty; give one value or more.")
 
     def scaled(self, factor: float) -> "GrowingConfig":
-        """The same course, run through in `factor` times the images."""
+        """The same schedule over `factor` times as many images."""
         return replace(
             self,
             fade_kimg=tuple(kimg * factor for kimg in self.fade_kimg),
@@ -36,7 +35,7 @@ class GrowingConfig:
 
 @dataclass(frozen=True)
 class Phase:
-    """One stretch of the course: at `resolution` from image `begin` to `end`, fading in until `faded`."""
+    """Training at one resolution, from image `begin` to `end`, fading in until `faded`."""
 
     resolution: int
     begin: float
@@ -45,7 +44,7 @@ class Phase:
 
 
 def phases(config: GrowingConfig, resolution: int) -> list[Phase]:
-    """The whole course, from image 0 to the last; the final resolution lasts as long as the run."""
+    """All phases from image 0 on; the last has no end."""
     result: list[Phase] = []
     begin, r, i = 0.0, config.start_resolution, 0
     while r <= resolution:
@@ -73,13 +72,13 @@ def stage_at(nimg: int | float, config: GrowingConfig, resolution: int) -> Stage
 
 
 def rate_factor(nimg: int | float, total: int | float, lr_decay_fraction: float) -> float:
-    """What the learning rates are multiplied by after `nimg` images of `total`: 1, and over the last share
-    `lr_decay_fraction` of the run in a line from there to 0."""
+    """Factor of the learning rates after `nimg` of `total` images: 1, then linear decay to 0 over the last
+    share `lr_decay_fraction` of the run."""
     return min(1.0, max(0.0, total - nimg) / (total * lr_decay_fraction)) if lr_decay_fraction else 1.0
 
 
 def due(kimg: float, nimg: int, batch: int) -> bool:
-    """Whether a chore, done every `kimg` thousand images, falls between the last step and the next;
-    0 is never."""
+    """Whether something done every `kimg` thousand images is due after the step that ended at `nimg`; 0:
+    never."""
     interval = kimg * 1000
     return interval > 0 and nimg > 0 and nimg // interval != (nimg - batch) // interval

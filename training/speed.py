@@ -1,4 +1,4 @@
-"""Switches that change how fast a step is, and nothing but the rounding of what it computes."""
+"""Settings that change the speed of a step but, except for rounding, not its result."""
 
 import ctypes
 import os
@@ -15,28 +15,25 @@ NEVER = 2**31 - 1
 
 @options
 class SpeedConfig:
-    """How a step is computed. Each switch can be turned off to compare with the plain way."""
+    """How a step is computed; turn a switch off to compare with plain PyTorch."""
 
     fused: bool = True
-    """Noise, activation and style injection in few passes, with a derivative by hand; off: as plain
-    operations."""
+    """Noise, activation and style injection in few passes, with hand-written derivatives."""
     compile: Literal["off", "default", "reduce-overhead", "max-autotune"] = "off"
-    """Mode of torch.compile for both networks, for each resolution before the first step; reduce-overhead
-    takes CUDA graphs, too. Penalties and steps that fade a resolution in stay eager. For GPUs: on a processor
-    it needs a C++ compiler and a minute for each resolution, and gains nothing."""
+    """Mode of torch.compile for both networks, on GPUs; all resolutions are compiled before the first step.
+    Penalties and fading steps stay eager. On a processor it gains nothing."""
     background: bool = True
-    """Files are written by a thread beside the loop, from copies; with one GPU, grids and figures are made
-    there, too."""
+    """Write files on a thread beside the loop; with one GPU, also compute grids and metrics there."""
     retain_freed_memory: bool = True
-    """On Linux, a process keeps the memory of freed tensors for the next ones. Off, it is returned and its
-    pages are zeroed anew in every step, which two threads wait for."""
+    """On Linux, keep the memory of freed tensors for later ones instead of returning it to the system, which
+    would have to clear it again in every step."""
     tf32: bool = True
-    """NVIDIA GPUs take float32 convolutions, of which in bf16 only penalties are left, with TF32's 10 bits of
-    mantissa; off: with all 23. Products of matrices have all of them either way."""
+    """Compute float32 convolutions on NVIDIA GPUs in TF32; in bf16 these are the penalties. Matrix products
+    stay in float32."""
 
 
 def prepare_process(config: SpeedConfig, *, threads: int, processes: int) -> None:
-    """Settles what holds for this whole process; `threads` as in `set_threads`."""
+    """Applies the settings of the whole process; `threads` as in `set_threads`."""
     set_threads(threads, processes=processes)
     if config.retain_freed_memory:
         retain_freed_memory()
@@ -45,17 +42,16 @@ def prepare_process(config: SpeedConfig, *, threads: int, processes: int) -> Non
 
 
 def set_threads(wanted: int, *, processes: int) -> None:
-    """Gives this process `wanted` threads; 0 divides the cores among the processes, unless OMP_NUM_THREADS
-    has decided. More threads than free cores make convolutions many times slower, not faster."""
+    """Sets this process's threads; 0 divides the cores among the processes, unless OMP_NUM_THREADS is set.
+
+    More threads than free cores make convolutions many times slower.
+    """
     if wanted or "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(wanted or max(1, (os.cpu_count() or 1) // processes))
 
 
 def retain_freed_memory() -> bool:
-    """Has the C library keep what is freed, for good, in this process; whether it could be told so.
-
-    Only glibc has these settings; elsewhere nothing happens.
-    """
+    """Makes the C library keep freed memory in this process, and returns whether it could (glibc only)."""
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError, TypeError):

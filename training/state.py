@@ -1,4 +1,4 @@
-"""Everything that changes while a run goes on; all else is a function of it and of the configuration."""
+"""The state of a run: everything that changes during training."""
 
 import contextlib
 from collections.abc import Iterator
@@ -26,14 +26,14 @@ from .run.checkpoint import State
 
 @dataclass(frozen=True, kw_only=True)
 class Optimizers:
-    """One Adam for each player."""
+    """One Adam for each network."""
 
     generator: torch.optim.Optimizer
     discriminator: torch.optim.Optimizer
 
 
 def build_networks(config: TrainConfig, style_names: tuple[str, ...], device: torch.device) -> Networks:
-    """Both networks, their weights drawn from the run's seed; the global random state is left as it was."""
+    """Both networks, initialised from the run's seed; the global random state does not change."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derived_seed(config.seed, "weights"))
         generator = Generator(config.generator, style_names)
@@ -57,7 +57,7 @@ def build_networks(config: TrainConfig, style_names: tuple[str, ...], device: to
 
 
 def build_optimizers(nets: Networks, config: OptimizerConfig) -> Optimizers:
-    """Fresh optimizers, without a history."""
+    """Optimizers without history."""
 
     def adam(network: nn.Module, lr: float) -> torch.optim.Optimizer:
         return torch.optim.Adam(
@@ -71,7 +71,7 @@ def build_optimizers(nets: Networks, config: OptimizerConfig) -> Optimizers:
 
 
 def set_rates(optimizers: Optimizers, config: OptimizerConfig, factor: float) -> None:
-    """Has the next steps take `factor` times the configured learning rates."""
+    """Sets the learning rates to `factor` times the configured ones."""
     for optimizer, lr in (
         (optimizers.generator, config.generator_lr),
         (optimizers.discriminator, config.discriminator_lr),
@@ -82,7 +82,7 @@ def set_rates(optimizers: Optimizers, config: OptimizerConfig, factor: float) ->
 
 @contextlib.contextmanager
 def frozen(network: nn.Module) -> Iterator[None]:
-    """While it lasts, gradients pass through the network but are not collected for its weights."""
+    """Context in which gradients pass through the network without being collected for its weights."""
     before = [parameter.requires_grad for parameter in network.parameters()]
     network.requires_grad_(False)
     try:
@@ -100,22 +100,22 @@ class TrainingState:
     average: Generator
     optimizers: Optimizers
     nimg: int = 0
-    """Images seen: the only clock of every schedule."""
+    """Images seen; the clock of all schedules."""
     place: float = 0.0
-    """Of the course (`course.Course`)."""
+    """Position in the schedule (`plan.Course`)."""
     scale: float = 1.0
-    """Images for each place of the course."""
+    """Images per position of the schedule."""
     planned_images: int = 0
-    """Length of the run for which `scale` was chosen."""
+    """Length of the run for which `scale` was chosen, in images."""
     seconds: float = 0.0
-    """Time spent on training, over all sessions; nothing but the time limit follows from it."""
+    """Training time over all sessions; only the time limit depends on it."""
 
     @classmethod
     def fresh(
         cls, config: TrainConfig, style_names: tuple[str, ...], device: torch.device, *,
         start_from: Path | None = None,
     ) -> "TrainingState":  # fmt: skip
-        """The state before the first step, with weights of `start_from` where it is given."""
+        """The state before the first step, with the weights of `start_from` if given."""
         nets = build_networks(config, style_names, device)
         if start_from is not None:
             init_from(nets.generator, start_from)
@@ -123,12 +123,11 @@ class TrainingState:
         return cls(nets=nets, average=averaged_copy(nets.generator), optimizers=optimizers)
 
     def reset_optimizers(self, config: OptimizerConfig) -> None:
-        """Forgets the moments, as StyleGAN does when a resolution starts."""
+        """Resets Adam's moments, as StyleGAN does when a resolution starts."""
         self.optimizers = build_optimizers(self.nets, config)
 
     def init_from(self, classifier: StyleClassifier) -> None:
-        """Has the style encoder, where there is one, start from the classifier's trunk, which sees styles
-        already."""
+        """Initialises the trunk of the style encoder, if there is one, from the classifier."""
         for generator in (self.nets.generator, self.average):
             if generator.style_encoder is not None:
                 generator.style_encoder.init_from(classifier, classifier.gains)
@@ -139,7 +138,7 @@ class TrainingState:
         return bool(torch.stack([weight.isfinite().all() for weight in weights]).all())
 
     def state_dict(self) -> State:
-        """Everything, by name."""
+        """The whole state by name."""
         return {
             "nimg": self.nimg,
             "place": self.place,
@@ -155,7 +154,7 @@ class TrainingState:
         }
 
     def load_state_dict(self, state: State) -> None:
-        """Puts everything back. What does not fit raises KeyError, TypeError, ValueError or RuntimeError."""
+        """Restores the state. Raises KeyError, TypeError, ValueError or RuntimeError if it does not fit."""
         self.nimg, self.seconds = int(state["nimg"]), float(state["seconds"])
         self.place, self.scale = float(state["place"]), float(state["scale"])
         self.planned_images = int(state["planned_images"])

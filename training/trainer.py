@@ -1,4 +1,4 @@
-"""The trainer: the loop around the two steps, its chores, and the one place that knows Accelerate."""
+"""The training loop: one step after another, with logging and saving in between."""
 
 import math
 import signal
@@ -25,7 +25,7 @@ from .prepare.networks import prepare
 from .run.artifacts import Artifacts, Due
 from .run.background import Background
 from .run.checkpoint import load_checkpoint
-from .run.diversity import PATIENCE, DiversityProbe, collapsed_ticks
+from .run.diversity import PATIENCE, DiversityProbe, collapsed_lines
 from .run.header import header
 from .run.metrics import InLoopMetrics
 from .run.progress import StepMeter, named_means, progress, status_line, weighted
@@ -38,7 +38,7 @@ from .update import Updater
 
 Reason = Literal["finished", "collapse", "time", "signal"]
 AGREE_EVERY = 8
-"""Steps between the moments at which several processes ask each other whether to stop."""
+"""Several processes agree on stopping every so many steps."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,13 +50,13 @@ class Outcome:
     resolution: int
     signal: int | None = None
     seconds: float = field(default=0.0, compare=False)
-    """Of training, over all sessions."""
+    """Training time over all sessions."""
     warning: str = ""
-    """Which styles draw one picture, where any does."""
+    """The styles that collapsed, in a sentence; empty if none did."""
 
 
 def accelerator_for(config: TrainConfig) -> Accelerator:
-    """This process's place among those that train, on the device that is asked for."""
+    """The Accelerator of this process, on the configured device."""
     return Accelerator(
         cpu=config.device == "cpu", log_with=list(config.trackers.use) or None, project_dir=config.out
     )
@@ -65,11 +65,11 @@ def accelerator_for(config: TrainConfig) -> Accelerator:
 class Trainer:
     """Trains the networks of `config` on `pictures`, in a run folder.
 
-    Everything that changes is in `state`; all else is a function of it and of the configuration, so a run
-    that is resumed goes on bit for bit. With a time limit the course follows the clock, too.
+    Everything that changes is in `state`, so a resumed run continues bit for bit. With a time limit, the
+    schedule also depends on the clock.
 
     Raises:
-        TrainingError: the configuration does not fit the data, the processes or the run folder.
+        TrainingError: the configuration does not fit the data, the number of processes or the run folder.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class Trainer:
         self.folder, self.course = RunFolder(config.out), Course.of(config)
         self.accelerator, self.stop = accelerator_for(config), StopRequest()
         self.device = self.accelerator.device
-        config.rows_of(self.accelerator.num_processes)  # complains now, not after the preparation
+        config.rows_of(self.accelerator.num_processes)  # raises now, not after the preparation
         if pictures.resolution < config.generator.resolution:
             raise TrainingError(
                 f"{config.data} holds pictures of {pictures.resolution} px, too small for resolution "
@@ -110,19 +110,17 @@ class Trainer:
         self.updater = self._updates(self.state)
         self.background = Background(enabled=config.speed.background)
         self.diversity = DiversityProbe(self.prepared.pictures)
-        self.warning, self.collapsed_ticks = "", 0
+        self.warning, self.collapsed_lines = "", 0
         self.artifacts = Artifacts(
             config=config, folder=self.folder, accelerator=self.accelerator, state=self.state,
             pictures=self.prepared.pictures, diversity=self.diversity, metrics=self.metrics,
             fingerprint=self.facts.fingerprint, background=self.background,
         )  # fmt: skip
         if claim.aside is not None:
-            self.artifacts.say(
-                f"{claim.aside}: what a run that came to no checkpoint had left in {config.out}"
-            )
+            self.artifacts.say(f"moved to {claim.aside}: the files of an earlier run without a checkpoint")
         if claim.checkpoint is not None:
             self._resume(claim.checkpoint)
-        self.first = self.state.nimg  # its chores were done before the checkpoint was written
+        self.first = self.state.nimg  # everything due there was saved before the checkpoint
         self.plan = Plan(config=config, course=self.course, state=self.state, accelerator=self.accelerator)
         if config.max_minutes is not None:
             self.plan.measure(self._updates(TrainingState.fresh(config, pictures.style_names, self.device)))
@@ -133,7 +131,7 @@ class Trainer:
     # The loop
 
     def run(self) -> Outcome:
-        """Trains to the end, to the time limit or to a signal, and leaves a checkpoint and a snapshot."""
+        """Trains until the end, the time limit or a signal, then saves a checkpoint and a snapshot."""
         try:
             with (
                 Watch(orphaned=self.stop.request),
@@ -144,7 +142,7 @@ class Trainer:
                 ) as self.bar,
             ):  # fmt: skip
                 outcome = self._loop()
-                self.accelerator.wait_for_everyone()  # who left early would abort with its group still open
+                self.accelerator.wait_for_everyone()  # leaving early would abort the process group
         finally:
             self.folder.let_go()
         self.accelerator.end_training()
@@ -177,7 +175,7 @@ class Trainer:
         state.seconds = self.seconds_before + time.perf_counter() - self.started
 
     def _compile(self) -> None:
-        """Before the first step, for every resolution still to come."""
+        """Compiles the networks for every resolution still to come."""
         if self.config.speed.compile == "off":
             return
         sides = [p.resolution for p in phases(self.config.growing, self.config.generator.resolution)]
@@ -186,15 +184,15 @@ class Trainer:
             "compiled: " + ", ".join(f"{r} px in {seconds:.0f} s" for r, seconds in took.items())
         )
 
-    # Where the run stands
+    # Schedule
 
     @property
     def stage(self) -> Stage:
-        """Of the next step."""
+        """The stage of the next step."""
         return self.course.stage_at(self.state.place)
 
     def _enters_resolution(self) -> bool:
-        """Whether the step about to be taken is the first at its resolution."""
+        """Whether the next step is the first at its resolution."""
         return self.stage.resolution != self.state.average.trained_stage.resolution
 
     def _why_stop(self) -> Reason | None:
@@ -202,24 +200,24 @@ class Trainer:
             return "finished"
         if self.accelerator.num_processes > 1 and self.state.nimg // self.config.batch % AGREE_EVERY:
             return None
-        wishes: dict[Reason, bool] = {
-            "collapse": self.config.stop_on_collapse and self.collapsed_ticks >= PATIENCE,
+        reasons: dict[Reason, bool] = {
+            "collapse": self.config.stop_on_collapse and self.collapsed_lines >= PATIENCE,
             "time": self.plan.seconds_left <= 0,
             "signal": bool(self.stop.signal),
         }
-        wish = max((place for place, wished in enumerate(wishes.values(), 1) if wished), default=0)
-        return (None, *wishes)[all_reduce_max(self.accelerator, wish)]
+        last = max((number for number, holds in enumerate(reasons.values(), 1) if holds), default=0)
+        return (None, *reasons)[all_reduce_max(self.accelerator, last)]
 
     def _due(self, kimg: float) -> bool:
         return due(kimg, self.state.nimg, self.config.batch)
 
-    # Chores
+    # Logging and saving
 
     def _maintain(self) -> None:
         interval = self.config.interval
         if self._due(interval.status_kimg):
-            self._tick()
-        self.artifacts.keep(
+            self._log_status()
+        self.artifacts.write(
             Due(
                 grid=self._due(interval.grid_kimg) or self._enters_resolution(),
                 snapshot=self._due(interval.snapshot_kimg),
@@ -230,26 +228,26 @@ class Trainer:
 
     def _finish(self, reason: Reason) -> Outcome:
         if self.meter.images:
-            self._tick()
-        self.artifacts.keep(Due(checkpoint=True))
+            self._log_status()
+        self.artifacts.write(Due(checkpoint=True))
         if reason != "signal":
-            self.artifacts.keep(Due(grid=True, snapshot=True, measure=True))
-        # The signal may have reached another process only, or this one when the last step was already taken.
+            self.artifacts.write(Due(grid=True, snapshot=True, measure=True))
+        # The signal may have reached another process only, or this one after its last step.
         number = int(self.stop.signal or signal.SIGTERM) if reason == "signal" else None
         return Outcome(
             reason=reason, nimg=self.state.nimg, resolution=self.state.average.trained_stage.resolution,
             signal=number, seconds=self.state.seconds, warning=self.warning,
         )  # fmt: skip
 
-    def _tick(self) -> None:
-        seen = named_means(all_reduce(self.accelerator, self.meter.means(), "mean"))
-        if not all(math.isfinite(seen.get(name, math.nan)) for name in self.meter.losses):
-            raise self.artifacts.diverged("loss is no finite number")
+    def _log_status(self) -> None:
+        means = named_means(all_reduce(self.accelerator, self.meter.means(), "mean"))
+        if not all(math.isfinite(means.get(name, math.nan)) for name in self.meter.losses):
+            raise self.artifacts.diverged("loss is not finite")
         rate = self.meter.rate()
         values = {"nimg": self.state.nimg, "resolution": self.stage.resolution, "alpha": self.stage.alpha,
-                  "seconds": self.state.seconds, "img_per_s": rate, **seen,
-                  **weighted(seen, self.config.restyle.weights_at(self.state.nimg)),
-                  **self._look_for_collapse()}  # fmt: skip
+                  "seconds": self.state.seconds, "img_per_s": rate, **means,
+                  **weighted(means, self.config.restyle.weights_at(self.state.nimg)),
+                  **self._diversity()}  # fmt: skip
         if self.meter.is_at(self.stage.resolution):
             self.plan.correct(self.stage.resolution, rate)
         self.plan.settle()
@@ -260,15 +258,15 @@ class Trainer:
         self.bar.update(self.state.nimg - self.bar.n)
         self.meter.restart()
 
-    def _look_for_collapse(self) -> dict[str, float]:
-        """How much the pictures of each style differ, for the log. Runs that draw from no latent code, and
-        all processes but the main one, say nothing."""
+    def _diversity(self) -> dict[str, float]:
+        """Diversity of the samples of each style, for the log; empty in runs without sampling and in all
+        processes but the main one."""
         if not (self.accelerator.is_main_process and self.config.restyle.sampling):
             return {}
-        found = self.diversity(self.state.average, self.state.average.trained_stage)
-        self.warning = found.warning
-        self.collapsed_ticks = self.collapsed_ticks + 1 if self.warning else 0
-        return found.values()
+        diversity = self.diversity(self.state.average, self.state.average.trained_stage)
+        self.warning = diversity.warning
+        self.collapsed_lines = self.collapsed_lines + 1 if self.warning else 0
+        return diversity.values()
 
     # State
 
@@ -287,11 +285,11 @@ class Trainer:
             self.state.load_state_dict(load_checkpoint(checkpoint))
         except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
             raise TrainingError(
-                f"{checkpoint} is of another version of brushwork, or of no run: choose another --out."
+                f"{checkpoint} is not a checkpoint of this version of brushwork: choose another --out."
             ) from error
         if self.accelerator.is_main_process:
             self.folder.rewind(self.state.nimg)
-            self.collapsed_ticks = collapsed_ticks(self.folder.history())
+            self.collapsed_lines = collapsed_lines(self.folder.history())
         self.artifacts.say(f"going on from {checkpoint}")
 
     def _updates(self, state: TrainingState) -> Updater:

@@ -1,4 +1,4 @@
-"""Training the style classifier, in the minute before the run that it judges."""
+"""The style classifier: trained before the run, for loss terms and pseudo-labels."""
 
 import math
 from typing import Annotated
@@ -25,37 +25,39 @@ from ..restyle.terms import classifier as cross_entropy
 from ..rng import BatchRNG, ShardRows, derived_seed
 
 AUGMENT = AugmentConfig(translation=0.1)
-"""What it learns to see through. Colours are left alone: they are of the style."""
+"""Augmentation of its training images. Colours are part of the style and stay as they are."""
 
 
 @options
 class ClassifierConfig:
-    """The style classifier: trained before the run where a term or pseudo-labels ask for it."""
+    """The style classifier, which is trained before the run if a loss term or pseudo-labels need it."""
 
     kimg: Duration = 20.0
-    """Length of its training, in thousands of images."""
+    """Thousands of images to train it on."""
     batch: Batch = 16
-    """Pictures in a step."""
+    """Images per step."""
     lr: LearningRate = 0.01
-    """Learning rate at the start; it falls to 0 along a cosine."""
+    """Initial learning rate; cosine decay to 0."""
     held_out: Annotated[float, Interval(gt=0, lt=1)] = 0.1
-    """Part of the subjects that it does not learn: its accuracy is told by them."""
+    """Share of the subjects that is held out to measure its accuracy."""
 
 
 def train_classifier(
     pictures: Pictures | StoredPictures, config: ClassifierConfig, generator: Generator, *, start: int,
     seed: int, device: torch.device, shown: bool = True,
 ) -> StyleClassifier:  # fmt: skip
-    """Learns the styles of the labelled pictures, at every resolution from `start` px up in turn.
+    """A frozen classifier of the labelled pictures, trained at all resolutions from `start` px up in turn.
 
-    Frozen when it is returned. Its trunk starts from that of the generator's style encoder where there is
-    one, pretrained or not.
+    Its trunk starts from the generator's style encoder, if there is one.
 
-    Raises TrainingError where fewer than two styles have a label.
+    Raises:
+        TrainingError: fewer than two styles have labels.
     """
-    learnt, told = _split(pictures, config.held_out, seed)
+    training, held_out = _split(pictures, config.held_out, seed)
     network = _fresh(generator, seed, device)
-    loader = Loader(learnt, LoaderConfig(balanced=True), seed=derived_seed(seed, "classifier"), device=device)
+    loader = Loader(
+        training, LoaderConfig(balanced=True), seed=derived_seed(seed, "classifier"), device=device
+    )
     optimizer = torch.optim.Adam(network.parameters(), lr=config.lr, betas=(0.9, 0.99))
     steps = math.ceil(config.kimg * 1000 / config.batch)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
@@ -66,7 +68,7 @@ def train_classifier(
     with bar:
         for step in range(steps):
             rng = BatchRNG(seed, step, "classifier", rows=rows, device=device)
-            # Two steps in three at the finest resolution, which the run ends with.
+            # Two of three steps are at the final resolution.
             size = sizes[-1] if step % 3 or len(sizes) == 1 else sizes[step // 3 % (len(sizes) - 1)]
             batch = loader.batch_at(step * config.batch, config.batch, resolution=size)
             logits = network(augment(batch.images, AUGMENT, rng), Stage(size))
@@ -76,9 +78,9 @@ def train_classifier(
             schedule.step()
             bar.update(config.batch)
     network.eval().requires_grad_(False)
-    network.set_gains(_shown(told, torch.arange(min(len(told), 256)), network.resolution, device))
-    found = probabilities(network, told, device).argmax(dim=1)
-    network.accuracy.fill_((found == told.styles).float().mean())
+    network.set_gains(_images(held_out, torch.arange(min(len(held_out), 256)), network.resolution, device))
+    predicted = probabilities(network, held_out, device).argmax(dim=1)
+    network.accuracy.fill_((predicted == held_out.styles).float().mean())
     return network
 
 
@@ -86,14 +88,14 @@ def train_classifier(
 def probabilities(
     network: StyleClassifier, pictures: Pictures | StoredPictures, device: torch.device, *, batch: int = 256
 ) -> Tensor:
-    """Of each style for each picture at its full resolution, float (N, S), on the CPU."""
+    """Probabilities of the styles at full resolution, float (N, S), on the CPU."""
     size = network.resolution
-    shown = (_shown(pictures, rows, size, device) for rows in torch.arange(len(pictures)).split(batch))
-    return torch.cat([network(images, Stage(size)).softmax(dim=1).cpu() for images in shown])
+    images = (_images(pictures, rows, size, device) for rows in torch.arange(len(pictures)).split(batch))
+    return torch.cat([network(part, Stage(size)).softmax(dim=1).cpu() for part in images])
 
 
-def _shown(pictures: Pictures | StoredPictures, rows: Tensor, size: int, device: torch.device) -> Tensor:
-    """These rows as the networks see them, float (N, 3, size, size) in [-1, 1]."""
+def _images(pictures: Pictures | StoredPictures, rows: Tensor, size: int, device: torch.device) -> Tensor:
+    """Rows as network input, float (N, 3, size, size) in [-1, 1]."""
     images = pictures.take(rows).to(device).float() / 127.5 - 1
     return F.avg_pool2d(images, images.shape[-1] // size)
 
@@ -101,7 +103,7 @@ def _shown(pictures: Pictures | StoredPictures, rows: Tensor, size: int, device:
 def _split(
     pictures: Pictures | StoredPictures, held_out: float, seed: int
 ) -> tuple[Pictures | StoredPictures, Pictures | StoredPictures]:
-    """The labelled pictures: those to learn, and those of the subjects held out."""
+    """The labelled pictures: for training, and of held-out subjects."""
     labelled = (pictures.styles >= 0).nonzero().squeeze(1)
     if len(pictures.styles[labelled].unique()) < 2:
         raise TrainingError(
@@ -111,15 +113,15 @@ def _split(
     subjects = sorted({pictures.subjects[row] for row in labelled.tolist()})
     order = np.random.default_rng(derived_seed(seed, "held out")).permutation(len(subjects))
     out = {subjects[i] for i in order[: max(1, round(held_out * len(subjects)))]}
-    told = torch.tensor([pictures.subjects[row] in out for row in labelled.tolist()])
-    if told.all():
+    held = torch.tensor([pictures.subjects[row] in out for row in labelled.tolist()])
+    if held.all():
         raise TrainingError("the style classifier has a single subject to learn: label more pictures.")
-    return pictures.subset(labelled[~told]), pictures.subset(labelled[told])
+    return pictures.subset(labelled[~held]), pictures.subset(labelled[held])
 
 
 def _fresh(generator: Generator, seed: int, device: torch.device) -> StyleClassifier:
-    """As wide as the generator at every resolution; its weights follow from the seed, or are those of the
-    style encoder."""
+    """An untrained classifier with the generator's widths; its trunk is the style encoder's, if there is
+    one."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derived_seed(seed, "classifier"))
         network = StyleClassifier(generator.config.widths, styles=len(generator.style_names))
@@ -133,17 +135,18 @@ def _fresh(generator: Generator, seed: int, device: torch.device) -> StyleClassi
 
 # Files
 def as_bytes(network: StyleClassifier) -> bytes:
-    """As a safetensors file."""
+    """The classifier as a safetensors file."""
     return save({name: value.cpu().contiguous() for name, value in network.state_dict().items()})
 
 
 def from_bytes(content: bytes, generator: Generator, device: torch.device) -> StyleClassifier:
-    """Raises TrainingError for a file that is damaged, or of other styles or widths than the generator's."""
+    """The classifier of a safetensors file. Raises TrainingError if it is damaged or of other styles or
+    widths."""
     network = _fresh(generator, 0, device)
     try:
         network.load_state_dict(load(content))
     except (SafetensorError, RuntimeError) as error:
         raise TrainingError(
-            "classifier.safetensors of the run folder is none of this run: remove it, and it is trained anew."
+            "classifier.safetensors in the run folder belongs to another run: remove it to train it again."
         ) from error
     return network.eval().requires_grad_(False)

@@ -1,4 +1,4 @@
-"""Labels that are there, hidden or guessed: training on data of which a part has none."""
+"""Training on partly labelled data: hidden labels, unlabelled pictures, pseudo-labels."""
 
 import math
 from dataclasses import dataclass, replace
@@ -19,35 +19,34 @@ NONE = -1
 
 @options
 class LabelConfig:
-    """Which labels are used, and what becomes of pictures without one."""
+    """Which labels are used, and what happens to pictures without one."""
 
     share: Share = 1.0
-    """Part of each style's labels that is used; the rest counts as unlabelled. To see what labels are
-    worth."""
+    """Share of each style's labels that is used; the other pictures count as unlabelled."""
     unlabelled: Literal["keep", "drop"] = "keep"
-    """Pictures without a label are trained on as pictures of no style, or left out."""
+    """Whether pictures without a label are trained on, with the null style, or left out."""
     pseudo: Share = 0.0
-    """How sure the style classifier must be, from 0 to 1, for its answer to become the label of a picture
-    without one; 0: none is guessed."""
+    """Probability from which on the style classifier's answer becomes the label of an unlabelled picture; 0:
+    no pseudo-labels."""
 
     def __post_init__(self) -> None:
         if self.pseudo and self.unlabelled == "drop":
-            raise TrainingError("labels.pseudo guesses for pictures that labels.unlabelled drops: keep them.")
+            raise TrainingError("labels.pseudo labels pictures that labels.unlabelled drops: set it to keep.")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Guesses:
-    """Styles (N,) with guesses filled in, and how many."""
+class PseudoLabels:
+    """Styles (N,) including pseudo-labels, and how many there are."""
 
     styles: Int64[Tensor, "n"]
     accepted: float
-    """Of the pictures without a label, those whose guess was sure enough."""
+    """Share of the unlabelled pictures that got a pseudo-label."""
     right: float | None
-    """Of these, those whose hidden label it is; None where no label is hidden but all are missing."""
+    """Share of pseudo-labels that equal the hidden label; None if no label was hidden."""
 
 
 def with_share(styles: Int64[Tensor, "n"], share: float, seed: int) -> Int64[Tensor, "n"]:
-    """The styles, with all but a share of each style's rows, drawn by the seed, set to none."""
+    """The styles, in which only a share of each style's rows, chosen by the seed, keeps its label."""
     kept = torch.full_like(styles, NONE)
     for style in styles[styles >= 0].unique().tolist():
         rows = (styles == style).nonzero().squeeze(1)
@@ -57,19 +56,19 @@ def with_share(styles: Int64[Tensor, "n"], share: float, seed: int) -> Int64[Ten
     return kept
 
 
-def guessed(
+def pseudo_labels(
     styles: Int64[Tensor, "n"], probabilities: Float[Tensor, "n s"], confidence: float, hidden: Tensor
-) -> Guesses:
-    """Fills in the likeliest style where there is none and its probability reaches `confidence` (Lee 2013,
-    "Pseudo-Label"; the threshold as in Sohn et al. 2020, FixMatch, arXiv:2001.07685).
+) -> PseudoLabels:
+    """Labels unlabelled pictures with their likeliest style if its probability reaches `confidence` (Lee
+    2013, "Pseudo-Label"; the threshold as in Sohn et al. 2020, FixMatch, arXiv:2001.07685).
 
-    `hidden` (N,) are the styles as they were before some were hidden, by which guesses are marked.
+    `hidden` (N,) are the styles before some were hidden, to count how many pseudo-labels are right.
     """
     sure, answer = probabilities.max(dim=1)
     without = styles == NONE
     taken = without & (sure >= confidence)
     known = taken & (hidden != NONE)
-    return Guesses(
+    return PseudoLabels(
         styles=torch.where(taken, answer, styles),
         accepted=float(taken.sum() / without.sum().clamp(min=1)),
         right=float((answer == hidden)[known].double().mean()) if known.any() else None,
@@ -79,12 +78,14 @@ def guessed(
 def labelled(
     pictures: Pictures | StoredPictures, config: LabelConfig, seed: int
 ) -> Pictures | StoredPictures:
-    """The pictures with the labels that are used."""
+    """The pictures to train on, with the labels to use."""
     if config.share < 1:
         pictures = replace(pictures, styles=with_share(pictures.styles, config.share, seed))
     if config.unlabelled == "drop":
         rows = (pictures.styles >= 0).nonzero().squeeze(1)
         if len(rows) == 0:
-            raise TrainingError("no picture has a label, and labels.unlabelled drops all others: keep them.")
+            raise TrainingError(
+                "no picture has a label, and labels.unlabelled drops the others: set it to keep."
+            )
         return pictures.subset(rows)
     return pictures

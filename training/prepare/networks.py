@@ -1,4 +1,4 @@
-"""Before the first step: the networks that judge the pictures, and labels for those that have none."""
+"""The frozen networks of a run, and its pictures with the labels that are used."""
 
 import time
 from dataclasses import dataclass, field, replace
@@ -21,7 +21,7 @@ from ..context import FeatureMaps, FrozenNetworks
 from ..distributed import broadcast_from_main
 from ..restyle.config import PerceptionConfig
 from .classifier import as_bytes, from_bytes, probabilities, train_classifier
-from .labels import guessed, labelled
+from .labels import labelled, pseudo_labels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,9 +30,9 @@ class Prepared:
 
     frozen_networks: FrozenNetworks
     pictures: Pictures | StoredPictures
-    """With the labels that are used, guesses among them."""
+    """With the labels that are used, including pseudo-labels."""
     figures: dict[str, float] = field(default_factory=dict)
-    """How well the classifier does, and how many guesses were taken: for the log."""
+    """The classifier's accuracy and the number of pseudo-labels, for the log."""
     seconds: float = 0.0
     """How long the preparation took."""
 
@@ -41,7 +41,8 @@ def prepare(
     config: TrainConfig, pictures: Pictures | StoredPictures, generator: Generator, file: Path,
     accelerator: Accelerator,
 ) -> Prepared:  # fmt: skip
-    """Trains the classifier where the configuration needs one, or reads it from `file`; guesses labels."""
+    """Trains the style classifier if the configuration needs one, or reads it from `file`; adds
+    pseudo-labels."""
     used, started = labelled(pictures, config.labels, config.seed), time.perf_counter()
     if not (config.restyle.needs_classifier or config.labels.pseudo):
         return Prepared(frozen_networks=_frozen_networks(config, None, accelerator.device), pictures=used)
@@ -60,11 +61,11 @@ def prepare(
     figures = {"classifier_accuracy": float(classifier.accuracy)}
     if config.labels.pseudo:
         certain = probabilities(classifier, used, accelerator.device)
-        guesses = guessed(used.styles.cpu(), certain, config.labels.pseudo, hidden=pictures.styles.cpu())
-        used = replace(used, styles=guesses.styles)
-        figures["pseudo_accepted"] = guesses.accepted
-        if guesses.right is not None:
-            figures["pseudo_right"] = guesses.right
+        pseudo = pseudo_labels(used.styles.cpu(), certain, config.labels.pseudo, hidden=pictures.styles.cpu())
+        used = replace(used, styles=pseudo.styles)
+        figures["pseudo_accepted"] = pseudo.accepted
+        if pseudo.right is not None:
+            figures["pseudo_right"] = pseudo.right
     return Prepared(
         frozen_networks=_frozen_networks(config, classifier, accelerator.device),
         pictures=used,

@@ -1,4 +1,4 @@
-"""Pretraining on pictures alone, and runs that start from it."""
+"""Pretraining without labels, and runs that start from other weights."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -14,12 +14,12 @@ from ..restyle.config import RestyleConfig
 from .labels import LabelConfig
 
 BY_STYLE = ("mapping.table", "mapping.average", "style_encoder.table")
-"""Tensors with a row for each style, the last for none."""
+"""Tensors with a row for each style; the last row is the null style."""
 
 
 def pretraining(config: TrainConfig) -> TrainConfig:
-    """The configuration that prepares for `config`: the same networks with encoders, which learn to rebuild
-    pictures and to see what two crops of a picture have in common. No label is looked at."""
+    """The pretraining configuration for `config`: the same networks with encoders, trained to reconstruct
+    images and to match two crops of an image, without labels."""
     shapes, growing = replace(config.generator, encoders=True), config.growing
     start = max(growing.start_resolution, shapes.content_resolution)
     return replace(
@@ -35,14 +35,14 @@ def pretraining(config: TrainConfig) -> TrainConfig:
 
 @torch.no_grad()
 def init_from(generator: Generator, source: Path) -> None:
-    """Gives the generator the weights of a run's newest snapshot, or of a snapshot file.
+    """Copies the weights of a run's newest snapshot, or of a snapshot file, into `generator`.
 
-    What only one of them has (encoders, higher resolutions) is left as it is; rows of styles go by their
-    names.
+    Layers that only one of them has (encoders, higher resolutions) are skipped. Rows of styles are matched by
+    name.
 
     Raises:
         ModelError: there is no snapshot.
-        TrainingError: a layer that both have is of another shape, or does something else with its weights.
+        TrainingError: a layer of both has another shape, or another AdaIN epsilon.
     """
     theirs = load_generator(source)
     if (before := theirs.config.adain_eps) != generator.config.adain_eps:
@@ -68,7 +68,7 @@ def init_from(generator: Generator, source: Path) -> None:
 def _rows(
     ours: torch.Tensor, our_names: tuple[str, ...], theirs: torch.Tensor, their_names: tuple[str, ...]
 ) -> None:
-    """Copies the rows of the styles that both know, and that of none."""
+    """Copies the rows of common styles, and of the null style."""
     ours[-1].copy_(theirs[-1])
     for row, name in enumerate(our_names):
         if name in their_names:

@@ -1,7 +1,7 @@
-"""The terms of the composite loss: each a small function of tensors, a mean over the batch.
+"""Loss terms of the encoders' objectives: functions of tensors, each a mean over the batch.
 
-Rows that a term does not concern count as zeros, not as absent: so the mean over a batch is the mean of the
-means over its parts, in whatever processes these are.
+Rows to which a term does not apply count as zeros. So the mean over a batch is the mean of the means over its
+parts, in any number of processes.
 """
 
 from collections.abc import Sequence
@@ -23,13 +23,13 @@ Maps = Sequence[Float[Tensor, "n _c _h _w"]]
 def style(read: Float[Tensor, "n d"], w: Float[Tensor, "n d"], rows: Float[Tensor, "n"]) -> Scalar:
     """|E(G(x, w)) - w| over the length of the code (StarGAN v2, Choi et al. 2020, arXiv:1912.01865, eq. 2).
 
-    The code is what is to be read, not what is to give way: no gradient goes into it.
+    No gradient goes into w: the image and the encoder adapt to the code.
     """
     return ((read - w.detach()).abs().mean(dim=1) * rows).mean()
 
 
 def classifier(logits: Float[Tensor, "n s"], styles: Float[Tensor, "n s"]) -> Scalar:
-    """Cross entropy in nats with the style weights asked for; a row without a label counts as 0."""
+    """Cross entropy in nats with the target style weights; rows without a label count as 0."""
     return -(styles * logits.float().log_softmax(dim=1)).sum(dim=1).mean()
 
 
@@ -43,12 +43,12 @@ def gram(drawn: Maps, followed: Maps, rows: Float[Tensor, "n"]) -> Scalar:
 def info_nce(
     one: Float[Tensor, "n d"], other: Float[Tensor, "n d"], *, group: int, temperature: float
 ) -> Scalar:
-    """Cross entropy in nats of finding row i of `other` for row i of `one`, and the other way round, by the
-    cosine over `temperature`, among `group` neighbours (InfoNCE, van den Oord et al. 2018, arXiv:1807.03748;
-    SimCLR, Chen et al. 2020, arXiv:2002.05709, with its temperature).
+    """InfoNCE in nats: cross entropy of matching row i of `one` with row i of `other`, in both directions, by
+    cosine / `temperature` (van den Oord et al. 2018, arXiv:1807.03748; SimCLR, Chen et al. 2020,
+    arXiv:2002.05709).
 
-    Neighbours, not the whole batch: so a batch that is split over processes forms the groups that it forms in
-    one. `group` is lowered to the largest divisor of the batch that does not exceed it.
+    Rows are matched among `group` neighbours, not in the whole batch, so that a batch split over processes
+    forms the same groups. `group` is lowered to the largest divisor of the batch.
     """
     n = len(one)
     size = next(size for size in range(min(group, n), 0, -1) if n % size == 0)
@@ -61,8 +61,7 @@ def info_nce(
 
 
 def crop(images: Float[Tensor, "n 3 h w"], u: Float[Tensor, "n 4"]) -> Float[Tensor, "n 3 h w"]:
-    """A window of each picture at the picture's size: from half of the side up to all of it, anywhere within,
-    every other one mirrored; resampled bilinearly."""
+    """Random crops of half to all of the side, half of them mirrored, resampled to the images' size."""
     side = 0.5 + 0.5 * u[:, 0]
     mirror = torch.where(u[:, 3] < 0.5, -side, side)
     x, y = ((1 - side) * (2 * u[:, i] - 1) for i in (1, 2))
@@ -80,14 +79,13 @@ def pixels(a: Tensor, b: Tensor, how: Literal["l1", "l2"]) -> Scalar:
 
 
 def content(kept: Float[Tensor, "n c h w"], original: Float[Tensor, "n c h w"]) -> Scalar:
-    """Mean squared difference of content codes, which are instance-normalised; the original is the measure,
-    so no gradient goes into it."""
+    """Mean squared difference of instance-normalised content codes; no gradient goes into the original."""
     return (kept.float() - original.detach().float()).square().mean()
 
 
 def perceptual(drawn: Maps, originals: Maps) -> Scalar:
-    """Squared length of the difference of unit feature vectors, 0 to 4, a mean over places and maps (LPIPS
-    without its learned weights, Zhang et al. 2018, arXiv:1801.03924, eq. 1): blind to contrast."""
+    """Squared distance of unit feature vectors, 0 to 4, averaged over positions and maps (LPIPS without
+    learned weights, Zhang et al. 2018, arXiv:1801.03924, eq. 1); independent of contrast."""
     layers = [
         (channel_normalised(x.float()) - channel_normalised(y.float())).square().sum(dim=1).mean()
         for x, y in zip(drawn, originals, strict=True)

@@ -1,4 +1,4 @@
-"""What a run leaves behind, written beside its loop: log, pictures, snapshots, figures and checkpoints."""
+"""The files of a run: log, sample grids, snapshots, metrics and checkpoints."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,15 +30,15 @@ from .samples import restyled_grid, sample_grid, save_grid, shown_contents
 from .trackers import log_picture, log_values
 
 LATEST = "latest"
-"""The snapshot that is written with every checkpoint: whatever a run is stopped by, it can be drawn from."""
+"""Name of the snapshot that goes with every checkpoint, so that a stopped run can be sampled."""
 
-Found = TypeVar("Found")
+Result = TypeVar("Result")
 Figures = dict[str, float]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Due:
-    """What is to be kept of this moment."""
+    """What is to be written after this step."""
 
     grid: bool = False
     snapshot: bool = False
@@ -48,11 +48,10 @@ class Due:
 
 @dataclass(frozen=True, kw_only=True)
 class Artifacts:
-    """Keeps moments of a run in its folder.
+    """Writes the files of a run.
 
-    The loop copies what is to be kept and goes on; files are written by `background` in the order in which
-    the loop asked, so they are what they would be if it had waited, and a checkpoint is proof of all before
-    it.
+    The training loop copies the state and continues; `background` writes the files in the order of the calls,
+    so a checkpoint proves that everything before it was written.
     """
 
     config: TrainConfig
@@ -66,27 +65,27 @@ class Artifacts:
     background: Background
 
     def say(self, line: str) -> None:
-        """Tells the user, at once."""
+        """Prints a line in the main process."""
         if self.accelerator.is_main_process:
             tqdm.write(line)
 
     def log(self, values: Mapping[str, float | int]) -> None:
-        """Adds a line to the log and to the trackers."""
+        """Logs values to metrics.jsonl and the trackers."""
         self.background.add(partial(self._log, dict(values)))
 
-    def keep(self, due: Due) -> None:
-        """Keeps what is due of the networks as they are.
+    def write(self, due: Due) -> None:
+        """Writes what is due, of the present state.
 
         Raises:
-            Diverged: a checkpoint is due of weights that are no finite numbers; those before are kept.
+            Diverged: a checkpoint is due but the weights are not finite; earlier checkpoints are kept.
         """
         if due == Due():
             return
-        self.background.wait()  # so that copies of one moment at most take memory
+        self.background.wait()  # so that at most one copy takes memory
         average, nimg = averaged_copy(self.state.average), self.state.nimg
         stage, main = average.trained_stage, self.accelerator.is_main_process
         if due.checkpoint and not self.state.is_finite():
-            raise self.diverged("weights are no finite numbers")
+            raise self.diverged("weights are not finite")
         if main:
             self.background.add(self.folder.require)
         if due.grid and main:
@@ -94,28 +93,30 @@ class Artifacts:
         if (due.snapshot or due.checkpoint) and main:
             names = [LATEST, *([f"generator-{nimg:09d}"] if due.snapshot else [])]
             self.background.add(lambda: self._snapshots(names, average, stage, nimg))
-        if due.measure and self.metrics is not None and not self._is_measured(nimg):
-            self._drawn(
+        if due.measure and self.metrics is not None and not self._has_metrics(nimg):
+            self._compute(
                 partial(self.metrics, average, stage), lambda f: self._figures(f, average, stage, nimg)
             )
         if due.checkpoint and main:
             state = cpu_copy(self.state.state_dict())
             self.background.add(lambda: save_checkpoint(self.folder.checkpoints, nimg, state))
 
-    # Each of them
+    # Each kind of file
 
-    def _drawn(self, draw: Callable[[], Found], write: Callable[[Found], None]) -> None:
-        """Has `write` take what `draw` gives. Networks draw beside the loop on a GPU, which is then asked by
-        two threads; on a processor they would but take the loop's cores, and several processes draw
-        together, each in its turn."""
-        if self._draws_beside:
-            self.background.add(lambda: write(draw()))
+    def _compute(self, compute: Callable[[], Result], write: Callable[[Result], None]) -> None:
+        """Passes the result of `compute` to `write`, on the background thread.
+
+        `compute`, which runs networks, is called there too on a single GPU. On a processor it would only take
+        the loop's cores, and several processes compute together.
+        """
+        if self._computes_beside:
+            self.background.add(lambda: write(compute()))
         else:
-            drawn = draw()
-            self.background.add(lambda: write(drawn))
+            result = compute()
+            self.background.add(lambda: write(result))
 
     @property
-    def _draws_beside(self) -> bool:
+    def _computes_beside(self) -> bool:
         return self.accelerator.device.type != "cpu" and self.accelerator.num_processes == 1
 
     def _grids(self, average: Generator, stage: Stage, nimg: int) -> None:
@@ -126,13 +127,13 @@ class Artifacts:
             log_picture(self.accelerator, name, grid, nimg)
 
         if "sampling" in shares:
-            self._drawn(
+            self._compute(
                 lambda: sample_grid(average, title=self.diversity(average, stage).warning),
                 partial(show, "samples"),
             )
         if "restyling" in shares or "autoencoding" in shares:
             contents, styles = shown_contents(self.pictures), "restyling" in shares
-            self._drawn(lambda: restyled_grid(average, contents, styles=styles), partial(show, "restyled"))
+            self._compute(lambda: restyled_grid(average, contents, styles=styles), partial(show, "restyled"))
 
     def _snapshots(self, names: Sequence[str], average: Generator, stage: Stage, nimg: int) -> None:
         notes = {"nimg": nimg, "seed": self.config.seed, "data": self.fingerprint}
@@ -140,9 +141,8 @@ class Artifacts:
         for name in names:
             write_file(self.folder.snapshots / f"{name}.safetensors", content, durable=True)
 
-    def _is_measured(self, nimg: int) -> bool:
-        """Whether a run that was killed has measured this moment already; the log is proof of the best
-        snapshot."""
+    def _has_metrics(self, nimg: int) -> bool:
+        """Whether the log has metrics of this step, from before the run was killed."""
         return broadcast_from_main(
             self.accelerator,
             lambda: any(line["nimg"] == nimg for line in measurements(self.folder.history())),
@@ -160,7 +160,7 @@ class Artifacts:
         draw_curves(self.folder.path / "curves.png", history)
 
     def diverged(self, what: str) -> Diverged:
-        """The error of a run whose numbers are no longer finite, with what can be done."""
+        """The error of a run whose numbers are no longer finite, with the options of a new run."""
         own, drawable = self.config.optimizer, self.folder.snapshots / f"{LATEST}.safetensors"
         return diverged(
             what, self.state.nimg, rates=(own.generator_lr, own.discriminator_lr),

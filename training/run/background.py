@@ -1,4 +1,4 @@
-"""Chores beside the loop: one thread that writes, so that no step waits for a disk or an encoder."""
+"""A thread that writes files beside the training loop, so that no step waits for a disk or an encoder."""
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -6,16 +6,16 @@ from types import TracebackType
 
 
 class Background:
-    """Makes the calls that it is given on one thread, in order, while the caller goes on.
+    """Runs calls on one thread, in the order in which they were added.
 
-    The order makes a call proof of those before it: after one that fails the rest are dropped, and its
-    exception is raised where the caller next adds, checks or waits. A context manager; it ends when all is
-    done, or at once with what runs where it ends by a second Ctrl-C. Off, calls are made where they are
-    added.
+    If a call fails, the calls after it are dropped, and the next `add`, `check` or `wait` raises its
+    exception; so a call that has run proves that all before it succeeded. Leaving the context waits for all
+    calls, or after a second Ctrl-C only for the one that is running. With `enabled` False, `add` makes the
+    call itself.
     """
 
     def __init__(self, *, enabled: bool = True) -> None:
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="chores") if enabled else None
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="artifacts") if enabled else None
         self._pending: list[Future[None]] = []
         self._error: BaseException | None = None
 
@@ -25,33 +25,33 @@ class Background:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        hurried = kind is not None and not issubclass(kind, Exception)
+        interrupted = kind is not None and not issubclass(kind, Exception)
         if self._thread is not None:
-            self._thread.shutdown(cancel_futures=hurried)
+            self._thread.shutdown(cancel_futures=interrupted)
         if kind is None:
             self.check()
 
     def add(self, call: Callable[[], object]) -> None:
-        """Has the call made after all before it; it must not touch what its caller goes on to change."""
+        """Adds a call, which must not use anything that the caller changes afterwards."""
         self.check()
         if self._thread is None:
             call()
         else:
             self._pending = [future for future in self._pending if not future.done()]
-            self._pending.append(self._thread.submit(self._make, call))
+            self._pending.append(self._thread.submit(self._run, call))
 
     def wait(self) -> None:
-        """Until everything is done."""
+        """Waits for all calls."""
         wait(self._pending)
         self._pending = []
         self.check()
 
     def check(self) -> None:
-        """Raises what a call has raised."""
+        """Raises the exception of a failed call."""
         if self._error is not None:
             raise self._error
 
-    def _make(self, call: Callable[[], object]) -> None:
+    def _run(self, call: Callable[[], object]) -> None:
         if self._error is not None:
             return
         try:

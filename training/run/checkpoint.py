@@ -1,8 +1,8 @@
-"""Checkpoints: one file with everything that changes, whole or not there.
+"""Checkpoints: the full training state in one file, written atomically.
 
-Accelerate's `save_state` writes a folder file by file, which a kill can leave half-made; this is one file
-that appears by a rename. It ends with the SHA-256 of the rest, so no flipped bit is trained on, and it is
-read with `weights_only`, so loading never executes anything.
+Accelerate's `save_state` writes a folder file by file, which a kill leaves incomplete. This file appears by a
+rename. It ends with the SHA-256 of the rest, so damage is noticed, and is read with `weights_only`, so
+loading never executes code.
 """
 
 import errno
@@ -22,12 +22,12 @@ DIGEST_SIZE = hashlib.sha256().digest_size
 
 
 def checkpoints(folder: Path) -> list[Path]:
-    """All finished checkpoints of a run, oldest first."""
+    """All checkpoints of a run, oldest first."""
     return sorted(folder.glob("*.pt"))
 
 
 def cpu_copy(state: Any) -> Any:
-    """A copy in main memory that stays as it is while training goes on."""
+    """A copy in main memory."""
     if isinstance(state, torch.Tensor):
         return state.detach().to("cpu", copy=True)
     if isinstance(state, dict):
@@ -50,10 +50,15 @@ def save_checkpoint(folder: Path, nimg: int, state: State, *, keep: int = 2) -> 
     try:
         write_file(path, content.getbuffer(), durable=True)
     except OSError as error:
-        why = "the disk is full" if error.errno == errno.ENOSPC else str(error)
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        why = "the disk is full" if full else (error.strerror or str(error)).lower()
+        remedy = "Make room" if full else "Remove the cause"
+        left = checkpoints(folder)
+        resume = (
+            f"--resume goes on from {left[-1].name}" if left else "start again, since there is none before it"
+        )
         raise TrainingError(
-            f"could not write checkpoint {path}: {why}; the one before it is "
-            "untouched. Make room, then --resume."
+            f"checkpoint {path} could not be written: {why}. {remedy}, then {resume}."
         ) from error
     for old in checkpoints(folder)[:-keep]:
         old.unlink(missing_ok=True)
@@ -61,7 +66,7 @@ def save_checkpoint(folder: Path, nimg: int, state: State, *, keep: int = 2) -> 
 
 
 def load_checkpoint(path: Path) -> State:
-    """Reads a checkpoint into main memory; whoever takes the state moves it to its device.
+    """Reads a checkpoint into main memory.
 
     Raises:
         TrainingError: the file is damaged or is no checkpoint.
@@ -72,8 +77,8 @@ def load_checkpoint(path: Path) -> State:
         if hashlib.sha256(state).digest() != digest:
             raise ValueError("its digest is another")
         return torch.load(io.BytesIO(state), map_location="cpu", weights_only=True)
-    # What a whole file may hold that is no checkpoint leads to whatever its first wrong byte leads to.
+    # A file that is no checkpoint can make `torch.load` raise anything.
     except Exception as error:
         raise TrainingError(
-            f"{path} is no readable checkpoint: remove it, and --resume takes the one before."
+            f"{path} is not a readable checkpoint: remove it, and --resume takes the one before."
         ) from error

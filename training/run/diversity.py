@@ -1,8 +1,7 @@
-"""Does every style still draw more than one picture? Spread of fixed samples beside that of real pictures.
+"""Collapse detection: the spread of samples within each style, relative to that of real images.
 
-A generator that has collapsed draws the same picture whatever its latent code. Its losses look healthy, so
-the run has to be told by its pictures. The figure is cheap enough for every tick: a few samples a style, no
-feature network.
+A collapsed generator gives the same image for every latent code, while its losses look healthy. This measure
+needs only a few samples per style and no feature network, so it is taken with every status line.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,23 +19,23 @@ from brushwork.models.sampling import sample
 from brushwork.models.stage import Stage
 
 SAMPLES, FEWEST = 16, 4
-"""Samples of a style; fewer where there are many styles, so that all together are at most `MOST`."""
+"""Samples per style; fewer if there are many styles, so that there are at most `MOST` in all."""
 MOST = 192
 REAL = 128
-"""Real pictures of a style, at most."""
+"""Largest number of real images per style."""
 SIDE = 16
-"""Pictures are compared at this size: noise and texture that the latent code does not decide average out."""
+"""Images are compared at this size, at which noise and texture average out."""
 COLLAPSED_STYLES = "collapsed_styles"
-"""Their number's name in the log."""
+"""Name of their number in the log."""
 PATIENCE = 5
-"""Ticks in a row that `stop_on_collapse` waits for: in the first minutes variety may fall and come back."""
+"""Status lines in a row with a collapsed style after which `stop_on_collapse` stops."""
 
 
 def spread(images: UInt8[Tensor, "n 3 h w"]) -> float:
-    """Root mean squared distance of two different pictures, per value, in [0, 255].
+    """Root mean squared difference of two images, per value, in [0, 255].
 
-    Twice the variance with the divisor n - 1 is the mean squared distance over all pairs. Pictures are
-    averaged down to `SIDE` first; smaller ones are taken as they are.
+    Twice the variance with the divisor n - 1 is the mean squared difference over all pairs. Images are
+    averaged down to `SIDE` first, if they are larger.
     """
     side = min(SIDE, images.shape[-1])
     small = F.adaptive_avg_pool2d(images.float(), side)
@@ -45,22 +44,22 @@ def spread(images: UInt8[Tensor, "n 3 h w"]) -> float:
 
 @dataclass(frozen=True, kw_only=True)
 class StyleDiversity:
-    """Spread of the samples of each style, as a share of that of its real pictures."""
+    """Spread of the samples of each style, divided by that of its real images."""
 
     shares: Mapping[str, float]
 
     @property
     def collapsed(self) -> tuple[str, ...]:
-        """The styles that draw one picture."""
+        """The styles whose samples are all alike."""
         return tuple(name for name, share in self.shares.items() if share < COLLAPSED)
 
     @property
     def warning(self) -> str:
-        """'3 of 6 styles draw one picture: bold, linear, outline'; nothing where none does."""
+        """'3 of 6 styles draw one picture: bold, linear, outline'; empty if none does."""
         return one_picture(self.collapsed, len(self.shares))
 
     def values(self) -> dict[str, float]:
-        """For the log: the mean, the worst and each style's share, and how many styles have collapsed."""
+        """For the log: mean, worst and each style's ratio, and the number of collapsed styles."""
         if not self.shares:
             return {}
         shares = list(self.shares.values())
@@ -71,18 +70,17 @@ class StyleDiversity:
         }  # fmt: skip
 
 
-def collapsed_ticks(history: Sequence[Mapping[str, float | int]]) -> int:
-    """How many ticks of a log, up to its last, found a collapsed style one after another."""
+def collapsed_lines(history: Sequence[Mapping[str, float | int]]) -> int:
+    """Number of status lines in a row, up to the last, with a collapsed style."""
     found = [line[COLLAPSED_STYLES] > 0 for line in history if COLLAPSED_STYLES in line]
     return next((i for i, collapsed in enumerate(reversed(found)) if not collapsed), len(found))
 
 
 @dataclass
 class DiversityProbe:
-    """Measures `StyleDiversity` of a generator against the pictures it is trained on.
+    """Measures `StyleDiversity` of a generator, always with the same latent codes and real images.
 
-    Codes are the same at every call, so its figures can be compared over a run. The real side is taken once
-    for each resolution, from the same pictures every time.
+    The real images are measured once for each resolution.
     """
 
     pictures: Pictures | StoredPictures
@@ -93,9 +91,11 @@ class DiversityProbe:
         return self.pictures.style_names or ("unlabelled",)
 
     def __call__(self, generator: Generator, stage: Stage) -> StyleDiversity:
-        """Draws a few samples of each style at `stage`. Styles with fewer than two pictures, or with pictures
-        that are all the same, are left out: nothing can be said of them. Of very many styles some are looked
-        at, evenly over all."""
+        """Measures a few samples of each style at `stage`.
+
+        Styles with fewer than two images, or with images that are all the same, are left out. Of very many
+        styles an evenly spaced selection is measured.
+        """
         real = self._real(stage.resolution)
         if not real:
             return StyleDiversity(shares={})
@@ -116,16 +116,16 @@ class DiversityProbe:
         )
 
     def _real(self, resolution: int) -> dict[int, float]:
-        """Spread of the real pictures by the index of the style."""
+        """Spread of the real images by the index of the style."""
         if resolution not in self.real:
-            shown = min(len(self.names), MOST // FEWEST)
-            styles = [i * len(self.names) // shown for i in range(shown)]
+            count = min(len(self.names), MOST // FEWEST)
+            styles = [i * len(self.names) // count for i in range(count)]
             spreads = {style: self._spread_of(style, resolution) for style in styles}
             self.real[resolution] = {style: value for style, value in spreads.items() if value > 0}
         return self.real[resolution]
 
     def _spread_of(self, style: int, resolution: int) -> float:
-        """Of at most `REAL` pictures, evenly over all of the style, as seen at a resolution."""
+        """Spread of at most `REAL` images of a style, evenly spaced, at a resolution."""
         named = bool(self.pictures.style_names)
         rows = (self.pictures.styles.cpu() == (style if named else -1)).nonzero().squeeze(1)
         if len(rows) < 2:

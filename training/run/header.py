@@ -1,4 +1,4 @@
-"""What a run says before its first step: on what, of what and along which course it trains."""
+"""The lines that a run prints before its first step: machine, data and schedule."""
 
 import torch
 from torch import Tensor
@@ -9,7 +9,7 @@ from ..plan import Plan
 
 
 def header(plan: Plan, precision: str, pictures: Pictures | StoredPictures) -> str:
-    """Two lines: machine and data, and the plan."""
+    """Two lines: machine and data, then the schedule."""
     config, state, device = plan.config, plan.state, plan.accelerator.device.type
     each = f" of {counted(torch.get_num_threads(), 'thread')}" if device == "cpu" else ""
     machine = f"{device}, {counted(plan.accelerator.num_processes, 'process')}{each}, {precision}"
@@ -26,7 +26,7 @@ def counted(number: int, what: str) -> str:
 
 
 def balance(styles: Tensor, names: tuple[str, ...]) -> str:
-    """How many pictures there are, of how many styles, and how even these are."""
+    """Number of pictures and styles, and how evenly the styles are filled."""
     counts = [int((styles == style).sum()) for style in range(len(names))]
     unlabelled = int((styles < 0).sum())
     parts = [f"{len(styles)} pictures"]

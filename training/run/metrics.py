@@ -1,4 +1,4 @@
-"""Measurements in the loop: the evaluation's suite on what the averaged generator draws and redraws."""
+"""Metrics during training, of samples and restyled images of the averaged generator."""
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -30,21 +30,21 @@ from .restyled import OF_PAIRS, RESTYLED_METRICS, HeldOut, RestyledMetrics
 
 @options
 class MetricsConfig:
-    """What is measured while training, every `interval.metrics_kimg`."""
+    """Metrics during training, every `interval.metrics_kimg`."""
 
     names: tuple[str, ...] = ("fd", "accuracy")
     """Metrics, as `brushwork measure --metrics` takes them."""
     features: tuple[str, ...] = ("efficientnet-lite0",)
-    """Feature extractors; figures in all but the first have its name after theirs: fd@inception."""
+    """Feature extractors; metrics of all but the first are logged with its name, fd@inception."""
     per_style: Annotated[int, Interval(ge=2, le=10**6)] = 200
-    """Samples of each style."""
+    """Samples per style."""
     restyled: tuple[str, ...] = ()
-    """Metrics of restyled held-out pictures, logged as restyled_...: content, truth, ssim, cfsd and those of
-    names. They need generator.encoders."""
+    """Metrics of restyled held-out images, logged as restyled_...: content, truth, ssim, cfsd and those of
+    `names`; they need generator.encoders."""
     restyled_contents: Annotated[int, Interval(ge=4, le=10**6)] = 120
-    """Held-out pictures that are redrawn, each in one other style; at least two for each style."""
+    """Number of held-out images that are restyled, each to one other style; at least two per style."""
     best_by: str = "fd"
-    """The figure by which snapshots/best.safetensors is kept, e.g. fd or restyled_truth."""
+    """Metric by which snapshots/best.safetensors is chosen, e.g. fd or restyled_truth."""
     inception_weights: Path | None = None
     """File of the published Inception weights, for `features inception`."""
 
@@ -71,20 +71,20 @@ class MetricsConfig:
 
 
 class InLoopMetrics:
-    """Figures of a generator against a packed data set; the real side is built once, when it is prepared.
+    """Metrics of a generator against a packed data set, whose features are computed once.
 
-    Several processes measure together; each must call it.
+    Several processes measure together, so each of them must call it.
     """
 
     def __init__(self, config: MetricsConfig, data: Path) -> None:
         self.config, self.data = config, data
         self.device = torch.device("cpu")
-        self.told = False
+        self.baselines_logged = False
         """Whether the baselines, which never change, are in the log."""
 
     @cached_property
     def reference(self) -> Reference:
-        """What the real pictures say."""
+        """The features of the real images."""
         config = self.config
         weights = {"inception": config.inception_weights} if config.inception_weights else {}
         extractors = [build_extractor(name, self.device, weights=weights) for name in config.features]
@@ -95,7 +95,7 @@ class InLoopMetrics:
 
     @cached_property
     def restyled(self) -> RestyledMetrics | None:
-        """The measure of restyled pictures, where it is asked for."""
+        """The metrics of restyled images; None if there are none."""
         config = self.config
         if not config.restyled:
             return None
@@ -103,18 +103,21 @@ class InLoopMetrics:
         return RestyledMetrics(config.restyled, held_out, self.reference)
 
     def prepare(self, device: torch.device) -> None:
-        """Builds the real side now and takes every metric once, so that what cannot be measured shows before
-        hours of training. A metric that cannot be taken is left out, with a word.
+        """Computes the features of real images and tries every metric, so that errors show before training.
 
-        Raises TrainingError where the figure of `best_by` is among these, and EvalError where all are.
+        Metrics that cannot be computed are left out, with a message.
+
+        Raises:
+            TrainingError: the metric of `best_by` is left out.
+            EvalError: all metrics are left out.
         """
         self.device = device
         if self.config.names:
-            self._rehearse()
+            self._try_metrics()
         if self.restyled is not None:
             _ = self.restyled.baselines
 
-    def _rehearse(self) -> None:
+    def _try_metrics(self) -> None:
         config, found = self.config, rehearsed(self.reference, self.config.names, self.config.per_style)
         if not config.best_by.startswith(RESTYLED) and config.best_by not in found.figures:
             raise TrainingError(
@@ -125,12 +128,12 @@ class InLoopMetrics:
             print("\n".join(f"not measured: {note}" for note in found.notes))
 
     def __call__(self, generator: Generator, stage: Stage) -> dict[str, float]:
-        """Short figures for the log, by name; the first time with the baselines of restyled pictures."""
+        """Metrics for the log, by name; the first call adds the baselines of restyled images."""
         figures = self._of_samples(generator, stage) if self.config.names else {}
         if self.restyled is None:
             return figures
-        baselines = {} if self.told else self.restyled.baselines
-        self.told = True
+        baselines = {} if self.baselines_logged else self.restyled.baselines
+        self.baselines_logged = True
         return figures | self.restyled(generator, stage) | baselines
 
     def _of_samples(self, generator: Generator, stage: Stage) -> dict[str, float]:
@@ -142,7 +145,7 @@ class InLoopMetrics:
         processes = Processes.joined()
         try:
             return measure(samples, reference, metrics=self.config.names, processes=processes).summary()
-        except EvalError as error:  # what was rehearsed and still fails shall not end hours of training
+        except EvalError as error:  # a metric that worked before training does not end it
             if processes.main:
                 print(f"not measured: {error}")
             return {}
@@ -150,7 +153,7 @@ class InLoopMetrics:
 
 # The best so far
 def is_best(history: Sequence[Mapping[str, float | int]], figure: str) -> bool:
-    """Whether the newest measurement in the log has the best value of `figure`; a tie goes to the older."""
+    """Whether the last metrics in the log have the best value of `figure`, better than all before."""
     values = [line[figure] for line in measurements(history) if figure in line]
     if not values:
         return False
@@ -160,12 +163,12 @@ def is_best(history: Sequence[Mapping[str, float | int]], figure: str) -> bool:
 
 
 def draw_curves(path: Path, history: Sequence[Mapping[str, float | int]]) -> None:
-    """Draws the figures over the course of training as a PNG; nothing while there are none."""
+    """Plots the logged metrics as a PNG; writes nothing while there are none."""
     picture = training_curves(measurements(history))
     if picture is not None:
         write_file(path, picture)
 
 
 def measurements(history: Sequence[Mapping[str, float | int]]) -> list[Mapping[str, float | int]]:
-    """The lines of the log that are no ticks: these have terms of the loss, some named as figures are."""
+    """The log entries of metrics, without those of status lines, which have losses."""
     return [line for line in history if "loss_g" not in line]

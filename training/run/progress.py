@@ -1,4 +1,4 @@
-"""The line that a run prints: where it stands, how fast it is, and how the two networks fare."""
+"""The status line of a run: progress, speed and losses."""
 
 import math
 import time
@@ -19,7 +19,7 @@ NAMES = ("loss_d", "loss_g", "real_logit", "fake_logit", "real_sign", "r1", "r2"
 
 @dataclass
 class StepMeter:
-    """Sums of what the steps saw since the last tick; kept on the device, so that no step waits for it."""
+    """Means of the step statistics since the last status line; kept on the device, so that no step waits."""
 
     device: torch.device
     sums: dict[str, Tensor] = field(default_factory=dict)
@@ -29,29 +29,29 @@ class StepMeter:
     since: float = field(default_factory=time.perf_counter)
 
     def add(self, stats: StepStats, images: int, side: int) -> None:
-        """Adds one step of `images` pictures of `side` px."""
+        """Adds one step of `images` images of `side` px."""
         discriminator, generator = stats.discriminator, stats.generator
-        seen: dict[str, Tensor] = {"loss_g": generator.loss, **generator.terms}
+        values: dict[str, Tensor] = {"loss_g": generator.loss, **generator.terms}
         if discriminator is not None:
-            seen |= {
+            values |= {
                 "loss_d": discriminator.loss,
                 "real_logit": discriminator.real_logit,
                 "fake_logit": discriminator.fake_logit,
                 "real_sign": discriminator.real_sign,
                 **discriminator.penalties,
             }
-        for name, value in seen.items():
+        for name, value in values.items():
             self.sums[name] = self.sums.get(name, torch.zeros((), device=self.device)) + value
             self.counts[name] = self.counts.get(name, 0) + 1
         self.images += images
         self.sides.add(side)
 
     def is_at(self, side: int) -> bool:
-        """Whether all that was seen since the last tick was of this many pixels."""
+        """Whether all steps since the last status line were at this resolution."""
         return self.sides == {side}
 
     def means(self) -> Tensor:
-        """Means in the order of `NAMES`, NaN where nothing was seen: a tensor, to be averaged over
+        """Means in the order of `NAMES`, NaN for values that did not occur; a tensor, for averaging over
         processes."""
         nothing = torch.tensor(math.nan, device=self.device)
         return torch.stack([
@@ -60,31 +60,31 @@ class StepMeter:
 
     @property
     def losses(self) -> list[str]:
-        """The losses that were seen: whichever they are, they must be finite."""
+        """Names of the losses that occurred, which must be finite."""
         return [name for name in ("loss_d", "loss_g") if name in self.sums]
 
     def rate(self) -> float:
-        """Pictures a second since the last tick."""
+        """Images per second since the last status line."""
         return self.images / max(time.perf_counter() - self.since, 1e-9)
 
     def restart(self) -> None:
-        """Forgets everything; the next tick starts here."""
+        """Starts a new interval."""
         self.sums, self.counts, self.images, self.sides = {}, {}, 0, set()
         self.since = time.perf_counter()
 
 
 def named_means(means: Tensor) -> dict[str, float]:
-    """`Ticker.means` by name, without those of which nothing was seen."""
+    """`StepMeter.means` by name, without those that did not occur."""
     return {name: mean for name, mean in zip(NAMES, means.tolist(), strict=True) if not math.isnan(mean)}
 
 
-def weighted(seen: Mapping[str, float], weights: Mapping[str, float]) -> dict[str, float]:
-    """What each term adds to the loss, beside the term itself."""
-    return {f"weighted_{name}": weights[name] * seen[name] for name in weights if name in seen}
+def weighted(means: Mapping[str, float], weights: Mapping[str, float]) -> dict[str, float]:
+    """The weighted loss terms, by `weighted_<name>`."""
+    return {f"weighted_{name}": weights[name] * means[name] for name in weights if name in means}
 
 
 def progress(nimg: int, total: int, *, shown: bool) -> tqdm:
-    """The progress bar of a run, in images; nothing where `shown` is off or there is no terminal."""
+    """The progress bar of a run, in images; hidden unless `shown` and on a terminal."""
     return tqdm(
         total=total, initial=nimg, unit="img", unit_scale=True, desc="train", leave=False, mininterval=1.0,
         disable=None if shown else True,
@@ -101,7 +101,7 @@ def clock(seconds: float) -> str:
 
 
 def status_line(values: Mapping[str, float | int], stage: Stage, *, left: float, warning: str = "") -> str:
-    """One readable line; `left` is in seconds, `warning` stands at its end."""
+    """The status line; `left` is in seconds, `warning` is appended."""
     fading = f" fading in {stage.alpha:4.0%}" if stage.alpha < 1 else ""
     penalty = f" | R1 {values['r1']:.3g}" if "r1" in values else ""
     diversity = f" | diversity {values['pixel_diversity']:.2f}" if "pixel_diversity" in values else ""
@@ -119,7 +119,7 @@ def status_line(values: Mapping[str, float | int], stage: Stage, *, left: float,
 
 
 def figures_line(nimg: int, figures: Mapping[str, float]) -> str:
-    """The line of a measurement."""
+    """The line of in-loop metrics."""
     return f"{nimg / 1000:8.1f} kimg | " + " | ".join(
         f"{name} {value:.3f}" for name, value in figures.items()
     )

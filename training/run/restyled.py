@@ -1,7 +1,6 @@
-"""Restyled pictures, measured while training: held-out contents, each redrawn in one other style.
+"""Metrics of restyled images during training: held-out images, each restyled to one other style.
 
-The contents, their goals and the seed are the same every time, so that the points of a curve differ by the
-generator alone.
+Images, target styles and seed are always the same, so the points of a curve differ by the generator alone.
 """
 
 from collections.abc import Sequence
@@ -37,75 +36,78 @@ OF_PAIRS: dict[str, tuple[str, ...]] = {
     "ssim": ("ssim",),
     "cfsd": ("cfsd",),
 }
-"""Metrics of outputs beside their contents that need nothing but the data set, and the figures of each."""
+"""Metrics that compare outputs with their contents or real drawings, and the logged names of each."""
 
 RESTYLED_METRICS = (*METRICS, *OF_PAIRS)
-"""What can be asked of restyled pictures."""
+"""All metrics of restyled images."""
 
 PART = 64
-"""Pictures redrawn as one and dealt out to the processes: the same whatever their number."""
+"""Images per unit of work, which processes share; equal for any number of processes."""
 
 
-# What is redrawn
+# Held-out images
 def spread_evenly(styles: Int64[Tensor, "n"], count: int, most: int) -> tuple[list[int], list[int]]:
-    """Rows of `most` pictures of `count` styles (or of all that there are), and the style to redraw each in.
+    """Rows of up to `most` images of `count` styles, and a target style for each.
 
-    Every style has its share, each in the other styles in turn. A style's rows lie evenly over its pictures,
-    and at other places than another's, so that many subjects come up.
+    Every style has an equal share, with the other styles as targets in turn. The rows of a style are evenly
+    spaced, with another offset in each style, so that many subjects occur.
     """
     rows: list[int] = []
-    goals: list[int] = []
+    target_styles: list[int] = []
     for style in range(count):
         own = (styles == style).nonzero().squeeze(1)
         share = min(len(own), most // count + (style < most % count))
         places = [int((pick + (style + 0.5) / count) * len(own) / share) for pick in range(share)]
         rows += own[places].tolist()
-        goals += [(style + 1 + pick % (count - 1)) % count for pick in range(share)]
-    return rows, goals
+        target_styles += [(style + 1 + pick % (count - 1)) % count for pick in range(share)]
+    return rows, target_styles
 
 
 @dataclass(frozen=True, kw_only=True)
 class HeldOut:
-    """Held-out pictures, and the style that each is to be redrawn in."""
+    """Held-out images and their target styles."""
 
     images: UInt8[Tensor, "n 3 r r"]
-    goals: Int64[Tensor, "n"]
+    target_styles: Int64[Tensor, "n"]
     subjects: tuple[str, ...]
     style_names: tuple[str, ...]
     drawings: Drawings | None
-    """The same subjects as they were really drawn, and the mean of each style: for the metric `truth`."""
+    """Real drawings of the same subjects and the mean image of each style, for the metric `truth`."""
 
     @classmethod
     def load(cls, data: Path, *, most: int, truth: bool) -> "HeldOut":
-        """At most `most` pictures of a packed data set.
+        """At most `most` images of a packed data set.
 
-        Raises TrainingError for a data set of one style, and for fewer pictures than two for each style.
+        Raises:
+            TrainingError: the data set has one style, or `most` is below two per style.
         """
         test = load_pictures(data, "test")
         names = test.style_names
         if len(names) < 2:
             raise TrainingError(
-                f"metrics.restyled redraws pictures in other styles, and {data} has {len(names)}: leave it "
-                "empty."
+                f"metrics.restyled needs two styles or more, and {data} has {len(names)}: leave it empty."
             )
         if most < 2 * len(names):
             raise TrainingError(
                 f"metrics.restyled_contents is {most}; for {len(names)} styles it must be {2 * len(names)} "
                 "or more."
             )
-        rows, goals = spread_evenly(test.styles, len(names), most)
+        rows, target_styles = spread_evenly(test.styles, len(names), most)
         subjects = tuple(test.subjects[row] for row in rows)
         drawings = None
         if truth:
             drawings = Drawings(test=of_subjects(test, subjects), train=style_means_of(data))
         return cls(
-            images=test.images[rows], goals=torch.tensor(goals), subjects=subjects, style_names=names,
+            images=test.images[rows],
+            target_styles=torch.tensor(target_styles),
+            subjects=subjects,
+            style_names=names,
             drawings=drawings,
-        )  # fmt: skip
+        )
 
     def beside(self, outputs: UInt8[Tensor, "n 3 r r"]) -> PairSet:
-        """The contents with what became of them."""
-        styles = tuple(self.style_names[goal] for goal in self.goals.tolist())
+        """The pairs of contents and outputs."""
+        styles = tuple(self.style_names[style] for style in self.target_styles.tolist())
         return PairSet(
             outputs=outputs, contents=self.images, styles=styles, subjects=self.subjects,
             sources=self.subjects,
@@ -113,25 +115,25 @@ class HeldOut:
 
     @torch.no_grad()
     def restyled(self, generator: Generator, stage: Stage) -> UInt8[Tensor, "n 3 r r"]:
-        """All of them at their own resolution, by their own looks under the new style's name, with the noise
-        of seed 0: as `brushwork restyle --style` does it.
+        """All images restyled to their targets, as `brushwork restyle --style` does, with the noise of seed
+        0.
 
-        Several processes share the work, and all get the whole.
+        Several processes share the work, and each gets all images.
         """
         processes, mine = Processes.joined(), dict[int, Tensor]()
-        parts = torch.arange(len(self.goals)).split(PART)
+        parts = torch.arange(len(self.target_styles)).split(PART)
         with at_stage(generator, stage):
             for number in range(processes.rank, len(parts), processes.count):
                 rows = parts[number]
-                images, styles = self.images[rows], F.one_hot(self.goals[rows], len(self.style_names))
+                images, styles = self.images[rows], F.one_hot(self.target_styles[rows], len(self.style_names))
                 codes = content_style_codes(generator, images, styles.float())
                 mine[number] = restyle(generator, images, codes, torch.zeros_like(rows), mode="resized")
-        found = processes.gather(mine)
-        return torch.cat([found[number] for number in range(len(parts))])
+        gathered = processes.gather(mine)
+        return torch.cat([gathered[number] for number in range(len(parts))])
 
 
 def of_subjects(pictures: Pictures, subjects: Sequence[str]) -> Pictures:
-    """These subjects alone, in every style."""
+    """The pictures of these subjects, in all styles."""
     wanted = set(subjects)
     rows = [row for row, subject in enumerate(pictures.subjects) if subject in wanted]
     return Pictures(
@@ -142,8 +144,7 @@ def of_subjects(pictures: Pictures, subjects: Sequence[str]) -> Pictures:
 
 
 def style_means_of(data: Path) -> Pictures:
-    """One training picture a style, which is the mean of all: so small that it can be kept, and the mean of
-    itself."""
+    """A data set with one picture per style, the mean of the style's training pictures."""
     train = load_pictures(data, "train")
     names = train.style_names
     return Pictures(
@@ -154,7 +155,7 @@ def style_means_of(data: Path) -> Pictures:
 
 # Measuring
 class RestyledMetrics:
-    """Figures of restyled held-out pictures, by their names in the log. Several processes each must call it.
+    """Metrics of restyled held-out images, by their names in the log. Each of several processes must call it.
 
     Raises TrainingError for pair metrics without feature maps to take them of.
     """
@@ -171,7 +172,7 @@ class RestyledMetrics:
         self.networks = PairNetworks(maps=maps)
 
     def __call__(self, generator: Generator, stage: Stage) -> dict[str, float]:
-        # The mean over the styles says nothing more: all have the same share of the pictures.
+        # The means over styles are left out: all styles have equally many images.
         figures = self._measured(self.held_out.restyled(generator, stage)).summary()
         return {
             f"{RESTYLED}{name}": value
@@ -181,10 +182,7 @@ class RestyledMetrics:
 
     @cached_property
     def baselines(self) -> dict[str, float]:
-        """What contents that nothing was done to score, and for `truth` what the mean of the style scores.
-
-        How well they keep their own content goes without saying.
-        """
+        """The metrics of unchanged contents and, for `truth`, of the mean image of each style."""
         found: dict[str, float] = {}
         for name, figure in self._measured(self.held_out.images).figures.items():
             if name.partition("@")[0] in (*FIGURES, "truth"):

@@ -1,4 +1,4 @@
-"""The run folder: who owns it, what it was configured with, and its log."""
+"""The run folder: its lock, its configuration and its log."""
 
 import json
 from collections.abc import Iterator
@@ -22,12 +22,12 @@ Json = dict[str, Any]
 
 
 def plain(value: Any) -> Any:
-    """Configuration values as JSON knows them."""
+    """Configuration values as JSON types."""
     return json.loads(json.dumps(value, default=str))
 
 
 def flat(tree: Json, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Leaves of nested dictionaries with their dotted names."""
+    """Leaves of nested dictionaries by dotted name."""
     for key, value in tree.items():
         if isinstance(value, dict):
             yield from flat(value, f"{prefix}{key}.")
@@ -36,7 +36,7 @@ def flat(tree: Json, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def differences(theirs: Json, ours: Json) -> list[str]:
-    """Where two configurations differ in what a step computes, one readable line each."""
+    """The differences of two configurations that change what a step computes, one line each."""
     there, here = dict(flat(theirs)), dict(flat(ours))
     return [
         f"{name}: {there.get(name)} there, {here.get(name)} here"
@@ -47,21 +47,20 @@ def differences(theirs: Json, ours: Json) -> list[str]:
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(strict=True, extra="forbid"))
 class Facts:
-    """What a run takes from its machine and data once, at its start, and keeps."""
+    """What a run takes from machine and data at its start, and keeps on resume."""
 
     precision: Literal["fp32", "bf16"]
     fingerprint: str
-    """Of the data set."""
+    """Fingerprint of the data set."""
     styles: tuple[str, ...]
-    """Names, in order."""
+    """Style names in order."""
     group: int
-    """Pictures that the minibatch statistics compare, which depends on how many processes and parts a batch
-    is dealt to."""
+    """Images per group of the minibatch statistics, which depends on the number of processes and parts."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Stored:
-    """What config.json says."""
+    """The content of config.json."""
 
     config: Json
     facts: Facts
@@ -69,25 +68,25 @@ class Stored:
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """What a run begins or goes on with."""
+    """How a run starts: afresh, or from a checkpoint."""
 
     facts: Facts
-    """To go by: the stored ones when a run goes on."""
+    """The stored ones, if the run is resumed."""
     checkpoint: Path | None
-    """To go on from."""
+    """The checkpoint to resume from."""
     aside: Path | None
-    """Where the remains of a run without a checkpoint were moved, if there were any."""
+    """Folder to which the files of an earlier run without a checkpoint were moved, if there were any."""
 
 
 LEFT_BY_RUNS = (
     "config.json", "metrics.jsonl", "curves.png", "samples", "snapshots", "checkpoints",
-    "classifier.safetensors",
+    "classifier.safetensors", "generated", "restyled", "measure",
 )  # fmt: skip
-"""What a training writes into its folder, beside what trackers do."""
+"""What training, `sample`, `restyle` and `measure` write into a run folder."""
 
 
 def _other_data(theirs: Facts, ours: Facts) -> list[str]:
-    """Where what a run was trained on differs, one readable line each."""
+    """The differences of the data and groups of a run, one line each."""
     found = []
     for name, what in (("fingerprint", "data set, by its fingerprint"), ("styles", "styles"),
                        ("group", "pictures that the minibatch statistics compare")):  # fmt: skip
@@ -98,7 +97,7 @@ def _other_data(theirs: Facts, ours: Facts) -> list[str]:
 
 
 def _is_log_line(line: object) -> bool:
-    """Whether a line of metrics.jsonl holds numbers by name, `nimg` among them."""
+    """Whether a line of metrics.jsonl has numbers by name, including `nimg`."""
     return (
         isinstance(line, dict)
         and type(line.get("nimg")) is int
@@ -122,11 +121,10 @@ class RunFolder:
     # Ownership
 
     def own(self) -> None:
-        """Makes this process the folder's only writer, until it ends or lets go, and removes what killed
-        writers left half written.
+        """Locks the folder for this process, and removes incomplete files of killed processes.
 
         Raises:
-            TrainingError: another process owns the folder, or it cannot be made.
+            TrainingError: another process trains in the folder, or it cannot be created.
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -143,12 +141,11 @@ class RunFolder:
         remove_partials(self.path)
 
     def let_go(self) -> None:
-        """Gives the folder up."""
+        """Unlocks the folder."""
         self._lock.release()
 
     def require(self) -> None:
-        """Raises TrainingError where the folder was removed or emptied under a run: writing on would make a
-        folder that no run can go on in."""
+        """Raises TrainingError if the folder was removed or emptied while the run trained."""
         if not self.config_file.exists():
             raise TrainingError(
                 f"{self.config_file} is gone: the run's folder was removed or replaced while it trained. "
@@ -158,10 +155,10 @@ class RunFolder:
     # The configuration
 
     def read(self) -> Stored | None:
-        """What config.json says; None where there is none yet.
+        """The content of config.json; None without one.
 
         Raises:
-            TrainingError: the file is damaged, or there is no folder but a file.
+            TrainingError: the file is damaged or of an earlier version, or the folder is a file.
         """
         if self.path.exists() and not self.path.is_dir():
             raise TrainingError(f"{self.path} is a file; give --out a folder.")
@@ -183,11 +180,11 @@ class RunFolder:
         return stored
 
     def claim(self, config: TrainConfig, facts: Facts, *, resume: bool) -> Claim:
-        """Takes the folder for this run.
+        """Starts or resumes a run in the folder.
 
         Raises:
-            TrainingError: the folder holds a run and `resume` was not asked for, or one of another
-                configuration or of other data, or checkpoints that nothing tells the run of.
+            TrainingError: the folder holds a run and `resume` is off, or a run of another configuration or
+                data, or checkpoints without a config.json.
         """
         found = checkpoints(self.checkpoints)
         if not found:
@@ -213,8 +210,8 @@ class RunFolder:
         return Claim(facts=stored.facts, checkpoint=found[-1], aside=None)
 
     def _begin(self, config: TrainConfig, facts: Facts) -> Path | None:
-        """A run from image 0. What one before left that never came to a checkpoint is moved aside, but for
-        the classifier where it was trained for the same configuration."""
+        """Starts from image 0. Files of an earlier run without a checkpoint are moved to a subfolder, except
+        for the style classifier of an equal configuration."""
         ours = plain(asdict(config))
         try:
             stored = self.read()
@@ -242,12 +239,12 @@ class RunFolder:
     # The log
 
     def log(self, line: Json) -> None:
-        """Appends one line to metrics.jsonl."""
+        """Appends a line to metrics.jsonl."""
         with self.log_file.open("a") as file:
             file.write(json.dumps(line) + "\n")
 
     def history(self) -> list[Json]:
-        """All lines of metrics.jsonl that a run wrote; one that was cut off is left out."""
+        """All complete lines of metrics.jsonl."""
         if not self.log_file.exists():
             return []
         lines = []
@@ -261,6 +258,6 @@ class RunFolder:
         return lines
 
     def rewind(self, nimg: int) -> None:
-        """Drops what was logged after image `nimg`, when a run goes on from an older checkpoint."""
+        """Removes the lines after image `nimg`, when a run resumes from there."""
         kept = [line for line in self.history() if line["nimg"] <= nimg]
         write_file(self.log_file, "".join(json.dumps(line) + "\n" for line in kept))

@@ -1,4 +1,4 @@
-"""Experiment trackers, started through Accelerate; metrics.jsonl is written whether or not there are any."""
+"""Experiment trackers, through Accelerate; metrics.jsonl is always written."""
 
 from dataclasses import asdict
 from typing import Any
@@ -13,10 +13,10 @@ from .run_folder import flat, plain
 
 
 def start_trackers(accelerator: Accelerator, config: TrainConfig) -> None:
-    """Starts the configured trackers in the run folder, with the flat configuration.
+    """Starts the configured trackers and logs the flat configuration.
 
     Raises:
-        TrainingError: wandb is to go online and cannot.
+        TrainingError: wandb cannot go online.
     """
     if not config.trackers.use:
         return
@@ -34,15 +34,15 @@ def start_trackers(accelerator: Accelerator, config: TrainConfig) -> None:
 
 
 def log_values(accelerator: Accelerator, values: dict[str, Any], nimg: int) -> None:
-    """Sends numbers to every tracker, the image count being the step."""
+    """Sends numbers to every tracker; the step is the number of images."""
     numbers = {name: value for name, value in values.items() if isinstance(value, (int, float))}
     accelerator.log(numbers, step=nimg)
 
 
 def log_picture(accelerator: Accelerator, name: str, picture: np.ndarray, nimg: int) -> None:
-    """Sends one uint8 picture (H, W, 3) to the trackers that take pictures."""
+    """Sends an image, uint8 (H, W, 3), to the trackers that take images."""
     for tracker in accelerator.trackers:
         if hasattr(tracker, "log_images"):
-            # TensorBoard expects channels first unless told; the others know channels last only.
+            # TensorBoard defaults to channels first; the other trackers only take channels last.
             order = {"dataformats": "NHWC"} if getattr(tracker, "name", "") == "tensorboard" else {}
             tracker.log_images({name: picture[None]}, step=nimg, **order)

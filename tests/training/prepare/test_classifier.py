@@ -90,9 +90,9 @@ def test_it_comes_back_from_its_file(classifier: StyleClassifier, pictures: Pict
 
 @pytest.mark.parametrize("names", [("a", "b"), ("a", "b", "c", "d")])
 def test_another_runs_classifier_is_refused(classifier: StyleClassifier, names: tuple[str, ...]) -> None:
-    with pytest.raises(TrainingError, match="remove it, and it is trained anew"):
+    with pytest.raises(TrainingError, match="remove it to train it again"):
         from_bytes(as_bytes(classifier), Generator(SHAPE, names), CPU)
-    with pytest.raises(TrainingError, match="remove it, and it is trained anew"):
+    with pytest.raises(TrainingError, match="remove it to train it again"):
         from_bytes(b"no safetensors", Generator(SHAPE, names), CPU)
 
 

@@ -1,4 +1,4 @@
-"""Hidden, missing and guessed labels."""
+"""Hidden, missing and pseudo_labels labels."""
 
 from dataclasses import replace
 
@@ -7,7 +7,7 @@ import torch
 
 from brushwork.data.pictures import Pictures
 from brushwork.training.errors import TrainingError
-from brushwork.training.prepare.labels import LabelConfig, guessed, labelled, with_share
+from brushwork.training.prepare.labels import LabelConfig, labelled, pseudo_labels, with_share
 
 STYLES = torch.tensor([0] * 10 + [1] * 20 + [-1] * 5)
 
@@ -32,12 +32,12 @@ def test_sure_guesses_fill_in_what_is_missing_and_nothing_else() -> None:
     styles = torch.tensor([0, -1, -1, -1, -1])
     hidden = torch.tensor([0, 1, 0, -1, 1])
     sure = torch.tensor([[0.0, 1.0], [0.1, 0.9], [0.05, 0.95], [0.8, 0.2], [0.6, 0.4]])
-    found = guessed(styles, sure, 0.8, hidden)
+    found = pseudo_labels(styles, sure, 0.8, hidden)
     assert found.styles.tolist() == [0, 1, 1, 0, -1], "a label is never overruled; 0.6 is not sure"
     assert found.accepted == 0.75
     assert found.right == 0.5, "of two that are known, one is right; the third nobody knows"
-    assert guessed(styles, sure, 0.8, styles).right is None
-    assert guessed(hidden.clamp(min=0), sure, 0.8, hidden).accepted == 0, "nothing is missing"
+    assert pseudo_labels(styles, sure, 0.8, styles).right is None
+    assert pseudo_labels(hidden.clamp(min=0), sure, 0.8, hidden).accepted == 0, "nothing is missing"
 
 
 def test_unlabelled_pictures_are_kept_or_left_out(pictures: Pictures) -> None:
@@ -53,7 +53,7 @@ def test_unlabelled_pictures_are_kept_or_left_out(pictures: Pictures) -> None:
 
 
 def test_no_guess_is_made_for_what_is_dropped() -> None:
-    with pytest.raises(TrainingError, match="keep them"):
+    with pytest.raises(TrainingError, match="set it to keep"):
         LabelConfig(pseudo=0.9, unlabelled="drop")
 
 

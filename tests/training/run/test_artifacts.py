@@ -80,7 +80,7 @@ def test_a_run_leaves_the_same_files_whether_or_not_it_waits(
     patient = make_config(out=tmp_path / "patient", interval=OFTEN, speed=SpeedConfig(background=False))
     expected = left(trained(patient, pictures))
     if way == "drawings beside, too":
-        monkeypatch.setattr(Artifacts, "_draws_beside", property(lambda artifacts: True))
+        monkeypatch.setattr(Artifacts, "_computes_beside", property(lambda artifacts: True))
     found = left(trained(replace(patient, out=tmp_path / "busy", speed=SpeedConfig()), pictures))
     assert sum(name.endswith((".pt", ".png", ".safetensors")) for name in found) > 8
     assert list(found) == list(expected)
@@ -91,7 +91,7 @@ def test_a_run_leaves_the_same_files_whether_or_not_it_waits(
 def test_the_best_snapshot_is_of_the_weights_that_were_measured(
     make_config: MakeConfig, pictures: Pictures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Artifacts, "_draws_beside", property(lambda artifacts: True))
+    monkeypatch.setattr(Artifacts, "_computes_beside", property(lambda artifacts: True))
     out = trained(make_config(out=tmp_path / "run", interval=OFTEN), pictures)
     lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     best = min(line["fd"] for line in lines if "fd" in line)
@@ -163,7 +163,7 @@ def test_networks_draw_beside_the_loop_where_one_gpu_does_it(
     artifacts = object.__new__(Artifacts)
     place = SimpleNamespace(device=torch.device(device), num_processes=processes)
     object.__setattr__(artifacts, "accelerator", place)
-    assert artifacts._draws_beside is beside
+    assert artifacts._computes_beside is beside
 
 
 def test_a_disk_that_fills_up_ends_the_run_with_its_sentence(

@@ -93,7 +93,7 @@ def test_no_flipped_bit_is_trained_on(tmp_path: Path) -> None:
         damaged = bytearray(whole)
         damaged[source.randrange(len(whole))] ^= 1 << source.randrange(8)
         path.write_bytes(damaged)
-        with pytest.raises(TrainingError, match=r"no readable checkpoint: remove it"):
+        with pytest.raises(TrainingError, match=r"not a readable checkpoint: remove it"):
             load_checkpoint(path)
     path.write_bytes(whole)
     assert consistent(path, 200)
@@ -117,7 +117,9 @@ def test_a_full_disk_leaves_the_older_checkpoints_and_one_sentence(
             patch.setattr("os.fdopen", lambda handle, mode: _Full(handle))
         else:
             patch.setattr("tempfile.mkstemp" if call == "mkstemp" else f"os.{call}", full)
-        with pytest.raises(TrainingError, match=r"000000000024\.pt: the disk is full.*--resume") as raised:
+        with pytest.raises(
+            TrainingError, match=r"000000000024\.pt could not be written: the disk is full.*--resume"
+        ) as raised:
             save_checkpoint(tmp_path, 24, state(24))
     assert "\n" not in str(raised.value)
     assert names(tmp_path) == ["000000000008.pt", "000000000016.pt"], "no half-made file, nothing lost"
@@ -126,7 +128,8 @@ def test_a_full_disk_leaves_the_older_checkpoints_and_one_sentence(
 
 def test_an_unwritable_folder_says_why(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(TrainingError, match=r"could not write checkpoint .*: .*(exists|directory)"):
+    reason = r"could not be written: .*(exists|directory)\. Remove the cause, then start again"
+    with pytest.raises(TrainingError, match=reason):
         save_checkpoint(tmp_path / "file", 8, state(8))
 
 
@@ -155,7 +158,7 @@ def test_a_truncated_checkpoint_is_one_sentence(tmp_path: Path, share: float) ->
     path = save_checkpoint(tmp_path, 8, state(8))
     content = path.read_bytes()
     path.write_bytes(content[: int(share * len(content))])
-    with pytest.raises(TrainingError, match=r"000000000008\.pt is no readable checkpoint"):
+    with pytest.raises(TrainingError, match=r"000000000008\.pt is not a readable checkpoint"):
         load_checkpoint(path)
 
 
@@ -199,7 +202,7 @@ def test_a_pickle_is_never_executed(tmp_path: Path) -> None:
         "000000000002.pt": lambda path: path.write_bytes(pickle.dumps(Trap())),
     }.items():
         write(tmp_path / name)
-        with pytest.raises(TrainingError, match="is no readable checkpoint"):
+        with pytest.raises(TrainingError, match="is not a readable checkpoint"):
             load_checkpoint(tmp_path / name)
     assert not sprung.exists()
 

@@ -25,7 +25,7 @@ from brushwork.training.run.diversity import (
     PATIENCE,
     DiversityProbe,
     StyleDiversity,
-    collapsed_ticks,
+    collapsed_lines,
     spread,
 )
 from brushwork.training.trainer import Trainer
@@ -132,10 +132,10 @@ def test_ticks_in_a_row_are_counted_from_the_end() -> None:
     def ticks(*collapsed: int) -> list[dict[str, float]]:
         return [{"nimg": 1, "fd": 2.0}, *({"collapsed_styles": float(count)} for count in collapsed)]
 
-    assert collapsed_ticks([]) == 0
-    assert collapsed_ticks(ticks(0, 2, 1)) == 2
-    assert collapsed_ticks(ticks(1, 1, 0)) == 0
-    assert collapsed_ticks(ticks(3, 3)) == 2
+    assert collapsed_lines([]) == 0
+    assert collapsed_lines(ticks(0, 2, 1)) == 2
+    assert collapsed_lines(ticks(1, 1, 0)) == 0
+    assert collapsed_lines(ticks(3, 3)) == 2
 
 
 # A run
@@ -201,5 +201,5 @@ def test_a_run_that_collapses_goes_on_otherwise(make: Callable[..., Trainer]) ->
 def test_a_resumed_run_remembers_its_ticks(make: Callable[..., Trainer]) -> None:
     make(total_kimg=0.024).run()
     trainer = make(stop_on_collapse=True, resume=True)
-    assert trainer.collapsed_ticks == 3
+    assert trainer.collapsed_lines == 3
     assert trainer.run().nimg == (PATIENCE + 1) * 8

@@ -82,22 +82,22 @@ def truths(held_out: HeldOut) -> Tensor:
     """Each content as it was really drawn in its goal."""
     row = {(int(style), subject): n for n, (style, subject) in
            enumerate(zip(TEST.styles, TEST.subjects, strict=True))}  # fmt: skip
-    wanted = zip(held_out.goals.tolist(), held_out.subjects, strict=True)
+    wanted = zip(held_out.target_styles.tolist(), held_out.subjects, strict=True)
     return TEST.images[[row[key] for key in wanted]]
 
 
 # What is redrawn
 @pytest.mark.parametrize("most", [6, 12, 13, 24])
 def test_contents_and_goals_are_spread_evenly(most: int) -> None:
-    rows, goals = spread_evenly(TEST.styles, 3, most)
+    rows, targets = spread_evenly(TEST.styles, 3, most)
     own = TEST.styles[rows]
     assert len(set(rows)) == len(rows) == most
-    assert (own != torch.tensor(goals)).all()
-    for styles in (own, torch.tensor(goals)):
+    assert (own != torch.tensor(targets)).all()
+    for styles in (own, torch.tensor(targets)):
         counts = torch.bincount(styles, minlength=3)
         assert counts.max() - counts.min() <= 1
         assert counts.min() >= 2
-    pairs = torch.bincount(3 * own + torch.tensor(goals), minlength=9).view(3, 3)
+    pairs = torch.bincount(3 * own + torch.tensor(targets), minlength=9).view(3, 3)
     assert (pairs > 0).tolist() == [[False, True, True], [True, False, True], [True, True, False]]
     subjects = {TEST.subjects[row] for row in rows}
     assert len(subjects) >= 6, "each style shows others, as long as there are any"
@@ -105,9 +105,9 @@ def test_contents_and_goals_are_spread_evenly(most: int) -> None:
 
 def test_no_more_are_redrawn_than_there_are_and_none_without_a_style() -> None:
     styles = torch.tensor([0, -1, 0, 1, -1, 1, 1])
-    rows, goals = spread_evenly(styles, 2, 100)
+    rows, targets = spread_evenly(styles, 2, 100)
     assert rows == [0, 2, 3, 5, 6]
-    assert goals == [1, 1, 0, 0, 0]
+    assert targets == [1, 1, 0, 0, 0]
 
 
 def test_the_means_of_styles_are_pictures_that_are_their_own_means() -> None:
@@ -135,7 +135,7 @@ def test_pictures_of_any_stage_come_at_the_size_of_the_contents(
     assert torch.equal(drawn, held_out.restyled(generator, stage)), "the same seeds every time"
     generator.trained_stage = stage
     seeds = torch.zeros(12, dtype=torch.int64)
-    codes = content_style_codes(generator, held_out.images, torch.eye(3)[held_out.goals])
+    codes = content_style_codes(generator, held_out.images, torch.eye(3)[held_out.target_styles])
     assert torch.equal(drawn, restyle(generator, held_out.images, codes, seeds, mode="resized"))
 
 
@@ -182,7 +182,7 @@ def test_contents_left_unchanged_score_exactly_the_baseline(
 def test_means_of_the_style_score_exactly_their_baseline(
     generator: Generator, held_out: HeldOut, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    redraws(monkeypatch, style_means_of(NOWHERE).images[held_out.goals])
+    redraws(monkeypatch, style_means_of(NOWHERE).images[held_out.target_styles])
     metrics = RestyledMetrics(("truth",), held_out, reference(Pixels()))
     assert metrics(generator, Stage(16))["restyled_truth"] == metrics.baselines["restyled_truth_mean_picture"]
 
@@ -215,5 +215,5 @@ def test_what_cannot_be_restyled_or_measured_is_named(monkeypatch: pytest.Monkey
         RestyledMetrics(("accuracy",), held_out, reference(Thumbnails()))
     single: Pictures = toy_pictures(styles=1, subjects=8, size=16)
     monkeypatch.setattr(module, "load_pictures", lambda *_: single)
-    with pytest.raises(TrainingError, match="in other styles, and nowhere has 1: leave it empty"):
+    with pytest.raises(TrainingError, match="two styles or more, and nowhere has 1: leave it empty"):
         HeldOut.load(NOWHERE, most=6, truth=False)
