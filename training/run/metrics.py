@@ -113,11 +113,11 @@ class InLoopMetrics:
         """
         self.device = device
         if self.config.names:
-            self._try_metrics()
+            self._rehearse()
         if self.restyled is not None:
             _ = self.restyled.baselines
 
-    def _try_metrics(self) -> None:
+    def _rehearse(self) -> None:
         config, found = self.config, rehearsed(self.reference, self.config.names, self.config.per_style)
         if not config.best_by.startswith(RESTYLED) and config.best_by not in found.figures:
             raise TrainingError(
