@@ -39,13 +39,6 @@ def test_parameters_are_averaged_and_buffers_taken_over() -> None:
     assert [float(buffer) for buffer in average.buffers()] == [3.0]
 
 
-@pytest.mark.parametrize(("decay", "expected"), [(0.0, 3.0), (1.0, 1.0)])
-def test_the_ends_of_the_decay_are_exact(decay: float, expected: float) -> None:
-    average = constant(1.0)
-    update_average(average, constant(3.0), decay)
-    assert all(torch.equal(p, torch.full_like(p, expected)) for p in average.parameters())
-
-
 def test_the_copy_is_frozen_equal_and_apart() -> None:
     module = constant(2.0).train()
     copy = averaged_copy(module)

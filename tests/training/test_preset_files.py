@@ -98,28 +98,18 @@ def test_the_configuration_of_a_run_is_read_without_its_resume(
     [
         (("config", "optimizer", "generator_lr"), "fast", r"optimizer.generator_lr is 'fast': it must be a"),
         (("config", "batch"), 8.0, "batch is 8.0: it must be a valid integer"),
-        (("config", "batch"), True, "batch is True: it must be a valid integer"),
-        (("config", "total_kimg"), False, "total_kimg is False: it must be a valid number"),
         (("config", "total_kimg"), 10**400, "it must be a finite number"),
         (("config", "total_kimg"), math.nan, "total_kimg is nan: it must be a finite number"),
-        (("config", "loader", "flip"), 1, "loader.flip is 1: it must be a valid boolean"),
         (("config", "loss", "r1_gamma"), "aut", "r1_gamma is 'aut': it must be a valid number or 'auto'"),
-        (("config", "max_minutes"), "long", "max_minutes is 'long': it must be a valid number"),
-        (("config", "data"), None, "data is None: it must be a valid string"),
-        (("config", "loader", "fill"), "grey", "it must be 'reflect' or 'background'"),
         (("config", "trackers", "use"), ["wandb", "x"], r"trackers.use\[1\] is 'x': it must be 'wandb' or"),
-        (("config", "growing", "fade_kimg"), 5, "fade_kimg is 5: it must be a valid array"),
         (("config", "growing", "fade_kimg"), [], "growing.fade_kimg is empty; give one"),
         (("config", "optimizer"), [1], r"optimizer is \[1\]: it must be an object"),
         (("config", "optimizer", "generator_rl"), 1, "did you mean config.optimizer.generator_lr?"),
         (("config", "extra"), 1, "config.extra is no field; there are data, out, "),
         (("confg",), {}, "confg is no field; did you mean config?"),
-        (("config", "batch"), 0, "batch is 0: it must be greater than or equal to 1"),
         (("config", "generator", "resolution"), 48, "it must be a power of two: 32 or 64"),
-        (("config", "generator", "content_resolution"), 64, "content_resolution is 64, above resolution 16"),
         (("config", "growing", "start_resolution"), 64, "start_resolution is 64, above generator.resolution"),
         (("version",), 2, "has version 2, newer than 1, which this brushwork reads; update it"),
-        (("version",), "1", "version is '1': it must be a valid integer"),
         (("config",), None, "holds no configuration; give a file of brushwork tune, or the config.json"),
     ],
 )
@@ -130,13 +120,6 @@ def test_a_mistake_is_one_sentence_with_file_and_field(
         read_preset(changed(*path, to=value))
     assert "changed.json" in str(raised.value)
     assert "\n" not in str(raised.value)
-
-
-@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"[" * 10**5])
-def test_a_damaged_file_is_named(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / "cut.json").write_bytes(content)
-    with pytest.raises(TrainingError, match=r"cut.json is damaged .* take another"):
-        read_preset(tmp_path / "cut.json")
 
 
 def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:

@@ -4,33 +4,9 @@ import torch
 from brushwork.models.stage import Stage
 from brushwork.training.config import TrainConfig
 from brushwork.training.presets import PRESETS
-from brushwork.training.schedules import phases, stage_at
 from brushwork.training.state import build_networks
 
 CONFIGS = {name: config for name, (_, config) in PRESETS.items()}
-
-
-@pytest.mark.parametrize("name", CONFIGS)
-def test_the_course_reaches_the_final_resolution_within_the_run(name: str) -> None:
-    config = CONFIGS[name]
-    end, resolution = round(config.total_kimg * 1000), config.generator.resolution
-    assert stage_at(end - 1, config.growing, resolution) == Stage(resolution)
-    assert phases(config.growing, resolution)[-1].faded < 0.9 * end, "and stays there for a while"
-
-
-@pytest.mark.parametrize("name", CONFIGS)
-def test_names_folders_and_help_agree(name: str) -> None:
-    help_line, config = PRESETS[name]
-    assert help_line
-    assert config.out.name == name
-    if name != "toy":
-        assert str(config.generator.resolution) in name.split("-")
-        assert config.data.name.endswith(str(config.generator.resolution))
-
-
-@pytest.mark.parametrize("name", CONFIGS)
-def test_the_batch_divides_among_one_and_two_processes(name: str) -> None:
-    assert CONFIGS[name].rows_of(1) == 2 * CONFIGS[name].rows_of(2)
 
 
 @pytest.mark.parametrize("name", ["toy", "emoji-32"])

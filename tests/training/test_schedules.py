@@ -58,16 +58,6 @@ def test_a_scaled_course_is_at_the_same_stage_after_as_many_times_the_images(fac
         assert ours.alpha == pytest.approx(theirs.alpha)
 
 
-def test_starting_at_the_final_resolution_turns_growing_off() -> None:
-    config = GrowingConfig(start_resolution=32)
-    assert {stage_at(nimg, config, 32) for nimg in (0, 1, 10**7)} == {Stage(32)}
-
-
-def test_without_a_fade_a_resolution_starts_whole() -> None:
-    config = GrowingConfig(start_resolution=8, fade_kimg=(0.0,), steady_kimg=(1.0,))
-    assert stage_at(1000, config, 16) == Stage(16)
-
-
 def test_rates_fall_in_a_line_over_the_last_share() -> None:
     assert [rate_factor(nimg, 1000, 0.4) for nimg in (0, 600, 700, 800, 999)] == pytest.approx(
         [1, 1, 0.75, 0.5, 0.0025]

@@ -11,7 +11,6 @@ import torch
 from brushwork.data.pictures import Pictures
 from brushwork.models.modulation import StyledEpilogue
 from brushwork.models.norm import InstanceNorm
-from brushwork.training import speed
 from brushwork.training.adversarial import LossConfig
 from brushwork.training.config import TrainConfig
 from brushwork.training.speed import SpeedConfig, set_threads
@@ -91,22 +90,6 @@ def settings() -> Iterator[None]:
     before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
     yield
     torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = before
-
-
-@pytest.mark.usefixtures("settings")
-@pytest.mark.parametrize("tf32", [True, False])
-@pytest.mark.parametrize("kept", [True, False])
-def test_a_process_is_prepared_as_it_is_asked(
-    tf32: bool, kept: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    done: list[object] = []
-    monkeypatch.setattr(speed, "set_threads", lambda wanted, processes: done.append((wanted, processes)))
-    monkeypatch.setattr(speed, "retain_freed_memory", lambda: done.append("kept"))
-    torch.backends.cuda.matmul.allow_tf32 = True
-    speed.prepare_process(SpeedConfig(tf32=tf32, retain_freed_memory=kept), threads=3, processes=2)
-    assert done == [(3, 2), *["kept"] * kept]
-    assert torch.backends.cudnn.allow_tf32 is tf32
-    assert torch.backends.cuda.matmul.allow_tf32 is False
 
 
 def test_threads_are_those_asked_for_or_a_share_of_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:

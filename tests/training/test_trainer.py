@@ -100,15 +100,6 @@ def test_both_networks_learn_and_the_average_follows(make: Make) -> None:
     assert (state["average"]["mapping.average"][:3].abs().sum(dim=1) > 0).all(), "every style has its centre"
 
 
-def test_stages_follow_the_images(make: Make) -> None:
-    trainer = make()
-    seen = []
-    for nimg in (0, 8, 16, 24, 32, 800):
-        trainer.state.place = float(nimg)
-        seen.append((trainer.stage.resolution, trainer.stage.alpha))
-    assert seen == [(8, 1.0), (8, 1.0), (16, 0.0), (16, 0.5), (16, 1.0), (16, 1.0)]
-
-
 def test_the_optimizers_start_afresh_at_a_new_resolution_only(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -184,11 +175,6 @@ def test_data_smaller_than_the_networks_are_refused(make_config: Callable[..., T
         Trainer(make_config(), small)
 
 
-def test_a_batch_that_does_not_divide_is_refused(make: Make) -> None:
-    with pytest.raises(TrainingError, match="batch 8 does not divide into 1 processes x 3 parts"):
-        make(accumulate=3)
-
-
 def test_the_log_of_a_batch_in_parts_is_that_of_the_whole(make: Make, tmp_path: Path) -> None:
     logs = []
     for parts in (1, 2):
@@ -198,14 +184,6 @@ def test_the_log_of_a_batch_in_parts_is_that_of_the_whole(make: Make, tmp_path: 
     for one, other in zip(*logs, strict=True):
         for name in ("loss_d", "loss_g", "real_logit", "fake_logit", "real_sign"):
             assert other[name] == pytest.approx(one[name], rel=1e-3, abs=1e-3), (name, one["nimg"])
-
-
-def test_a_folder_of_another_run_is_refused(make: Make) -> None:
-    make().run()
-    with pytest.raises(TrainingError, match="go on with --resume"):
-        make()
-    with pytest.raises(TrainingError, match="seed: 0 there, 1 here"):
-        make(seed=1, resume=True)
 
 
 # What a step is told
@@ -273,14 +251,6 @@ def test_a_chore_is_due_once_in_every_so_many_images(make: Make, kimg: float) ->
             due.append(nimg)
     interval = kimg * 1000
     assert due == [math.ceil(i * interval / 8) * 8 for i in range(1, int(4000 / interval) + 1)]
-
-
-def test_a_chore_is_due_at_each_step_at_most_and_never_when_off(make: Make) -> None:
-    trainer = make()
-    for nimg, expected in ((0, False), (8, True), (16, True)):
-        trainer.state.nimg = nimg
-        assert trainer._due(0.001) == expected
-        assert not trainer._due(0.0)
 
 
 def test_ticks_are_lines_of_the_log(make: Make, capsys: pytest.CaptureFixture[str]) -> None:

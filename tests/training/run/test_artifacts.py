@@ -5,7 +5,6 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -152,18 +151,6 @@ def test_a_folder_that_is_removed_under_its_run_is_not_filled_again(
     with pytest.raises(TrainingError, match=r"config\.json is gone"):
         trainer.run()
     assert not list(config.out.rglob("*.pt"))
-
-
-@pytest.mark.parametrize(
-    ("device", "processes", "beside"), [("cuda", 1, True), ("cuda", 2, False), ("cpu", 1, False)]
-)
-def test_networks_draw_beside_the_loop_where_one_gpu_does_it(
-    device: str, processes: int, beside: bool
-) -> None:
-    artifacts = object.__new__(Artifacts)
-    place = SimpleNamespace(device=torch.device(device), num_processes=processes)
-    object.__setattr__(artifacts, "accelerator", place)
-    assert artifacts._computes_beside is beside
 
 
 def test_a_disk_that_fills_up_ends_the_run_with_its_sentence(

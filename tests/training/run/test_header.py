@@ -7,7 +7,7 @@ import torch
 
 from brushwork.data.pictures import Pictures
 from brushwork.training.config import TrainConfig
-from brushwork.training.run.header import balance, counted
+from brushwork.training.run.header import balance
 from brushwork.training.trainer import Trainer
 
 
@@ -30,9 +30,3 @@ def test_balance_names_what_has_no_label() -> None:
     styles = torch.tensor([0, 0, 0, 1, -1, -1])
     assert balance(styles, ("ink", "oil")) == "6 pictures, 2 styles of 1 to 3, 2 without a label"
     assert balance(torch.full((4,), -1), ()) == "4 pictures"
-
-
-def test_numbers_have_their_plural() -> None:
-    assert [counted(1, "process"), counted(2, "process"), counted(1, "thread"), counted(3, "thread")] == [
-        "1 process", "2 processes", "1 thread", "3 threads",
-    ]  # fmt: skip

@@ -21,7 +21,6 @@ from brushwork.training.run import restyled as module
 from brushwork.training.run.restyled import (
     HeldOut,
     RestyledMetrics,
-    of_subjects,
     spread_evenly,
     style_means_of,
 )
@@ -116,13 +115,6 @@ def test_the_means_of_styles_are_pictures_that_are_their_own_means() -> None:
         mean = TRAIN.images[TRAIN.styles == style].double().mean(0)
         assert (means.images[style] - mean).abs().max() <= 0.5
     assert len(means) == 3
-
-
-def test_only_the_subjects_in_question_are_kept() -> None:
-    kept = of_subjects(TEST, ("0003", "0005"))
-    assert set(kept.subjects) == {"0003", "0005"}
-    assert torch.bincount(kept.styles).tolist() == [2, 2, 2]
-    assert torch.equal(kept.images[0], TEST.images[3])
 
 
 # Redrawing

@@ -79,13 +79,6 @@ def test_wandb_is_told_name_folder_and_group(make_config: Make, monkeypatch: pyt
     assert told["wandb"] == {"name": "run", "dir": str(config.out), "mode": "offline", "group": "study"}
 
 
-def test_a_picture_goes_as_a_batch_of_one_to_those_that_take_pictures(tmp_path: Path) -> None:
-    host, recorder = Accelerator(cpu=True), Recorder()
-    host.trackers = [recorder, object()]  # type: ignore[assignment]
-    log_picture(host, "samples", np.zeros((8, 12, 3), dtype=np.uint8), 40)
-    assert recorder.pictures == [("samples", (1, 8, 12, 3), 40)]
-
-
 def test_wandb_online_without_a_key_is_one_sentence(
     make_config: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
