@@ -51,8 +51,8 @@ def emoji_32() -> TrainConfig:
 
     Runs of a few thousand steps need learning rates ten times the published ones, in the mapping network too
     (docs/results.md). The loss is R3GAN's with lazy penalties on every eighth step, and AdaIN's epsilon is 1;
-    both were chosen on emoji, icons and procedural modes (docs/collapse.md). A step at 8 px takes two fifths
-    of the time of one at 32 px, so growing starts at 16 px (docs/performance.md).
+    both were chosen on emoji, icons and procedural modes (docs/collapse.md). A step at 8 px takes a third
+    or more of the time of one at 32 px, so growing starts at 16 px (docs/performance.md).
     """
     return TrainConfig(
         data=Path("datasets/emoji-32"),
