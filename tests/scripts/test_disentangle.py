@@ -1,4 +1,4 @@
-"""`brushwork measure RUN --metrics disentanglement` as a user meets it, and what it is measured beside."""
+"""`brushwork measure RUN --metrics disentanglement`, and its control."""
 
 import json
 from dataclasses import replace
@@ -9,10 +9,11 @@ import pytest
 import torch
 
 from brushwork.data.pictures import load_pictures
+from brushwork.eval.evaluator import untrained
 from brushwork.models.snapshot import load_generator
-from brushwork.scripts.disentangling import untrained
 from brushwork.training.config import TrainConfig
 from brushwork.training.presets import toy
+from brushwork.training.rng import derived_seed
 from brushwork.training.state import build_networks
 from brushwork.training.trainer import Trainer
 
@@ -38,7 +39,7 @@ def config(packed: Path, out: Path) -> TrainConfig:
 
 @pytest.fixture(scope="module")
 def encoding(packed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of this configuration: it draws at half the data's size."""
+    """A run of this configuration, whose images have half the size of the data."""
     out = tmp_path_factory.mktemp("encoding") / "run"
     Trainer(config(packed, out), load_pictures(packed, "train")).run()
     return out
@@ -57,7 +58,7 @@ def test_measure_disentanglement(shell: Shell, packed: Path, encoding: Path, tmp
 
 def test_the_control_is_the_network_before_its_training(packed: Path, encoding: Path) -> None:
     generator, state = load_generator(encoding), torch.random.get_rng_state()
-    before = untrained(generator, 5)
+    before = untrained(generator, derived_seed(5, "weights"))
     assert torch.equal(torch.random.get_rng_state(), state)
     assert before.trained_stage == generator.trained_stage
     fresh = build_networks(config(packed, encoding), generator.style_names, torch.device("cpu")).generator
