@@ -96,11 +96,11 @@ def measure_command(args: MeasureArguments) -> None:
         result = evaluate(args, processes)
         if not processes.main:
             return
-        report = write_report(result.measures, out, grids=result.grids)
+        write_report(result.measures, out, grids=result.grids)
         print(table(result.measures))
         if earlier is not None:
             print(comparison_table(compare(result.measures.to_json(), earlier)))
-        print(f"Report: {report.page}, for programs: {report.json}")
+        print(f"Report: {out / 'report.html'}, for programs: {out / 'report.json'}")
         left_out = LeftOut()
         for sentence in result.broken:
             left_out.add("", sentence)

@@ -134,22 +134,22 @@ def pairs_by_stem(outputs: Path, contents: Path, style_names: Sequence[str] = ()
     scan = scan_folder(outputs)
     styles = styles_of_folders([name_of_file(name) for name in scan.style_names], style_names)
     rows, taken, lost = [], {}, []
-    for found in sorted(scan.found, key=lambda found: (found.style, found.path.stem, found.source)):
-        stem = normal(found.path.stem)
-        if found.style < 0:
-            raise EvalError(f"'{found.path}' is in no style folder: move it to one, or away.")
-        twin = taken.setdefault((found.style, stem), found.source)
-        if twin != found.source:
-            raise EvalError(f"The outputs '{twin}' and '{found.source}' have the same stem: rename one.")
+    for entry in sorted(scan.found, key=lambda entry: (entry.style, entry.path.stem, entry.source)):
+        stem = normal(entry.path.stem)
+        if entry.style < 0:
+            raise EvalError(f"'{entry.path}' is in no style folder: move it to one, or away.")
+        twin = taken.setdefault((entry.style, stem), entry.source)
+        if twin != entry.source:
+            raise EvalError(f"The outputs '{twin}' and '{entry.source}' have the same stem: rename one.")
         # `brushwork restyle` writes stems as `file_name` does.
         subject = stem if stem in content_paths else name_of_file(stem)
         if subject not in content_paths:
-            lost.append(found.source)
+            lost.append(entry.source)
             continue
         rows.append(
             Row(
-                place=f"'{outputs}'", output=found.path, content=content_paths[subject],
-                style=styles[found.style], subject=subject, source=found.source,
+                place=f"'{outputs}'", output=entry.path, content=content_paths[subject],
+                style=styles[entry.style], subject=subject, source=entry.source,
             )
         )  # fmt: skip
     if lost:

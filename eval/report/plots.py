@@ -8,9 +8,7 @@ import io
 import math
 import textwrap
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
-import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize, PowerNorm
@@ -19,7 +17,6 @@ from matplotlib.transforms import Bbox
 
 from brushwork.data.lettering import readable
 
-from ..figures import FIGURES
 from ..measures import CurvePoint, MetricResult, Score
 from ..pairs.figures import BASELINES, RESTYLED, about_logged
 from .tables import minus, number, numbers, shortened
@@ -34,6 +31,10 @@ LINES = (ACCENT, MARK, "#1b7f5f", "#7a3b8f")
 
 WIDTH, DPI = 8.4, 144
 """Width of every plot in inches, and pixels per inch."""
+
+Line = list[tuple[float, float]]
+History = Sequence[Mapping[str, float | int]]
+"""Lines of metrics.jsonl."""
 
 MANY = 10
 """With more styles than this, plots are laid out more closely."""
@@ -110,7 +111,7 @@ def curve(points: Sequence[CurvePoint], across: str) -> bytes:
     Each distance has a panel of its own. All shares have one panel together.
     """
     names = list(dict.fromkeys(name for point in points for name in point.scores))
-    shares = [name for name in names if _kind(name) == "share"]
+    shares = [name for name in names if (about := about_logged(name)) and about.kind == "share"]
     groups = [[name] for name in names if name not in shares] + ([shares] if shares else [])
     sheet, panels = _panels(len(groups), 2.9, columns=2)
     for axes, group in zip(panels, groups, strict=True):
@@ -127,33 +128,23 @@ def curve(points: Sequence[CurvePoint], across: str) -> bytes:
             _title(axes, _words(group[0]))
         else:
             axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=4, frameon=False, fontsize=9.0)
-        plain(axes, size=9.0)
-        axes.margins(x=0.08, y=0.16)
-        axes.grid(axis="y", color=GRID, linewidth=0.8)
+        _line_axes(axes, size=9.0, margins=(0.08, 0.16), across=across)
         axes.set_xticks([point.x for point in points])
-        axes.set_xlabel(across)
     return png(sheet)
 
 
-def _point_values(
-    axes: Axes, line: list[tuple[float, float]], others: list[list[tuple[float, float]]]
-) -> None:
+def _point_values(axes: Axes, line: Line, others: Sequence[Line]) -> None:
     """Writes each point's value above it, or below where another line is higher; not for three lines."""
-    if len(others) > 1:
-        return
-    for i, (x, value) in enumerate(line):
-        under = bool(others) and i < len(others[0]) and others[0][i][1] > value
-        axes.annotate(
-            minus(number(value, 3)), (x, value), (0, -6 if under else 6), textcoords="offset points",
-            ha="center", va="top" if under else "bottom", fontsize=8, color=INK,
-        )  # fmt: skip
+    for i, point in enumerate(line if len(others) < 2 else ()):
+        below = bool(others) and i < len(others[0]) and others[0][i][1] > point[1]
+        _annotate(axes, point, below=below, colour=INK)
 
 
-def training_curves(history: Sequence[Mapping[str, float | int]]) -> bytes | None:
+def training_curves(history: History) -> bytes | None:
     """Plots figures over thousands of images, a panel each, the best point marked. None without figures.
 
     Args:
-        history: lines of metrics.jsonl with `nimg` and figures by name. Thin lines show the mean over the
+        history: lines of a log with `nimg` and figures by name. Thin lines show the mean over the
             styles, `<figure>_style_mean`, and the worst style, `<figure>_worst_style`. Baselines of restyled
             pictures, such as `<figure>_unchanged`, are horizontal lines.
     """
@@ -169,28 +160,18 @@ def training_curves(history: Sequence[Mapping[str, float | int]]) -> bytes | Non
         less = about is not None and about.better == "less"
         best = (min if less else max)(line, key=lambda point: point[1])
         axes.plot(*best, "o", color=MARK, markersize=7, fillstyle="none", markeredgewidth=1.8)
-        axes.annotate(
-            minus(number(best[1], 3)), best, (0, -7 if less else 7), ha="center",
-            va="top" if less else "bottom", textcoords="offset points", fontsize=8, color=MARK,
-        )  # fmt: skip
+        _annotate(axes, best, below=less, colour=MARK)
         _title(axes, _words(name))
-        plain(axes, size=8.0)
-        axes.margins(x=0.1, y=0.2)
-        axes.grid(axis="y", color=GRID, linewidth=0.8)
-        axes.set_xlabel("thousand images")
+        _line_axes(axes, size=8.0, margins=(0.1, 0.2), across="thousand images")
         if axes.get_legend_handles_labels()[0]:
             axes.legend(frameon=False, fontsize=7.0)
     return png(sheet)
 
 
-def _lines_beside(
-    axes: Axes, history: Sequence[Mapping[str, float | int]], name: str, line: list[tuple[float, float]]
-) -> None:
+def _lines_beside(axes: Axes, history: History, name: str, line: Line) -> None:
     """Plots the mean over the styles, the worst style and the baselines beside a curve."""
-    for suffix, words, dashes in (
-        ("style_mean", "mean over styles", "--"),
-        ("worst_style", "worst style", ":"),
-    ):
+    means = ("style_mean", "mean over styles", "--"), ("worst_style", "worst style", ":")
+    for suffix, words, dashes in means:
         beside = _over_kimg(history, f"{name}_{suffix}")
         if beside and beside != line:
             axes.plot(*zip(*beside, strict=True), dashes, color=MUTED, linewidth=1, label=words)
@@ -200,43 +181,39 @@ def _lines_beside(
             axes.axhline(level[-1][1], color=colour, linewidth=1.2, dashes=(4, 2), label=words)
 
 
-def _over_kimg(history: Sequence[Mapping[str, float | int]], name: str) -> list[tuple[float, float]]:
+def _over_kimg(history: History, name: str) -> Line:
     points = {line["nimg"] / 1000: line[name] for line in history if "nimg" in line and name in line}
     return sorted((x, value) for x, value in points.items() if value is not None and math.isfinite(value))
 
 
-def _bare(name: str) -> str:
-    return name.partition("@")[0]
-
-
-def _kind(name: str) -> str:
-    return FIGURES[_bare(name)].kind if _bare(name) in FIGURES else "distance"
-
-
 def _words(name: str) -> str:
-    bare, _, features = name.partition("@")
-    about = about_logged(bare)
-    title = about.title if about else bare.replace("_", " ")
-    restyled = "restyled: " if about and bare.startswith(RESTYLED) else ""
-    return f"{restyled}{title}, {features}" if features else f"{restyled}{title}"
+    """Returns the title of a figure of a log: `restyled: SSIM`, `Frechet distance, inception`."""
+    figure, _, features = name.partition("@")
+    about = about_logged(figure)
+    title = about.title if about else figure.replace("_", " ")
+    prefix = "restyled: " if about and figure.startswith(RESTYLED) else ""
+    return f"{prefix}{title}, {features}" if features else f"{prefix}{title}"
+
+
+def _line_axes(axes: Axes, *, size: float, margins: tuple[float, float], across: str) -> None:
+    plain(axes, size=size)
+    axes.margins(*margins)
+    axes.grid(axis="y", color=GRID, linewidth=0.8)
+    axes.set_xlabel(across)
+
+
+def _annotate(axes: Axes, point: tuple[float, float], *, below: bool, colour: str) -> None:
+    """Writes the value of a point above or below it."""
+    axes.annotate(
+        minus(number(point[1], 3)), point, (0, -6 if below else 6), textcoords="offset points", ha="center",
+        va="top" if below else "bottom", fontsize=8, color=colour,
+    )  # fmt: skip
 
 
 # Heat maps
-@dataclass(frozen=True, kw_only=True)
-class HeatMapStyle:
-    """Colour map, value scale and column label of a heat map."""
-
-    colours: str
-    scale: Normalize
-    across: str
-    percent: bool
-    """Whether entries are shares, written in percent. Others are explained by a colour bar."""
-
-
 def confusion_maps(figure: MetricResult, style_names: Sequence[str]) -> bytes:
     """Plots confusion matrices of the style probe: measured pictures beside held-out real ones."""
-    look = HeatMapStyle(colours="Blues", scale=Normalize(0, 1), across="style recognised (%)", percent=True)
-    return _maps(figure, style_names, look)
+    return _maps(figure, style_names, "Blues", Normalize(0, 1), "style recognised (%)", percent=True)
 
 
 def similarity_maps(figure: MetricResult, style_names: Sequence[str]) -> bytes:
@@ -247,60 +224,65 @@ def similarity_maps(figure: MetricResult, style_names: Sequence[str]) -> bytes:
     entries = [abs(value) for score in _scores(figure) for row in score.matrix for value in row]
     top = max(filter(math.isfinite, entries), default=0.0) or 1.0
     if figure.about.better == "more":
-        colours, scale = "RdBu", Normalize(-top, top)
-    else:
-        colours, scale = "Blues_r", PowerNorm(0.5, vmin=0, vmax=top)
-    look = HeatMapStyle(colours=colours, scale=scale, across="style compared with", percent=False)
-    return _maps(figure, style_names, look)
+        return _maps(figure, style_names, "RdBu", Normalize(-top, top), "style compared with")
+    return _maps(figure, style_names, "Blues_r", PowerNorm(0.5, vmin=0, vmax=top), "style compared with")
 
 
 def _scores(figure: MetricResult) -> list[Score]:
     return [score for score in (figure.measured, figure.real) if score is not None and score.matrix]
 
 
-def _maps(figure: MetricResult, style_names: Sequence[str], look: HeatMapStyle) -> bytes:
-    """Draws the maps side by side, or below each other for many styles."""
+def _maps(
+    figure: MetricResult, style_names: Sequence[str], colours: str, scale: Normalize, across: str, *,
+    percent: bool = False,
+) -> bytes:  # fmt: skip
+    """Draws the maps side by side, or below each other for many styles.
+
+    `across` labels the columns. Shares are written in `percent`. Other entries are explained by a colour bar.
+    """
     scores, count = _scores(figure), len(style_names)
     beside = len(scores) if count <= MANY else 1
     below = len(scores) // beside
     names = [axis_name(name) for name in style_names]
     margin = 0.5 + 0.07 * max(map(len, names))  # of the names, in inches
-    numbered = look.percent and count <= 2 * MANY
+    numbered = percent and count <= 2 * MANY
     room = WIDTH - margin - (0.3 if numbered else 1.0) - 0.2 * (beside - 1)
     cell = min(0.8, room / (count * beside))
     height = below * (count * cell + 0.3) + 0.4 + margin * (0.7 if count <= MANY else 1)
     sheet = Sheet(figsize=(WIDTH, height), dpi=DPI, layout="compressed")
     panels = sheet.subplots(below, beside, sharex=True, sharey=True, squeeze=False).ravel().tolist()
     for axes, score, title in zip(panels, scores, ("Measured", "Held-out real pictures"), strict=False):
-        axes.imshow(score.matrix, cmap=look.colours, norm=look.scale)
+        axes.imshow(score.matrix, cmap=colours, norm=scale)
         if numbered or cell >= 0.36:
-            _write_numbers(axes, score.matrix, look, size=min(8.0, 21 * cell))
+            _write_numbers(axes, score.matrix, percent=percent, size=min(8.0, 21 * cell))
         axes.set_title(title, loc="left", fontsize=10, color=INK)
         plain(axes, size=9.0 if cell > 0.24 else 7.5)
         axes.set_yticks(range(count), names)
     for axes in panels[-beside:]:
         turn = 40 if count <= MANY else 90
         axes.set_xticks(range(count), names, rotation=turn, ha="right" if turn < 90 else "center")
-        axes.set_xlabel(look.across)
+        axes.set_xlabel(across)
     panels[0].set_ylabel("target style")
     if not numbered:
-        colours = ScalarMappable(look.scale, look.colours)
-        bar = sheet.colorbar(colours, ax=panels, shrink=0.8 / below, aspect=24, pad=0.02)
+        bar = sheet.colorbar(
+            ScalarMappable(scale, colours), ax=panels, shrink=0.8 / below, aspect=24, pad=0.02
+        )
         bar.outline.set_visible(False)  # pyright: ignore[reportCallIssue]
         bar.ax.tick_params(labelsize=8, length=0, colors=INK)
     return png(sheet)
 
 
-def _write_numbers(axes: Axes, matrix: Sequence[Sequence[float]], look: HeatMapStyle, *, size: float) -> None:
+def _write_numbers(axes: Axes, matrix: Sequence[Sequence[float]], *, percent: bool, size: float) -> None:
     """Writes the entries into their cells, but for shares below half a percent."""
-    colours = matplotlib.colormaps[look.colours]
-    decimals = max(0, (1 if look.colours == "RdBu" else 2) - math.floor(math.log10(look.scale.vmax or 1.0)))
+    (shown,) = axes.images
+    low, high = shown.get_clim()
+    decimals = max(0, (1 if low < 0 else 2) - math.floor(math.log10(high or 1.0)))
     for row, line in enumerate(matrix):
         for column, value in enumerate(line):
-            if math.isnan(value) or (look.percent and value < 0.005):
+            if math.isnan(value) or (percent and value < 0.005):
                 continue
-            text = f"{100 * value:.0f}" if look.percent else minus(f"{value:.{decimals}f}")
-            colour = readable_on(colours(look.scale(value)))
+            text = f"{100 * value:.0f}" if percent else minus(f"{value:.{decimals}f}")
+            colour = readable_on(shown.cmap(shown.norm(value)))
             label = axes.text(column, row, text, ha="center", va="center", fontsize=size, color=colour)
             label.set_in_layout(False)
 

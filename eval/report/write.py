@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
@@ -15,14 +14,6 @@ from ..measures import Measures
 from .page import page
 
 
-@dataclass(frozen=True, kw_only=True)
-class Report:
-    """Paths of the files of a report."""
-
-    json: Path
-    page: Path
-
-
 def require_folder(out_dir: Path) -> None:
     """Raises EvalError if a report cannot go to `out_dir`, since a file stands in its place or above it."""
     for path in (out_dir, *out_dir.parents):
@@ -30,14 +21,13 @@ def require_folder(out_dir: Path) -> None:
             raise EvalError(f"'{path}' is a file: name a folder with --out.")
 
 
-def write_report(measures: Measures, out_dir: Path, *, grids: Mapping[str, Image.Image]) -> Report:
+def write_report(measures: Measures, out_dir: Path, *, grids: Mapping[str, Image.Image]) -> None:
     """Writes `report.json` and `report.html` to `out_dir`, each whole or not at all.
 
     `grids` are shown on the page under their titles, and saved beside it as `title-in-small-letters.png`.
     Raises EvalError if the folder cannot be written or a figure is infinite.
     """
     require_folder(out_dir)
-    report = Report(json=out_dir / "report.json", page=out_dir / "report.html")
     text = _json(measures)
     images = {title: png_bytes(grid) for title, grid in grids.items()}
     html = page(measures, images)
@@ -45,13 +35,12 @@ def write_report(measures: Measures, out_dir: Path, *, grids: Mapping[str, Image
         out_dir.mkdir(parents=True, exist_ok=True)
         for title, png in images.items():
             write_file(out_dir / f"{title.lower().replace(' ', '-')}.png", png)
-        write_file(report.json, text.encode())
-        write_file(report.page, html.encode())
+        write_file(out_dir / "report.json", text.encode())
+        write_file(out_dir / "report.html", html.encode())
     except OSError as error:
         raise EvalError(
             f"The report in '{out_dir}' cannot be written ({error}): free some space or choose another --out."
         ) from error
-    return report
 
 
 def _json(measures: Measures) -> str:

@@ -35,10 +35,12 @@ HISTORY = [
 ]
 
 
-def figure(name: str, *per_style: float, real: tuple[float, ...] = ()) -> MetricResult:
+def figure(
+    name: str, *per_style: float, real: tuple[float, ...] = (), matrix: Matrix = (), real_matrix: Matrix = ()
+) -> MetricResult:
     return MetricResult(
-        about=FIGURES[name], features="net", measured=Score(value=1.0, per_style=per_style),
-        real=Score(value=1.0, per_style=real) if real else None,
+        about=FIGURES[name], features="net", measured=Score(value=1.0, per_style=per_style, matrix=matrix),
+        real=Score(value=1.0, per_style=real, matrix=real_matrix) if real or real_matrix else None,
     )  # fmt: skip
 
 
@@ -60,11 +62,13 @@ def sheets(monkeypatch: pytest.MonkeyPatch) -> list[Sheet]:
 
 
 # Bars
-def test_worst_is_first_whichever_way_is_better() -> None:
-    assert worst_first(figure("fd", 2.0, 3.0, 1.0)) == [1, 0, 2]
-    assert worst_first(figure("accuracy", 0.2, 0.3, 0.1)) == [2, 0, 1]
-    assert worst_first(figure("fd", math.nan, 3.0, 1.0)) == [1, 2, 0]
-    assert worst_first(figure("accuracy", math.nan, 0.3, 0.1)) == [2, 1, 0]
+@pytest.mark.parametrize(
+    ("name", "values", "order"),
+    [("fd", (2.0, 3.0, 1.0), [1, 0, 2]), ("accuracy", (0.2, 0.3, 0.1), [2, 0, 1]),
+     ("fd", (math.nan, 3.0, 1.0), [1, 2, 0]), ("accuracy", (math.nan, 0.3, 0.1), [2, 1, 0])],
+)  # fmt: skip
+def test_the_worst_style_is_first(name: str, values: tuple[float, ...], order: list[int]) -> None:
+    assert worst_first(figure(name, *values)) == order
 
 
 def test_bars_have_values_names_and_marks(sheets: list[Sheet]) -> None:
@@ -150,27 +154,17 @@ def test_baselines_lie_across_the_panel_of_restyled_pictures(sheets: list[Sheet]
     assert len(nearer.lines) == 2, "it has no baselines"
 
 
-def test_training_curves_need_figures() -> None:
-    assert training_curves([]) is None
-    assert training_curves([{"nimg": 0, "loss": 1.0, "fd_style_mean": 3.0}]) is None
-    assert training_curves([{"nimg": 0, "fd": math.nan}]) is None
+def test_training_curves_need_a_figure() -> None:
+    for history in ([], [{"nimg": 0, "loss": 1.0, "fd_style_mean": 3.0}], [{"nimg": 0, "fd": math.nan}]):
+        assert training_curves(history) is None
     one = training_curves([{"nimg": 8, "fd": 3.0}, {"nimg": 16, "fd": math.nan}])
-    assert one is not None
-    assert one.startswith(b"\x89PNG")
+    assert (one or b"").startswith(b"\x89PNG")
 
 
 # Heat maps
-def with_matrix(name: str, measured: Matrix, real: Matrix) -> MetricResult:
-    return MetricResult(
-        about=FIGURES[name], features="net", measured=Score(value=1.0, matrix=measured),
-        real=Score(value=1.0, matrix=real) if real else None,
-    )  # fmt: skip
-
-
 def test_confusion_is_shown_beside_the_real_one(sheets: list[Sheet]) -> None:
-    confusion_maps(
-        with_matrix("accuracy", ((0.25, 0.75), (1.0, 0.0)), ((0.9, 0.1), (0.004, 0.996))), NAMES[:2]
-    )
+    measured, real = ((0.25, 0.75), (1.0, 0.0)), ((0.9, 0.1), (0.004, 0.996))
+    confusion_maps(figure("accuracy", matrix=measured, real_matrix=real), NAMES[:2])
     left, right = sheets[0].axes
     assert np.asarray(left.images[0].get_array()).tolist() == [[0.25, 0.75], [1.0, 0.0]]
     assert np.asarray(right.images[0].get_array()).tolist() == [[0.9, 0.1], [0.004, 0.996]]
@@ -181,7 +175,8 @@ def test_confusion_is_shown_beside_the_real_one(sheets: list[Sheet]) -> None:
 
 
 def test_similarities_share_a_scale_symmetric_about_zero(sheets: list[Sheet]) -> None:
-    similarity_maps(with_matrix("csls", ((0.1, -0.4), (-0.2, 0.2)), ((0.3, -0.1), (0.0, 0.3))), NAMES[:2])
+    measured, real = ((0.1, -0.4), (-0.2, 0.2)), ((0.3, -0.1), (0.0, 0.3))
+    similarity_maps(figure("csls", matrix=measured, real_matrix=real), NAMES[:2])
     left, right, bar = sheets[0].axes
     assert [axes.images[0].get_clim() for axes in (left, right)] == [(-0.4, 0.4)] * 2
     assert [text.get_text() for text in left.texts] == ["0.10", "−0.40", "−0.20", "0.20"]
@@ -189,7 +184,7 @@ def test_similarities_share_a_scale_symmetric_about_zero(sheets: list[Sheet]) ->
 
 
 def test_distances_begin_at_zero_and_dark_is_near(sheets: list[Sheet]) -> None:
-    similarity_maps(with_matrix("gram", ((0.01, 0.5), (0.5, 0.01)), ()), NAMES[:2])
+    similarity_maps(figure("gram", matrix=((0.01, 0.5), (0.5, 0.01))), NAMES[:2])
     axes = sheets[0].axes[0]
     assert axes.images[0].get_clim() == (0, 0.5)
     near, far = axes.images[0].to_rgba(np.array([0.01, 0.5]))[:, :3].sum(axis=1)
@@ -197,20 +192,21 @@ def test_distances_begin_at_zero_and_dark_is_near(sheets: list[Sheet]) -> None:
     assert [text.get_text() for text in axes.texts] == ["0.010", "0.500", "0.500", "0.010"]
 
 
-def test_many_styles_stand_below_each_other_without_numbers(sheets: list[Sheet]) -> None:
+def test_maps_of_many_styles_stand_below_each_other_without_numbers(sheets: list[Sheet]) -> None:
     matrix = tuple(tuple(1 / 30 for _ in range(30)) for _ in range(30))
-    confusion_maps(with_matrix("accuracy", matrix, matrix), tuple(f"style {i}" for i in range(30)))
+    names = tuple(f"style {i}" for i in range(30))
+    confusion_maps(figure("accuracy", matrix=matrix, real_matrix=matrix), names)
     above, below, bar = sheets[0].axes
     assert above.get_position().y0 > below.get_position().y0
     assert len(above.texts) == 0
     assert bar.get_ylim() == (0, 1)
 
 
-def test_missing_styles_and_nothing_but_zeros_are_drawn() -> None:
-    gap = ((math.nan, math.nan), (0.5, 0.5))
-    assert confusion_maps(with_matrix("accuracy", gap, gap), NAMES[:2]).startswith(b"\x89PNG")
-    zeros = ((0.0, 0.0), (0.0, 0.0))
-    assert similarity_maps(with_matrix("gram", zeros, ()), NAMES[:2]).startswith(b"\x89PNG")
+@pytest.mark.parametrize(("name", "first"), [("accuracy", math.nan), ("gram", 0.0)])
+def test_maps_of_missing_styles_and_of_zeros_have_an_image(name: str, first: float) -> None:
+    found = figure(name, matrix=((first, first), (0.0, 0.0)))
+    maps = confusion_maps if name == "accuracy" else similarity_maps
+    assert maps(found, NAMES[:2]).startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize("colours", ["Blues", "Blues_r", "RdBu"])

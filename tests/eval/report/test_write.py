@@ -26,22 +26,24 @@ def measured(fd: float = 70.5, recall: float = 0.5) -> Measures:
 
 def test_a_report_has_json_page_and_grids(tmp_path: Path) -> None:
     grid = Image.new("RGB", (7, 3), "blue")
-    report = write_report(measured(), tmp_path / "new" / "folder", grids={"Nearest to a Training one": grid})
-    found = json.loads(report.json.read_text(encoding="utf-8"))
+    out = tmp_path / "new" / "folder"
+    write_report(measured(), out, grids={"Nearest to a Training one": grid})
+    found = json.loads((out / "report.json").read_text(encoding="utf-8"))
     assert found == measured().to_json()
     assert found["figures"]["fd"]["measured"] == {"value": 70.5, "per_style": [70.5, None]}
-    page = report.page.read_text(encoding="utf-8")
+    page = (out / "report.html").read_text(encoding="utf-8")
     assert "70.50" in page
     assert page.count('class="grid"') == 1
-    assert report.page.stat().st_mode & 0o777 == 0o644, "others can read it"
+    assert (out / "report.html").stat().st_mode & 0o777 == 0o644, "others can read it"
     names = ["nearest-to-a-training-one.png", "report.html", "report.json"]
-    assert sorted(path.name for path in report.json.parent.iterdir()) == names
-    with Image.open(report.json.with_name(names[0])) as image:
+    assert sorted(path.name for path in out.iterdir()) == names
+    with Image.open(out / names[0]) as image:
         assert image.size == (7, 3)
 
 
 def test_a_failed_write_keeps_the_old_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    old = write_report(measured(), tmp_path, grids={}).json.read_text(encoding="utf-8")
+    write_report(measured(), tmp_path, grids={})
+    old = (tmp_path / "report.json").read_text(encoding="utf-8")
 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
