@@ -14,7 +14,7 @@ from brushwork.eval.features.resize import Precision, ResizeName
 from brushwork.eval.folder import holds_pictures, report_folder
 from brushwork.eval.pairs.read import pairs_by_stem, read_pairs
 from brushwork.eval.processes import Processes, launched
-from brushwork.eval.report.compare import compare, comparison_table, read_report
+from brushwork.eval.report.compare import comparison_table, read_report
 from brushwork.eval.report.tables import table
 from brushwork.eval.report.write import require_folder, write_report
 from brushwork.models.device import DeviceName, resolve_device
@@ -99,7 +99,7 @@ def measure_command(args: MeasureArguments) -> None:
         write_report(result.measures, out, grids=result.grids)
         print(table(result.measures))
         if earlier is not None:
-            print(comparison_table(compare(result.measures.to_json(), earlier)))
+            print(comparison_table(result.measures.to_json(), earlier))
         print(f"Report: {out / 'report.html'}, for programs: {out / 'report.json'}")
         left_out = LeftOut()
         for sentence in result.broken:

@@ -40,15 +40,6 @@ class Change:
         return None if self.ours is None or self.theirs is None else self.ours - self.theirs
 
 
-@dataclass(frozen=True, kw_only=True)
-class Comparison:
-    """The changes of all figures that both reports have."""
-
-    their_label: str
-    our_label: str
-    changes: tuple[Change, ...]
-
-
 # Reading
 Number = Annotated[float, AllowInfNan(False)]
 
@@ -90,8 +81,8 @@ def read_report(path: Path) -> Json:
 
 
 # Comparing
-def compare(ours: Json, theirs: Json) -> Comparison:
-    """Compares two reports, as `Measures.to_json` or `read_report` return them.
+def compare(ours: Json, theirs: Json) -> list[Change]:
+    """Compares the figures of two reports, as `to_json` of a measurement or `read_report` returns them.
 
     Labels and environments may differ. Raises EvalError, listing every difference, if the protocols or the
     style names differ, and if the reports have no figure in common.
@@ -111,10 +102,7 @@ def compare(ours: Json, theirs: Json) -> Comparison:
             f"These two reports have no figure in common: there {there}, here {here}. Measure both with the "
             "same --metrics."
         )
-    changes = (_change(name, theirs["figures"][name], ours["figures"][name]) for name in shared)
-    return Comparison(
-        their_label=theirs.get("label", ""), our_label=ours.get("label", ""), changes=tuple(changes)
-    )
+    return [_change(name, theirs["figures"][name], ours["figures"][name]) for name in shared]
 
 
 def _change(name: str, theirs: Json, ours: Json) -> Change:
@@ -174,26 +162,23 @@ def _around_the_difference(*texts: str) -> list[str]:
 
 
 # Table
-def comparison_table(comparison: Comparison) -> str:
-    """Returns a table for a terminal, a row for each figure, at most 100 characters wide."""
+def comparison_table(ours: Json, theirs: Json) -> str:
+    """Compares two reports as `compare` does. Returns a table for a terminal, at most 100 characters wide."""
+    changes = compare(ours, theirs)
     heads = ["figure", "theirs", "ours", "change", ""]
     rows = [
-        [change.name, _cell(change.theirs), _cell(change.ours), _signed(change.difference), change.verdict]
-        for change in comparison.changes
+        [change.name, _cell(change.theirs), _cell(change.ours), _cell(change.difference, "+"), change.verdict]
+        for change in changes
     ]
-    lines = [
-        f"theirs: {comparison.their_label or '(no label)'}",
-        f"ours:   {comparison.our_label or '(no label)'}",
-    ]
+    lines = [f"theirs: {theirs.get('label') or '(no label)'}", f"ours:   {ours.get('label') or '(no label)'}"]
     lines += ["", *aligned([heads, *rows], left=(0, 4))]
-    if any(change.spread is None for change in comparison.changes):
+    if any(change.spread is None for change in changes):
         lines += ["", "Figures without a spread are called better or worse however small the change."]
     return "\n".join(lines)
 
 
-def _cell(value: float | None) -> str:
-    return NOTHING if value is None else number(value)
-
-
-def _signed(value: float | None) -> str:
-    return NOTHING if value is None else f"{'+' if value > 0 else ''}{number(value)}"
+def _cell(value: float | None, plus: str = "") -> str:
+    """Returns a number, with the sign `plus` in front of positive ones."""
+    if value is None:
+        return NOTHING
+    return f"{plus if value > 0 else ''}{number(value)}"

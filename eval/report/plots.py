@@ -9,6 +9,7 @@ import math
 import textwrap
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize, PowerNorm
@@ -277,12 +278,13 @@ def _write_numbers(axes: Axes, matrix: Sequence[Sequence[float]], *, percent: bo
     (shown,) = axes.images
     low, high = shown.get_clim()
     decimals = max(0, (1 if low < 0 else 2) - math.floor(math.log10(high or 1.0)))
+    colours = shown.to_rgba(np.asarray(matrix))
     for row, line in enumerate(matrix):
         for column, value in enumerate(line):
             if math.isnan(value) or (percent and value < 0.005):
                 continue
             text = f"{100 * value:.0f}" if percent else minus(f"{value:.{decimals}f}")
-            colour = readable_on(shown.cmap(shown.norm(value)))
+            colour = readable_on(colours[row, column].tolist())
             label = axes.text(column, row, text, ha="center", va="center", fontsize=size, color=colour)
             label.set_in_layout(False)
 
