@@ -62,8 +62,7 @@ class MeasureArguments:
     out: Path | None = None
     """Folder of the report. By default RUN/measure or FOLDER-measure."""
     save_statistics: Path | None = None
-    """Save mean and covariance of the training images' features (.npz of pytorch-fid), of the first
-    extractor."""
+    """File for mean and covariance of the training images in the first features (.npz of pytorch-fid)."""
     resize: ResizeName = "clean"
     """Filter and normalisation before Inception. FIDs with different ones must not be compared."""
     precision: Precision = "fp32"

@@ -8,13 +8,14 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ..collapse import ADVICE
-from ..measures import Measures, MetricResult, Score
+from ..measures import Measures, MetricResult
 from .grids import BEST_AND_WORST, NEAREST, SAMPLES
 from .plots import confusion_maps, curve, similarity_maps, small_multiples, style_bars, worst_first
 from .tables import (
     Column,
     by_features,
     by_style,
+    figure_cells,
     minus,
     number,
     own_figures,
@@ -34,7 +35,7 @@ TEXTS = {
     "not against the distance of all styles together.",
     "bars": "Worst first. The mark is where held-out real pictures of the style come out.",
     "confusion": "A linear probe that learnt the styles from real training pictures names the style of each "
-    "picture. Rows are the style asked for and add up to 100 %; a perfect generator repeats the map of the "
+    "picture. Rows are the target style and add up to 100 %; a perfect generator repeats the map of the "
     "real pictures.",
     "similarity": "The pictures of each row's style against the real ones of each column's. The darker the "
     "blue, the more alike; on the diagonal each style meets itself.",
@@ -89,7 +90,7 @@ def page(measures: Measures, images: Mapping[str, bytes]) -> str:
         any_badge=any(figure.control_matches for figure in measures.figures.values()),
         groups=by_features(measures),
         cells=cells,
-        with_spread=_with_spread,
+        with_spread=lambda score: _split(with_spread(score)),
         minus=minus,
         style_plots=[*_bars(measures, styled), *_heat_maps(own_figures(measures), measures.style_names)],
         style_tables=_style_tables(styled, measures.style_names),
@@ -141,21 +142,18 @@ def _worst_card(figures: Mapping[str, MetricResult], style_names: Sequence[str])
 
 # Tables
 def _cells(figure: MetricResult, style_names: Sequence[str]) -> dict[str, Cell]:
-    """Cells of a figure's row by the heading of their column."""
-    scores = {"held-out real": figure.real, "control": figure.control, "control of real": figure.control_real}
-    cells = {"measured": _with_spread(figure.measured)}
-    cells |= {label: ("" if score is None else minus(rounded(score)), "") for label, score in scores.items()}
+    """Returns the cells of a figure's row by the headings of their columns."""
+    *scores, (label, style) = figure_cells(figure, style_names).items()
+    cells = {heading: _split(text) for heading, text in scores}
     worst = figure.worst()
-    entry = None if worst is None else minus(number(figure.measured.per_style[worst], 3))
-    return {
-        **cells,
-        "worst style": ("", "") if worst is None or entry is None else (style_names[worst], entry),
-    }
+    value = "" if worst is None else minus(number(figure.measured.per_style[worst], 3))
+    return {**cells, label: (style, value)}
 
 
-def _with_spread(score: Score) -> Cell:
-    value, _, spread = minus(with_spread(score)).partition(" ± ")
-    return value, f"± {spread}" if spread else ""
+def _split(text: str) -> Cell:
+    """Splits `0.5 ± 0.1` into the value and its spread."""
+    value, plus_minus, spread = minus(text).partition(" ± ")
+    return value, f"{plus_minus.strip()} {spread}".strip()
 
 
 def _style_tables(styled: Mapping[str, MetricResult], style_names: tuple[str, ...]) -> list[list[Column]]:

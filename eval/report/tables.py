@@ -92,6 +92,17 @@ def own_figures(measures: Measures) -> dict[str, MetricResult]:
     return {name: figure for name, figure in measures.figures.items() if "@" not in name}
 
 
+def figure_cells(figure: MetricResult, style_names: Sequence[str]) -> dict[str, str]:
+    """Returns a figure's row of the table of figures by heading, empty where there is no value."""
+    scores = {"held-out real": figure.real, "control": figure.control, "control of real": figure.control_real}
+    worst = figure.worst()
+    return {
+        "measured": with_spread(figure.measured),
+        **{heading: "" if score is None else rounded(score) for heading, score in scores.items()},
+        "worst style": "" if worst is None else style_names[worst],
+    }
+
+
 @dataclass(frozen=True, kw_only=True)
 class Column:
     """A column of the table of styles: short and full heading, one cell for each style."""
@@ -170,10 +181,11 @@ def _figure_lines(measures: Measures) -> list[str]:
     ]
     groups = by_features(measures)
     rows = [
-        _figure_row(name, figure, measures.style_names)
+        [f"  {name}", figure.about.better, *figure_cells(figure, measures.style_names).values(),
+         "= control" if figure.control_matches else ""]
         for figures in groups.values()
         for name, figure in figures.items()
-    ]
+    ]  # fmt: skip
     kept = [c for c in range(8) if c < 3 or any(row[c] for row in rows)]
     picked = [[row[c] for c in kept] for row in [*heads, *rows]]
     words = [kept.index(c) for c in (0, 1, 6, 7) if c in kept]
@@ -188,16 +200,6 @@ def _figure_lines(measures: Measures) -> list[str]:
             "= control: random weights score the same, so the figure is no evidence of learnt perception.",
         ]
     return shown
-
-
-def _figure_row(name: str, figure: MetricResult, style_names: tuple[str, ...]) -> list[str]:
-    beside = (figure.real, figure.control, figure.control_real)
-    worst = figure.worst()
-    return [
-        f"  {name}", figure.about.better, with_spread(figure.measured),
-        *("" if score is None else rounded(score) for score in beside),
-        "" if worst is None else style_names[worst], "= control" if figure.control_matches else "",
-    ]  # fmt: skip
 
 
 def _style_lines(measures: Measures) -> list[str]:
