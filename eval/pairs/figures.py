@@ -51,10 +51,6 @@ PAIR_FIGURES: dict[str, About] = {
         title="mean/std distance to the style picture", better="less", kind="distance",
         note="The same of channel means and deviations, summed over the taps.",
     ),
-    "artfid": About(
-        title="ArtFID", better="less", kind="distance",
-        note="(1 + LPIPS) (1 + FID), with the FID of the outputs to the real pictures of their styles.",
-    ),
 }  # fmt: skip
 
 RESTYLED = "restyled_"

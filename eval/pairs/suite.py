@@ -19,7 +19,7 @@ from ..features.cache import FeatureCache
 from ..features.extract import MapExtractor
 from ..features.statistics import StyleStatistics, TapStatistics
 from ..measures import Measures, MetricResult, Score
-from ..metrics.content import CFSD_PROTOCOL, SSIM_PROTOCOL, art_fid, cfsd, feature_distance, ssim
+from ..metrics.content import CFSD_PROTOCOL, SSIM_PROTOCOL, cfsd, feature_distance, ssim
 from ..metrics.lpips import Lpips
 from ..metrics.registry import METRICS
 from ..metrics.similarity import style_means
@@ -98,7 +98,7 @@ def measure_outputs(
         raise EvalError(f"Nothing of these pairs can be measured. {' '.join(notes)}")
     protocol = {**measures.protocol, "source": "pairs", "pairs": len(pairs), "metrics": taken}
     return replace(
-        measures, figures=with_art_fid(figures), label=label, notes=tuple(notes), style_names=names,
+        measures, figures=figures, label=label, notes=tuple(notes), style_names=names,
         protocol=protocol,
     )  # fmt: skip
 
@@ -260,17 +260,3 @@ class PairSuite:
             moments = [(a.mean - b.mean).square().mean(1) + (a.std - b.std).square().mean(1) for a, b in taps]
             distances.append((gram, torch.stack(moments).sum(0)))
         return distances
-
-
-def with_art_fid(figures: Mapping[str, MetricResult]) -> dict[str, MetricResult]:
-    """Adds ArtFID if both of its factors are there: LPIPS, and an FID with Inception features."""
-    fids = (figures[name] for name in ("fd", "fd@inception") if name in figures)
-    fid, lpips = next((fid for fid in fids if fid.features == "inception"), None), figures.get("lpips")
-    if fid is None or lpips is None:
-        return dict(figures)
-    score = Score(value=art_fid(lpips.measured.value, fid.measured.value))
-    features = f"{lpips.features}, inception"
-    return {
-        **figures,
-        "artfid": MetricResult(about=PAIR_FIGURES["artfid"], features=features, measured=score),
-    }
