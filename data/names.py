@@ -3,7 +3,7 @@
 import hashlib
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 from urllib.parse import unquote
 
@@ -93,6 +93,24 @@ def unique_names(names: Iterable[str], taken: Iterable[str] = ()) -> list[str]:
         seen.add(free.casefold())
         found.append(free)
     return found
+
+
+def styles_of_folders(folders: Sequence[str], styles: Sequence[str]) -> tuple[str, ...]:
+    """Returns which of `styles` each folder is named after, as `file_name` and `unique_names` name folders.
+
+    `folders` are names as `name_of_file` reads them. A name that belongs to no style is returned as it is.
+    """
+    by_folder = {name_of_file(file_name(style)): style for style in styles}
+    exact = {by_folder[folder] for folder in folders if folder in by_folder}
+
+    def style_of(folder: str) -> str:
+        if folder in by_folder:
+            return by_folder[folder]
+        # `unique_names` numbers a folder if a file, or a name of other case, is in its way.
+        numbered = by_folder.get(re.sub(r"-\d+$", "", folder), folder)
+        return folder if numbered in exact else numbered
+
+    return tuple(map(style_of, folders))
 
 
 # Markdown

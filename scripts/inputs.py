@@ -1,4 +1,4 @@
-"""What is wrong with the pictures that a command is given: it does the others, and names these in the end."""
+"""Reports input images that a command cannot read. The command does the others first."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -10,11 +10,11 @@ from brushwork.data.images import open_image
 from brushwork.data.names import visible
 
 NAMED = 10
-"""Reasons that are told; the rest are counted."""
+"""Reasons that are printed. The rest are counted."""
 
 
 class LeftOut:
-    """What was not done, by the sentence that says why."""
+    """Inputs that were left out, by the sentence that says why."""
 
     def __init__(self) -> None:
         self.names: dict[str, list[str]] = {}
@@ -22,9 +22,11 @@ class LeftOut:
     def add(self, name: str, error: Exception | str) -> None:
         self.names.setdefault(str(error), []).append(name)
 
-    def complain(self, *, done: int, of: int, kept: str) -> None:
-        """Raises DataError if anything was left out, which ends the command with exit code 2. `kept` says
-        what became of those that were done."""
+    def fail(self, *, done: int, of: int, kept: str) -> None:
+        """Raises DataError if anything was left out, which ends the command with exit code 2.
+
+        `done` of `of` inputs were done. `kept` is the part of the message that says what became of them.
+        """
         reasons = [
             reason if len(names) == 1 else f"{reason} ({len(names)} times)"
             for reason, names in self.names.items()
@@ -40,7 +42,7 @@ class LeftOut:
 
 
 def readable(originals: Iterable[Original], left_out: LeftOut) -> Iterator[tuple[Original, Cutout]]:
-    """Those that can be read, read."""
+    """Yields each input that can be read, with its pixels. Adds the others to `left_out`."""
     for original in originals:
         try:
             cutout = original.read()
@@ -50,8 +52,8 @@ def readable(originals: Iterable[Original], left_out: LeftOut) -> Iterator[tuple
             yield original, cutout
 
 
-def tell_of_frames(sources: Iterable[object]) -> None:
-    """Says of which files but the first frame is taken: of animations, and of files of several pages."""
+def report_frames(sources: Iterable[object]) -> None:
+    """Prints which files have several frames or pages, of which commands read the first."""
     moving = [path for path in sources if isinstance(path, Path) and _has_frames(path)]
     if moving:
         more = f" and {len(moving) - 1} more" if len(moving) > 1 else ""
@@ -62,5 +64,5 @@ def _has_frames(path: Path) -> bool:
     try:
         with open_image(path) as image:
             return has_frames(image)
-    except Exception:  # whoever reads it says what is wrong
+    except Exception:  # reading the file will report what is wrong
         return False

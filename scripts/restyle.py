@@ -15,7 +15,7 @@ from brushwork.models.generator import Generator
 from brushwork.models.options import Psi, Seed, Share, options
 from brushwork.models.restyle import Mode
 from brushwork.models.snapshot import load_generator
-from brushwork.scripts.inputs import tell_of_frames
+from brushwork.scripts.inputs import report_frames
 from brushwork.scripts.restyling import (
     Restyled,
     Restyling,
@@ -75,7 +75,7 @@ def restyle_command(args: RestyleArguments) -> None:
     generator = load_generator(args.run, device=args.device)
     targets = find_targets(generator, args)
     originals = list_originals(args.contents, args.split)
-    tell_of_frames([*(one.source for one in originals), *args.style_image])
+    report_frames([*(one.source for one in originals), *args.style_image])
     job = Restyling(
         generator=generator, targets=targets, strength=args.strength, mode=args.mode, seed=args.seed
     )
@@ -83,7 +83,7 @@ def restyle_command(args: RestyleArguments) -> None:
     done = job.run(originals, out)
     if done.results:
         tell(done, args, generator, [target.name for target in targets], out)
-    done.left_out.complain(done=done.contents, of=len(originals), kept=f"the others are in {out}")
+    done.left_out.fail(done=done.contents, of=len(originals), kept=f"the others are in {out}")
 
 
 def tell(

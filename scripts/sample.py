@@ -36,7 +36,7 @@ from brushwork.models.sampling import (
 from brushwork.models.snapshot import load_generator
 from brushwork.models.stage import layer_count
 from brushwork.models.styles import style_weights
-from brushwork.scripts.inputs import tell_of_frames
+from brushwork.scripts.inputs import report_frames
 from brushwork.scripts.restyling import fitted_picture, style_code_of, style_texts
 
 SHOWN = 64
@@ -151,7 +151,7 @@ def draw_from_style_images(generator: Generator, args: SampleArguments, seeds: T
 
     Raises ModelError for a run without encoders, DataError for what is no picture.
     """
-    tell_of_frames(args.style_image)
+    report_frames(args.style_image)
     pictures = [fitted_picture(path, generator) for path in args.style_image]
     style_features = style_code_of(generator, pictures, args.style_image_label)
     style = style_weights(

@@ -14,7 +14,7 @@ from brushwork.data.contents import list_originals
 from brushwork.data.errors import DataError
 from brushwork.models.options import Weight, options
 from brushwork.scripts.cli import parse, run_command
-from brushwork.scripts.inputs import tell_of_frames
+from brushwork.scripts.inputs import report_frames
 from brushwork.scripts.stylized_album import targets_of
 from brushwork.scripts.stylizing import Stylizing
 from brushwork.training.errors import TrainingError
@@ -66,7 +66,7 @@ def stylize_command(args: StylizeArguments) -> None:
         raise DataError("There is no style to follow: name a picture, several, or a folder of them.")
     originals, targets = list_originals([args.content]), targets_of(args.styles)
     given = [*originals, *(one for target in targets for one in target.pictures)]
-    tell_of_frames([*(one.source for one in given), *args.masks, args.start_from])
+    report_frames([*(one.source for one in given), *args.masks, args.start_from])
     config = args.config
     layers = default_layers(config.backbone)
     wanted = (*(config.style_layers or layers[0]), *(config.content_layers or layers[1]))
@@ -83,7 +83,7 @@ def stylize_command(args: StylizeArguments) -> None:
         print(f"{drawn.count} pictures, grid.png: {args.out}")
         print(f"Measure: brushwork measure {args.out / 'pairs.csv'}")
     total, kept = len(originals) * len(targets), f"the others are in {args.out}"
-    drawn.left_out.complain(done=drawn.count, of=total, kept=kept)
+    drawn.left_out.fail(done=drawn.count, of=total, kept=kept)
 
 
 def preset_of(words: list[str]) -> StylizeConfig:

@@ -101,6 +101,8 @@ def test_the_wheel_imports_beside_a_folder_of_the_same_name(tmp_path: Path) -> N
     assert not [name for name in names if not name.startswith("brushwork")], (
         "nothing but brushwork in site-packages"
     )
+    templates = {f"brushwork/eval/report/page.{kind}" for kind in ("html", "css")}
+    assert templates <= set(names), "the report's page needs its template"
     (elsewhere / "models").mkdir(parents=True)
     (elsewhere / "models" / "__init__.py").write_text("raise ImportError('the wrong models')\n")
     code = "import brushwork.models as m, sys; import brushwork.models.generator; print(m.__file__)"

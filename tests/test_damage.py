@@ -28,7 +28,7 @@ from brushwork.eval.errors import EvalError
 from brushwork.eval.features.cache import FeatureCache
 from brushwork.eval.metrics.frechet import gaussian_of, load_statistics, save_statistics
 from brushwork.eval.pairs.read import read_pairs
-from brushwork.eval.report.compare import compare, comparison_table, read_report
+from brushwork.eval.report.compare import comparison_table, read_report
 from brushwork.models.errors import ModelError
 from brushwork.models.snapshot import load_generator
 from brushwork.training.errors import TrainingError
@@ -97,7 +97,7 @@ def _packed_again(folder: Path) -> None:
 
 def _compared(folder: Path) -> None:
     report = read_report(folder / "report.json")
-    comparison_table(compare(report, report))
+    comparison_table(report, report)
 
 
 class _Features:

@@ -1,4 +1,4 @@
-"""Pairs of pictures, content and output, matched by a manifest or by name: never by the order of files."""
+"""Reads pairs of images, content and output, matched by a manifest or by name, not by the order of files."""
 
 import csv
 import os
@@ -13,31 +13,31 @@ from torch import Tensor
 from brushwork.data.errors import DataError
 from brushwork.data.folder import list_pictures, scan_folder
 from brushwork.data.images import read_image
-from brushwork.data.names import name_of_file, normal
+from brushwork.data.names import name_of_file, normal, styles_of_folders
 from brushwork.data.progress import Progress
 
 from ..errors import EvalError
 from ..folder import unopened
 
 COLUMNS = ("output", "content", "style")
-"""What a manifest must have; `subject` and `reference` may be there too, and others are not looked at."""
+"""Columns that a manifest must have. `subject` and `reference` are optional, others are ignored."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PairSet:
-    """Row i: the content, what became of it, and the style that it was to be drawn in."""
+    """Pairs of images of one size: in row i a content, the output made of it, and its target style."""
 
     outputs: UInt8[Tensor, "n 3 h w"]
     contents: UInt8[Tensor, "n 3 h w"]
     styles: tuple[str, ...]
     subjects: tuple[str, ...]
-    """What is shown, as the data set names it."""
+    """What the content shows, as the data set names it."""
     sources: tuple[str, ...]
-    """Where the output was read from."""
+    """Paths of the outputs."""
     references: UInt8[Tensor, "n 3 h w"] | None = None
-    """The picture of the style that was to be followed, where it was one."""
+    """The style images that the outputs follow, if the style was given by image."""
     broken: tuple[str, ...] = ()
-    """A sentence for each pair that was left out, since one of its pictures cannot be read."""
+    """A sentence for each pair that was left out because one of its images cannot be read."""
 
     def __len__(self) -> int:
         return len(self.styles)
@@ -45,7 +45,7 @@ class PairSet:
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """A pair before it is read. `place` says where it was asked for."""
+    """The paths of a pair. `place` is where it was listed, for error messages."""
 
     place: str
     output: Path
@@ -60,22 +60,22 @@ class Row:
 def read_pairs(manifest: Path) -> PairSet:
     """Reads the pairs that a CSV lists, in its order.
 
-    The columns are `output`, `content` and `style`, and if need be `subject` (else the stem of the content)
-    and `reference`, in all rows or in none. Paths count from the manifest's folder.
+    The columns are `output`, `content` and `style`, optionally `subject` (default: the stem of the content)
+    and `reference`, in all rows or in none. Paths are relative to the manifest's folder.
 
-    Pairs whose pictures cannot be read are left out. Raises EvalError, naming the row, for whatever of this
-    is missing, listed twice or of another size than the first pair, and where no pair can be read.
+    Pairs whose images cannot be read are left out. Raises EvalError, naming the row, if a column or value is
+    missing, an output is listed twice, sizes differ, or no pair can be read.
     """
     rows = [_row(manifest, line, values) for line, values in _lines(manifest)]
     if not rows:
         raise EvalError(f"The manifest '{manifest}' lists 0 pairs: add a row for each.")
-    seen: dict[Path, str] = {}
+    places: dict[Path, str] = {}
     for row in rows:
-        if row.output in seen:
+        if row.output in places:
             raise EvalError(
-                f"{row.place}: the output '{row.source}' is listed already ({seen[row.output]}): drop one."
+                f"{row.place}: the output '{row.source}' is listed already ({places[row.output]}): drop one."
             )
-        seen[row.output] = row.place
+        places[row.output] = row.place
     without = [row.place for row in rows if row.reference is None]
     if 0 < len(without) < len(rows):
         raise EvalError(f"{without[0]}: there is no reference, as in other rows: give all rows one, or none.")
@@ -83,15 +83,20 @@ def read_pairs(manifest: Path) -> PairSet:
 
 
 def _lines(manifest: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    """Each row's line number and values, stripped."""
+    """Yields each row's line number and values, stripped."""
     if not manifest.is_file():
         raise EvalError(f"The manifest '{manifest}' does not exist: name a CSV with {', '.join(COLUMNS)}.")
     try:
-        # Spreadsheets put a byte-order mark in front, which would become part of the first column's name.
+        # Spreadsheets begin a file with a byte-order mark, which must not become part of a column's name.
         with manifest.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, strict=True)
-            reader.fieldnames = [name.strip() for name in reader.fieldnames or ()]
-            _require_columns(manifest, reader.fieldnames)
+            columns = reader.fieldnames = [name.strip() for name in reader.fieldnames or ()]
+            missing = [name for name in COLUMNS if name not in columns]
+            if missing:
+                raise EvalError(
+                    f"The manifest '{manifest}' has no column {', '.join(map(repr, missing))} (its first "
+                    f"line gives {', '.join(map(repr, columns)) or 'none'}): name {', '.join(COLUMNS)} there."
+                )
             for values in reader:
                 if None in values:
                     raise EvalError(
@@ -101,15 +106,6 @@ def _lines(manifest: Path) -> Iterator[tuple[int, dict[str, str]]]:
                 yield reader.line_num, {name: (value or "").strip() for name, value in values.items()}
     except (UnicodeDecodeError, csv.Error, OSError) as error:
         raise EvalError(f"The manifest '{manifest}' is no CSV in UTF-8 ({error}): save it as one.") from error
-
-
-def _require_columns(manifest: Path, found: Sequence[str]) -> None:
-    missing = [name for name in COLUMNS if name not in found]
-    if missing:
-        raise EvalError(
-            f"The manifest '{manifest}' has no column {', '.join(map(repr, missing))} (its first line gives "
-            f"{', '.join(map(repr, found)) or 'none'}): name {', '.join(COLUMNS)} there."
-        )
 
 
 def _row(manifest: Path, line: int, values: dict[str, str]) -> Row:
@@ -126,33 +122,34 @@ def _row(manifest: Path, line: int, values: dict[str, str]) -> Row:
 
 
 # By stems
-def pairs_by_stem(outputs: Path, contents: Path) -> PairSet:
+def pairs_by_stem(outputs: Path, contents: Path, style_names: Sequence[str] = ()) -> PairSet:
     """Pairs `outputs/<style>/**/<stem>.*` with `contents/**/<stem>.*`, in the order of styles and stems.
 
-    Contents that nobody drew are passed over. The subject is the stem. Raises EvalError for a stem that two
-    contents, or two outputs of one style, have, for outputs without a content, and for sizes that differ;
-    DataError for an output folder without pictures.
+    Contents without an output are ignored. The subject is the stem. Folders are named after one of
+    `style_names` as `brushwork restyle` does it. Raises EvalError for two contents, or two outputs of one
+    style, with the same stem, for outputs without a content, and for sizes that differ; DataError for an
+    output folder without images.
     """
-    known = _stems(contents)
+    content_paths = _paths_by_stem(contents)
     scan = scan_folder(outputs)
-    rows, seen, lost = [], {}, []
-    for found in sorted(scan.found, key=lambda found: (found.style, found.path.stem, found.source)):
-        stem = normal(found.path.stem)
-        if found.style < 0:
-            raise EvalError(f"'{found.path}' is in no style folder: move it to one, or away.")
-        twin = seen.setdefault((found.style, stem), found.source)
-        if twin != found.source:
-            raise EvalError(f"The outputs '{twin}' and '{found.source}' have the same stem: rename one.")
-        # `brushwork restyle` writes names as those of files.
-        stem = stem if stem in known else name_of_file(stem)
-        if stem not in known:
-            lost.append(found.source)
+    styles = styles_of_folders([name_of_file(name) for name in scan.style_names], style_names)
+    rows, taken, lost = [], {}, []
+    for entry in sorted(scan.found, key=lambda entry: (entry.style, entry.path.stem, entry.source)):
+        stem = normal(entry.path.stem)
+        if entry.style < 0:
+            raise EvalError(f"'{entry.path}' is in no style folder: move it to one, or away.")
+        twin = taken.setdefault((entry.style, stem), entry.source)
+        if twin != entry.source:
+            raise EvalError(f"The outputs '{twin}' and '{entry.source}' have the same stem: rename one.")
+        # `brushwork restyle` writes stems as `file_name` does.
+        subject = stem if stem in content_paths else name_of_file(stem)
+        if subject not in content_paths:
+            lost.append(entry.source)
             continue
-        style = name_of_file(scan.style_names[found.style])
         rows.append(
             Row(
-                place=f"'{outputs}'", output=found.path, content=known[stem], style=style, subject=stem,
-                source=found.source,
+                place=f"'{outputs}'", output=entry.path, content=content_paths[subject],
+                style=styles[entry.style], subject=subject, source=entry.source,
             )
         )  # fmt: skip
     if lost:
@@ -163,63 +160,58 @@ def pairs_by_stem(outputs: Path, contents: Path) -> PairSet:
     return _read(rows, unopened(scan))
 
 
-def _stems(root: Path) -> dict[str, Path]:
-    """Where the picture of each stem lies below `root`, at any depth."""
+def _paths_by_stem(root: Path) -> dict[str, Path]:
+    """Returns the image of each stem below `root`, at any depth."""
     if not root.is_dir():
         raise EvalError(f"The folder of contents '{root}' does not exist: name the one that was restyled.")
-    found: dict[str, Path] = {}
+    paths: dict[str, Path] = {}
     for path in (entry.path for entry in list_pictures(root) if not entry.fault):
-        twin = found.setdefault(normal(path.stem), path)
+        twin = paths.setdefault(normal(path.stem), path)
         if twin != path:
             raise EvalError(
                 f"The contents '{twin.relative_to(root)}' and '{path.relative_to(root)}' have the same stem: "
                 "rename one, or list the pairs in a manifest."
             )
-    return found
+    return paths
 
 
 # Pixels
-Decoded = dict[Path, Tensor]
-"""One content is often drawn in many styles."""
-
-
 def _read(rows: Sequence[Row], unopened: Sequence[str] = ()) -> PairSet:
-    kept: list[tuple[Row, Tensor, Tensor, Tensor | None]] = []
-    broken, decoded = list(unopened), Decoded()
+    """Decodes the images of all pairs, each content once. Raises EvalError if none can be read."""
+    kept: list[Row] = []
+    images: dict[str, list[Tensor]] = {"output": [], "content": [], "reference": []}
+    broken, contents = list(unopened), dict[Path, Tensor]()
     for row in Progress(rows, desc="read", unit="pair", delay=2, leave=False):
         try:
-            pictures = _pictures_of(row, decoded)
+            if row.content not in contents:
+                contents[row.content] = _image(row.content, "content", row)
+            pair = {"content": contents[row.content], "output": _image(row.output, "output", row)}
+            if row.reference is not None:
+                pair["reference"] = _image(row.reference, "reference", row)
         except EvalError as error:
             broken.append(str(error))
             continue
-        kept.append((row, *pictures))
-        for image in pictures:
-            if image is not None:
-                _require_size(row, image, kept[0][1])
+        kept.append(row)
+        for part, image in pair.items():
+            images[part].append(image)
+        for image in pair.values():
+            _require_size(row, image, images["output"][0])
     if not kept:
         raise EvalError(broken[0])
-    references = [reference for *_, reference in kept if reference is not None]
     return PairSet(
-        outputs=torch.stack([output for _, output, _, _ in kept]),
-        contents=torch.stack([content for _, _, content, _ in kept]),
-        styles=tuple(row.style for row, *_ in kept),
-        subjects=tuple(row.subject for row, *_ in kept),
-        sources=tuple(row.source for row, *_ in kept),
-        references=torch.stack(references) if references else None,
+        outputs=torch.stack(images["output"]),
+        contents=torch.stack(images["content"]),
+        styles=tuple(row.style for row in kept),
+        subjects=tuple(row.subject for row in kept),
+        sources=tuple(row.source for row in kept),
+        references=torch.stack(images["reference"]) if images["reference"] else None,
         broken=tuple(broken),
     )
 
 
-def _pictures_of(row: Row, decoded: Decoded) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Output, content and reference. Raises EvalError for one that cannot be read."""
-    if row.content not in decoded:
-        decoded[row.content] = _picture(row.content, "content", row)
-    reference = None if row.reference is None else _picture(row.reference, "reference", row)
-    return _picture(row.output, "output", row), decoded[row.content], reference
-
-
-def _picture(path: Path, part: str, row: Row) -> Tensor:
-    if not os.path.isfile(path):  # of a name too long for the disk pathlib raises OSError
+def _image(path: Path, part: str, row: Row) -> Tensor:
+    """Reads an image, uint8 (3, h, w). Raises EvalError if it cannot be read."""
+    if not os.path.isfile(path):  # pathlib raises OSError for a name too long for the disk
         raise EvalError(f"{row.place}: the {part} '{path}' does not exist: mend the path, or drop the pair.")
     try:
         return torch.from_numpy(read_image(path)).permute(2, 0, 1).contiguous()
@@ -229,11 +221,8 @@ def _picture(path: Path, part: str, row: Row) -> Tensor:
 
 def _require_size(row: Row, image: Tensor, first: Tensor) -> None:
     if image.shape != first.shape:
+        (height, width), (first_height, first_width) = image.shape[1:], first.shape[1:]
         raise EvalError(
-            f"{row.place}: the pair of '{row.source}' has a picture of {_size(image)} pixels, and the first "
-            f"output has {_size(first)}: bring all pictures to one size."
+            f"{row.place}: the pair of '{row.source}' has a picture of {width}x{height} pixels, and the "
+            f"first output has {first_width}x{first_height}: bring all pictures to one size."
         )
-
-
-def _size(image: Tensor) -> str:
-    return "x".join(map(str, image.shape[:0:-1]))

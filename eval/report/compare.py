@@ -1,9 +1,10 @@
-"""Two reports beside each other: figure by figure if they were taken in the same way, else not at all."""
+"""Compares two reports figure by figure. Reports with different protocols are refused."""
 
 import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -18,35 +19,25 @@ from .tables import NOTHING, aligned, number
 Verdict = Literal["better", "worse", "within the spread", "equal", "unknown"]
 
 LIMIT = 60
-"""Characters of a value in the sentence that says what differs."""
+"""Characters of a value in the sentence that lists the differences."""
 
 Json = dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """One figure of both reports. A value is None where there is none (a style without pictures)."""
+    """A figure of both reports. A value is None where it could not be measured."""
 
     name: str
-    title: str
     theirs: float | None
     ours: float | None
     spread: float | None
-    """How far the difference would scatter: root of the summed squares of both spreads; None if unknown."""
+    """Standard error of the difference: root of the summed squares of both spreads. None if unknown."""
     verdict: Verdict
 
     @property
     def difference(self) -> float | None:
         return None if self.ours is None or self.theirs is None else self.ours - self.theirs
-
-
-@dataclass(frozen=True, kw_only=True)
-class Comparison:
-    """What became of each figure that both reports have."""
-
-    their_label: str
-    our_label: str
-    changes: tuple[Change, ...]
 
 
 # Reading
@@ -61,11 +52,10 @@ class _Score(TypedDict):
 class _Figure(TypedDict):
     better: Literal["less", "more"]
     measured: _Score
-    title: NotRequired[str]
 
 
 class _Report(TypedDict):
-    """As much of a report as is read here; all else is kept as it is."""
+    """The parts of a report that are checked. Others are kept as they are."""
 
     __pydantic_config__ = ConfigDict(extra="allow")  # pyright: ignore[reportGeneralTypeIssues]
 
@@ -76,9 +66,9 @@ class _Report(TypedDict):
 
 
 def read_report(path: Path) -> Json:
-    """The content of a report.json, or of that in a folder.
+    """Returns the content of a report.json, or of the one in a folder.
 
-    Raises EvalError for a file that is missing, that is no JSON, or that another program wrote.
+    Raises EvalError if the file is missing, is no JSON, or comes from another program.
     """
     path = path / "report.json" if path.is_dir() else path
     remedy = "give the report.json that brushwork measure wrote"
@@ -91,13 +81,13 @@ def read_report(path: Path) -> Json:
 
 
 # Comparing
-def compare(ours: Json, theirs: Json) -> Comparison:
-    """Sets each figure of `ours` (as `Measures.to_json` or `read_report` give it) beside that of `theirs`.
+def compare(ours: Json, theirs: Json) -> list[Change]:
+    """Compares the figures of two reports, as `to_json` of a measurement or `read_report` returns them.
 
-    Label and environment may differ. Raises EvalError where anything in the protocols does, or the names of
-    the styles do, and names all that differs; and where there is no figure that both have.
+    Labels and environments may differ. Raises EvalError, listing every difference, if the protocols or the
+    style names differ, and if the reports have no figure in common.
     """
-    ours, theirs = json.loads(json.dumps([ours, theirs]))  # as tuples and lists are one in a file
+    ours, theirs = json.loads(json.dumps([ours, theirs]))  # a tuple becomes the list that a file holds
     sides = [{**report["protocol"], "styles": report["style_names"]} for report in (theirs, ours)]
     differing = list(_differences("", *sides))
     if differing:
@@ -107,23 +97,20 @@ def compare(ours: Json, theirs: Json) -> Comparison:
         )
     shared = [name for name in ours["figures"] if name in theirs["figures"]]
     if not shared:
+        there, here = (", ".join(report["figures"]) or "none" for report in (theirs, ours))
         raise EvalError(
-            f"These two reports have no figure in common: there {', '.join(theirs['figures']) or 'none'}, "
-            f"here {', '.join(ours['figures']) or 'none'}. Measure both with the same --metrics."
+            f"These two reports have no figure in common: there {there}, here {here}. Measure both with the "
+            "same --metrics."
         )
-    changes = (_change(name, theirs["figures"][name], ours["figures"][name]) for name in shared)
-    return Comparison(
-        their_label=theirs.get("label", ""), our_label=ours.get("label", ""), changes=tuple(changes)
-    )
+    return [_change(name, theirs["figures"][name], ours["figures"][name]) for name in shared]
 
 
 def _change(name: str, theirs: Json, ours: Json) -> Change:
     there, here = (_float(side["measured"]["value"]) for side in (theirs, ours))
     spreads = [_float(side["measured"].get("spread")) for side in (theirs, ours)]
-    known = [spread for spread in spreads if spread is not None]
-    spread = math.hypot(*known) if len(known) == 2 else None
+    spread = None if None in spreads else math.hypot(*filter(None, spreads))
     return Change(
-        name=name, title=ours.get("title", name), theirs=there, ours=here, spread=spread,
+        name=name, theirs=there, ours=here, spread=spread,
         verdict=verdict(there, here, ours["better"], spread),
     )  # fmt: skip
 
@@ -135,7 +122,7 @@ def _float(value: float | int | None) -> float | None:
 def verdict(
     theirs: float | None, ours: float | None, better: Literal["less", "more"], spread: float | None
 ) -> Verdict:
-    """Whether `ours` is better; two spreads of the difference are taken for chance."""
+    """Returns whether `ours` is better. Differences up to two spreads count as chance."""
     if theirs is None or ours is None:
         return "unknown"
     if ours == theirs:
@@ -147,7 +134,7 @@ def verdict(
 
 # Differences
 def _differences(field: str, there: object, here: object) -> Iterator[str]:
-    """Each differing entry with its dotted name and both values."""
+    """Yields each differing entry with its dotted name and both values."""
     if isinstance(there, dict) and isinstance(here, dict):
         for key in dict.fromkeys([*there, *here]):
             inner = f"{field}.{key}" if field else str(key)
@@ -166,41 +153,32 @@ def _text(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def _around_the_difference(one: str, other: str) -> tuple[str, str]:
-    """Both texts, of long ones a stretch that begins shortly before they part."""
-    same = next(
-        (i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other))
-    )
-    start = max(0, same - LIMIT // 3) if max(len(one), len(other)) > LIMIT else 0
-    return _stretch(one, start), _stretch(other, start)
-
-
-def _stretch(text: str, start: int) -> str:
+def _around_the_difference(*texts: str) -> list[str]:
+    """Returns both texts. Long ones are cut to a part that begins shortly before the first difference."""
+    same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(*texts, strict=False)))
+    start = max(0, same - LIMIT // 3) if max(map(len, texts)) > LIMIT else 0
     stop = start + LIMIT
-    return f"{'…' if start else ''}{text[start:stop]}{'…' if len(text) > stop else ''}"
+    return [f"{'…' if start else ''}{text[start:stop]}{'…' if len(text) > stop else ''}" for text in texts]
 
 
-# Showing
-def comparison_table(comparison: Comparison) -> str:
-    """A row a figure for a terminal, at most 100 columns wide."""
+# Table
+def comparison_table(ours: Json, theirs: Json) -> str:
+    """Compares two reports as `compare` does. Returns a table for a terminal, at most 100 characters wide."""
+    changes = compare(ours, theirs)
     heads = ["figure", "theirs", "ours", "change", ""]
     rows = [
-        [change.name, _cell(change.theirs), _cell(change.ours), _signed(change.difference), change.verdict]
-        for change in comparison.changes
+        [change.name, _cell(change.theirs), _cell(change.ours), _cell(change.difference, "+"), change.verdict]
+        for change in changes
     ]
-    lines = [
-        f"theirs: {comparison.their_label or '(no label)'}",
-        f"ours:   {comparison.our_label or '(no label)'}",
-    ]
+    lines = [f"theirs: {theirs.get('label') or '(no label)'}", f"ours:   {ours.get('label') or '(no label)'}"]
     lines += ["", *aligned([heads, *rows], left=(0, 4))]
-    if any(change.spread is None for change in comparison.changes):
-        lines += ["", "A figure without a spread is called better or worse however small the change."]
+    if any(change.spread is None for change in changes):
+        lines += ["", "Figures without a spread are called better or worse however small the change."]
     return "\n".join(lines)
 
 
-def _cell(value: float | None) -> str:
-    return NOTHING if value is None else number(value)
-
-
-def _signed(value: float | None) -> str:
-    return NOTHING if value is None else f"{'+' if value > 0 else ''}{number(value)}"
+def _cell(value: float | None, plus: str = "") -> str:
+    """Returns a number, with the sign `plus` in front of positive ones."""
+    if value is None:
+        return NOTHING
+    return f"{plus if value > 0 else ''}{number(value)}"

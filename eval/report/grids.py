@@ -1,4 +1,4 @@
-"""Pictures worth looking at, as labelled grids: samples, nearest training pictures, best and worst."""
+"""Labelled grids of images: samples, nearest training images, best and worst of each style."""
 
 from collections.abc import Sequence
 
@@ -17,43 +17,37 @@ from .tables import shortened
 SAMPLES = "The first pictures of each style"
 NEAREST = "Nearest to a training picture"
 BEST_AND_WORST = "The clearest and the least clear of each style"
-"""Titles under which the report explains these grids."""
+"""Titles of the grids in the report."""
 
 SMALL, LARGE = 96, 160
-"""Pixels: smaller pictures are magnified by a whole number to nearly the one, larger reduced to the other."""
+"""Pixels. Smaller images are magnified by a whole factor to nearly SMALL, larger ones reduced to LARGE."""
 
 
 def samples_grid(source: Source, style_names: Sequence[str], per_style: int = 8) -> Image.Image:
-    """The first `per_style` pictures of each style, a row a style; of all where there are no styles."""
+    """Returns the first `per_style` images of each style, one row a style, or of all without styles."""
     rows = [(source.styles == s).nonzero().squeeze(1)[:per_style] for s in range(len(style_names))]
     if not style_names:
         rows = [torch.arange(min(per_style, len(source.styles)))]
     return _grid([_cells(source, row) for row in rows], style_names)
 
 
-def nearest_grid(
-    source: Source,
-    picks: Picks,
-    train_images: UInt8[Tensor, "n 3 h w"],
-    distances: Sequence[float] | None = None,
-) -> Image.Image:
-    """What was measured and lies nearest to a training picture, above the training picture that it is near.
+def nearest_grid(source: Source, picks: Picks, train_images: UInt8[Tensor, "n 3 h w"]) -> Image.Image:
+    """Returns the measured images nearest to a training image, each above that training image.
 
-    `distances`, one a pick, are set above the columns. A sample that repeats the picture below it was
-    memorised; nearness alone, as of two round yellow faces, is none.
+    A sample that repeats the image below it was memorised. Nearness alone, as of two round yellow faces, is
+    no copy.
     """
     near: list[Cell] = [_cell(image) for image in train_images[picks.nearest_train]]
-    headings = [] if distances is None else [f"{distance:.2f}" for distance in distances]
-    return _grid([_cells(source, picks.nearest), near], ("measured", "nearest in training"), headings)
+    return _grid([_cells(source, picks.nearest), near], ("measured", "nearest in training"))
 
 
 def best_worst_grid(source: Source, picks: Picks, style_names: Sequence[str]) -> Image.Image:
-    """A row a style: from the left its clearest pictures, on the right its least clear, the worst last."""
+    """Returns a row for each style: its clearest images on the left, its least clear on the right."""
     width = max((len(part) for part in (*picks.best, *picks.worst)), default=0)
     rows: list[list[Cell]] = []
     for best, worst in zip(picks.best, picks.worst, strict=True):
         left, right = _cells(source, best), _cells(source, worst)[::-1]
-        gap = 2 * width - len(left) - len(right) + 1  # in a row with fewer pictures the gap is wider
+        gap = 2 * width - len(left) - len(right) + 1  # rows with fewer images have a wider gap
         rows.append(left + [None] * gap + right)
     blanks = [""] * max(0, 2 * width - 1)
     headings = ["clearest", *blanks, "unclear"] if width else []

@@ -1,270 +1,232 @@
-"""The report as one HTML page without scripts or links: it can be mailed as it is."""
+"""The report as one HTML page without scripts or links, which can be mailed as one file."""
 
-from collections.abc import Mapping
-from html import escape
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ..collapse import ADVICE
-from ..measures import CurvePoint, Measures, MetricResult
+from ..measures import Measures, MetricResult
 from .grids import BEST_AND_WORST, NEAREST, SAMPLES
-from .heat_maps import confusion_maps, similarity_maps
-from .markup import card, definitions, image, scroll, section, spread_value, table_head, value
-from .plots import curve, small_multiples, style_bars, worst_first
-from .style_sheet import STYLE
-from .tables import Column, by_features, by_style, minus, number, own_figures, rounded, style_columns
+from .plots import confusion_maps, curve, similarity_maps, small_multiples, style_bars, worst_first
+from .tables import (
+    Column,
+    by_features,
+    by_style,
+    figure_cells,
+    minus,
+    number,
+    own_figures,
+    rounded,
+    style_columns,
+    with_spread,
+)
 
-_PICTURE_TEXTS = {
+TEXTS = {
     SAMPLES: "As they came, not chosen.",
     NEAREST: "Above, of all that was measured, the pictures that lie nearest to a training picture; below "
     "each, that training picture. One that repeats the picture below it was memorised.",
     BEST_AND_WORST: "On the left what the style probe is surest of, on the right what it is least sure of or "
     "takes for another style, the very worst last.",
+    "style order": "The styles stand in the order of the first chart; the marks are held-out real pictures.",
+    "fd": "Few pictures make such distances large: read the bars against the marks and against each other, "
+    "not against the distance of all styles together.",
+    "bars": "Worst first. The mark is where held-out real pictures of the style come out.",
+    "confusion": "A linear probe that learnt the styles from real training pictures names the style of each "
+    "picture. Rows are the target style and add up to 100 %; a perfect generator repeats the map of the "
+    "real pictures.",
+    "similarity": "The pictures of each row's style against the real ones of each column's. The darker the "
+    "blue, the more alike; on the diagonal each style meets itself.",
 }
+"""Explanations below the titles of images."""
 
-_KNOBS = {"truncation": "psi (0: the style's average, 1: no truncation)"}
-"""What the horizontal axis of a curve says, by the curve's name."""
+AXES = {"truncation": "psi (0: the style's average, 1: no truncation)"}
+"""Label of a curve's horizontal axis, by the curve's name."""
 
-_ORDER = "The styles stand in the order of the first chart; the marks are held-out real pictures."
-
-_LABELS = ("measured", "held-out real", "control", "control of real", "worst style")
-
-
-_BADGE = '<span class="badge">control sees as much</span>'
-_BADGE_TEXT = (
-    f'<p class="muted">{_BADGE} Random weights show as much as trained ones do, so the figure is no evidence '
-    "of anything that takes learnt perception.</p>"
-)
+Cell = tuple[str, str]
+"""Text of a cell of a table, and muted text behind it; both may be empty."""
 
 
-def page(measures: Measures, pictures: Mapping[str, bytes]) -> str:
-    """The whole report; `pictures` are PNG files by title."""
-    sections = [
-        _figures(measures),
-        *_notes(measures),
-        *_bars(measures),
-        *_heat_maps(measures),
-        _styles(measures),
-        *(_curve(name, points) for name, points in measures.curves.items() if points),
-        *(
-            section(title, _PICTURE_TEXTS.get(title, ""), image(png, title, "grid"))
-            for title, png in pictures.items()
-        ),
-        _protocol(measures),
-    ]
-    question = "How near, and in the right style?" if measures.style_names else "How near?"
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>brushwork: measure</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n"
-        f'<h1>{question}</h1>\n<p class="muted">{escape(measures.label)}</p>\n{_cards(measures)}\n'
-        + "\n".join(filter(None, sections))
-        + "\n</main>\n</body>\n</html>\n"
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """A headline at the top of the page; `words` sets it smaller than a number."""
+
+    title: str
+    headline: str
+    notes: Sequence[str]
+    words: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Illustration:
+    """A PNG with its title, its explanation and its description for those who cannot see it."""
+
+    title: str
+    text: str
+    png: bytes
+    alt: str
+
+
+def page(measures: Measures, images: Mapping[str, bytes]) -> str:
+    """Returns the whole report as HTML. `images` are PNG files by title."""
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters.update(base64=lambda png: base64.b64encode(png).decode(), setting=_setting)
+    styled = by_style(own_figures(measures))
+
+    def cells(figure: MetricResult) -> dict[str, Cell]:
+        return _cells(figure, measures.style_names)
+
+    rows = [cells(figure) for figure in measures.figures.values()]
+    labels = [label for label in (rows[0] if rows else ()) if any(row[label][0] for row in rows)]
+    html = environment.get_template("page.html").render(
+        measures=measures,
+        cards=_cards(measures),
+        labels=labels,
+        any_badge=any(figure.control_matches for figure in measures.figures.values()),
+        groups=by_features(measures),
+        cells=cells,
+        with_spread=lambda score: _split(with_spread(score)),
+        minus=minus,
+        style_plots=[*_bars(measures, styled), *_heat_maps(own_figures(measures), measures.style_names)],
+        style_tables=_style_tables(styled, measures.style_names),
+        curve_plots=_curves(measures),
+        grids=[
+            Illustration(title=title, text=TEXTS.get(title, ""), png=png, alt=title)
+            for title, png in images.items()
+        ],
     )
+    return f"{html.strip()}\n"
 
 
-# Headline
-def _cards(measures: Measures) -> str:
-    own = own_figures(measures)
+# Cards
+def _cards(measures: Measures) -> list[Card]:
+    """The warning of a collapse, the first figure, the style accuracy, the worst style, the near-copies."""
+    own, cards = own_figures(measures), []
+    if measures.warning:
+        headline, _, names = measures.warning.partition(": ")
+        notes = [names, f"To try: {ADVICE}."]
+        cards.append(Card(title="collapsed", headline=headline, notes=notes, words=True))
     first = "fd" if "fd" in own else next(iter(own), None)
-    cards = [_warning_card(measures.warning)] if measures.warning else []
-    cards += [_value_card(own[first], [])] if first else []
+    if first:
+        cards.append(_figure_card(own[first]))
     if "accuracy" in own and first != "accuracy":
-        cards.append(_value_card(own["accuracy"], [f"chance: {number(1 / len(measures.style_names), 3)}"]))
+        cards.append(_figure_card(own["accuracy"], f"chance: {number(1 / len(measures.style_names), 3)}"))
     cards += _worst_card(own, measures.style_names)
     if "copies" in own:
-        cards.append(_value_card(own["copies"], []))
-    return f'<div class="cards">{"".join(cards)}</div>'
+        cards.append(_figure_card(own["copies"]))
+    return cards
 
 
-def _warning_card(warning: str) -> str:
-    """'3 of 6 styles draw one picture', with their names and what to try."""
-    headline, _, names = warning.partition(": ")
-    return card("collapsed", headline, [names, f"To try: {ADVICE}."], "words")
-
-
-def _value_card(figure: MetricResult, notes: list[str]) -> str:
+def _figure_card(figure: MetricResult, *notes: str) -> Card:
     real = [f"held-out real: {minus(rounded(figure.real))}"] if figure.real else []
     control = ["control sees as much"] if figure.control_matches else []
-    features = [f"in {figure.features}"]
-    return card(figure.about.title, minus(rounded(figure.measured)), real + notes + control + features)
+    lines = [*real, *notes, *control, f"in {figure.features}"]
+    return Card(title=figure.about.title, headline=minus(rounded(figure.measured)), notes=lines)
 
 
-def _worst_card(figures: Mapping[str, MetricResult], style_names: tuple[str, ...]) -> list[str]:
-    """Of the distance, or else of the first figure that has a worst style."""
+def _worst_card(figures: Mapping[str, MetricResult], style_names: Sequence[str]) -> list[Card]:
+    """The worst style of the Frechet distance, or else of the first figure that has one."""
     for name in ("fd", *figures):
         worst = figures[name].worst() if name in figures else None
         if worst is not None:
             figure = figures[name]
-            note = f"{figure.about.title}: {value(figure.measured.per_style[worst])}"
-            return [card("worst style", style_names[worst], [note], "words")]
+            note = f"{figure.about.title}: {minus(number(figure.measured.per_style[worst]))}"
+            return [Card(title="worst style", headline=style_names[worst], notes=[note], words=True)]
     return []
 
 
-# The figures
-def _figures(measures: Measures) -> str:
-    every = measures.figures.values()
-    labels = [
-        label for c, label in enumerate(_LABELS) if any(_cells(f, measures.style_names)[c] for f in every)
-    ]
-    text = ""
-    if "held-out real" in labels:
-        text += (
-            "Each figure stands beside that of held-out real pictures, which a perfect generator reaches. "
-            "A distance has a scale of its own in each feature space: compare it with its real level only. "
-        )
-    if "control" in labels:
-        text += (
-            "The control is the same in the features of random weights: what it sees as well is a difference "
-            "of pixels, not of anything learnt."
-        )
-    badge = _BADGE_TEXT if any(figure.control_matches for figure in every) else ""
-    groups = "".join(
-        f'<tbody class="group"><tr><th scope="rowgroup" colspan="{len(labels) + 1}">in the features of '
-        f"{escape(features)}</th></tr></tbody>"
-        + "".join(_figure(figure, measures.style_names, labels) for figure in figures.values())
-        for features, figures in by_features(measures).items()
-    )
-    table = f'<table class="figures">{table_head(("figure", *labels))}{groups}</table>'
-    return section("The figures", text, badge + scroll("All figures", table))
-
-
-def _figure(figure: MetricResult, style_names: tuple[str, ...], labels: list[str]) -> str:
-    """A body of rows: the figure, what trivial answers score, what it says."""
-    about, width = figure.about, len(labels)
-    row = "".join(
-        f'<td data-label="{label}"{"" if cell else " class=none"}>{cell}</td>'
-        for label, cell in zip(_LABELS, _cells(figure, style_names), strict=True)
-        if label in labels
-    )
-    rest = f'<td colspan="{width - 1}" class="none"></td>' if width > 1 else ""
-    baselines = "".join(
-        f'<tr class="baseline"><th scope="row">baseline: {escape(baseline)}</th>'
-        f'<td data-label="measured">{spread_value(score)}</td>{rest}</tr>'
-        for baseline, score in figure.baselines.items()
-    )
-    better = f'<span class="better">{about.better} is better</span>'
-    badge = _BADGE if figure.control_matches else ""
-    note = f'<tr class="note"><td colspan="{width + 1}">{better} {escape(about.note)} {badge}</td></tr>'
-    return f'<tbody><tr><th scope="row">{escape(about.title)}</th>{row}</tr>{baselines}{note}</tbody>'
-
-
-def _cells(figure: MetricResult, style_names: tuple[str, ...]) -> list[str]:
-    """In the order of `_LABELS`, empty where there is nothing."""
+# Tables
+def _cells(figure: MetricResult, style_names: Sequence[str]) -> dict[str, Cell]:
+    """Returns the cells of a figure's row by the headings of their columns."""
+    *scores, (label, style) = figure_cells(figure, style_names).items()
+    cells = {heading: _split(text) for heading, text in scores}
     worst = figure.worst()
-    cells = [spread_value(figure.measured)]
-    for score in (figure.real, figure.control, figure.control_real):
-        cells.append("" if score is None else minus(rounded(score)))
-    if worst is None:
-        return [*cells, ""]
-    entry = minus(number(figure.measured.per_style[worst], 3))
-    return [*cells, f'{escape(style_names[worst])} <span class="muted">{entry}</span>']
+    value = "" if worst is None else minus(number(figure.measured.per_style[worst], 3))
+    return {**cells, label: (style, value)}
 
 
-def _notes(measures: Measures) -> list[str]:
-    """What was left out, and why; nothing where nothing was."""
-    if not measures.notes:
-        return []
-    items = "".join(f"<li>{escape(note)}</li>" for note in measures.notes)
-    return [section("Left out", "", f"<ul>{items}</ul>")]
+def _split(text: str) -> Cell:
+    """Splits `0.5 ± 0.1` into the value and its spread."""
+    value, plus_minus, spread = minus(text).partition(" ± ")
+    return value, f"{plus_minus.strip()} {spread}".strip()
 
 
-# By style
-def _bars(measures: Measures) -> list[str]:
-    """The distance at full width, the other figures as small panels, one section a feature space."""
-    own = by_style(own_figures(measures))
-    if not own:
-        return []
-    first = "fd" if "fd" in own else next(iter(own))
-    big = own.pop(first)
-    text = "Worst first. The mark is where held-out real pictures of the style come out."
-    if first == "fd":
-        text += (
-            " Few pictures make such distances large: read the bars against the marks and against each "
-            "other, not against the distance of all styles together."
-        )
-    alt = f"Bar chart: {big.about.title} of each style; its values are in the table of every style"
-    bars = image(style_bars(big, measures.style_names), alt)
-    sections = [section(f"{_capital(big.about.title)} by style", text, bars)]
-    others: dict[str, list[MetricResult]] = {"Other figures by style": list(own.values())}
-    for name, figure in by_style(measures.figures).items():
-        if "@" in name:
-            others.setdefault(f"By style, in the features of {figure.features}", []).append(figure)
-    for title, figures in others.items():
-        if figures:
-            names = ", ".join(figure.about.title for figure in figures)
-            panels = image(
-                small_multiples(figures, measures.style_names, worst_first(big)), f"Bar charts: {names}"
-            )
-            sections.append(section(title, _ORDER, panels))
-    return sections
-
-
-def _heat_maps(measures: Measures) -> list[str]:
-    own = own_figures(measures)
-    shown = [name for name in ("accuracy", "csls", "gram") if name in own and own[name].measured.matrix]
-    return [_heat_map(name, own[name], measures.style_names) for name in shown]
-
-
-def _heat_map(name: str, figure: MetricResult, style_names: tuple[str, ...]) -> str:
-    if name == "accuracy":
-        text = (
-            "A linear probe that learnt the styles from real training pictures names the style of each "
-            "picture. Rows are the style asked for and add up to 100 %; a perfect generator repeats the map "
-            "of the real pictures."
-        )
-        maps = image(confusion_maps(figure, style_names), "Heat maps: which style is taken for which")
-        return section("Which style is recognised", text, maps)
-    text = (
-        "The pictures of each row's style against the real ones of each column's. The darker the blue, the "
-        "more alike; on the diagonal each style meets itself."
-    )
-    title = f"Style by style: {figure.about.title}"
-    return section(title, text, image(similarity_maps(figure, style_names), f"Heat maps: {title}"))
-
-
-def _styles(measures: Measures) -> str:
-    """Distance and accuracy in one table, the others in further ones: one would be wider than a page."""
-    own = by_style(own_figures(measures))
-    main = [name for name in ("fd", "accuracy") if name in own]
-    others = [name for name in own if name not in main]
+def _style_tables(styled: Mapping[str, MetricResult], style_names: tuple[str, ...]) -> list[list[Column]]:
+    """Columns of the tables of styles. One table with all figures would be wider than a page."""
+    main = [name for name in ("fd", "accuracy") if name in styled]
+    others = [name for name in styled if name not in main]
     groups = [main, *(others[start : start + 8] for start in range(0, len(others), 8))]
-    tables = [
-        _style_table({name: own[name] for name in names}, measures.style_names) for names in groups if names
-    ]
-    return section("Every style", "", "".join(tables)) if tables else ""
+    return [style_columns({name: styled[name] for name in names}, style_names) for names in groups if names]
 
 
-def _style_table(figures: Mapping[str, MetricResult], style_names: tuple[str, ...]) -> str:
-    columns = style_columns(figures, style_names)
-    rows = "".join(
-        f'<tr><th scope="row">{escape(name)}</th>{"".join(_style_cell(column, s) for column in columns)}</tr>'
-        for s, name in enumerate(style_names)
+def _setting(entry: object) -> str:
+    """Returns an entry of the protocol as text: `200 (4 times)`, `none`, `1, 2`."""
+    if isinstance(entry, Sequence) and entry and not isinstance(entry, str):
+        alike = len(entry) > 3 and all(item == entry[0] for item in entry)
+        return f"{entry[0]} ({len(entry)} times)" if alike else ", ".join(map(str, entry))
+    return "none" if entry is None or entry in ({}, [], ()) else str(entry)
+
+
+# Plots
+def _bars(measures: Measures, styled: Mapping[str, MetricResult]) -> list[Illustration]:
+    """The first figure at full width, then the other figures as small panels, one image a feature space."""
+    if not styled:
+        return []
+    names, others = measures.style_names, dict(styled)
+    first = "fd" if "fd" in others else next(iter(others))
+    figure = others.pop(first)
+    title = figure.about.title
+    groups = {"Other figures by style": list(others.values())}
+    for name, other in by_style(measures.figures).items():
+        if "@" in name:
+            groups.setdefault(f"By style, in the features of {other.features}", []).append(other)
+    bars = Illustration(
+        title=f"{title[:1].upper()}{title[1:]} by style",
+        text=f"{TEXTS['bars']} {TEXTS['fd']}" if first == "fd" else TEXTS["bars"],
+        png=style_bars(figure, names),
+        alt=f"Bar chart: {title} of each style; its values are in the table of every style",
     )
-    words = [c for c, column in enumerate(columns, start=1) if column.words]
-    heads = table_head(("style", *(column.title for column in columns)), words)
-    name = f"Of every style: {', '.join(column.title for column in columns)}"
-    return scroll(name, f'<table class="styles">{heads}<tbody>{rows}</tbody></table>')
+    panels = [
+        Illustration(
+            title=title, text=TEXTS["style order"], png=small_multiples(figures, names, worst_first(figure)),
+            alt=f"Bar charts: {', '.join(one.about.title for one in figures)}",
+        )
+        for title, figures in groups.items() if figures
+    ]  # fmt: skip
+    return [bars, *panels]
 
 
-def _style_cell(column: Column, style: int) -> str:
-    entry = column.cells[style]
-    return f'<td class="word">{escape(entry)}</td>' if column.words else f"<td>{minus(entry)}</td>"
+def _heat_maps(own: Mapping[str, MetricResult], style_names: Sequence[str]) -> list[Illustration]:
+    """Which style is recognised as which, and which styles are alike."""
+    maps = []
+    for name in ("accuracy", "csls", "gram"):
+        if name not in own or not own[name].measured.matrix:
+            continue
+        title = f"Style by style: {own[name].about.title}"
+        maps.append(
+            Illustration(
+                title="Which style is recognised", text=TEXTS["confusion"],
+                png=confusion_maps(own[name], style_names), alt="Heat maps: which style is taken for which",
+            )
+            if name == "accuracy" else
+            Illustration(
+                title=title, text=TEXTS["similarity"], png=similarity_maps(own[name], style_names),
+                alt=f"Heat maps: {title}",
+            )
+        )  # fmt: skip
+    return maps
 
 
-# The rest
-def _curve(name: str, points: tuple[CurvePoint, ...]) -> str:
-    settings = ", ".join(number(point.x) for point in points)
-    plot = image(curve(points, _KNOBS.get(name, name)), f"Line charts of figures over {name}, at {settings}")
-    return section(f"Effect of {name}", "", plot)
-
-
-def _protocol(measures: Measures) -> str:
-    text = "All that decides these numbers. Two reports may be compared only if every line is the same."
-    inner = definitions(measures.protocol)
-    if measures.environment:
-        inner += '<h3>Environment</h3><p class="muted">No part of the protocol: it should not matter.</p>'
-        inner += definitions(measures.environment)
-    return section("Protocol", text, inner)
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
+def _curves(measures: Measures) -> list[Illustration]:
+    return [
+        Illustration(
+            title=f"Effect of {name}", text="", png=curve(points, AXES.get(name, name)),
+            alt=f"Line charts of figures over {name}, at {', '.join(number(point.x) for point in points)}",
+        )
+        for name, points in measures.curves.items() if points
+    ]  # fmt: skip

@@ -1,6 +1,7 @@
-"""The report's plots, as PNG bytes: drawn by matplotlib's objects, which touch no global state.
+"""The plots of the report, as PNG bytes: bars, curves and heat maps of figures.
 
-All are drawn for one width, so that their letters come out equal below each other.
+All plots have one width, so that their letters have one size on the page. They use matplotlib's objects, not
+its global state.
 """
 
 import io
@@ -8,40 +9,48 @@ import math
 import textwrap
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize, PowerNorm
 from matplotlib.figure import Figure as Sheet
 from matplotlib.transforms import Bbox
 
 from brushwork.data.lettering import readable
 
-from ..figures import FIGURES
-from ..measures import CurvePoint, MetricResult
+from ..measures import CurvePoint, MetricResult, Score
 from ..pairs.figures import BASELINES, RESTYLED, about_logged
 from .tables import minus, number, numbers, shortened
 
 INK, MUTED, ACCENT, MARK = "#1f2430", "#596275", "#3056a0", "#b54708"
-"""Text, secondary text, what was measured, the real level: apart in lightness too, for any eye."""
+"""Colours of text, secondary text, measured values and real values. They differ in lightness, too."""
+
+GRID = "#e6e9ef"
 
 LINES = (ACCENT, MARK, "#1b7f5f", "#7a3b8f")
 """Colours of the lines of one panel."""
 
 WIDTH, DPI = 8.4, 144
-"""Of every plot: inches, and pixels an inch."""
+"""Width of every plot in inches, and pixels per inch."""
+
+Line = list[tuple[float, float]]
+History = Sequence[Mapping[str, float | int]]
+"""Lines of metrics.jsonl."""
 
 MANY = 10
-"""Styles from which on plots are laid out more closely."""
+"""With more styles than this, plots are laid out more closely."""
 
 
 # Bars
 def worst_first(figure: MetricResult) -> list[int]:
-    """Indices of the styles, the worst first; those without a figure come last."""
+    """Returns the indices of the styles, the worst first. Styles without a value (NaN) come last."""
     sign = -1 if figure.about.better == "less" else 1
     values = figure.measured.per_style
     return sorted(range(len(values)), key=lambda s: math.inf if math.isnan(values[s]) else sign * values[s])
 
 
 def style_bars(figure: MetricResult, style_names: Sequence[str]) -> bytes:
-    """A figure of each style, worst on top, with the level of held-out real pictures as a mark."""
+    """Plots one figure of each style as bars, the worst on top, with marks at the held-out real pictures."""
     count = len(style_names)
     sheet = Sheet(
         figsize=(WIDTH, 0.9 + count * (0.42 if count <= MANY else 0.27)), dpi=DPI, layout="constrained"
@@ -57,7 +66,7 @@ def style_bars(figure: MetricResult, style_names: Sequence[str]) -> bytes:
 def small_multiples(
     figures: Sequence[MetricResult], style_names: Sequence[str], order: Sequence[int]
 ) -> bytes:
-    """The same for several figures, one panel each, styles from top to bottom in `order`."""
+    """Plots several figures as bars, one panel each, the styles from top to bottom in `order`."""
     row_height = len(order) * (0.24 if len(order) <= MANY else 0.17) + 0.75
     sheet, panels = _panels(len(figures), row_height, sharey=True)
     for axes, figure in zip(panels, figures, strict=True):
@@ -80,14 +89,14 @@ def _bars(
         axes.vlines(real, bottoms, tops, color=MARK, linewidth=2.2, label="held-out real pictures")
     low, high = (limit(0.0, *map(_or_zero, values), *map(_or_zero, real)) for limit in (min, max))
     span = (high - low) or 1.0
-    # The numbers stand in a column of their own: behind a mark they would seem to be the mark's.
+    # Numbers have a column of their own: beside a mark they would seem to belong to it.
     column = span * (0.09 if size > 8 else 0.28)
     axes.set_xlim(low - (0.03 * span if low < 0 else 0), high + column)
     axes.set_ylim(len(order) - 0.4, -0.6)
     for i, text in enumerate(numbers(values, 3)):
         where = axes.get_yaxis_transform()
         label = axes.text(1, i, minus(text), transform=where, ha="right", va="center", fontsize=size)
-        label.set_in_layout(False)  # it is inside, and every text that counts costs time
+        label.set_in_layout(False)  # it lies inside, and layout takes time for every text
     plain(axes, size=size)
     axes.locator_params(axis="x", nbins=8 if size > 8 else 5)
     axes.set_xticks([tick for tick in axes.get_xticks() if low <= tick <= high])
@@ -98,12 +107,12 @@ def _bars(
 
 # Curves
 def curve(points: Sequence[CurvePoint], across: str) -> bytes:
-    """Scores over the settings of a knob, each point with its value; shares of one figure in one panel.
+    """Plots scores over a parameter, each point with its value. `across` labels the horizontal axis.
 
-    Figures that are distances have a panel each. `across` says what the knob is.
+    Each distance has a panel of its own. All shares have one panel together.
     """
     names = list(dict.fromkeys(name for point in points for name in point.scores))
-    shares = [name for name in names if _kind(name) == "share"]
+    shares = [name for name in names if (about := about_logged(name)) and about.kind == "share"]
     groups = [[name] for name in names if name not in shares] + ([shares] if shares else [])
     sheet, panels = _panels(len(groups), 2.9, columns=2)
     for axes, group in zip(panels, groups, strict=True):
@@ -120,37 +129,28 @@ def curve(points: Sequence[CurvePoint], across: str) -> bytes:
             _title(axes, _words(group[0]))
         else:
             axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=4, frameon=False, fontsize=9.0)
-        plain(axes, size=9.0)
-        axes.margins(x=0.08, y=0.16)
-        axes.grid(axis="y", color="#e6e9ef", linewidth=0.8)
+        _line_axes(axes, size=9.0, margins=(0.08, 0.16), across=across)
         axes.set_xticks([point.x for point in points])
-        axes.set_xlabel(across)
     return png(sheet)
 
 
-def _point_values(
-    axes: Axes, line: list[tuple[float, float]], others: list[list[tuple[float, float]]]
-) -> None:
-    """Each point's value, above it or, where another line is higher, below; three lines have no room."""
-    if len(others) > 1:
-        return
-    for i, (x, value) in enumerate(line):
-        under = bool(others) and i < len(others[0]) and others[0][i][1] > value
-        axes.annotate(
-            minus(number(value, 3)), (x, value), (0, -6 if under else 6), textcoords="offset points",
-            ha="center", va="top" if under else "bottom", fontsize=8, color=INK,
-        )  # fmt: skip
+def _point_values(axes: Axes, line: Line, others: Sequence[Line]) -> None:
+    """Writes each point's value above it, or below where another line is higher; not for three lines."""
+    for i, point in enumerate(line if len(others) < 2 else ()):
+        below = bool(others) and i < len(others[0]) and others[0][i][1] > point[1]
+        _annotate(axes, point, below=below, colour=INK)
 
 
-def training_curves(history: Sequence[Mapping[str, float | int]]) -> bytes | None:
-    """Figures over thousands of images, one panel a figure with its best point marked; None without any.
+def training_curves(history: History) -> bytes | None:
+    """Plots figures over thousands of images, a panel each, the best point marked. None without figures.
 
-    `history` are lines of metrics.jsonl: those that have `nimg` and names of figures count. The mean and the
-    worst of the styles, `<figure>_style_mean` and `<figure>_worst_style`, run along as thin lines; the
-    baselines of a figure of restyled pictures, `<figure>_unchanged` and so on, lie across its panel.
+    Args:
+        history: lines of a log with `nimg` and figures by name. Thin lines show the mean over the
+            styles, `<figure>_style_mean`, and the worst style, `<figure>_worst_style`. Baselines of restyled
+            pictures, such as `<figure>_unchanged`, are horizontal lines.
     """
     names = [name for name in dict.fromkeys(key for line in history for key in line) if about_logged(name)]
-    curves = {name: found for name in names if (found := _over_kimg(history, name))}
+    curves = {name: points for name in names if (points := _over_kimg(history, name))}
     if not curves:
         return None
     sheet, panels = _panels(len(curves), 2.3)
@@ -161,28 +161,18 @@ def training_curves(history: Sequence[Mapping[str, float | int]]) -> bytes | Non
         less = about is not None and about.better == "less"
         best = (min if less else max)(line, key=lambda point: point[1])
         axes.plot(*best, "o", color=MARK, markersize=7, fillstyle="none", markeredgewidth=1.8)
-        axes.annotate(
-            minus(number(best[1], 3)), best, (0, -7 if less else 7), ha="center",
-            va="top" if less else "bottom", textcoords="offset points", fontsize=8, color=MARK,
-        )  # fmt: skip
+        _annotate(axes, best, below=less, colour=MARK)
         _title(axes, _words(name))
-        plain(axes, size=8.0)
-        axes.margins(x=0.1, y=0.2)
-        axes.grid(axis="y", color="#e6e9ef", linewidth=0.8)
-        axes.set_xlabel("thousand images")
+        _line_axes(axes, size=8.0, margins=(0.1, 0.2), across="thousand images")
         if axes.get_legend_handles_labels()[0]:
             axes.legend(frameon=False, fontsize=7.0)
     return png(sheet)
 
 
-def _lines_beside(
-    axes: Axes, history: Sequence[Mapping[str, float | int]], name: str, line: list[tuple[float, float]]
-) -> None:
-    """What a curve is read against: the mean and the worst of the styles, and baselines."""
-    for suffix, words, dashes in (
-        ("style_mean", "mean over styles", "--"),
-        ("worst_style", "worst style", ":"),
-    ):
+def _lines_beside(axes: Axes, history: History, name: str, line: Line) -> None:
+    """Plots the mean over the styles, the worst style and the baselines beside a curve."""
+    means = ("style_mean", "mean over styles", "--"), ("worst_style", "worst style", ":")
+    for suffix, words, dashes in means:
         beside = _over_kimg(history, f"{name}_{suffix}")
         if beside and beside != line:
             axes.plot(*zip(*beside, strict=True), dashes, color=MUTED, linewidth=1, label=words)
@@ -192,32 +182,125 @@ def _lines_beside(
             axes.axhline(level[-1][1], color=colour, linewidth=1.2, dashes=(4, 2), label=words)
 
 
-def _over_kimg(history: Sequence[Mapping[str, float | int]], name: str) -> list[tuple[float, float]]:
+def _over_kimg(history: History, name: str) -> Line:
     points = {line["nimg"] / 1000: line[name] for line in history if "nimg" in line and name in line}
     return sorted((x, value) for x, value in points.items() if value is not None and math.isfinite(value))
 
 
-def _bare(name: str) -> str:
-    return name.partition("@")[0]
-
-
-def _kind(name: str) -> str:
-    return FIGURES[_bare(name)].kind if _bare(name) in FIGURES else "distance"
-
-
 def _words(name: str) -> str:
-    bare, _, features = name.partition("@")
-    about = about_logged(bare)
-    title = about.title if about else bare.replace("_", " ")
-    restyled = "restyled: " if about and bare.startswith(RESTYLED) else ""
-    return f"{restyled}{title}, {features}" if features else f"{restyled}{title}"
+    """Returns the title of a figure of a log: `restyled: SSIM`, `Frechet distance, inception`."""
+    figure, _, features = name.partition("@")
+    about = about_logged(figure)
+    title = about.title if about else figure.replace("_", " ")
+    prefix = "restyled: " if about and figure.startswith(RESTYLED) else ""
+    return f"{prefix}{title}, {features}" if features else f"{prefix}{title}"
+
+
+def _line_axes(axes: Axes, *, size: float, margins: tuple[float, float], across: str) -> None:
+    plain(axes, size=size)
+    axes.margins(*margins)
+    axes.grid(axis="y", color=GRID, linewidth=0.8)
+    axes.set_xlabel(across)
+
+
+def _annotate(axes: Axes, point: tuple[float, float], *, below: bool, colour: str) -> None:
+    """Writes the value of a point above or below it."""
+    axes.annotate(
+        minus(number(point[1], 3)), point, (0, -6 if below else 6), textcoords="offset points", ha="center",
+        va="top" if below else "bottom", fontsize=8, color=colour,
+    )  # fmt: skip
+
+
+# Heat maps
+def confusion_maps(figure: MetricResult, style_names: Sequence[str]) -> bytes:
+    """Plots confusion matrices of the style probe: measured pictures beside held-out real ones."""
+    return _maps(figure, style_names, "Blues", Normalize(0, 1), "style recognised (%)", percent=True)
+
+
+def similarity_maps(figure: MetricResult, style_names: Sequence[str]) -> bytes:
+    """Plots each style against every real style, measured beside held-out real pictures. Dark blue is alike.
+
+    Similarities have a scale symmetric about 0. Squared distances have a scale even in the distance.
+    """
+    entries = [abs(value) for score in _scores(figure) for row in score.matrix for value in row]
+    top = max(filter(math.isfinite, entries), default=0.0) or 1.0
+    if figure.about.better == "more":
+        return _maps(figure, style_names, "RdBu", Normalize(-top, top), "style compared with")
+    return _maps(figure, style_names, "Blues_r", PowerNorm(0.5, vmin=0, vmax=top), "style compared with")
+
+
+def _scores(figure: MetricResult) -> list[Score]:
+    return [score for score in (figure.measured, figure.real) if score is not None and score.matrix]
+
+
+def _maps(
+    figure: MetricResult, style_names: Sequence[str], colours: str, scale: Normalize, across: str, *,
+    percent: bool = False,
+) -> bytes:  # fmt: skip
+    """Draws the maps side by side, or below each other for many styles.
+
+    `across` labels the columns. Shares are written in `percent`. Other entries are explained by a colour bar.
+    """
+    scores, count = _scores(figure), len(style_names)
+    beside = len(scores) if count <= MANY else 1
+    below = len(scores) // beside
+    names = [axis_name(name) for name in style_names]
+    margin = 0.5 + 0.07 * max(map(len, names))  # of the names, in inches
+    numbered = percent and count <= 2 * MANY
+    room = WIDTH - margin - (0.3 if numbered else 1.0) - 0.2 * (beside - 1)
+    cell = min(0.8, room / (count * beside))
+    height = below * (count * cell + 0.3) + 0.4 + margin * (0.7 if count <= MANY else 1)
+    sheet = Sheet(figsize=(WIDTH, height), dpi=DPI, layout="compressed")
+    panels = sheet.subplots(below, beside, sharex=True, sharey=True, squeeze=False).ravel().tolist()
+    for axes, score, title in zip(panels, scores, ("Measured", "Held-out real pictures"), strict=False):
+        axes.imshow(score.matrix, cmap=colours, norm=scale)
+        if numbered or cell >= 0.36:
+            _write_numbers(axes, score.matrix, percent=percent, size=min(8.0, 21 * cell))
+        axes.set_title(title, loc="left", fontsize=10, color=INK)
+        plain(axes, size=9.0 if cell > 0.24 else 7.5)
+        axes.set_yticks(range(count), names)
+    for axes in panels[-beside:]:
+        turn = 40 if count <= MANY else 90
+        axes.set_xticks(range(count), names, rotation=turn, ha="right" if turn < 90 else "center")
+        axes.set_xlabel(across)
+    panels[0].set_ylabel("target style")
+    if not numbered:
+        bar = sheet.colorbar(
+            ScalarMappable(scale, colours), ax=panels, shrink=0.8 / below, aspect=24, pad=0.02
+        )
+        bar.outline.set_visible(False)  # pyright: ignore[reportCallIssue]
+        bar.ax.tick_params(labelsize=8, length=0, colors=INK)
+    return png(sheet)
+
+
+def _write_numbers(axes: Axes, matrix: Sequence[Sequence[float]], *, percent: bool, size: float) -> None:
+    """Writes the entries into their cells, but for shares below half a percent."""
+    (shown,) = axes.images
+    low, high = shown.get_clim()
+    decimals = max(0, (1 if low < 0 else 2) - math.floor(math.log10(high or 1.0)))
+    colours = shown.to_rgba(np.asarray(matrix))
+    for row, line in enumerate(matrix):
+        for column, value in enumerate(line):
+            if math.isnan(value) or (percent and value < 0.005):
+                continue
+            text = f"{100 * value:.0f}" if percent else minus(f"{value:.{decimals}f}")
+            colour = readable_on(colours[row, column].tolist())
+            label = axes.text(column, row, text, ha="center", va="center", fontsize=size, color=colour)
+            label.set_in_layout(False)
+
+
+def readable_on(rgba: Sequence[float]) -> str:
+    """Returns black or white, whichever has the higher contrast (relative luminance of WCAG 2)."""
+    linear = [v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4 for v in rgba[:3]]
+    luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    return "white" if 1.05 / (luminance + 0.05) > (luminance + 0.05) / 0.05 else "black"
 
 
 # Drawing
 def _panels(
     count: int, row_height: float, *, columns: int = 3, sharey: bool = False
 ) -> tuple[Sheet, list[Axes]]:
-    """Panels row by row, and nothing in the places that are left over."""
+    """Returns a figure with `count` panels, row by row. Surplus places stay empty."""
     columns = min(columns, count)
     rows = math.ceil(count / columns)
     sheet = Sheet(figsize=(WIDTH, row_height * rows), dpi=DPI, layout="constrained")
@@ -232,7 +315,7 @@ def _title(axes: Axes, words: str) -> None:
 
 
 def plain(axes: Axes, *, size: float) -> None:
-    """No frame, no ticks, letters of `size`."""
+    """Removes frame and ticks, and sets labels in letters of `size` points."""
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0, colors=INK, labelsize=size)
     axes.xaxis.label.set(color=MUTED, size=size)
@@ -240,7 +323,7 @@ def plain(axes: Axes, *, size: float) -> None:
 
 
 def axis_name(style: str) -> str:
-    """A style's name as an axis shows it: letters the font has, not too long, no formula between dollars."""
+    """Returns a style's name for an axis: in the font's letters, shortened, dollar signs escaped."""
     return shortened(readable(style), 24).replace("$", r"\$")
 
 
@@ -249,9 +332,9 @@ def _or_zero(value: float) -> float:
 
 
 def png(sheet: Sheet) -> bytes:
-    """The sheet as the bytes of a PNG file, at its full width, without what is empty above and below."""
+    """Returns a figure as PNG bytes at its full width, without empty space above and below."""
     engine = sheet.get_layout_engine()
-    if engine is not None:  # lays out now, so that the bounds are known, and not once more while drawing
+    if engine is not None:  # lay out once, before the bounds are taken
         engine.execute(sheet)
         sheet.set_layout_engine("none")
     box = sheet.get_tightbbox()
@@ -260,7 +343,7 @@ def png(sheet: Sheet) -> bytes:
 
 
 def figure_png(figure: Sheet, *, dpi: int | None = None, bbox_inches: Bbox | None = None) -> bytes:
-    """Any figure as the bytes of a PNG file."""
+    """Returns a figure as PNG bytes."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=dpi or figure.dpi, bbox_inches=bbox_inches)
     return buffer.getvalue()

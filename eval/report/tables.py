@@ -1,4 +1,4 @@
-"""Figures as text: numbers with sensible digits, the columns of a report, and its tables for a terminal."""
+"""Figures as text: numbers with sensible digits, columns of a report, and tables for a terminal."""
 
 import math
 import textwrap
@@ -9,15 +9,15 @@ from ..collapse import ADVICE
 from ..measures import Measures, MetricResult, Score
 
 WIDTH = 100
-"""Characters that a terminal's table may be wide."""
+"""Characters in a line of a table for a terminal, at most."""
 
 NOTHING = "–"
-"""What stands for a figure that there is not: a style without pictures has none."""
+"""Text of a missing value, as of a style without images."""
 
 
 # Numbers
 def number(value: float, digits: int = 4) -> str:
-    """So many significant digits, as a power of ten only below 0.001 and from ten million on."""
+    """Returns a number with `digits` significant digits, as a power of ten below 0.001 and from 10^7 on."""
     if value == 0:
         return "0"
     if not math.isfinite(value):
@@ -27,7 +27,7 @@ def number(value: float, digits: int = 4) -> str:
 
 
 def with_spread(score: Score) -> str:
-    """A value to the second digit of its spread, but no further than its own fourth: `0.485 ± 0.011`."""
+    """Returns `0.485 ± 0.011`: the value to the second digit of its spread, or to its own fourth digit."""
     value, spread = score.value, score.spread
     if spread is None or not math.isfinite(value) or not math.isfinite(spread):
         return number(value)
@@ -37,12 +37,12 @@ def with_spread(score: Score) -> str:
     if len(finest) < 2:
         return f"{number(value)} ± {spread:.2g}"
     digits = f"{spread:.{min(finest)}f}"
-    # A spread below the value's last digit is small, not nothing.
+    # A spread below the value's last digit must not read as 0.
     return f"{value:.{min(finest)}f} ± {digits if float(digits) else f'{spread:.1g}'}"
 
 
 def numbers(values: Sequence[float], digits: int = 4) -> list[str]:
-    """All to the decimal that shows so many digits of the largest: numbers that stand below each other."""
+    """Returns the numbers of a column, all with the decimals that show `digits` digits of the largest."""
     decimals = _decimals(max((abs(value) for value in values if math.isfinite(value)), default=0), digits)
     if decimals is None:
         return [number(value, digits) for value in values]
@@ -50,23 +50,23 @@ def numbers(values: Sequence[float], digits: int = 4) -> list[str]:
 
 
 def rounded(score: Score) -> str:
-    """The value alone, to the digits that its spread leaves it: `0.485`."""
+    """Returns the value alone, to the digits that its spread allows: `0.485`."""
     return with_spread(score).partition(" ")[0]
 
 
 def minus(text: str) -> str:
-    """Numbers with the sign that is as wide as a plus."""
+    """Returns the text with typographic minus signs, which are as wide as a plus."""
     return text.replace("-", "\u2212")
 
 
 def _decimals(value: float, digits: int = 4) -> int | None:
-    """Decimals that show so many significant digits; None for what is written as a power of ten."""
+    """Returns the decimals that show `digits` significant digits; None for powers of ten."""
     magnitude = math.floor(math.log10(abs(value))) if value else None
     return max(0, digits - 1 - magnitude) if magnitude is not None and -3 <= magnitude < 7 else None
 
 
 def shortened(text: str, limit: int) -> str:
-    """At most `limit` characters; what is left out of the middle becomes an ellipsis."""
+    """Returns at most `limit` characters, with an ellipsis in place of the middle."""
     if len(text) <= limit:
         return text
     end = (limit - 1) // 3
@@ -75,7 +75,7 @@ def shortened(text: str, limit: int) -> str:
 
 # Columns
 def by_features(measures: Measures) -> dict[str, dict[str, MetricResult]]:
-    """{features: {name: figure}}, in the order of the measurement, names without their `@features`."""
+    """Returns {features: {name: figure}} in the order of measurement, names without `@features`."""
     groups: dict[str, dict[str, MetricResult]] = {}
     for name, figure in measures.figures.items():
         groups.setdefault(figure.features, {})[name.partition("@")[0]] = figure
@@ -83,28 +83,39 @@ def by_features(measures: Measures) -> dict[str, dict[str, MetricResult]]:
 
 
 def by_style(figures: Mapping[str, MetricResult]) -> dict[str, MetricResult]:
-    """Those that have an entry for each style."""
+    """Returns the figures with a value for each style."""
     return {name: figure for name, figure in figures.items() if figure.measured.per_style}
 
 
 def own_figures(measures: Measures) -> dict[str, MetricResult]:
-    """Those in the first evaluator's features, which alone bear a metric's bare name."""
+    """Returns the figures in the first feature space, whose names have no `@features`."""
     return {name: figure for name, figure in measures.figures.items() if "@" not in name}
+
+
+def figure_cells(figure: MetricResult, style_names: Sequence[str]) -> dict[str, str]:
+    """Returns a figure's row of the table of figures by heading, empty where there is no value."""
+    scores = {"held-out real": figure.real, "control": figure.control, "control of real": figure.control_real}
+    worst = figure.worst()
+    return {
+        "measured": with_spread(figure.measured),
+        **{heading: "" if score is None else rounded(score) for heading, score in scores.items()},
+        "worst style": "" if worst is None else style_names[worst],
+    }
 
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
-    """One column of the table of styles: short and full heading, an entry a style."""
+    """A column of the table of styles: short and full heading, one cell for each style."""
 
     name: str
     title: str
     cells: tuple[str, ...]
     words: bool = False
-    """Whether the entries are words, set to the left, rather than numbers."""
+    """Whether the cells are words, aligned left, rather than numbers."""
 
 
 def style_columns(figures: Mapping[str, MetricResult], style_names: tuple[str, ...]) -> list[Column]:
-    """A column for each figure that has one; the distance and the accuracy with their real level."""
+    """Returns a column for each figure by style. Distance and accuracy are followed by their real level."""
     real = {"fd": ("real fd", "of real pictures"), "accuracy": ("ceiling", "ceiling")}
     columns = []
     for name, figure in by_style(figures).items():
@@ -122,16 +133,18 @@ def _column(name: str, title: str, score: Score) -> Column:
 
 
 def _taken_for(shares: Sequence[float], style_names: tuple[str, ...]) -> str:
-    """The style of the largest share; a style without pictures is taken for none."""
+    """Returns the style with the largest share; `–` for a style without images."""
     known = [(share, -s) for s, share in enumerate(shares) if not math.isnan(share)]
     return style_names[-max(known)[1]] if known else NOTHING
 
 
 # Terminal
 def table(measures: Measures) -> str:
-    """All figures for a terminal, at most 100 columns wide: a warning where styles have collapsed, each
-    figure beside its ceiling and its control, then distance and accuracy of each style, then what trivial
-    answers score, and what was left out."""
+    """Returns all figures as text for a terminal, at most 100 characters wide.
+
+    In this order: a warning if styles have collapsed, each figure beside its ceiling and its control,
+    distance and accuracy of each style, baselines, and what was left out.
+    """
     notes = [line for note in measures.notes for line in textwrap.wrap(f"left out: {note}", WIDTH)]
     warning = textwrap.wrap(f"{measures.warning}. To try: {ADVICE}.", WIDTH) if measures.warning else []
     parts = [warning, _figure_lines(measures), _style_lines(measures), _baseline_lines(measures), notes]
@@ -141,10 +154,9 @@ def table(measures: Measures) -> str:
 def aligned(
     rows: Sequence[Sequence[str]], *, left: Sequence[int] = (0,), flexible: Sequence[int] = (0,)
 ) -> list[str]:
-    """One line a row with the columns under each other, numbers to the right, those of `left` to the left.
+    """Returns one line for each row, columns aligned right, those with indices in `left` aligned left.
 
-    Where lines would be wider than WIDTH, the widest of the `flexible` columns are shortened; where none is
-    flexible, they are wider.
+    If lines are longer than WIDTH, the widest of the `flexible` columns are shortened.
     """
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     surplus = sum(widths) + 2 * (len(widths) - 1) - WIDTH
@@ -169,10 +181,11 @@ def _figure_lines(measures: Measures) -> list[str]:
     ]
     groups = by_features(measures)
     rows = [
-        _figure_row(name, figure, measures.style_names)
+        [f"  {name}", figure.about.better, *figure_cells(figure, measures.style_names).values(),
+         "= control" if figure.control_matches else ""]
         for figures in groups.values()
         for name, figure in figures.items()
-    ]
+    ]  # fmt: skip
     kept = [c for c in range(8) if c < 3 or any(row[c] for row in rows)]
     picked = [[row[c] for c in kept] for row in [*heads, *rows]]
     words = [kept.index(c) for c in (0, 1, 6, 7) if c in kept]
@@ -184,19 +197,9 @@ def _figure_lines(measures: Measures) -> list[str]:
     if any(row[-1] for row in rows):
         shown += [
             "",
-            "= control: random weights show as much, so the figure is no evidence of learnt perception.",
+            "= control: random weights score the same, so the figure is no evidence of learnt perception.",
         ]
     return shown
-
-
-def _figure_row(name: str, figure: MetricResult, style_names: tuple[str, ...]) -> list[str]:
-    beside = (figure.real, figure.control, figure.control_real)
-    worst = figure.worst()
-    return [
-        f"  {name}", figure.about.better, with_spread(figure.measured),
-        *("" if score is None else rounded(score) for score in beside),
-        "" if worst is None else style_names[worst], "= control" if figure.control_matches else "",
-    ]  # fmt: skip
 
 
 def _style_lines(measures: Measures) -> list[str]:

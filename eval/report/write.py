@@ -1,9 +1,7 @@
-"""A measurement made readable: JSON for programs, a self-contained page, its pictures as files."""
+"""Writes a measurement as JSON for programs, as a page for people, and its grids as PNG files."""
 
 import json
-import unicodedata
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 
 from PIL import Image
@@ -16,39 +14,33 @@ from ..measures import Measures
 from .page import page
 
 
-@dataclass(frozen=True, kw_only=True)
-class Report:
-    """Where a report lies."""
+def require_folder(out_dir: Path) -> None:
+    """Raises EvalError if a report cannot go to `out_dir`, since a file stands in its place or above it."""
+    for path in (out_dir, *out_dir.parents):
+        if path.exists() and not path.is_dir():
+            raise EvalError(f"'{path}' is a file: name a folder with --out.")
 
-    json: Path
-    page: Path
 
-
-def write_report(
-    measures: Measures, out_dir: Path, *, pictures: Mapping[str, Image.Image | Path] | None = None
-) -> Report:
+def write_report(measures: Measures, out_dir: Path, *, grids: Mapping[str, Image.Image]) -> None:
     """Writes `report.json` and `report.html` to `out_dir`, each whole or not at all.
 
-    `pictures` are shown in the page under their titles: drawn ones, which are also saved beside it as PNG
-    files named after the titles, or PNG files that there are. Raises EvalError where the folder cannot be
-    written, a picture cannot be read, or a figure is infinite.
+    `grids` are shown on the page under their titles, and saved beside it as `title-in-small-letters.png`.
+    Raises EvalError if the folder cannot be written or a figure is infinite.
     """
-    given = pictures or {}
-    report = Report(json=out_dir / "report.json", page=out_dir / "report.html")
+    require_folder(out_dir)
+    text = _json(measures)
+    images = {title: png_bytes(grid) for title, grid in grids.items()}
+    html = page(measures, images)
     try:
-        shown = {title: _png(picture) for title, picture in given.items()}
-        text, html = _json(measures), page(measures, shown)
         out_dir.mkdir(parents=True, exist_ok=True)
-        drawn = [title for title, picture in given.items() if isinstance(picture, Image.Image)]
-        for name, title in zip(_file_names(drawn), drawn, strict=True):
-            write_file(out_dir / name, shown[title])
-        write_file(report.json, text.encode())
-        write_file(report.page, html.encode())
+        for title, png in images.items():
+            write_file(out_dir / f"{title.lower().replace(' ', '-')}.png", png)
+        write_file(out_dir / "report.json", text.encode())
+        write_file(out_dir / "report.html", html.encode())
     except OSError as error:
         raise EvalError(
             f"The report in '{out_dir}' cannot be written ({error}): free some space or choose another --out."
         ) from error
-    return report
 
 
 def _json(measures: Measures) -> str:
@@ -59,20 +51,3 @@ def _json(measures: Measures) -> str:
             "The report cannot be written, since a figure or a point of a curve is no finite number: measure "
             "more pictures, or leave that metric out."
         ) from error
-
-
-def _png(picture: Image.Image | Path) -> bytes:
-    return png_bytes(picture) if isinstance(picture, Image.Image) else Path(picture).read_bytes()
-
-
-def _file_names(titles: Iterable[str]) -> list[str]:
-    """`Nearest training pictures` becomes `nearest-training-pictures.png`; no two are the same."""
-    names: list[str] = []
-    for title in titles:
-        plain = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode().lower()
-        slug = "-".join("".join(c if c.isalnum() else " " for c in plain).split())[:80] or "picture"
-        name, number = f"{slug}.png", 2
-        while name in names:
-            name, number = f"{slug}-{number}.png", number + 1
-        names.append(name)
-    return names

@@ -17,6 +17,7 @@ from brushwork.data.names import (
     name_of_file,
     normal,
     style_fault,
+    styles_of_folders,
     unique_names,
     visible,
 )
@@ -85,3 +86,16 @@ def test_tables_keep_their_rows_and_cells() -> None:
     assert markdown_code("a`b") == "`` a`b ``"
     assert visible("caf\udce9\u202e") == "caf\\udce9\\u202e"
     assert visible(unicodedata.normalize("NFD", "é")) == "e\u0301"
+
+
+@pytest.mark.parametrize(
+    "styles", [("grid.png", "ü" * 120, "%" * 100, "a/b"), ("Ink", "ink", "oil"), ("x", "x-2")]
+)
+def test_folders_of_styles_are_read_back(styles: tuple[str, ...]) -> None:
+    folders = unique_names(map(file_name, styles), taken=["grid.png"])
+    assert styles_of_folders([name_of_file(folder) for folder in folders], styles) == styles
+    assert styles_of_folders(["other", "other-2"], styles) == ("other", "other-2")
+
+
+def test_a_numbered_folder_never_takes_the_style_of_another() -> None:
+    assert styles_of_folders(["x", "x-2"], ["x"]) == ("x", "x-2")

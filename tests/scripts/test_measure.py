@@ -1,7 +1,9 @@
-"""`brushwork measure` as a user meets it: runs, folders, pairs, statistics, comparisons, mistakes."""
+"""`brushwork measure` of runs, folders, pairs and statistics, with comparisons and mistakes."""
 
 import json
+import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,13 +15,18 @@ from PIL import Image
 from brushwork.data.curate.pack import PackConfig, pack
 from brushwork.data.files import write_file
 from brushwork.data.pictures import load_pictures
+from brushwork.eval.evaluator import images_of_styles, untrained
 from brushwork.eval.features.extractors import build_extractor
 from brushwork.eval.reference import build_reference
 from brushwork.eval.sources import Stored
 from brushwork.models.generator import Generator, GeneratorConfig
-from brushwork.models.snapshot import generator_bytes
+from brushwork.models.snapshot import generator_bytes, load_generator
 from brushwork.models.stage import Stage
-from brushwork.scripts.measuring import compared
+from brushwork.training.config import TrainConfig
+from brushwork.training.presets import toy
+from brushwork.training.rng import derived_seed
+from brushwork.training.state import build_networks
+from brushwork.training.trainer import Trainer
 
 if TYPE_CHECKING:
     from ..conftest import Shell
@@ -28,7 +35,7 @@ else:
 
 
 def measured(shell: Shell, source: Path, out: Path, *options: object) -> dict:
-    """The report of a measurement in seconds."""
+    """Measures and returns the report."""
     shell("measure", source, "--out", out, "--device", "cpu", "--no-control", *options)
     assert "<html" in (out / "report.html").read_text()
     return json.loads((out / "report.json").read_text())
@@ -43,8 +50,25 @@ def save_pictures(folder: Path, packed: Path, names: Sequence[str]) -> None:
         Image.fromarray(image.permute(1, 2, 0).numpy()).save(path)
 
 
-def test_measure_a_folder_of_real_pictures(shell: Shell, packed: Path, tmp_path: Path) -> None:
-    names = load_pictures(packed, "test").style_names
+def write_snapshot(run: Path, styles: tuple[str, ...]) -> None:
+    """A generator before its training, as a run folder."""
+    config = GeneratorConfig(
+        resolution=16, z_dim=8, w_dim=8, mapping_layers=2, channel_base=128, channel_max=12
+    )
+    generator = Generator(config, styles)
+    generator.mapping.average.normal_()
+    snapshot = run / "snapshots" / "generator.safetensors"
+    write_file(snapshot, generator_bytes(generator, stage=Stage(16), notes={}))
+
+
+@pytest.fixture
+def names(packed: Path) -> tuple[str, ...]:
+    return load_pictures(packed, "test").style_names
+
+
+def test_measure_a_folder_of_real_images(
+    shell: Shell, packed: Path, names: tuple[str, ...], tmp_path: Path
+) -> None:
     save_pictures(tmp_path / "made", packed, names)
     save_pictures(tmp_path / "wrong", packed, names[1:] + names[:1])
     right, wrong = (
@@ -81,12 +105,10 @@ def test_measure_compares_only_what_may_be_compared(
     assert "nothing.json" in shell.mistake("measure", run, *same, "--against", tmp_path / "nothing.json")
 
 
-def test_measure_pairs(shell: Shell, packed: Path, tmp_path: Path) -> None:
-    """Outputs that are the real drawings: no distance to the truth, and one to the contents."""
-    pictures = load_pictures(packed, "test")
-    names = pictures.style_names
+def test_measure_pairs(shell: Shell, packed: Path, names: tuple[str, ...], tmp_path: Path) -> None:
+    """The outputs are the real drawings: no distance to the truth, and one to the contents."""
     save_pictures(tmp_path / "real", packed, names)
-    subjects = sorted(set(pictures.subjects))
+    subjects = sorted(path.stem for path in (tmp_path / "real" / names[0]).iterdir())
     rows = [
         f"real/{names[1 + i % 2]}/{subject}.png,real/{names[0]}/{subject}.png,{names[1 + i % 2]},{subject}"
         for i, subject in enumerate(subjects)
@@ -101,21 +123,40 @@ def test_measure_pairs(shell: Shell, packed: Path, tmp_path: Path) -> None:
     assert figures["ssim"]["measured"]["value"] < 1
     accuracy = figures["accuracy"]
     assert accuracy["measured"]["value"] > accuracy["baselines"]["content unchanged"]["value"]
+    row = rows[0].replace(f",{names[1]},", ",oil,")
+    manifest.write_text(f"output,content,style,subject\n{row}\n")
+    found = measured(shell, manifest, tmp_path / "o", "--reference", packed)
+    assert {"content_raw", "ssim", "cfsd"} == found["figures"].keys() - {"content_normalised"}
+    assert found["notes"][0].startswith("fd, accuracy: The reference has no style 'oil'")
 
 
-def test_measure_pairs_by_stem(shell: Shell, packed: Path, tmp_path: Path) -> None:
-    """The same subject in another style's folder is the output of the content of that name."""
-    names = load_pictures(packed, "test").style_names
-    save_pictures(tmp_path / "real", packed, names)
-    (tmp_path / "contents").mkdir()
-    (tmp_path / "made").mkdir()
-    for picture in sorted((tmp_path / "real" / names[0]).iterdir()):
-        picture.rename(tmp_path / "contents" / picture.name)
-    (tmp_path / "real" / names[1]).rename(tmp_path / "made" / names[1])
+def test_measure_pairs_by_stem(shell: Shell, packed: Path, names: tuple[str, ...], tmp_path: Path) -> None:
+    """Images of one style are the contents, those of another the outputs."""
+    save_pictures(tmp_path / "made", packed, names)
+    (tmp_path / "made" / names[0]).rename(tmp_path / "contents")
+    shutil.rmtree(tmp_path / "made" / names[2])
     options = ("--contents", tmp_path / "contents", "--metrics", "content", "ssim")
     figures = measured(shell, tmp_path / "made", tmp_path / "o", *options)["figures"]
     assert figures["ssim"]["measured"]["value"] < 1
     assert figures["content_raw"]["measured"]["value"] > 0
+
+
+ODD = ("grid.png", "%" * 100, "ü" * 120)
+"""Styles whose folders cannot have their names: of a file of `sample`, too long, and longest."""
+
+
+def test_folders_of_sample_are_read_back_to_their_styles(
+    shell: Shell, pictures: Path, tmp_path: Path
+) -> None:
+    for folder, name in zip(sorted(pictures.iterdir()), ODD, strict=True):
+        shutil.copytree(folder, tmp_path / "images" / name)
+    pack(tmp_path / "images", tmp_path / "data", PackConfig(resolution=16, test_fraction=0.3))
+    write_snapshot(tmp_path / "run", ODD)
+    shell("sample", tmp_path / "run", "--seeds", "0-2", "--device", "cpu")
+    made = tmp_path / "run" / "generated"
+    assert (made / "grid.png-2").is_dir()
+    options = ("--reference", tmp_path / "data", "--metrics", "accuracy")
+    assert sorted(measured(shell, made, tmp_path / "o", *options)["style_names"]) == sorted(ODD)
 
 
 def test_measure_keeps_and_takes_statistics(shell: Shell, packed: Path, run: Path, tmp_path: Path) -> None:
@@ -145,15 +186,8 @@ def unlabelled(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 
 def test_measure_without_styles(shell: Shell, unlabelled: Path, run: Path, tmp_path: Path) -> None:
-    """A generator and real pictures that have none: all that needs no label is given; so it is of a generator
-    that has some."""
-    config = GeneratorConfig(
-        resolution=16, z_dim=8, w_dim=8, mapping_layers=2, channel_base=128, channel_max=12
-    )
-    generator = Generator(config, ())
-    generator.mapping.average.normal_()
-    snapshot = tmp_path / "run" / "snapshots" / "generator.safetensors"
-    write_file(snapshot, generator_bytes(generator, stage=Stage(16), notes={}))
+    """Real images without styles allow all metrics that need no label, of generators with and without."""
+    write_snapshot(tmp_path / "run", ())
     metrics = ("--metrics", "fd", "accuracy", "prdc", "diversity", "copies", "ppl", "truncation")
     options = ("--reference", unlabelled, "--per-style", "8", *metrics)
     found = measured(shell, tmp_path / "run", tmp_path / "o", *options)
@@ -167,8 +201,9 @@ def test_measure_without_styles(shell: Shell, unlabelled: Path, run: Path, tmp_p
     assert of_styles["notes"] == found["notes"]
 
 
-def test_measure_what_can_be_read(shell: Shell, packed: Path, tmp_path: Path) -> None:
-    names = load_pictures(packed, "test").style_names
+def test_broken_images_are_named_and_the_others_measured(
+    shell: Shell, packed: Path, names: tuple[str, ...], tmp_path: Path
+) -> None:
     save_pictures(tmp_path / "made", packed, names)
     broken = sorted((tmp_path / "made").rglob("*.png"))[0]
     broken.write_bytes(broken.read_bytes()[:60])
@@ -181,22 +216,7 @@ def test_measure_what_can_be_read(shell: Shell, packed: Path, tmp_path: Path) ->
     assert sum(report["protocol"]["images_per_style"]) == len(list((tmp_path / "made").rglob("*.png"))) - 1
 
 
-def test_pairs_of_unknown_styles_are_measured_beside_their_contents(
-    shell: Shell, packed: Path, tmp_path: Path
-) -> None:
-    names = load_pictures(packed, "test").style_names
-    save_pictures(tmp_path / "real", packed, names)
-    subject = next((tmp_path / "real" / names[0]).iterdir()).name
-    row = f"real/{names[1]}/{subject},real/{names[0]}/{subject},oil"
-    (tmp_path / "pairs.csv").write_text(f"output,content,style\n{row}\n")
-    found = measured(shell, tmp_path / "pairs.csv", tmp_path / "o", "--reference", packed)
-    assert {"content_raw", "ssim", "cfsd"} == found["figures"].keys() - {"content_normalised"}
-    assert found["notes"][0].startswith("fd, accuracy: The reference has no style 'oil'")
-
-
-def test_pictures_beside_the_nearest_are_those_that_were_compared_with(packed: Path) -> None:
-    """Of fewer styles in another order, too."""
-
+def test_training_images_of_styles_are_in_the_order_of_the_reference(packed: Path) -> None:
     class Pixels:
         name, protocol, dim, standardised = "pixels", "pixels", 768, False
 
@@ -211,9 +231,64 @@ def test_pictures_beside_the_nearest_are_those_that_were_compared_with(packed: P
     reference = build_reference(stored, stored, train.style_names, "f", [Pixels()], control=False)
     for names in (train.style_names, train.style_names[:0:-1], ()):
         features = reference.restricted_to(names).spaces[0].raw_train.features
-        assert torch.equal(compared(train, names).flatten(1).float(), features)
+        assert torch.equal(images_of_styles(train, names).flatten(1).float(), features)
 
 
+# Disentanglement
+DISENTANGLEMENT = {
+    "style_in_content", "subject_in_content", "style_in_style", "subject_in_style", "swapped_style",
+    "swapped_content", "products_in_content",
+}  # fmt: skip
+
+
+def encoder_config(packed: Path, out: Path) -> TrainConfig:
+    """One step of a network with encoders."""
+    preset = toy()
+    return replace(
+        preset, data=packed, out=out, device="cpu", precision="fp32", total_kimg=0.008, seed=5,
+        generator=replace(preset.generator, encoders=True),
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def encoding(packed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of this configuration, whose images have half the size of the data."""
+    out = tmp_path_factory.mktemp("encoding") / "run"
+    Trainer(encoder_config(packed, out), load_pictures(packed, "train")).run()
+    return out
+
+
+def test_measure_disentanglement(shell: Shell, packed: Path, encoding: Path, tmp_path: Path) -> None:
+    options = ("--reference", packed, "--per-style", "4", "--device", "cpu", "--out", tmp_path)
+    said = shell("measure", encoding, "--metrics", "disentanglement", *options)
+    assert "subject_in_style" in said
+    found = json.loads((tmp_path / "report.json").read_text())["figures"]
+    assert found.keys() == DISENTANGLEMENT
+    assert all(0 <= found[name]["measured"]["value"] <= 1 for name in DISENTANGLEMENT)
+    assert all("control" in found[name] for name in DISENTANGLEMENT)
+    assert "style read off the content code" in (tmp_path / "report.html").read_text()
+
+
+def test_the_control_is_the_network_before_its_training(packed: Path, encoding: Path) -> None:
+    generator, state = load_generator(encoding), torch.random.get_rng_state()
+    before = untrained(generator, derived_seed(5, "weights"))
+    assert torch.equal(torch.random.get_rng_state(), state)
+    assert before.trained_stage == generator.trained_stage
+    fresh = build_networks(
+        encoder_config(packed, encoding), generator.style_names, torch.device("cpu")
+    ).generator
+    for name, weight in fresh.state_dict().items():
+        assert torch.equal(weight, before.state_dict()[name])
+    assert any(not torch.equal(weight, trained) for weight, trained in
+               zip(before.parameters(), generator.parameters(), strict=True))  # fmt: skip
+
+
+def test_a_run_without_encoders_is_one_sentence(shell: Shell, packed: Path, run: Path) -> None:
+    options = ("--reference", packed, "--device", "cpu", "--metrics", "disentanglement")
+    assert "has no encoders: train one with --generator.encoders" in shell.mistake("measure", run, *options)
+
+
+# Mistakes
 def test_mistakes_in_measure(shell: Shell, packed: Path, run: Path, tmp_path: Path) -> None:
     plain = ("--reference", packed, "--device", "cpu", "--no-control")
     assert "no metric 'fdd'" in shell.mistake("measure", run, *plain, "--metrics", "fdd")
@@ -223,5 +298,10 @@ def test_mistakes_in_measure(shell: Shell, packed: Path, run: Path, tmp_path: Pa
     assert "absent.pth" in shell.mistake("measure", run, *plain, *missing)
     (tmp_path / "pairs.csv").write_text("output,content,style\na.png,b.png,x\n")
     assert "b.png' does not exist" in shell.mistake("measure", tmp_path / "pairs.csv", *plain)
+    for out in (tmp_path / "pairs.csv", tmp_path / "pairs.csv" / "below"):
+        assert "pairs.csv' is a file: name a folder" in shell.mistake("measure", run, *plain, "--out", out)
+    for device in ("meta", "cpu:5", "cuda:99"):
+        said = shell.mistake("measure", run, "--reference", packed, "--device", device)
+        assert device in said
     (tmp_path / "s.npz").write_text("no archive")
     assert "s.npz" in shell.mistake("measure", run, "--reference", tmp_path / "s.npz", "--device", "cpu")

@@ -1,4 +1,4 @@
-"""Pairs are what was said to be a pair: by manifest and by stem, and a sentence for each mistake."""
+"""Pairs are matched by manifest or by stem, and every mistake is one sentence."""
 
 import re
 from pathlib import Path
@@ -9,7 +9,7 @@ from PIL import Image
 
 from brushwork.data.errors import DataError
 from brushwork.eval.errors import EvalError
-from brushwork.eval.pairs.read import PairSet, pairs_by_stem, read_pairs
+from brushwork.eval.pairs.read import pairs_by_stem, read_pairs
 
 
 def save(path: Path, level: int, size: tuple[int, int] = (4, 4)) -> None:
@@ -23,8 +23,8 @@ def levels(images: torch.Tensor | None) -> list[int]:
     return images[:, 0, 0, 0].tolist()
 
 
-def refused(found: str, manifest: Path) -> None:
-    with pytest.raises(EvalError, match=found) as error:
+def refused(sentence: str, manifest: Path) -> None:
+    with pytest.raises(EvalError, match=sentence) as error:
         read_pairs(manifest)
     assert "\n" not in str(error.value)
 
@@ -42,7 +42,7 @@ def manifest(tmp_path: Path) -> Path:
     return path
 
 
-def test_manifest_pairs_by_row(manifest: Path) -> None:
+def test_a_manifest_lists_pairs(manifest: Path) -> None:
     pairs = read_pairs(manifest)
     assert len(pairs) == 2
     assert (levels(pairs.outputs), levels(pairs.contents)) == ([10, 20], [11, 21])
@@ -52,7 +52,7 @@ def test_manifest_pairs_by_row(manifest: Path) -> None:
     assert pairs.references is None
 
 
-def test_manifest_with_everything_as_spreadsheets_write_it(manifest: Path) -> None:
+def test_a_manifest_of_a_spreadsheet_with_all_columns(manifest: Path) -> None:
     text = (
         "style, subject ,output,content,reference,note\r\n"
         'ink,"a, cat",made/z.png, raw/cat.png ,real/cat.png,good\r\n'
@@ -87,7 +87,7 @@ def test_manifest_with_everything_as_spreadsheets_write_it(manifest: Path) -> No
         ('output,content,style\n"made/z.png,raw/cat.png,ink\n', "is no CSV"),
     ],
 )  # fmt: skip
-def test_manifest_mistakes_are_named(manifest: Path, text: str, sentence: str) -> None:
+def test_mistakes_of_a_manifest_are_named(manifest: Path, text: str, sentence: str) -> None:
     manifest.write_text(text, encoding="utf-8")
     refused(sentence, manifest)
 
@@ -104,7 +104,7 @@ def test_pairs_that_cannot_be_read_are_named_and_the_others_are_read(manifest: P
     assert "line 4: the output" in gone
 
 
-def test_what_is_no_manifest(manifest: Path) -> None:
+def test_files_that_are_no_manifest_are_refused(manifest: Path) -> None:
     refused("does not exist", manifest.with_name("absent.csv"))
     refused("does not exist", manifest.parent)
     refused("no CSV in UTF-8", manifest.parent / "made" / "z.png")
@@ -134,49 +134,46 @@ def folders(tmp_path: Path) -> tuple[Path, Path]:
     return tmp_path / "made", tmp_path / "raw"
 
 
-def pair(folders: tuple[Path, Path]) -> PairSet:
-    return pairs_by_stem(*folders)
-
-
 def test_stems_match_by_name_alone(folders: tuple[Path, Path]) -> None:
-    pairs = pair(folders)
+    pairs = pairs_by_stem(*folders)
     assert (levels(pairs.outputs), levels(pairs.contents)) == ([10, 20, 11], [70, 80, 70])
     assert pairs.styles == ("ink", "ink", "oil")
     assert pairs.subjects == ("cat", "dog", "cat")
     assert pairs.sources == ("ink/cat.png", "ink/dog.png", "oil/new/cat.png")
 
 
-def test_stems_match_as_restyle_writes_them_and_in_any_spelling(folders: tuple[Path, Path]) -> None:
+def test_names_match_as_restyle_writes_them_and_in_any_spelling(folders: tuple[Path, Path]) -> None:
     made, raw = folders
     save(raw / "a:b.png", 71)
     save(raw / "cafe\u0301.png", 72)
     save(made / "oil" / "a%3Ab.png", 31)
     save(made / "oil" / "caf\u00e9.png", 32)
-    pairs = pair(folders)
-    assert dict(zip(levels(pairs.outputs), levels(pairs.contents), strict=True)).items() >= {
-        (31, 71),
-        (32, 72),
-    }
+    (made / "oil").rename(made / "grid.png-2")
+    pairs = pairs_by_stem(made, raw, ("ink", "grid.png"))
+    matched = dict(zip(levels(pairs.outputs), levels(pairs.contents), strict=True))
+    assert (matched[31], matched[32]) == (71, 72)
     assert {"a:b", "caf\u00e9"} <= set(pairs.subjects)
+    assert set(pairs.styles) == {"ink", "grid.png"}
 
 
-def test_stem_mistakes_are_named(folders: tuple[Path, Path]) -> None:
-    made, raw = folders
-    save(raw / "cat.png", 0)
-    with pytest.raises(EvalError, match=r"contents 'cat\.png' and 'pets/cat\.bmp' have the same stem"):
-        pair(folders)
-    (raw / "cat.png").unlink()
-    save(made / "oil" / "cat.png", 0)
-    with pytest.raises(EvalError, match=r"outputs 'oil/cat\.png' and 'oil/new/cat\.png' have the same stem"):
-        pair(folders)
-    (made / "oil" / "cat.png").unlink()
-    for name in ("eel", "bee"):
-        save(made / "oil" / f"{name}.png", 0)
-    with pytest.raises(EvalError, match=r"2 outputs have no content .*'oil/bee\.png'"):
-        pair(folders)
+@pytest.mark.parametrize(
+    ("files", "sentence"),
+    [
+        (("raw/cat.png",), r"contents 'cat\.png' and 'pets/cat\.bmp' have the same stem"),
+        (("made/oil/cat.png",), r"outputs 'oil/cat\.png' and 'oil/new/cat\.png' have the same stem"),
+        (("made/oil/eel.png", "made/oil/bee.png"), r"2 outputs have no content .*'oil/bee\.png'"),
+    ],
+)
+def test_mistakes_of_stems_are_named(
+    folders: tuple[Path, Path], files: tuple[str, ...], sentence: str
+) -> None:
+    for file in files:
+        save(folders[0].parent / file, 0)
+    with pytest.raises(EvalError, match=sentence):
+        pairs_by_stem(*folders)
 
 
-def test_folders_that_are_not_there_or_not_so(folders: tuple[Path, Path]) -> None:
+def test_other_folders_and_sizes_are_named(folders: tuple[Path, Path]) -> None:
     made, raw = folders
     with pytest.raises(EvalError, match=re.escape(f"'{raw / 'no'}' does not exist")):
         pairs_by_stem(made, raw / "no")
@@ -186,4 +183,4 @@ def test_folders_that_are_not_there_or_not_so(folders: tuple[Path, Path]) -> Non
         pairs_by_stem(made / "ink", raw)
     save(raw / "pets" / "cat.bmp", 0, (5, 4))
     with pytest.raises(EvalError, match=r"'ink/cat.png' has a picture of 5x4 pixels"):
-        pair(folders)
+        pairs_by_stem(made, raw)

@@ -1,4 +1,4 @@
-"""Pairs on a world of two subjects in three styles, with outputs of which the figures are known."""
+"""Figures of pairs of two subjects in three styles, with outputs whose figures are known."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -19,17 +19,18 @@ else:
 
 
 class Pixels:
-    """Feature maps that are the picture itself, at full and at half resolution."""
+    """The image at three resolutions, with a constant channel that makes brightness a direction too."""
 
     name, maps_protocol = "pixels", "pixels as they are"
 
     def maps(self, images: Tensor) -> tuple[Tensor, ...]:
         x = images.float() / 255
-        return x, torch.nn.functional.avg_pool2d(x, 2)
+        x = torch.cat([x, torch.full_like(x[:, :1], 0.5)], dim=1)
+        return x, x[:, :, ::2, ::2], x[:, :, ::4, ::4]
 
 
 def drawing(subject: int, style: int) -> Tensor:
-    """A subject is where the dark half is, a style is a colour."""
+    """A subject decides which half is dark, a style the colour."""
     image = torch.full((3, 16, 16), 40)
     image[style] = 200
     image[:, :, 8:] = image[:, :, 8:] // 2 if subject == 0 else image[:, :, 8:]
@@ -48,7 +49,7 @@ def drawings() -> Drawings:
 
 
 def pairs(outputs: list[Tensor], styles: tuple[str, ...], references: list[Tensor] | None = None) -> PairSet:
-    """Both subjects, drawn in red, to be redrawn in these styles."""
+    """Both subjects in red, restyled to these styles."""
     contents = [drawing(row % 2, 0) for row in range(len(outputs))]
     return PairSet(
         outputs=torch.stack(outputs), contents=torch.stack(contents), styles=styles,
@@ -62,7 +63,7 @@ NETWORKS = PairNetworks(maps=Pixels())
 
 
 # Figures
-def test_unchanged_contents() -> None:
+def test_unchanged_contents_have_no_content_distance() -> None:
     same = pairs([drawing(0, 0), drawing(1, 0)], ("g", "b"))
     figures = measure_outputs(
         same, NETWORKS, metrics=("content", "ssim", "cfsd", "truth"), drawings=drawings()
@@ -77,41 +78,29 @@ def test_unchanged_contents() -> None:
     assert figures["nearer_truth"].measured.value == 0
 
 
-def test_perfect_outputs_and_their_baselines() -> None:
-    right = pairs([drawing(0, 1), drawing(1, 2)], ("g", "b"))
-    figures = measure_outputs(right, NETWORKS, metrics=("truth", "content"), drawings=drawings()).figures
-    assert figures["truth"].measured.value == 0
-    assert figures["truth"].baselines[STYLE_MEAN].value >= 0
-    assert figures["truth"].baselines[UNCHANGED].value > 0
-    assert figures["content_raw"].measured.value > 0
-
-
-def test_by_style() -> None:
+def test_figures_have_means_by_style() -> None:
     half = pairs([drawing(0, 1), drawing(1, 0)], ("g", "b"))
     measures = measure_outputs(half, NETWORKS, metrics=("truth",), drawings=drawings())
     assert measures.style_names == ("b", "g")
-    per_style = measures.figures["truth"].measured.per_style
+    truth = measures.figures["truth"]
+    per_style = truth.measured.per_style
     assert per_style[1] == 0 < per_style[0]
-    assert measures.figures["truth"].measured.value == pytest.approx(sum(per_style) / 2)
+    assert truth.measured.value == pytest.approx(sum(per_style) / 2)
+    assert truth.measured.spread == pytest.approx(per_style[0] / 2), "standard error of 0 and x"
+    assert truth.baselines[STYLE_MEAN].per_style[1] > 0
+    assert measures.figures["nearer_truth"].measured.per_style[1] == 1
 
 
-def test_the_style_picture_that_was_followed() -> None:
+def test_outputs_equal_to_their_style_image() -> None:
     references = [drawing(1, 1), drawing(0, 2)]
     right = pairs([drawing(1, 1), drawing(0, 2)], ("g", "b"), references)
-    networks = PairNetworks(maps=ThreeTaps())
-    figures = measure_outputs(right, networks, metrics=("reference",)).figures
+    figures = measure_outputs(right, NETWORKS, metrics=("reference",)).figures
     for name in ("reference_gram", "reference_mean_std"):
         assert figures[name].measured.value == 0
         assert figures[name].baselines[UNCHANGED].value > 0
 
 
-class ThreeTaps(Pixels):
-    def maps(self, images: Tensor) -> tuple[Tensor, ...]:
-        x = images.float() / 255
-        return x, x[:, :, ::2, ::2], x[:, :, ::4, ::4]
-
-
-def test_a_control_stands_beside() -> None:
+def test_figures_have_a_control() -> None:
     class Dim(Pixels):
         def maps(self, images: Tensor) -> tuple[Tensor, ...]:
             return tuple(x / 2 for x in super().maps(images))
@@ -121,10 +110,13 @@ def test_a_control_stands_beside() -> None:
     raw = measure_outputs(changed, networks, metrics=("content",)).figures["content_raw"]
     assert raw.control is not None
     assert raw.control.value == pytest.approx(raw.measured.value / 4)
+    truth = measure_outputs(changed, networks, metrics=("truth",), drawings=drawings()).figures["truth"]
+    assert truth.control is not None
+    assert truth.control.value == 0
 
 
 def test_outputs_are_measured_as_pictures_of_their_style(world: World) -> None:
-    """The style accuracy of the outputs, and beside it that of the contents as they were."""
+    """The baseline of the style accuracy is the accuracy of the contents."""
     weights = torch.eye(3)[torch.arange(3).repeat_interleave(6)]
     seeds = torch.arange(18)
     outputs, contents = world.perfect(weights, seeds), world.perfect(weights.roll(1, 1), seeds)
@@ -141,12 +133,12 @@ def test_outputs_are_measured_as_pictures_of_their_style(world: World) -> None:
     assert found.protocol["source"] == "pairs"
 
 
-# What can be measured
-def test_defaults_are_what_the_pairs_allow() -> None:
-    strangers = PairSet(**{**vars(pairs([drawing(0, 1)], ("g",))), "subjects": ("nobody",)})
+# Metrics
+def test_default_metrics_are_those_that_the_pairs_allow() -> None:
+    unknown = PairSet(**{**vars(pairs([drawing(0, 1)], ("g",))), "subjects": ("nobody",)})
     followed = pairs([drawing(0, 1)], ("g",), [drawing(0, 1)])
-    assert default_metrics(strangers, None) == ("content", "ssim", "cfsd")
-    assert "truth" not in default_metrics(strangers, drawings())
+    assert default_metrics(unknown, None) == ("content", "ssim", "cfsd")
+    assert "truth" not in default_metrics(unknown, drawings())
     assert "truth" in default_metrics(followed, drawings())
     assert "reference" in default_metrics(followed, None)
 
@@ -161,6 +153,6 @@ def test_defaults_are_what_the_pairs_allow() -> None:
         ("lpips", "--lpips-weights"),
     ],
 )
-def test_what_is_lacking_is_named(metric: str, words: str) -> None:
+def test_missing_data_is_named(metric: str, words: str) -> None:
     with pytest.raises(EvalError, match=words):
         measure_outputs(pairs([drawing(0, 1)], ("g",)), NETWORKS, metrics=(metric,))

@@ -1,4 +1,4 @@
-"""Grids hold the pictures that they claim to, in the order that they claim."""
+"""Grids hold the right images in the right order."""
 
 from collections.abc import Sequence
 
@@ -17,7 +17,7 @@ NAMES = ("flat", "round")
 
 
 def coloured(count: int, size: int = 8, offset: int = 0) -> Tensor:
-    """Picture i is of the single colour (20 i + offset, 100, 0)."""
+    """Image i has the single colour (20 i + offset, 100, 0)."""
     images = torch.zeros(count, 3, size, size, dtype=torch.uint8)
     images[:, 0] = (20 * torch.arange(count) + offset)[:, None, None].to(torch.uint8)
     images[:, 1] = 100
@@ -29,13 +29,13 @@ def source(size: int = 8, styles: tuple[int, ...] = (0, 1, 0, 1, 0, 0)) -> Store
 
 
 def reds(grid: Image.Image) -> list[list[int | None]]:
-    """Red of the picture in each cell, row by row from the first picture's left edge; None for white."""
+    """Red value of the image in each cell, row by row from the left edge of the first image; None: empty."""
     pixels = np.asarray(grid).astype(int)
     inside = (pixels[..., 1] == 100) & (pixels[..., 2] == 0)
     rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
     cell = 1 + int(np.flatnonzero(np.diff(rows) > 1)[0]) if (np.diff(rows) > 1).any() else len(rows)
     step = cell + max(2, cell // 24)
-    found = []
+    lines = []
     for y in range(rows[0] + cell // 2, rows[-1] + 1, step):
         line = [
             int(pixels[y, x, 0]) if inside[y, x] else None
@@ -43,13 +43,13 @@ def reds(grid: Image.Image) -> list[list[int | None]]:
         ]
         while line and line[-1] is None:
             line.pop()
-        found.append(line)
-    return found
+        lines.append(line)
+    return lines
 
 
 def picks(
-    best: Sequence[Sequence[int]],
-    worst: Sequence[Sequence[int]],
+    best: Sequence[Sequence[int]] = (),
+    worst: Sequence[Sequence[int]] = (),
     near: Sequence[int] = (),
     train: Sequence[int] = (),
 ) -> Picks:
@@ -61,40 +61,30 @@ def picks(
 
 def test_samples_are_the_first_of_each_style() -> None:
     assert reds(samples_grid(source(), NAMES, per_style=3)) == [[0, 40, 80], [20, 60]]
+    assert reds(samples_grid(source(styles=(0, 0, 0)), NAMES)) == [[0, 20, 40]], "a style without images"
 
 
-def test_nearest_stand_above_their_training_pictures() -> None:
-    train = coloured(6, offset=5)
-    grid = nearest_grid(source(), picks([[]], [[]], near=[3, 0], train=[1, 4]), train)
+@pytest.mark.parametrize("size", [8, 32])
+def test_nearest_stand_above_their_training_images_of_any_size(size: int) -> None:
+    grid = nearest_grid(source(), picks(near=[3, 0], train=[1, 4]), coloured(6, size, offset=5))
     assert reds(grid) == [[60, 0], [25, 85]]
-    lettered = nearest_grid(source(), picks([[]], [[]], near=[3, 0], train=[1, 4]), train, [0.25, 0.5])
-    assert reds(lettered) == reds(grid)
-    assert lettered.height > grid.height  # the distances stand above
 
 
-def test_training_pictures_of_another_size_are_brought_to_one() -> None:
-    grid = nearest_grid(source(size=8), picks([[]], [[]], near=[3], train=[1]), coloured(2, size=32))
-    assert reds(grid) == [[60], [20]]
-
-
-def test_best_are_left_and_worst_right() -> None:
-    grid = best_worst_grid(source(), picks([[4, 0], [1, 3]], [[5, 2], [3, 1]]), NAMES)
-    assert reds(grid) == [[80, 0, None, 40, 100], [20, 60, None, 20, 60]]
-
-
-def test_rows_with_fewer_pictures_keep_the_worst_on_the_right() -> None:
-    grid = best_worst_grid(source(), picks([[4, 0], [1]], [[5, 2], [3]]), NAMES)
-    assert reds(grid) == [[80, 0, None, 40, 100], [20, None, None, None, 60]]
-
-
-def test_a_style_without_pictures_is_an_empty_row() -> None:
-    alone = source(styles=(0, 0, 0))
-    assert reds(samples_grid(alone, NAMES)) == [[0, 20, 40]]
-    assert reds(best_worst_grid(alone, picks([[0], []], [[1], []]), NAMES)) == [[0, None, 20]]
+@pytest.mark.parametrize(
+    ("best", "worst", "rows"),
+    [
+        ([[4, 0], [1, 3]], [[5, 2], [3, 1]], [[80, 0, None, 40, 100], [20, 60, None, 20, 60]]),
+        ([[4, 0], [1]], [[5, 2], [3]], [[80, 0, None, 40, 100], [20, None, None, None, 60]]),
+        ([[0], []], [[1], []], [[0, None, 20]]),
+    ],
+)
+def test_best_are_left_and_the_worst_is_last(
+    best: list[list[int]], worst: list[list[int]], rows: list[list[int | None]]
+) -> None:
+    assert reds(best_worst_grid(source(), picks(best, worst), NAMES)) == rows
 
 
 @pytest.mark.parametrize(("size", "shown"), [(8, 96), (32, 96), (64, 64), (128, 128), (400, grids.LARGE)])
-def test_small_pictures_are_magnified_and_large_ones_reduced(size: int, shown: int) -> None:
+def test_small_images_are_magnified_and_large_ones_reduced(size: int, shown: int) -> None:
     grid = samples_grid(source(size=size, styles=(0,)), ("flat",))
-    rows = np.flatnonzero((np.asarray(grid)[..., 1] == 100).any(1))
-    assert len(rows) == shown
+    assert len(np.flatnonzero((np.asarray(grid)[..., 1] == 100).any(1))) == shown

@@ -1,12 +1,13 @@
-"""A page that stands alone, says every figure beside its levels, and can be read by everybody."""
+"""The page stands alone, shows every figure beside its levels, and can be read by everybody."""
 
 import base64
 import io
 import math
 import re
 from dataclasses import replace
-from html import escape
+from html import escape, unescape
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -17,10 +18,10 @@ from brushwork.eval.measures import CurvePoint, Measures, MetricResult, Score
 from brushwork.eval.report import page as module
 from brushwork.eval.report.grids import NEAREST
 from brushwork.eval.report.page import page
-from brushwork.eval.report.style_sheet import STYLE
 
 NAMES = ("flat", "round & soft", "<sketch>")
 MATRIX = ((0.5, 0.3, 0.2), (0.1, 0.8, 0.1), (0.25, 0.25, 0.5))
+RED = png_bytes(Image.new("RGB", (9, 5), "red"))
 
 
 def figure(name: str, value: float, features: str = "net", *, control: bool = True) -> MetricResult:
@@ -34,12 +35,12 @@ def figure(name: str, value: float, features: str = "net", *, control: bool = Tr
     )  # fmt: skip
 
 
-def measured(control: bool = True) -> Measures:
+def measured(control: bool = True, **more: MetricResult) -> Measures:
     figures = {name: figure(name, 0.4, control=control) for name in ("accuracy", "precision", "csls", "gram")}
     return Measures(
         style_names=NAMES,
         figures={"fd": figure("fd", 64.24, control=control), **figures,
-                 "fd@inception": figure("fd", 31.5, "inception", control=control)},
+                 "fd@inception": figure("fd", 31.5, "inception", control=control), **more},
         protocol={"features": {"net": "a <network>"}, "images_per_style": [200, 200, 200, 200], "seed": None},
         environment={"torch": "2.99"},
         curves={"truncation": tuple(CurvePoint(x=x, scores={"fd": 9 - x, "recall": x}) for x in (0.5, 1.0))},
@@ -47,12 +48,9 @@ def measured(control: bool = True) -> Measures:
     )  # fmt: skip
 
 
-RED = png_bytes(Image.new("RGB", (9, 5), "red"))
-
-
 @pytest.fixture
 def without_plots(monkeypatch: pytest.MonkeyPatch) -> None:
-    """For what is written, plots need not be drawn again and again."""
+    """Plots take time, and most tests are about the text."""
     for name in ("style_bars", "small_multiples", "confusion_maps", "similarity_maps", "curve"):
         monkeypatch.setattr(module, name, lambda *_: RED)
 
@@ -61,29 +59,28 @@ quickly = pytest.mark.usefixtures("without_plots")
 
 
 class Outline(HTMLParser):
-    """Open tags, headings, what is loaded from elsewhere, pictures without words, headings without scope."""
+    """Unclosed tags, section headings, external links, images without alt text, cells of each table row."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
         self.open: list[str] = []
         self.links: list[str] = []
         self.headings: list[str] = []
-        self.wordless = self.scopeless = self.rows = 0
+        self.without_alt = self.without_scope = 0
         self.widths: list[int] = []
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        values = dict(attrs)
-        self.links += [
-            v or "" for k, v in attrs if k in ("src", "href") and not (v or "").startswith("data:")
-        ]
-        self.wordless += tag == "img" and not values.get("alt")
-        self.scopeless += tag == "th" and not values.get("scope")
+        values = {name: value or "" for name, value in attrs}
+        targets = [values[name] for name in ("src", "href") if name in values]
+        self.links += [target for target in targets if not target.startswith("data:")]
+        self.without_alt += tag == "img" and not values.get("alt")
+        self.without_scope += tag == "th" and not values.get("scope")
         if tag == "tr":
             self.widths.append(0)
         if tag in ("td", "th"):
             self.widths[-1] += int(values.get("colspan") or 1)
-        if tag not in ("meta", "img", "br"):
+        if tag not in ("meta", "img"):
             self.open.append(tag)
 
     def handle_endtag(self, tag: str) -> None:
@@ -94,20 +91,24 @@ class Outline(HTMLParser):
             self.headings.append(data)
 
 
-# The page
+def squeezed(text: str) -> str:
+    """HTML without white space between tags."""
+    return re.sub(r">\s+<", "><", re.sub(r"\s+", " ", text))
+
+
 @quickly
 @pytest.mark.parametrize("control", [True, False])
 def test_page_stands_alone_and_is_well_formed(control: bool) -> None:
     text = page(measured(control), {"Samples": RED})
     outline = Outline(text)
-    assert (outline.open, outline.links, outline.wordless, outline.scopeless) == ([], [], 0, 0)
-    assert "<script" not in text
-    assert "url(" not in text
-    assert '<html lang="en">' in text
-    figures_width, style_widths = outline.widths[0], outline.widths[-8:]
+    assert (outline.open, outline.links, outline.without_alt, outline.without_scope) == ([], [], 0, 0)
+    assert text.startswith("<!doctype html>\n<html lang")
+    assert not any(part in text for part in ("<script", "url(", "{%", "{{"))
+    figures_width, style_width = outline.widths[0], outline.widths[-8]
     assert figures_width == (6 if control else 4)
-    rows = outline.widths[: outline.widths.index(style_widths[0], 1)]
-    assert set(rows) == {figures_width}  # every row of the figures has as many cells as its heading
+    figure_rows = outline.widths[: outline.widths.index(style_width, 1)]
+    assert set(figure_rows) == {figures_width}, "every row has as many cells as the heading"
+    assert ("random weights" in text) == ('data-label="control"' in text) == control
 
 
 @quickly
@@ -123,93 +124,80 @@ def test_sections_come_in_order() -> None:
 
 
 @quickly
-def test_page_says_each_figure_with_ceiling_control_worst_style_and_note() -> None:
-    text = page(measured(), {})
+def test_a_figure_has_ceiling_control_worst_style_and_note() -> None:
+    text = squeezed(page(measured(), {}))
     row = text[text.index('<th scope="row">Frechet distance</th>') :]
     cells = re.findall(r"<td[^>]*>(.*?)</td>", row[: row.index("</tr>")])
-    plain = [re.sub("<[^>]*>", "", cell) for cell in cells]
-    assert plain == ["64.2 ± 1.6", "80.3", "45.0", "96.4", "&lt;sketch&gt; 193"]
-    assert escape(FIGURES["fd"].note) in text
+    plain = [unescape(re.sub("<[^>]*>", "", cell)) for cell in cells]
+    assert plain == ["64.2 ± 1.6", "80.3", "45.0", "96.4", "<sketch> 193"]
+    assert FIGURES["fd"].note in unescape(text)
     assert "less is better" in text
     assert "in the features of inception" in text
 
 
 @quickly
-def test_text_is_escaped() -> None:
+def test_names_and_labels_are_escaped() -> None:
     text = page(measured(), {"<grid>": RED})
-    for words in (
-        "round &amp; soft",
-        "&lt;sketch&gt;",
-        "runs/&lt;first&gt;",
-        "a &lt;network&gt;",
-        "&lt;grid&gt;",
-    ):
-        assert words in text, words
-    for words in ("round & soft", "<sketch>", "<first>", "<network>", "<grid>"):
+    for words in ("round & soft", "<sketch>", "runs/<first>", "a <network>", "<grid>"):
+        assert escape(words) in text, words
         assert words not in text, words
 
 
 @quickly
 def test_protocol_is_readable() -> None:
-    text = page(measured(), {})
+    text = squeezed(page(measured(), {}))
     assert "<dt>images per style</dt><dd>200 (4 times)</dd>" in text
-    assert "<dt>features</dt><dd><dl><dt>net</dt><dd>a &lt;network&gt;</dd></dl></dd>" in text
+    assert "<dt>features</dt><dd><dl><dt>net</dt><dd>a &lt;network&gt;</dd></dl>" in text
     assert "<dt>seed</dt><dd>none</dd>" in text
     assert "<dt>torch</dt><dd>2.99</dd>" in text
 
 
+def cards(measures: Measures) -> list[str]:
+    return re.findall(r'<div class="card">(.*?)</div>', squeezed(page(measures, {})))
+
+
 @quickly
-def test_headline_has_the_figures_that_matter() -> None:
-    copies = {**measured().figures, "copies": figure("copies", 0.01)}
-    text = page(replace(measured(), figures=copies), {})
-    cards = re.findall(r'<div class="card">(.*?)</div>', text)
-    assert [re.split("<b|</b>", card)[0] for card in cards] == [
+def test_cards_show_the_main_figures_and_a_collapse() -> None:
+    found = cards(measured(copies=figure("copies", 0.01)))
+    assert [card.partition("<b")[0] for card in found] == [
         "Frechet distance", "style accuracy", "worst style", "share of near-copies"
     ]  # fmt: skip
-    assert "held-out real: 0.500" in cards[1]
-    assert "chance: 0.333" in cards[1]
-    assert "&lt;sketch&gt;" in cards[2]
+    assert "held-out real: 0.500" in found[1]
+    assert "chance: 0.333" in found[1]
+    assert "&lt;sketch&gt;" in found[2]
+    shares = Score(value=0.5, per_style=(0.9, 0.3, 0.2))
+    diversity = MetricResult(about=FIGURES["diversity"], features="net", measured=shares)
+    collapse = cards(measured(diversity=diversity))[0]
+    for words in ("2 of 3 styles draw one picture", escape("round & soft, <sketch>"), "To try:"):
+        assert words in collapse
 
 
-# The control
 @quickly
-def test_badge_stands_where_the_control_sees_as_much_and_nowhere_else() -> None:
-    seen = replace(figure("precision", 0.4), control=Score(value=0.41, spread=0.01))
-    text = page(replace(measured(), figures={**measured().figures, "precision": seen}), {})
+def test_a_badge_marks_only_figures_that_the_control_matches() -> None:
+    matched = replace(figure("precision", 0.4), control=Score(value=0.41, spread=0.01))
+    text = squeezed(page(measured(precision=matched), {}))
     notes = re.findall(r'<tr class="note">(.*?)</tr>', text)
-    assert [
-        escape(FIGURES["precision"].note) in note for note in notes if "control sees as much" in note
-    ] == [True]
+    marked = [note for note in notes if "control sees as much" in note]
+    assert len(marked) == 1
+    assert FIGURES["precision"].note in unescape(marked[0])
     assert "no evidence" in text
     assert "control sees as much" not in page(measured(), {})
 
 
 @quickly
-def test_without_controls_nobody_speaks_of_them() -> None:
-    text = page(measured(control=False), {})
-    assert "random weights" not in text
-    assert 'data-label="control"' not in text
-
-
-@quickly
-def test_baselines_have_a_row_each() -> None:
+def test_baselines_and_notes_are_shown_where_there_are_any() -> None:
     pairs = replace(figure("fd", 5.0), baselines={"content <unchanged>": Score(value=7.25)})
-    text = page(replace(measured(), figures={"fd": pairs}), {})
+    text = page(replace(measured(), figures={"fd": pairs}, notes=("prdc: <5> neighbours need more.",)), {})
     assert "baseline: content &lt;unchanged&gt;</th>" in text
     assert ">7.250</td>" in text
+    assert "<li>prdc: &lt;5&gt; neighbours need more.</li>" in text
+    assert "Left out" not in page(measured(), {})
 
 
-# What may be missing
-def test_statistics_alone_make_a_page() -> None:
+def test_measurements_without_styles_figures_or_images_have_a_page() -> None:
     fd = MetricResult(about=FIGURES["fd"], features="inception", measured=Score(value=23.45))
-    text = page(Measures(style_names=(), figures={"fd": fd}, protocol={}), {})
-    outline = Outline(text)
-    assert outline.headings == ["The figures", "Protocol"]
-    assert outline.widths == [2, 2, 2, 2]
-    assert "23.45" in text
-
-
-def test_nothing_and_styles_without_pictures_make_a_page() -> None:
+    outline = Outline(page(Measures(style_names=(), figures={"fd": fd}, protocol={}), {}))
+    assert (outline.headings, outline.widths) == (["The figures", "Protocol"], [2, 2, 2, 2])
     assert Outline(page(Measures(style_names=(), figures={}, protocol={}), {})).open == []
     gap = Score(value=5.0, per_style=(math.nan, 1.0, 2.0), matrix=((math.nan,) * 3, *MATRIX[1:]))
     figures = {
@@ -219,13 +207,12 @@ def test_nothing_and_styles_without_pictures_make_a_page() -> None:
     assert "nan" not in re.sub('base64,[^"]*', "", text)
 
 
-# The look
-def test_pictures_in_the_page_are_pictures_and_plots_have_one_width() -> None:
+def test_images_on_the_page_decode_and_plots_have_one_width() -> None:
     found = re.findall(r"data:image/png;base64,([^\"]+)", page(measured(), {"Samples": RED}))
-    sizes = [Image.open(io.BytesIO(base64.b64decode(data))).size for data in found]
-    assert sizes[-1] == (9, 5)
-    assert len(sizes) == 8
-    assert max(width for width, _ in sizes[:-1]) - min(width for width, _ in sizes[:-1]) <= 1
+    *plots, grid = (Image.open(io.BytesIO(base64.b64decode(data))).size for data in found)
+    assert grid == (9, 5)
+    assert len(plots) == 7
+    assert max(width for width, _ in plots) - min(width for width, _ in plots) <= 1
 
 
 def luminance(colour: str) -> float:
@@ -234,37 +221,15 @@ def luminance(colour: str) -> float:
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
-def test_all_text_has_the_contrast_that_weak_eyes_need() -> None:
+def test_all_text_has_enough_contrast() -> None:
     """WCAG 2.1, 1.4.3: at least 4.5 : 1."""
-    named = dict(re.findall(r"--(\w+): (#\w{6})", STYLE))
-    badge = re.search(r"background: (#\w{6}); color: (#\w{6})", STYLE)
-    better = re.search(r"\.better {[^}]*background: (#\w{6})", STYLE)
+    css = Path(module.__file__).with_name("page.css").read_text()
+    named = dict(re.findall(r"--(\w+): (#\w{6})", css))
+    badge = re.search(r"background: (#\w{6}); color: (#\w{6})", css)
+    better = re.search(r"\.better {[^}]*background: (#\w{6})", css)
     assert badge
     assert better
     pairs = [(badge[1], badge[2]), (better[1], named["muted"])]
     pairs += [(ground, named[ink]) for ground in ("#ffffff", "#f5f6f8") for ink in ("ink", "muted", "accent")]
     for ground, ink in pairs:
         assert (luminance(ground) + 0.05) / (luminance(ink) + 0.05) >= 4.5, (ground, ink)
-
-
-# Collapse
-
-
-@quickly
-def test_the_first_card_names_styles_that_draw_one_picture() -> None:
-    plain = measured()
-    assert "one picture" not in page(plain, {})
-    shares = Score(value=0.5, per_style=(0.9, 0.3, 0.2))
-    diversity = MetricResult(about=FIGURES["diversity"], features="net", measured=shares)
-    html = page(replace(plain, figures={**plain.figures, "diversity": diversity}), {})
-    first = html.split('<div class="cards">')[1].split("</div>")[0]
-    assert "2 of 3 styles draw one picture" in first
-    assert escape("round & soft, <sketch>") in first
-    assert "To try:" in first
-
-
-@quickly
-def test_what_was_left_out_is_said() -> None:
-    assert "Left out" not in page(measured(), {})
-    text = page(replace(measured(), notes=("prdc: <5> neighbours need more.",)), {})
-    assert "<li>prdc: &lt;5&gt; neighbours need more.</li>" in text

@@ -1,8 +1,9 @@
-"""Plots show the figures they are given: read off the drawing before it becomes pixels."""
+"""Plots show the figures that they are given, read off the drawing before it becomes pixels."""
 
 import io
 import math
 
+import matplotlib
 import numpy as np
 import pytest
 from matplotlib.collections import LineCollection
@@ -13,9 +14,19 @@ from PIL import Image
 from brushwork.eval.figures import FIGURES
 from brushwork.eval.measures import CurvePoint, MetricResult, Score
 from brushwork.eval.report import plots
-from brushwork.eval.report.plots import curve, small_multiples, style_bars, training_curves, worst_first
+from brushwork.eval.report.plots import (
+    confusion_maps,
+    curve,
+    readable_on,
+    similarity_maps,
+    small_multiples,
+    style_bars,
+    training_curves,
+    worst_first,
+)
 
 NAMES = ("flat", "round", "sketch")
+Matrix = tuple[tuple[float, ...], ...]
 HISTORY = [
     {"nimg": 0, "loss": 3.0},
     {"nimg": 1000, "fd": 900.0, "fd_style_mean": 1100.0, "fd_worst_style": 1500.0, "accuracy": 0.2},
@@ -24,10 +35,12 @@ HISTORY = [
 ]
 
 
-def figure(name: str, *per_style: float, real: tuple[float, ...] = ()) -> MetricResult:
+def figure(
+    name: str, *per_style: float, real: tuple[float, ...] = (), matrix: Matrix = (), real_matrix: Matrix = ()
+) -> MetricResult:
     return MetricResult(
-        about=FIGURES[name], features="net", measured=Score(value=1.0, per_style=per_style),
-        real=Score(value=1.0, per_style=real) if real else None,
+        about=FIGURES[name], features="net", measured=Score(value=1.0, per_style=per_style, matrix=matrix),
+        real=Score(value=1.0, per_style=real, matrix=real_matrix) if real or real_matrix else None,
     )  # fmt: skip
 
 
@@ -37,7 +50,7 @@ def points_of(line: Line2D) -> list[list[float]]:
 
 @pytest.fixture
 def sheets(monkeypatch: pytest.MonkeyPatch) -> list[Sheet]:
-    """The drawings as they are handed over to become pixels."""
+    """The plots before they become pixels."""
     kept: list[Sheet] = []
 
     def keep(sheet: Sheet) -> bytes:
@@ -49,11 +62,13 @@ def sheets(monkeypatch: pytest.MonkeyPatch) -> list[Sheet]:
 
 
 # Bars
-def test_worst_is_first_whichever_way_is_better() -> None:
-    assert worst_first(figure("fd", 2.0, 3.0, 1.0)) == [1, 0, 2]
-    assert worst_first(figure("accuracy", 0.2, 0.3, 0.1)) == [2, 0, 1]
-    assert worst_first(figure("fd", math.nan, 3.0, 1.0)) == [1, 2, 0]
-    assert worst_first(figure("accuracy", math.nan, 0.3, 0.1)) == [2, 1, 0]
+@pytest.mark.parametrize(
+    ("name", "values", "order"),
+    [("fd", (2.0, 3.0, 1.0), [1, 0, 2]), ("accuracy", (0.2, 0.3, 0.1), [2, 0, 1]),
+     ("fd", (math.nan, 3.0, 1.0), [1, 2, 0]), ("accuracy", (math.nan, 0.3, 0.1), [2, 1, 0])],
+)  # fmt: skip
+def test_the_worst_style_is_first(name: str, values: tuple[float, ...], order: list[int]) -> None:
+    assert worst_first(figure(name, *values)) == order
 
 
 def test_bars_have_values_names_and_marks(sheets: list[Sheet]) -> None:
@@ -83,25 +98,14 @@ def test_panels_share_one_order(sheets: list[Sheet]) -> None:
     assert [bar.get_width() for bar in right.containers[0]] == [6.0, 4.0, 5.0]
     assert [label.get_text() for label in left.get_yticklabels()] == ["sketch", "flat", "round"]
     assert (left.get_xlabel(), right.get_xlabel()) == ("more is better", "less is better")
-
-
-def test_leftover_places_stay_empty(sheets: list[Sheet]) -> None:
     small_multiples([figure("recall", 0.1, 0.2, 0.3)] * 4, NAMES, [0, 1, 2])
-    assert [axes.axison for axes in sheets[0].axes] == [True] * 4 + [False] * 2
+    assert [axes.axison for axes in sheets[1].axes] == [True] * 4 + [False] * 2, "surplus places stay empty"
 
 
-def test_names_are_no_formulas_and_not_too_long() -> None:
-    plain = figure("fd", 1.0, 2.0)
-    assert style_bars(plain, ("$\\frac{1}$", "a$b$c")) != style_bars(plain, ("x", "y"))
-    longer = style_bars(plain, ("w" * 200, "y"))
-    with Image.open(io.BytesIO(longer)) as image:
+def test_plots_have_one_width_whatever_the_names() -> None:
+    png = style_bars(figure("fd", 1.0, 2.0), ("w" * 200, "$\\frac{1}$ a$b$c"))
+    with Image.open(io.BytesIO(png)) as image:
         assert image.width == pytest.approx(plots.WIDTH * plots.DPI, abs=1)
-
-
-def test_pixels_follow_the_figures() -> None:
-    one = style_bars(figure("fd", 1.0, 2.0, 3.0), NAMES)
-    assert one == style_bars(figure("fd", 1.0, 2.0, 3.0), NAMES)
-    assert one != style_bars(figure("fd", 1.0, 2.5, 3.0), NAMES)
 
 
 # Curves
@@ -150,10 +154,67 @@ def test_baselines_lie_across_the_panel_of_restyled_pictures(sheets: list[Sheet]
     assert len(nearer.lines) == 2, "it has no baselines"
 
 
-def test_training_curves_need_figures() -> None:
-    assert training_curves([]) is None
-    assert training_curves([{"nimg": 0, "loss": 1.0, "fd_style_mean": 3.0}]) is None
-    assert training_curves([{"nimg": 0, "fd": math.nan}]) is None
+def test_training_curves_need_a_figure() -> None:
+    for history in ([], [{"nimg": 0, "loss": 1.0, "fd_style_mean": 3.0}], [{"nimg": 0, "fd": math.nan}]):
+        assert training_curves(history) is None
     one = training_curves([{"nimg": 8, "fd": 3.0}, {"nimg": 16, "fd": math.nan}])
-    assert one is not None
-    assert one.startswith(b"\x89PNG")
+    assert (one or b"").startswith(b"\x89PNG")
+
+
+# Heat maps
+def test_confusion_is_shown_beside_the_real_one(sheets: list[Sheet]) -> None:
+    measured, real = ((0.25, 0.75), (1.0, 0.0)), ((0.9, 0.1), (0.004, 0.996))
+    confusion_maps(figure("accuracy", matrix=measured, real_matrix=real), NAMES[:2])
+    left, right = sheets[0].axes
+    assert np.asarray(left.images[0].get_array()).tolist() == [[0.25, 0.75], [1.0, 0.0]]
+    assert np.asarray(right.images[0].get_array()).tolist() == [[0.9, 0.1], [0.004, 0.996]]
+    assert [image.get_clim() for axes in (left, right) for image in axes.images] == [(0, 1), (0, 1)]
+    assert [text.get_text() for text in left.texts] == ["25", "75", "100"]
+    assert [text.get_text() for text in right.texts] == ["90", "10", "100"]  # 0.4 % is left to the colour
+    assert [axes.get_title(loc="left") for axes in (left, right)] == ["Measured", "Held-out real pictures"]
+
+
+def test_similarities_share_a_scale_symmetric_about_zero(sheets: list[Sheet]) -> None:
+    measured, real = ((0.1, -0.4), (-0.2, 0.2)), ((0.3, -0.1), (0.0, 0.3))
+    similarity_maps(figure("csls", matrix=measured, real_matrix=real), NAMES[:2])
+    left, right, bar = sheets[0].axes
+    assert [axes.images[0].get_clim() for axes in (left, right)] == [(-0.4, 0.4)] * 2
+    assert [text.get_text() for text in left.texts] == ["0.10", "−0.40", "−0.20", "0.20"]
+    assert bar.get_ylim() == (-0.4, 0.4)
+
+
+def test_distances_begin_at_zero_and_dark_is_near(sheets: list[Sheet]) -> None:
+    similarity_maps(figure("gram", matrix=((0.01, 0.5), (0.5, 0.01))), NAMES[:2])
+    axes = sheets[0].axes[0]
+    assert axes.images[0].get_clim() == (0, 0.5)
+    near, far = axes.images[0].to_rgba(np.array([0.01, 0.5]))[:, :3].sum(axis=1)
+    assert near < far
+    assert [text.get_text() for text in axes.texts] == ["0.010", "0.500", "0.500", "0.010"]
+
+
+def test_maps_of_many_styles_stand_below_each_other_without_numbers(sheets: list[Sheet]) -> None:
+    matrix = tuple(tuple(1 / 30 for _ in range(30)) for _ in range(30))
+    names = tuple(f"style {i}" for i in range(30))
+    confusion_maps(figure("accuracy", matrix=matrix, real_matrix=matrix), names)
+    above, below, bar = sheets[0].axes
+    assert above.get_position().y0 > below.get_position().y0
+    assert len(above.texts) == 0
+    assert bar.get_ylim() == (0, 1)
+
+
+@pytest.mark.parametrize(("name", "first"), [("accuracy", math.nan), ("gram", 0.0)])
+def test_maps_of_missing_styles_and_of_zeros_have_an_image(name: str, first: float) -> None:
+    found = figure(name, matrix=((first, first), (0.0, 0.0)))
+    maps = confusion_maps if name == "accuracy" else similarity_maps
+    assert maps(found, NAMES[:2]).startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("colours", ["Blues", "Blues_r", "RdBu"])
+def test_numbers_can_be_read_on_every_colour(colours: str) -> None:
+    """WCAG 2.1, 1.4.3: at least 4.5 : 1."""
+    for step in range(101):
+        rgba = matplotlib.colormaps[colours](step / 100)
+        linear = [v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4 for v in rgba[:3]]
+        ground = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+        ink = 1.0 if readable_on(rgba) == "white" else 0.0
+        assert (max(ground, ink) + 0.05) / (min(ground, ink) + 0.05) >= 4.5

@@ -1,4 +1,4 @@
-"""Numbers that keep what they say, and tables that fit a terminal."""
+"""Numbers keep their digits, and tables fit a terminal."""
 
 import math
 from dataclasses import replace
@@ -64,12 +64,6 @@ def test_number(value: float, text: str) -> None:
     assert number(value) == text
 
 
-@pytest.mark.parametrize("value", [3.0e-9, -4.56789e-4, 0.0123456, -7.89012, 98765.4, 3.21e11])
-@pytest.mark.parametrize("digits", [3, 4])
-def test_numbers_keep_their_digits(value: float, digits: int) -> None:
-    assert float(number(value, digits)) == pytest.approx(value, rel=0.5 * 10 ** (1 - digits))
-
-
 @pytest.mark.parametrize(
     ("value", "spread", "text"),
     [(0.48514, 0.0112, "0.485 ± 0.011"), (0.94, 0.004, "0.9400 ± 0.0040"), (2.91, 0.12, "2.91 ± 0.12"),
@@ -90,14 +84,11 @@ def test_numbers_of_a_column_have_the_decimals_of_the_largest() -> None:
 
 def test_shortened_keeps_both_ends() -> None:
     assert shortened("fluent-emoji", 12) == "fluent-emoji"
-    short = shortened("fluent-emoji-high-contrast", 12)
-    assert len(short) == 12
-    assert short.startswith("fluent")
-    assert short.endswith("ast")
+    assert shortened("fluent-emoji-high-contrast", 12) == "fluent-e…ast"
 
 
 # Columns
-def test_figures_are_grouped_by_their_features() -> None:
+def test_figures_are_grouped_by_features() -> None:
     groups = by_features(measured())
     assert {features: list(figures) for features, figures in groups.items()} == {
         "net": ["fd", "accuracy"],
@@ -113,18 +104,13 @@ def test_style_columns_say_what_a_style_is_taken_for() -> None:
     assert columns == {"accuracy": ("0.2000", "0.4000", "–"), "taken most for": ("round", "flat", "–")}
 
 
-def test_without_flexible_columns_lines_are_as_wide_as_they_are() -> None:
-    """As the table of trials that search many fields."""
-    (line,) = aligned([["x" * 80, "y" * 80]], left=(), flexible=())
-    assert line == "x" * 80 + "  " + "y" * 80
-
-
-def test_columns_line_up_and_give_way() -> None:
-    lines = aligned([["a", "1.25"], ["longer", "10.50"]])
-    assert lines == ["a        1.25", "longer  10.50"]
-    lines = aligned([["x" * 80, "y" * 80], ["a", "b"]], left=(0, 1), flexible=(0, 1))
+def test_columns_line_up_and_flexible_ones_are_shortened() -> None:
+    assert aligned([["a", "1.25"], ["longer", "10.50"]]) == ["a        1.25", "longer  10.50"]
+    rows = [["x" * 80, "y" * 80], ["a", "b"]]
+    lines = aligned(rows, left=(0, 1), flexible=(0, 1))
     assert max(map(len, lines)) == 100
     assert lines[1].index("b") == lines[0].index("y")
+    assert aligned(rows[:1], left=(), flexible=()) == ["x" * 80 + "  " + "y" * 80]
 
 
 # The table
@@ -137,22 +123,15 @@ def test_table_has_a_row_a_figure_and_a_row_a_style() -> None:
     assert [line for line in lines if line.endswith(":")] == ["net:", "other:"]
     assert next(line for line in lines if "<- worst" in line).split()[:3] == ["sketch", "120.0", "20.00"]
     assert next(line for line in lines if "content unchanged" in line).split()[-1] == "80.25"
-
-
-def test_only_what_the_control_sees_as_well_is_marked() -> None:
-    lines = [line for line in table(measured()).splitlines() if line.endswith("= control")]
-    assert [line.split()[0] for line in lines] == ["accuracy"]
+    assert [line.split()[0] for line in lines if line.endswith("= control")] == ["accuracy"]
     assert "no evidence" in table(measured())
-
-
-def test_numbers_stand_below_each_other() -> None:
-    lines = table(measured()).splitlines()
-    heads, fd = lines[1], next(line for line in lines if line.startswith("  fd"))
+    heads = lines[1]
     for head, text in (("real", "136.9"), ("control", "223.1")):
-        assert heads.index(head) + len(head) == fd.index(text) + len(text)
+        right = next(line for line in lines if text in line).index(text) + len(text)
+        assert heads.index(head) + len(head) == right, "numbers stand below their heading"
 
 
-def test_what_nobody_has_takes_no_column() -> None:
+def test_empty_columns_are_left_out() -> None:
     bare = Measures(style_names=(), figures={"fd": figure("fd", score(23.45))}, protocol={})
     assert table(bare).splitlines() == ["figure  better  measured", "net:", "  fd    less       23.45"]
     assert table(Measures(style_names=(), figures={}, protocol={})) == "Nothing was measured."
@@ -172,20 +151,12 @@ def test_a_style_without_pictures_has_no_number() -> None:
     assert "nan" not in text
 
 
-# Collapse
-
-
-def test_a_collapse_stands_above_the_table() -> None:
+def test_a_collapse_stands_above_the_table_and_notes_below() -> None:
     plain = measured()
     diversity = figure("diversity", score(0.4, 0.2, 0.9, 0.1))
-    lines = table(replace(plain, figures={**plain.figures, "diversity": diversity})).splitlines()
+    notes = ("prdc: 5 nearest neighbours need 6 images a side at least and one has 4: add some. " * 2,)
+    lines = table(replace(plain, figures={**plain.figures, "diversity": diversity}, notes=notes)).splitlines()
     assert lines[0].startswith("2 of 3 styles draw one picture: flat, sketch. To try: ")
+    assert lines[-2].startswith("left out: prdc: 5 nearest")
     assert max(map(len, lines)) <= 100
     assert "one picture" not in table(plain)
-
-
-def test_what_was_left_out_stands_below_the_table() -> None:
-    notes = ("prdc: 5 nearest neighbours need 6 images a side at least and one has 4: add some. " * 2,)
-    last = table(replace(measured(), notes=notes)).split("\n\n")[-1].splitlines()
-    assert last[0].startswith("left out: prdc: 5 nearest")
-    assert max(map(len, last)) <= 100
