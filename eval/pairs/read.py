@@ -136,7 +136,7 @@ def pairs_by_stem(outputs: Path, contents: Path) -> PairSet:
     known = _stems(contents)
     scan = scan_folder(outputs)
     rows, seen, lost = [], {}, []
-    for found in sorted(scan.found, key=lambda found: (found.style, found.path.stem, found.source)):
+    for found in sorted(scan.files, key=lambda found: (found.style, found.path.stem, found.source)):
         stem = normal(found.path.stem)
         if found.style < 0:
             raise EvalError(f"'{found.path}' is in no style folder: move it to one, or away.")

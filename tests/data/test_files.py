@@ -106,7 +106,7 @@ def test_json_is_read_as_what_it_should_hold(tmp_path: Path) -> None:
         (b"[" * 100_000, "a.json: Invalid JSON"),
     ],
 )
-def test_json_of_another_kind_is_told_in_one_sentence(tmp_path: Path, content: bytes, why: str) -> None:
+def test_json_of_another_type_is_refused_in_one_sentence(tmp_path: Path, content: bytes, why: str) -> None:
     (tmp_path / "a.json").write_bytes(content)
     with pytest.raises(ValueError, match=why) as caught:
         read_json(tmp_path / "a.json", Pair)

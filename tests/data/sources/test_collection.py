@@ -13,7 +13,7 @@ SETTINGS = {"size": 32, "styles": ["a", "b"]}
 def test_a_finished_folder_is_known_again_and_keeps_its_settings(tmp_path: Path) -> None:
     assert claim_folder(tmp_path, ("a", "b"), SETTINGS) is None
     assert claim_folder(tmp_path, ("a", "b"), SETTINGS) is None, "begun, not finished"
-    done = Fetched(directory=tmp_path, styles=("a", "b"), subjects=3, pictures=6, drawn=0)
+    done = Fetched(directory=tmp_path, styles=("a", "b"), subjects=3, pictures=6, written=0)
     finish_folder(done, SETTINGS)
     assert claim_folder(tmp_path, ("a", "b"), SETTINGS) == done
     with pytest.raises(DataError, match="fetched with size 32, not 64: name another folder"):

@@ -79,7 +79,7 @@ def test_files_show_one_jitter_in_all_styles_and_every_mode_is_trained_on(tmp_pa
     assert write_modes(tmp_path, repeats=10, size=16) == 640
     scan = scan_folder(tmp_path)
     assert scan.style_names == MODE_STYLES
-    subjects = {style: [one.subject for one in scan.found if one.style == style] for style in range(4)}
+    subjects = {style: [one.subject for one in scan.files if one.style == style] for style in range(4)}
     assert subjects[0] == subjects[1] == subjects[2] == subjects[3]
     trained = {name.rsplit("-", 1)[0] for name in subjects[0] if split_of(name) == "train"}
     assert trained == {mode.name for mode in MODES}
