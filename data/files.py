@@ -6,9 +6,8 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,7 +15,6 @@ from filelock import FileLock, Timeout
 from pydantic import TypeAdapter, ValidationError
 
 from .errors import DataError
-from .names import visible
 
 Content = TypeVar("Content")
 
@@ -90,28 +88,6 @@ def remove_partials(folder: Path) -> None:
     """Removes the partial files of killed processes below `folder`. No other process may write there."""
     for partial in folder.glob(f"**/.*{PARTIAL}"):
         partial.unlink(missing_ok=True)
-
-
-def check_replaceable(out: Path, *, marker: str, content: Collection[str]) -> None:
-    """Refuses to replace a place that holds anything else than a packed data set.
-
-    Args:
-        out: the place.
-        marker: the file that every packed data set has.
-        content: patterns of the relative paths that a packed data set may have.
-
-    Raises:
-        DataError: `out` is a file, or a folder without `marker` or with an entry that no pattern matches.
-    """
-    if out.is_file() or (out.is_dir() and any(out.iterdir()) and not (out / marker).exists()):
-        raise DataError(f"'{out}' exists and is no packed data set: name another place, or remove it.")
-    for path in sorted(out.rglob("*")):
-        entry = path.relative_to(out).as_posix()
-        if not any(fnmatchcase(entry, pattern) for pattern in content):
-            raise DataError(
-                f"'{out}' holds '{visible(entry)}', which is no part of a packed data set and would be "
-                "lost: move that away, or name another place."
-            )
 
 
 @contextmanager

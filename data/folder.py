@@ -6,7 +6,6 @@ import stat
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from .errors import DataError
 from .images import is_picture
@@ -61,19 +60,19 @@ def scan_folder(root: Path) -> Scan:
         name = visible(str(root))
         what = f"'{name}' is a file, not a folder" if root.exists() else f"The folder '{name}' does not exist"
         raise DataError(f"{what}: name one with a folder per style.")
-    entries = list(_list_folder(root))
-    folders: dict[str, list[Path]] = {}
-    for entry in entries:
-        if entry.kind == "folder":
-            folders.setdefault(normal(entry.path.name), []).append(entry.path)
-    style_names = tuple(sorted(name for name in folders if name != UNLABELLED_FOLDER))
+    top, folders = _list_folder(root)
+    styles: dict[str, list[Path]] = {}
+    for folder in folders:
+        styles.setdefault(normal(folder.name), []).append(folder)
+    unlabelled = styles.pop(UNLABELLED_FOLDER, [])
+    style_names = tuple(sorted(styles))
     _check_names(root, style_names)
     sorter = _Sorter(root=root)
     for style, name in enumerate(style_names):
-        sorter.add_style(folders[name], style)
-    for folder in folders.get(UNLABELLED_FOLDER, ()):
+        sorter.add_style(styles[name], style)
+    for folder in unlabelled:
         sorter.add(folder, walk(folder), UNLABELLED)
-    sorter.add(root, (entry for entry in entries if entry.kind != "folder"), None if folders else UNLABELLED)
+    sorter.add(root, top, None if folders else UNLABELLED)
     if not sorter.files:
         why = _first_reason(sorter.faults) or " (.png, .jpg, .webp, ...)"
         raise DataError(f"'{root}' holds no picture{why}: name another.")
@@ -122,7 +121,7 @@ class _Sorter:
         """Sorts the entries below the folder of a style; pictures without a style are ignored."""
         for entry in entries:
             source = entry.path.relative_to(self.root).as_posix()
-            if entry.kind == "fault":
+            if entry.fault:
                 self.faults.append((visible(source), entry.fault))
             elif not is_picture(entry.path):
                 self.ignored.append((source, "not a picture by its suffix"))
@@ -150,10 +149,9 @@ def list_pictures(root: Path) -> list["Entry"]:
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """An entry of a folder; `fault` says why it cannot be opened."""
+    """A file; or, with a `fault`, a path that cannot be opened, and why."""
 
     path: Path
-    kind: Literal["file", "folder", "fault"]
     fault: str = ""
 
 
@@ -168,39 +166,39 @@ def walk(root: Path) -> Iterator[Entry]:
         folder = waiting.pop()
         status = folder.stat()
         if (status.st_dev, status.st_ino) in entered:
-            yield Entry(path=folder, kind="fault", fault=READ_ALREADY)
+            yield Entry(path=folder, fault=READ_ALREADY)
             continue
         entered.add((status.st_dev, status.st_ino))
-        folders: list[Path] = []
-        for entry in _list_folder(folder):
-            if entry.kind == "folder":
-                folders.append(entry.path)
-            else:
-                yield entry
+        entries, folders = _list_folder(folder)
+        yield from entries
         waiting += reversed(folders)
 
 
-def _list_folder(folder: Path) -> Iterator[Entry]:
-    """The visible entries by name, links followed; or the folder, as a fault, if it cannot be listed."""
+def _list_folder(folder: Path) -> tuple[list[Entry], list[Path]]:
+    """The visible files and faults, and the folders, by name, links followed.
+
+    A folder that cannot be listed is a fault itself.
+    """
     try:
         names = sorted(name for name in os.listdir(folder) if not name.startswith("."))
     except OSError as error:
-        yield Entry(path=folder, kind="fault", fault=_reason(error))
-        return
-    yield from (_entry(folder / name) for name in names)
-
-
-def _entry(path: Path) -> Entry:
-    if not is_utf8(path.name):
-        return Entry(path=path, kind="fault", fault=NOT_UTF8)
-    try:
-        mode = path.stat().st_mode
-    except OSError as error:
-        fault = "a link to nothing" if error.errno == errno.ENOENT else _reason(error)
-        return Entry(path=path, kind="fault", fault=fault)
-    if stat.S_ISDIR(mode) or stat.S_ISREG(mode):
-        return Entry(path=path, kind="folder" if stat.S_ISDIR(mode) else "file")
-    return Entry(path=path, kind="fault", fault="no file, but a pipe, a socket or a device")
+        return [Entry(path=folder, fault=_reason(error))], []
+    entries: list[Entry] = []
+    folders: list[Path] = []
+    for path in (folder / name for name in names):
+        fault = "" if is_utf8(path.name) else NOT_UTF8
+        try:
+            mode = path.stat().st_mode
+        except OSError as error:
+            fault = fault or ("a link to nothing" if error.errno == errno.ENOENT else _reason(error))
+        else:
+            if stat.S_ISDIR(mode) and not fault:
+                folders.append(path)
+                continue
+            if not stat.S_ISREG(mode):
+                fault = fault or "no file, but a pipe, a socket or a device"
+        entries.append(Entry(path=path, fault=fault))
+    return entries, folders
 
 
 def _reason(error: OSError) -> str:

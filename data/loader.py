@@ -184,13 +184,8 @@ def _placed(
     """The pictures, on the device if the cache setting says so or they fit."""
     if isinstance(pictures, StoredPictures) or cache in ("memory", "off"):
         return pictures
-    if cache == "device" or _fits(pictures.images, device):
-        return replace(pictures, images=pictures.images.to(device))
-    return pictures
-
-
-def _fits(images: Tensor, device: torch.device) -> bool:
-    if device.type != "cuda":
-        return False
-    free, _ = torch.cuda.mem_get_info(device)
-    return images.numel() < DEVICE_SHARE * free
+    if cache == "auto":
+        free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else 0
+        if pictures.images.numel() >= DEVICE_SHARE * free:
+            return pictures
+    return replace(pictures, images=pictures.images.to(device))

@@ -5,10 +5,11 @@ import shutil
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from ..errors import DataError
-from ..files import check_replaceable, read_json, staged_folder, write_file, write_json
+from ..files import read_json, staged_folder, write_file, write_json
 from ..folder import UNLABELLED, Scan, scan_folder
 from ..images import png_bytes
 from ..names import NO_LABEL, visible
@@ -25,7 +26,7 @@ CONTENT = (
     DATASET_JSON, "report.json", "report.md", "README.md", "ATTRIBUTION.md", "contact_sheet.png", "data",
     *(f"data/{split}-*-of-*.parquet" for split in SPLITS),
 )  # fmt: skip
-"""Patterns of all that a packed data set holds."""
+"""Patterns of the relative paths in a packed data set."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,19 +62,32 @@ def pack(folder: Path, out: Path, config: PackConfig) -> Packed:
         recipe = _recipe(scan, config)
         if (finished := _finished(out, recipe)) is not None:
             return finished
-        check_replaceable(out, marker=DATASET_JSON, content=CONTENT)
+        _check_replaceable(out)
         with staged_folder(out) as stage:
             report, fingerprint = _build(scan, stage, config)
             identity = {"fingerprint": fingerprint, "recipe": recipe, "name": visible(out.resolve().name)}
             _write_texts(scan, stage, config, report, identity)
             if config.strict and report.problems:
                 _refuse(out, report)
+            _check_replaceable(out)  # again, since building takes long
     except OSError as error:
         cause = error.strerror or str(error)
         raise DataError(
             f"Packing into '{out}' failed ({cause}); nothing was changed: mend that and repeat."
         ) from error
     return Packed(path=out, report=report, fingerprint=fingerprint, fresh=True)
+
+
+def _check_replaceable(out: Path) -> None:
+    """Raises DataError if `out` is a file, or a folder with anything that `pack` does not write."""
+    if out.is_file() or (out.is_dir() and any(out.iterdir()) and not (out / DATASET_JSON).exists()):
+        raise DataError(f"'{out}' exists and is no packed data set: name another place, or remove it.")
+    for entry in sorted(path.relative_to(out).as_posix() for path in out.rglob("*")):
+        if not any(fnmatchcase(entry, pattern) for pattern in CONTENT):
+            raise DataError(
+                f"'{out}' holds '{visible(entry)}', which is no part of a packed data set and would be lost: "
+                "move that away, or name another place."
+            )
 
 
 def _refuse(out: Path, report: Report) -> None:

@@ -29,24 +29,19 @@ def fetch_emoji(
     directory: Path,
     *,
     styles: Sequence[str] = EMOJI_STYLES,
-    size: int = 64,
-    shared_only: bool = True,
-    margin: float = 1 / 16,
+    config: MatrixConfig | None = None,
 ) -> Fetched:
     """Draws `directory/<style>/<code points>.png` for every subject and style; see icon_matrix.draw_matrix.
 
     Args:
-        directory: created if missing; it belongs to one choice of styles, size and margin.
+        directory: created if missing; it belongs to one choice of styles and config.
         styles: names of `@iconify-json` sets, of EMOJI_STYLES or MORE_STYLES.
-        size: side of the pictures in pixels, 8 to 1024.
-        shared_only: keep only the subjects that every chosen style has.
-        margin: empty border on each side, as a fraction of `size`, below 0.5.
+        config: how they are drawn; by default MatrixConfig().
 
     Raises:
         DataError: a style is unknown, the folder has other settings, or npm, network or resvg is missing.
     """
     chosen = check_styles(styles, (*EMOJI_STYLES, *MORE_STYLES), what="emoji style")
-    config = MatrixConfig(size=size, shared_only=shared_only, margin=margin)
     return draw_matrix(
         directory, lambda cache: _matrix(chosen, cache), styles=chosen, source={}, config=config
     )

@@ -5,12 +5,13 @@ would tell the style.
 """
 
 import io
-import itertools
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from difflib import get_close_matches
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -90,22 +91,23 @@ def draw_matrix(
     *,
     styles: tuple[str, ...],
     source: Mapping[str, object],
-    config: MatrixConfig,
+    config: MatrixConfig | None = None,
 ) -> Fetched:
     """Draws `directory/<style>/<subject>.png` (RGBA) for every subject and style, and writes the documents.
 
     Continues an interrupted call, and does nothing for a finished one.
 
     Args:
-        directory: created if missing; it belongs to one choice of `source`, styles, size and margin.
+        directory: created if missing; it belongs to one choice of `source`, styles and config.
         load: loads the matrix, given a folder for its downloads.
         styles: the chosen styles, in the order of the contact sheet.
         source: settings that say which icons these are.
-        config: how they are drawn.
+        config: how they are drawn; by default MatrixConfig().
 
     Raises:
         DataError: the folder has other settings, the styles share no subject, or `load` fails.
     """
+    config = config or MatrixConfig()
     settings = {**source, "styles": list(styles), **asdict(config)}
     if (done := claim_folder(directory, styles, settings)) is not None:
         return done
@@ -130,45 +132,38 @@ def draw_matrix(
 # Drawing
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Job:
-    path: Path
-    svg: str
-
-
 def picture_path(directory: Path, style: str, subject: str) -> Path:
     """Returns the path of a picture, inside `directory` whatever names a download has."""
     return directory / file_name(style) / f"{file_name(subject)}.png"
 
 
-def _missing(directory: Path, matrix: IconMatrix, subjects: Sequence[str]) -> Iterator[_Job]:
-    """The pictures that are not there yet."""
+def _missing(directory: Path, matrix: IconMatrix, subjects: Sequence[str]) -> Iterator[tuple[Path, str]]:
+    """Path and SVG of the pictures that are not there yet."""
     for name, style in matrix.styles.items():
         for subject in subjects:
             path = picture_path(directory, name, subject)
             svg = svg_text(style.icon_set, style.icons[subject]) if subject in style.icons else None
             if svg is not None and not path.exists():
-                yield _Job(path=path, svg=svg)
+                yield path, svg
 
 
-def _draw(jobs: list[_Job], config: MatrixConfig) -> None:
-    settings = itertools.repeat(config.size), itertools.repeat(config.margin)
-    chunks = [jobs[i : i + CHUNK] for i in range(0, len(jobs), CHUNK)]
-    with Progress(total=len(jobs), desc="draw", unit="img", disable=not jobs) as bar:
+def _draw(jobs: Sequence[tuple[Path, str]], config: MatrixConfig) -> None:
+    draw = partial(_draw_picture, size=config.size, margin=config.margin)
+    with ExitStack() as stack:
+        bar = stack.enter_context(Progress(total=len(jobs), desc="draw", unit="img", disable=not jobs))
         if (os.cpu_count() or 1) == 1 or len(jobs) < 8 * CHUNK:
-            for count in map(_draw_chunk, chunks, *settings):
-                bar.update(count)
-            return
-        # New interpreters, since a fork would freeze the caller's threads.
-        with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
-            for count in pool.map(_draw_chunk, chunks, *settings):
-                bar.update(count)
+            written = map(draw, jobs)
+        else:
+            # New interpreters, since a fork would freeze the caller's threads.
+            pool = stack.enter_context(ProcessPoolExecutor(2, mp_context=get_context("spawn")))
+            written = pool.map(draw, jobs, chunksize=CHUNK)
+        for _ in written:
+            bar.update()
 
 
-def _draw_chunk(jobs: Sequence[_Job], size: int, margin: float) -> int:
-    for job in jobs:
-        write_file(job.path, rasterise(job.svg, size=size, margin=margin))
-    return len(jobs)
+def _draw_picture(job: tuple[Path, str], *, size: int, margin: float) -> None:
+    path, svg = job
+    write_file(path, rasterise(svg, size=size, margin=margin))
 
 
 def rasterise(svg: str, *, size: int, margin: float) -> bytes:

@@ -16,25 +16,20 @@ def fetch_icons(
     directory: Path,
     *,
     styles: Sequence[str] = (),
-    size: int = 64,
-    shared_only: bool = True,
-    margin: float = 1 / 16,
+    config: MatrixConfig | None = None,
 ) -> Fetched:
     """Draws `directory/<style>/<subject>.png` for every subject and style; see icon_matrix.draw_matrix.
 
     Args:
         name: of the npm package `@iconify-json/<name>`, such as solar.
-        directory: created if missing; it belongs to one choice of set, styles, size and margin.
+        directory: created if missing; it belongs to one choice of set, styles and config.
         styles: names of the set's styles; by default all.
-        size: side of the pictures in pixels, 8 to 1024.
-        shared_only: keep only the subjects that every chosen style has.
-        margin: empty border on each side, as a fraction of `size`, below 0.5.
+        config: how they are drawn; by default MatrixConfig().
 
     Raises:
         DataError: the set or a style is unknown, the set has one style, the folder has other settings, or
             npm, network or resvg is missing.
     """
-    config = MatrixConfig(size=size, shared_only=shared_only, margin=margin)
     if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name):
         raise DataError(f"'{name}' is no name of an icon set: name one, e.g. solar.")
     icon_set = load_set(name, cache_of(directory))

@@ -85,11 +85,6 @@ class ModeCount:
         return int((self.counts > 0).sum())
 
     @property
-    def missing(self) -> tuple[str, ...]:
-        """Names of the modes that no picture shows."""
-        return tuple(mode.name for mode, count in zip(MODES, self.counts.tolist(), strict=True) if not count)
-
-    @property
     def recognised(self) -> float:
         """Share of the pictures that show any mode."""
         return int(self.counts.sum()) / self.pictures if self.pictures else 0.0
@@ -103,7 +98,7 @@ MODES = tuple(
 # Drawing
 
 
-def write_modes(directory: Path, *, repeats: int = 10, size: int = 32, seed: int = 0) -> int:
+def write_modes(directory: Path, *, repeats: int = 10, size: int = 32) -> int:
     """Writes `directory/<style>/<mode>-<number>.png` and returns the number of pictures in each style.
 
     A name stands for one mode and one jitter in every style, and so for one subject. The split of `pack`
@@ -117,7 +112,7 @@ def write_modes(directory: Path, *, repeats: int = 10, size: int = 32, seed: int
     for style in MODE_STYLES:
         (directory / style).mkdir(parents=True, exist_ok=True)
         for mode, number in itertools.product(MODES, range(repeats)):
-            image = mode_image(mode, style, size, mode_jitter(mode, number, seed))
+            image = mode_image(mode, style, size, mode_jitter(mode, number))
             write_file(directory / style / f"{mode.name}-{number:02}.png", png_bytes(image))
     return len(MODES) * repeats
 
@@ -160,39 +155,32 @@ MODE_STYLES = tuple(_PAINTERS)
 # Counting
 
 
-def count_modes(images: Tensor, style: int | str) -> ModeCount:
+def count_modes(images: Tensor, style: str) -> ModeCount:
     """Counts the modes that uint8 (N, 3, R, R) in `style` show. Arguments and errors as recognise_modes."""
     shown = recognise_modes(images, style)
     counts = torch.bincount(shown[shown >= 0], minlength=len(MODES))
     return ModeCount(counts=counts, pictures=len(images))
 
 
-def recognise_modes(images: Tensor, style: int | str) -> Tensor:
+def recognise_modes(images: Tensor, style: str) -> Tensor:
     """Returns the index in MODES of the mode that each picture shows, int64 (N,); -1 for none.
 
     Args:
         images: uint8 (N, 3, R, R), R from 16 up.
-        style: a name of MODE_STYLES or its index there, which is its label in the packed data set.
+        style: a name of MODE_STYLES.
 
     Raises:
         DataError: the style is unknown, or the images have another type or shape.
     """
-    name = _style_name(style)
+    if style not in MODE_STYLES:
+        raise DataError(f"The style {style!r} has no modes: choose from {', '.join(MODE_STYLES)}.")
     shape = tuple(images.shape)
     size = shape[-1]
     if images.dtype != torch.uint8 or shape != (len(images), 3, size, size) or size < 16:
         raise DataError(f"Modes are counted in uint8 (N, 3, R, R), R from 16 up, not {images.dtype} {shape}.")
-    bank = mode_bank(name, size)
+    bank = mode_bank(style, size)
     blocks = [_nearest(block, bank) for block in images.cpu().split(BLOCK)] or [torch.empty(0).long()]
     return torch.cat(blocks)
-
-
-def _style_name(style: int | str) -> str:
-    if isinstance(style, str) and style in MODE_STYLES:
-        return style
-    if isinstance(style, int) and 0 <= style < len(MODE_STYLES):
-        return MODE_STYLES[style]
-    raise DataError(f"The style {style!r} has no modes: choose from {', '.join(MODE_STYLES)}.")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Pictures that are to be redrawn: found, named each by itself, and read with what is transparent in them."""
+"""Content pictures: how they are listed and named, and their opacity."""
 
 import os
 import sys
@@ -23,7 +23,9 @@ def draw(path: Path, mode: str = "RGB", size: tuple[int, int] = (6, 4)) -> Path:
     return path
 
 
-# Finding
+# Listing
+
+
 def test_files_and_folders_in_their_order(tmp_path: Path) -> None:
     single = draw(tmp_path / "z.png")
     for name in ("b/two.jpg", "a/one.png", "a/deep/er.png", ".hidden/no.png", "a/.no.png"):
@@ -82,14 +84,13 @@ def test_a_picture_whose_name_no_manifest_could_hold_is_listed_and_not_read(tmp_
 
 
 # Opacity
+
+
 @pytest.mark.parametrize("mode", ["RGBA", "LA"])
 def test_opacity_is_kept(tmp_path: Path, mode: str) -> None:
     path = draw(tmp_path / "a.png", mode)
     with Image.open(path) as image:
-        expected = np.array(image.getchannel("A"))
-    cutout = read_cutout(path)
-    assert cutout.alpha is not None
-    np.testing.assert_array_equal(cutout.alpha, expected)
+        np.testing.assert_array_equal(read_cutout(path).alpha, np.array(image.getchannel("A")))
 
 
 def test_opacity_turns_with_the_picture(tmp_path: Path) -> None:
@@ -103,10 +104,12 @@ def test_opacity_turns_with_the_picture(tmp_path: Path) -> None:
     assert cutout.pixels.shape[:2] == cutout.alpha.shape
 
 
-@pytest.mark.parametrize("mode", ["RGB", "L", "P", "I;16", "1"])
-def test_opaque_pictures_stay_so(tmp_path: Path, mode: str) -> None:
+@pytest.mark.parametrize("mode", ["RGB", "L", "P", "I;16", "1", "opaque RGBA"])
+def test_opaque_pictures_have_no_alpha(tmp_path: Path, mode: str) -> None:
     if mode == "I;16":
         Image.fromarray(np.full((4, 6), 40000, np.uint16)).save(tmp_path / "a.png")
+    elif mode == "opaque RGBA":
+        Image.new("RGBA", (6, 4), (9, 9, 9, 255)).save(tmp_path / "a.png")
     else:
         draw(tmp_path / "a.png", mode)
     cutout = read_cutout(tmp_path / "a.png")
@@ -114,23 +117,16 @@ def test_opaque_pictures_stay_so(tmp_path: Path, mode: str) -> None:
     assert cutout.recoloured(cutout.pixels).mode == "RGB"
 
 
-def test_an_alpha_channel_that_hides_nothing_is_none(tmp_path: Path) -> None:
-    draw(tmp_path / "a.png").rename(tmp_path / "b.png")
-    with Image.open(tmp_path / "b.png") as image:
-        image.convert("RGBA").save(tmp_path / "a.png")
-    assert read_cutout(tmp_path / "a.png").alpha is None
-
-
-def test_new_colours_show_as_drawn_on_their_ground_and_leave_no_rim_on_another() -> None:
-    """A black disc with a soft edge, drawn on white, laid on white again and on black."""
+def test_new_colours_show_on_their_background_and_leave_no_rim_on_another() -> None:
+    """A black disc with a soft edge, painted on white, composited on white again and on black."""
     distance = np.hypot(*np.mgrid[-15.5:16, -15.5:16])
     alpha = np.clip(np.rint((14 - distance) * 40), 0, 255).astype(np.uint8)
     share = alpha[..., None] / 255
     on_white = np.rint(255 * (1 - share)).astype(np.uint8).repeat(3, axis=2)
-    drawn = Cutout(pixels=on_white, alpha=alpha).recoloured(on_white)
-    again = Image.alpha_composite(Image.new("RGBA", drawn.size, (255, 255, 255, 255)), drawn).convert("RGB")
-    assert np.abs(np.asarray(again).astype(int) - on_white).max() <= 1
-    dark = Image.alpha_composite(Image.new("RGBA", drawn.size, (0, 0, 0, 255)), drawn).convert("RGB")
+    painted = Cutout(pixels=on_white, alpha=alpha).recoloured(on_white)
+    light = Image.alpha_composite(Image.new("RGBA", painted.size, (255, 255, 255, 255)), painted)
+    assert np.abs(np.asarray(light.convert("RGB")).astype(int) - on_white).max() <= 1
+    dark = Image.alpha_composite(Image.new("RGBA", painted.size, (0, 0, 0, 255)), painted).convert("RGB")
     assert np.asarray(dark).max() <= 1
 
 

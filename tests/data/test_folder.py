@@ -38,16 +38,11 @@ def test_a_flat_folder_has_no_labels(tmp_path: Path) -> None:
     assert [name for name, _ in scan.ignored] == ["notes.txt"]
 
 
-def test_files_beside_and_among_the_styles_are_named_as_ignored(tmp_path: Path) -> None:
-    touch(tmp_path, "a/x.png", "a/notes.txt", "contact_sheet.png", "ATTRIBUTION.md", "a/.hidden.png")
+def test_files_beside_and_among_the_styles_are_ignored(tmp_path: Path) -> None:
+    touch(tmp_path, "a/no.1.png", "a/notes.txt", "contact_sheet.png", "ATTRIBUTION.md", "a/.hidden.png")
     scan = scan_folder(tmp_path)
-    assert [f.source for f in scan.files] == ["a/x.png"]
+    assert [(f.source, f.subject) for f in scan.files] == [("a/no.1.png", "no.1")]
     assert {name for name, _ in scan.ignored} == {"a/notes.txt", "contact_sheet.png", "ATTRIBUTION.md"}
-
-
-def test_dots_in_a_stem_belong_to_the_subject(tmp_path: Path) -> None:
-    touch(tmp_path, "a/no.1.png", "a/no.2.png")
-    assert [f.subject for f in scan_folder(tmp_path).files] == ["no.1", "no.2"]
 
 
 def test_links_in_a_circle_end(tmp_path: Path) -> None:
@@ -179,6 +174,9 @@ def test_unusable_folders(tmp_path: Path, names: list[str], folders: list[str], 
         scan_folder(tmp_path)
 
 
-def test_a_missing_folder(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"nowhere' does not exist"):
+def test_a_missing_folder_and_a_file(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"The folder '.*nowhere' does not exist"):
         scan_folder(tmp_path / "nowhere")
+    touch(tmp_path, "x.png")
+    with pytest.raises(DataError, match=r"^'.*x.png' is a file, not a folder: name one"):
+        scan_folder(tmp_path / "x.png")

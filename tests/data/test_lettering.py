@@ -26,16 +26,6 @@ def test_letters_that_no_font_has_are_escaped(monkeypatch: pytest.MonkeyPatch) -
     assert readable("日é") == "\\u65e5é"
 
 
-def test_of_several_fonts_the_one_that_lacks_least_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    known = {"first": frozenset("ab"), "second": frozenset("aж日"), "third": frozenset("aж日本")}
-    monkeypatch.setattr(lettering, "_fonts", lambda: iter(known))
-    monkeypatch.setattr(lettering, "_letters", lambda path: known.get(path, frozenset()))
-    best = lettering._best_font.__wrapped__
-    assert best(frozenset("aж日")) == "second"
-    assert best(frozenset("ж日本")) == "third"
-    assert best(frozenset("ж日本語")) == "third"
-
-
 def test_a_grid_takes_any_label() -> None:
     cell = np.full((16, 16, 3), 255, np.uint8)
     odd = "日\nЖ\u0301 \udce9 👨\u200d👩"

@@ -4,7 +4,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from brushwork.data import loader as loader_module
 from brushwork.data.curate.pack import PackConfig, pack
 from brushwork.data.errors import DataError
 from brushwork.data.loader import Batch, Loader, LoaderConfig, load_pictures, open_pictures
@@ -140,12 +139,3 @@ def test_without_a_cache_the_same_pictures_come_from_the_disk(
     lazy = Loader(stored, replace(config, cache="off"), seed=2).batch_at(50, 33)
     cached = Loader(load_pictures(dataset, "all"), config, seed=2).batch_at(50, 33)
     assert equal(lazy, cached, slice(None))
-
-
-def test_pictures_move_to_a_device_with_room_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    gpu = torch.device("cuda")
-    need = TOY.images.numel()
-    for free, fits in [(10 * need, True), (2 * need, False)]:
-        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _, free=free: (free, free))
-        assert loader_module._fits(TOY.images, gpu) is fits
-    assert not loader_module._fits(TOY.images, torch.device("cpu"))

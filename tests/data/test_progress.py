@@ -2,7 +2,6 @@ import io
 
 import pytest
 
-from brushwork.data import progress
 from brushwork.data.progress import Progress
 
 
@@ -37,4 +36,3 @@ def test_a_log_gets_no_line_of_what_is_short(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_a_terminal_gets_the_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     assert clocked(monkeypatch, Terminal(), 1.0, 20).count("\r") > 10
-    assert progress.EVERY == 60

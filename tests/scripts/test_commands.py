@@ -99,7 +99,7 @@ def test_fetch_hands_its_options_on(shell: Shell, tmp_path: Path) -> None:
 
     def fake(*words: object, **options: object) -> Fetched:
         given.append((*words, options))
-        return Fetched(directory=tmp_path, styles=("a", "b"), subjects=3, pictures=6, drawn=6)
+        return Fetched(directory=tmp_path, styles=("a", "b"), subjects=3, pictures=6, written=6)
 
     shell.monkeypatch.setattr("brushwork.scripts.fetch.fetch_icons", fake)
     shell.monkeypatch.setattr("brushwork.scripts.fetch.fetch_emoji", fake)

@@ -35,6 +35,7 @@ SUFFIXES = {
     "outline-rounded": "Outline Rounded",
 }
 COLOURS = {"": "#ff0000", "outline": "#00ff00", "rounded": "#0000ff", "outline-rounded": "#00ffff"}
+SMALL = MatrixConfig(size=16)
 STYLES = ("regular-icons", "outline", "rounded", "outline-rounded")
 
 
@@ -87,7 +88,9 @@ def downloads(monkeypatch: pytest.MonkeyPatch, write_npm_package: WritePackage) 
 
 
 def fetch(directory: Path, *, shared_only: bool = True, size: int = 16) -> Fetched:
-    return fetch_emoji(directory, styles=("twemoji", "emojione"), size=size, shared_only=shared_only)
+    return fetch_emoji(
+        directory, styles=("twemoji", "emojione"), config=MatrixConfig(size=size, shared_only=shared_only)
+    )
 
 
 # Emoji
@@ -139,7 +142,7 @@ def test_unusable_settings_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="each named once"):
         fetch_emoji(tmp_path, styles=["noto", "noto"])
     with pytest.raises(DataError, match="Size 4"):
-        fetch_emoji(tmp_path, size=4)
+        MatrixConfig(size=4)
 
 
 def icon_set(
@@ -191,16 +194,16 @@ def test_the_longest_suffix_wins() -> None:
 
 
 def test_shared_subjects_are_drawn_in_every_style(tmp_path: Path, downloads: list[str]) -> None:
-    fetched = fetch_icons("test", tmp_path, size=16)
+    fetched = fetch_icons("test", tmp_path, config=SMALL)
     assert (fetched.styles, fetched.subjects, fetched.pictures, fetched.written) == (STYLES, 1, 4, 4)
     for style, colour in zip(STYLES, COLOURS.values(), strict=True):
         assert [path.name for path in (tmp_path / style).iterdir()] == ["cat.png"], "no alias, no dog"
         assert f"#{bytes(read_image(tmp_path / style / 'cat.png')[8, 8]).hex()}" == colour
-    assert fetch_icons("test", tmp_path, size=16).written == 0
+    assert fetch_icons("test", tmp_path, config=SMALL).written == 0
     assert downloads == ["test"], "the tarball is kept"
     chosen = ["rounded", "regular-icons"]
-    assert fetch_icons("test", tmp_path / "two", styles=chosen, size=16).subjects == 2
-    every = fetch_icons("test", tmp_path / "all", shared_only=False, size=16)
+    assert fetch_icons("test", tmp_path / "two", styles=chosen, config=SMALL).subjects == 2
+    every = fetch_icons("test", tmp_path / "all", config=MatrixConfig(size=16, shared_only=False))
     assert (every.subjects, every.pictures) == (2, 7)
     assert not (tmp_path / "all" / "outline-rounded" / "dog.png").exists()
 
@@ -316,7 +319,7 @@ def test_several_processes_draw_the_same_as_one(tmp_path: Path, monkeypatch: pyt
     for cores in (1, 2):
         monkeypatch.setattr(icon_matrix.os, "cpu_count", lambda cores=cores: cores)
         folder = tmp_path / str(cores)
-        jobs = [icon_matrix._Job(path=folder / f"{n}.png", svg=frame.format(n)) for n in range(1, 10)]
+        jobs = [(folder / f"{n}.png", frame.format(n)) for n in range(1, 10)]
         icon_matrix._draw(jobs, MatrixConfig(size=16, margin=0.1))
     for n in range(1, 10):
         assert (tmp_path / "1" / f"{n}.png").read_bytes() == (tmp_path / "2" / f"{n}.png").read_bytes()
