@@ -83,8 +83,8 @@ def read_image(source: Path | bytes, *, background: Colour = WHITE) -> np.ndarra
     grey, palette, CMYK and 16-bit pictures. 16 bits are scaled by 1/257, so that white stays white.
 
     Raises:
-        DataError: the file is no picture, is cut short, has more than MAX_PIXELS, or has values that are no
-            shades of grey: NaN, or beyond 16 bits.
+        DataError: the file is no picture, is cut short, has more than MAX_PIXELS, or has values that are NaN,
+            negative or beyond 16 bits.
     """
     with open_image(source) as image:
         return decode(image, source, background=background).pixels
@@ -181,15 +181,15 @@ def _deep_to_8_bit(values: np.ndarray, mode: str, file_format: str | None) -> np
     """Scales deep grey to 0..255. The maximum tells the range of integers of 32 bits and of floats.
 
     Raises:
-        ValueError: a value is not finite, or beyond 16 bits (integers) or 255 (floats). No range is known
-            that would not turn such pictures black or white.
+        ValueError: a value is not finite, negative, or beyond 16 bits (integers) or 255 (floats). No range is
+            known that would not turn such pictures black or white.
     """
     values = values.astype(np.float64)
     if not np.isfinite(values).all():
         raise ValueError("it has pixels that are no finite numbers")
-    peak, limit = values.max(initial=0), 255 if mode == "F" else 65535
-    if peak > limit + 0.5:
-        raise ValueError(f"its pixels reach {peak:.6g}, and {limit} is read at most")
+    low, peak, limit = values.min(initial=0), values.max(initial=0), 255 if mode == "F" else 65535
+    if low < -0.5 or peak > limit + 0.5:
+        raise ValueError(f"its pixels range from {low:.6g} to {peak:.6g}, and 0 to {limit} are read")
     if mode.startswith("I;16") or file_format == "PNG" or peak > 255.5:
         values = values / 257
     elif mode == "F" and peak <= 1:

@@ -15,7 +15,7 @@ from brushwork.data.pictures import load_pictures
 from brushwork.data.sources.toy import write_toy
 
 
-def draw(path: Path, mode: str = "RGB", size: tuple[int, int] = (6, 4)) -> Path:
+def write_noise(path: Path, mode: str = "RGB", size: tuple[int, int] = (6, 4)) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     noise = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 4), dtype=np.uint8)
     image = Image.fromarray(noise)
@@ -26,10 +26,10 @@ def draw(path: Path, mode: str = "RGB", size: tuple[int, int] = (6, 4)) -> Path:
 # Listing
 
 
-def test_files_and_folders_in_their_order(tmp_path: Path) -> None:
-    single = draw(tmp_path / "z.png")
+def test_files_and_folders_are_listed_in_their_order(tmp_path: Path) -> None:
+    single = write_noise(tmp_path / "z.png")
     for name in ("b/two.jpg", "a/one.png", "a/deep/er.png", ".hidden/no.png", "a/.no.png"):
-        draw(tmp_path / "tree" / name)
+        write_noise(tmp_path / "tree" / name)
     (tmp_path / "tree" / "notes.txt").write_text("no picture")
     found = list_originals([single, tmp_path / "tree"])
     assert [one.name for one in found] == ["z", "a/deep/er", "a/one", "b/two"]
@@ -37,13 +37,15 @@ def test_files_and_folders_in_their_order(tmp_path: Path) -> None:
     assert found[0].read().pixels.shape == (4, 6, 3)
 
 
-def test_no_two_have_one_name(tmp_path: Path) -> None:
-    sources = [draw(tmp_path / name) for name in ("a/cat.png", "b/cat.png", "b/cat.jpg", "b/CAT-2.png")]
+def test_names_are_unique(tmp_path: Path) -> None:
+    sources = [
+        write_noise(tmp_path / name) for name in ("a/cat.png", "b/cat.png", "b/cat.jpg", "b/CAT-2.png")
+    ]
     names = [one.name for one in list_originals([*sources, tmp_path / "a"])]
     assert names == ["cat", "cat-2", "cat-3", "CAT-2-2", "cat-4"]
 
 
-def test_a_packed_data_set_by_style_and_subject(tmp_path: Path) -> None:
+def test_a_packed_data_set_is_named_by_style_and_subject(tmp_path: Path) -> None:
     write_toy(tmp_path / "toy", styles=2, subjects=20, size=16)
     pack(tmp_path / "toy", tmp_path / "data", PackConfig(resolution=16, test_fraction=0.3))
     pictures = load_pictures(tmp_path / "data", "test")
@@ -55,7 +57,7 @@ def test_a_packed_data_set_by_style_and_subject(tmp_path: Path) -> None:
     assert len(list_originals([tmp_path / "data"], "all")) == 40
 
 
-def test_mistakes(tmp_path: Path) -> None:
+def test_unusable_sources(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="no picture, folder or data set"):
         list_originals([tmp_path / "nowhere"])
@@ -71,11 +73,11 @@ def test_mistakes(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
-def test_a_picture_whose_name_no_manifest_could_hold_is_listed_and_not_read(tmp_path: Path) -> None:
+def test_names_that_are_not_utf8_are_listed_and_not_read(tmp_path: Path) -> None:
     """In a folder and by itself, and below a folder of such a name."""
     path = tmp_path / os.fsdecode(b"fr\xe9re") / os.fsdecode(b"caf\xe9.png")
-    draw(path)
-    inside = draw(path.with_name("plain.png"))
+    write_noise(path)
+    inside = write_noise(path.with_name("plain.png"))
     for found in (list_originals([path.parent]), list_originals([path, inside])):
         assert len(found) == 2
         for original in found:
@@ -88,7 +90,7 @@ def test_a_picture_whose_name_no_manifest_could_hold_is_listed_and_not_read(tmp_
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA"])
 def test_opacity_is_kept(tmp_path: Path, mode: str) -> None:
-    path = draw(tmp_path / "a.png", mode)
+    path = write_noise(tmp_path / "a.png", mode)
     with Image.open(path) as image:
         np.testing.assert_array_equal(read_cutout(path).alpha, np.array(image.getchannel("A")))
 
@@ -111,7 +113,7 @@ def test_opaque_pictures_have_no_alpha(tmp_path: Path, mode: str) -> None:
     elif mode == "opaque RGBA":
         Image.new("RGBA", (6, 4), (9, 9, 9, 255)).save(tmp_path / "a.png")
     else:
-        draw(tmp_path / "a.png", mode)
+        write_noise(tmp_path / "a.png", mode)
     cutout = read_cutout(tmp_path / "a.png")
     assert cutout.alpha is None
     assert cutout.recoloured(cutout.pixels).mode == "RGB"
@@ -130,7 +132,7 @@ def test_new_colours_show_on_their_background_and_leave_no_rim_on_another() -> N
     assert np.asarray(dark).max() <= 1
 
 
-def test_colours_that_a_thin_veil_cannot_show_are_the_nearest() -> None:
+def test_colours_out_of_reach_of_a_low_opacity_are_clipped() -> None:
     veil = Cutout(pixels=np.zeros((1, 1, 3), np.uint8), alpha=np.full((1, 1), 10, np.uint8))
     assert veil.recoloured(np.zeros((1, 1, 3), np.uint8)).getpixel((0, 0)) == (0, 0, 0, 10)
     clear = Cutout(pixels=np.zeros((1, 1, 3), np.uint8), alpha=np.zeros((1, 1), np.uint8))

@@ -52,7 +52,7 @@ def test_links_in_a_circle_end(tmp_path: Path) -> None:
     assert scan_folder(tmp_path).faults == (("a/again", "a link to a folder that was read already"),)
 
 
-def test_formats_are_those_that_pillow_opens_but_for_films_and_postscript(tmp_path: Path) -> None:
+def test_films_and_postscript_are_no_pictures(tmp_path: Path) -> None:
     touch(
         tmp_path, *(f"a/{n}.{suffix}" for n, suffix in enumerate(("jfif", "JPE", "tga", "ppm", "jp2", "ico")))
     )
@@ -86,12 +86,12 @@ def test_styles_that_could_not_be_named_are_refused(tmp_path: Path, name: str) -
     assert "\n" not in str(caught.value)
 
 
-# What cannot be opened
+# Faults
 
 
 @pytest.fixture
 def odd(tmp_path: Path) -> Path:
-    """A folder with one picture and one of everything that is none."""
+    """A folder with one picture, and one entry of each kind that cannot be opened."""
     touch(tmp_path, "a/x.png")
     (tmp_path / "a" / "gone.png").symlink_to("nowhere.png")
     (tmp_path / "a" / "itself.png").symlink_to("itself.png")
@@ -103,7 +103,7 @@ def odd(tmp_path: Path) -> Path:
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
-def test_what_cannot_be_opened_is_named_and_the_rest_is_found(odd: Path) -> None:
+def test_faults_are_listed_and_the_rest_is_found(odd: Path) -> None:
     scan = scan_folder(odd)
     assert [file.source for file in scan.files] == ["a/x.png"]
     faults = dict(scan.faults)

@@ -80,8 +80,10 @@ def test_deep_grey_is_scaled_to_8_bits(values: np.ndarray, kind: str, expected: 
     [
         (np.array([[0, np.nan]], np.float32), "pixels that are no finite numbers"),
         (np.array([[0, np.inf]], np.float32), "pixels that are no finite numbers"),
-        (np.array([[0, 1000]], np.float32), "its pixels reach 1000, and 255 is read at most"),
-        (np.array([[0, 100_000]], np.int32), "its pixels reach 100000, and 65535 is read at most"),
+        (np.array([[0, 1000]], np.float32), "its pixels range from 0 to 1000, and 0 to 255 are read"),
+        (np.array([[0, 100_000]], np.int32), "its pixels range from 0 to 100000, and 0 to 65535 are read"),
+        (np.array([[-9, 0]], np.int32), "its pixels range from -9 to 0"),
+        (np.array([[-1, 1]], np.float32), "its pixels range from -1 to 1"),
     ],
 )
 def test_values_without_a_known_range_are_refused(values: np.ndarray, why: str) -> None:

@@ -1,4 +1,4 @@
-"""Labels in any script: drawn by a font that has the letters, or escaped."""
+"""Labels in any script: in a font that has the letters, or escaped."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from brushwork.data.lettering import label, readable
 
 
 @pytest.mark.parametrize("text", ["Ж", "é", "ψ", "عربي"])
-def test_letters_that_dejavu_has_are_drawn_as_they_are(text: str) -> None:
+def test_letters_of_dejavu_stay(text: str) -> None:
     assert label(text, 16).text == text
     assert readable(text) == text
 
@@ -29,5 +29,5 @@ def test_letters_that_no_font_has_are_escaped(monkeypatch: pytest.MonkeyPatch) -
 def test_a_grid_takes_any_label() -> None:
     cell = np.full((16, 16, 3), 255, np.uint8)
     odd = "日\nЖ\u0301 \udce9 👨\u200d👩"
-    drawn = image_grid([[cell]], row_labels=[odd], column_labels=[odd], title=odd)
-    assert np.asarray(drawn).min() < 100
+    grid = image_grid([[cell]], row_labels=[odd], column_labels=[odd], title=odd)
+    assert np.asarray(grid).min() < 100

@@ -47,8 +47,8 @@ def test_each_transform_does_what_its_unit_says() -> None:
 
 
 def test_windows_stay_inside_the_picture() -> None:
-    draws = uniform(0, torch.arange(500), COLUMNS)
-    matrices = affine_matrices(draws, **{**NONE, "crop": 0.5})
+    random = uniform(0, torch.arange(500), COLUMNS)
+    matrices = affine_matrices(random, **{**NONE, "crop": 0.5})
     corners = torch.tensor([[-1.0, -1, 1], [1, 1, 1], [-1, 1, 1], [1, -1, 1]]).T
     assert (matrices @ corners).abs().max() <= 1 + 1e-6
 

@@ -75,16 +75,16 @@ def icon_package(suffixes: Mapping[str, str]) -> dict:
 @pytest.fixture
 def downloads(monkeypatch: pytest.MonkeyPatch, write_npm_package: WritePackage) -> list[str]:
     """Replaces npm by sets of emoji, the icon set `test`, and sets without styles or shared subjects."""
-    asked: list[str] = []
+    names: list[str] = []
     suffixes = {"test": SUFFIXES, "plain": {}, "apart": {"outline-rounded": "A", "rounded-sharp": "B"}}
 
     def fake(name: str, directory: Path) -> Path:
-        asked.append(name)
+        names.append(name)
         package = emoji_package(name) if name in EMOJI_COLOURS else icon_package(suffixes[name])
         return write_npm_package(directory / f"{name}.tgz", package)
 
     monkeypatch.setattr(iconify, "npm_pack", fake)
-    return asked
+    return names
 
 
 def fetch(directory: Path, *, shared_only: bool = True, size: int = 16) -> Fetched:
@@ -283,17 +283,17 @@ def test_aliases_are_mirrored_and_turned() -> None:
     }
     icons = icon_set(icons=["left"], aliases=aliases)
 
-    def drawn(name: str) -> np.ndarray:
+    def rendered(name: str) -> np.ndarray:
         text = svg_text(icons, name)
         assert text is not None
         png = resvg_py.svg_to_bytes(svg_string=text, width=16, height=16, skip_system_fonts=True)
         return opaque(bytes(png))
 
-    plain = drawn("left")
+    plain = rendered("left")
     assert plain[:, :8].sum() > plain[:, 8:].sum()
-    np.testing.assert_array_equal(drawn("mirrored"), plain[:, ::-1])
-    np.testing.assert_array_equal(drawn("turned"), np.rot90(plain, -1))
-    np.testing.assert_array_equal(drawn("back"), plain)
+    np.testing.assert_array_equal(rendered("mirrored"), plain[:, ::-1])
+    np.testing.assert_array_equal(rendered("turned"), np.rot90(plain, -1))
+    np.testing.assert_array_equal(rendered("back"), plain)
     assert svg_text(icons, "lost") is None
     assert svg_text(icons, "circle") is None
 

@@ -72,7 +72,7 @@ def activities() -> dict[str, bytes]:
 @pytest.fixture
 def downloads(monkeypatch: pytest.MonkeyPatch, write_rcc: Callable[..., bytes]) -> list[str]:
     """Replaces the Debian package by a small one, and lists the downloads."""
-    asked: list[str] = []
+    calls: list[str] = []
     by_activity: dict[str, dict[str, bytes]] = {}
     for path, content in activities().items():
         activity, rest = path.split("/", 1)
@@ -84,14 +84,14 @@ def downloads(monkeypatch: pytest.MonkeyPatch, write_rcc: Callable[..., bytes]) 
 
     def fake(name: str, cache: Path, *, wanted: re.Pattern[str]) -> Package:
         assert all(wanted.fullmatch(path) for path in files)
-        asked.append(name)
+        calls.append(name)
         return Package(version="3.1", files=files)
 
     monkeypatch.setattr(photographs, "load_package", fake)
-    return asked
+    return calls
 
 
-def test_styles_sources_and_papers(tmp_path: Path, downloads: list[str]) -> None:
+def test_styles_sources_and_documents(tmp_path: Path, downloads: list[str]) -> None:
     fetched = fetch_photographs(tmp_path, size=16, per_style=6)
     assert (fetched.subjects, fetched.pictures, fetched.written) == (8, 30, 30)
     scan = scan_folder(tmp_path)
@@ -107,11 +107,11 @@ def test_styles_sources_and_papers(tmp_path: Path, downloads: list[str]) -> None
         "woodblock": {"puzzle-GreatWave"},
     }
     assert read_image(tmp_path / "animals" / "erase-goat@2.png").shape == (16, 16, 3)
-    papers = (tmp_path / "ATTRIBUTION.md").read_text()
-    assert "3.1" in papers
-    assert "Gogh4: Public domain" in papers
-    assert "fort: CC0" in papers
-    assert "no picture" not in papers
+    attribution = (tmp_path / "ATTRIBUTION.md").read_text()
+    assert "3.1" in attribution
+    assert "Gogh4: Public domain" in attribution
+    assert "fort: CC0" in attribution
+    assert "no picture" not in attribution
     assert (tmp_path / photographs.COPYRIGHT).read_text() == "mixed"
     assert len(json.loads((tmp_path / "subjects.json").read_text())) == 8
     assert read_image(tmp_path / "contact_sheet.png").size
