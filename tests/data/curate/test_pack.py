@@ -287,6 +287,17 @@ def test_a_folder_with_other_content_is_not_replaced(toy: Path, tmp_path: Path, 
     assert load_pictures(tmp_path / "out", "all").resolution == 16
 
 
+def test_content_that_appears_while_packing_is_not_lost(
+    toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = pack(toy, tmp_path / "out", CONFIG).path
+    monkeypatch.setattr("brushwork.data.curate.pack._write_texts", lambda *_: (out / "notes.txt").touch())
+    with pytest.raises(DataError, match=r"holds 'notes.txt'"):
+        pack(toy, out, PackConfig(resolution=8))
+    assert (out / "notes.txt").exists()
+    assert leftovers(tmp_path) == []
+
+
 def test_the_data_set_must_lie_outside_its_source(toy: Path, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(toy)
     for out in (toy, toy / "out", toy / "sub" / "out", tmp_path / "link" / "out"):
