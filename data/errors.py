@@ -1,5 +1,5 @@
-"""The one exception by which `data` tells a user what to mend."""
+"""The exception of this package."""
 
 
 class DataError(Exception):
-    """A picture, folder or data set that cannot be used: one sentence with the value and the remedy."""
+    """A picture, folder or data set that cannot be used. One sentence names the value and the remedy."""

@@ -1,4 +1,4 @@
-"""Files and folders that appear whole or not at all, whatever interrupts their making."""
+"""Writes files and folders whole or not at all, whatever interrupts the process."""
 
 import csv
 import io
@@ -19,15 +19,14 @@ from .errors import DataError
 Content = TypeVar("Content")
 
 PARTIAL = ".partial"
-"""How the names of files end that are not yet whole; they begin with a dot."""
+"""Suffix of files that are not yet whole; their names begin with a dot."""
 
 
 def write_file(path: Path, content: bytes | memoryview | str, *, durable: bool = False) -> None:
-    """Writes a file, text as UTF-8, so that it is whole or not there: under another name beside `path`, which
-    is then renamed. Folders that are missing are made.
+    """Writes a file, whole or not at all: under another name beside `path`, which is then renamed.
 
-    With `durable` both the content and the name are on the disk before this returns, so that what is removed
-    afterwards is replaced even where the machine dies.
+    Writes text as UTF-8. Makes missing folders. With `durable`, content and name are on the disk before this
+    returns, so that they outlast a machine that dies.
 
     Raises:
         OSError: the disk is full or may not be written; nothing is left behind.
@@ -44,11 +43,15 @@ def write_file(path: Path, content: bytes | memoryview | str, *, durable: bool =
         os.replace(partial, path)
     except BaseException as error:
         Path(partial).unlink(missing_ok=True)
-        if isinstance(error, OSError):  # a full disk names no file, and nobody knows the other name
+        if isinstance(error, OSError):  # the error names the partial file, or none
             error.filename, error.filename2 = str(path), None
         raise
-    if durable:
-        _sync_folder(path.parent)
+    if durable and hasattr(os, "O_DIRECTORY"):  # other systems cannot sync a folder
+        descriptor = os.open(path.parent, os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def write_json(path: Path, content: object, *, durable: bool = False) -> None:
@@ -58,12 +61,11 @@ def write_json(path: Path, content: object, *, durable: bool = False) -> None:
 
 
 def read_json(path: Path, kind: type[Content]) -> Content:
-    """Reads JSON as what it should hold: a dataclass, or any type that pydantic knows. Other keys are passed
-    over.
+    """Reads JSON as a dataclass, or as any type that pydantic knows. Ignores further keys.
 
     Raises:
         OSError: there is no such file.
-        ValueError: it is no JSON, or holds something else; the message names the first entry that does.
+        ValueError: it is no JSON, or not of this type; the message names the first wrong entry.
     """
     try:
         return TypeAdapter(kind).validate_json(path.read_bytes(), strict=True)
@@ -74,7 +76,7 @@ def read_json(path: Path, kind: type[Content]) -> Content:
 
 
 def write_csv(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
-    """Writes rows of the same columns as `write_file` does, below their names."""
+    """Writes rows of the same columns, below a header, as `write_file` does."""
     text = io.StringIO()
     writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
     writer.writeheader()
@@ -83,37 +85,17 @@ def write_csv(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
 
 
 def remove_partials(folder: Path) -> None:
-    """Removes what killed processes left half written in `folder`, which must be the caller's alone."""
+    """Removes the partial files of killed processes below `folder`. No other process may write there."""
     for partial in folder.glob(f"**/.*{PARTIAL}"):
         partial.unlink(missing_ok=True)
 
 
-def _sync_folder(folder: Path) -> None:
-    """Makes a rename durable, where the system can."""
-    if hasattr(os, "O_DIRECTORY"):
-        descriptor = os.open(folder, os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-def check_replaceable(out: Path, *, marker: str) -> None:
-    """Refuses a place that holds something else: only a folder with the file `marker` in it may be replaced.
-
-    Raises:
-        DataError: `out` is a file, or a folder with content of another kind.
-    """
-    if out.is_file() or (out.is_dir() and any(out.iterdir()) and not (out / marker).exists()):
-        raise DataError(f"'{out}' exists and is no packed data set: name another place, or remove it.")
-
-
 @contextmanager
 def staged_folder(out: Path) -> Iterator[Path]:
-    """A hidden sibling of `out` that takes its place when the block ends well, and else vanishes.
+    """Yields a hidden folder beside `out`, which replaces `out` if the block succeeds, and is removed if not.
 
-    One process at a time writes to a place. Its lock dies with it, and what a killed one left goes with the
-    next call.
+    Only one process at a time can write to a place. Its lock dies with it, and the next call removes what a
+    killed process left.
 
     Raises:
         DataError: another process is writing to `out`.
@@ -151,7 +133,7 @@ def _only_writer(out: Path, path: Path) -> Iterator[None]:
 
 
 def _clean_up(out: Path, stage: Path, old: Path) -> None:
-    """Puts back what stood at `out` if nothing came instead, and removes the rest."""
+    """Puts the previous folder back if nothing has replaced it, and removes the rest."""
     if old.exists() and not out.exists():
         os.replace(old, out)
     for folder in (stage, old):

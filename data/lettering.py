@@ -1,4 +1,4 @@
-"""Labels in any script: a font that has the letters, and escapes for those that no font has."""
+"""Labels in any script: a font that has the letters, and escapes for letters that no font has."""
 
 import unicodedata
 from collections.abc import Iterator
@@ -10,15 +10,16 @@ from PIL import ImageFont
 
 from .names import visible
 
-Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
+REGULAR = (400, "normal", "regular", "book", "medium")
+"""Font weights that labels are drawn in."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Label:
-    """A text that its font can draw."""
+    """A text, and a font that has its letters."""
 
     text: str
-    font: Font
+    font: ImageFont.FreeTypeFont | ImageFont.ImageFont
 
     @property
     def width(self) -> int:
@@ -26,7 +27,10 @@ class Label:
 
 
 def label(text: str, size: int) -> Label:
-    """A text in Pillow's own font, in DejaVu Sans where that lacks letters, else in a font of the system."""
+    """Returns a text in Pillow's own font if it is ASCII, else in the first font that has its letters.
+
+    DejaVu Sans comes first, then the fonts of the system.
+    """
     text = visible(text)
     if text.isascii():
         return Label(text=text, font=ImageFont.load_default(size))
@@ -35,31 +39,27 @@ def label(text: str, size: int) -> Label:
 
 
 def readable(text: str) -> str:
-    """A text as DejaVu Sans, the font of plots, can draw it."""
+    """Returns a text as DejaVu Sans, the font of plots, can draw it."""
     text = visible(text)
     return text if text.isascii() else _escaped(text, _letters(_dejavu()))
 
 
 def _escaped(text: str, letters: frozenset[str]) -> str:
-    return "".join(one if one in letters else _escape(one) for one in text)
+    def escape(letter: str) -> str:
+        return "" if _has_no_shape(letter) else letter.encode("unicode_escape").decode()
 
-
-def _escape(letter: str) -> str:
-    return "" if _has_no_shape(letter) else letter.encode("unicode_escape").decode()
+    return "".join(letter if letter in letters else escape(letter) for letter in text)
 
 
 def _has_no_shape(letter: str) -> bool:
-    """Joiners and variation selectors only change their neighbours."""
+    """Whether a letter only changes its neighbours, as joiners and variation selectors do."""
     return unicodedata.category(letter) == "Cf" or "VARIATION SELECTOR" in unicodedata.name(letter, "")
 
 
-# Fonts
-
-
 @lru_cache(maxsize=256)
-def _best_font(wanted: frozenset[str]) -> str:
-    """The first font that has all letters, or the one that lacks the fewest."""
-    shapes = {letter for letter in wanted if not _has_no_shape(letter)}
+def _best_font(letters: frozenset[str]) -> str:
+    """The first font that has all letters, or else the first that lacks the fewest."""
+    shapes = {letter for letter in letters if not _has_no_shape(letter)}
     best, fewest = _dejavu(), len(shapes)
     for path in _fonts():
         lacking = len(shapes - _letters(path))
@@ -77,24 +77,21 @@ def _dejavu() -> str:
 
 
 def _fonts() -> Iterator[str]:
-    # It looks through the fonts of the system when it is imported, which only labels in other scripts need.
+    # The import searches the system for fonts, which only labels in other scripts need.
     from matplotlib.font_manager import fontManager
 
     yield _dejavu()
+    # A font of last resort draws the code of every letter, and so has none.
     yield from sorted(
         font.fname
         for font in fontManager.ttflist
-        # A font of last resort has a box with a code for every letter there is.
-        if font.style == "normal" and font.weight in _REGULAR and "LastResort" not in font.fname
+        if font.style == "normal" and font.weight in REGULAR and "LastResort" not in font.fname
     )
-
-
-_REGULAR = (400, "normal", "regular", "book", "medium")
 
 
 @lru_cache(maxsize=512)
 def _letters(path: str) -> frozenset[str]:
-    """The letters that a font has; none where it cannot be drawn with, as fonts of coloured bitmaps."""
+    """The letters of a font; none if Pillow cannot draw with it, as with fonts of coloured bitmaps."""
     from matplotlib.ft2font import FT2Font
 
     try:

@@ -1,4 +1,4 @@
-"""Batches as a pure function of the clock: picture number n is the same in any batch, on any process."""
+"""Batches as a pure function of the image number n, the same in any batch and on any process."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,12 +11,12 @@ import torch.nn.functional as F
 from annotated_types import Interval
 from torch import Tensor
 
-from .about import describe
 from .errors import DataError
-from .order import Order, Paired, Plain, Runs
-from .pictures import Pictures, StoredPictures, load_pictures, stored_pictures
+from .order import Order, Paired, Runs, Shuffled
+from .pictures import Pictures, StoredPictures, describe, load_pictures, stored_pictures
 from .split import AnySplit
-from .transforms import DRAWS, Fill, affine_matrices, flip_some, uniform_draws, warp
+from .splitmix import uniform
+from .transforms import COLUMNS, Fill, affine_matrices, random_flip, warp
 
 __all__ = [
     "Batch",
@@ -32,10 +32,10 @@ __all__ = [
 
 Cache = Literal["auto", "device", "memory", "off"]
 
-# Part of the free device memory that pictures may take; the rest is for networks and activations.
 DEVICE_SHARE = 0.4
-# Its draws must not meet those of the order (see `order`).
+"""Share of the free device memory that pictures may take; the rest is for networks and activations."""
 AUGMENT_STREAM = 0x5_A06
+"""Keeps the random numbers of transforms apart from those of the order (see order.py)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,11 +43,11 @@ class Batch:
     """A batch on the loader's device."""
 
     images: Tensor
-    """float32 (B, 3, R, R) in [-1, 1]"""
+    """float32 (B, 3, R, R) in [-1, 1]."""
     styles: Tensor
-    """float32 (B, S) weights: one-hot, or zero where there is no label"""
+    """float32 (B, S) weights: one-hot, or zero where there is no label."""
     indices: Tensor
-    """int64 (B,): rows of the split"""
+    """int64 (B,): rows of the split."""
 
 
 @pydantic.dataclasses.dataclass(
@@ -55,18 +55,18 @@ class Batch:
     config=pydantic.ConfigDict(strict=True, allow_inf_nan=False, extra="forbid"),
 )  # fmt: skip
 class LoaderConfig:
-    """How the pictures of a split become an endless stream."""
+    """The order and the random transforms of an endless stream of pictures."""
 
     balanced: bool = False
-    """Draw every style (and the unlabelled) equally often, however many pictures it has."""
+    """Show every style (and the unlabelled) equally often, however many pictures it has."""
     paired: bool = False
-    """Neighbours in a batch show the same subject in two styles. Needs subjects drawn in several styles."""
+    """Neighbours in a batch show the same subject in two styles. Needs subjects in several styles."""
     flip: bool = False
     """Mirror half of the pictures left to right; wrong where writing or handedness matters."""
     rotate: Annotated[float, Interval(ge=0, le=180)] = 0.0
     """Turn by up to this many degrees to either side."""
     scale: Annotated[float, Interval(ge=0, le=4)] = 0.0
-    """Shrink or enlarge by up to this: 0.1 draws sizes from 1/1.1 to 1.1."""
+    """Shrink or enlarge by up to this: 0.1 gives sizes from 1/1.1 to 1.1."""
     crop: Annotated[float, Interval(ge=0, le=0.99)] = 0.0
     """Show a random window that leaves out up to this part of each side, 0 to below 1."""
     shift: Annotated[float, Interval(ge=0, le=1)] = 0.0
@@ -74,8 +74,8 @@ class LoaderConfig:
     fill: Fill = "reflect"
     """What a moved picture uncovers: its mirror image (reflect), or the data set's background colour."""
     cache: Cache = "auto"
-    """Where decoded pictures live: on the device if they fit (auto), always there (device), in main memory,
-    or nowhere: off decodes every batch from the disk."""
+    """Where decoded pictures are kept: on the device if they fit (auto), always there (device), in main
+    memory (memory), or nowhere (off), which decodes every batch from the disk."""
 
     def __post_init__(self) -> None:
         if self.paired and (self.balanced or self.flip or self.moves):
@@ -90,16 +90,16 @@ class LoaderConfig:
 
 
 def open_pictures(path: Path | str, split: AnySplit, cache: Cache) -> Pictures | StoredPictures:
-    """Opens a split as the cache setting asks for: decoded, or (off) left on the disk."""
+    """Opens a split of a packed data set: decoded in memory or, with cache `off`, left on the disk."""
     return stored_pictures(path, split) if cache == "off" else load_pictures(path, split)
 
 
 class Loader:
     """An endless, shuffled, stateless stream of a split.
 
-    Picture number n is row permutation(seed, n // N)[n % N], and its augmentation is drawn from (seed, n).
-    With `run` above 1, pictures that are neighbours in runs of this length share their style (`order.Runs`).
-    One of W processes with b pictures each takes `batch_at(nimg + rank * b, b)` and adds W * b to its clock.
+    Picture number n is row permutation(seed, n // N)[n % N]; its transforms are a function of (seed, n). With
+    `run` above 1, each run of so many neighbours shares its style (`order.Runs`). Each of W processes takes
+    `batch_at(nimg + rank * b, b)`, then adds W * b to nimg.
     """
 
     def __init__(
@@ -116,7 +116,7 @@ class Loader:
         self.seed = seed
         self.pictures = _placed(pictures, self.config.cache, self.device)
         names = len(pictures.style_names)
-        # Label -1 picks the last row, which is zero: no label.
+        # Label -1 (none) picks the last row, which is zero.
         self._weights = torch.eye(names + 1, names)
         self._styles = pictures.styles.cpu()
         self._order = self._ordered(pictures, run)
@@ -127,19 +127,19 @@ class Loader:
         return len(self.pictures)
 
     def indices_at(self, nimg: int, count: int) -> np.ndarray:
-        """int64 (count,): the rows of pictures number nimg .. nimg + count - 1."""
+        """Returns the rows of pictures number nimg .. nimg + count - 1, int64 (count,)."""
         return self._order.rows(np.arange(nimg, nimg + count, dtype=np.int64))
 
     def batch_at(self, nimg: int, count: int, *, resolution: int | None = None) -> Batch:
-        """Pictures number nimg .. nimg + count - 1, averaged by area down to `resolution` where one is given.
+        """Returns pictures number nimg .. nimg + count - 1, reduced to `resolution` by averaging areas.
 
         Raises:
-            DataError: a resolution that the data set's is not a multiple of.
+            DataError: the resolution of the data set is no multiple of `resolution`.
         """
         factor = self._factor(resolution or self.pictures.resolution)
         indices = torch.from_numpy(self.indices_at(nimg, count))
         images = self.pictures.take(indices).to(self.device)
-        # A product is faster than a quotient, and still gives 1 for 255 exactly.
+        # A product is faster than a quotient, and still maps 255 to 1 exactly.
         images = self._augment(images.float().mul_(1 / 127.5).sub_(1), nimg)
         images = F.avg_pool2d(images, factor) if factor > 1 else images
         styles = self._weights[self._styles[indices]]
@@ -150,7 +150,7 @@ class Loader:
             return Paired(self._styles, pictures.subjects, self.seed)
         if run > 1 or self.config.balanced:
             return Runs(self._styles, self.seed, run=run, balanced=self.config.balanced)
-        return Plain(len(pictures), self.seed)
+        return Shuffled(len(pictures), self.seed)
 
     def _factor(self, resolution: int) -> int:
         factor, rest = divmod(self.pictures.resolution, resolution)
@@ -166,31 +166,26 @@ class Loader:
         if not config.flip and not config.moves:
             return images
         numbers = torch.arange(nimg, nimg + len(images))
-        draws = uniform_draws(self.seed ^ AUGMENT_STREAM, numbers, DRAWS)
+        random = uniform(self.seed ^ AUGMENT_STREAM, numbers, COLUMNS)
         if config.flip:
-            images = flip_some(images, draws)
+            images = random_flip(images, random)
         if not config.moves:
             return images
         matrices = affine_matrices(
-            draws, rotate=config.rotate, scale=config.scale, crop=config.crop, shift=config.shift
+            random, rotate=config.rotate, scale=config.scale, crop=config.crop, shift=config.shift
         )
-        # Interpolation weights sum to one but for rounding.
+        # Interpolation weights sum to one only up to rounding.
         return warp(images, matrices, fill=config.fill, background=self._background).clamp(-1, 1)
 
 
 def _placed(
     pictures: Pictures | StoredPictures, cache: Cache, device: torch.device
 ) -> Pictures | StoredPictures:
-    """Moves decoded pictures to the device where that is asked for, or fits."""
+    """The pictures, on the device if the cache setting says so or they fit."""
     if isinstance(pictures, StoredPictures) or cache in ("memory", "off"):
         return pictures
-    if cache == "device" or _fits(pictures.images, device):
-        return replace(pictures, images=pictures.images.to(device))
-    return pictures
-
-
-def _fits(images: Tensor, device: torch.device) -> bool:
-    if device.type != "cuda":
-        return False
-    free, _ = torch.cuda.mem_get_info(device)
-    return images.numel() < DEVICE_SHARE * free
+    if cache == "auto":
+        free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else 0
+        if pictures.images.numel() >= DEVICE_SHARE * free:
+            return pictures
+    return replace(pictures, images=pictures.images.to(device))

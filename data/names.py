@@ -1,4 +1,4 @@
-"""The rule for names of styles, subjects and files: which are allowed, and how paths and tables show them."""
+"""Names of styles, subjects and files: which are allowed, and how paths and tables show them."""
 
 import hashlib
 import re
@@ -8,13 +8,13 @@ from pathlib import PurePosixPath
 from urllib.parse import unquote
 
 NO_LABEL = "(no label)"
-"""How reports call the pictures without a style."""
+"""Name of the pictures without a style in reports."""
 RESERVED = ("all", "none", NO_LABEL)
-"""Names that commands and reports give to every style, to the null style and to no style."""
+"""Names with another meaning in commands and reports: every style, the null style, no style."""
 LONGEST = 200
-"""Bytes of a file's name. Disks take 255; the rest is for suffixes."""
+"""Longest name of a file in bytes. Disks allow 255; the rest is for suffixes."""
 
-# Control characters, line separators, marks that turn the direction of a line, and what is no UTF-8.
+# Control characters, line separators, marks of writing direction, and bytes that are no UTF-8.
 _UNPRINTABLE = r"\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff"
 _NOT_VISIBLE = re.compile(f"[{_UNPRINTABLE}]")
 _NOT_IN_FILES = re.compile(rf'[{_UNPRINTABLE}<>:"/\\|?*%]|^[ .]+|[ .]+$')
@@ -22,19 +22,19 @@ _MARKDOWN = re.compile(r"[\\|`*<]")
 
 
 def normal(text: str) -> str:
-    """One spelling of a text (Unicode NFC): disks and archives spell `é` as one letter or as two."""
+    """Returns a text in Unicode NFC. Disks and archives spell `é` as one code point or as two."""
     return unicodedata.normalize("NFC", text)
 
 
 def is_utf8(name: str) -> bool:
-    """Whether a name from the disk is text; Python keeps other bytes as lone surrogates."""
+    """Returns whether a name from the disk is UTF-8. Python keeps other bytes as lone surrogates."""
     return not re.search(r"[\ud800-\udfff]", name)
 
 
 def style_fault(name: str) -> str:
-    """Why no command could find a style of this name, as the end of a sentence; empty where one can.
+    """Returns why no command could select a style of this name, as the end of a sentence; empty if one can.
 
-    A comma, `+` and `=` are allowed: an exact name goes before the syntax of lists and blends.
+    A comma, `+` and `=` are allowed: commands try exact names before lists and blends.
     """
     if name in RESERVED:
         return "has a name that commands give to something else"
@@ -48,7 +48,7 @@ def style_fault(name: str) -> str:
 
 
 def visible(text: str) -> str:
-    r"""A text in one line that can be printed and encoded: a newline becomes `\n`."""
+    r"""Returns a text that can be printed and encoded, in one line: a newline becomes `\n`."""
     return _NOT_VISIBLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
@@ -56,10 +56,10 @@ def visible(text: str) -> str:
 
 
 def file_name(name: str) -> str:
-    """A name as that of a file or folder: no other name gives the same one, and `name_of_file` reads it back.
+    """Returns a unique file name for a name; `name_of_file` is its inverse.
 
-    What disks refuse is written as in URLs (`a/b` becomes `a%2Fb`), and so are dots and spaces at the ends. A
-    very long name ends in its digest, which is not read back.
+    Escapes as in URLs what disks refuse (`a/b` becomes `a%2Fb`), and dots and spaces at the ends. A very long
+    name is cut and ends in its digest, which has no inverse.
     """
     text = _NOT_IN_FILES.sub(_percent, normal(name)) or "%"
     if len(text.encode()) <= LONGEST:
@@ -73,26 +73,26 @@ def _percent(found: re.Match[str]) -> str:
 
 
 def name_of_file(name: str) -> str:
-    """The name that `file_name` wrote."""
+    """Returns the name that `file_name` escaped."""
     return normal(unquote(name))
 
 
 def file_path(text: str) -> str:
-    """A relative path, each part a `file_name`: no way up, and no hidden file."""
+    """Returns a relative path of `file_name` parts, which leads neither up nor to a hidden file."""
     return "/".join(file_name(part) for part in PurePosixPath(text).parts)
 
 
 def unique_names(names: Iterable[str], taken: Iterable[str] = ()) -> list[str]:
-    """The names, numbered where one is there before, or in `taken`, but for upper and lower case."""
-    seen, found = {name.casefold() for name in taken}, []
+    """Returns the names, numbered where they repeat an earlier one or one of `taken`, whatever the case."""
+    used, unique = {name.casefold() for name in taken}, []
     for name in names:
         free, number = name, 1
-        while free.casefold() in seen:
+        while free.casefold() in used:
             number += 1
             free = f"{name}-{number}"
-        seen.add(free.casefold())
-        found.append(free)
-    return found
+        used.add(free.casefold())
+        unique.append(free)
+    return unique
 
 
 def styles_of_folders(folders: Sequence[str], styles: Sequence[str]) -> tuple[str, ...]:
@@ -117,12 +117,12 @@ def styles_of_folders(folders: Sequence[str], styles: Sequence[str]) -> tuple[st
 
 
 def markdown_cell(text: str) -> str:
-    """A text as a cell of a Markdown table shows it: nothing in it formats, or ends the cell or the row."""
+    """Escapes a text for a cell of a Markdown table."""
     return _MARKDOWN.sub(r"\\\g<0>", visible(text))
 
 
 def markdown_code(text: str) -> str:
-    """A path as code in a cell of a Markdown table."""
+    """Formats a path as code for a cell of a Markdown table."""
     fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
     pad = " " if len(fence) > 1 else ""
     return f"{fence}{pad}{visible(text)}{pad}{fence}".replace("|", r"\|")

@@ -1,10 +1,10 @@
-"""A packed split as tensors: decoded into memory at once, or row by row from the disk."""
+"""Packed data sets: `dataset.json`, and a split as tensors, in memory or row by row from the disk."""
 
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -12,48 +12,113 @@ import pyarrow.parquet as pq
 import torch
 from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
+from pydantic import Field
 from torch import Tensor
 
-from .about import About, damaged
 from .errors import DataError
+from .files import read_json
 from .folder import UNLABELLED
 from .images import WHITE, Colour, read_image
-from .parquet import open_shards, shards
 from .progress import Progress
-from .split import AnySplit, parts_of
+from .split import SPLITS, AnySplit, Split, parts_of
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
+Format = Literal["brushwork data set 1"]
+FORMAT: Format = "brushwork data set 1"
+DATASET_JSON = "dataset.json"
+COLUMNS = {
+    "image": pa.struct({"bytes": pa.binary(), "path": pa.string()}),
+    "style": pa.int64(),
+    "subject": pa.string(),
+}
+"""The columns that every shard must have."""
+Level = Annotated[int, Field(ge=0, le=255)]
+Count = Annotated[int, Field(ge=0)]
+
 
 @dataclass(frozen=True, kw_only=True)
-class Pictures:
-    """A decoded split. Row n of `images` shows `subjects[n]` in style `style_names[styles[n]]`."""
+class About:
+    """The content of `dataset.json`."""
 
-    images: Tensor
-    """uint8 (N, 3, R, R)"""
+    format: Format
+    name: str
+    styles: tuple[str, ...]
+    resolution: Annotated[int, Field(ge=1)]
+    fingerprint: str
+    """Content hash of all splits together."""
+    recipe: str
+    """Hash of the files and settings that the data set was packed from."""
+    background: tuple[Level, Level, Level]
+    counts: Mapping[Split, Count]
+    """Pictures by split."""
+
+    def __post_init__(self) -> None:
+        if len(set(self.styles)) < len(self.styles):
+            raise ValueError("two styles have one name")
+        if set(self.counts) != set(SPLITS):
+            raise ValueError(f"there are no counts of {' and '.join(SPLITS)}")
+
+
+def describe(path: Path | str) -> About:
+    """Reads the `dataset.json` of a packed data set, and checks every entry.
+
+    Raises:
+        DataError: there is no data set, it is not one of `brushwork pack`, or it is damaged.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        raise DataError(f"The data set '{path}' does not exist: make it with `brushwork pack FOLDER {path}`.")
+    if not (path / DATASET_JSON).is_file():
+        raise DataError(
+            f"'{path}' is no packed data set (it has no {DATASET_JSON}): make one with "
+            f"`brushwork pack {path} DATASET`."
+        )
+    try:
+        return read_json(path / DATASET_JSON, About)
+    except (OSError, ValueError) as error:
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, what: object) -> DataError:
+    return DataError(f"The data set '{path}' is damaged ({' '.join(str(what).split())}): pack it again.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Labelled:
+    """What is known of every row of a split: row n shows `subjects[n]` in `style_names[styles[n]]`."""
+
     styles: Tensor
-    """int64 (N,), -1 where there is no label"""
+    """int64 (N,), -1 where there is no label."""
     subjects: tuple[str, ...]
     style_names: tuple[str, ...]
     fingerprint: str
     """Content hash of the whole data set, all splits together."""
     background: Colour = WHITE
-    """What was put behind transparent pictures."""
+    """The colour behind transparent pictures."""
 
     def __len__(self) -> int:
         return len(self.subjects)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pictures(_Labelled):
+    """A split in memory."""
+
+    images: Tensor
+    """uint8 (N, 3, R, R)."""
 
     @property
     def resolution(self) -> int:
         return self.images.shape[-1]
 
     def take(self, indices: Tensor) -> Tensor:
-        """uint8 (B, 3, R, R) of int64 (B,), on the device of `images`."""
+        """Returns uint8 (B, 3, R, R) for the rows int64 (B,), on the device of `images`."""
         return self.images.index_select(0, indices.to(self.images.device))
 
     def subset(self, indices: Tensor) -> "Pictures":
-        """The rows int64 (B,) alone; styles and fingerprint stay those of the whole."""
+        """Returns the rows int64 (B,) alone; style names and fingerprint stay those of the whole."""
         return replace(
             self, images=self.take(indices), styles=self.styles[indices.to(self.styles.device)],
             subjects=tuple(self.subjects[row] for row in indices.tolist()),
@@ -61,27 +126,19 @@ class Pictures:
 
 
 @dataclass(frozen=True, kw_only=True)
-class StoredPictures:
-    """A split that stays on the disk: the rows and values of Pictures, decoded whenever they are taken."""
+class StoredPictures(_Labelled):
+    """A split on the disk. Pictures are decoded each time they are taken."""
 
     path: Path
     rows: "Dataset"
     resolution: int
-    styles: Tensor
-    subjects: tuple[str, ...]
-    style_names: tuple[str, ...]
-    fingerprint: str
-    background: Colour = WHITE
-
-    def __len__(self) -> int:
-        return len(self.subjects)
 
     def take(self, indices: Tensor) -> Tensor:
-        """uint8 (B, 3, R, R) of int64 (B,), on the CPU."""
+        """Returns uint8 (B, 3, R, R) for the rows int64 (B,), on the CPU."""
         return _decode(self.path, self.rows[indices.tolist()]["image"], self.resolution)
 
     def subset(self, indices: Tensor) -> "StoredPictures":
-        """The rows int64 (B,) alone; styles and fingerprint stay those of the whole."""
+        """Returns the rows int64 (B,) alone; style names and fingerprint stay those of the whole."""
         return replace(
             self, rows=self.rows.select(indices.tolist()), styles=self.styles[indices],
             subjects=tuple(self.subjects[row] for row in indices.tolist()),
@@ -92,25 +149,22 @@ def load_pictures(path: Path | str, split: AnySplit = "train") -> Pictures:
     """Decodes a split of the data set at `path` into memory; `all` is the training rows, then the test rows.
 
     Raises:
-        DataError: no such data set, not one of `brushwork pack`, damaged, or nothing in this split.
+        DataError: there is no data set, it is not one of `brushwork pack`, it is damaged, or the split is
+            empty.
     """
     path = Path(path)
-    about, tables = open_shards(path, split)
-    parts: list[Tensor] = []
+    about, shards = open_shards(path, split)
+    images: list[Tensor] = []
     styles: list[int] = []
     subjects: list[str] = []
-    for batch in _batches(path, about, tables, ("image", "style", "subject")):
-        parts.append(_decode(path, batch["image"], about.resolution))
+    for batch in _batches(path, about, shards, ("image", "style", "subject")):
+        images.append(_decode(path, batch["image"], about.resolution))
         styles += batch["style"]
         subjects += batch["subject"]
     return Pictures(
-        images=torch.cat(parts),
-        styles=torch.tensor(styles, dtype=torch.int64),
-        subjects=tuple(subjects),
-        style_names=about.styles,
-        fingerprint=about.fingerprint,
-        background=about.background,
-    )
+        images=torch.cat(images), styles=torch.tensor(styles, dtype=torch.int64), subjects=tuple(subjects),
+        style_names=about.styles, fingerprint=about.fingerprint, background=about.background,
+    )  # fmt: skip
 
 
 def stored_pictures(
@@ -118,100 +172,120 @@ def stored_pictures(
 ) -> StoredPictures:
     """Opens a split without decoding it, for data sets that do not fit into memory. Raises as load_pictures.
 
-    `datasets` keeps a memory-mapped copy of the rows in `copies`, or else in its own cache folder, once per
-    data set.
+    `datasets` keeps a memory-mapped copy of the rows, once per data set, in `copies` or in its cache folder.
     """
     from datasets import Dataset
     from datasets import Image as ImageColumn
     from datasets.exceptions import DatasetsError
 
     path = Path(path)
-    about, tables = open_shards(path, split)
-    styles, subjects = _labels(path, about, tables)
-    kept = None if copies is None else str(copies)
-    files = [str(file) for one in parts_of(split) for file in shards(path, one)]
-    try:
-        rows = Dataset.from_parquet(files, cache_dir=kept)  # pyright: ignore[reportArgumentType]
-    except (OSError, pa.ArrowException, DatasetsError) as error:
-        raise damaged(path, error) from error
-    return StoredPictures(
-        path=path,
-        rows=rows.cast_column("image", ImageColumn(decode=False)),
-        resolution=about.resolution,
-        styles=styles,
-        subjects=subjects,
-        style_names=about.styles,
-        fingerprint=about.fingerprint,
-        background=about.background,
-    )
-
-
-# Reading
-
-
-def _labels(path: Path, about: About, tables: Sequence[pq.ParquetFile]) -> tuple[Tensor, tuple[str, ...]]:
-    """The styles int64 (N,) and subjects of all rows."""
+    about, shards = open_shards(path, split)
     styles: list[int] = []
     subjects: list[str] = []
-    for batch in _batches(path, about, tables, ("style", "subject")):
+    for batch in _batches(path, about, shards, ("style", "subject")):
         styles += batch["style"]
         subjects += batch["subject"]
-    return torch.tensor(styles, dtype=torch.int64), tuple(subjects)
+    cache = None if copies is None else str(copies)
+    files = [str(file) for file in shard_files(path, split)]
+    try:
+        rows = Dataset.from_parquet(files, cache_dir=cache)  # pyright: ignore[reportArgumentType]
+    except (OSError, pa.ArrowException, DatasetsError) as error:
+        raise _damaged(path, error) from error
+    return StoredPictures(
+        path=path, rows=rows.cast_column("image", ImageColumn(decode=False)), resolution=about.resolution,
+        styles=torch.tensor(styles, dtype=torch.int64), subjects=tuple(subjects),
+        style_names=about.styles, fingerprint=about.fingerprint, background=about.background,
+    )  # fmt: skip
+
+
+# Shards
+
+
+def shard_files(dataset: Path, split: AnySplit) -> list[Path]:
+    """Returns the shards of a split in their order."""
+    return [
+        file for one in parts_of(split) for file in sorted((dataset / "data").glob(f"{one}-*-of-*.parquet"))
+    ]
+
+
+def open_shards(path: Path, split: AnySplit) -> tuple[About, list[pq.ParquetFile]]:
+    """Opens the shards of a split, and checks their columns and their number of rows.
+
+    Raises:
+        DataError: there is no data set, it is damaged, or the split is empty.
+    """
+    parts, about = parts_of(split), describe(path)
+    expected = sum(about.counts[part] for part in parts)
+    if not expected:
+        raise DataError(f"The {split} split of '{path}' is empty: pack it with another --test-fraction.")
+    try:
+        shards = [pq.ParquetFile(file) for file in shard_files(path, split)]
+    except (OSError, pa.ArrowException) as error:
+        raise _damaged(path, error) from error
+    for schema in (shard.schema_arrow for shard in shards):
+        for name, kind in COLUMNS.items():
+            if name not in schema.names:
+                raise _damaged(path, f"it has no column {name}")
+            if schema.field(name).type != kind:
+                raise _damaged(path, f"its column {name} holds {schema.field(name).type}")
+    rows = sum(shard.metadata.num_rows for shard in shards)
+    if rows != expected:
+        raise _damaged(path, f"it holds {rows} of the {expected} pictures of its {split} split")
+    return about, shards
 
 
 def _batches(
-    path: Path, about: About, tables: Sequence[pq.ParquetFile], columns: Sequence[str]
+    path: Path, about: About, shards: Sequence[pq.ParquetFile], columns: Sequence[str]
 ) -> Iterator[dict[str, list]]:
     """Columns of checked values, some hundred rows at a time."""
-    total = sum(table.metadata.num_rows for table in tables)
+    total = sum(shard.metadata.num_rows for shard in shards)
     try:
         with Progress(total=total, desc="decode", unit="img", delay=2, leave=False) as bar:
-            for table in tables:
-                for batch in table.iter_batches(batch_size=512, columns=list(columns)):
+            for shard in shards:
+                for batch in shard.iter_batches(batch_size=512, columns=list(columns)):
                     values = batch.to_pydict()
                     _check_values(path, about, values)
                     yield values
                     bar.update(batch.num_rows)
     except (OSError, pa.ArrowException) as error:
-        raise damaged(path, error) from error
+        raise _damaged(path, error) from error
 
 
 def _check_values(path: Path, about: About, values: dict[str, list]) -> None:
     for name, column in values.items():
         if None in column:
-            raise damaged(path, f"a row without {name}")
-    styles = values.get("style", [])
-    wrong = next((style for style in styles if not UNLABELLED <= style < len(about.styles)), None)
+            raise _damaged(path, f"a row without {name}")
+    wrong = next((style for style in values["style"] if not UNLABELLED <= style < len(about.styles)), None)
     if wrong is not None:
-        raise damaged(path, f"a row of style {wrong}, where there are {len(about.styles)} styles")
+        raise _damaged(path, f"a row of style {wrong}, where there are {len(about.styles)} styles")
 
 
 def _decode(path: Path, images: Sequence[Mapping[str, bytes] | None], resolution: int) -> Tensor:
     """The column of images as uint8 (N, 3, R, R)."""
-    # Pillow takes a quarter of the time to hand out the pixels of one picture: a column of them goes at once.
+    # Copying pixels out of Pillow takes a quarter of the time of decoding, so all are pasted into one image.
     column = Image.new("RGB", (resolution, resolution * len(images)))
     for row, image in enumerate(images):
         if image is None or image["bytes"] is None:
-            raise damaged(path, "a row without image")
-        picture = _picture(path, image["bytes"])
+            raise _damaged(path, "a row without image")
+        picture = _decode_png(path, image["bytes"])
         if picture.size != (resolution, resolution):
             size = f"{picture.width} x {picture.height} px where {resolution} x {resolution} are due"
-            raise damaged(path, f"a picture of {size}")
+            raise _damaged(path, f"a picture of {size}")
         column.paste(picture, (0, row * resolution))
     pixels = torch.from_numpy(np.array(column)).view(len(images), resolution, resolution, 3)
     return pixels.permute(0, 3, 1, 2).contiguous()
 
 
-def _picture(path: Path, png: bytes) -> Image.Image:
-    """RGB. What `brushwork pack` wrote is known to be that without more ado, which is twice as fast."""
+def _decode_png(path: Path, png: bytes) -> Image.Image:
+    """An RGB picture. The plain PNGs of `brushwork pack` take a way that is twice as fast as `read_image`."""
     try:
         picture = PngImageFile(io.BytesIO(png))
         picture.load()
         if picture.mode == "RGB" and "transparency" not in picture.info:
             return picture
     except (OSError, SyntaxError):
-        pass  # the careful way says what is wrong
+        pass  # `read_image` raises the error
     try:
         return Image.fromarray(read_image(png))
     except DataError as error:
-        raise damaged(path, "a picture that cannot be decoded") from error
+        raise _damaged(path, "a picture that cannot be decoded") from error

@@ -1,4 +1,4 @@
-"""How far a long job is: a bar on a terminal, and a line a minute in a log."""
+"""Progress of a long job: a bar on a terminal, one line a minute in a log."""
 
 import sys
 from collections.abc import Callable
@@ -7,14 +7,11 @@ from typing import Any
 from tqdm import tqdm
 
 EVERY = 60.0
-"""Seconds between two lines of a log."""
+"""Seconds between two lines in a log."""
 
 
 class Progress(tqdm):
-    """tqdm's bar, which off a terminal would be one endless line or, with `disable=None`, nothing for hours.
-
-    There it writes a line a minute, and none for what takes less than half of one.
-    """
+    """tqdm, with plain lines where there is no terminal: one a minute, none in the first half minute."""
 
     def __init__(self, *arguments: Any, disable: bool = False, **options: Any) -> None:
         if not _is_terminal(options.get("file")):
@@ -23,7 +20,7 @@ class Progress(tqdm):
 
     @staticmethod
     def status_printer(file: Any) -> Callable[[str], None]:
-        """What shows a state of the bar."""
+        """Returns the function that prints a state of the bar."""
         if _is_terminal(file):
             return tqdm.status_printer(file)
 

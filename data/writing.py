@@ -1,4 +1,4 @@
-"""Many pictures to disk as PNG, encoded in threads while the next ones are drawn."""
+"""Writes pictures as PNG, many at a time in threads."""
 
 import os
 from collections import deque
@@ -14,12 +14,12 @@ from .images import png_bytes
 
 
 def free_cores() -> int:
-    """Processor cores that this process may use."""
+    """Returns the number of processor cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def save_picture(path: Path, picture: np.ndarray | Image.Image) -> None:
-    """Writes uint8 (H, W, 3) or a Pillow image as PNG: the file is whole or not there."""
+    """Writes uint8 (H, W, 3) or a Pillow image as PNG, whole or not at all."""
     write_file(path, png_bytes(picture))
 
 
@@ -31,13 +31,12 @@ def write_pictures(
 ) -> None:
     """Writes every picture of every batch to its path, each whole or not at all.
 
-    While the caller's iterator makes a batch, no more than two others wait to be encoded, so memory does not
-    grow with their number. An error of the iterator's or of a thread ends it all: what is being encoded is
-    finished, what waits is dropped.
+    At most two batches wait while the iterator makes the next one. After an error of the iterator or of a
+    thread, files that are being encoded are finished, and waiting ones are dropped.
 
     Args:
         batches: paths, and as many pictures, uint8 (n, H, W, 3).
-        threads: how many encode; Pillow lets go of the interpreter meanwhile.
+        threads: number of threads; Pillow encodes without the interpreter lock.
         written: called after each picture.
 
     Raises:

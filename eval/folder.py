@@ -34,7 +34,7 @@ def read_styled_folder(root: Path) -> StyledImages:
     is a choice of filter that would change the numbers. Raises DataError where nothing can be read.
     """
     scan = scan_folder(root)
-    loose = [found.source for found in scan.found if found.style < 0]
+    loose = [found.source for found in scan.files if found.style < 0]
     if loose and scan.style_names:
         raise EvalError(f"'{root / loose[0]}' is in no style folder: move it to one, or away.")
     images, styles, broken = _pictures(scan)
@@ -53,7 +53,7 @@ def _pictures(scan: Scan) -> tuple[list[Tensor], list[int], list[str]]:
     images: list[Tensor] = []
     styles: list[int] = []
     broken, first = unopened(scan), ""
-    for found in Progress(scan.found, desc="read", unit="img", delay=2, leave=False):
+    for found in Progress(scan.files, desc="read", unit="img", delay=2, leave=False):
         try:
             image = torch.from_numpy(read_image(found.path)).permute(2, 0, 1)
         except DataError as error:

@@ -7,8 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from brushwork.data.about import describe
-from brushwork.data.pictures import load_pictures
+from brushwork.data.pictures import describe, load_pictures
 
 from .errors import EvalError
 from .features.cache import FeatureCache, user_cache

@@ -9,6 +9,7 @@ from annotated_types import Interval
 from brushwork.data.errors import DataError
 from brushwork.data.sources.collection import Fetched
 from brushwork.data.sources.emoji import EMOJI_STYLES, fetch_emoji
+from brushwork.data.sources.icon_matrix import MatrixConfig
 from brushwork.data.sources.icons import fetch_icons
 from brushwork.data.sources.modes import MODE_STYLES, MODES, write_modes
 from brushwork.data.sources.photographs import fetch_photographs
@@ -44,9 +45,7 @@ class Emoji:
         fetched = fetch_emoji(
             directory,
             styles=words(self.styles),
-            size=self.size,
-            margin=self.margin,
-            shared_only=not self.all_subjects,
+            config=MatrixConfig(size=self.size, margin=self.margin, shared_only=not self.all_subjects),
         )
         tell(fetched)
 
@@ -79,9 +78,7 @@ class Icons:
             self.icon_set,
             directory,
             styles=words(self.styles),
-            size=self.size,
-            margin=self.margin,
-            shared_only=not self.all_subjects,
+            config=MatrixConfig(size=self.size, margin=self.margin, shared_only=not self.all_subjects),
         )
         tell(fetched)
 

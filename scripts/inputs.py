@@ -5,8 +5,7 @@ from pathlib import Path
 
 from brushwork.data.contents import Cutout, Original
 from brushwork.data.errors import DataError
-from brushwork.data.formats import has_frames
-from brushwork.data.images import open_image
+from brushwork.data.images import has_frames, open_image
 from brushwork.data.names import visible
 
 NAMED = 10

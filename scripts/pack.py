@@ -6,7 +6,7 @@ from typing import Annotated
 
 import tyro
 
-from brushwork.data.curate.duplicates import NEAR_BITS, Duplicates
+from brushwork.data.curate.duplicates import Duplicates
 from brushwork.data.curate.pack import PackConfig, pack
 from brushwork.data.curate.report import balance_table
 from brushwork.data.images import WHITE, Fit
@@ -38,8 +38,6 @@ class PackArguments:
     """Leave out pictures with a shorter side; by default a quarter of the resolution."""
     duplicates: Duplicates = "drop"
     """What happens to exact repeats within a style."""
-    near_bits: int = NEAR_BITS
-    """Report pictures of a style whose 64-bit hashes differ by at most this; -1 turns it off."""
     strict: bool = False
     """Fail, after writing the report, where anything is wrong with any picture."""
 
@@ -53,7 +51,6 @@ def pack_command(args: PackArguments) -> None:
         test_fraction=args.test_fraction,
         min_size=args.min_size,
         duplicates=args.duplicates,
-        near_bits=args.near_bits,
         strict=args.strict,
     )
     packed = pack(args.folder, args.dataset, config)

@@ -1,4 +1,4 @@
-"""What is wrong with a collection: unreadable, small, repeated, mislabelled and leaking pictures."""
+"""Exact duplicates, near-duplicates and leaks between the splits of a collection."""
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
@@ -7,9 +7,9 @@ from typing import Literal
 
 import numpy as np
 from PIL import Image
+from scipy.fft import dctn
 
-from ..folder import Found
-from ..images import perceptual_hash
+from ..folder import ImageFile
 from ..split import Split
 
 Kind = Literal[
@@ -23,21 +23,23 @@ MEANING: Mapping[Kind, str] = {
     "unreadable": "left out: the file is damaged or is no picture",
     "too small": "left out: a side is shorter than the minimum",
     "animated": "kept: only the first of its frames or pages",
-    "bad profile": "kept: its colour profile cannot be used, so that its colours are taken for sRGB",
-    "duplicate": "the very same pixels in the same style: only the first stays, unless --duplicates keep",
-    "two labels": "kept: the very same pixels under two styles, so that at least one label may be wrong",
+    "bad profile": "kept: its colour profile cannot be used, so its colours are taken for sRGB",
+    "duplicate": "the same pixels in the same style: only the first stays, unless --duplicates keep",
+    "two labels": "kept: the same pixels under two styles, so at least one label may be wrong",
     "near-duplicate": "kept: looks like another picture of its style",
     "leak": "kept: a picture of the test split looks like one of the training split",
-    "case": "kept as another subject: the names differ only by case, so that both splits may show one thing",
+    "case": "kept as another subject: the names differ only by case, so both splits may show one thing",
 }
 NEAR_BITS = 6
+"""Near-duplicates differ in at most this many bits of their 64-bit hashes."""
 NEAR_LEVELS = 4.0
+"""Near-duplicates differ by at most this in their 8 x 8 colours, as a mean of levels of 255."""
 BLOCK = 2048
 
 
 @dataclass(frozen=True, kw_only=True)
 class Problem:
-    """One thing to look at: which file, what about it, and the other file where there is one."""
+    """One thing to look at: the kind of problem, the file, a detail, and the other file if there is one."""
 
     kind: Kind
     source: str
@@ -46,93 +48,96 @@ class Problem:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Print:
-    """What is remembered of a picture: identity of its pixels, perceptual hash, 8 x 8 colours, and labels."""
+class ImageHash:
+    """What identifies a picture: SHA-256 of its pixels, perceptual hash, 8 x 8 colours, and labels."""
 
     source: str
     style: int
     split: Split
     sha256: str
-    hash64: int
+    perceptual: int
     colours: np.ndarray
 
 
-def print_of(array: np.ndarray, *, source: str, style: int, split: Split, sha256: str) -> Print:
-    """Takes the prints of uint8 (H, W, 3)."""
+def hash_image(array: np.ndarray, *, source: str, style: int, split: Split, sha256: str) -> ImageHash:
+    """Hashes uint8 (H, W, 3)."""
     small = Image.fromarray(array).resize((8, 8), Image.Resampling.BOX)
-    return Print(
-        source=source,
-        style=style,
-        split=split,
-        sha256=sha256,
-        hash64=perceptual_hash(array),
-        colours=np.asarray(small, dtype=np.uint8).reshape(-1),
-    )
+    return ImageHash(
+        source=source, style=style, split=split, sha256=sha256,
+        perceptual=perceptual_hash(array), colours=np.asarray(small, dtype=np.uint8).reshape(-1),
+    )  # fmt: skip
 
 
-# Names
+def perceptual_hash(array: np.ndarray) -> int:
+    """Returns a 64-bit DCT hash of uint8 (H, W, 3). Re-encoded or resized copies differ by a few bits.
+
+    The grey picture is reduced to 32 x 32. Each bit says whether one of the 8 x 8 lowest frequencies, without
+    the row and column of the mean, lies above their median.
+    """
+    grey = Image.fromarray(array).convert("L").resize((32, 32), Image.Resampling.LANCZOS)
+    low = np.asarray(dctn(np.asarray(grey, dtype=np.float64)))[1:9, 1:9]
+    # A flat picture has only rounding noise here, which must not become random bits.
+    low = np.where(np.abs(low) < 4e-6, 0, low)
+    return sum(1 << i for i, bit in enumerate((low > np.median(low)).ravel()) if bit)
 
 
-def case_twins(found: Sequence[Found]) -> Iterator[Problem]:
-    """Each subject whose name differs only by case from that of an earlier one."""
-    first: dict[str, Found] = {}
-    named: set[str] = set()
-    for one in found:
-        twin = first.setdefault(one.subject.casefold(), one)
-        if twin.subject != one.subject and one.subject not in named:
-            named.add(one.subject)
+def case_problems(files: Sequence[ImageFile]) -> Iterator[Problem]:
+    """Yields a problem for each subject whose name differs only by case from that of an earlier one."""
+    first: dict[str, ImageFile] = {}
+    reported: set[str] = set()
+    for file in files:
+        twin = first.setdefault(file.subject.casefold(), file)
+        if twin.subject != file.subject and file.subject not in reported:
+            reported.add(file.subject)
             detail = f"there is '{twin.subject}', too"
-            yield Problem(kind="case", source=one.source, detail=detail, other=twin.source)
-
-
-# Repeats
+            yield Problem(kind="case", source=file.source, detail=detail, other=twin.source)
 
 
 @dataclass(kw_only=True)
-class Register:
-    """Meets the pictures one by one and keeps the prints of those that stay."""
+class DuplicateFilter:
+    """Decides picture by picture what stays, and keeps the hashes of what does."""
 
     duplicates: Duplicates
-    prints: list[Print] = field(default_factory=list)
+    hashes: list[ImageHash] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
-    _first: dict[str, list[Print]] = field(default_factory=dict)
+    _by_pixels: dict[str, list[ImageHash]] = field(default_factory=dict)
 
-    def admit(self, new: Print) -> bool:
-        """Says whether the picture goes into the data set, and notes exact repeats."""
-        twins = self._first.setdefault(new.sha256, [])
+    def accepts(self, new: ImageHash) -> bool:
+        """Returns whether the picture stays in the data set, and records exact duplicates as problems."""
+        twins = self._by_pixels.setdefault(new.sha256, [])
         same = next((old for old in twins if old.style == new.style), None)
         if same is not None:
-            detail = "dropped" if self.duplicates == "drop" else "kept"
-            self._note("duplicate", new, detail, same)
-            if self.duplicates == "drop":
+            dropped = self.duplicates == "drop"
+            self._report("duplicate", new, "dropped" if dropped else "kept", same)
+            if dropped:
                 return False
         elif twins:
-            self._note("two labels", new, "identical pixels in another style", twins[0])
+            self._report("two labels", new, "identical pixels in another style", twins[0])
         leak = next((old for old in twins if old.split != new.split), None)
         if leak is not None:
             self.problems.append(_leak(new, leak, "identical"))
         twins.append(new)
-        self.prints.append(new)
+        self.hashes.append(new)
         return True
 
-    def _note(self, kind: Kind, new: Print, detail: str, old: Print) -> None:
+    def _report(self, kind: Kind, new: ImageHash, detail: str, old: ImageHash) -> None:
         self.problems.append(Problem(kind=kind, source=new.source, detail=detail, other=old.source))
 
 
-def _leak(a: Print, b: Print, how: str) -> Problem:
+def _leak(a: ImageHash, b: ImageHash, how: str) -> Problem:
     test, train = (a, b) if a.split == "test" else (b, a)
     return Problem(kind="leak", source=test.source, detail=f"{how} in the training split", other=train.source)
 
 
-def near_duplicates(prints: Sequence[Print], *, bits: int = NEAR_BITS) -> list[Problem]:
-    """Pairs of one style whose hashes differ by at most `bits` and whose colours agree; leaks among them.
+def near_duplicates(hashes: Sequence[ImageHash]) -> list[Problem]:
+    """Returns the pairs of one style that look alike, and the leaks between the splits among them.
 
-    Styles are never compared with each other: the same subject in two hands is what a style data set is for.
+    Pictures of two styles are never compared: a style data set shows the same subject in several styles.
     """
     problems: list[Problem] = []
-    for style in sorted({one.style for one in prints}):
-        group = [one for one in prints if one.style == style]
-        for i, j, distance in near_pairs(group, bits=bits):
+    for style in sorted({one.style for one in hashes}):
+        group = [one for one in hashes if one.style == style]
+        for i, j, distance in near_pairs(group):
             a, b = group[i], group[j]
             if a.sha256 == b.sha256:
                 continue
@@ -143,20 +148,19 @@ def near_duplicates(prints: Sequence[Print], *, bits: int = NEAR_BITS) -> list[P
     return problems
 
 
-def near_pairs(prints: Sequence[Print], *, bits: int) -> Iterator[tuple[int, int, int]]:
-    """Index pairs i < j and their Hamming distance, by blocks of a matrix product.
+def near_pairs(hashes: Sequence[ImageHash], *, bits: int = NEAR_BITS) -> Iterator[tuple[int, int, int]]:
+    """Yields the index pairs i < j that look alike, with the Hamming distance of their hashes.
 
-    With bits as +-1, the scalar product of two hashes is 64 - 2 * distance: exact in float32, and 100,000
-    pictures of one style take under a minute. The hash sees grey shapes only, so colours must agree too.
+    With bits as +-1, the scalar product of two hashes is 64 - 2 * distance, exactly in float32. By blocks of
+    this matrix product, 100,000 pictures of one style take under a minute. The hash sees grey shapes only, so
+    the colours must agree, too.
     """
-    if not prints or bits < 0:
+    if not hashes:
         return
-    hashes = np.array([one.hash64 for one in prints], dtype=np.uint64)
-    signs = np.unpackbits(hashes.view(np.uint8).reshape(-1, 8), axis=1).astype(np.float32) * 2 - 1  # (N, 64)
-    colours = np.stack([one.colours for one in prints]).astype(np.float32)
-    for top, left in itertools.product(range(0, len(prints), BLOCK), repeat=2):
-        if left < top:
-            continue
+    values = np.array([one.perceptual for one in hashes], dtype=np.uint64)
+    signs = np.unpackbits(values.view(np.uint8).reshape(-1, 8), axis=1).astype(np.float32) * 2 - 1  # (N, 64)
+    colours = np.stack([one.colours for one in hashes]).astype(np.float32)
+    for top, left in itertools.combinations_with_replacement(range(0, len(hashes), BLOCK), 2):
         agreement = signs[top : top + BLOCK] @ signs[left : left + BLOCK].T  # (B, B)
         for place in np.flatnonzero(agreement.ravel() >= 64 - 2 * bits):
             i, j = divmod(int(place), agreement.shape[1])

@@ -1,33 +1,37 @@
-"""From a folder of styles to a curated Parquet data set: whole or not at all, and with a report."""
+"""Packs a folder of styles into a curated Parquet data set, whole or not at all, with a report."""
 
 import hashlib
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 
-from ..about import ABOUT_FILE, FORMAT
 from ..errors import DataError
-from ..files import check_replaceable, read_json, staged_folder, write_file, write_json
+from ..files import read_json, staged_folder, write_file, write_json
 from ..folder import UNLABELLED, Scan, scan_folder
 from ..images import png_bytes
 from ..names import NO_LABEL, visible
-from ..parquet import Row, ShardWriter, arrow_schema, dataset_card, open_shards
+from ..pictures import DATASET_JSON, FORMAT, open_shards
 from ..split import SPLITS
-from .duplicates import Problem, Register, case_twins, near_duplicates
-from .notes import Tally, notes, refuse_splits
+from .duplicates import DuplicateFilter, Problem, case_problems, near_duplicates
 from .prepare import PackConfig, Prepared, prepare_all
-from .report import Report, balance_table
-from .sheet import ContactSheet
+from .report import Changes, ContactSheet, Report, balance_table, notes, refuse_splits
+from .shards import Row, ShardWriter, arrow_schema, dataset_card
 
-READER = 2
-"""Counts the changes by which the same files are packed into other pictures."""
+READER = 3
+"""Counts the versions of this code that make other pictures of the same files."""
+CONTENT = (
+    DATASET_JSON, "report.json", "report.md", "README.md", "ATTRIBUTION.md", "contact_sheet.png", "data",
+    *(f"data/{split}-*-of-*.parquet" for split in SPLITS),
+)  # fmt: skip
+"""Patterns of the relative paths in a packed data set."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Packed:
-    """A finished data set and its account; `fresh` is False where an identical one was already there."""
+    """A finished data set and its report; `fresh` is False if an identical one was already there."""
 
     path: Path
     report: Report
@@ -38,31 +42,52 @@ class Packed:
 def pack(folder: Path, out: Path, config: PackConfig) -> Packed:
     """Packs the pictures below `folder` into the data set `out`.
 
-    Exact repeats within a style are dropped by default, unreadable and too small files are left out; near
-    repeats, doubtful labels and leaks between the splits stay. All of it is written to `report.md` and
-    `report.json`. An identical call returns at once; any other replaces the data set by the whole new one.
+    Leaves out unreadable and too small files and, by default, exact duplicates within a style. Keeps
+    near-duplicates, doubtful labels and leaks between the splits. Lists all of these in `report.md` and
+    `report.json`. Returns at once if `out` is already the result of an identical call; otherwise replaces it
+    when the new data set is whole.
 
     Raises:
-        DataError: unusable folder, nothing readable in a style, `out` is something else or is being packed, a
-            full disk, or any problem where `config.strict`, with the report written beside `out`.
+        DataError: `folder` is unusable; nothing is readable in a style; `out` lies inside `folder`, holds
+            anything that `pack` did not write, or is being packed; the disk is full; or `config.strict` and
+            there is any problem, with the report written beside `out`.
     """
+    if out.resolve().is_relative_to(folder.resolve()):
+        raise DataError(
+            f"The data set '{out}' would lie inside '{folder}', its source: name a place outside."
+        )
     scan = scan_folder(folder)
     refuse_splits(scan)
     try:
         recipe = _recipe(scan, config)
-        if (done := _finished(out, recipe)) is not None:
-            return done
-        check_replaceable(out, marker=ABOUT_FILE)
+        if (finished := _finished(out, recipe)) is not None:
+            return finished
+        _check_replaceable(out)
         with staged_folder(out) as stage:
-            report, fingerprint = _build(scan, stage, config, recipe, name=visible(out.resolve().name))
+            report, fingerprint = _build(scan, stage, config)
+            identity = {"fingerprint": fingerprint, "recipe": recipe, "name": visible(out.resolve().name)}
+            _write_texts(scan, stage, config, report, identity)
             if config.strict and report.problems:
                 _refuse(out, report)
+            _check_replaceable(out)  # again, since building takes long
     except OSError as error:
         cause = error.strerror or str(error)
         raise DataError(
             f"Packing into '{out}' failed ({cause}); nothing was changed: mend that and repeat."
         ) from error
     return Packed(path=out, report=report, fingerprint=fingerprint, fresh=True)
+
+
+def _check_replaceable(out: Path) -> None:
+    """Raises DataError if `out` is a file, or a folder with anything that `pack` does not write."""
+    if out.is_file() or (out.is_dir() and any(out.iterdir()) and not (out / DATASET_JSON).exists()):
+        raise DataError(f"'{out}' exists and is no packed data set: name another place, or remove it.")
+    for entry in sorted(path.relative_to(out).as_posix() for path in out.rglob("*")):
+        if not any(fnmatchcase(entry, pattern) for pattern in CONTENT):
+            raise DataError(
+                f"'{out}' holds '{visible(entry)}', which is no part of a packed data set and would be lost: "
+                "move that away, or name another place."
+            )
 
 
 def _refuse(out: Path, report: Report) -> None:
@@ -72,21 +97,21 @@ def _refuse(out: Path, report: Report) -> None:
     raise DataError(f"--strict allows no problem, found {len(report.problems)}: they are listed in '{path}'.")
 
 
-# The same again
+# An identical call
 
 
 def _recipe(scan: Scan, config: PackConfig) -> str:
-    """Identifies the input by settings, names, sizes and times, without reading any picture."""
+    """Hashes the settings and the names, sizes and times of the files, without reading any picture."""
     left_out = (scan.ignored, scan.faults)
     digest = hashlib.sha256(f"{FORMAT} {READER} {config} {scan.style_names} {left_out}".encode())
-    for found in scan.found:
-        stat = found.path.stat()
-        digest.update(f"{found.source}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode())
+    for file in scan.files:
+        stat = file.path.stat()
+        digest.update(f"{file.source}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode())
     return digest.hexdigest()
 
 
 def _finished(out: Path, recipe: str) -> Packed | None:
-    """What is there already, where it is whole and of the same recipe."""
+    """The data set at `out` if it is whole and of this recipe."""
     try:
         about, _ = open_shards(out, "all")
         report = read_json(out / "report.json", Report)
@@ -100,98 +125,90 @@ def _finished(out: Path, recipe: str) -> Packed | None:
 # Building
 
 
-def _build(scan: Scan, stage: Path, config: PackConfig, recipe: str, *, name: str) -> tuple[Report, str]:
+def _build(scan: Scan, stage: Path, config: PackConfig) -> tuple[Report, str]:
+    """Writes the shards and the contact sheet; returns the report and the fingerprint of the content."""
     (stage / "data").mkdir()
     schema = arrow_schema(scan.style_names)
-    register = Register(duplicates=config.duplicates)
-    register.problems += (
+    chosen = DuplicateFilter(duplicates=config.duplicates)
+    chosen.problems += (
         Problem(kind="inaccessible", source=source, detail=why) for source, why in scan.faults
     )
-    register.problems += case_twins(scan.found)
-    sheet, tally = ContactSheet(scan, config.resolution), Tally()
+    chosen.problems += case_problems(scan.files)
+    sheet, changes = ContactSheet(scan, config.resolution), Changes()
     content: list[str] = []
     with ExitStack() as stack:
         writers = {
             split: stack.enter_context(ShardWriter(directory=stage / "data", split=split, schema=schema))
             for split in SPLITS
         }
-        for made in prepare_all(scan.found, config):
-            if isinstance(made, Problem):
-                register.problems.append(made)
+        for prepared in prepare_all(scan.files, config):
+            if isinstance(prepared, Problem):
+                chosen.problems.append(prepared)
                 continue
-            register.problems += made.problems
-            if register.admit(made.print):
-                found, split = made.found, made.print.split
-                writers[split].add(_row(made))
-                sheet.offer(found.source, made.pixels)
-                tally.add(found.source, profile=made.profile, cut=made.cut)
-                pixels = hashlib.sha256(made.pixels.tobytes()).hexdigest()
-                content.append(f"{pixels} {found.style} {found.subject} {split}")
-    report = _report(scan, register, tally, config)
-    fingerprint = _fingerprint(content, scan.style_names, config.resolution)
-    _write_papers(scan, stage, config, report, {"fingerprint": fingerprint, "recipe": recipe, "name": name})
+            chosen.problems += prepared.problems
+            if chosen.accepts(prepared.hash):
+                file, split = prepared.file, prepared.hash.split
+                writers[split].add(_row(prepared))
+                sheet.offer(file.source, prepared.pixels)
+                changes.add(file.source, profile=prepared.profile, cropped=prepared.cropped)
+                pixels = hashlib.sha256(prepared.pixels.tobytes()).hexdigest()
+                content.append(f"{pixels} {file.style} {file.subject} {split}")
     write_file(stage / "contact_sheet.png", png_bytes(sheet.draw()))
-    return report, fingerprint
+    lines = [f"{config.resolution}", *scan.style_names, *sorted(content)]
+    fingerprint = hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    return _report(scan, chosen, changes, config), fingerprint
 
 
-def _row(made: Prepared) -> Row:
-    found = made.found
-    return Row(
-        png=made.png, style=found.style, subject=found.subject, source=found.source, sha256=made.print.sha256
-    )
+def _row(prepared: Prepared) -> Row:
+    file, sha256 = prepared.file, prepared.hash.sha256
+    return Row(image=prepared.png, style=file.style, subject=file.subject, source=file.source, sha256=sha256)
 
 
-def _fingerprint(content: list[str], style_names: Sequence[str], resolution: int) -> str:
-    lines = [f"{resolution}", *style_names, *sorted(content)]
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
-
-
-# Papers
-
-
-def _report(scan: Scan, register: Register, tally: Tally, config: PackConfig) -> Report:
-    near = near_duplicates(register.prints, bits=config.near_bits)
+def _report(scan: Scan, chosen: DuplicateFilter, changes: Changes, config: PackConfig) -> Report:
     labels = dict(enumerate(scan.style_names))
-    if any(found.style == UNLABELLED for found in scan.found):
+    if any(file.style == UNLABELLED for file in scan.files):
         labels[UNLABELLED] = NO_LABEL
     balance: dict[str, dict[str, int]] = {name: dict.fromkeys(SPLITS, 0) for name in labels.values()}
-    for one in register.prints:
+    for one in chosen.hashes:
         balance[labels[one.style]][one.split] += 1
-    problems = (*register.problems, *near)
-    empty = [style for style, name in labels.items() if not any(balance[name].values())]
-    if empty:
-        sources = {found.source for found in scan.found if found.style == empty[0]}
-        first = next(p for p in problems if p.kind in ("unreadable", "too small") and p.source in sources)
-        name, why = labels[empty[0]], f"'{first.source}' ({first.detail})"
-        raise DataError(f"No picture of '{name}' can be used, e.g. {why}: replace them.")
+    for style, name in labels.items():
+        if not any(balance[name].values()):
+            raise _no_usable_picture(scan, style, name, chosen.problems)
     return Report(
-        found=len(scan.found),
-        packed=len(register.prints),
+        found=len(scan.files),
+        packed=len(chosen.hashes),
         balance=balance,
-        problems=problems,
-        notes=tuple(notes(scan, balance, tally, tested=config.test_fraction > 0)),
+        problems=(*chosen.problems, *near_duplicates(chosen.hashes)),
+        notes=tuple(notes(scan, balance, changes, has_test_split=config.test_fraction > 0)),
         ignored=scan.ignored,
     )
 
 
-def _write_papers(
-    scan: Scan, stage: Path, config: PackConfig, report: Report, identity: Mapping[str, str]
+def _no_usable_picture(scan: Scan, style: int, name: str, problems: Sequence[Problem]) -> DataError:
+    sources = {file.source for file in scan.files if file.style == style}
+    first = next(p for p in problems if p.kind in ("unreadable", "too small") and p.source in sources)
+    return DataError(
+        f"No picture of '{name}' can be used, e.g. '{first.source}' ({first.detail}): replace them."
+    )
+
+
+def _write_texts(
+    scan: Scan, stage: Path, config: PackConfig, report: Report, identity: dict[str, str]
 ) -> None:
+    """Writes everything but the pictures; `identity` holds the name, the fingerprint and the recipe."""
     counts = {split: sum(splits[split] for splits in report.balance.values()) for split in SPLITS}
+    settings = {key: value for key, value in asdict(config).items() if key != "strict"}
     about = {
-        **identity,
-        "format": FORMAT,
-        "styles": scan.style_names,
-        "counts": counts,
-        "balance": report.balance,
-        **{key: value for key, value in asdict(config).items() if key != "strict"},
-    }
-    write_json(stage / ABOUT_FILE, about)
+        **identity, "format": FORMAT, "styles": scan.style_names, "counts": counts, "balance": report.balance,
+        **settings,
+    }  # fmt: skip
+    write_json(stage / DATASET_JSON, about)
     write_json(stage / "report.json", report.as_dict())
     write_file(stage / "report.md", report.as_markdown())
-    size = f"{config.resolution} x {config.resolution}"
-    styles = len(scan.style_names)
-    description = f"{report.packed} pictures of {size} pixels in {styles} styles, packed by brushwork."
+    description = (
+        f"{report.packed} pictures of {config.resolution} x {config.resolution} pixels in "
+        f"{len(scan.style_names)} styles, packed by brushwork."
+    )
     card = dataset_card(identity["name"], description, counts, balance_table(report.balance))
     write_file(stage / "README.md", card)
     if (scan.root / "ATTRIBUTION.md").is_file():

@@ -1,4 +1,4 @@
-"""How pictures become those of a data set: decoded, fitted, encoded and fingerprinted, several at once."""
+"""Decodes, fits, encodes and hashes the pictures of a collection, several at once."""
 
 import hashlib
 import os
@@ -12,20 +12,21 @@ import numpy as np
 from PIL import Image
 
 from ..errors import DataError
-from ..folder import Found
+from ..folder import ImageFile
 from ..images import WHITE, Colour, Fit, Picture, UnreadableError, decode, fit_image, open_image, png_bytes
 from ..progress import Progress
 from ..split import TEST_FRACTION, split_of
-from .duplicates import NEAR_BITS, Duplicates, Print, Problem, print_of
+from .duplicates import Duplicates, ImageHash, Problem, hash_image
 
 WINDOW = 256
+"""Prepared pictures that are held in memory."""
 LARGE = 2**24
-"""Pixels from which on pictures are prepared one at a time: threads together would take gigabytes."""
+"""Pictures with more pixels are prepared one at a time: several threads would need gigabytes."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PackConfig:
-    """How pictures become a data set."""
+    """How a folder of pictures becomes a data set."""
 
     resolution: int
     """Side of the packed pictures in pixels: a power of two, at least 8."""
@@ -38,11 +39,9 @@ class PackConfig:
     min_size: int | None = None
     """Pictures with a shorter side than this are left out; by default a quarter of the resolution."""
     duplicates: Duplicates = "drop"
-    """Whether exact repeats within a style are dropped or kept; they are reported either way."""
-    near_bits: int = NEAR_BITS
-    """Pictures of one style whose 64-bit hashes differ by at most this are reported; -1 turns it off."""
+    """Whether exact duplicates within a style are dropped or kept; they are reported either way."""
     strict: bool = False
-    """Fail, after writing the report, where anything is wrong with any picture."""
+    """Fail, after writing the report, if there is a problem with any picture."""
 
     def __post_init__(self) -> None:
         if self.resolution < 8 or self.resolution & (self.resolution - 1):
@@ -50,8 +49,6 @@ class PackConfig:
             raise DataError(f"The resolution {self.resolution} is no power of two from 8 up: try {near}.")
         if len(self.background) != 3 or not all(0 <= level <= 255 for level in self.background):
             raise DataError(f"The background {self.background} is no colour: give three numbers of 0 to 255.")
-        if not -1 <= self.near_bits <= 32:
-            raise DataError(f"near_bits {self.near_bits} is outside -1 to 32: choose e.g. {NEAR_BITS}.")
         if self.min_size is not None and self.min_size < 1:
             raise DataError(
                 f"min_size {self.min_size} is below 1: choose the shortest side to accept, in pixels."
@@ -61,38 +58,39 @@ class PackConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
-    """A picture as it is packed, and what is to be said of it."""
+    """A picture as it is packed."""
 
-    found: Found
+    file: ImageFile
     pixels: np.ndarray
+    """uint8 (R, R, 3)."""
     png: bytes
-    print: Print
+    hash: ImageHash
     problems: tuple[Problem, ...]
     profile: str
-    cut: float
-    """Share of the area that is cut off."""
+    """The colour profile that it was converted from; empty for sRGB."""
+    cropped: float
+    """Share of the area that was cut off."""
 
 
-def prepare_all(found: Sequence[Found], config: PackConfig) -> Iterator[Prepared | Problem]:
-    """Decodes in threads (Pillow lets go of the interpreter), in order, holding one window in memory."""
+def prepare_all(files: Sequence[ImageFile], config: PackConfig) -> Iterator[Prepared | Problem]:
+    """Yields each picture in order, or why it is left out. Decodes in threads, with one window in memory."""
     with (
         ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool,
-        Progress(total=len(found), unit="img") as bar,
+        Progress(total=len(files), unit="img") as bar,
     ):
-        for start in range(0, len(found), WINDOW):
-            window = found[start : start + WINDOW]
-            for made in pool.map(lambda one: _prepare(one, config), window):
-                yield made
+        for start in range(0, len(files), WINDOW):
+            for result in pool.map(lambda file: _prepare(file, config), files[start : start + WINDOW]):
+                yield result
                 bar.update()
 
 
-def _prepare(found: Found, config: PackConfig) -> Prepared | Problem:
+def _prepare(file: ImageFile, config: PackConfig) -> Prepared | Problem:
     try:
-        with open_image(found.path, reduce=True) as image, _room_for(image):
-            picture = decode(image, found.path, background=config.background)
-            return _prepared(found, picture, config)
+        with open_image(file.path, reduce=True) as image, _room_for(image):
+            picture = decode(image, file.path, background=config.background)
+            return _prepared(file, picture, config)
     except UnreadableError as error:
-        return Problem(kind="unreadable", source=found.source, detail=error.reason)
+        return Problem(kind="unreadable", source=file.source, detail=error.reason)
 
 
 _one_large = Lock()
@@ -102,29 +100,29 @@ def _room_for(image: Image.Image) -> AbstractContextManager[object]:
     return _one_large if image.width * image.height > LARGE else nullcontext()
 
 
-def _prepared(found: Found, picture: Picture, config: PackConfig) -> Prepared | Problem:
+def _prepared(file: ImageFile, picture: Picture, config: PackConfig) -> Prepared | Problem:
     array = picture.pixels
     height, width = array.shape[:2]
     least = config.min_size or config.resolution // 4
     if min(height, width) < least:
-        return Problem(kind="too small", source=found.source, detail=f"{width} x {height}, minimum {least}")
+        return Problem(kind="too small", source=file.source, detail=f"{width} x {height}, minimum {least}")
     pixels = fit_image(array, config.resolution, config.fit, config.background)
     digest = hashlib.sha256(f"{height}x{width}:".encode())
     digest.update(array.ravel().data)
-    split, sha256 = split_of(found.subject, config.test_fraction), digest.hexdigest()
+    split, sha256 = split_of(file.subject, config.test_fraction), digest.hexdigest()
     return Prepared(
-        found=found,
+        file=file,
         pixels=pixels,
         png=png_bytes(pixels),
-        print=print_of(array, source=found.source, style=found.style, split=split, sha256=sha256),
-        problems=tuple(_odd(found, picture)),
+        hash=hash_image(array, source=file.source, style=file.style, split=split, sha256=sha256),
+        problems=tuple(_problems(file, picture)),
         profile=picture.profile,
-        cut=1 - min(height, width) / max(height, width) if config.fit == "crop" else 0.0,
+        cropped=1 - min(height, width) / max(height, width) if config.fit == "crop" else 0.0,
     )
 
 
-def _odd(found: Found, picture: Picture) -> Iterator[Problem]:
+def _problems(file: ImageFile, picture: Picture) -> Iterator[Problem]:
     if picture.animated:
-        yield Problem(kind="animated", source=found.source, detail="its first frame")
+        yield Problem(kind="animated", source=file.source, detail="its first frame")
     if picture.profile_fault:
-        yield Problem(kind="bad profile", source=found.source, detail=picture.profile_fault)
+        yield Problem(kind="bad profile", source=file.source, detail=picture.profile_fault)

@@ -1,16 +1,17 @@
-"""A matrix of icons: the same subjects in several styles, drawn, cropped and padded equally.
+"""Draws a matrix of icons: the same subjects in several styles.
 
-Every drawing is cropped to its own bounding box and set into the same frame, or the width of the border would
-tell the style.
+Every drawing is cropped to its bounding box and set into the same frame. Otherwise the width of the border
+would tell the style.
 """
 
 import io
-import itertools
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
 from difflib import get_close_matches
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -19,10 +20,10 @@ from PIL import Image
 
 from ..errors import DataError
 from ..files import write_file, write_json
-from ..images import WHITE, Colour, image_grid, png_bytes, read_image
+from ..images import image_grid, png_bytes, read_image
 from ..names import file_name, markdown_cell
 from ..progress import Progress
-from ..split import TEST_FRACTION, split_of
+from ..split import split_of
 from .collection import Fetched, cache_of, claim_folder, finish_folder
 from .iconify import IconSet, svg_text
 
@@ -37,13 +38,9 @@ class MatrixConfig:
     size: int = 64
     """Side of the pictures in pixels, 8 to 1024."""
     shared_only: bool = True
-    """Keep only the subjects that every chosen style draws."""
+    """Keep only the subjects that every chosen style has."""
     margin: float = 1 / 16
     """Empty border on each side, as a fraction of `size`, below 0.5."""
-    background: Colour = WHITE
-    """The ground of the contact sheet; the pictures themselves stay transparent."""
-    workers: int | None = None
-    """Processes that draw; by default two, or one where there is one core."""
 
     def __post_init__(self) -> None:
         if not 8 <= self.size <= 1024 or not 0 <= self.margin < 0.5:
@@ -54,7 +51,7 @@ class MatrixConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class IconStyle:
-    """One style of a matrix: its icon set, and subject -> name of the icon."""
+    """One style: its icon set, and subject -> name of the icon."""
 
     icon_set: IconSet
     icons: Mapping[str, str]
@@ -62,21 +59,21 @@ class IconStyle:
 
 @dataclass(frozen=True, kw_only=True)
 class IconMatrix:
-    """Style -> its icons, and subject -> readable name where it has another than its own."""
+    """Style -> its icons, and subject -> readable name if that differs from the subject."""
 
     styles: Mapping[str, IconStyle]
     names: Mapping[str, str]
 
     def subjects(self, *, shared_only: bool) -> list[str]:
-        drawn = [set(style.icons) for style in self.styles.values()]
-        return sorted(set.intersection(*drawn) if shared_only else set.union(*drawn))
+        subjects = [set(style.icons) for style in self.styles.values()]
+        return sorted(set.intersection(*subjects) if shared_only else set.union(*subjects))
 
 
-def checked_styles(styles: Sequence[str], known: Sequence[str], *, what: str) -> tuple[str, ...]:
-    """The chosen styles, where all are known and each is named once.
+def check_styles(styles: Sequence[str], known: Sequence[str], *, what: str) -> tuple[str, ...]:
+    """Returns the chosen styles.
 
     Raises:
-        DataError: an unknown style, called `what`, or none, or one twice.
+        DataError: a style is unknown or named twice, or there is none. `what` names the kind of style.
     """
     for style in styles:
         if style not in known:
@@ -94,93 +91,79 @@ def draw_matrix(
     *,
     styles: tuple[str, ...],
     source: Mapping[str, object],
-    config: MatrixConfig,
+    config: MatrixConfig | None = None,
 ) -> Fetched:
-    """Draws `directory/<style>/<subject>.png` (RGBA) for every subject and style, and writes the papers.
+    """Draws `directory/<style>/<subject>.png` (RGBA) for every subject and style, and writes the documents.
 
-    An interrupted call is continued by the next one, and a finished one costs nothing when repeated.
+    Continues an interrupted call, and does nothing for a finished one.
 
     Args:
-        directory: created if missing; it belongs to one choice of `source`, styles, size and margin.
-        load: loads the matrix, with a folder for its downloads.
+        directory: created if missing; it belongs to one choice of `source`, styles and config.
+        load: loads the matrix, given a folder for its downloads.
         styles: the chosen styles, in the order of the contact sheet.
         source: settings that say which icons these are.
-        config: how they are drawn.
+        config: how they are drawn; by default MatrixConfig().
 
     Raises:
-        DataError: other settings than the folder has, no subject that all styles share, or from `load`.
+        DataError: the folder has other settings, the styles share no subject, or `load` fails.
     """
-    settings = {
-        **source,
-        "styles": list(styles),
-        "size": config.size,
-        "shared_only": config.shared_only,
-        "margin": config.margin,
-    }
+    config = config or MatrixConfig()
+    settings = {**source, "styles": list(styles), **asdict(config)}
     if (done := claim_folder(directory, styles, settings)) is not None:
         return done
     matrix = load(cache_of(directory))
     subjects = matrix.subjects(shared_only=config.shared_only)
     if not subjects:
         raise DataError(
-            f"No subject is drawn in all of the styles {', '.join(styles)}: choose fewer with --styles, or "
-            "keep the subjects that only some draw with --all-subjects."
+            f"No subject is in all of the styles {', '.join(styles)}: choose fewer with --styles, or keep "
+            "the subjects that only some have with --all-subjects."
         )
-    jobs = list(_jobs(directory, matrix, subjects))
+    jobs = list(_missing(directory, matrix, subjects))
     _draw(jobs, config)
     names = {subject: matrix.names.get(subject, subject) for subject in subjects}
-    _write_papers(directory, matrix, names, config.background)
+    _write_documents(directory, matrix, names)
     pictures = sum(subject in style.icons for style in matrix.styles.values() for subject in subjects)
-    return finish_folder(
-        Fetched(
-            directory=directory, styles=styles, subjects=len(subjects), pictures=pictures, drawn=len(jobs)
-        ),
-        settings,
+    fetched = Fetched(
+        directory=directory, styles=styles, subjects=len(subjects), pictures=pictures, written=len(jobs)
     )
+    return finish_folder(fetched, settings)
 
 
 # Drawing
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Job:
-    path: Path
-    svg: str
-
-
 def picture_path(directory: Path, style: str, subject: str) -> Path:
-    """Where a drawing lies. Names come from downloads, and lead nowhere else."""
+    """Returns the path of a picture, inside `directory` whatever names a download has."""
     return directory / file_name(style) / f"{file_name(subject)}.png"
 
 
-def _jobs(directory: Path, matrix: IconMatrix, subjects: Sequence[str]) -> Iterator[_Job]:
+def _missing(directory: Path, matrix: IconMatrix, subjects: Sequence[str]) -> Iterator[tuple[Path, str]]:
+    """Path and SVG of the pictures that are not there yet."""
     for name, style in matrix.styles.items():
         for subject in subjects:
             path = picture_path(directory, name, subject)
             svg = svg_text(style.icon_set, style.icons[subject]) if subject in style.icons else None
             if svg is not None and not path.exists():
-                yield _Job(path=path, svg=svg)
+                yield path, svg
 
 
-def _draw(jobs: list[_Job], config: MatrixConfig) -> None:
-    workers = config.workers or min(2, os.cpu_count() or 1)
-    settings = itertools.repeat(config.size), itertools.repeat(config.margin)
-    chunks = [jobs[i : i + CHUNK] for i in range(0, len(jobs), CHUNK)]
-    with Progress(total=len(jobs), desc="draw", unit="img", disable=not jobs) as bar:
-        if workers == 1 or len(jobs) < 8 * CHUNK:
-            for count in map(_draw_chunk, chunks, *settings):
-                bar.update(count)
-            return
-        # Fresh interpreters: the caller may hold threads, which a fork would freeze.
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-            for count in pool.map(_draw_chunk, chunks, *settings):
-                bar.update(count)
+def _draw(jobs: Sequence[tuple[Path, str]], config: MatrixConfig) -> None:
+    draw = partial(_draw_picture, size=config.size, margin=config.margin)
+    with ExitStack() as stack:
+        bar = stack.enter_context(Progress(total=len(jobs), desc="draw", unit="img", disable=not jobs))
+        if (os.cpu_count() or 1) == 1 or len(jobs) < 8 * CHUNK:
+            written = map(draw, jobs)
+        else:
+            # New interpreters, since a fork would freeze the caller's threads.
+            pool = stack.enter_context(ProcessPoolExecutor(2, mp_context=get_context("spawn")))
+            written = pool.map(draw, jobs, chunksize=CHUNK)
+        for _ in written:
+            bar.update()
 
 
-def _draw_chunk(jobs: Sequence[_Job], size: int, margin: float) -> int:
-    for job in jobs:
-        write_file(job.path, rasterise(job.svg, size=size, margin=margin))
-    return len(jobs)
+def _draw_picture(job: tuple[Path, str], *, size: int, margin: float) -> None:
+    path, svg = job
+    write_file(path, rasterise(svg, size=size, margin=margin))
 
 
 def rasterise(svg: str, *, size: int, margin: float) -> bytes:
@@ -196,8 +179,8 @@ def rasterise(svg: str, *, size: int, margin: float) -> bytes:
 
 
 def frame_drawing(image: Image.Image, *, size: int, margin: float) -> Image.Image:
-    """Crops RGBA to its visible box and centres it, aspect kept, in a frame with the same margin for all."""
-    # Faint antialiasing and shadows (alpha below 1/16) must not decide where a drawing ends.
+    """Crops RGBA to its visible box, and centres it in a `size` x `size` frame with a margin on each side."""
+    # Faint antialiasing and shadows (alpha below 1/16) are no part of the box.
     box = image.getchannel("A").point([0] * 16 + [255] * 240).getbbox()
     frame = Image.new("RGBA", (size, size), (0, 0, 0, 0))
     if box is None:
@@ -210,22 +193,27 @@ def frame_drawing(image: Image.Image, *, size: int, margin: float) -> Image.Imag
     return frame
 
 
-# Papers
+# Documents
 
 
-def _write_papers(directory: Path, matrix: IconMatrix, names: Mapping[str, str], background: Colour) -> None:
+def _write_documents(directory: Path, matrix: IconMatrix, names: Mapping[str, str]) -> None:
+    """Writes the subjects, the attribution and the contact sheet; `names` is subject -> readable name."""
     subjects = {
-        subject: {"name": name, "split": split_of(subject, TEST_FRACTION)}
-        for subject, name in sorted(names.items())
+        subject: {"name": name, "split": split_of(subject)} for subject, name in sorted(names.items())
     }
     write_json(directory / "subjects.json", subjects)
     write_file(directory / "ATTRIBUTION.md", attribution(matrix.styles))
-    sheet = _contact_sheet(directory, tuple(matrix.styles), names, background)
-    write_file(directory / "contact_sheet.png", sheet)
+    paths = {name: [picture_path(directory, style, name) for style in matrix.styles] for name in names}
+    whole = [name for name in names if all(path.exists() for path in paths[name])]
+    chosen = whole[:: max(1, len(whole) // SHEET_SUBJECTS)][:SHEET_SUBJECTS]
+    cells: list[list[np.ndarray | None]] = [[read_image(path) for path in paths[name]] for name in chosen]
+    labels = [names[subject] for subject in chosen]
+    sheet = image_grid(cells, row_labels=labels, column_labels=list(matrix.styles))
+    write_file(directory / "contact_sheet.png", png_bytes(sheet))
 
 
 def attribution(styles: Mapping[str, IconStyle]) -> str:
-    """A Markdown table of who drew what, under which licence, as the sets' own info says."""
+    """Returns a Markdown table of the authors and licences, as the sets' own info gives them."""
     lines = [
         "# Attribution",
         "",
@@ -236,8 +224,9 @@ def attribution(styles: Mapping[str, IconStyle]) -> str:
     ]
     for style, drawn in styles.items():
         icon_set = drawn.icon_set
-        author, licence = (_fields(icon_set.info.get(key)) for key in ("author", "license"))
-        words = [
+        given = (icon_set.info.get(key) for key in ("author", "license"))
+        author, licence = (fields if isinstance(fields, dict) else {} for fields in given)
+        cells = [
             style,
             str(icon_set.info.get("name", icon_set.name)),
             f"[{author.get('name', '?')}]({author.get('url', '')})",
@@ -245,23 +234,5 @@ def attribution(styles: Mapping[str, IconStyle]) -> str:
             f"{icon_set.name} {icon_set.version}",
             str(licence.get("url", "")),
         ]
-        lines.append(f"| {' | '.join(map(markdown_cell, words))} |")
+        lines.append(f"| {' | '.join(map(markdown_cell, cells))} |")
     return "\n".join(lines) + "\n"
-
-
-def _fields(value: object) -> dict[str, str]:
-    return value if isinstance(value, dict) else {}
-
-
-def _contact_sheet(
-    directory: Path, styles: Sequence[str], names: Mapping[str, str], background: Colour
-) -> bytes:
-    whole = [name for name in names if all(picture_path(directory, s, name).exists() for s in styles)]
-    step = max(1, len(whole) // SHEET_SUBJECTS)
-    chosen = whole[::step][:SHEET_SUBJECTS]
-    cells: list[list[np.ndarray | None]] = [
-        [read_image(picture_path(directory, style, subject), background=background) for style in styles]
-        for subject in chosen
-    ]
-    labels = [names[subject] for subject in chosen]
-    return png_bytes(image_grid(cells, row_labels=labels, column_labels=styles))

@@ -1,14 +1,14 @@
-"""One icon set in its own styles, which the names of its icons tell: `home-bold`, `home-outline`."""
+"""One icon set in its own styles, which the endings of its icons' names tell: `home-bold`, `home-outline`."""
 
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ..errors import DataError
-from ..images import WHITE, Colour
 from .collection import Fetched, cache_of
-from .icon_matrix import IconMatrix, IconStyle, MatrixConfig, checked_styles, draw_matrix
-from .iconify import IconSet, load_set, slug
+from .emoji import slug
+from .icon_matrix import IconMatrix, IconStyle, MatrixConfig, check_styles, draw_matrix
+from .iconify import IconSet, load_set
 
 
 def fetch_icons(
@@ -16,47 +16,32 @@ def fetch_icons(
     directory: Path,
     *,
     styles: Sequence[str] = (),
-    size: int = 64,
-    shared_only: bool = True,
-    margin: float = 1 / 16,
-    background: Colour = WHITE,
-    workers: int | None = None,
+    config: MatrixConfig | None = None,
 ) -> Fetched:
     """Draws `directory/<style>/<subject>.png` for every subject and style; see icon_matrix.draw_matrix.
 
     Args:
         name: of the npm package `@iconify-json/<name>`, such as solar.
-        directory: created if missing; it belongs to one choice of set, styles, size and margin.
+        directory: created if missing; it belongs to one choice of set, styles and config.
         styles: names of the set's styles; by default all.
-        size: side of the pictures in pixels, 8 to 1024.
-        shared_only: keep only the subjects that every chosen style draws.
-        margin: empty border on each side, as a fraction of `size`, below 0.5.
-        background: the ground of the contact sheet; the pictures themselves stay transparent.
-        workers: processes that draw; by default two, or one where there is one core.
+        config: how they are drawn; by default MatrixConfig().
 
     Raises:
-        DataError: unknown set, a set without styles, unknown style, other settings than the folder has, no
-            npm, no network or no rasteriser.
+        DataError: the set or a style is unknown, the set has one style, the folder has other settings, or
+            npm, network or resvg is missing.
     """
-    config = MatrixConfig(
-        size=size, shared_only=shared_only, margin=margin, background=background, workers=workers
-    )
     if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name):
         raise DataError(f"'{name}' is no name of an icon set: name one, e.g. solar.")
     icon_set = load_set(name, cache_of(directory))
-    known = style_names(icon_set)
-    chosen = checked_styles(styles or tuple(known.values()), tuple(known.values()), what=f"{name} style")
+    known = tuple(style_names(icon_set).values())
+    chosen = check_styles(styles or known, known, what=f"{name} style")
     return draw_matrix(
-        directory,
-        lambda _: icon_matrix(icon_set, chosen),
-        styles=chosen,
-        source={"set": name},
-        config=config,
+        directory, lambda _: _matrix(icon_set, chosen), styles=chosen, source={"set": name}, config=config
     )
 
 
 def style_names(icon_set: IconSet) -> dict[str, str]:
-    """Suffix -> name of its style, in the set's order; the empty suffix takes the name from its title.
+    """Returns suffix -> style name, in the set's order. The empty suffix takes the name from its title.
 
     Raises:
         DataError: the set has fewer than two styles.
@@ -74,7 +59,7 @@ def style_names(icon_set: IconSet) -> dict[str, str]:
 
 
 def split_name(icon: str, suffixes: Mapping[str, str]) -> tuple[str, str] | None:
-    """Subject and suffix of an icon: the longest suffix wins; None where the name ends in none of them."""
+    """Returns subject and suffix of an icon, by the longest suffix; None if the name ends in none of them."""
     for suffix in sorted(filter(None, suffixes), key=len, reverse=True):
         subject = icon.removesuffix(f"-{suffix}")
         if subject != icon:
@@ -82,10 +67,10 @@ def split_name(icon: str, suffixes: Mapping[str, str]) -> tuple[str, str] | None
     return (icon, "") if "" in suffixes else None
 
 
-def icon_matrix(icon_set: IconSet, styles: Sequence[str]) -> IconMatrix:
+def _matrix(icon_set: IconSet, styles: Sequence[str]) -> IconMatrix:
     """Sorts the icons of a set by subject and style.
 
-    Aliases are left out: they are second names of a drawing, whose subject would lie in both splits.
+    Leaves out aliases: the same icon under two subjects could lie in both splits.
     """
     known = style_names(icon_set)
     icons: dict[str, dict[str, str]] = {style: {} for style in styles}
@@ -93,5 +78,5 @@ def icon_matrix(icon_set: IconSet, styles: Sequence[str]) -> IconMatrix:
         parts = split_name(icon, icon_set.suffixes)
         if parts is not None and known[parts[1]] in icons:
             icons[known[parts[1]]][parts[0]] = icon
-    drawn = {style: IconStyle(icon_set=icon_set, icons=names) for style, names in icons.items()}
-    return IconMatrix(styles=drawn, names={})
+    matrix = {style: IconStyle(icon_set=icon_set, icons=names) for style, names in icons.items()}
+    return IconMatrix(styles=matrix, names={})

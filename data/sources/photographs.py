@@ -1,8 +1,8 @@
 """Square crops of photographs, paintings and woodblock prints, from the Debian package gcompris-qt-data.
 
-The package belongs to a game for children. It holds whole photographs, whole paintings, and paintings cut
-into jigsaw pieces with the place of every piece; these are put together again. Drawings and clip art are left
-out. The licences are mixed, so the collection is for local experiments only.
+The package belongs to a game for children. It holds photographs, paintings, and jigsaw puzzles of paintings
+with the place of every piece, which this module solves. It leaves out drawings and clip art. The licences are
+mixed, so the collection is for local experiments only.
 """
 
 import fnmatch
@@ -20,17 +20,15 @@ from ..errors import DataError
 from ..files import write_file, write_json
 from ..images import fit_image, image_grid, png_bytes, read_image
 from ..progress import Progress
-from ..split import TEST_FRACTION, split_of
+from ..split import split_of
+from .archives import Package, load_package, read_rcc
 from .collection import Fetched, cache_of, claim_folder, finish_folder
-from .debian import Package, load_package
-from .rcc import read_rcc
 
 PACKAGE = "gcompris-qt-data"
 COPYRIGHT = "COPYRIGHT.gcompris-qt-data"
 Source = Callable[[], np.ndarray]
 """Decodes one whole picture as uint8 (H, W, 3)."""
 
-# Style -> patterns of files below gcompris/src/activities; `!` excludes, and the last match decides.
 PATTERNS = {
     "animals": (
         "erase/resource/*.webp",
@@ -52,10 +50,12 @@ PATTERNS = {
     "underwater": ("categorization/resource/images/fishes/*.webp", "clickgame/resource/sea*.webp"),
     "woodblock": (),
 }
+"""Style -> patterns of files below gcompris/src/activities; `!` excludes, and the last match decides."""
 BOARDS = "paintings/resource/board/*.qml"
-# Puzzles by the beginning of their pieces' names; all others are paintings.
 WOODBLOCK = ("Hokusai", "Hiroshige", "EjiriSuruga", "GreatWave", "KazusaSeaRoute")
-NO_PAINTING = ("Michelangelo_Pieta", "kandinky")  # a photograph of a sculpture, and an abstract drawing
+"""Beginnings of the names of puzzle pieces of woodblock prints; all others are of paintings."""
+NO_PAINTING = ("Michelangelo_Pieta", "kandinky")
+"""Puzzles of a photograph of a sculpture and of an abstract drawing, which are left out."""
 MAX_CROPS = 24
 SHEET_COLUMNS = 12
 
@@ -63,18 +63,18 @@ SHEET_COLUMNS = 12
 def fetch_photographs(directory: Path, *, size: int = 64, per_style: int = 400) -> Fetched:
     """Writes `directory/<style>/<source>@<number>.png`, RGB of `size` x `size`.
 
-    Every source gives as many crops as its style needs to have about `per_style` pictures, at most 24. All
-    crops of a source lie in one split (see split.py). A finished call costs nothing when repeated, and an
-    interrupted one is continued.
+    Takes as many crops of every source as its style needs for about `per_style` pictures, at most 24. All
+    crops of a source lie in one split (see split.py). Continues an interrupted call, and does nothing for a
+    finished one.
 
     Args:
         directory: created if missing; it belongs to one choice of `size` and `per_style`.
         size: side of the pictures in pixels, 8 to 128.
-        per_style: pictures that a style should have; styles of few sources have fewer.
+        per_style: about how many pictures a style gets; styles of few sources have fewer.
 
     Raises:
-        DataError: unusable settings, other settings than the folder has, no apt-get, no network, or a version
-            of the package that lacks the pictures.
+        DataError: the settings are unusable, the folder has other settings, apt-get or network is missing, or
+            this version of the package lacks the pictures.
     """
     if not 8 <= size <= 128 or per_style < 1:
         raise DataError(
@@ -88,44 +88,39 @@ def fetch_photographs(directory: Path, *, size: int = 64, per_style: int = 400) 
     package = load_package(PACKAGE, cache_of(directory), wanted=wanted)
     files = activity_files(package)
     table = picture_sources(files)
-    drawn = pictures = 0
+    written = pictures = 0
     with Progress(total=sum(map(len, table.values())), desc="crop", unit="source") as bar:
         for style, sources in table.items():
             count = min(MAX_CROPS, max(1, round(per_style / len(sources))))
             pictures += count * len(sources)
             for name, source in sources.items():
-                drawn += _write_crops(directory / style, name, source, count=count, size=size)
+                written += _write_crops(directory / style, name, source, count=count, size=size)
                 bar.update()
-    _write_papers(directory, table, files, package)
-    return finish_folder(
-        Fetched(
-            directory=directory,
-            styles=styles,
-            subjects=sum(map(len, table.values())),
-            pictures=pictures,
-            drawn=drawn,
-        ),
-        settings,
+    _write_documents(directory, table, files, package)
+    subjects = sum(map(len, table.values()))
+    fetched = Fetched(
+        directory=directory, styles=styles, subjects=subjects, pictures=pictures, written=written
     )
+    return finish_folder(fetched, settings)
 
 
 # Sources
 
 
 def activity_files(package: Package) -> dict[str, bytes]:
-    """The files of the activities that hold pictures, by their paths below gcompris/src/activities."""
+    """Returns the files of the activities with pictures, by their paths below gcompris/src/activities."""
     patterns = [pattern for patterns in PATTERNS.values() for pattern in patterns] + [BOARDS]
     names = {pattern.lstrip("!").split("/")[0] for pattern in patterns}
-    found: dict[str, bytes] = {}
+    files: dict[str, bytes] = {}
     for path, content in package.files.items():
         if Path(path).suffix == ".rcc" and Path(path).stem in names:
             for inside, file in read_rcc(content, Path(path).name).items():
-                found[inside.removeprefix("gcompris/src/activities/")] = file
-    return found
+                files[inside.removeprefix("gcompris/src/activities/")] = file
+    return files
 
 
 def picture_sources(files: Mapping[str, bytes]) -> dict[str, dict[str, Source]]:
-    """Style -> name -> source, both in alphabetical order.
+    """Returns style -> name -> source, the names in alphabetical order.
 
     Raises:
         DataError: a style has no source.
@@ -151,13 +146,10 @@ def picture_sources(files: Mapping[str, bytes]) -> dict[str, dict[str, Source]]:
 
 
 def style_of(path: str) -> str | None:
-    """The style of a picture file, by the patterns; None where no style takes it."""
+    """Returns the style of a picture file by the patterns, or None if it belongs to no style."""
     for style, patterns in PATTERNS.items():
-        taken = False
-        for pattern in patterns:
-            if fnmatch.fnmatchcase(path, pattern.lstrip("!")):
-                taken = not pattern.startswith("!")
-        if taken:
+        matches = [pattern for pattern in patterns if fnmatch.fnmatchcase(path, pattern.lstrip("!"))]
+        if matches and not matches[-1].startswith("!"):
             return style
     return None
 
@@ -171,15 +163,15 @@ _FRAME = re.compile(r'"width"\s*:\s*(\d+)\s*,\s*"height"\s*:\s*(\d+)')
 
 
 def puzzle_pieces(board: str) -> list[tuple[str, float, float]]:
-    """File and centre of every piece, in units of the board's width and height."""
+    """Returns the file and the centre (x, y) of every piece, in units of the board's width and height."""
     return [(file, float(x), float(y)) for file, x, y in _PIECE.findall(board)]
 
 
 def solve_puzzle(files: Mapping[str, bytes], board: str) -> np.ndarray:
-    """Puts the pieces of a board in their places: uint8 (H, W, 3) without the ragged border.
+    """Puts the pieces of a board in their places, and returns uint8 (H, W, 3) without the ragged border.
 
-    Places are rounded in the file, which leaves gaps of a pixel. Each piece is first drawn moved by three
-    pixels to all sides, so that the gaps show its neighbours' colours.
+    The rounded places leave gaps of a pixel. Copies of the pieces, moved by three pixels to all sides, fill
+    them with similar colours.
     """
     text = files[board].decode()
     frame = _FRAME.search(text)
@@ -221,9 +213,9 @@ def _write_crops(folder: Path, name: str, source: Source, *, count: int, size: i
 
 
 def crop_boxes(name: str, height: int, width: int, count: int) -> Iterator[tuple[int, int, int]]:
-    """Top, left and side of `count` squares: the largest centred one, then squares at random places.
+    """Yields top, left and side of `count` squares: the largest centred one, then random ones.
 
-    Sides are uniform between half and all of the shorter side. The source's name is the seed.
+    Random sides are uniform between half and all of the shorter side. The source's name is the seed.
     """
     rng = np.random.default_rng(int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big"))
     shorter = min(height, width)
@@ -233,14 +225,14 @@ def crop_boxes(name: str, height: int, width: int, count: int) -> Iterator[tuple
         yield int(rng.integers(0, height - side + 1)), int(rng.integers(0, width - side + 1)), side
 
 
-# Papers
+# Documents
 
 
-def _write_papers(
+def _write_documents(
     directory: Path, table: Mapping[str, Mapping[str, Source]], files: Mapping[str, bytes], package: Package
 ) -> None:
     subjects = {
-        name: {"style": style, "split": split_of(name, TEST_FRACTION)}
+        name: {"style": style, "split": split_of(name)}
         for style, sources in table.items()
         for name in sources
     }
@@ -257,7 +249,7 @@ def _write_papers(
 
 
 def attribution(version: str, files: Mapping[str, bytes]) -> str:
-    """Where the pictures come from, in short, and what the package's notes say about each of them."""
+    """Returns the origin of the pictures, and the package's notes about each of them."""
     used = [path for path in files if style_of(path) or path.startswith("paintings/")]
     notes = [
         f"## {path.removesuffix('/README')}\n\n```\n{files[path].decode().strip()}\n```\n"

@@ -1,4 +1,4 @@
-"""A procedural style data set for tests and first tries: the same shapes rendered in several manners."""
+"""A procedural style data set for tests and first tries: the same shapes in several styles."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,28 +13,29 @@ from ..images import png_bytes
 from ..pictures import Pictures
 
 Field = np.ndarray
-MANNERS = ("filled", "outline", "gradient", "dotted", "inverted", "striped")
+"""Values of shape (size, size), one for each pixel."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:
-    """One shape: kind, centre and radius in units of the side, turn in radians, and RGB colour in [0, 1]."""
+    """A shape: kind, centre and radius in units of the side, rotation in radians, RGB colour in [0, 1]."""
 
     kind: str
     centre: tuple[float, float]
     radius: float
-    turn: float
+    rotation: float
     colour: np.ndarray
 
 
 def toy_subject(number: int, seed: int = 0) -> Subject:
+    """Returns subject `number`, a function of its arguments."""
     rng = np.random.default_rng([seed & (2**64 - 1), number])
     hue = rng.uniform(0, 2 * np.pi)
     return Subject(
         kind=tuple(_DISTANCES)[number % len(_DISTANCES)],
         centre=(rng.uniform(0.4, 0.6), rng.uniform(0.4, 0.6)),
         radius=rng.uniform(0.2, 0.34),
-        turn=rng.uniform(0, 2 * np.pi),
+        rotation=rng.uniform(0, 2 * np.pi),
         colour=0.45 + 0.4 * np.cos(hue + np.array([0, 2, 4]) * np.pi / 3),
     )
 
@@ -48,34 +49,41 @@ class PlacedShape:
     y: Field
     """Rows relative to the centre, in units of the side."""
     distance: Field
-    """Signed distance from the edge in radii, negative inside."""
-    inside: Field
+    """Signed distance from the edge in pixels, negative inside."""
+    cover: Field
     """Coverage of each pixel in [0, 1], with one pixel of soft edge."""
-    soft: float
-    """The radius in pixels."""
+
+    @property
+    def outline(self) -> Field:
+        """Coverage by a line of three pixels along the edge, in [0, 1]."""
+        return np.clip(1.5 - np.abs(self.distance), 0, 1)
 
 
 def place_shape(subject: Subject, size: int) -> PlacedShape:
     """Evaluates the shape of `subject` at the centres of `size` x `size` pixels."""
     y, x = (np.mgrid[:size, :size] + 0.5) / size
     x, y = x - subject.centre[0], y - subject.centre[1]
-    u = (x * np.cos(subject.turn) + y * np.sin(subject.turn)) / subject.radius
-    v = (y * np.cos(subject.turn) - x * np.sin(subject.turn)) / subject.radius
-    soft = subject.radius * size
-    distance = _DISTANCES[subject.kind](u, v)
-    inside = np.clip(0.5 - distance * soft, 0, 1)
-    return PlacedShape(x=x, y=y, distance=distance, inside=inside, soft=soft)
+    u = (x * np.cos(subject.rotation) + y * np.sin(subject.rotation)) / subject.radius
+    v = (y * np.cos(subject.rotation) - x * np.sin(subject.rotation)) / subject.radius
+    distance = _DISTANCES[subject.kind](u, v) * (subject.radius * size)
+    return PlacedShape(x=x, y=y, distance=distance, cover=np.clip(0.5 - distance, 0, 1))
+
+
+def blend(cover: Field, ink: np.ndarray, ground: np.ndarray) -> np.ndarray:
+    """Paints RGB `ink` on `ground`: (size, size, 3), with the weights `cover`, (size, size) in [0, 1]."""
+    return cover[..., None] * ink + (1 - cover[..., None]) * ground
+
+
+def to_uint8(image: np.ndarray) -> np.ndarray:
+    """Converts [0, 1] to uint8."""
+    return np.rint(255 * np.clip(image, 0, 1)).astype(np.uint8)
 
 
 def toy_image(subject: Subject, style: int, size: int) -> np.ndarray:
-    """uint8 (size, size, 3); style 0, 1, ... takes MANNERS in turn, on tinted paper after the first round."""
-    placed = place_shape(subject, size)
-    inside, distance, x, y, soft = placed.inside, placed.distance, placed.x, placed.y, placed.soft
-    rounds, manner = divmod(style, len(MANNERS))
-    paper = np.ones(3) - 0.25 * (np.arange(3) == (rounds - 1) % 3) * min(rounds, 1)
-    cover, ink, ground = _MANNERS[MANNERS[manner]](inside, distance, x, y, soft, subject.colour, paper)
-    image = cover[..., None] * ink + (1 - cover[..., None]) * ground
-    return np.rint(255 * np.clip(image, 0, 1)).astype(np.uint8)
+    """Draws uint8 (size, size, 3). Styles cycle through MANNERS, on tinted paper after the first cycle."""
+    cycle, manner = divmod(style, len(MANNERS))
+    paper = np.ones(3) - 0.25 * (np.arange(3) == (cycle - 1) % 3) * min(cycle, 1)
+    return to_uint8(blend(*_MANNERS[MANNERS[manner]](place_shape(subject, size), subject.colour, paper)))
 
 
 def write_toy(
@@ -92,11 +100,13 @@ def write_toy(
 
 
 def toy_pictures(*, styles: int = 4, subjects: int = 24, size: int = 32, seed: int = 0) -> Pictures:
-    """The same pictures in memory, style by style."""
+    """Returns the pictures of `write_toy` in memory, style by style."""
     names = toy_styles(styles)
-    drawn = [toy_image(toy_subject(n, seed), style, size) for style in range(styles) for n in range(subjects)]
+    images = [
+        toy_image(toy_subject(n, seed), style, size) for style in range(styles) for n in range(subjects)
+    ]
     return Pictures(
-        images=torch.from_numpy(np.stack(drawn)).permute(0, 3, 1, 2).contiguous(),
+        images=torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous(),
         styles=torch.arange(styles).repeat_interleave(subjects),
         subjects=tuple(f"{n:04}" for n in range(subjects)) * styles,
         style_names=names,
@@ -105,9 +115,9 @@ def toy_pictures(*, styles: int = 4, subjects: int = 24, size: int = 32, seed: i
 
 
 def toy_styles(count: int) -> tuple[str, ...]:
-    """Names that sort as they are numbered: '00-filled', '01-outline', ..."""
+    """Returns names in alphabetical order: '00-filled', '01-outline', ..."""
     if not 1 <= count <= 24:
-        raise DataError(f"{count} toy styles cannot be told apart: ask for 1 to 24.")
+        raise DataError(f"{count} toy styles cannot be distinguished: choose 1 to 24.")
     return tuple(f"{style:02}-{MANNERS[style % len(MANNERS)]}" for style in range(count))
 
 
@@ -136,34 +146,31 @@ _DISTANCES: dict[str, Callable[[Field, Field], Field]] = {
     "cross": _cross,
 }
 
-# Manners: (cover, ink, ground) from the shape's cover and distance, the place, its radius in pixels, colours
+# Manners: cover, ink and ground of a shape, given its colour and the colour of the paper
 
-_Paint = tuple[Field, Field, Field]
-
-
-def _outline(inside: Field, d: Field, x: Field, y: Field, soft: float, ink: Field, paper: Field) -> _Paint:
-    return np.clip(1.5 - np.abs(d) * soft, 0, 1), np.full(3, 0.1), paper
+_Paint = tuple[Field, np.ndarray, np.ndarray]
 
 
-def _gradient(inside: Field, d: Field, x: Field, y: Field, soft: float, ink: Field, paper: Field) -> _Paint:
-    shade = np.clip(0.5 + 1.5 * (y - x), 0, 1)[..., None]
-    return inside, ink * (1 - 0.8 * shade) + 0.5 * (1 - shade), paper
+def _gradient(shape: PlacedShape, colour: np.ndarray, paper: np.ndarray) -> _Paint:
+    shade = np.clip(0.5 + 1.5 * (shape.y - shape.x), 0, 1)[..., None]
+    return shape.cover, colour * (1 - 0.8 * shade) + 0.5 * (1 - shade), paper
 
 
-def _dotted(inside: Field, d: Field, x: Field, y: Field, soft: float, ink: Field, paper: Field) -> _Paint:
-    waves = np.cos(2 * np.pi * 8 * x) * np.cos(2 * np.pi * 8 * y)
-    return inside * (waves > 0), ink, paper
+def _dotted(shape: PlacedShape, colour: np.ndarray, paper: np.ndarray) -> _Paint:
+    waves = np.cos(2 * np.pi * 8 * shape.x) * np.cos(2 * np.pi * 8 * shape.y)
+    return shape.cover * (waves > 0), colour, paper
 
 
-def _striped(inside: Field, d: Field, x: Field, y: Field, soft: float, ink: Field, paper: Field) -> _Paint:
-    return inside * (np.cos(2 * np.pi * 8 * (x + y)) > 0), np.full(3, 0.2), paper
+def _striped(shape: PlacedShape, colour: np.ndarray, paper: np.ndarray) -> _Paint:
+    return shape.cover * (np.cos(2 * np.pi * 8 * (shape.x + shape.y)) > 0), np.full(3, 0.2), paper
 
 
-_MANNERS: dict[str, Callable[[Field, Field, Field, Field, float, Field, Field], _Paint]] = {
-    "filled": lambda inside, d, x, y, soft, ink, paper: (inside, ink, paper),
-    "outline": _outline,
+_MANNERS: dict[str, Callable[[PlacedShape, np.ndarray, np.ndarray], _Paint]] = {
+    "filled": lambda shape, colour, paper: (shape.cover, colour, paper),
+    "outline": lambda shape, colour, paper: (shape.outline, np.full(3, 0.1), paper),
     "gradient": _gradient,
     "dotted": _dotted,
-    "inverted": lambda inside, d, x, y, soft, ink, paper: (inside, paper, ink * 0.6),
+    "inverted": lambda shape, colour, paper: (shape.cover, paper, colour * 0.6),
     "striped": _striped,
 }
+MANNERS = tuple(_MANNERS)

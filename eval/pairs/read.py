@@ -134,7 +134,7 @@ def pairs_by_stem(outputs: Path, contents: Path, style_names: Sequence[str] = ()
     scan = scan_folder(outputs)
     styles = styles_of_folders([name_of_file(name) for name in scan.style_names], style_names)
     rows, taken, lost = [], {}, []
-    for entry in sorted(scan.found, key=lambda entry: (entry.style, entry.path.stem, entry.source)):
+    for entry in sorted(scan.files, key=lambda entry: (entry.style, entry.path.stem, entry.source)):
         stem = normal(entry.path.stem)
         if entry.style < 0:
             raise EvalError(f"'{entry.path}' is in no style folder: move it to one, or away.")

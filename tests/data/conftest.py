@@ -1,8 +1,12 @@
-"""A writer of Qt resource files, which several tests read."""
+"""Writers of the downloads that several tests read."""
 
+import io
+import json
 import struct
+import tarfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -47,3 +51,19 @@ def packed(content: bytes, how: str) -> tuple[int, bytes]:
 @pytest.fixture
 def write_rcc() -> Callable[..., bytes]:
     return rcc
+
+
+@pytest.fixture
+def write_npm_package() -> Callable[[Path, Mapping[str, object]], Path]:
+    """Writes a tarball as `npm pack` does, with one JSON file for each entry."""
+
+    def write(path: Path, content: Mapping[str, object]) -> Path:
+        with tarfile.open(path, "w:gz") as archive:
+            for name, entry in content.items():
+                encoded = json.dumps(entry).encode()
+                member = tarfile.TarInfo(f"package/{name}.json")
+                member.size = len(encoded)
+                archive.addfile(member, io.BytesIO(encoded))
+        return path
+
+    return write

@@ -1,4 +1,4 @@
-"""Pictures that are to be redrawn: found, named each by itself, and read with what is transparent in them."""
+"""Content pictures: how they are listed and named, and their opacity."""
 
 import os
 import sys
@@ -15,7 +15,7 @@ from brushwork.data.pictures import load_pictures
 from brushwork.data.sources.toy import write_toy
 
 
-def draw(path: Path, mode: str = "RGB", size: tuple[int, int] = (6, 4)) -> Path:
+def write_noise(path: Path, mode: str = "RGB", size: tuple[int, int] = (6, 4)) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     noise = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 4), dtype=np.uint8)
     image = Image.fromarray(noise)
@@ -23,11 +23,13 @@ def draw(path: Path, mode: str = "RGB", size: tuple[int, int] = (6, 4)) -> Path:
     return path
 
 
-# Finding
-def test_files_and_folders_in_their_order(tmp_path: Path) -> None:
-    single = draw(tmp_path / "z.png")
+# Listing
+
+
+def test_files_and_folders_are_listed_in_their_order(tmp_path: Path) -> None:
+    single = write_noise(tmp_path / "z.png")
     for name in ("b/two.jpg", "a/one.png", "a/deep/er.png", ".hidden/no.png", "a/.no.png"):
-        draw(tmp_path / "tree" / name)
+        write_noise(tmp_path / "tree" / name)
     (tmp_path / "tree" / "notes.txt").write_text("no picture")
     found = list_originals([single, tmp_path / "tree"])
     assert [one.name for one in found] == ["z", "a/deep/er", "a/one", "b/two"]
@@ -35,13 +37,15 @@ def test_files_and_folders_in_their_order(tmp_path: Path) -> None:
     assert found[0].read().pixels.shape == (4, 6, 3)
 
 
-def test_no_two_have_one_name(tmp_path: Path) -> None:
-    sources = [draw(tmp_path / name) for name in ("a/cat.png", "b/cat.png", "b/cat.jpg", "b/CAT-2.png")]
+def test_names_are_unique(tmp_path: Path) -> None:
+    sources = [
+        write_noise(tmp_path / name) for name in ("a/cat.png", "b/cat.png", "b/cat.jpg", "b/CAT-2.png")
+    ]
     names = [one.name for one in list_originals([*sources, tmp_path / "a"])]
     assert names == ["cat", "cat-2", "cat-3", "CAT-2-2", "cat-4"]
 
 
-def test_a_packed_data_set_by_style_and_subject(tmp_path: Path) -> None:
+def test_a_packed_data_set_is_named_by_style_and_subject(tmp_path: Path) -> None:
     write_toy(tmp_path / "toy", styles=2, subjects=20, size=16)
     pack(tmp_path / "toy", tmp_path / "data", PackConfig(resolution=16, test_fraction=0.3))
     pictures = load_pictures(tmp_path / "data", "test")
@@ -53,7 +57,7 @@ def test_a_packed_data_set_by_style_and_subject(tmp_path: Path) -> None:
     assert len(list_originals([tmp_path / "data"], "all")) == 40
 
 
-def test_mistakes(tmp_path: Path) -> None:
+def test_unusable_sources(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="no picture, folder or data set"):
         list_originals([tmp_path / "nowhere"])
@@ -69,11 +73,11 @@ def test_mistakes(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
-def test_a_picture_whose_name_no_manifest_could_hold_is_listed_and_not_read(tmp_path: Path) -> None:
+def test_names_that_are_not_utf8_are_listed_and_not_read(tmp_path: Path) -> None:
     """In a folder and by itself, and below a folder of such a name."""
     path = tmp_path / os.fsdecode(b"fr\xe9re") / os.fsdecode(b"caf\xe9.png")
-    draw(path)
-    inside = draw(path.with_name("plain.png"))
+    write_noise(path)
+    inside = write_noise(path.with_name("plain.png"))
     for found in (list_originals([path.parent]), list_originals([path, inside])):
         assert len(found) == 2
         for original in found:
@@ -82,14 +86,13 @@ def test_a_picture_whose_name_no_manifest_could_hold_is_listed_and_not_read(tmp_
 
 
 # Opacity
+
+
 @pytest.mark.parametrize("mode", ["RGBA", "LA"])
 def test_opacity_is_kept(tmp_path: Path, mode: str) -> None:
-    path = draw(tmp_path / "a.png", mode)
+    path = write_noise(tmp_path / "a.png", mode)
     with Image.open(path) as image:
-        expected = np.array(image.getchannel("A"))
-    cutout = read_cutout(path)
-    assert cutout.alpha is not None
-    np.testing.assert_array_equal(cutout.alpha, expected)
+        np.testing.assert_array_equal(read_cutout(path).alpha, np.array(image.getchannel("A")))
 
 
 def test_opacity_turns_with_the_picture(tmp_path: Path) -> None:
@@ -103,38 +106,33 @@ def test_opacity_turns_with_the_picture(tmp_path: Path) -> None:
     assert cutout.pixels.shape[:2] == cutout.alpha.shape
 
 
-@pytest.mark.parametrize("mode", ["RGB", "L", "P", "I;16", "1"])
-def test_opaque_pictures_stay_so(tmp_path: Path, mode: str) -> None:
+@pytest.mark.parametrize("mode", ["RGB", "L", "P", "I;16", "1", "opaque RGBA"])
+def test_opaque_pictures_have_no_alpha(tmp_path: Path, mode: str) -> None:
     if mode == "I;16":
         Image.fromarray(np.full((4, 6), 40000, np.uint16)).save(tmp_path / "a.png")
+    elif mode == "opaque RGBA":
+        Image.new("RGBA", (6, 4), (9, 9, 9, 255)).save(tmp_path / "a.png")
     else:
-        draw(tmp_path / "a.png", mode)
+        write_noise(tmp_path / "a.png", mode)
     cutout = read_cutout(tmp_path / "a.png")
     assert cutout.alpha is None
     assert cutout.recoloured(cutout.pixels).mode == "RGB"
 
 
-def test_an_alpha_channel_that_hides_nothing_is_none(tmp_path: Path) -> None:
-    draw(tmp_path / "a.png").rename(tmp_path / "b.png")
-    with Image.open(tmp_path / "b.png") as image:
-        image.convert("RGBA").save(tmp_path / "a.png")
-    assert read_cutout(tmp_path / "a.png").alpha is None
-
-
-def test_new_colours_show_as_drawn_on_their_ground_and_leave_no_rim_on_another() -> None:
-    """A black disc with a soft edge, drawn on white, laid on white again and on black."""
+def test_new_colours_show_on_their_background_and_leave_no_rim_on_another() -> None:
+    """A black disc with a soft edge, painted on white, composited on white again and on black."""
     distance = np.hypot(*np.mgrid[-15.5:16, -15.5:16])
     alpha = np.clip(np.rint((14 - distance) * 40), 0, 255).astype(np.uint8)
     share = alpha[..., None] / 255
     on_white = np.rint(255 * (1 - share)).astype(np.uint8).repeat(3, axis=2)
-    drawn = Cutout(pixels=on_white, alpha=alpha).recoloured(on_white)
-    again = Image.alpha_composite(Image.new("RGBA", drawn.size, (255, 255, 255, 255)), drawn).convert("RGB")
-    assert np.abs(np.asarray(again).astype(int) - on_white).max() <= 1
-    dark = Image.alpha_composite(Image.new("RGBA", drawn.size, (0, 0, 0, 255)), drawn).convert("RGB")
+    painted = Cutout(pixels=on_white, alpha=alpha).recoloured(on_white)
+    light = Image.alpha_composite(Image.new("RGBA", painted.size, (255, 255, 255, 255)), painted)
+    assert np.abs(np.asarray(light.convert("RGB")).astype(int) - on_white).max() <= 1
+    dark = Image.alpha_composite(Image.new("RGBA", painted.size, (0, 0, 0, 255)), painted).convert("RGB")
     assert np.asarray(dark).max() <= 1
 
 
-def test_colours_that_a_thin_veil_cannot_show_are_the_nearest() -> None:
+def test_colours_out_of_reach_of_a_low_opacity_are_clipped() -> None:
     veil = Cutout(pixels=np.zeros((1, 1, 3), np.uint8), alpha=np.full((1, 1), 10, np.uint8))
     assert veil.recoloured(np.zeros((1, 1, 3), np.uint8)).getpixel((0, 0)) == (0, 0, 0, 10)
     clear = Cutout(pixels=np.zeros((1, 1, 3), np.uint8), alpha=np.zeros((1, 1), np.uint8))

@@ -38,7 +38,7 @@ def test_a_file_replaces_the_one_before_and_can_be_read_by_all(
 
 
 @pytest.mark.parametrize("call", ["fdopen", "fsync", "chmod", "replace"])
-def test_a_disk_that_refuses_leaves_the_file_before_and_no_litter(
+def test_a_failing_disk_keeps_the_previous_file_and_leaves_no_other(
     tmp_path: Path, call: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "a.txt"
@@ -54,7 +54,7 @@ def test_a_disk_that_refuses_leaves_the_file_before_and_no_litter(
     assert names(tmp_path) == ["a.txt"]
 
 
-def test_what_lasts_is_on_the_disk_before_its_name_is(
+def test_durable_content_is_on_the_disk_before_its_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = []
@@ -65,7 +65,7 @@ def test_what_lasts_is_on_the_disk_before_its_name_is(
     assert calls == ["fsync", "replace", "fsync"], "content, name, and the folder that holds the name"
 
 
-def test_half_written_files_of_killed_processes_are_removed_and_no_others(tmp_path: Path) -> None:
+def test_only_partial_files_are_removed(tmp_path: Path) -> None:
     (tmp_path / "deep").mkdir()
     for name in (f".abc{PARTIAL}", f"deep/.def{PARTIAL}", f"mine{PARTIAL}", ".hidden", "deep/a.txt"):
         (tmp_path / name).touch()
@@ -106,7 +106,7 @@ def test_json_is_read_as_what_it_should_hold(tmp_path: Path) -> None:
         (b"[" * 100_000, "a.json: Invalid JSON"),
     ],
 )
-def test_json_of_another_kind_is_told_in_one_sentence(tmp_path: Path, content: bytes, why: str) -> None:
+def test_json_of_another_type_is_refused_in_one_sentence(tmp_path: Path, content: bytes, why: str) -> None:
     (tmp_path / "a.json").write_bytes(content)
     with pytest.raises(ValueError, match=why) as caught:
         read_json(tmp_path / "a.json", Pair)
@@ -121,7 +121,7 @@ def fill(out: Path, text: str) -> None:
         (stage / "a.txt").write_text(text)
 
 
-def give_up(out: Path, *, before: str) -> None:
+def fail_after(out: Path, *, before: str) -> None:
     with pytest.raises(RuntimeError, match="given up"), staged_folder(out) as stage:
         fail(stage, out, before)
 
@@ -138,12 +138,12 @@ def test_a_staged_folder_takes_its_place_or_vanishes(tmp_path: Path) -> None:
         fill(out, text)
         assert (out / "a.txt").read_text() == text
         assert names(tmp_path) == ["out"]
-    give_up(out, before="second")
+    fail_after(out, before="second")
     assert (out / "a.txt").read_text() == "second"
     assert names(tmp_path) == ["out"]
 
 
-def test_only_one_writes_to_a_place(tmp_path: Path) -> None:
+def test_two_writers_of_one_place_are_refused(tmp_path: Path) -> None:
     with staged_folder(tmp_path / "out") as stage:
         (stage / "a.txt").write_text("first")
         fill(tmp_path / "other", "beside it")
@@ -171,14 +171,12 @@ with staged_folder(Path(sys.argv[1])) as stage:
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="the system cannot kill like this")
 @pytest.mark.parametrize("call", [1, 2])
-def test_what_a_killed_process_left_goes_with_the_next_and_what_it_replaced_comes_back(
-    tmp_path: Path, call: int
-) -> None:
+def test_the_next_call_cleans_up_after_a_killed_process(tmp_path: Path, call: int) -> None:
     out = tmp_path / "out"
     fill(out, "before")
     ended = subprocess.run([sys.executable, "-c", KILLED, str(out), str(call)], check=False)
     assert ended.returncode == -signal.SIGKILL
     assert len(names(tmp_path)) == 3
-    give_up(out, before="before")
+    fail_after(out, before="before")
     assert (out / "a.txt").read_text() == "before"
     assert names(tmp_path) == ["out"]

@@ -21,7 +21,7 @@ def test_styles_subjects_and_sources(tmp_path: Path) -> None:
     touch(tmp_path, "b/cat.png", "a/cat.JPG", "a/deep/dog.webp", "_unlabelled/x.tiff", ".cache/no.png")
     scan = scan_folder(tmp_path)
     assert scan.style_names == ("a", "b")
-    assert [(f.source, f.style, f.subject) for f in scan.found] == [
+    assert [(f.source, f.style, f.subject) for f in scan.files] == [
         ("a/cat.JPG", 0, "cat"),
         ("a/deep/dog.webp", 0, "deep/dog"),
         ("b/cat.png", 1, "cat"),
@@ -34,36 +34,31 @@ def test_a_flat_folder_has_no_labels(tmp_path: Path) -> None:
     touch(tmp_path, "b.png", "a.gif", "notes.txt")
     scan = scan_folder(tmp_path)
     assert scan.style_names == ()
-    assert [(f.subject, f.style) for f in scan.found] == [("a", -1), ("b", -1)]
+    assert [(f.subject, f.style) for f in scan.files] == [("a", -1), ("b", -1)]
     assert [name for name, _ in scan.ignored] == ["notes.txt"]
 
 
-def test_files_beside_and_among_the_styles_are_named_as_ignored(tmp_path: Path) -> None:
-    touch(tmp_path, "a/x.png", "a/notes.txt", "contact_sheet.png", "ATTRIBUTION.md", "a/.hidden.png")
+def test_files_beside_and_among_the_styles_are_ignored(tmp_path: Path) -> None:
+    touch(tmp_path, "a/no.1.png", "a/notes.txt", "contact_sheet.png", "ATTRIBUTION.md", "a/.hidden.png")
     scan = scan_folder(tmp_path)
-    assert [f.source for f in scan.found] == ["a/x.png"]
+    assert [(f.source, f.subject) for f in scan.files] == [("a/no.1.png", "no.1")]
     assert {name for name, _ in scan.ignored} == {"a/notes.txt", "contact_sheet.png", "ATTRIBUTION.md"}
-
-
-def test_dots_in_a_stem_belong_to_the_subject(tmp_path: Path) -> None:
-    touch(tmp_path, "a/no.1.png", "a/no.2.png")
-    assert [f.subject for f in scan_folder(tmp_path).found] == ["no.1", "no.2"]
 
 
 def test_links_in_a_circle_end(tmp_path: Path) -> None:
     touch(tmp_path, "a/x.png")
     (tmp_path / "a" / "again").symlink_to(tmp_path / "a", target_is_directory=True)
-    assert [f.source for f in scan_folder(tmp_path).found] == ["a/x.png"]
+    assert [f.source for f in scan_folder(tmp_path).files] == ["a/x.png"]
     assert scan_folder(tmp_path).faults == (("a/again", "a link to a folder that was read already"),)
 
 
-def test_formats_are_those_that_pillow_opens_but_for_films_and_postscript(tmp_path: Path) -> None:
+def test_films_and_postscript_are_no_pictures(tmp_path: Path) -> None:
     touch(
         tmp_path, *(f"a/{n}.{suffix}" for n, suffix in enumerate(("jfif", "JPE", "tga", "ppm", "jp2", "ico")))
     )
     touch(tmp_path, "a/x.pdf", "a/x.eps", "a/x.mpg", "a/x.h5", "a/x.svg")
     scan = scan_folder(tmp_path)
-    assert len(scan.found) == 6
+    assert len(scan.files) == 6
     assert len(scan.ignored) == 5
 
 
@@ -79,8 +74,8 @@ def test_two_spellings_of_a_name_are_one_style_and_one_subject(tmp_path: Path) -
     (tmp_path / spelt("Café", "NFC")).mkdir(exist_ok=True)
     scan = scan_folder(tmp_path)
     assert scan.style_names == ("Café", "ink")
-    assert sorted((f.style, f.subject) for f in scan.found) == [(0, "é"), (0, "ü"), (1, "é")]
-    assert all(found.path.exists() for found in scan.found)
+    assert sorted((f.style, f.subject) for f in scan.files) == [(0, "é"), (0, "ü"), (1, "é")]
+    assert all(file.path.exists() for file in scan.files)
 
 
 @pytest.mark.parametrize("name", ["all", "none", "(no label)", " ink", "-ink", "in\nk"])
@@ -91,12 +86,12 @@ def test_styles_that_could_not_be_named_are_refused(tmp_path: Path, name: str) -
     assert "\n" not in str(caught.value)
 
 
-# What cannot be opened
+# Faults
 
 
 @pytest.fixture
 def odd(tmp_path: Path) -> Path:
-    """A folder with one picture and one of everything that is none."""
+    """A folder with one picture, and one entry of each kind that cannot be opened."""
     touch(tmp_path, "a/x.png")
     (tmp_path / "a" / "gone.png").symlink_to("nowhere.png")
     (tmp_path / "a" / "itself.png").symlink_to("itself.png")
@@ -108,9 +103,9 @@ def odd(tmp_path: Path) -> Path:
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
-def test_what_cannot_be_opened_is_named_and_the_rest_is_found(odd: Path) -> None:
+def test_faults_are_listed_and_the_rest_is_found(odd: Path) -> None:
     scan = scan_folder(odd)
-    assert [found.source for found in scan.found] == ["a/x.png"]
+    assert [file.source for file in scan.files] == ["a/x.png"]
     faults = dict(scan.faults)
     assert faults["a/gone.png"] == "a link to nothing"
     assert "symbolic links" in faults["a/itself.png"]
@@ -179,6 +174,9 @@ def test_unusable_folders(tmp_path: Path, names: list[str], folders: list[str], 
         scan_folder(tmp_path)
 
 
-def test_a_missing_folder(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"nowhere' does not exist"):
+def test_a_missing_folder_and_a_file(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"The folder '.*nowhere' does not exist"):
         scan_folder(tmp_path / "nowhere")
+    touch(tmp_path, "x.png")
+    with pytest.raises(DataError, match=r"^'.*x.png' is a file, not a folder: name one"):
+        scan_folder(tmp_path / "x.png")

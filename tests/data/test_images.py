@@ -14,7 +14,6 @@ from brushwork.data.images import (
     fit_image,
     image_grid,
     open_image,
-    perceptual_hash,
     png_bytes,
     read_image,
 )
@@ -42,17 +41,15 @@ def test_exif_orientation_turns_the_picture_upright() -> None:
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
-def test_transparency_shows_the_chosen_background(mode: str) -> None:
-    clear = Image.new("RGBA", (2, 1), (0, 0, 0, 255))
-    clear.putpixel((1, 0), (0, 0, 0, 0))
-    image = clear.convert("P") if mode == "P" else clear.convert(mode)
+def test_transparency_shows_the_background(mode: str) -> None:
+    image = (
+        Image.new("P", (2, 1), 0) if mode == "P" else Image.new("RGBA", (2, 1), (0, 0, 0, 255)).convert(mode)
+    )
     if mode == "P":
-        image = Image.new("P", (2, 1), 0)
         image.putpalette([0, 0, 0, 9, 9, 9])
-        image.putpixel((1, 0), 1)
         image.info["transparency"] = 1
-    read = read_image(encoded(image), background=(10, 20, 30))
-    assert read.tolist() == [[[0, 0, 0], [10, 20, 30]]]
+    image.putpixel((1, 0), {"RGBA": (0, 0, 0, 0), "LA": (0, 0), "P": 1}[mode])
+    assert read_image(encoded(image), background=(10, 20, 30)).tolist() == [[[0, 0, 0], [10, 20, 30]]]
 
 
 def test_half_transparency_is_blended() -> None:
@@ -60,22 +57,38 @@ def test_half_transparency_is_blended() -> None:
     assert read_image(encoded(image)).ravel().tolist() == [255, 127, 127]
 
 
-@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
-def test_16_bit_grey_keeps_black_middle_and_white(kind: str) -> None:
-    values = np.array([[0, 257 * 200, 65535]], np.uint16)
+@pytest.mark.parametrize(
+    ("values", "kind", "expected"),
+    [
+        (np.array([[0, 257 * 200, 65535]], np.uint16), "PNG", [0, 200, 255]),
+        (np.array([[0, 257 * 200, 65535]], np.uint16), "TIFF", [0, 200, 255]),
+        (np.array([[250, 250]], np.uint16), "PNG", [1, 1]),
+        (np.array([[0, 65535]], np.int32), "TIFF", [0, 255]),
+        (np.array([[0, 200]], np.int32), "TIFF", [0, 200]),
+        (np.array([[0.0, 1.0]], np.float32), "TIFF", [0, 255]),
+        (np.array([[0.0, 200.0]], np.float32), "TIFF", [0, 200]),
+    ],
+)
+def test_deep_grey_is_scaled_to_8_bits(values: np.ndarray, kind: str, expected: list[int]) -> None:
     read = read_image(encoded(Image.fromarray(values), kind))
-    assert read.shape == (1, 3, 3)
-    assert read[0, :, 0].tolist() == [0, 200, 255]
+    assert read.shape == (*values.shape, 3)
+    assert read[0, :, 0].tolist() == expected
 
 
-def test_dim_16_bit_pictures_stay_dim() -> None:
-    values = np.full((2, 2), 250, np.uint16)
-    assert read_image(encoded(Image.fromarray(values))).max() == 1
-
-
-def test_float_and_32_bit_pictures_fill_the_range() -> None:
-    assert read_image(encoded(Image.fromarray(np.array([[0.0, 1.0]], np.float32)), "TIFF"))[0, 1, 0] == 255
-    assert read_image(encoded(Image.fromarray(np.array([[0, 65535]], np.int32)), "TIFF"))[0, 1, 0] == 255
+@pytest.mark.parametrize(
+    ("values", "why"),
+    [
+        (np.array([[0, np.nan]], np.float32), "pixels that are no finite numbers"),
+        (np.array([[0, np.inf]], np.float32), "pixels that are no finite numbers"),
+        (np.array([[0, 1000]], np.float32), "its pixels range from 0 to 1000, and 0 to 255 are read"),
+        (np.array([[0, 100_000]], np.int32), "its pixels range from 0 to 100000, and 0 to 65535 are read"),
+        (np.array([[-9, 0]], np.int32), "its pixels range from -9 to 0"),
+        (np.array([[-1, 1]], np.float32), "its pixels range from -1 to 1"),
+    ],
+)
+def test_values_without_a_known_range_are_refused(values: np.ndarray, why: str) -> None:
+    with pytest.raises(DataError, match=why):
+        read_image(encoded(Image.fromarray(values), "TIFF"))
 
 
 def test_grey_and_cmyk_become_rgb() -> None:
@@ -131,7 +144,7 @@ def test_only_regular_files_are_opened(tmp_path: Path) -> None:
             read_image(path)
 
 
-def test_postscript_is_never_handed_to_another_program(tmp_path: Path) -> None:
+def test_postscript_never_reaches_another_program(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n%%EOF\n")
     with pytest.raises(DataError, match="no known picture format"):
@@ -195,7 +208,7 @@ def test_a_profile_that_cannot_be_used_is_named_and_passed_over(content: bytes) 
     assert not picture.profile
 
 
-def test_frames_that_are_not_read_are_told() -> None:
+def test_further_frames_are_reported() -> None:
     first, second = (Image.new("RGB", (4, 4), colour) for colour in ((255, 0, 0), (0, 0, 255)))
     for kind in ("GIF", "PNG", "WEBP", "TIFF"):
         for others in ([], [second]):
@@ -220,66 +233,37 @@ def test_fits_differ_as_they_say() -> None:
     assert squashed[:, [0, 1, 6, 7]].max() == 0
 
 
-def test_whole_reductions_average_areas() -> None:
+def test_reductions_average_areas_and_do_not_alias() -> None:
     array = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
     means = array.reshape(8, 4, 8, 4, 3).mean(axis=(1, 3))
     assert np.abs(fit_image(array, 8) - means).max() <= 0.5 + 1e-6
-
-
-def test_reductions_do_not_alias() -> None:
     stripes = np.zeros((100, 100, 3), np.uint8)
     stripes[:, ::2] = 255
     assert fit_image(stripes, 32)[:, 2:-2].std() < 4
 
 
-def test_unknown_fit_is_refused() -> None:
-    with pytest.raises(DataError, match="'stretch'"):
-        fit_image(smooth(0), 8, "stretch")  # pyright: ignore[reportArgumentType]
+def pixels_of(grid: Image.Image, colour: tuple[int, int, int]) -> int:
+    return int((np.array(grid) == colour).all(axis=-1).sum())
 
 
-def test_grid_places_every_cell_and_leaves_gaps_empty() -> None:
+def test_the_grid_shows_every_cell_and_leaves_gaps_empty() -> None:
     red, blue = (np.full((8, 8, 3), colour, np.uint8) for colour in ((255, 0, 0), (0, 0, 255)))
-    plain = np.array(image_grid([[red, None], [blue, red]], scale=2))
-    assert (plain == (255, 0, 0)).all(axis=-1).sum() == 2 * 16 * 16
-    assert (plain == (0, 0, 255)).all(axis=-1).sum() == 16 * 16
-    stacked = np.array(image_grid(np.stack([np.stack([red, blue])]), scale=2))
-    assert (stacked == (0, 0, 255)).all(axis=-1).sum() == 16 * 16
+    plain = image_grid([[red, None], [blue, red]], scale=2)
+    assert pixels_of(plain, (255, 0, 0)) == 2 * 16 * 16
+    assert pixels_of(plain, (0, 0, 255)) == 16 * 16
+    assert pixels_of(image_grid(np.stack([np.stack([red, blue])]), scale=2), (0, 0, 255)) == 16 * 16
 
 
-def test_grid_labels_take_room_and_do_not_cover_cells() -> None:
-    cell = np.full((16, 16, 3), (255, 0, 0), np.uint8)
-    plain = image_grid([[cell, cell]])
-    labelled = image_grid([[cell, cell]], row_labels=["a long label"], column_labels=["one", "a longer one"])
-    assert labelled.width > plain.width
-    assert labelled.height > plain.height
-    pixels = np.array(labelled)
-    assert (pixels == (255, 0, 0)).all(axis=-1).sum() == 2 * 16 * 16
-    assert pixels.min() < 100, "the labels are drawn"
-    titled = np.array(image_grid([[cell, cell]], title="a title that is wider than the two cells below it"))
-    assert titled.shape[0] > plain.height
-    assert titled.shape[1] > plain.width, "a title is never cut"
-    assert (titled == (255, 0, 0)).all(axis=-1).sum() == 2 * 16 * 16
-
-
-def test_hash_survives_resizing_and_jpeg_and_tells_pictures_apart() -> None:
-    def distance(a: int, b: int) -> int:
-        return (a ^ b).bit_count()
-
-    pictures = [smooth(seed) for seed in range(8)]
-    hashes = [perceptual_hash(picture) for picture in pictures]
-    assert all(0 <= value < 2**64 for value in hashes)
-    for picture, value in zip(pictures, hashes, strict=True):
-        small = fit_image(picture, 48)
-        jpeg = read_image(encoded(Image.fromarray(picture), "JPEG"))
-        assert distance(value, perceptual_hash(small)) <= 4
-        assert distance(value, perceptual_hash(jpeg)) <= 4
-    others = [distance(a, b) for i, a in enumerate(hashes) for b in hashes[:i]]
-    assert min(others) > 12
-
-
-def test_hash_of_a_flat_picture_has_no_random_bits() -> None:
-    flats = {perceptual_hash(np.full((40, 40, 3), level, np.uint8)) for level in (0, 77, 255)}
-    assert flats == {0}
+def test_labels_of_the_grid_take_room_and_do_not_cover_cells() -> None:
+    red = np.full((16, 16, 3), (255, 0, 0), np.uint8)
+    plain = image_grid([[red, red]])
+    labelled = image_grid([[red, red]], row_labels=["a long label"], column_labels=["one", "a longer one"])
+    titled = image_grid([[red, red]], title="a title that is wider than the two cells below it")
+    for grid in (labelled, titled):
+        assert grid.width > plain.width
+        assert grid.height > plain.height
+        assert pixels_of(grid, (255, 0, 0)) == 2 * 16 * 16
+        assert np.array(grid).min() < 100, "the text is there"
 
 
 def test_png_bytes_are_lossless() -> None:

@@ -1,4 +1,4 @@
-"""Labels in any script: drawn by a font that has the letters, or escaped."""
+"""Labels in any script: in a font that has the letters, or escaped."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from brushwork.data.lettering import label, readable
 
 
 @pytest.mark.parametrize("text", ["Ж", "é", "ψ", "عربي"])
-def test_letters_that_dejavu_has_are_drawn_as_they_are(text: str) -> None:
+def test_letters_of_dejavu_stay(text: str) -> None:
     assert label(text, 16).text == text
     assert readable(text) == text
 
@@ -26,18 +26,8 @@ def test_letters_that_no_font_has_are_escaped(monkeypatch: pytest.MonkeyPatch) -
     assert readable("日é") == "\\u65e5é"
 
 
-def test_of_several_fonts_the_one_that_lacks_least_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    known = {"first": frozenset("ab"), "second": frozenset("aж日"), "third": frozenset("aж日本")}
-    monkeypatch.setattr(lettering, "_fonts", lambda: iter(known))
-    monkeypatch.setattr(lettering, "_letters", lambda path: known.get(path, frozenset()))
-    best = lettering._best_font.__wrapped__
-    assert best(frozenset("aж日")) == "second"
-    assert best(frozenset("ж日本")) == "third"
-    assert best(frozenset("ж日本語")) == "third"
-
-
 def test_a_grid_takes_any_label() -> None:
     cell = np.full((16, 16, 3), 255, np.uint8)
     odd = "日\nЖ\u0301 \udce9 👨\u200d👩"
-    drawn = image_grid([[cell]], row_labels=[odd], column_labels=[odd], title=odd)
-    assert np.asarray(drawn).min() < 100
+    grid = image_grid([[cell]], row_labels=[odd], column_labels=[odd], title=odd)
+    assert np.asarray(grid).min() < 100

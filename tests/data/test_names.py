@@ -1,4 +1,4 @@
-"""Names in paths and tables: no two become one, none leads out of its folder, none breaks a table."""
+"""Names in paths and tables: unique, below their folder, and harmless."""
 
 import re
 import unicodedata

@@ -1,4 +1,4 @@
-"""Pairs of drawings: one subject, two styles, side by side."""
+"""Pairs of one subject in two styles, and runs of one style."""
 
 from dataclasses import replace
 
@@ -71,7 +71,7 @@ def test_runs_come_as_often_as_pictures_or_as_styles(balanced: bool, shares: lis
 # Mistakes
 def test_pairs_need_subjects_of_several_styles() -> None:
     alone = replace(TOY, subjects=tuple(str(n) for n in range(24)))
-    with pytest.raises(DataError, match="No subject is drawn in two styles"):
+    with pytest.raises(DataError, match="No subject has two styles"):
         Loader(alone, PAIRED, seed=0)
 
 

@@ -2,7 +2,6 @@ import io
 
 import pytest
 
-from brushwork.data import progress
 from brushwork.data.progress import Progress
 
 
@@ -12,7 +11,7 @@ class Terminal(io.StringIO):
 
 
 def clocked(monkeypatch: pytest.MonkeyPatch, file: io.StringIO, seconds: float, count: int) -> str:
-    """What a job of `count` steps of so many seconds shows."""
+    """The output of a job of `count` steps, each of so many seconds."""
     now = 0.0
     with Progress(total=count, desc="job", file=file, leave=False) as bar:
         monkeypatch.setattr(bar, "_time", lambda: now)
@@ -24,17 +23,16 @@ def clocked(monkeypatch: pytest.MonkeyPatch, file: io.StringIO, seconds: float, 
 
 
 def test_a_log_gets_a_line_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
-    said = clocked(monkeypatch, io.StringIO(), 1.0, 200)
-    lines = [line for line in said.splitlines() if line]
+    text = clocked(monkeypatch, io.StringIO(), 1.0, 200)
+    lines = [line for line in text.splitlines() if line]
     assert [line.split("|")[0] for line in lines] == ["job:  30%", "job:  60%", "job:  90%"]
-    assert said.count("\r") <= 1, "but for the one with which tqdm ends"
+    assert text.count("\r") <= 1, "tqdm itself ends with one"
     assert all("1.00it/s" in line for line in lines)
 
 
-def test_a_log_gets_no_line_of_what_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_log_gets_no_line_of_a_short_job(monkeypatch: pytest.MonkeyPatch) -> None:
     assert clocked(monkeypatch, io.StringIO(), 0.1, 200) == ""
 
 
 def test_a_terminal_gets_the_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     assert clocked(monkeypatch, Terminal(), 1.0, 20).count("\r") > 10
-    assert progress.EVERY == 60

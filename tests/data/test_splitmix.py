@@ -1,6 +1,7 @@
+import numpy as np
 import torch
 
-from brushwork.data.splitmix import random_bits, upper
+from brushwork.data.splitmix import random_bits, uniform, upper
 
 MASK = (1 << 64) - 1
 
@@ -32,3 +33,21 @@ def test_upper_bits_have_no_sign() -> None:
     bits = torch.tensor([-1, 0, 1 << 62, -(1 << 63)])
     assert upper(bits, 2).tolist() == [3, 0, 1, 2]
     assert upper(bits, 63).tolist() == [2**63 - 1, 0, 2**61, 2**62]
+
+
+def test_uniform_is_a_function_of_seed_number_and_column() -> None:
+    numbers = torch.arange(100, 200)
+    random = uniform(7, numbers, 8)
+    assert torch.equal(uniform(7, numbers[30:31], 8), random[30:31])
+    assert torch.equal(uniform(7, numbers, 3), random[:, :3])
+    assert not (uniform(8, numbers, 8) == random).any()
+
+
+def test_uniform_is_uniform_and_independent() -> None:
+    random = uniform(0, torch.arange(20000), 4).numpy()
+    assert random.min() >= 0
+    assert random.max() < 1
+    np.testing.assert_allclose(random.mean(axis=0), 0.5, atol=0.01)
+    np.testing.assert_allclose(random.var(axis=0), 1 / 12, atol=0.003)
+    np.testing.assert_allclose(np.corrcoef(random.T) - np.eye(4), 0, atol=0.03)
+    assert abs(np.corrcoef(random[1:, 0], random[:-1, 0])[0, 1]) < 0.03

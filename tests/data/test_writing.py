@@ -1,4 +1,4 @@
-"""Pictures on disk are whole, right, and written while others are made."""
+"""Pictures are written whole, while others are made."""
 
 import threading
 from collections.abc import Iterator, Sequence
@@ -29,7 +29,7 @@ def files(folder: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("threads", [1, 4])
-def test_every_picture_is_written_as_it_is(tmp_path: Path, threads: int) -> None:
+def test_every_picture_is_written(tmp_path: Path, threads: int) -> None:
     pictures, counted = pictures_of(23), []
     write_pictures(batches_of(tmp_path, pictures, 5), threads=threads, written=lambda: counted.append(1))
     assert files(tmp_path) == {f"{i}.png" for i in range(23)}
@@ -38,10 +38,10 @@ def test_every_picture_is_written_as_it_is(tmp_path: Path, threads: int) -> None
     assert len(counted) == 23
 
 
-def test_the_next_batch_is_made_while_one_is_encoded_and_no_more_than_two_wait(
+def test_at_most_two_batches_wait_while_the_next_is_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The encoder stands still until the third batch is asked for; were writing not beside, it never was."""
+    """The encoder waits until the third batch is made. Without concurrency this would never end."""
     go, begun, made, saved = threading.Event(), threading.Event(), [], []
 
     def slow(path: Path, pixels: np.ndarray) -> None:
@@ -65,9 +65,7 @@ def test_the_next_batch_is_made_while_one_is_encoded_and_no_more_than_two_wait(
     assert made == list(range(10))
 
 
-def test_what_is_stopped_half_way_leaves_whole_files_only(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_interrupt_leaves_whole_files_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pictures = pictures_of(12)
 
     def stopped() -> Iterator[Made]:
@@ -90,18 +88,18 @@ def test_what_is_stopped_half_way_leaves_whole_files_only(
     assert files(tmp_path) == before
 
 
-def test_an_error_of_a_thread_ends_the_writing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = []
+def test_an_error_in_a_thread_stops_writing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
 
     def full(path: Path, pixels: np.ndarray) -> None:
         raise OSError(28, "No space left on device")
 
     def batches() -> Iterator[Made]:
         for batch in batches_of(tmp_path, pictures_of(20), 2):
-            asked.append(batch)
+            made.append(batch)
             yield batch
 
     monkeypatch.setattr(writing, "save_picture", full)
     with pytest.raises(OSError, match="No space"):
         write_pictures(batches(), threads=1)
-    assert len(asked) <= 3, "nothing more is drawn for a disk that is full"
+    assert len(made) <= 3, "a full disk stops the iterator"

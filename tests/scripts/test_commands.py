@@ -94,22 +94,23 @@ def test_fetch_draws_modes_for_pack_and_names_mistakes(shell: Shell, tmp_path: P
 
 def test_fetch_hands_its_options_on(shell: Shell, tmp_path: Path) -> None:
     from brushwork.data.sources.collection import Fetched
+    from brushwork.data.sources.icon_matrix import MatrixConfig
 
     given: list[object] = []
 
     def fake(*words: object, **options: object) -> Fetched:
         given.append((*words, options))
-        return Fetched(directory=tmp_path, styles=("a", "b"), subjects=3, pictures=6, drawn=6)
+        return Fetched(directory=tmp_path, styles=("a", "b"), subjects=3, pictures=6, written=6)
 
     shell.monkeypatch.setattr("brushwork.scripts.fetch.fetch_icons", fake)
     shell.monkeypatch.setattr("brushwork.scripts.fetch.fetch_emoji", fake)
     said = shell("fetch", "icons", "solar", tmp_path, "--styles", "a, b", "--all-subjects", "--size", "32")
     assert "6 pictures, 3 subjects in 2 styles" in said
     shell("fetch", "emoji", tmp_path, "--styles", "noto", "--margin", "0.1")
-    shared = {"size": 32, "margin": 1 / 16, "shared_only": False}
+    shared = MatrixConfig(size=32, shared_only=False)
     assert given == [
-        ("solar", tmp_path, {"styles": ["a", "b"], **shared}),
-        (tmp_path, {"styles": ["noto"], "size": 64, "margin": 0.1, "shared_only": True}),
+        ("solar", tmp_path, {"styles": ["a", "b"], "config": shared}),
+        (tmp_path, {"styles": ["noto"], "config": MatrixConfig(margin=0.1)}),
     ]
 
 

@@ -12,7 +12,7 @@ from brushwork.data.errors import DataError
 from brushwork.data.folder import scan_folder
 from brushwork.data.images import read_image
 from brushwork.data.sources import photographs
-from brushwork.data.sources.debian import Package
+from brushwork.data.sources.archives import Package
 from brushwork.data.sources.photographs import crop_boxes, fetch_photographs, solve_puzzle, style_of
 from brushwork.data.split import split_of
 
@@ -72,7 +72,7 @@ def activities() -> dict[str, bytes]:
 @pytest.fixture
 def downloads(monkeypatch: pytest.MonkeyPatch, write_rcc: Callable[..., bytes]) -> list[str]:
     """Replaces the Debian package by a small one, and lists the downloads."""
-    asked: list[str] = []
+    calls: list[str] = []
     by_activity: dict[str, dict[str, bytes]] = {}
     for path, content in activities().items():
         activity, rest = path.split("/", 1)
@@ -84,19 +84,19 @@ def downloads(monkeypatch: pytest.MonkeyPatch, write_rcc: Callable[..., bytes]) 
 
     def fake(name: str, cache: Path, *, wanted: re.Pattern[str]) -> Package:
         assert all(wanted.fullmatch(path) for path in files)
-        asked.append(name)
+        calls.append(name)
         return Package(version="3.1", files=files)
 
     monkeypatch.setattr(photographs, "load_package", fake)
-    return asked
+    return calls
 
 
-def test_styles_sources_and_papers(tmp_path: Path, downloads: list[str]) -> None:
+def test_styles_sources_and_documents(tmp_path: Path, downloads: list[str]) -> None:
     fetched = fetch_photographs(tmp_path, size=16, per_style=6)
-    assert (fetched.subjects, fetched.pictures, fetched.drawn) == (8, 30, 30)
+    assert (fetched.subjects, fetched.pictures, fetched.written) == (8, 30, 30)
     scan = scan_folder(tmp_path)
     sources = {
-        style: {found.subject.split("@")[0] for found in scan.found if scan.style_names[found.style] == style}
+        style: {found.subject.split("@")[0] for found in scan.files if scan.style_names[found.style] == style}
         for style in scan.style_names
     }
     assert sources == {
@@ -106,24 +106,18 @@ def test_styles_sources_and_papers(tmp_path: Path, downloads: list[str]) -> None
         "underwater": {"categorization-fish1"},
         "woodblock": {"puzzle-GreatWave"},
     }
+    for names in sources.values():
+        for name in names:
+            assert len({split_of(f.subject, 0.5) for f in scan.files if f.subject.startswith(name)}) == 1
     assert read_image(tmp_path / "animals" / "erase-goat@2.png").shape == (16, 16, 3)
-    papers = (tmp_path / "ATTRIBUTION.md").read_text()
-    assert "3.1" in papers
-    assert "Gogh4: Public domain" in papers
-    assert "fort: CC0" in papers
-    assert "no picture" not in papers
+    attribution = (tmp_path / "ATTRIBUTION.md").read_text()
+    assert "3.1" in attribution
+    assert "Gogh4: Public domain" in attribution
+    assert "fort: CC0" in attribution
+    assert "no picture" not in attribution
     assert (tmp_path / photographs.COPYRIGHT).read_text() == "mixed"
     assert len(json.loads((tmp_path / "subjects.json").read_text())) == 8
     assert read_image(tmp_path / "contact_sheet.png").size
-
-
-def test_no_source_lies_in_both_splits(tmp_path: Path, downloads: list[str]) -> None:
-    fetch_photographs(tmp_path, size=16, per_style=20)
-    splits: dict[str, set[str]] = {}
-    for found in scan_folder(tmp_path).found:
-        splits.setdefault(found.subject.split("@")[0], set()).add(split_of(found.subject, 0.5))
-    assert all(len(both) == 1 for both in splits.values())
-    assert set.union(*splits.values()) == {"train", "test"}
 
 
 def test_an_interrupted_call_goes_on_and_a_folder_holds_one_choice(
@@ -136,8 +130,8 @@ def test_an_interrupted_call_goes_on_and_a_folder_holds_one_choice(
     del state["finished"]
     (part / ".cache" / "state.json").write_text(json.dumps(state))
     (part / "woodblock" / "puzzle-GreatWave@3.png").unlink()
-    assert fetch_photographs(part, size=16, per_style=6).drawn == 1
-    assert fetch_photographs(part, size=16, per_style=6).drawn == 0
+    assert fetch_photographs(part, size=16, per_style=6).written == 1
+    assert fetch_photographs(part, size=16, per_style=6).written == 0
     assert len(downloads) == 3, "the last call needs no download"
     for path in sorted((tmp_path / "whole").rglob("*.png")):
         assert path.read_bytes() == (part / path.relative_to(tmp_path / "whole")).read_bytes()

@@ -15,7 +15,7 @@ def test_files_and_tensors_show_the_same(tmp_path: Path) -> None:
     scan = scan_folder(tmp_path)
     assert scan.style_names == names == pictures.style_names
     for found, image, style, subject in zip(
-        scan.found, pictures.images, pictures.styles, pictures.subjects, strict=True
+        scan.files, pictures.images, pictures.styles, pictures.subjects, strict=True
     ):
         assert (found.style, found.subject) == (style, subject)
         assert torch.equal(torch.from_numpy(read_image(found.path)).permute(2, 0, 1), image)

@@ -1,0 +1,116 @@
+"""Parquet shards and the dataset card, as `datasets.load_dataset(FOLDER)` and the Hub read them."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ..names import markdown_cell
+from ..split import Split
+
+SHARD_BYTES = 256 * 2**20
+ROWS_IN_GROUP = 256
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One picture as it is stored."""
+
+    image: bytes
+    """PNG."""
+    style: int
+    """Index of the style, -1 for none."""
+    subject: str
+    source: str
+    """Path in the packed folder."""
+    sha256: str
+    """Of the decoded pixels of the source."""
+
+
+def arrow_schema(style_names: Sequence[str]) -> pa.Schema:
+    """Returns the schema, with the features of `datasets` (image, class names) in its metadata."""
+    # `datasets` takes a second to import, which the command line's --help should not pay.
+    from datasets import ClassLabel, Features, Image, Value
+
+    text = Value("string")
+    style = ClassLabel(names=list(style_names)) if style_names else Value("int64")
+    features = Features({"image": Image(), "style": style, "subject": text, "source": text, "sha256": text})
+    return features.arrow_schema
+
+
+@dataclass(kw_only=True)
+class ShardWriter:
+    """Writes the rows of one split to `directory/<split>-00000-of-0000N.parquet`; a context manager."""
+
+    directory: Path
+    split: Split
+    schema: pa.Schema
+    _rows: list[Row] = field(default_factory=list)
+    _shards: list[Path] = field(default_factory=list)
+    _bytes: int = 0
+    _writer: pq.ParquetWriter | None = None
+
+    def __enter__(self) -> "ShardWriter":
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
+        if kind is None:
+            self._close_shard()
+            for i, shard in enumerate(self._shards):
+                shard.rename(self.directory / f"{self.split}-{i:05}-of-{len(self._shards):05}.parquet")
+        elif self._writer is not None:
+            # The caller removes the folder next. Closing could fail again (a full disk) and hide the cause.
+            self._writer.is_open = False
+
+    def add(self, row: Row) -> None:
+        self._rows.append(row)
+        self._bytes += len(row.image)
+        if self._bytes > SHARD_BYTES:
+            self._close_shard()
+        elif len(self._rows) == ROWS_IN_GROUP:
+            self._write_group()
+
+    def _write_group(self) -> None:
+        if self._writer is None:
+            self._shards.append(self.directory / f"{self.split}-{len(self._shards):05}.parquet")
+            self._writer = pq.ParquetWriter(self._shards[-1], self.schema, compression="zstd")
+        rows = [vars(row) | {"image": {"bytes": row.image, "path": None}} for row in self._rows]
+        self._writer.write_table(pa.Table.from_pylist(rows, schema=self.schema))
+        self._rows.clear()
+
+    def _close_shard(self) -> None:
+        if self._rows:
+            self._write_group()
+        if self._writer is not None:
+            self._writer.close()
+        self._writer, self._bytes = None, 0
+
+
+def dataset_card(name: str, description: str, counts: Mapping[str, int], table: str) -> str:
+    """Returns README.md: YAML that names the shards of each split with pictures, then a description.
+
+    Args:
+        name: of the data set.
+        description: one sentence.
+        counts: pictures by split.
+        table: Markdown table of the pictures by style and split.
+    """
+    files = "".join(
+        f"  - split: {split}\n    path: data/{split}-*.parquet\n" for split, count in counts.items() if count
+    )
+    return (
+        "---\n"
+        f"pretty_name: {json.dumps(name, ensure_ascii=False)}\n"
+        "license: other\n"
+        "tags:\n- brushwork\n- style\n"
+        f"configs:\n- config_name: default\n  data_files:\n{files}"
+        "---\n\n"
+        f"# {markdown_cell(name)}\n\n{description}\n\n{table}\n\n"
+        "Columns: `image` (PNG), `style` (class label, -1 for none), `subject` (the same in every style\n"
+        "that shows it; a subject lies in one split only), `source` (path in the packed folder), `sha256`\n"
+        "(of the source's decoded pixels). `report.md` says what was left out and why; `ATTRIBUTION.md`,\n"
+        "where there is one, says who made the pictures and under which licence.\n"
+    )

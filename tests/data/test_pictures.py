@@ -1,0 +1,158 @@
+"""Packed data sets: what `dataset.json` may hold, and the rows of a split."""
+
+import io
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+from PIL import Image
+
+from brushwork.data.curate.pack import PackConfig, pack
+from brushwork.data.errors import DataError
+from brushwork.data.images import png_bytes, read_image
+from brushwork.data.pictures import FORMAT, About, describe, load_pictures, stored_pictures
+from brushwork.data.sources.toy import toy_pictures, write_toy
+
+ABOUT = {
+    "format": FORMAT, "name": "toy", "styles": ["a", "b"], "resolution": 16, "fingerprint": "f",
+    "recipe": "r", "background": [255, 255, 255], "counts": {"train": 3, "test": 1}, "fit": "crop",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("pictures")
+    write_toy(root / "toy", styles=3, subjects=20, size=16)
+    return pack(root / "toy", root / "packed", PackConfig(resolution=16)).path
+
+
+Change = Callable[[str, list], Path]
+
+
+@pytest.fixture
+def changed(dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Change:
+    """Copies the data set with other first values in a column of the training rows, or without the column."""
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path)
+
+    def change(name: str, values: list | None) -> Path:
+        copy = shutil.copytree(dataset, tmp_path / "copy")
+        shard = next((copy / "data").glob("train-*"))
+        table = pq.read_table(shard)
+        place = table.schema.get_field_index(name)
+        column, field = table[name].to_pylist(), table.schema.field(name)
+        table = table.remove_column(place)
+        if values is not None:
+            column[: len(values)] = values
+            table = table.add_column(place, field, pa.array(column, type=field.type))
+        pq.write_table(table, shard)
+        return copy
+
+    return change
+
+
+def write_about(folder: Path, content: object) -> Path:
+    (folder / "dataset.json").write_text(json.dumps(content))
+    return folder
+
+
+def test_dataset_json_is_read(tmp_path: Path) -> None:
+    assert describe(write_about(tmp_path, ABOUT)) == About(
+        format=FORMAT, name="toy", styles=("a", "b"), resolution=16, fingerprint="f", recipe="r",
+        background=(255, 255, 255), counts={"train": 3, "test": 1},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"styles": ["a", 1]}, "styles.1"), ({"styles": ["a", "a"]}, "two styles have one name"),
+        ({"resolution": "16"}, "resolution"), ({"background": [0, 0, 256]}, "background.2"),
+        ({"counts": {"train": 3}}, "no counts of train and test"),
+        ({"counts": {"train": 3, "test": -1}}, "counts.test"),
+        ({"format": "another"}, "format"), ({"fingerprint": None}, "fingerprint"),
+    ],
+)  # fmt: skip
+def test_every_entry_of_dataset_json_is_checked(tmp_path: Path, change: dict, why: str) -> None:
+    with pytest.raises(DataError, match=rf"is damaged \(dataset.json.*{why}.*\): pack it again"):
+        describe(write_about(tmp_path, ABOUT | change))
+
+
+def test_splits_add_up_and_hold_the_packed_pictures(dataset: Path) -> None:
+    train, test, both = (load_pictures(dataset, split) for split in ("train", "test", "all"))
+    assert len(train) + len(test) == len(both) == 60
+    assert set(train.subjects).isdisjoint(test.subjects)
+    assert train.fingerprint == test.fingerprint == describe(dataset).fingerprint
+    toy = toy_pictures(styles=3, subjects=20, size=16)
+    rows = {(int(s), n): image for s, n, image in zip(toy.styles, toy.subjects, toy.images, strict=True)}
+    for style, subject, image in zip(both.styles, both.subjects, both.images, strict=True):
+        assert torch.equal(image, rows[int(style), subject])
+
+
+def test_unusable_data_sets(dataset: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"nowhere' does not exist: make it with `brushwork pack"):
+        load_pictures(tmp_path / "nowhere")
+    with pytest.raises(DataError, match=r"is no packed data set .*: make one with"):
+        load_pictures(tmp_path)
+    for content in ([], None, {}):
+        with pytest.raises(DataError, match="is damaged"):
+            describe(write_about(tmp_path, content))
+    with pytest.raises(DataError, match="'validation' is unknown"):
+        load_pictures(dataset, "validation")  # pyright: ignore[reportArgumentType]
+    copy = shutil.copytree(dataset, tmp_path / "copy")
+    next((copy / "data").glob("test-*")).unlink()
+    for open_split in (load_pictures, stored_pictures):
+        with pytest.raises(DataError, match=r"damaged \(it holds 0 of the \d+ pictures of its test split\)"):
+            open_split(copy, "test")
+    shard = next((copy / "data").glob("train-*"))
+    shard.write_bytes(shard.read_bytes()[:100])
+    with pytest.raises(DataError, match="damaged"):
+        load_pictures(copy, "train")
+    pack(dataset.parent / "toy", tmp_path / "no test", PackConfig(resolution=16, test_fraction=0))
+    with pytest.raises(DataError, match=r"test split.*is empty"):
+        load_pictures(tmp_path / "no test", "test")
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "why"),
+    [
+        ("style", [99], "a row of style 99, where there are 3 styles"),
+        ("style", [None], "a row without style"),
+        ("subject", [None], "a row without subject"),
+        ("image", [None], "a row without image"),
+        ("image", [{"bytes": b"no picture"}], "a picture that cannot be decoded"),
+        (
+            "image",
+            [{"bytes": png_bytes(np.zeros((12, 20, 3), np.uint8))}],
+            "20 x 12 px where 16 x 16 are due",
+        ),
+        ("style", None, "it has no column style"),
+    ],
+)
+def test_rows_that_pack_never_writes_are_refused(changed: Change, name: str, values: list, why: str) -> None:
+    with pytest.raises(DataError, match=rf"damaged \(.*{why}\): pack it again"):
+        load_pictures(changed(name, values))
+
+
+def test_a_row_without_image_on_the_disk_is_refused(changed: Change) -> None:
+    stored = stored_pictures(changed("image", [None]))
+    with pytest.raises(DataError, match="a row without image"):
+        stored.take(torch.tensor([1, 0]))
+
+
+@pytest.mark.parametrize("kind", ["palette", "transparent", "grey"])
+def test_other_kinds_of_png_are_converted(changed: Change, kind: str) -> None:
+    image, stream = Image.fromarray(np.arange(3 * 16 * 16, dtype=np.uint8).reshape(16, 16, 3)), io.BytesIO()
+    if kind == "transparent":
+        image.save(stream, "PNG", transparency=image.getpixel((0, 0)))
+    else:
+        image.convert("P" if kind == "palette" else "L").save(stream, "PNG")
+    loaded = load_pictures(changed("image", [{"bytes": stream.getvalue()}])).images[0]
+    torch.testing.assert_close(loaded, torch.from_numpy(read_image(stream.getvalue())).permute(2, 0, 1))
+    if kind == "transparent":
+        assert loaded[:, 0, 0].tolist() == [255, 255, 255], "the background shows"
