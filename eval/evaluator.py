@@ -9,10 +9,9 @@ from einops import repeat
 from PIL import Image
 from torch import Tensor
 
-from brushwork.data.about import describe
 from brushwork.data.errors import DataError
 from brushwork.data.names import styles_of_folders
-from brushwork.data.pictures import Pictures, load_pictures
+from brushwork.data.pictures import Pictures, describe, load_pictures
 from brushwork.models.generator import Generator
 from brushwork.models.restyle import content_codes, own_style_codes, restyle
 from brushwork.models.sampling import draw_between, sample
