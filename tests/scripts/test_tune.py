@@ -1,4 +1,4 @@
-"""The doors of tuning and of configuration files, as a user meets them."""
+"""`brushwork tune` and configuration files as a user meets them."""
 
 import json
 import sys
@@ -21,20 +21,20 @@ SHORT = (*TINY, "--trial-kimg", "0.016", "--interval-kimg", "0.008", "--metrics.
 
 
 @pytest.mark.slow
-def test_the_whole_way_from_a_search_to_a_training(shell: Shell, packed: Path, tmp_path: Path) -> None:
+def test_a_study_is_continued_and_its_best_trial_trained(shell: Shell, packed: Path, tmp_path: Path) -> None:
     out, log = tmp_path / "study", ("--trackers.use", "tensorboard")
     options = ("tune", "toy", "--data", packed, "--out", out, *SHORT, *log, "--search", "batch=4,8")
-    said = shell(*options, "--trials", "2")
-    assert "<- best" in said
-    assert f"brushwork train {out / 'best.json'}" in said
-    said = shell(*options, "--trials", "3")
+    printed = shell(*options, "--trials", "2")
+    assert "<- best" in printed
+    assert f"brushwork train {out / 'best.json'}" in printed
+    shell(*options, "--trials", "3")
     assert (out / "trials.csv").read_text().count("\n") == 4
     assert sorted(path.name for path in (out / "trials").iterdir()) == ["0000", "0001", "0002"]
-    assert len(list((out / "trials").rglob("events.out.tfevents*"))) >= 3, "each trial has a log of its own"
-    with Image.open(out / "tuning.png") as image:
-        assert min(image.size) > 100
-    said = shell("train", out / "best.json", *TINY, "--total-kimg", "0.016")
-    assert "finished" in said
+    assert len(list((out / "trials").rglob("events.out.tfevents*"))) >= 3, "every trial has its own log"
+    for plot in ("history.png", "slices.png"):
+        with Image.open(out / plot) as image:
+            assert min(image.size) > 100
+    assert "finished" in shell("train", out / "best.json", *TINY, "--total-kimg", "0.016")
     assert "optimizer.generator_lr: " in shell.mistake(*options, "--optimizer.generator-lr", "0.1")
 
 
