@@ -76,24 +76,29 @@ def write_trials(path: Path, trials: Sequence[FrozenTrial], metric: str) -> None
 def study_plots(study: optuna.Study, plan: Plan) -> dict[str, bytes]:
     """Return Optuna's plots as PNG files by name: the values of complete trials over time (history.png) and
     over every searched field (slices.png). There are none before the first complete trial."""
-    values = [trial.value for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))]
+    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    values = [trial.value for trial in complete if trial.value is not None]
     if not values:
         return {}
     title = metric_title(plan)
     fields = [name for name, distribution in plan.space.items() if not distribution.single()]
+    labels = dict(zip(fields, short_names(fields), strict=True))
     matplotlib.use("Agg")  # Optuna's plots use pyplot, whose default backend may open windows
+    pngs = {}
     with matplotlib.rc_context(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the plots are experimental; one trial makes an axis singular
         plots: dict[str, Any] = {"history.png": plot_optimization_history(study, target_name=title)}
         if fields:
             plots["slices.png"] = plot_slice(study, params=fields, target_name=title)
-        pngs = {}
-        for name, axes in plots.items():
-            first = np.ravel(axes)[0]
-            if min(values) > 0 and max(values) > 10 * min(values):
-                first.set_yscale("log")  # slices share their axis
-            pngs[name] = figure_png(first.figure)
-            pyplot.close(first.figure)
+        for name, plot in plots.items():
+            for axes in np.ravel(plot):
+                axes.set_xlabel(labels.get(axes.get_xlabel(), axes.get_xlabel()))
+                axes.tick_params(axis="x", which="minor", labelrotation=60, labelsize=7)
+                if min(values) > 0 and max(values) > 10 * min(values):
+                    axes.set_yscale("log")
+            figure = np.ravel(plot)[0].figure
+            pngs[name] = figure_png(figure)
+            pyplot.close(figure)
     return pngs
 
 

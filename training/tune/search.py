@@ -85,50 +85,39 @@ def open_study(plan: Plan, identity: Json, *, prune: bool) -> Iterator[optuna.St
     """
     folder = plan.folder
     folder.mkdir(parents=True, exist_ok=True)
-    pruner = MedianPruner(
-        n_startup_trials=UNPRUNED_TRIALS, n_min_trials=MIN_OTHERS, n_warmup_steps=PRUNED_FROM
-    )
-    with _lock(folder), _open_storage(folder / "study.db") as storage:
-        study = optuna.create_study(
-            storage=storage, study_name=NAME, load_if_exists=True,
-            direction="minimize" if plan.better == "less" else "maximize",
-            pruner=pruner if prune else NopPruner(),
-        )  # fmt: skip
-        _require_identity(study, identity, folder)
-        yield study
-
-
-@contextlib.contextmanager
-def _lock(folder: Path) -> Iterator[None]:
-    """Lock the folder; the system releases the lock however the process ends."""
-    lock = FileLock(folder / "study.lock", timeout=0)
     try:
-        lock.acquire()
+        lock = FileLock(folder / "study.lock", timeout=0).acquire()
     except Timeout as error:
         raise TrainingError(
             f"{folder} is being tuned by another process; wait for it, or choose another --out."
         ) from error
-    try:
-        yield
-    finally:
-        lock.release()
+    pruner = MedianPruner(
+        n_startup_trials=UNPRUNED_TRIALS, n_min_trials=MIN_OTHERS, n_warmup_steps=PRUNED_FROM
+    )
+    with lock:
+        storage = _open_storage(folder / "study.db")
+        try:
+            study = optuna.create_study(
+                storage=storage, study_name=NAME, load_if_exists=True,
+                direction="minimize" if plan.better == "less" else "maximize",
+                pruner=pruner if prune else NopPruner(),
+            )  # fmt: skip
+            _require_identity(study, identity, folder)
+            yield study
+        finally:
+            storage.remove_session()
+            storage.engine.dispose()
 
 
-@contextlib.contextmanager
-def _open_storage(path: Path) -> Iterator[RDBStorage]:
+def _open_storage(path: Path) -> RDBStorage:
     url = sqlalchemy.URL.create("sqlite", database=str(path)).render_as_string()
     try:
-        storage = RDBStorage(url)
+        return RDBStorage(url)
     except (SQLAlchemyError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise TrainingError(
             f"{path} cannot be opened ({reason}); restore it, or choose another --out."
         ) from error
-    try:
-        yield storage
-    finally:
-        storage.remove_session()
-        storage.engine.dispose()
 
 
 def _require_identity(study: optuna.Study, ours: Json, folder: Path) -> None:

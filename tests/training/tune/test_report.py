@@ -94,9 +94,12 @@ def test_the_plots_show_complete_trials_over_time_and_searched_fields(
     history, slices = figures[0].axes[0], {axes.get_xlabel(): axes for axes in figures[1].axes}
     assert history.get_ylabel() == "Frechet distance (less is better)"
     assert np.asarray(history.collections[0].get_offsets()).tolist() == [[0, 5], [3, 3]]
-    assert np.asarray(slices[RATE].collections[0].get_offsets()).tolist() == [[0.01, 5], [0.0123456, 3]]
+    assert np.asarray(slices["generator_lr"].collections[0].get_offsets()).tolist() == [
+        [0.01, 5],
+        [0.0123456, 3],
+    ]
     assert "batch" in slices
-    assert "loss.mixing" not in slices, "it has one choice"
+    assert "mixing" not in slices, "it has one choice"
     assert history.get_yscale() == "linear"
     wide = optuna.create_study()
     wide.add_trials([*TRIALS, make_trial("complete", (500.0,), 0.05, 8)])
