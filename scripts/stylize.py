@@ -45,8 +45,6 @@ class StylizeArguments:
     """Weight of each style picture. Default: equal weights."""
     masks: tuple[Path, ...] = ()
     """Pictures of the content's size, white where the style applies: one for all styles, or one for each."""
-    start_from: Path | None = None
-    """Initial picture."""
     out: Path = Path("stylized")
     """Folder: <style>/<content>.png, its losses (.json, -losses.png), grid.png, pairs.csv, job.json."""
     interval: Annotated[int, Interval(ge=0, le=10**7)] = 0
@@ -62,13 +60,13 @@ def stylize_command(args: StylizeArguments) -> None:
     """Stylize all pictures, then print where they are and what was left out."""
     styles, contents = list_styles(args.styles), list_originals([args.content])
     images = [*contents, *(image for style in styles for image in style.images)]
-    tell_of_frames([*(image.source for image in images), *args.masks, args.start_from])
+    tell_of_frames([*(image.source for image in images), *args.masks])
     config = args.config
     style_layers, content_layers = default_layers(config.backbone)
     layers = (*(config.style_layers or style_layers), *(config.content_layers or content_layers))
     job = StylizeJob(
         network=find_backbone(config.backbone, layers, config.weights, device=args.device), config=config,
-        preset=args.preset, weights=args.style_weights, masks=args.masks, start_from=args.start_from,
+        preset=args.preset, weights=args.style_weights, masks=args.masks,
         interval=args.interval, resume=args.resume, device=args.device,
     )  # fmt: skip
     result = job.run(contents, styles, args.out)

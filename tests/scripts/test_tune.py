@@ -42,8 +42,10 @@ def test_a_run_is_configured_from_a_file_and_options_override_it(
     shell: Shell, packed: Path, run: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "again"
-    said = shell("train", run / "config.json", "--out", out, "--total-kimg", "0.016", "--loss.mixing", "0.25")
-    assert "finished at 0.0 kimg" in said
+    printed = shell(
+        "train", run / "config.json", "--out", out, "--total-kimg", "0.016", "--loss.mixing", "0.25"
+    )
+    assert "finished at 0.0 kimg" in printed
     theirs, ours = read_preset(run / "config.json"), read_preset(out / "config.json")
     assert (ours.total_kimg, ours.loss.mixing, ours.data) == (0.016, 0.25, packed)
     assert (ours.generator, ours.optimizer, ours.batch) == (theirs.generator, theirs.optimizer, theirs.batch)
@@ -69,9 +71,9 @@ def test_help_shows_an_example(shell: Shell, run: Path, verb: str, source: str) 
         with pytest.raises(SystemExit) as ended:
             main()
         assert ended.value.code == 0
-    said = shell.capsys.readouterr().out
-    assert f"brushwork {verb} emoji-32 --data" in said
-    assert "--optimizer.generator-lr" in said
+    printed = shell.capsys.readouterr().out
+    assert f"brushwork {verb} emoji-32 --data" in printed
+    assert "--optimizer.generator-lr" in printed
 
 
 def test_mistakes_of_a_search_are_named(shell: Shell, packed: Path, tmp_path: Path) -> None:
@@ -86,5 +88,5 @@ def test_mistakes_of_a_search_are_named(shell: Shell, packed: Path, tmp_path: Pa
 
 def test_without_optuna_the_extra_is_named(shell: Shell, packed: Path, tmp_path: Path) -> None:
     shell.monkeypatch.setitem(sys.modules, "optuna", None)
-    said = shell.mistake("tune", "toy", "--data", packed, "--out", tmp_path / "study")
-    assert "pip install 'brushwork[tune]'" in said
+    printed = shell.mistake("tune", "toy", "--data", packed, "--out", tmp_path / "study")
+    assert "pip install 'brushwork[tune]'" in printed

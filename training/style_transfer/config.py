@@ -67,7 +67,7 @@ class StylizeConfig:
     style_scale: Annotated[float, Interval(ge=0.01, le=100)] = 1.0
     """Size of the style images relative to the result; larger values give larger strokes."""
     start: Start = "content"
-    """Initial image. --start-from names a file instead."""
+    """Initial image."""
     strength: Share = 1.0
     """From 0, the content image, to 1, the full result."""
     colours: Colours = "style"

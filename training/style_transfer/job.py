@@ -186,7 +186,6 @@ class StylizeJob:
     preset: str
     weights: tuple[float, ...]
     masks: tuple[Path, ...]
-    start_from: Path | None
     interval: int
     resume: bool
     device: str
@@ -240,7 +239,6 @@ class StylizeJob:
             content=as_tensor(cutout.pixels),
             styles=[as_tensor(image.read().pixels) for image in style.images],
             weights=self.weights, masks=[read_mask(mask) for mask in self.masks],
-            start=None if self.start_from is None else as_tensor(read_image(self.start_from)),
         )  # fmt: skip
         config = config_json(self.config)
         record = TransferRecord(preset=self.preset, config=config, inputs=fingerprint(inputs))
@@ -331,8 +329,7 @@ def resume(stylizer: Stylizer, path: Path, record: TransferRecord) -> None:
 def fingerprint(inputs: TransferInputs) -> str:
     """Hash all pixels and weights."""
     digest = hashlib.sha256(repr(tuple(inputs.weights)).encode())
-    start = [] if inputs.start is None else [inputs.start]
-    for pixels in (inputs.content, *inputs.styles, *inputs.masks, *start):
+    for pixels in (inputs.content, *inputs.styles, *inputs.masks):
         digest.update(repr(tuple(pixels.shape)).encode())
         digest.update(pixels.contiguous().numpy().tobytes())
     return digest.hexdigest()[:16]

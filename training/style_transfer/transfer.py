@@ -40,8 +40,6 @@ class TransferInputs:
     masks: Sequence[UInt8[Tensor, "_h _w"]] = ()
     """Regions of the styles, of the content's size: from 0, outside, to 255, inside. One mask may serve the
     blend of all styles."""
-    start: Pixels | None = None
-    """Initial image, in place of the configured one."""
 
     def __post_init__(self) -> None:
         styles, weights = len(self.styles), len(self.weights)
@@ -175,8 +173,6 @@ class Stylizer:
         return image.clamp(0, 1) if self.config.clamp else image
 
     def _initial_image(self) -> Image:
-        if self.inputs.start is not None:
-            return resize(to_float(self.inputs.start, self.device), self.content.shape[2:])
         if self.config.start == "content":
             return self.content.clone()
         generator = torch.Generator().manual_seed(self.config.seed)

@@ -83,6 +83,7 @@ def study_plots(study: optuna.Study, plan: Plan) -> dict[str, bytes]:
     title = metric_title(plan)
     fields = [name for name, distribution in plan.space.items() if not distribution.single()]
     labels = dict(zip(fields, short_names(fields), strict=True))
+    log_scale = plan.better == "less" and 0 < 10 * min(values) < max(values)
     matplotlib.use("Agg")  # Optuna's plots use pyplot, whose default backend may open windows
     pngs = {}
     with matplotlib.rc_context(), warnings.catch_warnings():
@@ -94,7 +95,7 @@ def study_plots(study: optuna.Study, plan: Plan) -> dict[str, bytes]:
             for axes in np.ravel(plot):
                 axes.set_xlabel(labels.get(axes.get_xlabel(), axes.get_xlabel()))
                 axes.tick_params(axis="x", which="minor", labelrotation=60, labelsize=7)
-                if min(values) > 0 and max(values) > 10 * min(values):
+                if log_scale:
                     axes.set_yscale("log")
             figure = np.ravel(plot)[0].figure
             pngs[name] = figure_png(figure)

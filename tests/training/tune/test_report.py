@@ -94,10 +94,8 @@ def test_the_plots_show_complete_trials_over_time_and_searched_fields(
     history, slices = figures[0].axes[0], {axes.get_xlabel(): axes for axes in figures[1].axes}
     assert history.get_ylabel() == "Frechet distance (less is better)"
     assert np.asarray(history.collections[0].get_offsets()).tolist() == [[0, 5], [3, 3]]
-    assert np.asarray(slices["generator_lr"].collections[0].get_offsets()).tolist() == [
-        [0.01, 5],
-        [0.0123456, 3],
-    ]
+    rates = slices["generator_lr"].collections[0].get_offsets()
+    assert np.asarray(rates).tolist() == [[0.01, 5], [0.0123456, 3]]
     assert "batch" in slices
     assert "mixing" not in slices, "it has one choice"
     assert history.get_yscale() == "linear"

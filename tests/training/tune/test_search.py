@@ -70,7 +70,9 @@ def base(make_config: Callable[..., TrainConfig], tmp_path: Path) -> TrainConfig
 
 
 @pytest.fixture
-def search(base: TrainConfig) -> Search:
+def search(base: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> Search:
+    monkeypatch.setattr(module, "study_plots", lambda *_: {})  # plots take seconds
+
     def run(
         training: Training, *, config: TrainConfig = base, data: str = "toy", **changes: Any
     ) -> TuningResult:
@@ -135,7 +137,7 @@ def test_a_continued_study_runs_what_is_left_and_repeats_no_trial(search: Search
     ("by", "at"), [(None, 0), (None, 2), (KeyboardInterrupt, 2), (OSError(28, "no space left"), 0)]
 )
 def test_an_interrupted_trial_is_repeated(search: Search, base: TrainConfig, by: Any, at: int) -> None:
-    """By a signal the trainer heeds, or with the whole process: its row says RUNNING in both cases."""
+    """By a signal that stops the trainer, or with the process: the database says RUNNING in both cases."""
     whole = Training()
     search(whole, config=replace(base, out=base.out.with_name("whole")), trials=4)
     cut, rest = Training(stop_at=at, by=by), Training()
