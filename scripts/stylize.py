@@ -11,23 +11,21 @@ from annotated_types import Interval
 from pydantic import SkipValidation
 
 from brushwork.data.contents import list_originals
-from brushwork.data.errors import DataError
 from brushwork.models.options import Weight, options
 from brushwork.scripts.cli import parse, run_command
-from brushwork.scripts.inputs import report_frames
-from brushwork.scripts.stylized_album import targets_of
-from brushwork.scripts.stylizing import Stylizing
+from brushwork.scripts.inputs import LeftOut, report_frames
 from brushwork.training.errors import TrainingError
 from brushwork.training.style_transfer.backbones import default_layers, find_backbone
 from brushwork.training.style_transfer.config import PRESETS, StylizeConfig
+from brushwork.training.style_transfer.job import StylizeJob, list_styles
 
 Preset = Literal["fast", "gatys", "neural-style", "tutorial"]
 
 
 @options
 class StylizeArguments:
-    """Draws pictures in the style of others by optimising their pixels: neural style transfer. Nothing has
-    to be trained; several styles are blended, a folder of styles is taken one by one.
+    """Redraw pictures in the style of others by optimising their pixels: neural style transfer. It needs no
+    trained run. Several style pictures are blended; a folder of styles is taken one by one.
 
     Examples, a minute on a CPU and without a download:
         brushwork fetch hed-vgg16
@@ -39,55 +37,54 @@ class StylizeArguments:
     content: Annotated[Path, SkipValidation, tyro.conf.Positional]
     """A picture, or a folder of pictures at any depth."""
     styles: Annotated[tuple[Path, ...], SkipValidation, tyro.conf.Positional]
-    """Pictures whose style is followed together, or a folder of them: then one after the other."""
+    """Pictures whose styles are blended, or one folder whose pictures are taken one by one."""
     preset: Preset = "fast"
-    """Where the settings below come from: fast (coarse to fine), or what Gatys, neural-style and PyTorch's
-    tutorial published."""
+    """Defaults of the options below: fast (coarse to fine), or the published settings of Gatys, neural-style
+    or PyTorch's tutorial."""
     style_weights: tuple[Weight, ...] = ()
-    """How much each of several styles counts; by default alike."""
+    """Weight of each style picture. Default: equal weights."""
     masks: tuple[Path, ...] = ()
-    """Pictures of the content's size, white where the style is to be: one for all styles, or one for each."""
-    start_from: Path | None = None
-    """A picture to begin with."""
+    """Pictures of the content's size, white where the style applies: one for all styles, or one for each."""
     out: Path = Path("stylized")
     """Folder: <style>/<content>.png, its losses (.json, -losses.png), grid.png, pairs.csv, job.json."""
     interval: Annotated[int, Interval(ge=0, le=10**7)] = 0
-    """Keep the picture as it is after every so many evaluations; 0: only the last."""
+    """Save the picture after every so many evaluations; 0: only the last."""
     resume: bool = False
-    """Go on where a stopped command was; what is finished is not drawn again."""
+    """Continue a stopped command. Finished pictures are kept."""
     device: str = "cuda" if torch.cuda.is_available() else "cpu"
     """Where the network runs."""
     config: tyro.conf.OmitArgPrefixes[StylizeConfig]
 
 
 def stylize_command(args: StylizeArguments) -> None:
-    """Draws everything, then says where it lies and how to measure it, and what could not be drawn."""
-    if not args.styles:
-        raise DataError("There is no style to follow: name a picture, several, or a folder of them.")
-    originals, targets = list_originals([args.content]), targets_of(args.styles)
-    given = [*originals, *(one for target in targets for one in target.pictures)]
-    report_frames([*(one.source for one in given), *args.masks, args.start_from])
+    """Stylize all pictures, then print where they are and what was left out."""
+    styles, contents = list_styles(args.styles), list_originals([args.content])
+    images = [*contents, *(image for style in styles for image in style.images)]
+    report_frames([*(image.source for image in images), *args.masks])
     config = args.config
-    layers = default_layers(config.backbone)
-    wanted = (*(config.style_layers or layers[0]), *(config.content_layers or layers[1]))
-    job = Stylizing(
-        network=find_backbone(config.backbone, wanted, config.weights, device=args.device), config=config,
-        preset=args.preset, weights=args.style_weights, masks=args.masks, start_from=args.start_from,
+    style_layers, content_layers = default_layers(config.backbone)
+    layers = (*(config.style_layers or style_layers), *(config.content_layers or content_layers))
+    job = StylizeJob(
+        network=find_backbone(config.backbone, layers, config.weights, device=args.device), config=config,
+        preset=args.preset, weights=args.style_weights, masks=args.masks,
         interval=args.interval, resume=args.resume, device=args.device,
     )  # fmt: skip
-    drawn = job.run(originals, targets, args.out)
-    if drawn.stopped:
+    result = job.run(contents, styles, args.out)
+    if result.stopped:
         print(f"stopped: go on with --resume ({args.out})")
         sys.exit(130)
-    if drawn.count:
-        print(f"{drawn.count} pictures, grid.png: {args.out}")
+    if result.count:
+        print(f"{result.count} pictures, grid.png: {args.out}")
         print(f"Measure: brushwork measure {args.out / 'pairs.csv'}")
-    total, kept = len(originals) * len(targets), f"the others are in {args.out}"
-    drawn.left_out.fail(done=drawn.count, of=total, kept=kept)
+    left_out = LeftOut()
+    for name, error in result.failures:
+        left_out.add(name, error)
+    total = len(contents) * len(styles)
+    left_out.fail(done=result.count, of=total, kept=f"the others are in {args.out}")
 
 
 def preset_of(words: list[str]) -> StylizeConfig:
-    """The settings that the command line's options start from. Raises TrainingError for an unknown preset."""
+    """Return the configuration of the last --preset. Raises TrainingError for an unknown preset."""
     given = [after for word, after in pairwise(words) if word == "--preset"]
     given += [word.removeprefix("--preset=") for word in words if word.startswith("--preset=")]
     name = given[-1] if given else "fast"
@@ -96,16 +93,16 @@ def preset_of(words: list[str]) -> StylizeConfig:
     return PRESETS[name]()
 
 
-def parsed(words: list[str]) -> StylizeArguments:
-    """Options override the preset's settings."""
-    missing: Any = tyro.MISSING  # in place of what is not validated
+def stylize_arguments(words: list[str]) -> StylizeArguments:
+    """Parse the command line; the preset gives the defaults."""
+    missing: Any = tyro.MISSING  # required arguments have no default to validate
     default = StylizeArguments(content=missing, styles=missing, config=preset_of(words))
     return parse(StylizeArguments, default=default, words=words)
 
 
 def main() -> None:
-    """Parses the command line and draws."""
-    run_command(lambda: stylize_command(parsed(sys.argv[1:])))
+    """Parse the command line and stylize."""
+    run_command(lambda: stylize_command(stylize_arguments(sys.argv[1:])))
 
 
 if __name__ == "__main__":

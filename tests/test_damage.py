@@ -39,17 +39,15 @@ from brushwork.training.run.diversity import collapsed_lines
 from brushwork.training.run.metrics import measurements
 from brushwork.training.run.run_folder import RunFolder
 from brushwork.training.style_transfer.config import StylizeConfig
-from brushwork.training.style_transfer.files import (
+from brushwork.training.style_transfer.records import (
+    JOB,
     Damaged,
-    Facts,
-    Halted,
-    Job,
-    notes_file,
-    plain,
-    read_job,
-    read_notes,
+    JobSettings,
+    TransferRecord,
+    config_json,
+    read_checked,
     read_state,
-    write_job,
+    record_file,
     write_state,
 )
 from brushwork.training.trainer import Trainer
@@ -131,8 +129,10 @@ KINDS = {
     "features": Kind(
         path="features/net-425e17560e253d83360a4ad26ab36571.safetensors", read=_features, sealed=True
     ),
-    "job of stylize": Kind(path="job.json", read=read_job),
-    "notes of stylize": Kind(path="cat.json", read=lambda folder: read_notes(folder / "cat.png")),
+    "job of stylize": Kind(path="job.json", read=lambda folder: read_checked(folder / JOB, JobSettings)),
+    "record of stylize": Kind(
+        path="cat.json", read=lambda folder: read_checked(folder / "cat.json", TransferRecord)
+    ),
     "state of stylize": Kind(
         path="cat.state.safetensors", read=lambda folder: read_state(folder / "cat.png"), sealed=True
     ),
@@ -158,12 +158,13 @@ def samples(folder: Path) -> None:
     (folder / "report.json").write_text(json.dumps(report))
     save_statistics(folder / "statistics.npz", gaussian_of(torch.rand(9, 3)))
     FeatureCache(folder / "features").put(_Features(), "key", torch.rand(4, 3))
-    settings = plain(StylizeConfig())
-    write_job(folder, Job(config=settings, precision="fp32"))
-    facts, row = Facts(preset="fast", config=settings, scene="0f"), {"evaluation": 1, "total": 0.5}
-    write_json(notes_file(folder / "cat.png"), {**vars(facts), "trace": [row]})
+    settings = config_json(StylizeConfig())
+    write_json(folder / JOB, {"config": settings, "precision": "fp32"})
+    row = {"evaluation": 1, "total": 0.5}
+    record = TransferRecord(preset="fast", config=settings, inputs="0f", trace=[row])
+    write_json(record_file(folder / "cat.png"), vars(record))
     tensors = {"image": torch.rand(1, 3, 4, 4), "number": torch.tensor(1)}
-    write_state(folder / "cat.png", Halted(facts=facts, trace=[row], tensors=tensors))
+    write_state(folder / "cat.png", record, tensors)
     one, other, *_ = [path.relative_to(folder) for path in sorted((folder / "toy").rglob("*.png"))]
     (folder / "pairs.csv").write_text(f"output,content,style\n{one},{other},ink\n{other},{one},oil\n")
     for name, kind in KINDS.items():

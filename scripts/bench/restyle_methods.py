@@ -35,7 +35,7 @@ from brushwork.scripts.bench.harness import version_of
 from brushwork.scripts.bench.restyle_comparison import Absent, Judge, Method
 from brushwork.scripts.bench.restyle_task import Task
 from brushwork.training.calibration import choose_precision
-from brushwork.training.style_transfer.backbones import LEVELS, VGG_CONTENT, VGG_STYLE, placed
+from brushwork.training.style_transfer.backbones import FEATURE_SCALE, VGG_CONTENT, VGG_STYLE, to_device
 from brushwork.training.style_transfer.config import StylizeConfig
 from brushwork.training.style_transfer.transfer import stylize
 
@@ -165,8 +165,8 @@ SIDE = 64
 def contest_gatys() -> StylizeConfig:
     """As published, from the content; the weights were chosen on held-out pairs, in its favour."""
     return StylizeConfig(
-        backbone="hed-vgg16", scaling="gatys", style_weight=1e-4 * LEVELS**4,
-        content_weight=2 / (512 * (SIDE // 8) ** 2) * LEVELS**2, size=SIDE, evaluations=50,
+        backbone="hed-vgg16", scaling="gatys", style_weight=1e-4 * FEATURE_SCALE**4,
+        content_weight=2 / (512 * (SIDE // 8) ** 2) * FEATURE_SCALE**2, size=SIDE, evaluations=50,
     )  # fmt: skip
 
 
@@ -186,7 +186,9 @@ def methods_of_run(source: str, name: str, *, seed: int, psi: float, device: str
 def gatys(config: StylizeConfig, weights: Path | None, device: str) -> Method | Absent:
     """Style transfer by optimising pixels; absent where its weights were neither given nor fetched."""
     try:
-        network = placed(hed_vgg16((*VGG_STYLE, *VGG_CONTENT), weights).with_inputs_divided(LEVELS), device)
+        network = to_device(
+            hed_vgg16((*VGG_STYLE, *VGG_CONTENT), weights).with_inputs_divided(FEATURE_SCALE), device
+        )
     except ModelError as error:
         if weights is not None or (weights_folder() / FILE).is_file():
             raise

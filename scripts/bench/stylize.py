@@ -26,11 +26,17 @@ from brushwork.data.progress import Progress
 from brushwork.models.options import Count, Side, Threads, options
 from brushwork.scripts.bench.harness import Finding, Table, in_child, machine, peak_memory
 from brushwork.scripts.bench.report import markdown, write_rounds
-from brushwork.scripts.stylized_album import as_tensor
 from brushwork.training.style_transfer.backbones import VGG_CONTENT, VGG_STYLE, Backbone, find_backbone
 from brushwork.training.style_transfer.config import PRESETS, StylizeConfig
 from brushwork.training.style_transfer.optimizers import Lbfgs
-from brushwork.training.style_transfer.transfer import Pixels, Scene, Stylizer, as_picture, sized
+from brushwork.training.style_transfer.transfer import (
+    Pixels,
+    Stylizer,
+    TransferInputs,
+    as_tensor,
+    resize_longer_side,
+    to_float,
+)
 
 Recipe = Literal["tutorial", "neural-style"]
 RECIPES: tuple[Recipe, ...] = ("tutorial", "neural-style")
@@ -156,7 +162,7 @@ def run_published(recipe: Recipe, sizes: Sizes, content: Pixels, style: Pixels) 
     if sizes.threads:
         torch.set_num_threads(sizes.threads)
     cpu = torch.device("cpu")
-    pictures = [sized(as_picture(pixels, cpu), sizes.side) for pixels in (content, style)]
+    pictures = [resize_longer_side(to_float(pixels, cpu), sizes.side) for pixels in (content, style)]
     began, busy = time.perf_counter(), time.process_time()
     found, seen = published_loop(recipe, sizes, pictures[0], pictures[1])
     took, worked = time.perf_counter() - began, time.process_time() - busy
@@ -174,7 +180,7 @@ def run_ours(recipe: Recipe, sizes: Sizes, content: Pixels, style: Pixels, goal:
         torch.set_num_threads(sizes.threads)
     began, busy = time.perf_counter(), time.process_time()
     config = replace(ours(recipe, sizes), size=sizes.side)
-    stylizer = Stylizer(Scene(content=content, styles=[style]), config)
+    stylizer = Stylizer(TransferInputs(content=content, styles=[style]), config)
     lowest, after = math.inf, 0.0
     for step in stylizer:
         if step.side == sizes.side and step.losses.total < lowest:
@@ -184,7 +190,7 @@ def run_ours(recipe: Recipe, sizes: Sizes, content: Pixels, style: Pixels, goal:
     took, worked = time.perf_counter() - began, time.process_time() - busy
     return Outcome(
         lowest=lowest, lowest_after=after, seconds=took, processor=worked, evaluations=stylizer.number,
-        peak=peak_memory(), picture=judged(recipe, sizes, content, style, stylizer.standing().clamp(0, 1)),
+        peak=peak_memory(), picture=judged(recipe, sizes, content, style, stylizer.best_image().clamp(0, 1)),
     )  # fmt: skip
 
 
@@ -193,7 +199,7 @@ def judged(recipe: Recipe, sizes: Sizes, content: Pixels, style: Pixels, image: 
     config = replace(
         PRESETS[recipe](), backbone=sizes.backbone, weights=sizes.weights, size=sizes.side, precision="fp32"
     )
-    stylizer = Stylizer(Scene(content=content, styles=[style]), config)
+    stylizer = Stylizer(TransferInputs(content=content, styles=[style]), config)
     return stylizer.objective(image)[0].total
 
 
@@ -266,7 +272,7 @@ def peak_of(side: int, sizes: Sizes, content: Pixels, style: Pixels) -> float:
     if sizes.threads:
         torch.set_num_threads(sizes.threads)
     config = replace(PRESETS["fast"](), backbone=sizes.backbone, weights=sizes.weights, size=side, coarsest=0)
-    stylizer = Stylizer(Scene(content=content, styles=[style]), config)
+    stylizer = Stylizer(TransferInputs(content=content, styles=[style]), config)
     stylizer.advance()
     remember_all(stylizer)
     stylizer.advance()

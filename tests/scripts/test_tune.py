@@ -1,4 +1,4 @@
-"""The doors of tuning and of configuration files, as a user meets them."""
+"""`brushwork tune` and configuration files as a user meets them."""
 
 import json
 import sys
@@ -21,20 +21,20 @@ SHORT = (*TINY, "--trial-kimg", "0.016", "--interval-kimg", "0.008", "--metrics.
 
 
 @pytest.mark.slow
-def test_the_whole_way_from_a_search_to_a_training(shell: Shell, packed: Path, tmp_path: Path) -> None:
+def test_a_study_is_continued_and_its_best_trial_trained(shell: Shell, packed: Path, tmp_path: Path) -> None:
     out, log = tmp_path / "study", ("--trackers.use", "tensorboard")
     options = ("tune", "toy", "--data", packed, "--out", out, *SHORT, *log, "--search", "batch=4,8")
-    said = shell(*options, "--trials", "2")
-    assert "<- best" in said
-    assert f"brushwork train {out / 'best.json'}" in said
-    said = shell(*options, "--trials", "3")
+    printed = shell(*options, "--trials", "2")
+    assert "<- best" in printed
+    assert f"brushwork train {out / 'best.json'}" in printed
+    shell(*options, "--trials", "3")
     assert (out / "trials.csv").read_text().count("\n") == 4
     assert sorted(path.name for path in (out / "trials").iterdir()) == ["0000", "0001", "0002"]
-    assert len(list((out / "trials").rglob("events.out.tfevents*"))) >= 3, "each trial has a log of its own"
-    with Image.open(out / "tuning.png") as image:
-        assert min(image.size) > 100
-    said = shell("train", out / "best.json", *TINY, "--total-kimg", "0.016")
-    assert "finished" in said
+    assert len(list((out / "trials").rglob("events.out.tfevents*"))) >= 3, "every trial has its own log"
+    for plot in ("history.png", "slices.png"):
+        with Image.open(out / plot) as image:
+            assert min(image.size) > 100
+    assert "finished" in shell("train", out / "best.json", *TINY, "--total-kimg", "0.016")
     assert "optimizer.generator_lr: " in shell.mistake(*options, "--optimizer.generator-lr", "0.1")
 
 
@@ -42,8 +42,10 @@ def test_a_run_is_configured_from_a_file_and_options_override_it(
     shell: Shell, packed: Path, run: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "again"
-    said = shell("train", run / "config.json", "--out", out, "--total-kimg", "0.016", "--loss.mixing", "0.25")
-    assert "finished at 0.0 kimg" in said
+    printed = shell(
+        "train", run / "config.json", "--out", out, "--total-kimg", "0.016", "--loss.mixing", "0.25"
+    )
+    assert "finished at 0.0 kimg" in printed
     theirs, ours = read_preset(run / "config.json"), read_preset(out / "config.json")
     assert (ours.total_kimg, ours.loss.mixing, ours.data) == (0.016, 0.25, packed)
     assert (ours.generator, ours.optimizer, ours.batch) == (theirs.generator, theirs.optimizer, theirs.batch)
@@ -69,9 +71,9 @@ def test_help_shows_an_example(shell: Shell, run: Path, verb: str, source: str) 
         with pytest.raises(SystemExit) as ended:
             main()
         assert ended.value.code == 0
-    said = shell.capsys.readouterr().out
-    assert f"brushwork {verb} emoji-32 --data" in said
-    assert "--optimizer.generator-lr" in said
+    printed = shell.capsys.readouterr().out
+    assert f"brushwork {verb} emoji-32 --data" in printed
+    assert "--optimizer.generator-lr" in printed
 
 
 def test_mistakes_of_a_search_are_named(shell: Shell, packed: Path, tmp_path: Path) -> None:
@@ -86,5 +88,5 @@ def test_mistakes_of_a_search_are_named(shell: Shell, packed: Path, tmp_path: Pa
 
 def test_without_optuna_the_extra_is_named(shell: Shell, packed: Path, tmp_path: Path) -> None:
     shell.monkeypatch.setitem(sys.modules, "optuna", None)
-    said = shell.mistake("tune", "toy", "--data", packed, "--out", tmp_path / "study")
-    assert "pip install 'brushwork[tune]'" in said
+    printed = shell.mistake("tune", "toy", "--data", packed, "--out", tmp_path / "study")
+    assert "pip install 'brushwork[tune]'" in printed

@@ -1,1 +1,1 @@
-"""Neural style transfer: optimising the pixels of a picture."""
+"""Neural style transfer: optimising the pixels of an image."""

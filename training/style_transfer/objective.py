@@ -1,8 +1,8 @@
-"""What a picture is to become, its loss and gradient: at once, or tile by tile in bounded memory.
+"""Losses of a style transfer and their gradient, at once or tile by tile in bounded memory.
 
-Styles are compared by sums over places (`models.moments`), which add up over tiles. So there are two passes:
-one for the sums, after which the loss is known with its derivative by every sum; and one that carries these
-derivatives back to the pixels, each tile for itself.
+Style losses are functions of sums over positions (`statistics`), and sums add up over tiles. So tiles take
+two passes. The first sums the statistics, which gives the loss and its derivatives by the sums. The second
+propagates these derivatives back to the pixels of each tile.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -13,36 +13,181 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from brushwork.models.errors import ModelError
 from brushwork.models.feature_statistics import total_variation
 
-from .backbones import Perceiver
+from .backbones import FeatureNetwork
 from .config import StyleLoss, StylizeConfig
-from .statistics import FeatureStatistics, Scaling, gram_error, mean_std_error, moments, wasserstein_error
-from .tiles import Tile, tiles_of
+from .statistics import (
+    FeatureStatistics,
+    Image,
+    Scaling,
+    feature_statistics,
+    gram_error,
+    mean_std_error,
+    wasserstein_error,
+)
 
-Picture = Float[Tensor, "1 3 h w"]
-Maps = Mapping[str, Tensor]
-Sums = dict[str, FeatureStatistics]
-"""Of every style layer."""
+Features = Mapping[str, Tensor]
+"""Features (1, C, h, w) by layer."""
+LayerStatistics = dict[str, FeatureStatistics]
+"""Statistics by style layer."""
+Span = tuple[int, int]
 
 STYLE_ERRORS: dict[StyleLoss, Callable[[FeatureStatistics, FeatureStatistics, Scaling], Tensor]] = {
     "gram": gram_error, "mean-std": mean_std_error, "wasserstein": wasserstein_error,
 }  # fmt: skip
+MAX_SIDE, TILE_SIDE = 768, 512
+"""Images of up to MAX_SIDE^2 pixels are one tile by default; larger ones have tiles of TILE_SIDE^2."""
 
 
-# Goals
+# Tiles
 @dataclass(frozen=True, kw_only=True)
-class Region:
-    """Where in the picture which style is to be."""
+class Tile:
+    """A rectangle of an image, and the padded rectangle that the network must see for it."""
 
-    goals: Sums
+    rows: Span
+    columns: Span
+    padded_rows: Span
+    padded_columns: Span
+
+    def crop(self, image: Tensor) -> Tensor:
+        """Return the padded rectangle of an image (..., H, W), as a view."""
+        return image[..., slice(*self.padded_rows), slice(*self.padded_columns)]
+
+    def unpad(self, features: Tensor, stride: int) -> Tensor:
+        """Return the tile's own positions of features of the padded rectangle."""
+        rows = _positions(self.rows, self.padded_rows[0], stride)
+        return features[..., rows, _positions(self.columns, self.padded_columns[0], stride)]
+
+    def select(self, features: Tensor, stride: int) -> Tensor:
+        """Return the tile's own positions of features of the whole image, as a view."""
+        return features[..., _positions(self.rows, 0, stride), _positions(self.columns, 0, stride)]
+
+
+def _positions(span: Span, origin: int, stride: int) -> slice:
+    """The end is rounded up for networks that round sizes up; slicing ignores the excess for others."""
+    return slice((span[0] - origin) // stride, -(-(span[1] - origin) // stride))
+
+
+def split_into_tiles(height: int, width: int, *, stride: int, reach: int | None, side: int = 0) -> list[Tile]:
+    """Cover an image with square tiles.
+
+    Args:
+        height, width: size of the image in pixels.
+        stride: stride in pixels of the network's deepest features.
+        reach: radius of their receptive field in pixels, by which tiles are padded; None if unlimited.
+        side: side of the tiles in pixels; 0: see MAX_SIDE.
+
+    Raises:
+        ModelError: `side` is no multiple of the stride, or several tiles meet an unlimited receptive field.
+    """
+    if side == 0:
+        side = TILE_SIDE if height * width > MAX_SIDE**2 and reach is not None else max(height, width)
+        side = -(-side // stride) * stride
+    if side % stride:
+        raise ModelError(f"tiles of {side} pixels do not fit the network; take a multiple of {stride}.")
+    rows, columns = _spans(height, side), _spans(width, side)
+    if reach is None and len(rows) * len(columns) > 1:
+        raise ModelError(
+            "the receptive field of this network is too large for tiles; take a VGG, or --tile 0."
+        )
+    padding = -(-(reach or 0) // stride) * stride
+    return [
+        Tile(rows=a, columns=b, padded_rows=_pad(a, padding, height), padded_columns=_pad(b, padding, width))
+        for a in rows
+        for b in columns
+    ]
+
+
+def _spans(length: int, side: int) -> list[Span]:
+    return [(start, min(start + side, length)) for start in range(0, length, side)]
+
+
+def _pad(span: Span, padding: int, length: int) -> Span:
+    return max(0, span[0] - padding), min(length, span[1] + padding)
+
+
+# Features
+@dataclass(frozen=True, kw_only=True)
+class FeatureExtractor:
+    """A network with its style and content layers and its precision."""
+
+    network: FeatureNetwork
+    style_layers: tuple[str, ...]
+    content_layers: tuple[str, ...]
+    bf16: bool = False
+
+    def __call__(self, image: Image) -> dict[str, Tensor]:
+        """Return the features of all layers, in float32. Raises ModelError for an image that is too small."""
+        with torch.autocast(image.device.type, torch.bfloat16, enabled=self.bf16):
+            features = self.network(image.contiguous(memory_format=torch.channels_last))
+        return {name: features[name].float() for name in {*self.style_layers, *self.content_layers}}
+
+    def tiles(self, image: Image, side: int) -> list[Tile]:
+        height, width = image.shape[2:]
+        stride = max(self.network.strides.values())
+        return split_into_tiles(height, width, stride=stride, reach=self.network.reach, side=side)
+
+    def tile_statistics(
+        self, tile: Tile, features: Features, mask: Float[Tensor, "h w"] | None = None
+    ) -> LayerStatistics:
+        """Sum the features of a tile. A position weighs the mean of `mask`, of the whole image, over its
+        pixels."""
+        statistics: LayerStatistics = {}
+        for name in self.style_layers:
+            stride = self.network.strides[name]
+            weights = None
+            if mask is not None:
+                # Where a network rounds sizes up, its last positions cover fewer pixels.
+                round_up = features[name].shape[2] * stride > tile.padded_rows[1] - tile.padded_rows[0]
+                means = F.avg_pool2d(tile.crop(mask[None, None]), stride, ceil_mode=round_up)
+                weights = tile.unpad(means, stride)[0, 0]
+            statistics[name] = feature_statistics(tile.unpad(features[name], stride), weights)
+        return statistics
+
+    @torch.no_grad()
+    def image_statistics(self, image: Image, side: int = 0) -> LayerStatistics:
+        """Return the statistics of a whole image, computed in tiles of `side` pixels."""
+        tiles = self.tiles(image, side)
+        return add_statistics([self.tile_statistics(tile, self(tile.crop(image))) for tile in tiles])
+
+    @torch.no_grad()
+    def content_features(self, image: Image, side: int = 0) -> dict[str, Tensor]:
+        """Return the content features of a whole image, computed in tiles of `side` pixels."""
+        tiles = self.tiles(image, side)
+        if len(tiles) == 1:
+            features = self(image)
+            return {name: features[name] for name in self.content_layers}
+        whole: dict[str, Tensor] = {}
+        for tile in tiles:
+            features = self(tile.crop(image))
+            for name in self.content_layers:
+                stride = self.network.strides[name]
+                part = tile.unpad(features[name], stride)
+                size = [length // stride for length in image.shape[2:]]
+                target = whole.setdefault(name, part.new_zeros(1, part.shape[1], *size))
+                tile.select(target, stride).copy_(part)
+        return whole
+
+
+def add_statistics(parts: Sequence[LayerStatistics]) -> LayerStatistics:
+    return {name: sum((part[name] for part in parts[1:]), parts[0][name]) for name in parts[0]}
+
+
+# The objective
+@dataclass(frozen=True, kw_only=True)
+class StyleTarget:
+    """The statistics that a region of the image should have."""
+
+    statistics: LayerStatistics
     mask: Float[Tensor, "h w"] | None = None
-    """From 0 to 1 at every pixel; None: everywhere."""
+    """The region: 0 to 1 at every pixel; None: everywhere."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Losses:
-    """Errors, unweighted, and their weighted sum."""
+    """Unweighted losses, and their weighted sum."""
 
     style: float
     content: float
@@ -51,146 +196,86 @@ class Losses:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Eye:
-    """The network, what is looked at in its maps, and in which precision."""
-
-    network: Perceiver
-    style_layers: tuple[str, ...]
-    content_layers: tuple[str, ...]
-    bf16: bool = False
-
-    def maps(self, image: Picture) -> dict[str, Tensor]:
-        with torch.autocast(image.device.type, torch.bfloat16, enabled=self.bf16):
-            seen = self.network(image.contiguous(memory_format=torch.channels_last))
-        return {name: seen[name].float() for name in {*self.style_layers, *self.content_layers}}
-
-    def tiles(self, image: Picture, side: int) -> list[Tile]:
-        height, width = image.shape[2:]
-        stride = max(self.network.strides.values())
-        return tiles_of(height, width, stride=stride, reach=self.network.reach, side=side)
-
-    def sums(self, tile: Tile, maps: Maps, mask: Float[Tensor, "h w"] | None = None) -> Sums:
-        """Of a tile's maps, every place weighing what the mask, of the whole picture, is there on average."""
-        found: Sums = {}
-        for name in self.style_layers:
-            stride = self.network.strides[name]
-            weights = None
-            if mask is not None:
-                # Where a network rounds sizes up, its last places stand for fewer pixels.
-                up = maps[name].shape[2] * stride > tile.seen_rows[1] - tile.seen_rows[0]
-                means = F.avg_pool2d(tile.seen(mask[None, None]), stride, ceil_mode=up)
-                weights = tile.within(means, stride)[0, 0]
-            found[name] = moments(tile.within(maps[name], stride), weights)
-        return found
-
-    @torch.no_grad()
-    def style_sums(self, image: Picture, tile: int = 0) -> Sums:
-        """Of a style picture. Raises ModelError for one too small for the network."""
-        return added([self.sums(one, self.maps(one.seen(image))) for one in self.tiles(image, tile)])
-
-    @torch.no_grad()
-    def content_maps(self, image: Picture, tile: int = 0) -> dict[str, Tensor]:
-        """Of the whole picture, put together from its tiles."""
-        tiles = self.tiles(image, tile)
-        if len(tiles) == 1:
-            maps = self.maps(image)
-            return {name: maps[name] for name in self.content_layers}
-        found: dict[str, Tensor] = {}
-        for one in tiles:
-            maps = self.maps(one.seen(image))
-            for name in self.content_layers:
-                stride = self.network.strides[name]
-                part = one.within(maps[name], stride)
-                size = [length // stride for length in image.shape[2:]]
-                whole = found.setdefault(name, part.new_zeros(1, part.shape[1], *size))
-                one.of_whole(whole, stride).copy_(part)
-        return found
-
-
-def added(parts: Sequence[Sums]) -> Sums:
-    return {name: sum((part[name] for part in parts[1:]), parts[0][name]) for name in parts[0]}
-
-
-# The objective
-@dataclass(frozen=True, kw_only=True)
 class Objective:
-    """A picture (1, 3, H, W) of values 0 to 1 -> its losses and the gradient of their weighted sum."""
+    """An image (1, 3, H, W) with values 0 to 1 -> its losses and the gradient of the total loss."""
 
-    eye: Eye
+    extractor: FeatureExtractor
     config: StylizeConfig
-    contents: Maps
-    """Of the content layers."""
-    regions: tuple[Region, ...]
-    """Each counts by its share of the pixels that are in any."""
+    content: Features
+    """Target of the content layers."""
+    styles: tuple[StyleTarget, ...]
+    """Each is weighted by its share of all masks' sum."""
 
-    def __call__(self, image: Picture) -> tuple[Losses, Picture]:
-        tiles = self.eye.tiles(image, self.config.tile)
-        if len(tiles) == 1:
-            return self._at_once(image, tiles[0])
-        return self._by_tiles(image, tiles)
+    def __call__(self, image: Image) -> tuple[Losses, Image]:
+        tiles = self.extractor.tiles(image, self.config.tile)
+        return self._at_once(image, tiles[0]) if len(tiles) == 1 else self._by_tiles(image, tiles)
 
-    def _at_once(self, image: Picture, tile: Tile) -> tuple[Losses, Picture]:
+    def _at_once(self, image: Image, tile: Tile) -> tuple[Losses, Image]:
         pixels = image.detach().requires_grad_()
-        maps = self.eye.maps(pixels)
-        style = self.style_error([self.eye.sums(tile, maps, region.mask) for region in self.regions])
-        content, tv = self.content_error(tile, maps), self.roughness(pixels)
-        losses, total = self._weighed(style, content, tv)
-        (gradient,) = torch.autograd.grad(total, pixels)
-        return losses, gradient
+        features = self.extractor(pixels)
+        style = self.style_loss(self._statistics(tile, features))
+        losses, total = self._total(style, self.content_loss(tile, features), self.tv_loss(pixels))
+        return losses, torch.autograd.grad(total, pixels)[0]
 
-    def _by_tiles(self, image: Picture, tiles: Sequence[Tile]) -> tuple[Losses, Picture]:
+    def _by_tiles(self, image: Image, tiles: Sequence[Tile]) -> tuple[Losses, Image]:
         with torch.no_grad():
-            parts = []
-            for tile in tiles:
-                maps = self.eye.maps(tile.seen(image))
-                parts.append([self.eye.sums(tile, maps, region.mask) for region in self.regions])
-            whole = [added([part[i] for part in parts]) for i in range(len(self.regions))]
-        leaves = [_leaves(sums) for sums in whole]
-        style = self.style_error(leaves)
-        slopes = _slopes(style, leaves)
+            parts = [self._statistics(tile, self.extractor(tile.crop(image))) for tile in tiles]
+            whole = [add_statistics([part[i] for part in parts]) for i in range(len(self.styles))]
+        sums = [x.requires_grad_() for x in _sums(whole)]
+        style = self.style_loss(whole)
+        slopes = torch.autograd.grad(style, sums, materialize_grads=True)
         gradient, content = torch.zeros_like(image), torch.zeros((), device=image.device)
         for tile in tiles:
-            pixels = tile.seen(image).detach().requires_grad_()
-            maps = self.eye.maps(pixels)
-            change = _change([self.eye.sums(tile, maps, region.mask) for region in self.regions], slopes)
-            part = self.content_error(tile, maps)
-            value = self.config.style_weight * change + self.config.content_weight * part
-            tile.seen(gradient).add_(torch.autograd.grad(value, pixels)[0])
+            pixels = tile.crop(image).detach().requires_grad_()
+            features = self.extractor(pixels)
+            # The gradient of this linear function of the tile's sums is that of the style loss.
+            own = _sums(self._statistics(tile, features))
+            linear = torch.stack([(x * slope).sum() for x, slope in zip(own, slopes, strict=True)]).sum()
+            part = self.content_loss(tile, features)
+            value = self.config.style_weight * linear + self.config.content_weight * part
+            tile.crop(gradient).add_(torch.autograd.grad(value, pixels)[0])
             content += part.detach()
         pixels = image.detach().requires_grad_()
-        losses, total = self._weighed(style.detach(), content, self.roughness(pixels))
+        losses, total = self._total(style.detach(), content, self.tv_loss(pixels))
         if total.requires_grad:
             gradient += torch.autograd.grad(total, pixels)[0]
         return losses, gradient
 
-    def _weighed(self, style: Tensor, content: Tensor, tv: Tensor) -> tuple[Losses, Tensor]:
+    def _statistics(self, tile: Tile, features: Features) -> list[LayerStatistics]:
+        """Statistics of a tile in every region."""
+        return [self.extractor.tile_statistics(tile, features, style.mask) for style in self.styles]
+
+    def _total(self, style: Tensor, content: Tensor, tv: Tensor) -> tuple[Losses, Tensor]:
         config = self.config
         total = config.style_weight * style + config.content_weight * content + config.tv_weight * tv
-        return _read(style, content, tv, total), total
+        style, content, tv = style.detach(), content.detach(), tv.detach()
+        losses = Losses(style=float(style), content=float(content), tv=float(tv), total=float(total.detach()))
+        return losses, total
 
-    # Its parts
-    def style_error(self, drawn: Sequence[Sums]) -> Float[Tensor, ""]:
-        """The mean over layers, and over regions by their shares, of the distances from the goals."""
+    def style_loss(self, statistics: Sequence[LayerStatistics]) -> Float[Tensor, ""]:
+        """Mean over layers, and over regions by their shares, of the distances to the targets."""
         error = STYLE_ERRORS[self.config.style_loss]
-        areas = [1.0 if one.mask is None else float(one.mask.sum()) for one in self.regions]
-        found = []
-        for region, area, sums in zip(self.regions, areas, drawn, strict=True):
-            for name, goal in region.goals.items():
-                found.append(error(sums[name], goal, self.config.scaling) * (area / sum(areas)))
-        return torch.stack(found).sum() / len(self.eye.style_layers)
+        areas = [1.0 if style.mask is None else float(style.mask.sum()) for style in self.styles]
+        errors = [
+            error(own[name], target, self.config.scaling) * (area / sum(areas))
+            for style, area, own in zip(self.styles, areas, statistics, strict=True)
+            for name, target in style.statistics.items()
+        ]
+        return torch.stack(errors).sum() / len(self.extractor.style_layers)
 
-    def content_error(self, tile: Tile, maps: Maps) -> Float[Tensor, ""]:
-        """A tile's part of the mean over layers of |F - P|^2, over 2 (scaling gatys: Gatys et al. 2016, eq.
-        1), over the number of values (mean), or relative to |P|^2."""
-        found = []
-        for name in self.eye.content_layers:
-            stride, goal = self.eye.network.strides[name], self.contents[name]
-            squares = (tile.within(maps[name], stride) - tile.of_whole(goal, stride)).square().sum()
-            own = {"gatys": 2.0, "mean": goal.numel(), "relative": goal.square().sum()}[self.config.scaling]
-            found.append(squares / own)
-        return torch.stack(found).mean()
+    def content_loss(self, tile: Tile, features: Features) -> Float[Tensor, ""]:
+        """A tile's part of the mean over layers of |F - P|^2, divided by 2 (scaling gatys: Gatys et al. 2016,
+        eq. 1), by the number of values (mean), or by |P|^2 (relative)."""
+        errors = []
+        for name in self.extractor.content_layers:
+            stride, target = self.extractor.network.strides[name], self.content[name]
+            squares = (tile.unpad(features[name], stride) - tile.select(target, stride)).square().sum()
+            divisors = {"gatys": 2.0, "mean": target.numel(), "relative": target.square().sum()}
+            errors.append(squares / divisors[self.config.scaling])
+        return torch.stack(errors).mean()
 
-    def roughness(self, image: Picture) -> Float[Tensor, ""]:
+    def tv_loss(self, image: Image) -> Float[Tensor, ""]:
+        """Total variation; see `StylizeConfig.tv_weight`."""
         if not self.config.tv_weight:
             return torch.zeros((), device=image.device)
         if self.config.scaling == "relative":
@@ -199,35 +284,6 @@ class Objective:
         return 255 * (across.abs().sum() + down.abs().sum())
 
 
-def _read(style: Tensor, content: Tensor, tv: Tensor, total: Tensor) -> Losses:
-    values = [float(value.detach()) for value in (style, content, tv, total)]
-    return Losses(style=values[0], content=values[1], tv=values[2], total=values[3])
-
-
-# Derivatives by sums
-def _leaves(sums: Sums) -> Sums:
-    """The same sums, to be differentiated by."""
-    return {
-        name: FeatureStatistics(
-            first=one.first.detach().requires_grad_(), second=one.second.detach().requires_grad_(),
-            weight=one.weight,
-        )
-        for name, one in sums.items()
-    }  # fmt: skip
-
-
-def _slopes(error: Tensor, leaves: Sequence[Sums]) -> list[dict[str, tuple[Tensor, Tensor]]]:
-    """Derivatives of `error` by the first and the second sums."""
-    flat = [value for sums in leaves for one in sums.values() for value in (one.first, one.second)]
-    found = iter(torch.autograd.grad(error, flat, materialize_grads=True))
-    return [{name: (next(found), next(found)) for name in sums} for sums in leaves]
-
-
-def _change(parts: Sequence[Sums], slopes: Sequence[dict[str, tuple[Tensor, Tensor]]]) -> Tensor:
-    """Whose gradient is that of the error: a tile's sums times the derivatives by them."""
-    found = []
-    for sums, slope in zip(parts, slopes, strict=True):
-        for name, one in sums.items():
-            first, second = slope[name]
-            found += [(one.first * first).sum(), (one.second * second).sum()]
-    return torch.stack(found).sum()
+def _sums(statistics: Sequence[LayerStatistics]) -> list[Tensor]:
+    """All first and second sums, in a fixed order."""
+    return [x for layers in statistics for one in layers.values() for x in (one.first, one.second)]

@@ -1,7 +1,7 @@
-"""What a picture's style is measured by: sums of its feature maps over places, and distances of these.
+"""Feature statistics, their distances, and the colour statistics of images.
 
-Gram matrices, means with deviations, and normal distributions are all functions of two sums, x and
-x x^T. Sums add up over the tiles of one picture, and mix over several pictures.
+Gram matrices, means with standard deviations, and normal distributions are all functions of two sums over
+positions: of x and of x x^T. Sums add up over the tiles of one image and mix over several images.
 """
 
 from collections.abc import Sequence
@@ -15,24 +15,27 @@ from torch import Tensor
 from brushwork.models.errors import ModelError
 
 Scaling = Literal["gatys", "mean", "relative"]
-"""What squared distances are divided by, see `gram_error`."""
+"""Divisor of squared distances; see `gram_error`."""
+Image = Float[Tensor, "1 3 h w"]
 
 FLOOR = 1e-5
-"""Variances count as no less: so that deviations have finite gradients."""
+"""Lower bound of variances, which keeps the gradients of standard deviations finite."""
 RIDGE = 1e-3
 """See `wasserstein_error`."""
+LUMA = (0.299, 0.587, 0.114)
+"""Weights of gamma-encoded R, G and B (ITU-R BT.601)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FeatureStatistics:
-    """Sums over places of feature vectors x, each times its weight."""
+    """Weighted sums over positions of feature vectors x."""
 
     first: Float[Tensor, "c"]
-    """Of x."""
+    """Sum of x."""
     second: Float[Tensor, "c c"]
-    """Of x x^T."""
+    """Sum of x x^T."""
     weight: Float[Tensor, ""]
-    """Of the weights; without any, the number of places."""
+    """Sum of the weights; the number of positions where all weights are 1."""
 
     def __add__(self, other: "FeatureStatistics") -> "FeatureStatistics":
         return FeatureStatistics(
@@ -45,16 +48,13 @@ class FeatureStatistics:
             first=self.first * factor, second=self.second * factor, weight=self.weight * factor
         )
 
-    def __truediv__(self, divisor: float | Tensor) -> "FeatureStatistics":
-        return self * (1 / divisor)
-
     @property
     def mean(self) -> Float[Tensor, "c"]:
         return self.first / self.weight
 
     @property
     def gram(self) -> Float[Tensor, "c c"]:
-        """The mean of x x^T: the Gram matrix over the number of places, so that sizes can be compared."""
+        """Mean of x x^T: the Gram matrix divided by the number of positions."""
         return self.second / self.weight
 
     @property
@@ -66,81 +66,108 @@ class FeatureStatistics:
         return self.covariance.diagonal().clamp_min(FLOOR).sqrt()
 
 
-def moments(maps: Float[Tensor, "1 c h w"], weights: Float[Tensor, "h w"] | None = None) -> FeatureStatistics:
-    """Of one picture's maps, in float32 whatever they came in."""
-    flat = maps[0].flatten(1).float()
+def feature_statistics(
+    features: Float[Tensor, "1 c h w"], weights: Float[Tensor, "h w"] | None = None
+) -> FeatureStatistics:
+    """Sum the features of one image over positions, in float32."""
+    flat = features[0].flatten(1).float()
     if weights is None:
-        places = torch.tensor(float(flat.shape[1]), device=flat.device)
-        return FeatureStatistics(first=flat.sum(dim=1), second=flat @ flat.T, weight=places)
+        count = torch.tensor(float(flat.shape[1]), device=flat.device)
+        return FeatureStatistics(first=flat.sum(dim=1), second=flat @ flat.T, weight=count)
     weighted = flat * weights.flatten()
     return FeatureStatistics(first=weighted.sum(dim=1), second=weighted @ flat.T, weight=weights.sum())
 
 
-def blended(parts: Sequence[FeatureStatistics], weights: Sequence[float]) -> FeatureStatistics:
-    """As if the pictures lay side by side, each on its part of the places: weights are divided by their sum.
+def blend(parts: Sequence[FeatureStatistics], weights: Sequence[float]) -> FeatureStatistics:
+    """Mix statistics as if the images lay side by side, each on its share of the positions.
 
-    Raises ModelError where they sum to nothing."""
+    Raises:
+        ModelError: the weights do not sum to more than 0.
+    """
     total = sum(weights)
     if total <= 0:
         raise ModelError(f"the weights {', '.join(f'{w:g}' for w in weights)} sum to {total:g}, not above 0.")
-    counting = [part for part, weight in zip(parts, weights, strict=True) if weight]
-    if len(counting) == 1:
-        return counting[0]  # to the last bit, so that a picture in its own style is at rest
-    shares = [part / part.weight * (weight / total) for part, weight in zip(parts, weights, strict=True)]
+    used = [part for part, weight in zip(parts, weights, strict=True) if weight]
+    if len(used) == 1:
+        return used[0]  # exact, so that an image in its own style is a fixed point
+    shares = [
+        part * (1 / part.weight) * (weight / total) for part, weight in zip(parts, weights, strict=True)
+    ]
     return sum(shares[1:], shares[0])
 
 
 # Distances
-def gram_error(drawn: FeatureStatistics, goal: FeatureStatistics, scaling: Scaling) -> Float[Tensor, ""]:
-    """Squared Frobenius distance of the Gram matrices, of c channels and per place, divided by
+def gram_error(x: FeatureStatistics, target: FeatureStatistics, scaling: Scaling) -> Float[Tensor, ""]:
+    """Squared Frobenius distance of the Gram matrices of c channels, per position, divided by `scaling`.
 
-    `gatys`: 4 c^2 (Gatys et al. 2016, eq. 4, whose matrices are sums over places); `mean`: c^4, the mean over
-    entries of matrices that are divided by c (Johnson et al. 2016, arXiv:1603.08155, eq. 3, and the PyTorch
-    tutorial); `relative`: the goal's own squared norm.
+    `gatys`: 4 c^2 (Gatys et al. 2016, eq. 4, where matrices are sums over positions). `mean`: c^4, the mean
+    over entries of matrices divided by c (Johnson et al. 2016, arXiv:1603.08155, eq. 3, and the PyTorch
+    tutorial). `relative`: the squared norm of the target's matrix.
     """
-    squares = (drawn.gram - goal.gram).square().sum()
-    c = len(goal.first)
-    return squares / _divisor(scaling, 4.0 * c**2, float(c**4), goal.gram.square().sum())
+    squares = (x.gram - target.gram).square().sum()
+    c = len(target.first)
+    return squares / _divisor(scaling, 4.0 * c**2, float(c**4), target.gram.square().sum())
 
 
-def mean_std_error(drawn: FeatureStatistics, goal: FeatureStatistics, scaling: Scaling) -> Float[Tensor, ""]:
-    """Squared distances of means and of deviations (Huang and Belongie 2017, arXiv:1703.06868, eq. 13), over
-    the number of channels, or `relative` to the goal's."""
-    squares = (drawn.mean - goal.mean).square().sum() + (drawn.deviation - goal.deviation).square().sum()
-    own = goal.mean.square().sum() + goal.deviation.square().sum()
-    channels = float(len(goal.first))
+def mean_std_error(x: FeatureStatistics, target: FeatureStatistics, scaling: Scaling) -> Float[Tensor, ""]:
+    """Squared distances of means and of standard deviations (Huang and Belongie 2017, arXiv:1703.06868, eq.
+    13), divided by the number of channels, or `relative` to the target's squares."""
+    squares = (x.mean - target.mean).square().sum() + (x.deviation - target.deviation).square().sum()
+    own = target.mean.square().sum() + target.deviation.square().sum()
+    channels = float(len(target.first))
     return squares / _divisor(scaling, channels, channels, own)
 
 
-def wasserstein_error(
-    drawn: FeatureStatistics, goal: FeatureStatistics, scaling: Scaling
-) -> Float[Tensor, ""]:
-    """Squared Wasserstein-2 distance of the normal distributions of equal moments,
+def wasserstein_error(x: FeatureStatistics, target: FeatureStatistics, scaling: Scaling) -> Float[Tensor, ""]:
+    """Squared Wasserstein-2 distance of normal distributions with these means m and covariances S,
 
         |m - m'|^2 + tr(S + S' - 2 (S'^1/2 S S'^1/2)^1/2)    (Olkin and Pukelsheim 1982),
 
-    over the number of channels, or `relative` to the goal's E|x|^2. Differentiable in `drawn` alone.
+    divided by the number of channels, or `relative` to the target's E|x|^2. Differentiable in `x` only.
 
-    Both distributions are widened by RIDGE of the goal's mean variance in every direction, which bounds the
-    root's slope; between equal ones nothing lies all the same. In float64, since roots halve the digits.
+    Both covariances get a ridge of RIDGE times the target's mean variance, which bounds the slope of the
+    root. The distance of equal distributions stays 0. Computed in float64, since roots halve the digits.
     """
-    spread = torch.eye(len(goal.first), dtype=torch.float64, device=goal.first.device)
-    spread = spread * (RIDGE * goal.covariance.diagonal().double().mean()).clamp_min(FLOOR**2)
-    own, other = drawn.covariance.double() + spread, goal.covariance.double() + spread
+    ridge = torch.eye(len(target.first), dtype=torch.float64, device=target.first.device)
+    ridge = ridge * (RIDGE * target.covariance.diagonal().double().mean()).clamp_min(FLOOR**2)
+    own, other = x.covariance.double() + ridge, target.covariance.double() + ridge
     root = square_root(other)
     overlap = torch.linalg.eigvalsh(root @ own @ root).clamp_min(FLOOR**4).sqrt().sum()
-    apart = (drawn.mean - goal.mean).double().square().sum()
-    squares = (apart + own.trace() + other.trace() - 2 * overlap).to(drawn.first.dtype)
-    channels = float(len(goal.first))
-    return squares / _divisor(scaling, channels, channels, goal.gram.trace())
+    means = (x.mean - target.mean).double().square().sum()
+    squares = (means + own.trace() + other.trace() - 2 * overlap).to(x.first.dtype)
+    channels = float(len(target.first))
+    return squares / _divisor(scaling, channels, channels, target.gram.trace())
 
 
 @torch.no_grad()
 def square_root(matrix: Float[Tensor, "c c"]) -> Float[Tensor, "c c"]:
-    """The symmetric root of a symmetric matrix; what rounding left below zero counts as zero."""
+    """Symmetric square root of a symmetric matrix; negative eigenvalues count as 0."""
     values, vectors = torch.linalg.eigh(matrix.double())
     return ((vectors * values.clamp_min(0).sqrt()) @ vectors.T).to(matrix.dtype)
 
 
 def _divisor(scaling: Scaling, gatys: float, mean: float, own: Tensor) -> float | Tensor:
     return {"gatys": gatys, "mean": mean, "relative": own.clamp_min(FLOOR**2)}[scaling]
+
+
+# Colours (Gatys et al. 2016, "Preserving color in neural artistic style transfer", arXiv:1606.05897)
+def luma(image: Image) -> Float[Tensor, "1 1 h w"]:
+    weights = torch.tensor(LUMA, dtype=image.dtype, device=image.device)
+    return (image * weights[:, None, None]).sum(dim=1, keepdim=True)
+
+
+def with_luma_of(content: Image, stylized: Image) -> Image:
+    """Return the content with the luma of the stylized image, clamped to 0..1 (section 4)."""
+    return (content + luma(stylized) - luma(content)).clamp(0, 1)
+
+
+def match_colours(
+    image: Float[Tensor, "1 3 h w"], other: Float[Tensor, "1 3 h2 w2"]
+) -> Float[Tensor, "1 3 h w"]:
+    """Map colours affinely to the mean and covariance of another image, then clamp to 0..1 (section 3, with
+    symmetric roots)."""
+    own, target = feature_statistics(image), feature_statistics(other)
+    floor = 1e-6 * torch.eye(3, dtype=torch.float32, device=image.device)  # for an image of one colour
+    matrix = square_root(target.covariance) @ torch.linalg.inv(square_root(own.covariance + floor))
+    centred = image - own.mean[:, None, None]
+    return (torch.einsum("ij,njhw->nihw", matrix, centred) + target.mean[:, None, None]).clamp(0, 1)

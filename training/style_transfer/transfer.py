@@ -1,65 +1,60 @@
-"""Neural style transfer: a picture whose feature maps are the content's, and whose textures are the style's
-(Gatys et al. 2016, "Image style transfer using convolutional neural networks", CVPR).
+"""Neural style transfer: optimise the pixels of an image so that its features are those of the content and
+their statistics those of the style (Gatys et al. 2016, "Image style transfer using convolutional neural
+networks", CVPR).
 
-Nothing is learnt: pixels are moved until the loss is low. `stylize` gives the result, `Stylizer` every step
-to it.
+`stylize` returns the result. `Stylizer` gives every evaluation, and can stop and resume.
 """
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from brushwork.data.progress import Progress
-
 from ..calibration import choose_precision
 from ..errors import TrainingError
-from .backbones import Perceiver, default_layers, find_backbone
-from .colour import coloured_like, with_colours_of
+from .backbones import FeatureNetwork, default_layers, find_backbone
 from .config import StylizeConfig
-from .objective import Eye, Losses, Objective, Picture, Region
+from .objective import FeatureExtractor, Losses, Objective, StyleTarget
 from .optimizers import Adam, Lbfgs, PixelOptimizer, State
-from .statistics import blended
+from .statistics import Image, blend, match_colours, with_luma_of
 
 Pixels = UInt8[Tensor, "3 _h _w"]
 
-GREY, NOISE = 0.5, 0.1
-"""Mean and deviation of the noise that is begun with."""
+NOISE_MEAN, NOISE_STD = 0.5, 0.1
+"""Of the initial noise, for values 0 to 1."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scene:
-    """What is to be drawn, of what: uint8 sRGB pixels."""
+class TransferInputs:
+    """The images of one style transfer: uint8 sRGB pixels."""
 
     content: Pixels
     styles: Sequence[Pixels]
     weights: Sequence[float] = ()
-    """Of the styles, divided by their sum; by default they count alike."""
+    """Weights of the styles, divided by their sum. Default: equal weights."""
     masks: Sequence[UInt8[Tensor, "_h _w"]] = ()
-    """Of the content's size: where each style is to be, 255 wholly and 0 not at all. One mask may serve all
-    styles, whose blend it then confines."""
-    start: Pixels | None = None
-    """The picture to begin with, in place of what the configuration says."""
+    """Regions of the styles, of the content's size: from 0, outside, to 255, inside. One mask may serve the
+    blend of all styles."""
 
     def __post_init__(self) -> None:
-        if not self.styles:
+        styles, weights = len(self.styles), len(self.weights)
+        if not styles:
             raise TrainingError("no style picture was given: give one or several.")
-        if len(self.weights) > len(self.styles):
-            raise TrainingError(f"{len(self.weights)} weights were given for {len(self.styles)} styles.")
-        if self.weights and len(self.weights) < len(self.styles):
-            raise TrainingError(f"{len(self.styles)} styles have {len(self.weights)} weights: give each one.")
-        if self.weights and (min(self.weights) < 0 or sum(self.weights) <= 0):
+        if weights > styles:
+            raise TrainingError(f"{weights} weights were given for {styles} styles.")
+        if weights and weights < styles:
+            raise TrainingError(f"{styles} styles have {weights} weights: give each one.")
+        if weights and (min(self.weights) < 0 or sum(self.weights) <= 0):
             raise TrainingError(
                 f"style weights {tuple(self.weights)}: none may be below 0, one must be more."
             )
-        if len(self.masks) not in (0, 1, len(self.styles)):
-            raise TrainingError(
-                f"{len(self.masks)} masks for {len(self.styles)} styles: give one, or one for each."
-            )
+        if len(self.masks) not in (0, 1, styles):
+            raise TrainingError(f"{len(self.masks)} masks for {styles} styles: give one, or one for each.")
         for mask in self.masks:
             if mask.shape != self.content.shape[1:]:
                 sizes = [f"{shape[1]}x{shape[0]}" for shape in (mask.shape, self.content.shape[1:])]
@@ -73,170 +68,163 @@ class Step:
     """One evaluation of the loss."""
 
     number: int
-    """From 1, over all sizes."""
-    of: int
-    """How many there will be."""
+    """Counted from 1 over all sizes."""
     side: int
-    """Longer side that is drawn at."""
+    """Longer side in pixels of the evaluated image."""
     losses: Losses
 
 
-# The API
 def stylize(
-    content: Pixels, styles: Sequence[Pixels], config: StylizeConfig, *, network: Perceiver | None = None,
-    device: str = "cpu", progress: bool = False,
+    content: Pixels, styles: Sequence[Pixels], config: StylizeConfig, *,
+    network: FeatureNetwork | None = None, device: str = "cpu",
 ) -> Pixels:  # fmt: skip
-    """The content in the style of the other pictures, at its own size or at the configuration's.
+    """Return the content in the blended style of other images, at its own size or the configured one.
 
-    Raises ModelError for weights that there are not and pictures that are too small, TrainingError for
-    settings that do not fit, for a loss that becomes NaN, and for one that ends above its start.
+    Raises:
+        ModelError: weights are missing, or an image is too small for the network.
+        TrainingError: settings do not fit, or the loss becomes NaN or ends above its start.
     """
-    stylizer = Stylizer(Scene(content=content, styles=styles), config, network=network, device=device)
-    with Progress(
-        total=stylizer.total, desc="stylize", unit="eval", leave=False, disable=not progress
-    ) as bar:
-        for step in stylizer:
-            bar.update()
-            bar.set_postfix_str(f"{step.side} px, loss {step.losses.total:.4g}", refresh=False)
-    return stylizer.drawn()
+    inputs = TransferInputs(content=content, styles=styles)
+    stylizer = Stylizer(inputs, config, network=network, device=device)
+    for _ in stylizer:
+        pass
+    return stylizer.result()
 
 
 class Stylizer:
-    """Draws a scene, evaluation by evaluation: an iterator of `Step`s.
+    """A style transfer as an iterator of `Step`s.
 
-    `drawn()` is the picture as it stands; `state_dict` and `load_state_dict` stop and resume, bit for bit.
+    `result()` returns the image at any time. `state_dict` and `load_state_dict` stop and resume bit for bit.
     """
 
     def __init__(
-        self, scene: Scene, config: StylizeConfig, *, network: Perceiver | None = None, device: str = "cpu"
-    ) -> None:
-        self.scene, self.config, self.device = scene, config, torch.device(device)
+        self, inputs: TransferInputs, config: StylizeConfig, *, network: FeatureNetwork | None = None,
+        device: str = "cpu",
+    ) -> None:  # fmt: skip
+        self.inputs, self.config, self.device = inputs, config, torch.device(device)
         style, content = default_layers(config.backbone)
         style, content = config.style_layers or style, config.content_layers or content
         network = network or find_backbone(config.backbone, (*style, *content), config.weights, device=device)
-        precision = choose_precision(config.precision, self.device)
-        self.eye = Eye(network=network, style_layers=style, content_layers=content, bf16=precision == "bf16")
-        self.sides = config.sides(config.size or max(scene.content.shape[1:]))
+        bf16 = choose_precision(config.precision, self.device) == "bf16"
+        self.extractor = FeatureExtractor(
+            network=network, style_layers=style, content_layers=content, bf16=bf16
+        )
+        self.sides = config.sides(config.size or max(inputs.content.shape[1:]))
+        coarse = config.coarse_evaluations or config.evaluations
+        self.begins = [level * coarse for level in range(len(self.sides))]
+        """Evaluations before each size."""
+        self.total = self.begins[-1] + config.evaluations
         self.number = 0
         self.first_loss = torch.inf
-        """Loss at the beginning of the size that is being drawn at."""
-        self.place = -1
-        self.image = torch.empty(0)
-        self._enter(0, None)
-
-    @property
-    def total(self) -> int:
-        """Evaluations at all sizes together."""
-        return self.begins[-1] + self.config.evaluations
+        """The first loss at the current size."""
+        self._set_level(0)
+        self.image = self._initial_image()
+        self.optimizer = self._new_optimizer()
 
     def __iter__(self) -> Iterator[Step]:
         while self.number < self.total:
             yield self.advance()
 
     def advance(self) -> Step:
-        """One evaluation, and where it leads. Raises TrainingError where the loss is no number, and if after
-        the last one it stands above its start; then `drawn()` is the best picture that there was."""
-        place = self._place_of(self.number)
-        if place > self.place:
-            self._enter(place, self.standing())
+        """Evaluate the loss once and update the image.
+
+        Raises:
+            TrainingError: the loss is not finite, or the last evaluation left it above its start. `result()`
+                is then the best image so far.
+        """
+        if self._level_of(self.number) > self.level:
+            self._next_size()
         losses, gradient = self.objective(self.image)
-        if self.number == self.begins[place]:
+        if self.number == self.begins[self.level]:
             self.first_loss = losses.total
-        self.image = self._bounded(self.optimizer(self.image, losses.total, gradient))
+        self.image = self._clamp(self.optimizer(self.image, losses.total, gradient))
         self.number += 1
         if self.number == self.total and self.optimizer.loss > self.first_loss:
             raise TrainingError(
                 f"the loss ended at {self.optimizer.loss:.4g}, above the {self.first_loss:.4g} that it began "
                 "with: lower the learning rate or the weights."
             )
-        return Step(number=self.number, of=self.total, side=self.sides[self.place], losses=losses)
+        return Step(number=self.number, side=self.sides[self.level], losses=losses)
 
     # Sizes
-    @property
-    def begins(self) -> list[int]:
-        """The number of evaluations after which each size begins."""
-        coarse = self.config.coarse_evaluations or self.config.evaluations
-        return [place * coarse for place in range(len(self.sides))]
-
-    def _place_of(self, number: int) -> int:
+    def _level_of(self, number: int) -> int:
+        """Index of the size at which an evaluation takes place."""
         return bisect_right(self.begins, number) - 1
 
-    def _enter(self, place: int, before: Picture | None) -> None:
-        """Begins with a size, from what was drawn at the size before."""
-        last = place == len(self.sides) - 1
-        content = self._sized(self.scene.content, self.sides[place])
-        size = content.shape[2:]
-        if before is None:
-            self.image, self.optimizer = self._first(content), self._optimizer(last)
-        else:
-            # The finer size's own details, and what was changed in the coarser one.
-            change = before - self._sized(self.scene.content, self.sides[place - 1])
-            change = F.interpolate(change, size, mode="bicubic", align_corners=False)
-            self.image = self._bounded(content + change)
-            if self.config.optimizer == "adam-lbfgs" and last:
-                self.optimizer = self._optimizer(last)
-            else:
-                self.optimizer.resized(*size)
-        self.place, self.objective = place, self._objective(content)
+    def _set_level(self, level: int) -> None:
+        """Load the content and the objective of a size."""
+        self.level = level
+        self.content = self._load(self.inputs.content, self.sides[level])
+        self.objective = self._new_objective()
 
-    def _bounded(self, image: Picture) -> Picture:
+    def _next_size(self) -> None:
+        """Add the change made at the smaller size to the content at the next one."""
+        change = self.best_image() - self.content
+        self._set_level(self.level + 1)
+        size = self.content.shape[2:]
+        change = F.interpolate(change, size, mode="bicubic", align_corners=False)
+        self.image = self._clamp(self.content + change)
+        if self.config.optimizer == "adam-lbfgs" and self.level == len(self.sides) - 1:
+            self.optimizer = self._new_optimizer()
+        else:
+            self.optimizer.resize(*size)
+
+    def _clamp(self, image: Image) -> Image:
         return image.clamp(0, 1) if self.config.clamp else image
 
-    def _first(self, content: Picture) -> Picture:
-        if self.scene.start is not None:
-            return resized(as_picture(self.scene.start, self.device), content.shape[2:])
+    def _initial_image(self) -> Image:
         if self.config.start == "content":
-            return content.clone()
+            return self.content.clone()
         generator = torch.Generator().manual_seed(self.config.seed)
-        noise = GREY + NOISE * torch.randn(content.shape, generator=generator)
+        noise = NOISE_MEAN + NOISE_STD * torch.randn(self.content.shape, generator=generator)
         return noise.clamp(0, 1).to(self.device)
 
-    def _optimizer(self, last: bool) -> PixelOptimizer:
-        config = self.config
-        if config.optimizer == "adam" or (config.optimizer == "adam-lbfgs" and not last):
-            return Adam(lr=config.adam_lr)
-        return Lbfgs(history=config.history, lr=config.lr)
+    def _new_optimizer(self) -> PixelOptimizer:
+        kind, last = self.config.optimizer, self.level == len(self.sides) - 1
+        if kind == "adam" or (kind == "adam-lbfgs" and not last):
+            return Adam(lr=self.config.adam_lr)
+        return Lbfgs(history=self.config.history)
 
-    def _objective(self, content: Picture) -> Objective:
-        side, tile = max(content.shape[2:]), self.config.tile
-        styles = [self._sized(style, round(side * self.config.style_scale)) for style in self.scene.styles]
+    def _new_objective(self) -> Objective:
+        content, tile = self.content, self.config.tile
+        side = round(max(content.shape[2:]) * self.config.style_scale)
+        images = [self._load(style, side) for style in self.inputs.styles]
         if self.config.colours == "statistics":
-            styles = [coloured_like(style, content) for style in styles]
-        sums = [self.eye.style_sums(style, tile) for style in styles]
-        masks = [resized(mask[None, None].to(self.device) / 255, content.shape[2:])[0, 0]
-                 for mask in self.scene.masks]  # fmt: skip
+            images = [match_colours(image, content) for image in images]
+        statistics = [self.extractor.image_statistics(image, tile) for image in images]
+        masks = [resize(mask[None, None].to(self.device) / 255, content.shape[2:])[0, 0]
+                 for mask in self.inputs.masks]  # fmt: skip
         if len(masks) > 1:
-            regions = [Region(goals=own, mask=mask) for own, mask in zip(sums, masks, strict=True)]
+            styles = [StyleTarget(statistics=x, mask=mask) for x, mask in zip(statistics, masks, strict=True)]
         else:
-            weights = self.scene.weights or [1.0] * len(sums)
-            goals = {name: blended([one[name] for one in sums], weights) for name in self.eye.style_layers}
-            regions = [Region(goals=goals, mask=masks[0] if masks else None)]
+            weights = self.inputs.weights or [1.0] * len(statistics)
+            layers = self.extractor.style_layers
+            mixed = {name: blend([one[name] for one in statistics], weights) for name in layers}
+            styles = [StyleTarget(statistics=mixed, mask=masks[0] if masks else None)]
         return Objective(
-            eye=self.eye, config=self.config, contents=self.eye.content_maps(content, tile),
-            regions=tuple(regions),
+            extractor=self.extractor, config=self.config, styles=tuple(styles),
+            content=self.extractor.content_features(content, tile),
         )  # fmt: skip
 
-    def _sized(self, pixels: Pixels, longer: int) -> Picture:
-        return sized(as_picture(pixels, self.device), longer)
+    def _load(self, pixels: Pixels, side: int) -> Image:
+        return resize_longer_side(to_float(pixels, self.device), side)
 
-    # What is there
-    def standing(self) -> Picture:
-        """The picture as it stands (1, 3, H, W), before anything is done to it in the end."""
-        return self.image if self.optimizer.at is None else self.optimizer.at
+    # Results
+    def best_image(self) -> Image:
+        """The image (1, 3, H, W) of the lowest loss at the current size, before any post-processing."""
+        return self.image if self.optimizer.best is None else self.optimizer.best
 
-    def drawn(self) -> Pixels:
-        """The picture as it stands, at the size that is being drawn: with the strength, in the colours and
-        within the masks that were asked for."""
-        side = self.sides[self.place]
-        content, drawn = self._sized(self.scene.content, side), self.standing().clamp(0, 1)
+    def result(self) -> Pixels:
+        """The best image at the current size, with strength, colours and masks applied."""
+        content, image = self.content, self.best_image().clamp(0, 1)
         if self.config.colours == "luma":
-            drawn = with_colours_of(content, drawn)
+            image = with_luma_of(content, image)
         share = torch.full_like(content[:, :1], self.config.strength)
-        if self.scene.masks:
-            masks = torch.stack([mask.to(self.device) for mask in self.scene.masks])
-            share = share * resized(masks.amax(dim=0)[None, None] / 255, content.shape[2:]).clamp(0, 1)
-        # Written so that a share of 0 is the content, bit for bit, and one of 1 what was drawn.
-        mixed = torch.where(share >= 1, drawn, content + share * (drawn - content))
+        if self.inputs.masks:
+            masks = torch.stack([mask.to(self.device) for mask in self.inputs.masks])
+            share = share * resize(masks.amax(dim=0)[None, None] / 255, content.shape[2:]).clamp(0, 1)
+        # Exact at both ends: a share of 0 is the content, a share of 1 the image, bit for bit.
+        mixed = torch.where(share >= 1, image, content + share * (image - content))
         return (mixed[0] * 255).round().clamp(0, 255).to(torch.uint8).cpu()
 
     def state_dict(self) -> State:
@@ -245,32 +233,41 @@ class Stylizer:
         return own | {f"optimizer.{name}": x for name, x in self.optimizer.state_dict().items()}
 
     def load_state_dict(self, state: State) -> None:
-        """Goes on where a stylizer of the same scene and configuration stood."""
+        """Continue from the state of a stylizer with the same inputs and configuration."""
         self.number, self.first_loss = int(state["number"]), float(state["first_loss"])
-        place = self._place_of(max(0, self.number - 1))
-        self.optimizer = self._optimizer(place == len(self.sides) - 1)
+        self._set_level(self._level_of(max(0, self.number - 1)))
+        self.image, self.optimizer = state["image"].to(self.device), self._new_optimizer()
         own = {name.removeprefix("optimizer."): x.to(self.device) for name, x in state.items() if "." in name}
         self.optimizer.load_state_dict(own)
-        content = self._sized(self.scene.content, self.sides[place])
-        self.place, self.objective = place, self._objective(content)
-        self.image = state["image"].to(self.device)
 
 
-# Sizes
-def as_picture(pixels: Pixels, device: torch.device) -> Picture:
+# Images
+def as_tensor(pixels: np.ndarray) -> Tensor:
+    """uint8 (H, W, 3) -> (3, H, W)."""
+    return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
+
+
+def as_array(pixels: Tensor) -> np.ndarray:
+    """uint8 (3, H, W) -> (H, W, 3)."""
+    return pixels.permute(1, 2, 0).contiguous().numpy()
+
+
+def to_float(pixels: Pixels, device: torch.device) -> Image:
+    """uint8 (3, H, W) -> float32 (1, 3, H, W) with values 0 to 1."""
     return pixels.to(device)[None].float() / 255
 
 
-def sized(image: Picture, longer: int) -> Float[Tensor, "1 3 h2 w2"]:
-    """At a longer side of so many pixels."""
+def resize_longer_side(image: Image, side: int) -> Float[Tensor, "1 3 h2 w2"]:
+    """Resize an image so that its longer side has `side` pixels."""
     height, width = image.shape[2:]
-    scale = longer / max(height, width)
-    return resized(image, (max(1, round(height * scale)), max(1, round(width * scale))))
+    scale = side / max(height, width)
+    return resize(image, (max(1, round(height * scale)), max(1, round(width * scale))))
 
 
-def resized(image: Float[Tensor, "1 c h w"], size: Sequence[int]) -> Float[Tensor, "1 c h2 w2"]:
-    """Bicubic with antialias, within 0 to 1; the same where it has that size."""
+def resize(image: Float[Tensor, "1 c h w"], size: Sequence[int]) -> Float[Tensor, "1 c h2 w2"]:
+    """Resize with antialiased bicubic interpolation, clamped to 0..1. An image of that size is returned as it
+    is."""
     if tuple(image.shape[2:]) == tuple(size):
         return image
-    found = F.interpolate(image, tuple(size), mode="bicubic", align_corners=False, antialias=True)
-    return found.clamp(0, 1)
+    resized = F.interpolate(image, tuple(size), mode="bicubic", align_corners=False, antialias=True)
+    return resized.clamp(0, 1)

@@ -1,1 +1,1 @@
-"""Searching settings by short trainings."""
+"""Tuning: a search for better settings of a preset."""

@@ -1,55 +1,51 @@
-"""What a search is to do: which trials of which preset, in which space, judged by which figure."""
+"""What a study searches: trials of a preset, a metric, and ranges or choices for fields by dotted name."""
 
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass, replace
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Literal
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from pydantic import ValidationError
 
 from brushwork.eval.pairs.figures import about_logged
-from brushwork.models.options import Count, Duration, options
+from brushwork.models.options import sentence_of
 
 from ..config import FREE_TO_CHANGE, TrainConfig
 from ..errors import TrainingError
 from ..preset_files import to_json
+from ..restyle.config import TERMS
 from ..run.run_folder import Json, RunFolder, flat
 from ..schedules import due
-from .search_space import Space, space_of
+from .config import TuningConfig
 
-PARTS = 4
-"""Measurements in a trial, where nothing else is asked for."""
+Values = Mapping[str, Any]
+"""Numbers by the dotted names of their fields."""
+Distribution = FloatDistribution | IntDistribution | CategoricalDistribution
+Space = dict[str, Distribution]
+"""Ranges and choices by the dotted names of their fields."""
 
-
-@options
-class TuningConfig:
-    """A search for better settings of a preset."""
-
-    trials: Count = 20
-    """Trials to finish; those of earlier calls count, so a larger number goes on with the study."""
-    trial_kimg: Duration | None = None
-    """Length of a trial, in thousands of images; the course of growing is shortened alike. None: the whole
-    course."""
-    interval_kimg: Duration | None = None
-    """A trial is measured so often, and cut short where it is worse than half of the others were then. None:
-    every quarter of a trial."""
-    search: tuple[str, ...] = ()
-    """Fields and what they may be: optimizer.generator_lr=0.001:0.03 batch=8,16,32."""
-    defaults: bool = True
-    """Search the learning rates, R1's weight, the batch and the weights of restyling, too; off: only what
-    --search names."""
-    prune: bool = True
-    """Cut poor trials short."""
+MEASUREMENTS = 4
+"""Measurements per trial by default."""
+NEVER_SEARCHED = (*FREE_TO_CHANGE, "seed")
+"""Fields without influence on training, or with random influence only."""
+RATE_FACTOR, WEIGHT_FACTOR = 5.0, 10.0
+"""Default ranges reach from the preset's value divided by this factor to the value times it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What is searched, and by what."""
+    """The trials of a study."""
 
     base: TrainConfig
-    """The preset; `out` is the study's folder."""
+    """The preset; `out` is the folder of the study."""
     trial: TrainConfig
-    """The same as short as a trial."""
+    """The preset, shortened to a trial."""
     space: Space
-    figure: str
+    metric: str
     better: Literal["less", "more"]
 
     @property
@@ -57,52 +53,191 @@ class Plan:
         return self.base.out
 
 
-def plan_of(base: TrainConfig, tuning: TuningConfig) -> Plan:
-    """The trials of a preset.
+def make_plan(base: TrainConfig, tuning: TuningConfig) -> Plan:
+    """Plan the trials of a preset.
 
     Raises:
-        TrainingError: something that cannot be searched or measured.
+        TrainingError: something cannot be searched or measured.
     """
     if base.max_minutes is not None:
         raise TrainingError(
             f"max_minutes is {base.max_minutes}; trials have equal lengths: give --trial-kimg instead."
         )
-    figure = base.metrics.best_by
-    about = about_logged(figure)
+    metric = base.metrics.best_by
+    about = about_logged(metric)
     if about is None or not (base.metrics.names or base.metrics.restyled):
         raise TrainingError("nothing is measured to search by; name a metric in metrics.names, such as fd.")
     if RunFolder(base.out).config_file.exists():
         raise TrainingError(f"{base.out} holds a run; choose another --out for the study.")
     kimg = tuning.trial_kimg or base.total_kimg
-    interval = replace(
-        base.interval,
-        checkpoint_kimg=0.0,
-        snapshot_kimg=0.0,
-        metrics_kimg=tuning.interval_kimg or kimg / PARTS,
-    )
+    metrics_kimg = tuning.interval_kimg or kimg / MEASUREMENTS
     trial = replace(
-        base, resume=False, total_kimg=kimg,
-        growing=base.growing.scaled(kimg / base.total_kimg), interval=interval,
+        base, resume=False, total_kimg=kimg, growing=base.growing.scaled(kimg / base.total_kimg),
+        interval=replace(base.interval, checkpoint_kimg=0.0, snapshot_kimg=0.0, metrics_kimg=metrics_kimg),
         trackers=replace(base.trackers, group=base.trackers.group or base.out.name),
     )  # fmt: skip
-    return Plan(
-        base=base, trial=trial, space=space_of(base, tuning.search, defaults=tuning.defaults), figure=figure,
-        better=about.better,
-    )  # fmt: skip
+    space = make_space(base, tuning.search, defaults=tuning.defaults)
+    return Plan(base=base, trial=trial, space=space, metric=metric, better=about.better)
 
 
-def identity_of(plan: Plan, fingerprint: str) -> Json:
-    """Everything that must not change if two trials are to be compared, flat."""
+def study_identity(plan: Plan, fingerprint: str) -> Json:
+    """Return everything that must be equal for trials to be comparable, as a flat dictionary."""
     values = to_json(plan.trial)
-    computed = {name: value for name, value in values.items() if name not in FREE_TO_CHANGE}
-    beside = {"data": fingerprint, "trial_kimg": plan.trial.total_kimg,
-              "interval_kimg": plan.trial.interval.metrics_kimg, "metrics": values["metrics"],
-              "search": {each.name: str(each).partition("=")[2] for each in plan.space}}  # fmt: skip
-    return dict(flat(computed | beside))
+    identity = {name: value for name, value in values.items() if name not in FREE_TO_CHANGE}
+    identity |= {
+        "data": fingerprint, "trial_kimg": plan.trial.total_kimg,
+        "interval_kimg": plan.trial.interval.metrics_kimg, "metrics": values["metrics"],
+        "search": {name: describe(distribution) for name, distribution in plan.space.items()},
+    }  # fmt: skip
+    return dict(flat(identity))
 
 
-def measurements(config: TrainConfig) -> int:
-    """How often a run is measured: whenever it is due, and once at its end."""
+def count_measurements(config: TrainConfig) -> int:
+    """Count the measurements of a run: those that are due, and one at its end."""
     steps = math.ceil(config.total_kimg * 1000 / config.batch)
     before = range(config.batch, steps * config.batch, config.batch)
     return sum(due(config.interval.metrics_kimg, nimg, config.batch) for nimg in before) + 1
+
+
+# Spaces
+def default_space(config: TrainConfig) -> Space:
+    """Return ranges around the learning rates and the R1 weight, batches around the batch, and ranges around
+    the restyling weights in use."""
+    space: Space = {}
+    for name in ("optimizer.generator_lr", "optimizer.discriminator_lr"):
+        space[name] = _around(get_field(config, name), RATE_FACTOR)
+    if gamma := config.loss.gamma(config.generator.resolution, config.batch):
+        space["loss.r1_gamma"] = _around(gamma, WEIGHT_FACTOR)
+    batches = (config.batch // 2, config.batch, config.batch * 2)
+    even = [batch for batch in batches if batch % (2 * config.accumulate) == 0]
+    space["batch"] = CategoricalDistribution(even or [config.batch])
+    for term in TERMS:
+        if config.restyle.uses(term) and (config.generator.content_vae_channels or term != "kl"):
+            weight = getattr(config.restyle, term).weight
+            space[f"restyle.{term}.weight"] = _around(weight, WEIGHT_FACTOR)
+    return space
+
+
+def _around(centre: float, factor: float) -> FloatDistribution:
+    low, high = (float(f"{end:.2g}") for end in (centre / factor, centre * factor))
+    return FloatDistribution(low, high, log=True)
+
+
+def make_space(config: TrainConfig, search: Sequence[str], *, defaults: bool) -> Space:
+    """Return the default space, or none, with the fields of `search` replaced or added.
+
+    Raises:
+        TrainingError: an entry of `search` cannot be parsed, searched, or set in the configuration.
+    """
+    space = default_space(config) if defaults else {}
+    space |= dict(map(parse_search, search))
+    if not space:
+        raise TrainingError("there is nothing to search; give --search FIELD=LOW:HIGH, or keep --defaults.")
+    for name, distribution in space.items():
+        for value in _extremes(distribution):
+            try:
+                with_fields(config, {name: value})
+            except ValidationError as error:
+                text = f"{name}={describe(distribution)}"
+                raise TrainingError(f"--search has {text!r}; {sentence_of(error)}") from error
+    return space
+
+
+def parse_search(text: str) -> tuple[str, Distribution]:
+    """Parse `optimizer.generator_lr=0.001:0.03` or `batch=8,16,32`. A range with positive ends is searched
+    logarithmically."""
+    name, sign, values = text.partition("=")
+    name = name.strip().replace("-", "_")
+    if not sign or not values:
+        raise TrainingError(f"--search has {text!r}; write FIELD=LOW:HIGH or FIELD=ONE,TWO,THREE.")
+    whole = _is_whole(name)
+    numbers = [_number(part, text, whole) for part in values.replace(":", ",").split(",")]
+    if ":" in values:
+        if "," in values or len(numbers) != 2 or not numbers[0] < numbers[1]:
+            raise TrainingError(f"--search has {text!r}; a range is LOW:HIGH, the lower end first.")
+        kind = IntDistribution if whole else FloatDistribution
+        return name, kind(*numbers, log=numbers[0] > 0)  # type: ignore[arg-type]
+    if len(set(numbers)) < len(numbers):
+        raise TrainingError(f"--search has {text!r}, with a value given twice; give each once.")
+    return name, CategoricalDistribution(numbers)
+
+
+def _number(part: str, text: str, whole: bool) -> int | float:
+    try:
+        value = int(part) if whole else float(part)
+    except ValueError:
+        kind = "a whole number" if whole else "a number"
+        raise TrainingError(f"--search has {part!r} in {text!r}; it must be {kind}.") from None
+    if not math.isfinite(value):
+        raise TrainingError(f"--search has {part!r} in {text!r}; it must be finite.")
+    return value
+
+
+def _extremes(distribution: Distribution) -> Sequence[Any]:
+    if isinstance(distribution, CategoricalDistribution):
+        return distribution.choices
+    return (distribution.low, distribution.high)
+
+
+def describe(distribution: Distribution) -> str:
+    """Return the range or the choices as --search has them."""
+    sign = "," if isinstance(distribution, CategoricalDistribution) else ":"
+    return sign.join(map(str, _extremes(distribution)))
+
+
+def contains(distribution: Distribution, value: object) -> bool:
+    if isinstance(distribution, CategoricalDistribution):
+        return value in distribution.choices
+    return isinstance(value, int | float) and distribution.low <= value <= distribution.high
+
+
+# Fields
+def numeric_fields(kind: type = TrainConfig, prefix: str = "") -> dict[str, bool]:
+    """Map the dotted names of all fields that can be searched to whether they hold integers."""
+    names: dict[str, bool] = {}
+    hints = get_type_hints(kind)
+    for field in fields(kind):
+        hint = hints[field.name]
+        if not prefix and field.name in NEVER_SEARCHED:
+            continue
+        if is_dataclass(hint):
+            names |= numeric_fields(hint, f"{prefix}{field.name}.")  # pyright: ignore[reportArgumentType]
+        elif hint is int or float in (get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)):
+            names[f"{prefix}{field.name}"] = hint is int
+    return names
+
+
+def _is_whole(name: str) -> bool:
+    known = numeric_fields()
+    if name in known:
+        return known[name]
+    if name.split(".")[0] in NEVER_SEARCHED:
+        raise TrainingError(f"--search has {name!r}, which does not change how to learn; leave it out.")
+    near = [full for full in known if full.endswith(f".{name}")] or get_close_matches(name, known, n=1)
+    remedy = f"did you mean {near[0]}?" if near else "give one such as optimizer.generator_lr or batch."
+    raise TrainingError(f"--search has {name!r}, which is no field with a number; {remedy}")
+
+
+def get_field(config: object, name: str) -> Any:
+    """Return the value of a field by its dotted name."""
+    for part in name.split("."):
+        config = getattr(config, part)
+    return config
+
+
+def with_fields(config: TrainConfig, values: Values) -> TrainConfig:
+    """Return the configuration with these fields replaced all at once, so that it is checked as a whole."""
+    return _replace(config, values)
+
+
+def _replace(part: Any, values: Values) -> Any:
+    own: dict[str, Any] = {}
+    nested: dict[str, dict[str, Any]] = {}
+    for name, value in values.items():
+        head, _, rest = name.partition(".")
+        if rest:
+            nested.setdefault(head, {})[rest] = value
+        else:
+            own[head] = value
+    own |= {head: _replace(getattr(part, head), inner) for head, inner in nested.items()}
+    return replace(part, **own)

@@ -1,97 +1,223 @@
-"""Tuning: short trainings of one preset with other settings, each measured, the poor ones cut short."""
+"""Short trainings of one preset with other settings: each is measured, poor ones are pruned.
 
+Optuna (Akiba 2019, arXiv:1907.10902) stores the trials in a database and proposes the next one with the
+tree-structured Parzen estimator (Bergstra 2011). The estimator's seed is a function of the number of finished
+trials, so that a continued study does not repeat itself.
+"""
+
+import contextlib
 import math
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
 
 import optuna
+import sqlalchemy
 import torch
+from filelock import FileLock, Timeout
+from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
+from optuna.pruners import MedianPruner, NopPruner
+from optuna.samplers import TPESampler
+from optuna.storages import RDBStorage
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.exc import SQLAlchemyError
 from tqdm import tqdm
 
+from brushwork.data.files import write_file
 from brushwork.data.loader import Pictures, StoredPictures
 from brushwork.models.errors import ModelError
 from brushwork.models.generator import Generator
 from brushwork.models.stage import Stage
 
 from ..config import TrainConfig
-from ..errors import Diverged
+from ..errors import Diverged, TrainingError
 from ..preset_files import write_preset
+from ..rng import derived_seed
 from ..run.metrics import InLoopMetrics
+from ..run.run_folder import Json
 from ..trainer import Outcome, Trainer
-from .plan import Plan, TuningConfig, identity_of, measurements, plan_of
-from .report import trial_line, write_csv
-from .search_space import assigned, value_of
-from .study import (
-    Record,
-    begin_with,
-    best_of,
-    end_trial,
-    give_up,
-    importances,
-    next_trial,
-    opened,
-    put_back_cut,
-    records,
-)
+from .config import TuningConfig
+from .plan import Plan, contains, count_measurements, get_field, make_plan, study_identity, with_fields
+from .report import study_plots, trial_line, write_trials
+
+End = Literal["complete", "pruned", "diverged"]
+
+NAME = "tune"
+"""Name of the only study in the database."""
+RANDOM_TRIALS = 8
+"""Trials sampled uniformly before the estimator proposes."""
+UNPRUNED_TRIALS, MIN_OTHERS, PRUNED_FROM = 4, 3, 2
+"""Pruning starts after so many complete trials, against at least so many others, at the second measurement:
+the first may still show the smallest images."""
+IMPORTANCE_TRIALS, BEST_QUANTILE = 20, 0.25
+"""Complete trials needed for importances, and the quantile of best trials that they explain."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tuned:
-    """What a search has found so far."""
+class TuningResult:
+    """The state of a study."""
 
     plan: Plan
-    records: list[Record]
-    best: Record | None
+    trials: list[FrozenTrial]
+    """Complete, pruned and diverged trials. `user_attrs["end"]` tells which."""
+    best: FrozenTrial | None
     importances: dict[str, float]
+    """Share of every field, 0 to 1, in reaching the best quarter (PED-ANOVA, Watanabe 2023,
+    arXiv:2304.10255), the largest first; empty while there are too few trials."""
     signal: int | None
-    """What stopped it before it was finished."""
+    """The signal that stopped the search, if any."""
+
+
+# The study
+@contextlib.contextmanager
+def open_study(plan: Plan, identity: Json, *, prune: bool) -> Iterator[optuna.Study]:
+    """Create or continue the study in the plan's folder, locked against other processes.
+
+    Args:
+        plan: what is searched.
+        identity: everything that must be equal for trials to be comparable, flat.
+        prune: prune trials that are worse than the median.
+
+    Raises:
+        TrainingError: another process uses the study, it cannot be read, or its identity differs.
+    """
+    folder = plan.folder
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        lock = FileLock(folder / "study.lock", timeout=0).acquire()
+    except Timeout as error:
+        raise TrainingError(
+            f"{folder} is being tuned by another process; wait for it, or choose another --out."
+        ) from error
+    pruner = MedianPruner(
+        n_startup_trials=UNPRUNED_TRIALS, n_min_trials=MIN_OTHERS, n_warmup_steps=PRUNED_FROM
+    )
+    with lock:
+        storage = _open_storage(folder / "study.db")
+        try:
+            study = optuna.create_study(
+                storage=storage, study_name=NAME, load_if_exists=True,
+                direction="minimize" if plan.better == "less" else "maximize",
+                pruner=pruner if prune else NopPruner(),
+            )  # fmt: skip
+            _require_identity(study, identity, folder)
+            yield study
+        finally:
+            storage.remove_session()
+            storage.engine.dispose()
+
+
+def _open_storage(path: Path) -> RDBStorage:
+    url = sqlalchemy.URL.create("sqlite", database=str(path)).render_as_string()
+    try:
+        return RDBStorage(url)
+    except (SQLAlchemyError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise TrainingError(
+            f"{path} cannot be opened ({reason}); restore it, or choose another --out."
+        ) from error
+
+
+def _require_identity(study: optuna.Study, ours: Json, folder: Path) -> None:
+    theirs = study.user_attrs.get("identity")
+    if theirs is None:
+        study.set_user_attr("identity", ours)
+        return
+    lines = [
+        f"{name}: {theirs.get(name)} there, {ours.get(name)} here"
+        for name in sorted(theirs | ours)
+        if theirs.get(name) != ours.get(name)
+    ]
+    if lines:
+        found = "\n  ".join(lines)
+        raise TrainingError(
+            f"{folder} holds a study of other trials; choose another --out or restore:\n  {found}"
+        )
+
+
+def finished_trials(study: optuna.Study) -> list[FrozenTrial]:
+    """Return complete, pruned and diverged trials in order, without interrupted ones."""
+    return study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
+
+
+def requeue_interrupted(study: optuna.Study) -> None:
+    """Repeat trials that a signal or the end of the process interrupted, before any other."""
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        study.tell(trial.number, state=TrialState.FAIL)
+        if trial.params:
+            study.enqueue_trial(trial.params)
+
+
+def next_trial(study: optuna.Study, plan: Plan) -> optuna.Trial:
+    """Propose a trial: a function of the finished trials and the preset's seed."""
+    seed = derived_seed(plan.base.seed, len(finished_trials(study)), "trial") % 2**32
+    study.sampler = TPESampler(n_startup_trials=RANDOM_TRIALS, seed=seed)
+    return study.ask(dict(plan.space))
+
+
+def end_trial(study: optuna.Study, trial: optuna.Trial, end: End, value: float | None = None) -> None:
+    """Store how a trial ended, with the value of a complete one.
+
+    A diverged trial counts as pruned: the estimator ignores failed trials and would propose similar ones.
+    """
+    trial.set_user_attr("end", end)
+    study.tell(trial, value, state=TrialState.COMPLETE if end == "complete" else TrialState.PRUNED)
+
+
+def importances(study: optuna.Study) -> dict[str, float]:
+    """See `TuningResult.importances`."""
+    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    if len(complete) < IMPORTANCE_TRIALS:
+        return {}
+    return get_param_importances(study, evaluator=PedAnovaImportanceEvaluator(target_quantile=BEST_QUANTILE))
 
 
 # Trials
 class Pruned(Exception):
-    """The trial is not worth going on with."""
+    """The trial is not worth continuing."""
 
 
 class TrialMetrics(InLoopMetrics):
-    """Measures with what all trials share, tells the study, and cuts a poor trial short.
+    """Measures with the reference that all trials share, reports to the study, and prunes.
 
-    Raises Pruned, or Diverged where there is nothing left to measure.
+    Raises Pruned, or Diverged if the metric is not finite.
     """
 
-    def __init__(self, shared: InLoopMetrics, trial: optuna.Trial, *, figure: str, count: int) -> None:
+    def __init__(self, shared: InLoopMetrics, trial: optuna.Trial, *, metric: str, count: int) -> None:
         super().__init__(shared.config, shared.data)
-        self.shared, self.trial, self.figure, self.count = shared, trial, figure, count
-        self.seen: list[float] = []
+        self.shared, self.trial, self.metric, self.count = shared, trial, metric, count
+        self.values: list[float] = []
 
     def prepare(self, device: torch.device) -> None:
         self.shared.prepare(device)
 
     def __call__(self, generator: Generator, stage: Stage) -> dict[str, float]:
         try:
-            figures = self.shared(generator, stage)
-        except ModelError as error:  # its pictures are no finite numbers
+            measured = self.shared(generator, stage)
+        except ModelError as error:  # the generated images are not finite
             raise Diverged(str(error)) from error
-        self.report(figures)
-        return figures
+        self.report(measured)
+        return measured
 
-    def report(self, figures: Mapping[str, float]) -> None:
-        """Takes in a measurement. The last is the trial's value, and comes too late to cut it short."""
-        value = figures.get(self.figure, math.nan)
+    def report(self, measured: Mapping[str, float]) -> None:
+        """Report a measurement. The last one is the trial's value and never prunes it."""
+        value = measured.get(self.metric, math.nan)
         if not math.isfinite(value):
-            raise Diverged(f"{self.figure} is {value} at measurement {len(self.seen) + 1}.")
-        self.seen.append(value)
-        self.trial.report(value, step=len(self.seen))
-        if len(self.seen) < self.count and self.trial.should_prune():
+            raise Diverged(f"{self.metric} is {value} at measurement {len(self.values) + 1}.")
+        self.values.append(value)
+        self.trial.report(value, step=len(self.values))
+        if len(self.values) < self.count and self.trial.should_prune():
             raise Pruned
 
 
 Train = Callable[[TrainConfig, TrialMetrics], Outcome]
-"""Trains as configured, and measures the while."""
+"""Trains with a configuration and measures meanwhile."""
 
 
-def training_on(pictures: Pictures | StoredPictures) -> Train:
-    """The trainer on these pictures. A trial is never gone on with, so its checkpoints are removed."""
+def train_on(pictures: Pictures | StoredPictures) -> Train:
+    """Return a function that trains on these images. Trials never resume, so it removes their checkpoints."""
 
     def train(config: TrainConfig, metrics: TrialMetrics) -> Outcome:
         trainer = Trainer(config, pictures, metrics=metrics)
@@ -107,66 +233,78 @@ def training_on(pictures: Pictures | StoredPictures) -> Train:
 
 
 def run_trial(study: optuna.Study, plan: Plan, metrics: InLoopMetrics, train: Train) -> int | None:
-    """Does the next trial; the signal that cut it off, if any did."""
-    trial, values = next_trial(study, plan.space, plan.base.seed)
+    """Run the next trial. Return the signal that interrupted it, if any."""
+    trial = next_trial(study, plan)
     try:
-        config = replace(assigned(plan.trial, values), out=plan.folder / "trials" / f"{trial.number:04d}")
-        watched = TrialMetrics(metrics, trial, figure=plan.figure, count=measurements(config))
-        outcome = train(config, watched)
+        out = plan.folder / "trials" / f"{trial.number:04d}"
+        config = replace(with_fields(plan.trial, trial.params), out=out)
+        own = TrialMetrics(metrics, trial, metric=plan.metric, count=count_measurements(config))
+        outcome = train(config, own)
     except Pruned:
         end_trial(study, trial, "pruned")
     except Diverged as error:
         tqdm.write(f"trial {trial.number}: {error}")
         end_trial(study, trial, "diverged")
     except Exception as error:
-        if not isinstance(error, OSError):  # a disk that is full says nothing against the trial
-            give_up(study, trial)
+        if not isinstance(error, OSError):  # after an OSError, such as a full disk, the trial is repeated
+            study.tell(trial, state=TrialState.FAIL)
         raise
     else:
         if outcome.signal is not None:
-            put_back_cut(study)
+            requeue_interrupted(study)
             return outcome.signal
-        end_trial(study, trial, "complete", watched.seen[-1])
+        end_trial(study, trial, "complete", own.values[-1])
     return None
 
 
-# Search
-def tune(base: TrainConfig, tuning: TuningConfig, metrics: InLoopMetrics, train: Train, data: str) -> Tuned:
-    """Searches, or goes on with a search, until `tuning.trials` have come to an end; `base.out` holds all.
+def tune(
+    base: TrainConfig, tuning: TuningConfig, metrics: InLoopMetrics, train: Train, data: str
+) -> TuningResult:
+    """Search until `tuning.trials` have finished, or continue to do so. `base.out` is the study's folder.
 
-    After every trial trials.csv and best.json are brought up to date. `data` is the pictures' fingerprint.
+    trials.csv and best.json are updated after every trial, the plots at the end. `data` is the fingerprint of
+    the training images.
 
     Raises:
         TrainingError: the settings do not fit, or `base.out` holds a study of other trials.
     """
-    plan, signal = plan_of(base, tuning), None
-    own = {each.name: value_of(base, each.name) for each in plan.space}
+    plan, signal = make_plan(base, tuning), None
     with (
-        opened(plan.folder, identity_of(plan, data), better=plan.better, prune=tuning.prune) as study,
+        open_study(plan, study_identity(plan, data), prune=tuning.prune) as study,
         tqdm(total=tuning.trials, unit="trial", desc="tune", disable=None) as bar,
     ):
-        begin_with(study, plan.space, own)
-        put_back_cut(study)
-        found = records(study)
-        bar.update(len(found))
-        while signal is None and len(found) < tuning.trials:
+        own: dict[str, Any] = {name: get_field(base, name) for name in plan.space}
+        if not study.get_trials(deepcopy=False) and all(
+            contains(plan.space[name], own[name]) for name in own
+        ):
+            study.enqueue_trial(own)  # the preset itself is the first trial
+        requeue_interrupted(study)
+        trials = finished_trials(study)
+        bar.update(len(trials))
+        while signal is None and len(trials) < tuning.trials:
             signal = run_trial(study, plan, metrics, train)
             if signal is None:
-                found = records(study)
+                trials = finished_trials(study)
                 bar.update()
-                tqdm.write(trial_line(found[-1], plan.figure))
-                _write_down(plan, found)
-        return Tuned(
-            plan=plan, records=found, best=best_of(found, plan.better), importances=importances(study),
-            signal=signal,
-        )  # fmt: skip
+                tqdm.write(trial_line(trials[-1], plan.metric))
+                write_results(plan, trials, best_trial(study))
+        for name, png in study_plots(study, plan).items():
+            write_file(plan.folder / name, png)
+        return TuningResult(
+            plan=plan, trials=trials, best=best_trial(study), importances=importances(study), signal=signal
+        )
 
 
-def _write_down(plan: Plan, found: list[Record]) -> None:
-    """All trials, and the preset with the values of the best, for a training of its whole length."""
-    write_csv(plan.folder / "trials.csv", found, [each.name for each in plan.space], plan.figure)
-    best = best_of(found, plan.better)
+def best_trial(study: optuna.Study) -> FrozenTrial | None:
+    """Return the best complete trial, or None."""
+    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    return study.best_trial if complete else None
+
+
+def write_results(plan: Plan, trials: list[FrozenTrial], best: FrozenTrial | None) -> None:
+    """Write all trials, and the preset at full length with the values of the best trial."""
+    write_trials(plan.folder / "trials.csv", trials, plan.metric)
     if best is not None:
-        about = f"trial {best.number} of {plan.folder}: {plan.figure} {best.value}"
-        config = replace(assigned(plan.base, best.values), out=plan.folder / "best", resume=False)
+        about = f"trial {best.number} of {plan.folder}: {plan.metric} {best.value}"
+        config = replace(with_fields(plan.base, best.params), out=plan.folder / "best", resume=False)
         write_preset(plan.folder / "best.json", config, about=about)

@@ -20,7 +20,7 @@ from brushwork.scripts.bench.stylize import (
     run_published,
 )
 from brushwork.training.style_transfer.config import StylizeConfig
-from brushwork.training.style_transfer.transfer import Scene, Stylizer, as_picture
+from brushwork.training.style_transfer.transfer import Stylizer, TransferInputs, to_float
 
 SIZES = Sizes(backbone="random", side=32, evaluations=12, repeats=1)
 
@@ -32,7 +32,7 @@ def noise(seed: int) -> Tensor:
 
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_the_published_loop_lowers_the_loss_that_is_judged(recipe: Recipe) -> None:
-    content, style = as_picture(noise(0), torch.device("cpu")), as_picture(noise(1), torch.device("cpu"))
+    content, style = to_float(noise(0), torch.device("cpu")), to_float(noise(1), torch.device("cpu"))
     ends = [judged(recipe, SIZES, noise(0), noise(1), torch.full_like(content, 0.5))]
     for evaluations in (1, 60):
         found, seen = published_loop(recipe, replace(SIZES, evaluations=evaluations), content, style)
@@ -57,7 +57,7 @@ def test_we_stop_as_soon_as_we_are_as_low(recipe: Recipe) -> None:
 
 def test_all_steps_that_may_be_remembered_take_their_memory() -> None:
     config = StylizeConfig(backbone="random", history=7, evaluations=4, precision="fp32")
-    stylizer = Stylizer(Scene(content=noise(0), styles=[noise(1)]), config)
+    stylizer = Stylizer(TransferInputs(content=noise(0), styles=[noise(1)]), config)
     stylizer.advance()
     remember_all(stylizer)
     stylizer.advance()

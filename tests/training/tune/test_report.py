@@ -1,129 +1,116 @@
-"""What is read of a search shows what was found: a table, a CSV file, a picture."""
+"""Tables, CSV files and plots of a study."""
 
 import csv
 import io
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import optuna
 import pytest
-from matplotlib.figure import Figure as Sheet
+from matplotlib.figure import Figure
+from optuna.distributions import CategoricalDistribution, FloatDistribution
+from optuna.trial import FrozenTrial, TrialState, create_trial
 from PIL import Image
 
-from brushwork.training.tune import report as module
+from brushwork.training.config import TrainConfig
+from brushwork.training.tune import report
+from brushwork.training.tune.plan import Plan
 from brushwork.training.tune.report import (
-    best_so_far,
-    importance_lines,
-    place_in,
+    importance_table,
+    metric_title,
     short_names,
+    study_plots,
     trial_line,
     trial_table,
-    tuning_picture,
-    write_csv,
+    write_trials,
 )
-from brushwork.training.tune.search_space import Choice, Range
-from brushwork.training.tune.study import Record, best_of
 
-RATE, BATCH = "optimizer.generator_lr", "batch"
-SPACE = (Range(RATE, 0.001, 0.1, log=True), Choice(BATCH, (8, 16, 32)), Choice("loss.mixing", (0.5,)))
-NAMES = [dimension.name for dimension in SPACE]
-
-
-def record(number: int, end: str, measured: tuple[float, ...], rate: float, batch: int) -> Record:
-    values = {RATE: rate, BATCH: batch, "loss.mixing": 0.5}
-    return Record(number=number, end=end, measured=measured, values=values)  # type: ignore[arg-type]
+RATE = "optimizer.generator_lr"
+SPACE = {
+    RATE: FloatDistribution(0.001, 0.1, log=True),
+    "batch": CategoricalDistribution((8, 16, 32)),
+    "loss.mixing": CategoricalDistribution((0.5,)),
+}
 
 
-FOUND = [
-    record(0, "complete", (9.0, 5.0), 0.01, 8),
-    record(1, "pruned", (8.0,), 0.02, 16),
-    record(2, "diverged", (), 0.1, 32),
-    record(4, "complete", (7.0, 3.0), 0.0123456, 32),
-    record(5, "complete", (6.0, 4.0), 0.002, 8),
-]
+def make_trial(end: str, measured: tuple[float, ...], rate: float, batch: int) -> FrozenTrial:
+    return create_trial(
+        state=TrialState.COMPLETE if end == "complete" else TrialState.PRUNED,
+        value=measured[-1] if measured else None, intermediate_values=dict(enumerate(measured, 1)),
+        params={RATE: rate, "batch": batch, "loss.mixing": 0.5}, distributions=SPACE,
+        user_attrs={"end": end},
+    )  # fmt: skip
+
+
+STUDY = optuna.create_study()
+STUDY.add_trials(
+    [
+        make_trial("complete", (9.0, 5.0), 0.01, 8),
+        make_trial("pruned", (8.0,), 0.02, 16),
+        make_trial("diverged", (), 0.1, 32),
+        make_trial("complete", (7.0, 3.0), 0.0123456, 32),
+    ]
+)
+TRIALS = STUDY.trials
 
 
 @pytest.fixture
-def sheets(monkeypatch: pytest.MonkeyPatch) -> list[Sheet]:
-    kept: list[Sheet] = []
-
-    def keep(sheet: Sheet) -> bytes:
-        kept.append(sheet)
-        return b""
-
-    monkeypatch.setattr(module, "png", keep)
-    return kept
+def plan(make_config: Callable[..., TrainConfig]) -> Plan:
+    config = make_config()
+    return Plan(base=config, trial=config, space=dict(SPACE), metric="fd", better="less")
 
 
-def test_the_best_is_the_best_complete_trial() -> None:
-    assert best_of(FOUND, "less") == FOUND[3]
-    assert best_of(FOUND, "more") == FOUND[0], "a pruned trial is never the best"
-    assert best_of(FOUND[1:3], "less") is None
-    assert best_of([FOUND[0], record(6, "complete", (5.0,), 0.1, 8)], "less") == FOUND[0], "a tie: the older"
-    assert best_so_far(FOUND, "less") == ([0, 4], [5.0, 3.0])
-    assert best_so_far(FOUND, "more") == ([0], [5.0])
+def test_names_are_short_where_they_stay_unique() -> None:
+    names = ["generator.w_dim", "x.w_dim", "a.batch"]
+    assert short_names(names) == ["generator.w_dim", "x.w_dim", "batch"]
 
 
-def test_names_are_short_where_that_is_clear() -> None:
-    assert short_names([RATE, BATCH]) == ["generator_lr", "batch"]
-    assert short_names(["generator.w_dim", "x.w_dim", "batch"]) == ["generator.w_dim", "x.w_dim", "batch"]
-
-
-def test_the_table_has_a_line_for_each_trial_and_marks_the_best() -> None:
-    lines = trial_table(FOUND, FOUND[3], NAMES, "fd").splitlines()
-    assert lines[0].split() == ["trial", "end", "fd", "measured", "generator_lr", "batch", "mixing"]
-    assert lines[4].split() == ["4", "complete", "3.000", "2", "0.0123", "32", "0.500", "<-", "best"]
-    assert lines[3].split()[:4] == ["2", "diverged", "–", "0"]
+def test_the_table_has_one_line_per_trial_and_marks_the_best() -> None:
+    lines = [line.split() for line in trial_table(TRIALS, TRIALS[3], "fd").splitlines()]
+    assert lines[0] == ["trial", "end", "fd", "measured", "generator_lr", "batch", "mixing"]
+    assert lines[3][:4] == ["2", "diverged", "–", "0"]
+    assert lines[4] == ["3", "complete", "3.000", "2", "0.0123", "32", "0.500", "<-", "best"]
     assert sum("best" in line for line in lines) == 1
-    assert "best" not in trial_table(FOUND[1:2], None, NAMES, "fd")
-    assert (
-        trial_line(FOUND[1], "fd") == "trial 1: pruned, fd 8.000 | generator_lr=0.0200 batch=16 mixing=0.500"
-    )
-    assert importance_lines({RATE: 0.75, BATCH: 0.25}).split() == ["importance", RATE, "75%", BATCH, "25%"]
+    settings = "generator_lr=0.0200 batch=16 mixing=0.500"
+    assert trial_line(TRIALS[1], "fd") == f"trial 1: pruned, fd 8.000 | {settings}"
+    assert importance_table({RATE: 0.75, "batch": 0.25}).split()[1:] == [RATE, "75%", "batch", "25%"]
 
 
-def test_the_file_holds_every_value_in_full(tmp_path: Path) -> None:
-    write_csv(tmp_path / "trials.csv", FOUND, NAMES, "fd")
+def test_the_csv_file_holds_every_value_in_full(tmp_path: Path) -> None:
+    write_trials(tmp_path / "trials.csv", TRIALS, "fd")
     rows = list(csv.DictReader(io.StringIO((tmp_path / "trials.csv").read_text())))
-    assert [row["trial"] for row in rows] == ["0", "1", "2", "4", "5"]
-    assert (float(rows[3][RATE]), int(rows[3][BATCH]), float(rows[3]["fd"])) == (0.0123456, 32, 3.0)
+    assert (float(rows[3][RATE]), int(rows[3]["batch"]), float(rows[3]["fd"])) == (0.0123456, 32, 3.0)
     assert (rows[2]["fd"], rows[2]["end"], rows[1]["measured"]) == ("", "diverged", "1")
-    assert [path.name for path in tmp_path.iterdir()] == ["trials.csv"]
 
 
-def test_the_picture_shows_every_measured_trial_against_every_searched_field(sheets: list[Sheet]) -> None:
-    tuning_picture(FOUND, SPACE, "fd", "less")
-    course, rate, batch = sheets[0].axes  # what could be one thing only has no panel
-    assert course.get_ylabel() == "Frechet distance (less is better)"
-    shown = {str(line.get_label()): np.asarray(line.get_xydata()).tolist() for line in course.get_lines()}
-    assert shown["complete"] == [[0, 5], [4, 3], [5, 4]]
-    assert shown["pruned"] == [[1, 8]]
-    assert shown["best so far"] == [[0, 5], [4, 3], [5, 3]]
-    assert "diverged" not in shown, "it was never measured"
-    assert np.asarray(rate.get_lines()[0].get_xydata())[:, 0].tolist() == [0.01, 0.0123456, 0.002]
-    assert rate.get_xscale() == "log"
-    assert [tick.get_text() for tick in rate.get_xticklabels()] == ["0.001", "0.01", "0.1"]
-    assert np.asarray(batch.get_lines()[0].get_xydata())[:, 0].tolist() == [0, 2, 0]
-    assert [tick.get_text() for tick in batch.get_xticklabels()] == ["8", "16", "32"]
+def test_the_plots_show_complete_trials_over_time_and_searched_fields(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    figures: list[Figure] = []
+    monkeypatch.setattr(report, "figure_png", lambda figure: figures.append(figure) or b"")
+    assert list(study_plots(STUDY, plan)) == ["history.png", "slices.png"]
+    history, slices = figures[0].axes[0], {axes.get_xlabel(): axes for axes in figures[1].axes}
+    assert history.get_ylabel() == "Frechet distance (less is better)"
+    assert np.asarray(history.collections[0].get_offsets()).tolist() == [[0, 5], [3, 3]]
+    rates = slices["generator_lr"].collections[0].get_offsets()
+    assert np.asarray(rates).tolist() == [[0.01, 5], [0.0123456, 3]]
+    assert "batch" in slices
+    assert "mixing" not in slices, "it has one choice"
+    assert history.get_yscale() == "linear"
+    wide = optuna.create_study()
+    wide.add_trials([*TRIALS, make_trial("complete", (500.0,), 0.05, 8)])
+    study_plots(wide, plan)
+    assert figures[2].axes[0].get_yscale() == figures[3].axes[0].get_yscale() == "log"
 
 
-def test_distances_that_differ_greatly_stand_on_a_logarithmic_axis(sheets: list[Sheet]) -> None:
-    wide = [*FOUND, record(6, "complete", (500.0,), 0.05, 8)]
-    tuning_picture(FOUND, SPACE, "fd", "less")
-    tuning_picture(wide, SPACE, "fd", "less")
-    tuning_picture(wide, SPACE, "accuracy", "more")
-    assert [sheet.axes[0].get_yscale() for sheet in sheets] == ["linear", "log", "linear"]
-
-
-def test_the_picture_is_a_png_and_there_is_none_without_measurements() -> None:
-    assert tuning_picture(FOUND[2:3], SPACE, "fd", "less") is None
-    picture = tuning_picture(FOUND, SPACE[2:], "fd", "less")
-    assert picture is not None
-    with Image.open(io.BytesIO(picture)) as image:
-        assert np.asarray(image.convert("L")).std() > 1
-
-
-def test_places_in_a_range() -> None:
-    shares = (0.0, 0.5, 1.0)
-    log = Range("x", 1, 100, log=True, whole=True)
-    assert [place_in(log, share) for share in shares] == pytest.approx([1, 10, 100])
-    assert [place_in(Range("x", -1.0, 3.0), share) for share in shares] == [-1, 1, 3]
+def test_the_plots_are_png_files_and_need_a_complete_trial(plan: Plan) -> None:
+    for png in study_plots(STUDY, plan).values():
+        with Image.open(io.BytesIO(png)) as image:
+            assert np.asarray(image.convert("L")).std() > 1
+    empty = optuna.create_study()
+    empty.add_trials(TRIALS[1:3])
+    assert study_plots(empty, plan) == {}
+    restyled = replace(plan, metric="restyled_truth@vgg", better="less")
+    assert metric_title(restyled) == "restyled: distance to the real drawing, vgg (less is better)"

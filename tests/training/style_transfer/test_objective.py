@@ -1,0 +1,72 @@
+"""Tiles: they cover an image once, and give the features and the gradient of the whole."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+
+from brushwork.models.errors import ModelError
+from brushwork.models.pretrained.vgg import Vgg
+from brushwork.training.style_transfer.config import StylizeConfig
+from brushwork.training.style_transfer.objective import MAX_SIDE, split_into_tiles
+from brushwork.training.style_transfer.transfer import Stylizer, TransferInputs
+
+TAPS = ("relu1_1", "relu2_2", "relu3_1")
+
+
+@pytest.mark.parametrize("size", [(96, 64), (65, 131), (33, 31)])
+def test_tiles_cover_an_image_once_with_the_features_of_the_whole(size: tuple[int, int]) -> None:
+    network = Vgg.random("vgg16", TAPS)
+    image = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(0))
+    whole, counts = network(image), torch.zeros(size)
+    tiles = split_into_tiles(*size, stride=4, reach=network.reach, side=32)
+    assert len(tiles) > 1
+    for tile in tiles:
+        tile.select(counts, 1).add_(1)
+        part = network(tile.crop(image))
+        for name, stride in network.strides.items():
+            expected = tile.select(whole[name], stride)
+            torch.testing.assert_close(tile.unpad(part[name], stride), expected, atol=1e-4, rtol=1e-4)
+    assert (counts == 1).all()
+
+
+def test_less_padding_than_the_receptive_field_changes_features() -> None:
+    network = Vgg.random("vgg16", TAPS)
+    image = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    tile = split_into_tiles(64, 64, stride=4, reach=4, side=32)[0]
+    part = tile.unpad(network(tile.crop(image))["relu3_1"], 4)
+    assert (part - tile.select(network(image)["relu3_1"], 4)).abs().max() > 1e-3
+
+
+def test_only_large_images_are_split() -> None:
+    assert len(split_into_tiles(MAX_SIDE, MAX_SIDE, stride=16, reach=80)) == 1
+    assert len(split_into_tiles(MAX_SIDE, MAX_SIDE + 1, stride=16, reach=80)) > 1
+    assert len(split_into_tiles(2000, 2000, stride=32, reach=None)) == 1
+
+
+def test_mistakes_are_one_sentence() -> None:
+    with pytest.raises(ModelError, match="tiles of 24 pixels do not fit"):
+        split_into_tiles(64, 64, stride=16, reach=80, side=24)
+    with pytest.raises(ModelError, match="too large for tiles"):
+        split_into_tiles(64, 64, stride=16, reach=None, side=32)
+
+
+@pytest.mark.parametrize("style_loss", ["gram", "mean-std", "wasserstein"])
+@pytest.mark.parametrize("masked", [False, True])
+def test_the_gradient_by_tiles_is_that_of_the_whole(style_loss: Any, masked: bool) -> None:
+    generator = torch.Generator().manual_seed(3)
+    content, style = torch.randint(0, 256, (2, 3, 70, 50), generator=generator, dtype=torch.uint8)
+    mask = (torch.arange(50) * 5).to(torch.uint8).expand(70, 50).contiguous()
+    inputs = TransferInputs(content=content, styles=[style[:, :40]], masks=[mask] if masked else [])
+    image = torch.rand(1, 3, 70, 50, generator=generator)
+    config = StylizeConfig(
+        backbone="random", style_layers=("relu1_1", "relu2_1"), content_layers=("relu1_2",),
+        precision="fp32", style_loss=style_loss, tv_weight=0.1,
+    )  # fmt: skip
+    (losses, gradient), (tiled, by_tiles) = (
+        Stylizer(inputs, replace(config, tile=tile)).objective(image) for tile in (0, 32)
+    )
+    for name, value in vars(losses).items():
+        assert getattr(tiled, name) == pytest.approx(value, rel=1e-4)
+    assert (by_tiles - gradient).abs().max() < 1e-3 * gradient.abs().max()

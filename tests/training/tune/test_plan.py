@@ -1,0 +1,146 @@
+"""Plans and search spaces: the defaults, what a user may write, and what is refused."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+from brushwork.training.config import TrackerConfig, TrainConfig
+from brushwork.training.errors import TrainingError
+from brushwork.training.presets import PRESETS
+from brushwork.training.restyle.config import TERMS, Term
+from brushwork.training.run.metrics import MetricsConfig
+from brushwork.training.tune.config import TuningConfig
+from brushwork.training.tune.plan import (
+    contains,
+    default_space,
+    describe,
+    get_field,
+    make_plan,
+    make_space,
+    numeric_fields,
+    parse_search,
+    with_fields,
+)
+
+EMOJI, RESTYLE = PRESETS["emoji-32"][1], PRESETS["emoji-32-restyle"][1]
+
+
+def texts(config: TrainConfig, *search: str, defaults: bool = True) -> list[str]:
+    space = make_space(config, search, defaults=defaults)
+    return [f"{name}={describe(distribution)}" for name, distribution in space.items()]
+
+
+def test_the_default_space_lies_around_the_preset() -> None:
+    assert texts(EMOJI) == [
+        "optimizer.generator_lr=0.002:0.05",
+        "optimizer.discriminator_lr=0.001:0.025",
+        "loss.r1_gamma=0.2:20.0",
+        "batch=8,16,32",
+    ]
+    unpenalised = replace(EMOJI, accumulate=4, batch=8, loss=replace(EMOJI.loss, r1_gamma=0.0))
+    assert texts(unpenalised)[2:] == ["batch=8,16"], "no weight of a penalty that is off, and no odd parts"
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_default_space_is_valid_and_contains_its_preset(name: str) -> None:
+    config = PRESETS[name][1]
+    for field, distribution in make_space(config, (), defaults=True).items():
+        value = get_field(config, field)
+        assert value == "auto" or contains(distribution, value)
+
+
+def test_restyling_weights_are_searched_where_they_are_used() -> None:
+    def names(config: TrainConfig) -> set[str]:
+        return {name for name in default_space(config) if name.startswith("restyle.")}
+
+    used = {f"restyle.{term}.weight" for term in TERMS if RESTYLE.restyle.uses(term) and term != "kl"}
+    assert names(RESTYLE) == used
+    assert default_space(RESTYLE)["restyle.reconstruct.weight"] == FloatDistribution(1.0, 100.0, log=True)
+    without = replace(RESTYLE, restyle=replace(RESTYLE.restyle, cycle=Term()))
+    assert names(without) == used - {"restyle.cycle.weight"}
+    narrow = replace(RESTYLE.generator, content_details=False, content_vae_channels=8)
+    assert names(replace(RESTYLE, generator=narrow)) == used | {"restyle.kl.weight"}
+    assert names(EMOJI) == set()
+
+
+def test_search_replaces_fields_and_adds_others() -> None:
+    assert texts(EMOJI, "batch=16", "augment.colour=0:1")[3:] == ["batch=16", "augment.colour=0.0:1.0"]
+    assert texts(EMOJI, "batch=16", defaults=False) == ["batch=16"]
+
+
+def test_positive_ranges_are_logarithmic_and_ranges_of_integers_integer() -> None:
+    assert parse_search("loss.r1-gamma=0.5:8") == ("loss.r1_gamma", FloatDistribution(0.5, 8.0, log=True))
+    assert parse_search("loss.r1_gamma=0:8") == ("loss.r1_gamma", FloatDistribution(0.0, 8.0))
+    assert parse_search("loss.r1_interval=4:16")[1] == IntDistribution(4, 16, log=True)
+    assert parse_search("batch=8,16") == ("batch", CategoricalDistribution((8, 16)))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("optimizer.lr=1:2", "'optimizer.lr', which is no field with a number; did you mean optimizer"),
+        ("generator_lr=1:2", "did you mean optimizer.generator_lr?"),
+        ("zzz=1:2", "give one such as optimizer.generator_lr or batch"),
+        ("loader.flip=0,1", "'loader.flip', which is no field with a number"),
+        ("growing.fade_kimg=1:2", "'growing.fade_kimg', which is no field with a number"),
+        ("interval.status_kimg=1:2", "'interval.status_kimg', which does not change how to learn; leave it"),
+        ("seed=1,2", "which does not change how to learn"),
+        ("batch=", "write FIELD=LOW:HIGH or FIELD=ONE,TWO,THREE"),
+        ("batch=8:4", "a range is LOW:HIGH, the lower end first"),
+        ("batch=8:16:32", "a range is LOW:HIGH"),
+        ("batch=8,8", "with a value given twice"),
+        ("batch=8.5:9", "'8.5' in 'batch=8.5:9'; it must be a whole number"),
+        ("loss.mixing=a:1", "'a' in 'loss.mixing=a:1'; it must be a number"),
+        ("loss.mixing=0:inf", "it must be finite"),
+        ("augment.colour=0:2", "colour is 2.0: it must be less than or equal to 1"),
+        ("batch=0:8", "batch is 0: it must be greater than or equal to 1"),
+        ("", "nothing to search"),
+    ],
+)
+def test_mistakes_are_named(text: str, words: str) -> None:
+    with pytest.raises(TrainingError, match=words.replace("?", r"\?")):
+        make_space(EMOJI, (text,) if text else (), defaults=False)
+
+
+def test_fields_are_replaced_together_and_nothing_else_changes() -> None:
+    values = {"batch": 8, "loss.ramp_start_kimg": 20.0, "loss.ramp_end_kimg": 30.0}
+    changed = with_fields(EMOJI, values)  # the start alone would lie behind the end, which is 0
+    assert {name: get_field(changed, name) for name in values} == values
+    assert with_fields(changed, {name: get_field(EMOJI, name) for name in values}) == EMOJI
+    known = numeric_fields()
+    assert known["batch"]
+    assert not known["optimizer.generator_lr"]
+    for name, whole in known.items():
+        assert type(get_field(EMOJI, name)) is int or not whole
+        assert with_fields(EMOJI, {name: get_field(EMOJI, name)}) == EMOJI
+
+
+# Plans
+@pytest.fixture
+def base(make_config: Callable[..., TrainConfig], tmp_path: Path) -> TrainConfig:
+    return make_config(out=tmp_path / "study")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"max_minutes": 3.0}, "max_minutes is 3.0; trials have equal lengths"),
+        ({"metrics": MetricsConfig(names=())}, "nothing is measured to search by"),
+    ],
+)
+def test_what_cannot_be_tuned_is_named(base: TrainConfig, changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(TrainingError, match=words):
+        make_plan(replace(base, **changes), TuningConfig())
+
+
+def test_a_run_folder_is_refused_and_a_tracker_group_kept(base: TrainConfig) -> None:
+    config = replace(base, trackers=TrackerConfig(group="mine"))
+    assert make_plan(config, TuningConfig()).trial.trackers.group == "mine"
+    base.out.mkdir()
+    (base.out / "config.json").write_text("{}")
+    with pytest.raises(TrainingError, match="study holds a run; choose another --out"):
+        make_plan(base, TuningConfig())
