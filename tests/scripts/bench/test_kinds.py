@@ -102,11 +102,11 @@ def test_bench_sample_prints_tables_and_writes_what_it_found(shell: Shell, tmp_p
     options = ("--pictures", "70", "--repeats", "2", "--device", "cpu", "--out", tmp_path)
     said = shell("bench", "sample", "toy", *options)
     found = json.loads((tmp_path / "sample.json").read_text())["parts"]
-    assert list(found) == ["drawing", "encoding", "to_disk", "memory"]
+    assert list(found) == ["generating", "encoding", "to_disk", "memory"]
     sizes = [f"{precision}, {batch} at once" for precision in ("fp32", "bf16") for batch in (1, 16, 64)]
-    assert list(found["drawing"]["seconds"]) == sizes
+    assert list(found["generating"]["seconds"]) == sizes
     assert list(found["encoding"]["seconds"]) == ["1 thread", "2 threads", "4 threads"]
-    assert [found[part]["pictures"] for part in ("drawing", "encoding", "to_disk")] == [64, 70, 70]
+    assert [found[part]["pictures"] for part in ("generating", "encoding", "to_disk")] == [64, 70, 70]
     assert len(found["to_disk"]["seconds"]["one after the other"]) == 2
     assert len(found["to_disk"]["seconds"]) == 2
     assert 0 < found["memory"]["before"] <= found["memory"]["peak"]
@@ -128,17 +128,17 @@ def test_bench_sample_of_a_run_and_of_none(shell: Shell, trained: Path, tmp_path
 
 # Styles
 def test_bench_styles_prints_tables_and_writes_what_it_found(shell: Shell, tmp_path: Path) -> None:
-    from brushwork.scripts.bench.styles import Footprint, Footprints
+    from brushwork.scripts.bench.styles import Footprint
 
     one = Footprint(styles=2, parameters=100, per_style=10, before=1.0, peak=2.0)
-    shell.monkeypatch.setattr("brushwork.scripts.bench.styles.footprints", lambda _: Footprints(found=(one,)))
+    shell.monkeypatch.setattr("brushwork.scripts.bench.styles.footprints", lambda *_: (one,))
     said = shell("bench", "styles", "--counts", "2", "5", "--repeats", "1", "--batch", "2", "--out", tmp_path)
     assert "| 5 styles" in said
     assert "times 2 styles" in said
     found = json.loads((tmp_path / "styles.json").read_text())["parts"]
-    assert list(found) == ["size", "encoding", "restyling", "sampling", "drawing"]
+    assert list(found) == ["size", "encoding", "restyling", "sampling", "generating"]
     assert found["size"]["found"][0]["per_style"] == 10
-    assert len(found["drawing"]["seconds"]["5 styles"]) == 1
+    assert len(found["generating"]["seconds"]["5 styles"]) == 1
     assert (tmp_path / "styles.md").read_text().count("###") == 5
     assert shows_something(tmp_path / "styles.png")
 
@@ -174,11 +174,8 @@ def test_bench_data_prints_tables_and_writes_what_it_found(
 
 
 def test_bench_data_without_a_data_set_takes_toy_pictures(shell: Shell, tmp_path: Path) -> None:
-    from brushwork.scripts.bench.data import Toy
-
-    shell.monkeypatch.setattr(
-        "brushwork.scripts.bench.data.Toy", lambda: Toy(styles=2, subjects=4, resolution=8)
-    )
+    for name, value in (("STYLES", 2), ("SUBJECTS", 4), ("RESOLUTION", 8)):
+        shell.monkeypatch.setattr(f"brushwork.scripts.bench.data.TOY_{name}", value)
     said = shell("bench", "data", "--batches", "1", "--repeats", "1", "--out", tmp_path)
     assert "toy pictures, packed for this, 8 pictures of 8 px" in said
 
@@ -193,12 +190,12 @@ def test_mistakes_in_bench_data(shell: Shell, packed: Path, tmp_path: Path) -> N
 
 # Training
 def test_bench_train_prints_tables_and_writes_what_it_found(shell: Shell, tmp_path: Path) -> None:
-    from brushwork.scripts.bench.train import Sizes, measure
+    from brushwork.scripts.bench.train import measure
 
-    def in_here(config: Any, sizes: Sizes) -> Any:
-        return (measure(config, 8, sizes), measure(config, 16, sizes))
+    def in_here(config: Any, repeats: int, with_stylegan2: bool) -> Any:
+        return tuple(measure(config, side, repeats, with_stylegan2) for side in (8, 16))
 
-    shell.monkeypatch.setattr("brushwork.scripts.bench.train.benchmark", in_here)
+    shell.monkeypatch.setattr("brushwork.scripts.bench.train.measure_all", in_here)
     options = ("--batch", "4", "--repeats", "2", "--threads", "1", "--report", tmp_path)
     said = shell("bench", "train", "toy", *options)
     assert "| 8 px" in said
@@ -211,7 +208,7 @@ def test_bench_train_prints_tables_and_writes_what_it_found(shell: Shell, tmp_pa
     assert shows_something(tmp_path / "train.png")
     assert "Beside StyleGAN2" in shell("bench", "train", "toy", *options, "--with-stylegan2")
     found = json.loads((tmp_path / "train.json").read_text())["parts"]
-    assert found["peer"]["8"].keys() == {"times", "times_with_path_length"}
+    assert found["stylegan2"]["8"].keys() == {"times", "times_with_path_length"}
 
 
 def test_bench_growth_prints_a_table_and_writes_what_it_found(shell: Shell, tmp_path: Path) -> None:
@@ -219,8 +216,7 @@ def test_bench_growth_prints_a_table_and_writes_what_it_found(shell: Shell, tmp_
         return function(*arguments)
 
     shell.monkeypatch.setattr("brushwork.scripts.bench.growth.in_child", here)
-    shell.monkeypatch.setattr("brushwork.scripts.bench.roofline.MATRIX", 64)
-    shell.monkeypatch.setattr("brushwork.scripts.bench.roofline.CONVOLUTIONS", ((8, 4),))
+    shell.monkeypatch.setattr("brushwork.scripts.bench.profiling.CONVOLUTIONS", ((8, 4),))
     report = tmp_path / "report"
     options = ("--batch", "2", "--repeats", "2", "--threads", "1", "--device", "cpu", "--report", report)
     said = shell("bench", "growth", "toy", *options, "--generator.resolution", "8")
@@ -228,7 +224,7 @@ def test_bench_growth_prints_a_table_and_writes_what_it_found(shell: Shell, tmp_
     found = json.loads((report / "growth.json").read_text())["parts"]["growth"]
     assert list(found["resolution"]["points"]) == ["1", "2"]
     assert [point["size"] for point in found["batch"]["points"].values()] == [1, 2, 4]
-    rounds = found["width"]["points"]["2"]["pace"]["steps"]["sampling"]
+    rounds = found["width"]["points"]["2"]["throughput"]["steps"]["sampling"]
     assert len(rounds) == 2
     assert (report / "growth.md").read_text().strip() in said
     assert shows_something(report / "growth.png")

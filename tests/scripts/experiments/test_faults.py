@@ -1,5 +1,4 @@
-"""Faults are what they say, and the metrics see those that they should: on a fake world, and on real emoji
-where they lie."""
+"""Faults, and the metrics that detect them, on synthetic images and on real emoji if they are there."""
 
 import os
 from pathlib import Path
@@ -21,11 +20,11 @@ from brushwork.scripts.experiments.sensitivity import (
     blurred,
     collapsed,
     copied,
+    detected,
     hue_shifted,
     labelled,
     measure_faults,
     noisy,
-    seen,
     table,
 )
 
@@ -64,15 +63,15 @@ def test_noise_and_blur_are_as_strong_as_they_say() -> None:
     assert hue_shifted(0.3)(grey, grey, 1).images.equal(grey.images), "grey has no hue"
 
 
-# Seeing
-def test_the_fake_world_shows_what_sees_what(world: World) -> None:
+# Detecting
+def test_metrics_detect_the_faults_of_a_fake_world(world: World) -> None:
     faults = (UNHARMED, "labels exchanged", "copies of training pictures", "ten drawings a style")
     metrics = ("fd", "accuracy", "prdc", "copies")
     found = measure_faults(world.test, world.train, world.reference, faults=faults, metrics=metrics)
 
     def shows(figure: str, fault: str) -> bool:
-        figures = found.figures(figure)
-        return seen(figure, figures[fault].measured, figures[UNHARMED].measured)
+        harmed, healthy = (found[name].figures[figure].measured for name in (fault, UNHARMED))
+        return detected(figure, harmed, healthy)
 
     assert shows("accuracy", "labels exchanged")
     assert not shows("fd", "labels exchanged")
@@ -84,12 +83,12 @@ def test_the_fake_world_shows_what_sees_what(world: World) -> None:
     assert "**" in next(line for line in text.splitlines() if line.startswith("| labels exchanged"))
 
 
-def test_what_shows() -> None:
-    assert seen("fd", Score(value=160.0), Score(value=100.0))
-    assert not seen("fd", Score(value=140.0), Score(value=100.0))
-    assert seen("accuracy", Score(value=0.5, spread=0.02), Score(value=0.7, spread=0.02))
-    assert not seen("accuracy", Score(value=0.65, spread=0.02), Score(value=0.7, spread=0.02))
-    assert not seen("accuracy", Score(value=0.5, spread=0.1), Score(value=0.7, spread=0.1))
+def test_detection_thresholds() -> None:
+    assert detected("fd", Score(value=160.0), Score(value=100.0))
+    assert not detected("fd", Score(value=140.0), Score(value=100.0))
+    assert detected("accuracy", Score(value=0.5, spread=0.02), Score(value=0.7, spread=0.02))
+    assert not detected("accuracy", Score(value=0.65, spread=0.02), Score(value=0.7, spread=0.02))
+    assert not detected("accuracy", Score(value=0.5, spread=0.1), Score(value=0.7, spread=0.1))
 
 
 def test_unlabelled_pictures_are_left_out(world: World) -> None:
