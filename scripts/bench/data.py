@@ -53,7 +53,7 @@ class DataArguments:
     repeats: Count = 8
     """Rounds, after one to warm up."""
     out: Path = Path("runs/bench")
-    """Folder for data.json, data.md and data.png."""
+    """Folder for data.json and data.md."""
 
 
 # The data set
@@ -175,7 +175,3 @@ def bench_data(args: DataArguments) -> None:
 def main() -> None:
     """Parses the command line and runs the benchmark."""
     parse_and_run(DataArguments, bench_data)
-
-
-if __name__ == "__main__":
-    main()

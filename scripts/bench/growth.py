@@ -12,9 +12,6 @@ from typing import Annotated, Any, Literal, cast, get_args
 
 import torch
 import tyro
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter
 from pydantic import ValidationError
 
 from brushwork.data.errors import DataError
@@ -224,33 +221,6 @@ def _line_data(line: Line) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def plot(lines: Sequence[Line]) -> Figure:
-    """Time for each image and memory against the factor, on log axes, with a line for each quantity."""
-    figure = Figure(figsize=(9, 3.6), dpi=100, layout="constrained")
-    left, right = figure.subplots(1, 2)
-    _panel(left, lines, "milliseconds a picture", lambda point: 1000 * point.seconds)
-    _panel(right, lines, "MB above the process's start", lambda point: point.memory)
-    left.legend(fontsize=8)
-    return figure
-
-
-def _panel(axes: Axes, lines: Sequence[Line], title: str, value_of: Callable[[Point], float]) -> None:
-    for line, marker in zip(lines, "os^", strict=True):
-        values = {factor: value_of(point) for factor, point in line.points.items()}
-        axes.plot(list(values), list(values.values()), marker=marker, label=line.quantity)
-        for factor, value in values.items():
-            axes.annotate(f"{value:.3g}", (factor, value), (0, 5), textcoords="offset points", size=7)
-    axes.set_xscale("log", base=2)
-    if any(value_of(point) > 0 for line in lines for point in line.points.values()):
-        axes.set_yscale("log")  # tiny networks may need no memory above that of the imports
-    axes.set_xticks(list(LABELS), list(LABELS.values()))
-    axes.yaxis.set_major_formatter("{x:g}")
-    axes.yaxis.set_minor_formatter(NullFormatter())
-    axes.set_title(title, loc="left", size=10)
-    axes.grid(alpha=0.3)
-    axes.spines[["top", "right"]].set_visible(False)
-
-
 DESCRIPTION = """Time the training steps of a preset, or of FILE.json, with resolution, batch and width halved
 and doubled, one at a time, on noise.
 
@@ -276,13 +246,9 @@ def bench_growth(args: GrowthArguments) -> None:
     lines = measure_growth(args.base, args.bench.repeats)
     here = machine(("torch",), device_of(args.base))
     sizes = {"repeats": args.bench.repeats}
-    print(write_report(folder, "growth", here, sizes, {"growth": growth(lines)}, figure=plot(lines)))
+    print(write_report(folder, "growth", here, sizes, {"growth": growth(lines)}))
 
 
 def main() -> None:
     """Parses the command line and runs the benchmark."""
     run_on_preset(GrowthArguments, bench_growth, DESCRIPTION)
-
-
-if __name__ == "__main__":
-    main()

@@ -233,14 +233,12 @@ class Comparison:
     """By metric, then by candidate."""
     images: int = 0
     """Processed in each round; 0 if the task has no images."""
-    baseline: str = "ours"
-    """Name for the first candidate, of which the other times are multiples."""
     notes: tuple[str, ...] = ()
 
     @property
     def table(self) -> Table:
         rate = ("img/s",) if self.images else ()
-        times = f"times {self.baseline}"
+        times = f"times {self.timings.names[0]}"
         header = ("", "seconds (IQR)", *rate, times, "processor seconds", times, *self.metrics)
         rows = tuple(self._row(name) for name in self.timings.names)
         return Table(title=self.title, header=header, rows=rows, notes=self.notes)
@@ -271,18 +269,13 @@ def compare(
     repeats: int,
     warmup: int = 1,
     images: int = 0,
-    baseline: str | None = None,
     metrics: Mapping[str, Callable[[Result], float]] | None = None,
     notes: Sequence[str] = (),
 ) -> Comparison:
-    """Times the candidates alternately (see `alternated`) and computes `metrics` of their last results.
-
-    `baseline` is by default the name of the first candidate.
-    """
+    """Times the candidates alternately (see `alternated`) and computes `metrics` of their last results."""
     timings = alternated(functions, repeats=repeats, warmup=warmup, progress=title)
     return Comparison(
-        title=title, timings=timings, images=images, baseline=baseline or timings.names[0],
-        notes=tuple(notes),
+        title=title, timings=timings, images=images, notes=tuple(notes),
         metrics={
             metric: {name: value(result) for name, result in timings.results.items()}
             for metric, value in (metrics or {}).items()

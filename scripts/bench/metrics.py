@@ -92,7 +92,7 @@ def compare_features(sizes: BenchmarkSizes, device: str = "cpu") -> Comparison:
     return compare(
         f"Inception features of {sizes.pictures} pictures of 64 px in float32",
         {name: partial(features, images) for name, features in {**extractors, **others.functions}.items()},
-        repeats=sizes.picture_repeats, images=sizes.pictures, baseline="ours", notes=others.notes,
+        repeats=sizes.picture_repeats, images=sizes.pictures, notes=others.notes,
     )  # fmt: skip
 
 
@@ -109,7 +109,7 @@ def compare_kernel(sizes: BenchmarkSizes) -> Comparison:
     }
     return compare(
         f"Kernel distance of {sizes.sample} features a side, 100 subsets of {size}", functions,
-        repeats=sizes.sample_repeats, warmup=0, baseline="ours",
+        repeats=sizes.sample_repeats, warmup=0,
         metrics={"mean": lambda result: result.mean, "deviation": lambda result: result.std},
     )  # fmt: skip
 
@@ -131,7 +131,7 @@ def compare_manifold(sizes: BenchmarkSizes) -> Comparison:
     }
     return compare(
         f"Precision and recall of {sizes.sample} features a side, k = {NEIGHBOURS}", functions,
-        repeats=sizes.sample_repeats, warmup=0, baseline="ours",
+        repeats=sizes.sample_repeats, warmup=0,
         metrics={"precision": lambda result: result[0], "recall": lambda result: result[1]},
         notes=["Ours finds density and coverage in the same pass."],
     )  # fmt: skip
@@ -169,7 +169,7 @@ class MetricsArguments:
     parts: tuple[PartName, ...] = ()
     """Only these; by default all."""
     out: Path = Path("runs/bench")
-    """Folder for metrics.json, metrics.md and metrics.png, which are written anew after every part."""
+    """Folder for metrics.json and metrics.md, which are written anew after every part."""
     device: str = "cpu"
     """Device of Inception; everything else runs on the processor."""
 
@@ -191,7 +191,3 @@ def bench_metrics(args: MetricsArguments) -> None:
 def main() -> None:
     """Parses the command line and runs the benchmark."""
     parse_and_run(MetricsArguments, bench_metrics)
-
-
-if __name__ == "__main__":
-    main()

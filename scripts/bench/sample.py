@@ -52,7 +52,7 @@ class SampleBenchArguments:
     device: str = "cuda" if torch.cuda.is_available() else "cpu"
     """Device of the network."""
     out: Path = Path("runs/bench")
-    """Folder for sample.json, sample.md and sample.png."""
+    """Folder for sample.json and sample.md."""
 
 
 # What is timed
@@ -184,7 +184,3 @@ def bench_sample(args: SampleBenchArguments) -> None:
 def main() -> None:
     """Parses the command line and runs the benchmark."""
     parse_and_run(SampleBenchArguments, bench_sample)
-
-
-if __name__ == "__main__":
-    main()

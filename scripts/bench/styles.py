@@ -147,7 +147,7 @@ class StylesArguments:
     batch: Annotated[Batch, MultipleOf(2)] = 16
     """Images in a batch, an even number."""
     out: Path = Path("runs/bench")
-    """Folder for styles.json, styles.md and styles.png."""
+    """Folder for styles.json and styles.md."""
 
     def __post_init__(self) -> None:
         if not self.counts or len(set(self.counts)) < len(self.counts):
@@ -170,7 +170,3 @@ def bench_styles(args: StylesArguments) -> None:
 def main() -> None:
     """Parses the command line and runs the benchmark."""
     parse_and_run(StylesArguments, bench_styles)
-
-
-if __name__ == "__main__":
-    main()

@@ -298,7 +298,3 @@ def bench_stylize(args: StylizeArguments) -> None:
 def main() -> None:
     """Parses the command line and runs the benchmark."""
     parse_and_run(StylizeArguments, bench_stylize)
-
-
-if __name__ == "__main__":
-    main()

@@ -15,7 +15,6 @@ from typing import Annotated
 import torch
 import tyro
 from annotated_types import Interval
-from matplotlib.figure import Figure
 
 from brushwork.data.loader import Batch, Loader, Pictures
 from brushwork.models.classifier import StyleClassifier
@@ -32,7 +31,7 @@ from brushwork.scripts.bench.harness import (
     peak_memory,
     run_on_preset,
 )
-from brushwork.scripts.bench.profiling import REST, Actions, Stopwatch, flops_of, peak_convolutions
+from brushwork.scripts.bench.profiler import REST, Actions, Stopwatch, flops_of, peak_convolutions
 from brushwork.scripts.bench.report import write_report
 from brushwork.scripts.bench.stylegan2 import PATH_INTERVAL, StyleGAN2
 from brushwork.training.calibration import choose_precision
@@ -356,31 +355,6 @@ def beside_stylegan2(results: Sequence[Throughput]) -> Finding:
     )  # fmt: skip
 
 
-def plot(results: Sequence[Throughput]) -> Figure:
-    """A bar for each resolution, milliseconds an image, divided into the parts of a sampling step."""
-    figure = Figure(figsize=(9, 1.2 + 0.6 * len(results)), dpi=100, layout="constrained")
-    axes = figure.add_subplot(xlabel="milliseconds a picture")
-    shares = [one.breakdown() or {"all": 1.0} for one in results]
-    names = sorted({name for one in shares for name in one}, key=lambda name: -shares[-1].get(name, 0))
-    resolutions = [f"{one.resolution} px" for one in results]
-    left = [0.0] * len(results)
-    for place, name in enumerate(names):
-        widths = [
-            1000 * one.seconds / one.batch * share.get(name, 0)
-            for one, share in zip(results, shares, strict=True)
-        ]
-        hatch = "//" if place >= 10 else None
-        axes.barh(resolutions, widths, left=left, label=name, color=f"C{place % 10}", hatch=hatch)
-        left = [start + width for start, width in zip(left, widths, strict=True)]
-    for place, (one, end) in enumerate(zip(results, left, strict=True)):
-        axes.text(end, place, f"  {one.rate:.0f} img/s, {one.utilisation:.0%} of the peak", va="center")
-    axes.set_xlim(0, 1.6 * max(left))
-    axes.invert_yaxis()
-    axes.legend(fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
-    axes.spines[["top", "right"]].set_visible(False)
-    return figure
-
-
 DESCRIPTION = """Time the training steps of a preset, or of FILE.json, at each of its resolutions, on noise.
 
 It tells pictures a second, memory, the operations of a step beside what the machine can do at best, and where
@@ -398,7 +372,7 @@ class BenchConfig:
     repeats: Annotated[int, Interval(ge=2, le=10**6)] = REPEATS
     """Rounds, after one to warm up."""
     report: Path = Path("runs/bench")
-    """Folder for the report: JSON, Markdown and a plot."""
+    """Folder for the report: JSON and Markdown."""
 
 
 @options
@@ -424,13 +398,9 @@ def bench_train(args: TrainBenchArguments) -> None:
     results = measure_all(args.base, bench.repeats, bench.with_stylegan2)
     here = machine(("torch",), device_of(args.base))
     sizes = {"repeats": bench.repeats, "with_stylegan2": bench.with_stylegan2}
-    print(write_report(bench.report, "train", here, sizes, parts_of(results), figure=plot(results)))
+    print(write_report(bench.report, "train", here, sizes, parts_of(results)))
 
 
 def main() -> None:
     """Parses the command line and runs the benchmark."""
     run_on_preset(TrainBenchArguments, bench_train, DESCRIPTION)
-
-
-if __name__ == "__main__":
-    main()

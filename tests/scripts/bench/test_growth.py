@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import Any
 
-import numpy as np
 import pytest
 from pydantic import ValidationError
 
@@ -19,7 +18,6 @@ from brushwork.scripts.bench.growth import (
     Quantity,
     growth,
     measure_growth,
-    plot,
     scaled,
     without_growing,
 )
@@ -165,21 +163,3 @@ def test_the_table_has_a_row_for_each_variant(lines: tuple[Line, ...]) -> None:
     assert found["resolution"]["points"]["2"]["memory_above_start"] == 800
     assert found["resolution"]["memory_exponent"] == pytest.approx(3)
     assert found["width"]["left_out"] == {"2": "too wide"}
-
-
-def test_the_plot_has_a_line_for_each_quantity_in_both_panels(lines: tuple[Line, ...]) -> None:
-    time, memory = plot(lines).axes
-    for axes in (time, memory):
-        assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
-        assert [line.get_label() for line in axes.lines] == ["resolution", "batch", "width"]
-        assert np.asarray(axes.lines[0].get_xdata()).tolist() == [0.5, 1, 2]
-    assert np.asarray(time.lines[0].get_ydata()).tolist() == [125, 250, 1000]
-    assert np.asarray(memory.lines[0].get_ydata()).tolist() == [90, 100, 800]
-    assert [text.get_text() for text in memory.texts] == ["90", "100", "800", "100", "100", "100"]
-
-
-def test_networks_without_memory_above_the_start_have_a_plot() -> None:
-    """Imports may have needed more memory, and a log axis has no zero."""
-    middle = Point(size=8, throughput=throughput(8, 4, 1.0, 0.0))
-    none = tuple(Line(quantity=quantity, points={1.0: middle}) for quantity in QUANTITIES)
-    assert plot(none).axes[1].get_yscale() == "linear"

@@ -31,7 +31,6 @@ from brushwork.scripts.bench.restyle import (
     compare_methods,
     output_grid,
     outputs_of,
-    plot,
 )
 from brushwork.scripts.bench.restyle_methods import (
     LITE,
@@ -398,11 +397,3 @@ def test_the_grid_shows_the_outputs(compared: tuple[RestyleComparison, dict[str,
     red = torch.tensor([200, 0, 9], dtype=torch.uint8)[:, None, None].expand_as(TASK.contents)
     colours = output_grid(TASK, {"red": red}, 2)
     assert (np.asarray(colours) == (200, 0, 9)).all(-1).sum() == 2 * 64 * 64
-
-
-def test_the_plot_has_a_bar_for_each_method(compared: tuple[RestyleComparison, dict[str, Tensor]]) -> None:
-    comparison, _ = compared
-    for axes in plot(comparison, ["The Negative"]).axes:
-        colours = [patch.get_facecolor() for patch in axes.patches]
-        assert len(colours) == 5
-        assert colours.count(colours[-1]) == 1, "ours"

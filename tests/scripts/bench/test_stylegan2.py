@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from brushwork.scripts.bench.profiling import flops_of
+from brushwork.scripts.bench.profiler import flops_of
 from brushwork.scripts.bench.stylegan2 import (
     Block,
     Conv,

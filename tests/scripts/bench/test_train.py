@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from brushwork.scripts.bench import profiling
+from brushwork.scripts.bench import profiler
 from brushwork.scripts.bench import train as train_benchmark
-from brushwork.scripts.bench.profiling import flops_of
+from brushwork.scripts.bench.profiler import flops_of
 from brushwork.scripts.bench.report import markdown
 from brushwork.scripts.bench.train import (
     NoiseRun,
@@ -17,7 +17,6 @@ from brushwork.scripts.bench.train import (
     measure,
     measure_all,
     parts_of,
-    plot,
 )
 from brushwork.training.config import TrainConfig
 from brushwork.training.errors import TrainingError
@@ -27,7 +26,7 @@ from brushwork.training.schedules import GrowingConfig
 
 @pytest.fixture(autouse=True)
 def _small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(profiling, "CONVOLUTIONS", ((8, 4),))
+    monkeypatch.setattr(profiler, "CONVOLUTIONS", ((8, 4),))
 
 
 RESULT = Throughput(
@@ -146,4 +145,3 @@ def test_every_resolution_has_its_row(
         assert "8 px" in text
         assert "16 px" in text
         assert json.dumps(dict(part.data))
-    assert len(plot(results).axes[0].patches) == 2 * len(results[0].breakdown())

@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from brushwork.scripts.bench import profiling
-from brushwork.scripts.bench.profiling import REST, Flops, Stopwatch, flops_of, peak_convolutions
+from brushwork.scripts.bench import profiler
+from brushwork.scripts.bench.profiler import REST, Flops, Stopwatch, flops_of, peak_convolutions
 
 
 # Operations
@@ -43,7 +43,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(profiling.time, "perf_counter", clock.perf_counter)
+    monkeypatch.setattr(profiler.time, "perf_counter", clock.perf_counter)
     return clock
 
 
