@@ -20,9 +20,9 @@ from brushwork.scripts.bench.agreement import agreement, exactness, noise_images
 from brushwork.scripts.bench.harness import Comparison, Part, compare, machine
 from brushwork.scripts.bench.report import markdown, write_report
 from brushwork.scripts.bench.third_party import (
+    DISTANCES,
     PACKAGES,
     TORCH_FIDELITY,
-    frechet_distances,
     inception_networks,
     torch_fidelity_kid,
     torch_fidelity_precision_recall,
@@ -73,26 +73,25 @@ def compare_frechet(sizes: BenchmarkSizes) -> Comparison:
     """Times the Frechet distance from means and covariances."""
     a = gaussian_of(simulated(4 * sizes.dim, sizes.dim, seed=1))
     b = gaussian_of(simulated(4 * sizes.dim, sizes.dim, seed=2, directions=1, shift=0.01))
-    others = frechet_distances()
     return compare(
         f"Frechet step from two covariances of {sizes.dim} dimensions",
-        {name: partial(f, a, b) for name, f in {"ours": frechet, **others.functions}.items()},
-        repeats=sizes.repeats, warmup=0, metrics={"distance": float}, notes=others.notes,
+        {name: partial(f, a, b) for name, f in {"ours": frechet, **DISTANCES}.items()},
+        repeats=sizes.repeats, warmup=0, metrics={"distance": float},
     )  # fmt: skip
 
 
 def compare_features(sizes: BenchmarkSizes, device: str = "cpu") -> Comparison:
     """Times Inception's features of one batch of uint8 images, resizing included."""
     images = noise_images(sizes.pictures, seed=0)
-    others = inception_networks(random_state(0), device)
+    networks, notes = inception_networks(random_state(0), device)
     extractors: dict[str, Callable[[Tensor], Tensor]] = {
         f"ours, {resize}": Inception(pretrained=False, resize=resize, device=device)
         for resize in ("legacy_tensorflow", "legacy_pytorch", "clean")
     }
     return compare(
         f"Inception features of {sizes.pictures} pictures of 64 px in float32",
-        {name: partial(features, images) for name, features in {**extractors, **others.functions}.items()},
-        repeats=sizes.picture_repeats, images=sizes.pictures, notes=others.notes,
+        {name: partial(features, images) for name, features in {**extractors, **networks}.items()},
+        repeats=sizes.picture_repeats, images=sizes.pictures, notes=notes,
     )  # fmt: skip
 
 

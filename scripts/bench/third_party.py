@@ -1,17 +1,13 @@
 """Metrics of torch-fidelity, pytorch-fid and SciPy with the signatures of ours.
 
-torch-fidelity is installed with brushwork, pytorch-fid is not. If it is missing, or does not run with the
-installed SciPy, it is left out with a note.
+torch-fidelity is installed with brushwork, pytorch-fid is not. pytorch-fid 0.3.0 does not run with SciPy
+1.18, so its Frechet distance is computed by its formula.
 """
 
-import io
 import tempfile
 import warnings
 from collections.abc import Callable, Mapping
-from contextlib import redirect_stdout
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
 from unittest.mock import patch
 
 import numpy as np
@@ -32,50 +28,20 @@ PACKAGES = ("torch", "numpy", "scipy", "torch-fidelity", "pytorch-fid")
 """Packages whose versions belong in a report."""
 
 TORCH_FIDELITY, PYTORCH_FID, SQRTM = "torch-fidelity", "pytorch-fid", "scipy sqrtm"
-NOT_INSTALLED = "pytorch-fid is not installed and was left out (pip install pytorch-fid)."
 
-Function = TypeVar("Function")
 Distance = Callable[[Gaussian, Gaussian], float]
 Features = Callable[[Tensor], Tensor]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Libraries(Generic[Function]):
-    """Functions by library, and a note for each library that is left out."""
-
-    functions: Mapping[str, Function]
-    notes: tuple[str, ...] = ()
-
-
 # Frechet distance
-def frechet_distances() -> Libraries[Distance]:
-    """Frechet distances of torch-fidelity and pytorch-fid; if the latter does not run, its formula."""
-    functions: dict[str, Distance] = {TORCH_FIDELITY: torch_fidelity_distance}
-    missing = _why_not_pytorch_fid()
-    if missing is None:
-        return Libraries(functions=functions | {PYTORCH_FID: pytorch_fid_distance})
-    note = f"{missing} Its formula with scipy.linalg.sqrtm was run in its stead."
-    return Libraries(functions=functions | {SQRTM: sqrtm_distance}, notes=(note,))
-
-
 def torch_fidelity_distance(a: Gaussian, b: Gaussian) -> float:
     """torch-fidelity's distance, from the eigenvalues of the product of the covariances."""
     sides = ({"mu": g.mean.numpy(), "sigma": g.covariance.numpy()} for g in (a, b))
     return float(fid_statistics_to_metric(*sides, verbose=False)[KEY_METRIC_FID])
 
 
-def pytorch_fid_distance(a: Gaussian, b: Gaussian) -> float:
-    """pytorch-fid's distance. Raises ValueError if the square root has an imaginary part."""
-    from pytorch_fid.fid_score import calculate_frechet_distance
-
-    mean1, cov1, mean2, cov2 = (array.numpy() for g in (a, b) for array in (g.mean, g.covariance))
-    with redirect_stdout(io.StringIO()), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # SciPy deprecates the argument `disp`
-        return float(calculate_frechet_distance(mean1, cov1, mean2, cov2))
-
-
 def sqrtm_distance(a: Gaussian, b: Gaussian) -> float:
-    """The distance of Heusel et al. 2017 (arXiv:1706.08500), without a remedy for singular products."""
+    """The formula of Heusel et al. 2017 (arXiv:1706.08500), which pytorch-fid takes, for regular products."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # singular matrices
         root = scipy.linalg.sqrtm((a.covariance @ b.covariance).numpy())
@@ -83,26 +49,22 @@ def sqrtm_distance(a: Gaussian, b: Gaussian) -> float:
     return float((a.mean - b.mean).square().sum() + traces) - 2 * float(np.trace(root).real)
 
 
-def _why_not_pytorch_fid() -> str | None:
-    if version_of("pytorch-fid") is None:
-        return NOT_INSTALLED
-    unit = torch.eye(2, dtype=torch.float64)
-    try:
-        pytorch_fid_distance(*(Gaussian(mean=unit[0], covariance=unit, count=0) for _ in range(2)))
-    except TypeError:  # SciPy 1.18 removed the argument `disp`
-        versions = f"pytorch-fid {version_of('pytorch-fid')} does not run with SciPy {version_of('scipy')}"
-        return f"{versions} and was left out."
-    return None
+DISTANCES: Mapping[str, Distance] = {TORCH_FIDELITY: torch_fidelity_distance, SQRTM: sqrtm_distance}
+"""Frechet distances by implementation."""
 
 
 # Inception
-def inception_networks(state: Mapping[str, Tensor], device: str = "cpu") -> Libraries[Features]:
-    """Both libraries' networks and resizing with the weights `state`: uint8 images (N, 3, H, W) to features
-    (N, 2048)."""
-    functions: dict[str, Features] = {TORCH_FIDELITY: torch_fidelity_features(state, device)}
+def inception_networks(
+    state: Mapping[str, Tensor], device: str = "cpu"
+) -> tuple[dict[str, Features], tuple[str, ...]]:
+    """The libraries' networks and resizing with the weights `state`, and a note if one is not installed.
+
+    Each maps uint8 images (N, 3, H, W) to features (N, 2048).
+    """
+    networks: dict[str, Features] = {TORCH_FIDELITY: torch_fidelity_features(state, device)}
     if version_of("pytorch-fid") is None:
-        return Libraries(functions=functions, notes=(NOT_INSTALLED,))
-    return Libraries(functions=functions | {PYTORCH_FID: pytorch_fid_features(state, device)})
+        return networks, ("pytorch-fid is not installed and was left out (pip install pytorch-fid).",)
+    return networks | {PYTORCH_FID: pytorch_fid_features(state, device)}, ()
 
 
 def torch_fidelity_features(state: Mapping[str, Tensor], device: str = "cpu") -> Features:

@@ -17,7 +17,6 @@ from brushwork.scripts.bench.metrics import (
     compare_manifold,
     simulated,
 )
-from brushwork.scripts.bench.third_party import Libraries
 
 TINY = BenchmarkSizes(
     dim=16, repeats=2, pictures=2, picture_repeats=2, sample=60, sample_repeats=2, subset_size=20
@@ -59,8 +58,8 @@ def test_all_networks_get_the_same_images(monkeypatch: pytest.MonkeyPatch) -> No
 
     monkeypatch.setattr(module, "Inception", lambda resize, **_: network(resize))
     monkeypatch.setattr(module, "random_state", lambda seed: {})
-    networks = Libraries(functions={"theirs": network("theirs")}, notes=("N",))
-    monkeypatch.setattr(module, "inception_networks", lambda state, device: networks)
+    networks = {"theirs": network("theirs")}
+    monkeypatch.setattr(module, "inception_networks", lambda state, device: (networks, ("N",)))
     found = compare_features(TINY)
     assert found.timings.names == (
         "ours, legacy_tensorflow", "ours, legacy_pytorch", "ours, clean", "theirs"
