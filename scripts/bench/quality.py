@@ -136,8 +136,8 @@ def measured_seconds(config: TrainConfig, ways: Sequence[str], *, rounds: int = 
             )  # fmt: skip
             results[way].append(seconds_per_image(updater))
     return {
-        way: {resolution: statistics.median(one[resolution] for one in found) for resolution in found[0]}
-        for way, found in results.items()
+        way: {resolution: statistics.median(one[resolution] for one in measured) for resolution in measured[0]}
+        for way, measured in results.items()
     }
 
 

@@ -100,9 +100,9 @@ def published_loop(
             with torch.no_grad():
                 image.clamp_(0, 1)
         optimizer.zero_grad()
-        found = network(image)
-        style_loss = sum((F.mse_loss(gram(found[name]), grams[name]) for name in grams), torch.zeros(()))
-        content_loss = sum((F.mse_loss(found[name], features[name]) for name in features), torch.zeros(()))
+        tapped = network(image)
+        style_loss = sum((F.mse_loss(gram(tapped[name]), grams[name]) for name in grams), torch.zeros(()))
+        content_loss = sum((F.mse_loss(tapped[name], features[name]) for name in features), torch.zeros(()))
         loss = config.style_weight / len(grams) * style_loss + config.content_weight * content_loss
         if config.tv_weight:
             variation = image.diff(dim=3).abs().sum() + image.diff(dim=2).abs().sum()

@@ -14,7 +14,6 @@ from brushwork.scripts.bench.agreement import (
     exactness,
     feature_difference,
     known_distance,
-    noise_images,
 )
 from brushwork.scripts.bench.third_party import (
     DISTANCES,
@@ -70,17 +69,6 @@ def test_exactness_shows_relative_errors() -> None:
 def test_feature_difference_is_relative_to_the_largest() -> None:
     theirs = torch.tensor([[1.0, -4.0], [0.5, 2.0]])
     assert feature_difference(theirs + torch.tensor([[0, 0.25], [0, -1]]), theirs) == 0.25
-
-
-def test_noise_images_are_seeded_and_ever_finer() -> None:
-    images = noise_images(10, seed=1, size=32)
-    assert images.shape == (10, 3, 32, 32)
-    assert torch.equal(images, noise_images(10, seed=1, size=32))
-    assert not torch.equal(images, noise_images(10, seed=2, size=32))
-    steps = images.float().diff(dim=-1).abs().mean(dim=(1, 2, 3))
-    assert bool((steps[:5].diff() > 0).all())
-    assert steps[5] < steps[4]
-    assert 0.4 < float(noise_images(10, seed=1, contrast=0.5).float().std() / images.float().std()) < 0.6
 
 
 def test_agreement_of_two_libraries(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,6 @@ from brushwork.scripts.bench.data import (
     Source,
     compare_batches,
     compare_decoding,
-    one_thread,
     source,
 )
 
@@ -85,14 +84,3 @@ def test_a_given_data_set_is_used_as_it_is(packed: Path, tmp_path: Path) -> None
         assert origin == Source(path=packed)
     with pytest.raises(DataError, match="does not exist"), source(tmp_path / "nowhere"):
         pass
-
-
-def test_one_thread_while_it_lasts() -> None:
-    before = torch.get_num_threads()
-    try:
-        torch.set_num_threads(2)
-        with one_thread():
-            assert torch.get_num_threads() == 1
-        assert torch.get_num_threads() == 2
-    finally:
-        torch.set_num_threads(before)

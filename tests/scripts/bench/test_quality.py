@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,6 @@ from brushwork.models.generator import Generator
 from brushwork.models.stage import Stage
 from brushwork.scripts.bench import quality as quality_benchmark
 from brushwork.scripts.bench.quality import (
-    WAYS,
     Calibration,
     Curve,
     Quality,
@@ -52,18 +50,6 @@ def test_a_fitted_course_takes_the_minutes_and_keeps_its_proportions(make_config
         assert ends == pytest.approx([2 / 6])
     # 2,000 pictures of 10 ms, then 1,000 of 20 ms.
     assert minutes_at(3000, config, SECONDS) == pytest.approx(40 / 60)
-
-
-def test_each_way_changes_what_it_says(make_config: Make) -> None:
-    config = make_config(growing=GROWN)
-    changed = {name: change(config) for name, (_, change) in WAYS.items()}
-    assert changed["alternating"].loss.update_order == "alternating"
-    for name in ("simultaneous", "fixed", "modulated", "fp32", "bf16"):
-        assert changed[name].loss.update_order == "simultaneous"
-    assert changed["fixed"].growing.start_resolution == 16
-    assert changed["modulated"].generator.modulation == "modulated"
-    assert [changed[name].precision for name in ("fp32", "bf16")] == ["fp32", "bf16"]
-    assert changed["simultaneous"] == replace(config, loss=changed["simultaneous"].loss)
 
 
 def test_seconds_are_of_every_resolution_of_the_way(

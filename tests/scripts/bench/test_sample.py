@@ -24,14 +24,6 @@ def generator() -> Generator:
     return generator_for("toy", "cpu")
 
 
-def test_a_presets_generator_always_has_the_same_weights(generator: Generator) -> None:
-    state = torch.get_rng_state()
-    again = generator_for("toy", "cpu")
-    assert torch.equal(torch.get_rng_state(), state)
-    assert torch.equal(again.synthesis.start, generator.synthesis.start)
-    assert not generator.training
-
-
 def test_batches_hold_so_many_images_of_every_style(generator: Generator, tmp_path: Path) -> None:
     batches = list(generated_batches(generator, 9, 4))
     assert [len(pictures) for pictures in batches] == [4, 4, 1]

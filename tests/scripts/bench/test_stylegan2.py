@@ -13,7 +13,6 @@ from brushwork.scripts.bench.stylegan2 import (
     Block,
     Conv,
     Discriminator,
-    Mapping,
     StyledConv,
     StyleGAN2,
     Synthesis,
@@ -52,14 +51,6 @@ def test_both_regularisations_are_work_of_their_own(run: StyleGAN2) -> None:
     plain = flops_of(run.step)
     assert flops_of(lambda: run.step(penalty=True)) > 1.1 * plain
     assert flops_of(lambda: run.step(path=True)) > 1.1 * plain
-
-
-def test_pictures_of_one_resolution_have_their_styles(run: StyleGAN2) -> None:
-    images, styles = run.batch()
-    assert images.shape == (run.config.batch, 3, 16, 16)
-    assert images.min() >= -1
-    assert images.max() <= 1
-    assert styles.sum(dim=1).tolist() == [1.0] * run.config.batch
 
 
 @pytest.mark.parametrize("mixing", [0.0, 1.0])
@@ -171,13 +162,6 @@ def test_outputs_of_all_resolutions_add_up() -> None:
 
 
 # Mapping and discriminator
-def test_styles_alone_can_be_mapped() -> None:
-    network = Mapping(styles=3, z_dim=0, w_dim=8, layers=2)
-    w = network(torch.empty(3, 0), torch.eye(3))
-    assert w.shape == (3, 8)
-    assert torch.allclose(network.average, 0.005 * w.mean(dim=0), atol=1e-6)
-
-
 def test_a_block_is_two_branches_over_the_root_of_two() -> None:
     x, block = torch.randn(2, 4, 8, 8), Block(4, 6)
 

@@ -1,6 +1,5 @@
 """Training steps on noise, and averages of their times."""
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -8,9 +7,7 @@ import pytest
 import torch
 
 from brushwork.scripts.bench import profiler
-from brushwork.scripts.bench import train as train_benchmark
 from brushwork.scripts.bench.profiler import flops_of
-from brushwork.scripts.bench.report import markdown
 from brushwork.scripts.bench.train import (
     NoiseRun,
     Throughput,
@@ -113,11 +110,6 @@ def test_regularisation_of_stylegan2_counts_as_often_as_it_comes() -> None:
     assert "stylegan2" not in parts_of((RESULT,))
 
 
-def test_stylegan2_is_timed_in_every_round(make_config: Callable[..., TrainConfig]) -> None:
-    found = measure(make_config(), 8, 2, True)
-    assert {name: len(rounds) for name, rounds in found.stylegan2.items()} == dict.fromkeys(THEIRS, 2)
-
-
 def test_stylegan2_is_for_processors_and_sampling(
     make_config: Callable[..., TrainConfig], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -131,17 +123,3 @@ def test_stylegan2_is_for_processors_and_sampling(
     )  # fmt: skip
     with pytest.raises(TrainingError, match="compares sampling steps"):
         measure_all(restyling, 2, True)
-
-
-def test_every_resolution_has_its_row(
-    make_config: Callable[..., TrainConfig], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(train_benchmark, "in_child", lambda function, *arguments: function(*arguments))
-    results = measure_all(make_config(), 2)
-    assert [one.resolution for one in results] == [8, 16]
-    assert results[0].gflops < results[1].gflops
-    for part in parts_of(results).values():
-        text = markdown(part.table)
-        assert "8 px" in text
-        assert "16 px" in text
-        assert json.dumps(dict(part.data))

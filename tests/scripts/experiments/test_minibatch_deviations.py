@@ -15,7 +15,6 @@ from brushwork.scripts.experiments.minibatch_deviations import (
     deviations,
     linear_auc,
     main,
-    real_pictures,
     styles_of_groups,
 )
 from brushwork.training.errors import TrainingError
@@ -53,15 +52,6 @@ def test_groups_are_of_one_style_or_of_any() -> None:
     assert (alike == alike[:, :1]).all()
     assert len(alike.unique()) == 3
     assert not (styles_of_groups(50, 3, rng, alike=False).unflatten(0, (50, 4)) == alike[:, :1]).all()
-
-
-def test_a_real_image_has_its_style(data: Path) -> None:
-    pictures = load_pictures(data)
-    styles = torch.tensor([2, 0, 1, 1])
-    found = real_pictures(pictures, styles, torch.Generator().manual_seed(0))
-    for image, style in zip(found, styles, strict=True):
-        rows = (pictures.images == image).flatten(1).all(dim=1).nonzero()
-        assert style in pictures.styles[rows]
 
 
 def test_a_group_of_equal_images_has_no_deviation() -> None:
