@@ -187,9 +187,9 @@ def growth(lines: Sequence[Line]) -> Finding:
                     "exponent of time", "of memory"),
             rows=tuple(rows),
             notes=(
-                "Exponents are from x 1 to x 2, of the time a picture and of the memory above that of the "
-                f"process's start ({base.before:.0f} MB as it is): 0 stays, 1 doubles, 2 is four times as "
-                "much.", "What more styles cost is measured by `brushwork bench styles`.", *left_out,
+                "Exponents are from x 1 to x 2, of the time for a picture and of the memory above that of "
+                f"the process's start ({base.before:.0f} MB as it is): 0 stays, 1 doubles, 2 quadruples.",
+                "`brushwork bench styles` measures the cost of more styles.", *left_out,
             ),
         ),
         data={line.quantity: _line_data(line) for line in lines},
@@ -224,8 +224,8 @@ def _line_data(line: Line) -> dict[str, Any]:
 DESCRIPTION = """Time the training steps of a preset, or of FILE.json, with resolution, batch and width halved
 and doubled, one at a time, on noise.
 
-It tells pictures a second, memory, operations, and the powers at which time and memory grow, at the final
-resolution. Every option of brushwork train holds. Examples, some minutes on a CPU:
+It prints images a second, memory, operations, and the exponents of time and memory, at the final resolution.
+All options of brushwork train apply. Examples, some minutes on a CPU:
     brushwork bench growth emoji-32
     brushwork bench growth emoji-32 --batch 8 --repeats 4
 """

@@ -136,7 +136,7 @@ def measured_seconds(config: TrainConfig, ways: Sequence[str], *, rounds: int = 
             )  # fmt: skip
             results[way].append(seconds_per_image(updater))
     return {
-        way: {resolution: statistics.median(one[resolution] for one in measured) for resolution in measured[0]}
+        way: {side: statistics.median(one[side] for one in measured) for side in measured[0]}
         for way, measured in results.items()
     }
 
@@ -260,9 +260,9 @@ class Quality:
             title=f"Fréchet distance after {minutes:.3g} minutes",
             header=("", "img/s at last", "distance, seed by seed", "mean", f"minutes to {self.target:.0f}"),
             rows=tuple(self._row(way) for way in self.ways),
-            notes=("Minutes are images over the rate measured for each way, all in turn: what measuring and "
-                   "other programs took is not in them. The last column is when the mean of a way's runs "
-                   f"first is where the worst way ends. Precision, where the name says none: "
+            notes=("Minutes are images over the rate measured for each way, without the time of measurements "
+                   "and of other programs. The last column is the time until the mean distance of a way's "
+                   "runs reaches the worst final mean. Precision of ways whose names do not say it: "
                    f"{self.calibration.precision}.",),
         )  # fmt: skip
 
@@ -305,10 +305,11 @@ def plot(quality: Quality) -> Figure:
     return figure
 
 
-DESCRIPTION = """Train a preset, or FILE.json, in several ways for the same minutes, and tell how near to real
-pictures each comes in how much time.
+DESCRIPTION = """Train a preset, or FILE.json, in several ways for the same minutes, and compare their Frechet
+distances to real images over time.
 
-Stopped, the same command goes on. Every option of brushwork train holds. Two hours on a CPU, and a try:
+If it is stopped, the same command goes on. All options of brushwork train apply. Two hours on a CPU, and a
+short trial:
     brushwork bench quality emoji-32 --data datasets/emoji-32
     brushwork bench quality emoji-32 --minutes 1 --seeds 1 --ways simultaneous alternating
 """

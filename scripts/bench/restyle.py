@@ -157,9 +157,9 @@ class MethodResult:
 
 
 NOTE = (
-    "Each pair is a held-out picture and another style that its subject was really drawn in; behind ± is the "
-    "standard error over the pairs. All but the trivial answers and runs by label follow one training "
-    "picture of the target style a pair, the same for all. Times are medians, by the clock and of all cores."
+    "Each pair is a held-out picture and another style in which its subject was really drawn; ± is the "
+    "standard error over the pairs. Methods other than the trivial ones and runs by label follow a training "
+    "picture of the target style, the same for all methods. Times are medians: wall-clock and processor time."
 )
 COLUMNS: Mapping[str, tuple[str, ...]] = {
     "accuracy": ("style accuracy", "with random weights"),

@@ -305,8 +305,8 @@ def rates(results: Sequence[Throughput]) -> Finding:
             title=f"Training steps of {results[0].batch} pictures, {results[0].precision}",
             header=("", "img/s", "ms a step (IQR)", "GFLOP a picture", "GFLOP/s", "of the peak", "peak MB"),
             rows=tuple(rows),
-            notes=(f"The machine's own peak is the fastest convolution's, {peak:.0f} GFLOP/s, timed in turn "
-                   "with the steps; penalties and regimes count as often as they come.",),
+            notes=(f"The machine's peak is that of the fastest convolution, {peak:.0f} GFLOP/s, timed "
+                   "alternately with the steps. Penalties and regimes are weighted by their frequency.",),
         ),
         data={
             f"{one.resolution}": {**asdict(one), "img_per_s": one.rate, "utilisation": one.utilisation}
@@ -326,8 +326,8 @@ def breakdown(results: Sequence[Throughput]) -> Finding:
             title="Of a sampling step's time",
             header=("", *(f"{one.resolution} px" for one in results)),
             rows=tuple((name, *(f"{one.get(name, 0):.1%}" for one in shares)) for name in names),
-            notes=("rest: losses, augmentation, random numbers, bookkeeping. Backward passes of "
-                   "the discriminator hold those of the loss.",),
+            notes=("rest: losses, augmentation, random numbers, bookkeeping. The backward pass of the "
+                   "discriminator includes that of the loss.",),
         ),
         data={f"{one.resolution}": one.breakdown() for one in results},
     )  # fmt: skip
@@ -357,8 +357,8 @@ def beside_stylegan2(results: Sequence[Throughput]) -> Finding:
 
 DESCRIPTION = """Time the training steps of a preset, or of FILE.json, at each of its resolutions, on noise.
 
-It tells pictures a second, memory, the operations of a step beside what the machine can do at best, and where
-the time goes. Every option of brushwork train holds. Examples, a minute on a CPU:
+It prints images a second, memory, the operations of a step and their share of the machine's peak, and the
+time of each part of a step. All options of brushwork train apply. Examples, a minute on a CPU:
     brushwork bench train emoji-32
     brushwork bench train emoji-32 --batch 32 --generator.resolution 64
     brushwork bench train emoji-32 --with-stylegan2

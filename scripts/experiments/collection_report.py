@@ -25,10 +25,10 @@ from brushwork.scripts.experiments.collection_runs import FINISHED, Run, seconds
 from brushwork.training.run.run_folder import RunFolder
 
 NOTE = (
-    "Medians over the runs, from the least to the greatest in brackets. Diversity is a share of that of real "
-    "pictures. Everything is taken against the training split alone. In the last row the held-out pictures "
-    "stand for the samples, but for modes, which are those of the training pictures. There are fewer of them "
-    "than samples, so that their FD is biased upward more, and their recall and coverage are lower."
+    "Medians over the runs, with the range in brackets. Diversity is a share of that of real pictures. The "
+    "reference is the training split alone. The last row has the held-out pictures in place of samples; its "
+    "modes are those of the training pictures. There are fewer held-out pictures than samples, so their FD "
+    "is biased upward more, and their recall and coverage are lower."
 )
 REAL = "held-out real"
 

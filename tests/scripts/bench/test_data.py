@@ -1,18 +1,15 @@
 """Candidates load the batches that their names say, on one thread."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
 
-from brushwork.data.errors import DataError
 from brushwork.data.loader import Batch, Loader
 from brushwork.data.sources.toy import toy_pictures
 from brushwork.scripts.bench import data as data_benchmark
 from brushwork.scripts.bench.data import (
     DataArguments,
-    Source,
     compare_batches,
     compare_decoding,
     source,
@@ -77,10 +74,3 @@ def test_decoding_loads_every_image_once(
     assert stored.images.shape == memory.images.shape == (2, 3, 16, 16), "what is left over"
     assert loaded[-1][0].pictures is not TOY
     assert loaded[-4][0].pictures is TOY
-
-
-def test_a_given_data_set_is_used_as_it_is(packed: Path, tmp_path: Path) -> None:
-    with source(packed) as origin:
-        assert origin == Source(path=packed)
-    with pytest.raises(DataError, match="does not exist"), source(tmp_path / "nowhere"):
-        pass
