@@ -1,10 +1,8 @@
-"""Do other implementations give our numbers? On the same weights, and where the number is known exactly."""
+"""Agreement with other implementations: on the same weights, and where the distance is known exactly."""
 
-import math
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -15,105 +13,66 @@ from torch import Tensor
 from brushwork.eval.errors import EvalError
 from brushwork.eval.features.inception import Inception, random_state
 from brushwork.eval.features.resize import ResizeName
-from brushwork.eval.metrics.frechet import Gaussian, frechet, frechet_from_features, gaussian_of
+from brushwork.eval.metrics.frechet import frechet, frechet_from_features, gaussian_of
 from brushwork.eval.metrics.kernel import kid
-from brushwork.scripts.bench.harness import Table
+from brushwork.scripts.bench.harness import Finding, Table
 from brushwork.scripts.bench.third_party import (
+    DISTANCES,
     PYTORCH_FID,
     TORCH_FIDELITY,
-    Distance,
-    feature_peers,
-    frechet_peers,
+    inception_networks,
     sqrtm_distance,
     torch_fidelity_kid,
 )
 
-RESIZE_OF_PEER: Mapping[str, ResizeName] = {
-    TORCH_FIDELITY: "legacy_tensorflow",
-    PYTORCH_FID: "legacy_pytorch",
-}
-"""Which of our resizes each library has."""
+RESIZES: Mapping[str, ResizeName] = {TORCH_FIDELITY: "legacy_tensorflow", PYTORCH_FID: "legacy_pytorch"}
+"""The resizing of each library."""
 
 
 # The same weights
-@dataclass(frozen=True, kw_only=True)
-class Likeness:
-    """One figure here and there; the difference is relative to theirs."""
+def agreement(count: int, *, device: str = "cpu", seed: int = 0) -> Finding:
+    """Compares features and metrics of two sets of `count` images with those of each library.
 
-    figure: str
-    peer: str
-    ours: float
-    theirs: float
-
-    @property
-    def difference(self) -> float:
-        return abs(self.ours - self.theirs) / abs(self.theirs)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Agreement:
-    """Features and figures of the same pictures through the same random weights."""
-
-    pictures: int
-    """Of each of two sets."""
-    features: Mapping[str, float]
-    """By library, the largest difference of any feature over the largest feature."""
-    figures: tuple[Likeness, ...]
-    notes: tuple[str, ...]
-
-    def table(self) -> Table:
-        features = [(f"features, {peer}", "", "", f"{apart:.1e}") for peer, apart in self.features.items()]
-        figures = [
-            (f"{f.figure}, {f.peer}", f"{f.ours:.9g}", f"{f.theirs:.9g}", f"{f.difference:.1e}")
-            for f in self.figures
+    All networks have the same random weights. Data: by library, the largest relative difference of a feature;
+    and the metrics, each with "figure", "library", "ours" and "theirs".
+    """
+    sides = [noise_images(count, seed=seed + 1), noise_images(count, seed=seed + 2, contrast=0.5)]
+    networks, notes = inception_networks(random_state(seed), device)
+    differences: dict[str, float] = {}
+    figures: list[dict[str, float | str]] = []
+    for library, network in networks.items():
+        extractor = Inception(pretrained=False, seed=seed, resize=RESIZES[library], device=device)
+        ours, theirs = ([_in_batches(f, side) for side in sides] for f in (extractor, network))
+        differences[library] = feature_difference(torch.cat(ours), torch.cat(theirs))
+        value = DISTANCES.get(library, sqrtm_distance)(*(gaussian_of(side) for side in theirs))
+        pairs = {
+            "FD": (frechet_from_features(*ours), value),
+            "FD of their features": (frechet_from_features(*theirs), value),
+        }
+        if library == TORCH_FIDELITY:
+            size = min(1000, count // 2)
+            here = kid(*ours, subset_size=size)
+            there = torch_fidelity_kid(*theirs, subsets=here.subsets, subset_size=size)
+            pairs |= {"KD": (here.mean, there.mean), "KD's deviation": (here.std, there.std)}
+        figures += [
+            {"figure": name, "library": library, "ours": a, "theirs": b} for name, (a, b) in pairs.items()
         ]
-        return Table(
-            title=f"Agreement on the same random weights, two sets of {self.pictures} pictures",
-            header=("", "ours", "theirs", "relative difference"),
-            rows=(*features, *figures),
-            notes=self.notes,
-        )
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
-
-def agreement(pictures: int, *, device: str = "cpu", seed: int = 0) -> Agreement:
-    """Our features and figures against those of each library from the same uint8 pictures and weights."""
-    sides = [noise_pictures(pictures, seed=seed + 1), noise_pictures(pictures, seed=seed + 2, contrast=0.5)]
-    networks, distances = feature_peers(random_state(seed), device), frechet_peers()
-    apart: dict[str, float] = {}
-    figures: list[Likeness] = []
-    notes = [*networks.notes, *distances.notes]
-    for peer, network in networks.functions.items():
-        resize = RESIZE_OF_PEER[peer]
-        ours_of = Inception(pretrained=False, seed=seed, resize=resize, device=device)
-        ours, theirs = ([_in_batches(f, side) for side in sides] for f in (ours_of, network))
-        apart[peer] = feature_difference(torch.cat(ours), torch.cat(theirs))
-        distance = distances.functions.get(peer, sqrtm_distance)
-        value, trouble = attempted(distance, *(gaussian_of(side) for side in theirs))
-        notes += [f"{peer} {trouble}"] if trouble else []
-        for figure, pair in (("FD", ours), ("FD of their features", theirs)):
-            here = frechet_from_features(*pair)
-            figures.append(Likeness(figure=figure, peer=peer, ours=here, theirs=value))
-        if peer == TORCH_FIDELITY:
-            figures += _kernel_likeness(ours, theirs)
-    notes = list(dict.fromkeys(notes))
-    return Agreement(pictures=pictures, features=apart, figures=tuple(figures), notes=tuple(notes))
-
-
-def _kernel_likeness(ours: list[Tensor], theirs: list[Tensor]) -> list[Likeness]:
-    size = min(1000, len(ours[0]) // 2)
-    here = kid(*ours, subset_size=size)
-    there = torch_fidelity_kid(*theirs, subsets=here.subsets, subset_size=size)
-    return [
-        Likeness(figure="KD", peer=TORCH_FIDELITY, ours=here.mean, theirs=there.mean),
-        Likeness(figure="KD's deviation", peer=TORCH_FIDELITY, ours=here.std, theirs=there.std),
-    ]
+    rows = [(f"features, {library}", "", "", f"{value:.1e}") for library, value in differences.items()]
+    for figure in figures:
+        a, b = float(figure["ours"]), float(figure["theirs"])
+        name = f"{figure['figure']}, {figure['library']}"
+        rows.append((name, f"{a:.9g}", f"{b:.9g}", f"{abs(a - b) / abs(b):.1e}"))
+    return Finding(
+        table=Table(
+            title=f"Agreement on the same random weights, two sets of {count} pictures",
+            header=("", "ours", "theirs", "relative difference"), rows=tuple(rows), notes=notes,
+        ),
+        data={"pictures": count, "features": differences, "figures": figures, "notes": notes},
+    )  # fmt: skip
 
 
 def feature_difference(ours: Float32[Tensor, "n d"], theirs: Float32[Tensor, "n d"]) -> float:
-    """The largest difference of any feature over the largest feature."""
+    """The largest difference of a feature, over the largest feature."""
     return float((ours - theirs).abs().max() / theirs.abs().max())
 
 
@@ -121,41 +80,33 @@ def _in_batches(features: Callable[[Tensor], Tensor], images: Tensor, size: int 
     return torch.cat([features(part) for part in images.split(size)])
 
 
-def attempted(distance: Distance, a: Gaussian, b: Gaussian) -> tuple[float, str]:
-    """A library's distance, or NaN and what it said when it gave up."""
-    try:
-        return distance(a, b), ""
-    except ValueError as error:
-        return math.nan, f"gave up: {error}"
-
-
-def noise_pictures(
+def noise_images(
     count: int, *, seed: int, size: int = 64, contrast: float = 1.0
 ) -> UInt8[Tensor, "count 3 size size"]:
-    """Coloured noise whose grain grows from picture to picture, from 2 to 32 cells a side and again."""
+    """Coloured noise at 2, 4, 8, 16 and 32 cells a side in turn, enlarged to `size`."""
     generator = torch.Generator().manual_seed(seed)
-    pictures = [
+    images = [
         F.interpolate(
             torch.randn(1, 3, 2 ** (1 + i % 5), 2 ** (1 + i % 5), generator=generator),
             size=(size, size), mode="bilinear",
         )
         for i in range(count)
     ]  # fmt: skip
-    return (torch.cat(pictures) * 64 * contrast + 128).clamp(0, 255).to(torch.uint8)
+    return (torch.cat(images) * 64 * contrast + 128).clamp(0, 255).to(torch.uint8)
 
 
-# Fewer pictures than dimensions
+# Fewer features than dimensions
 @dataclass(frozen=True, kw_only=True)
-class Known:
-    """Two sets of features whose distance is known exactly."""
+class KnownDistance:
+    """Two sets of features and their exact Frechet distance."""
 
     x: Float64[Tensor, "n d"]
     y: Float64[Tensor, "n d"]
     distance: float
 
 
-def known_distance(count: int, dim: int) -> Known:
-    """Fewer features than dimensions, and their distance as a fraction of whole numbers.
+def known_distance(count: int, dim: int) -> KnownDistance:
+    """Fewer features than dimensions whose distance is a fraction of whole numbers.
 
     With columns u_i, v_i, w_i of Hadamard matrices (entries 1 and -1, orthogonal; u_i sum to 0) and
     whole a_i, b_i > 0,
@@ -167,8 +118,8 @@ def known_distance(count: int, dim: int) -> Known:
 
         d + d / c sum_i (a_i^2 + 25 b_i^2 - 6 a_i b_i).
 
-    The covariances do not commute, and every number is exact in float32 too. Features come out scaled by
-    2^-6, to the size of Inception's. Raises EvalError for sizes without such matrices.
+    The covariances do not commute, and every number is exact in float32 too. Features are scaled by 2^-6,
+    to the size of Inception's. Raises EvalError for sizes without such matrices.
     """
     powers = all(size > 1 and size & (size - 1) == 0 for size in (count, dim))
     if not powers or 2 * (count - 1) > dim:
@@ -183,52 +134,38 @@ def known_distance(count: int, dim: int) -> Known:
     terms = int((a**2 + 25 * b**2 - 6 * a * b).sum())
     exact = dim + Fraction(dim * count, count - 1) * terms
     x, y = (u * a) @ v.T, 1 + (u * b) @ (3 * v + 4 * w).T
-    return Known(x=x / 64, y=y / 64, distance=float(exact / 64**2))
+    return KnownDistance(x=x / 64, y=y / 64, distance=float(exact / 64**2))
 
 
-@dataclass(frozen=True, kw_only=True)
-class Exactness:
-    """Distances beside the exact ones: of two sets, and of one to itself, which is 0."""
+def exactness(count: int, dim: int) -> Finding:
+    """Compares distances of `count` features, fewer than `dim`, with the exact distance.
 
-    count: int
-    dim: int
-    exact: float
-    apart: Mapping[str, float]
-    itself: Mapping[str, float]
-    notes: tuple[str, ...]
-
-    def table(self) -> Table:
-        rows = [
-            (name, f"{value:.12g}", f"{abs(value - self.exact) / self.exact:.1e}", f"{self.itself[name]:.1e}")
-            for name, value in self.apart.items()
-        ]
-        return Table(
-            title=f"{self.count} features of {self.dim} dimensions a side, the distance known exactly",
-            header=("", "distance", "relative error", "distance of a set to itself"),
-            rows=(("exact", f"{self.exact:.12g}", "", "0"), *rows),
-            notes=self.notes,
-        )
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
-
-def exactness(count: int, dim: int) -> Exactness:
-    """All distances of features that are fewer than their dimensions, whose covariances are singular."""
-    known, peers = known_distance(count, dim), frechet_peers()
+    Data: by implementation, "apart" is the distance of two sets and "itself" that of a set to itself, which
+    is exactly 0.
+    """
+    known = known_distance(count, dim)
     a, b = gaussian_of(known.x), gaussian_of(known.y)
     apart, itself = (
         {
             "ours, from features": frechet_from_features(known.x, y),
-            "ours, from covariances": frechet(a, other),
+            "ours, from covariances": frechet(a, gaussian),
         }
-        for y, other in ((known.y, b), (known.x, a))
+        for y, gaussian in ((known.y, b), (known.x, a))
     )
-    notes = list(peers.notes)
-    for name, distance in peers.functions.items():
-        for found, other in ((apart, b), (itself, a)):
-            found[name], trouble = attempted(distance, a, other)
-            notes += [f"{name} {trouble}"] if trouble else []
-    return Exactness(
-        count=count, dim=dim, exact=known.distance, apart=apart, itself=itself, notes=tuple(notes)
-    )
+    for name, distance in DISTANCES.items():
+        apart[name], itself[name] = distance(a, b), distance(a, a)
+    exact = known.distance
+    rows = [
+        (name, f"{value:.12g}", f"{abs(value - exact) / exact:.1e}", f"{itself[name]:.1e}")
+        for name, value in apart.items()
+    ]
+    return Finding(
+        table=Table(
+            title=f"{count} features of {dim} dimensions a side, the distance known exactly",
+            header=("", "distance", "relative error", "distance of a set to itself"),
+            rows=(("exact", f"{exact:.12g}", "", "0"), *rows),
+        ),
+        data={
+            "count": count, "dim": dim, "exact": exact, "apart": apart, "itself": itself,
+        },
+    )  # fmt: skip

@@ -1,11 +1,11 @@
-"""The benchmark `data`: how many pictures a second one core decodes, moves and puts into batches.
+"""The benchmark `data`: how many images a second one core decodes, transforms and collects into batches.
 
-Whether training waits for its data follows from that, beside the pictures a second of `bench train`.
+Compared with the images a second of `bench train`, it tells whether training waits for its data.
 """
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated
@@ -25,34 +25,38 @@ from brushwork.data.loader import (
 )
 from brushwork.data.sources.toy import write_toy
 from brushwork.models.options import Batch, Count, options
-from brushwork.scripts.bench.harness import Finding, Race, alternated, machine
-from brushwork.scripts.bench.report import plot, write_findings
+from brushwork.scripts.bench.harness import Comparison, compare, machine
+from brushwork.scripts.bench.report import write_report
+from brushwork.scripts.cli import parse_and_run
 
 MOVES = LoaderConfig(rotate=15.0, scale=0.1, shift=0.1, crop=0.1)
-AS_THEY_ARE, FROM_MEMORY = "as they are", "batches from memory"
+TOY_STYLES, TOY_SUBJECTS, TOY_RESOLUTION = 6, 100, 64
+"""Of the data set that is packed if none is given."""
 
 
 @options
-class Sizes:
-    """How much of what is timed."""
+class DataArguments:
+    """Times the data pipeline of a run on one thread: batches from memory as they are, halved, flipped, moved
+    and balanced, and decoding of a packed data set.
 
+    Examples, a minute on a CPU:
+        brushwork bench data
+        brushwork bench data datasets/emoji-32 --batch 16
+    """
+
+    dataset: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="DATASET")] = None
+    """Packed data set, of which all splits are used; by default toy images of 64 px."""
     batch: Batch = 32
+    """Images in a batch."""
     batches: Count = 50
-    """In each run, which makes it long enough for the clock."""
+    """Batches in each round."""
     repeats: Count = 8
     """Rounds, after one to warm up."""
+    out: Path = Path("runs/bench")
+    """Folder for data.json and data.md."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Toy:
-    """The data set that is packed where none is given."""
-
-    styles: int = 6
-    subjects: int = 100
-    resolution: int = 64
-
-
-# What is timed
+# The data set
 @dataclass(frozen=True, kw_only=True)
 class Source:
     """A packed data set."""
@@ -63,25 +67,25 @@ class Source:
 
 
 @contextmanager
-def source(dataset: Path | None, toy: Toy) -> Iterator[Source]:
-    """The data set at hand, or toy pictures packed in a folder that vanishes afterwards.
+def source(dataset: Path | None) -> Iterator[Source]:
+    """The given data set, or toy images packed in a temporary folder.
 
-    Raises DataError where `dataset` is no packed data set.
+    Raises DataError if `dataset` is not a packed data set.
     """
     if dataset is not None:
         describe(dataset)
         yield Source(path=dataset)
         return
     with TemporaryDirectory(prefix="brushwork-bench-", ignore_cleanup_errors=True) as folder:
-        drawn, packed = Path(folder) / "toy", Path(folder) / "packed"
-        write_toy(drawn, styles=toy.styles, subjects=toy.subjects, size=toy.resolution)
-        pack(drawn, packed, PackConfig(resolution=toy.resolution))
+        toy, packed = Path(folder) / "toy", Path(folder) / "packed"
+        write_toy(toy, styles=TOY_STYLES, subjects=TOY_SUBJECTS, size=TOY_RESOLUTION)
+        pack(toy, packed, PackConfig(resolution=TOY_RESOLUTION))
         yield Source(path=packed, copies=Path(folder) / "copies")
 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Figures are those of one core."""
+    """Limits PyTorch to one thread within the context."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -90,116 +94,84 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-# The races
-def batches(pictures: Pictures, sizes: Sizes) -> Race:
-    """Batches of decoded pictures, as the loader's options make them."""
-    plain = _batches_of(pictures, LoaderConfig(), sizes)
-    ways: dict[str, Callable[[], object]] = {AS_THEY_ARE: plain}
+# Comparisons
+def compare_batches(pictures: Pictures, args: DataArguments) -> Comparison:
+    """Times batches of decoded images with each of the loader's options."""
+    functions = {"as they are": _batches(pictures, LoaderConfig(), args)}
     if pictures.resolution % 2 == 0:
         half = pictures.resolution // 2
-        ways[f"halved to {half} px"] = _batches_of(pictures, LoaderConfig(), sizes, resolution=half)
+        functions[f"halved to {half} px"] = _batches(pictures, LoaderConfig(), args, resolution=half)
     for name, config in {
         "flipped": LoaderConfig(flip=True),
         "moved": MOVES,
         "balanced": LoaderConfig(balanced=True),
     }.items():
-        ways[name] = _batches_of(pictures, config, sizes)
-    return Race(
-        title=f"{sizes.batches} batches of {sizes.batch} pictures of {pictures.resolution} px from memory",
-        timings=alternated(ways, repeats=sizes.repeats, progress="batches"), figures={},
-        pictures=sizes.batches * sizes.batch, yardstick=AS_THEY_ARE,
-        notes=(f"Moved: turned by up to {MOVES.rotate:g} degrees, {MOVES.scale:.0%} larger or smaller, "
-               f"shifted by up to {MOVES.shift:.0%}, cropped by up to {MOVES.crop:.0%}, in one resampling.",),
+        functions[name] = _batches(pictures, config, args)
+    return compare(
+        f"{args.batches} batches of {args.batch} pictures of {pictures.resolution} px from memory",
+        functions, repeats=args.repeats, images=args.batches * args.batch,
+        notes=[f"Moved: turned by up to {MOVES.rotate:g} degrees, {MOVES.scale:.0%} larger or smaller, "
+               f"shifted by up to {MOVES.shift:.0%}, cropped by up to {MOVES.crop:.0%}, in one resampling."],
     )  # fmt: skip
 
 
-def decoding(origin: Source, pictures: Pictures, sizes: Sizes) -> Race:
-    """The whole data set once: out of memory, where `pictures` are, and out of its Parquet files."""
+def compare_decoding(origin: Source, pictures: Pictures, args: DataArguments) -> Comparison:
+    """Times one epoch from memory, where `pictures` are, and from the Parquet files."""
     stored = stored_pictures(origin.path, "all", copies=origin.copies)
-    ways: dict[str, Callable[[], object]] = {
-        FROM_MEMORY: _epoch_of(pictures, sizes),
+    functions: dict[str, Callable[[], object]] = {
+        "batches from memory": _epoch(pictures, args.batch),
         "decoded at once": lambda: load_pictures(origin.path, "all"),
-        "batches, cache off": _epoch_of(stored, sizes),
+        "batches, cache off": _epoch(stored, args.batch),
     }
-    return Race(
-        title=f"All {len(pictures)} pictures of {pictures.resolution} px, batches of {sizes.batch}",
-        timings=alternated(ways, repeats=sizes.repeats, progress="decoding"), figures={},
-        pictures=len(pictures), yardstick=FROM_MEMORY,
-        notes=("Decoded at once is what a run does before its first step; cache off decodes every batch.",),
+    return compare(
+        f"All {len(pictures)} pictures of {pictures.resolution} px, batches of {args.batch}",
+        functions, repeats=args.repeats, images=len(pictures),
+        notes=["Decoded at once is what a run does before its first step; cache off decodes every batch."],
     )  # fmt: skip
 
 
-def _batches_of(
-    pictures: Pictures, config: LoaderConfig, sizes: Sizes, *, resolution: int | None = None
+def _batches(
+    pictures: Pictures, config: LoaderConfig, args: DataArguments, *, resolution: int | None = None
 ) -> Callable[[], None]:
     loader = Loader(pictures, config, seed=0)
 
-    def act() -> None:
-        for number in range(sizes.batches):
-            loader.batch_at(number * sizes.batch, sizes.batch, resolution=resolution)
+    def run() -> None:
+        for number in range(args.batches):
+            loader.batch_at(number * args.batch, args.batch, resolution=resolution)
 
-    return act
+    return run
 
 
-def _epoch_of(pictures: Pictures | StoredPictures, sizes: Sizes) -> Callable[[], None]:
-    """Every picture once; the last batch is smaller where they do not divide."""
+def _epoch(pictures: Pictures | StoredPictures, batch: int) -> Callable[[], None]:
+    """Loads every image once; the last batch may be smaller."""
     loader = Loader(pictures, seed=0)
 
-    def act() -> None:
-        for start in range(0, len(pictures), sizes.batch):
-            loader.batch_at(start, min(sizes.batch, len(pictures) - start))
+    def run() -> None:
+        for start in range(0, len(pictures), batch):
+            loader.batch_at(start, min(batch, len(pictures) - start))
 
-    return act
-
-
-@options
-class DataArguments:
-    """Times what feeds a run, on one thread: batches from memory as they are, halved, flipped, moved and
-    balanced, and the decoding of packed pictures.
-
-    Examples, a minute on a CPU:
-        brushwork bench data
-        brushwork bench data datasets/emoji-32 --batch 16
-    """
-
-    dataset: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="DATASET")] = None
-    """Packed data set, of which all splits are timed; without one, toy pictures of 64 px."""
-    batch: Batch = Sizes.batch
-    """Pictures in a batch."""
-    batches: Count = Sizes.batches
-    """Batches in each run of what is timed."""
-    repeats: Count = Sizes.repeats
-    """Rounds after the first, in which everything has its turn."""
-    out: Path = Path("runs/bench")
-    """Folder for data.json, data.md and data.png."""
+    return run
 
 
 def bench_data(args: DataArguments) -> None:
-    """Measures, prints two tables, writes them with all rounds and a plot."""
-    sizes = Sizes(batch=args.batch, batches=args.batches, repeats=args.repeats)
-    with one_thread(), source(args.dataset, Toy()) as origin:
+    """Runs the benchmark, prints the tables and writes the report."""
+    with one_thread(), source(args.dataset) as origin:
         pictures = load_pictures(origin.path, "all")
         args.out.mkdir(parents=True, exist_ok=True)
         here = machine(("torch", "pillow", "pyarrow", "datasets"))
-        found: dict[str, Finding] = {
-            "batches": batches(pictures, sizes),
-            "decoding": decoding(origin, pictures, sizes),
+        parts = {
+            "batches": compare_batches(pictures, args),
+            "decoding": compare_decoding(origin, pictures, args),
         }
-    drawn = "toy pictures, packed for this" if args.dataset is None else args.dataset.name
-    head = f"{here.words()}\n\nData set: {drawn}, {len(pictures)} pictures of {pictures.resolution} px"
-    about = {"data": drawn, "pictures": len(pictures), "resolution": pictures.resolution}
-    text = write_findings(args.out, "data", here, asdict(sizes) | about, found, head=head)
-    plot(args.out / "data.png", found)
-    print(f"{text}\n")
-    print(f"All rounds: {args.out / 'data.json'}; data.md, data.png beside it")
+    name = "toy pictures, packed for this" if args.dataset is None else args.dataset.name
+    head = f"{here.describe()}\n\nData set: {name}, {len(pictures)} pictures of {pictures.resolution} px"
+    sizes = {
+        "batch": args.batch, "batches": args.batches, "repeats": args.repeats, "data": name,
+        "pictures": len(pictures), "resolution": pictures.resolution,
+    }  # fmt: skip
+    print(write_report(args.out, "data", here, sizes, parts, head=head))
 
 
 def main() -> None:
-    """Parses the command line and measures."""
-    from brushwork.scripts.cli import parse_and_run
-
+    """Parses the command line and runs the benchmark."""
     parse_and_run(DataArguments, bench_data)
-
-
-if __name__ == "__main__":
-    main()

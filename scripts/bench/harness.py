@@ -1,7 +1,7 @@
-"""What every benchmark needs: rivals timed in turn, the memory of a process of its own, the machine in words.
+"""What every benchmark needs: alternated timings, peak memory of a process, the machine, and results.
 
-Times are taken twice: by the clock, and as seconds of the processor, which stay put where other programs take
-a share of the machine.
+Times are wall-clock seconds and processor seconds. The latter hardly change when other programs share the
+machine.
 """
 
 import platform
@@ -15,13 +15,18 @@ from dataclasses import dataclass
 from importlib import metadata
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
+from typing import Any, Generic, Protocol, TypeVar
 
 import torch
 
 from brushwork.data.progress import Progress
 from brushwork.data.writing import free_cores
 from brushwork.eval.errors import EvalError
+from brushwork.scripts.cli import run_command
+from brushwork.scripts.configured import configured
+from brushwork.training.config import TrainConfig
+from brushwork.training.preset_files import read_preset
+from brushwork.training.presets import PRESETS
 
 Result = TypeVar("Result")
 
@@ -29,12 +34,11 @@ Result = TypeVar("Result")
 # Time
 @dataclass(frozen=True, kw_only=True)
 class Timings(Generic[Result]):
-    """Seconds of every round by candidate, and what each candidate gave last. The first is the yardstick."""
+    """Seconds of every round and the last result, by candidate. Ratios are to the first candidate."""
 
     wall: Mapping[str, tuple[float, ...]]
-    """By the clock."""
     processor: Mapping[str, tuple[float, ...]]
-    """Of all cores together, so that they may exceed those of the clock."""
+    """Summed over all cores, so they may exceed the wall-clock seconds."""
     results: Mapping[str, Result]
 
     @property
@@ -42,18 +46,18 @@ class Timings(Generic[Result]):
         return tuple(self.wall)
 
     def median(self, name: str) -> float:
-        """Seconds by the clock."""
+        """Wall-clock seconds."""
         return statistics.median(self.wall[name])
 
     def spread(self, name: str) -> float:
-        """Interquartile range of the seconds by the clock; NaN after a single round, which has none."""
+        """Interquartile range of the wall-clock seconds; NaN after a single round."""
         if len(self.wall[name]) < 2:
             return float("nan")
         low, _, high = statistics.quantiles(self.wall[name], n=4, method="inclusive")
         return high - low
 
     def ratio(self, name: str) -> float:
-        """Median over that of the first: 2 is half as fast."""
+        """Median over that of the first candidate: 2 means half as fast."""
         return self.median(name) / self.median(self.names[0])
 
     def processor_median(self, name: str) -> float:
@@ -70,10 +74,10 @@ def alternated(
     warmup: int = 1,
     progress: str | None = None,
 ) -> Timings[Result]:
-    """Times the candidates in turn, each once a round, so that whatever disturbs the machine hits them all.
+    """Times the candidates alternately, each once a round, so that disturbances affect all of them.
 
-    `warmup` rounds come first and are not counted. `progress` labels a bar. Raises EvalError for no candidate
-    and for no round.
+    The first `warmup` rounds are not counted. `progress` labels a progress bar. Raises EvalError for no
+    candidates and for no rounds.
     """
     if not functions or repeats < 1 or warmup < 0:
         raise EvalError(
@@ -90,11 +94,11 @@ def alternated(
         if counts:
             wall[name].append(took)
             processor[name].append(worked)
-    return Timings(wall=_fixed(wall), processor=_fixed(processor), results=results)
-
-
-def _fixed(seconds: Mapping[str, list[float]]) -> dict[str, tuple[float, ...]]:
-    return {name: tuple(values) for name, values in seconds.items()}
+    return Timings(
+        wall={name: tuple(seconds) for name, seconds in wall.items()},
+        processor={name: tuple(seconds) for name, seconds in processor.items()},
+        results=results,
+    )
 
 
 # Memory
@@ -102,21 +106,20 @@ _highest = 0.0
 
 
 def peak_memory() -> float:
-    """The most memory that this process ever held at once, in MB (10^6 bytes). It never falls.
+    """The peak memory of this process since it started, in MB (10^6 bytes).
 
-    Raises EvalError on a system that keeps no such count.
+    Raises EvalError on a system that does not report it.
     """
     global _highest
-    # Linux adds up each processor's count roughly, so a second look may tell less.
-    _highest = max(_highest, _counted_peak())
+    # Linux sums approximate counts of each processor, so a later reading may be lower.
+    _highest = max(_highest, _reported_peak())
     return _highest
 
 
-def _counted_peak() -> float:
-    """What the system says of it."""
+def _reported_peak() -> float:
     status = Path("/proc/self/status")
     if status.is_file():
-        # getrusage would do, but on Linux it begins with what the parent held when it started this process.
+        # On Linux, getrusage starts with the memory of the parent at the time of the fork.
         (line,) = [line for line in status.read_text().splitlines() if line.startswith("VmHWM:")]
         return int(line.split()[1]) * 1024 / 1e6
     try:
@@ -129,9 +132,9 @@ def _counted_peak() -> float:
 
 
 def in_child(function: Callable[..., Result], *arguments: object) -> Result:
-    """What `function` gives in a fresh process, where its peak of memory is its own.
+    """Runs `function` in a new process, which has its own peak of memory, and returns the result.
 
-    Function, arguments and result must pickle. Raises EvalError where the process was killed.
+    Function, arguments and result must pickle. Raises EvalError if the process was killed.
     """
     try:
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
@@ -145,46 +148,52 @@ def in_child(function: Callable[..., Result], *arguments: object) -> Result:
 # The machine
 @dataclass(frozen=True, kw_only=True)
 class Machine:
-    """Where times were taken: without a name, and with the versions of all that took part."""
+    """Hardware and package versions of a benchmark, without the host's name."""
 
     processor: str
     cores: int
     threads: int
     versions: Mapping[str, str]
 
-    def words(self) -> str:
+    def describe(self) -> str:
+        """One line."""
         versions = ", ".join(f"{name} {version}" for name, version in self.versions.items())
         cores = f"{self.cores} core{'s' if self.cores > 1 else ''}"
         threads = f"{self.threads} thread{'s' if self.threads > 1 else ''}"
         return f"{self.processor}, {cores}, {threads}; {versions}"
 
 
-def machine(packages: Sequence[str], device: str = "cpu") -> Machine:
-    """This one, with the versions of those packages that are installed."""
+def machine(packages: Sequence[str], device: str | torch.device = "cpu") -> Machine:
+    """This machine, with the versions of those packages that are installed."""
     kind = f"{platform.machine()} with {torch.backends.cpu.get_cpu_capability()}"
     if torch.device(device).type == "cuda":
         kind = f"{torch.cuda.get_device_name(device)}, {kind}"
-    found = {name: version_of(name) for name in packages}
+    versions = {name: version_of(name) for name in packages}
     return Machine(
         processor=kind,
         cores=free_cores(),
         threads=torch.get_num_threads(),
-        versions={name: version for name, version in found.items() if version is not None},
+        versions={name: version for name, version in versions.items() if version is not None},
     )
 
 
 def version_of(package: str) -> str | None:
-    """The installed version; None where there is none."""
+    """The installed version, or None."""
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return None
 
 
-# Findings
+def device_of(config: TrainConfig) -> torch.device:
+    """The device on which a run of `config` trains."""
+    return torch.device("cuda" if config.device == "auto" and torch.cuda.is_available() else "cpu")
+
+
+# Results
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """One table of words, and sentences below it."""
+    """A table of text, with notes below it."""
 
     title: str
     header: tuple[str, ...]
@@ -192,50 +201,100 @@ class Table:
     notes: tuple[str, ...] = ()
 
 
-@runtime_checkable
-class Finding(Protocol):
-    """What one part of a benchmark found."""
+class Part(Protocol):
+    """The result of one part of a benchmark."""
 
-    def table(self) -> Table: ...
+    @property
+    def table(self) -> Table:
+        """For the terminal and the Markdown file."""
+        ...
 
-    def to_json(self) -> dict[str, Any]: ...
+    @property
+    def data(self) -> Mapping[str, Any]:
+        """For the JSON file."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
-class Race:
-    """Candidates timed on the same task, with the figures that each found."""
+class Finding:
+    """A part whose table and data are given."""
+
+    table: Table
+    data: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """Candidates timed on the same task, with the metrics of their results."""
 
     title: str
     timings: Timings[Any]
-    figures: Mapping[str, Mapping[str, float]]
-    """By name, by candidate; a candidate that does not give a figure is not in it."""
-    pictures: int = 0
-    """In each run; 0: the task is not one of pictures."""
-    yardstick: str = "ours"
-    """What the first candidate is called where others are multiples of it."""
+    metrics: Mapping[str, Mapping[str, float]]
+    """By metric, then by candidate."""
+    images: int = 0
+    """Processed in each round; 0 if the task has no images."""
     notes: tuple[str, ...] = ()
 
+    @property
     def table(self) -> Table:
-        rate = ("img/s",) if self.pictures else ()
-        times = f"times {self.yardstick}"
-        header = ("", "seconds (IQR)", *rate, times, "processor seconds", times)
+        rate = ("img/s",) if self.images else ()
+        times = f"times {self.timings.names[0]}"
+        header = ("", "seconds (IQR)", *rate, times, "processor seconds", times, *self.metrics)
         rows = tuple(self._row(name) for name in self.timings.names)
-        return Table(title=self.title, header=(*header, *self.figures), rows=rows, notes=self.notes)
+        return Table(title=self.title, header=header, rows=rows, notes=self.notes)
 
     def _row(self, name: str) -> tuple[str, ...]:
         timings = self.timings
-        rate = (f"{self.pictures / timings.median(name):.1f}",) if self.pictures else ()
-        rounds = len(timings.wall[name])
-        spread = f"{timings.spread(name):.2g}" if rounds > 1 else "1 run"
+        rate = (f"{self.images / timings.median(name):.1f}",) if self.images else ()
+        spread = f"{timings.spread(name):.2g}" if len(timings.wall[name]) > 1 else "1 run"
         return (
             name, f"{timings.median(name):.3g} ({spread})", *rate, f"{timings.ratio(name):.2f}",
             f"{timings.processor_median(name):.3g}", f"{timings.processor_ratio(name):.2f}",
-            *(f"{found[name]:.10g}" if name in found else "" for found in self.figures.values()),
+            *(f"{values[name]:.10g}" if name in values else "" for values in self.metrics.values()),
         )  # fmt: skip
 
-    def to_json(self) -> dict[str, Any]:
+    @property
+    def data(self) -> dict[str, Any]:
         timings = {"seconds": self.timings.wall, "processor_seconds": self.timings.processor}
         return {
-            "title": self.title, **timings, "pictures": self.pictures, "figures": self.figures,
+            "title": self.title, **timings, "pictures": self.images, "figures": self.metrics,
             "notes": self.notes,
         }  # fmt: skip
+
+
+def compare(
+    title: str,
+    functions: Mapping[str, Callable[[], Result]],
+    *,
+    repeats: int,
+    warmup: int = 1,
+    images: int = 0,
+    metrics: Mapping[str, Callable[[Result], float]] | None = None,
+    notes: Sequence[str] = (),
+) -> Comparison:
+    """Times the candidates alternately (see `alternated`) and computes `metrics` of their last results."""
+    timings = alternated(functions, repeats=repeats, warmup=warmup, progress=title)
+    return Comparison(
+        title=title, timings=timings, images=images, notes=tuple(notes),
+        metrics={
+            metric: {name: value(result) for name, result in timings.results.items()}
+            for metric, value in (metrics or {}).items()
+        },
+    )  # fmt: skip
+
+
+# Command lines
+Arguments = TypeVar("Arguments")
+
+
+def run_on_preset(
+    arguments: Callable[..., Arguments], benchmark: Callable[[Arguments], object], description: str
+) -> None:
+    """Parses a preset or FILE.json, then options, and runs `benchmark` on them.
+
+    `arguments` is the class of the options; its field `base` is the configuration of the preset or file.
+    """
+    presets = {name: (about, arguments(base=config)) for name, (about, config) in PRESETS.items()}
+    run_command(
+        lambda: benchmark(configured(presets, lambda path: arguments(base=read_preset(path)), description))
+    )

@@ -1,12 +1,10 @@
-"""The benchmark `metrics`: time and memory of what `brushwork measure` rests on, against other libraries."""
+"""The benchmark `metrics`: time and values of the metrics of `brushwork measure` beside other libraries."""
 
-import sys
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from jaxtyping import Float32
@@ -14,60 +12,55 @@ from torch import Tensor
 
 from brushwork.data.progress import Progress
 from brushwork.eval.features.inception import Inception, random_state
-from brushwork.eval.metrics.frechet import Gaussian, RunningGaussian, frechet, gaussian_of
+from brushwork.eval.metrics.frechet import frechet, gaussian_of
 from brushwork.eval.metrics.kernel import KernelDistance, kid
 from brushwork.eval.metrics.manifold import prdc
 from brushwork.models.options import options
-from brushwork.scripts.bench.agreement import agreement, exactness, noise_pictures
-from brushwork.scripts.bench.harness import Finding, Race, Table, alternated, in_child, machine, peak_memory
-from brushwork.scripts.bench.report import markdown, plot, write_rounds
+from brushwork.scripts.bench.agreement import agreement, exactness, noise_images
+from brushwork.scripts.bench.harness import Comparison, Part, compare, machine
+from brushwork.scripts.bench.report import markdown, write_report
 from brushwork.scripts.bench.third_party import (
+    DISTANCES,
     PACKAGES,
     TORCH_FIDELITY,
-    feature_peers,
-    frechet_peers,
+    inception_networks,
     torch_fidelity_kid,
     torch_fidelity_precision_recall,
 )
-
-EARLY = 10_000
-"""Features after which memory is read for the first time."""
+from brushwork.scripts.cli import parse_and_run
 
 NEIGHBOURS = 5
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sizes:
-    """How much of everything."""
+class BenchmarkSizes:
+    """Numbers of features, images and rounds."""
 
     dim: int = 2048
     repeats: int = 3
     pictures: int = 32
-    """Timed at once, in each round."""
+    """Images in a round of Inception."""
     picture_repeats: int = 5
-    streamed: int = 1_000_000
-    stream_batch: int = 1000
     sample_repeats: int = 2
     sample: int = 10_000
     """Features a side for kernel distance, precision and recall."""
     subset_size: int = 1000
     compared: int = 128
-    """Pictures a side whose features and figures are compared."""
+    """Images a side whose features and metrics are compared."""
     few: int = 128
     """Features a side, fewer than dimensions: a power of two."""
 
 
-FULL = Sizes()
-QUICK = Sizes(
-    repeats=1, pictures=8, picture_repeats=3, streamed=50_000, sample_repeats=1, sample=2000,
-    subset_size=200, compared=16,
-)  # fmt: skip
+FULL = BenchmarkSizes()
+QUICK = BenchmarkSizes(
+    repeats=1, pictures=8, picture_repeats=3, sample_repeats=1, sample=2000, subset_size=200, compared=16
+)
 
 
 def simulated(
     count: int, dim: int, *, seed: int, directions: int = 0, shift: float = 0.0
 ) -> Float32[Tensor, "count dim"]:
-    """Gaussian features whose variances fall as 1 / k^2, far from round, along random directions.
+    """Gaussian features whose variances fall as 1 / k^2 along random directions.
 
     Sets of equal `directions`, a seed, differ by sampling and by `shift` alone.
     """
@@ -76,43 +69,34 @@ def simulated(
     return z @ mix + shift
 
 
-# Time
-def frechet_race(sizes: Sizes) -> Race:
-    """The Frechet step from means and covariances."""
+def compare_frechet(sizes: BenchmarkSizes) -> Comparison:
+    """Times the Frechet distance from means and covariances."""
     a = gaussian_of(simulated(4 * sizes.dim, sizes.dim, seed=1))
     b = gaussian_of(simulated(4 * sizes.dim, sizes.dim, seed=2, directions=1, shift=0.01))
-    peers = frechet_peers()
-    functions = {"ours": frechet, **peers.functions}
-    timings = alternated(
-        {name: partial(distance, a, b) for name, distance in functions.items()},
-        repeats=sizes.repeats, warmup=0, progress="Frechet step",
-    )  # fmt: skip
-    return Race(
-        title=f"Frechet step from two covariances of {sizes.dim} dimensions", timings=timings,
-        figures={"distance": timings.results}, notes=peers.notes,
+    return compare(
+        f"Frechet step from two covariances of {sizes.dim} dimensions",
+        {name: partial(f, a, b) for name, f in {"ours": frechet, **DISTANCES}.items()},
+        repeats=sizes.repeats, warmup=0, metrics={"distance": float},
     )  # fmt: skip
 
 
-def feature_race(sizes: Sizes, device: str = "cpu") -> Race:
-    """Inception's features of one batch of uint8 pictures, resize included."""
-    images = noise_pictures(sizes.pictures, seed=0)
-    peers = feature_peers(random_state(0), device)
+def compare_features(sizes: BenchmarkSizes, device: str = "cpu") -> Comparison:
+    """Times Inception's features of one batch of uint8 images, resizing included."""
+    images = noise_images(sizes.pictures, seed=0)
+    networks, notes = inception_networks(random_state(0), device)
     extractors: dict[str, Callable[[Tensor], Tensor]] = {
         f"ours, {resize}": Inception(pretrained=False, resize=resize, device=device)
         for resize in ("legacy_tensorflow", "legacy_pytorch", "clean")
     }
-    timings = alternated(
-        {name: partial(features, images) for name, features in (extractors | dict(peers.functions)).items()},
-        repeats=sizes.picture_repeats, progress="Inception",
-    )  # fmt: skip
-    return Race(
-        title=f"Inception features of {sizes.pictures} pictures of 64 px in float32", timings=timings,
-        figures={}, pictures=sizes.pictures, notes=peers.notes,
+    return compare(
+        f"Inception features of {sizes.pictures} pictures of 64 px in float32",
+        {name: partial(features, images) for name, features in {**extractors, **networks}.items()},
+        repeats=sizes.picture_repeats, images=sizes.pictures, notes=notes,
     )  # fmt: skip
 
 
-def kernel_race(sizes: Sizes) -> Race:
-    """The kernel distance over 100 subsets: ours in float64, torch-fidelity's as it gets its features."""
+def compare_kernel(sizes: BenchmarkSizes) -> Comparison:
+    """Times the kernel distance over 100 subsets: ours in float64, torch-fidelity's in both precisions."""
     x, y = _two_samples(sizes)
     size = sizes.subset_size
     functions: dict[str, Callable[[], KernelDistance]] = {
@@ -122,24 +106,20 @@ def kernel_race(sizes: Sizes) -> Race:
             x.double(), y.double(), subsets=100, subset_size=size
         ),
     }
-    timings = alternated(functions, repeats=sizes.sample_repeats, warmup=0, progress="kernel distance")
-    found = timings.results
-    return Race(
-        title=f"Kernel distance of {sizes.sample} features a side, 100 subsets of {size}", timings=timings,
-        figures={
-            "mean": {name: figures.mean for name, figures in found.items()},
-            "deviation": {name: figures.std for name, figures in found.items()},
-        },
+    return compare(
+        f"Kernel distance of {sizes.sample} features a side, 100 subsets of {size}", functions,
+        repeats=sizes.sample_repeats, warmup=0,
+        metrics={"mean": lambda result: result.mean, "deviation": lambda result: result.std},
     )  # fmt: skip
 
 
-def manifold_race(sizes: Sizes) -> Race:
-    """Precision and recall; ours in float64 and in blocks, with density and coverage."""
+def compare_manifold(sizes: BenchmarkSizes) -> Comparison:
+    """Times precision and recall. Ours, in float64 and in blocks, also computes density and coverage."""
     x, y = _two_samples(sizes)
 
     def ours() -> tuple[float, float]:
-        figures = prdc(x, y, k=NEIGHBOURS)
-        return figures.precision, figures.recall
+        result = prdc(x, y, k=NEIGHBOURS)
+        return result.precision, result.recall
 
     functions: dict[str, Callable[[], tuple[float, float]]] = {
         "ours (float64)": ours,
@@ -148,109 +128,36 @@ def manifold_race(sizes: Sizes) -> Race:
             x.double(), y.double(), k=NEIGHBOURS
         ),
     }
-    timings = alternated(functions, repeats=sizes.sample_repeats, warmup=0, progress="precision and recall")
-    found = timings.results
-    return Race(
-        title=f"Precision and recall of {sizes.sample} features a side, k = {NEIGHBOURS}", timings=timings,
-        figures={
-            "precision": {name: values[0] for name, values in found.items()},
-            "recall": {name: values[1] for name, values in found.items()},
-        },
-        notes=("Ours finds density and coverage in the same pass.",),
+    return compare(
+        f"Precision and recall of {sizes.sample} features a side, k = {NEIGHBOURS}", functions,
+        repeats=sizes.sample_repeats, warmup=0,
+        metrics={"precision": lambda result: result[0], "recall": lambda result: result[1]},
+        notes=["Ours finds density and coverage in the same pass."],
     )  # fmt: skip
 
 
-def _two_samples(sizes: Sizes) -> tuple[Tensor, Tensor]:
+def _two_samples(sizes: BenchmarkSizes) -> tuple[Tensor, Tensor]:
     x = simulated(sizes.sample, sizes.dim, seed=1)
     return x, simulated(sizes.sample, sizes.dim, seed=2, shift=0.1)
 
 
-# Memory
-@dataclass(frozen=True, kw_only=True)
-class Streaming:
-    """Features that streamed through `Moments` in a process of its own."""
+PartName = Literal["frechet", "features", "kernel", "manifold", "agreement", "exactness"]
 
-    count: int
-    dim: int
-    batch: int
-    seconds: float
-    """By the clock, of the updates alone."""
-    early: int
-    early_peak: float
-    """MB that the process had held at most after `early` features."""
-    peak: float
-    """MB at the end."""
-    distance: float
-    """From the standard normal distribution that the features were drawn from."""
-
-    @property
-    def expected(self) -> float:
-        """What sampling alone puts between the two: tr E^2 / 4 + |e|^2 for small errors E and e."""
-        return (self.dim * (self.dim + 1) / 4 + self.dim) / self.count
-
-    def table(self) -> Table:
-        rate = f"{self.count / self.seconds:,.0f}"
-        memory = (f"{self.early_peak:.0f}", f"{self.peak:.0f}")
-        return Table(
-            title=f"Streaming {self.count:,} features of {self.dim} dimensions, {self.batch} at a time",
-            header=(
-                "seconds", "features/s", f"peak MB after {self.early:,}", "peak MB at the end",
-                "distance from their distribution", "expected of so many",
-            ),
-            rows=((f"{self.seconds:.1f}", rate, *memory, f"{self.distance:.5g}", f"{self.expected:.5g}"),),
-        )  # fmt: skip
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self) | {"expected": self.expected}
-
-
-def streaming(sizes: Sizes) -> Streaming:
-    """Streams normal features through `Moments` in a child process and reads its peak of memory twice."""
-    return in_child(stream, sizes.streamed, sizes.dim, sizes.stream_batch)
-
-
-def stream(count: int, dim: int, batch: int, early: int = EARLY) -> Streaming:
-    """The same in this process, whose peak of memory counts from its start."""
-    generator = torch.Generator().manual_seed(0)
-    moments, seconds, early_peak = RunningGaussian(dim), 0.0, float("nan")
-    early = min(early, count)
-    with Progress(total=count, desc="streaming", unit="feature", leave=False) as bar:
-        while moments.count < count:
-            features = torch.randn(min(batch, count - moments.count), dim, generator=generator)
-            began = time.perf_counter()
-            moments.update(features)
-            seconds += time.perf_counter() - began
-            if moments.count - len(features) < early <= moments.count:
-                early_peak = peak_memory()
-            bar.update(len(features))
-    peak = peak_memory()
-    standard = Gaussian(mean=torch.zeros_like(moments.mean), covariance=torch.eye(dim).double(), count=0)
-    return Streaming(
-        count=count, dim=dim, batch=batch, seconds=seconds, early=early, early_peak=early_peak, peak=peak,
-        distance=frechet(moments.gaussian(), standard),
-    )  # fmt: skip
-
-
-# All of it
-Part = Callable[[Sizes, str], Finding]
-PartName = Literal["frechet", "features", "kernel", "manifold", "memory", "agreement", "exactness"]
-
-PARTS: Mapping[PartName, Part] = {
-    "frechet": lambda sizes, _: frechet_race(sizes),
-    "features": feature_race,
-    "kernel": lambda sizes, _: kernel_race(sizes),
-    "manifold": lambda sizes, _: manifold_race(sizes),
-    "memory": lambda sizes, _: streaming(sizes),
+PARTS: Mapping[PartName, Callable[[BenchmarkSizes, str], Part]] = {
+    "frechet": lambda sizes, _: compare_frechet(sizes),
+    "features": compare_features,
+    "kernel": lambda sizes, _: compare_kernel(sizes),
+    "manifold": lambda sizes, _: compare_manifold(sizes),
     "agreement": lambda sizes, device: agreement(sizes.compared, device=device),
     "exactness": lambda sizes, _: exactness(sizes.few, sizes.dim),
 }
-"""What the benchmark consists of, each by its sizes and the device of Inception; each runs alone, too."""
+"""The parts of the benchmark as functions of the sizes and of Inception's device."""
 
 
 @options
 class MetricsArguments:
-    """Times what `brushwork measure` rests on against torch-fidelity, pytorch-fid and SciPy, and compares
-    the numbers that they give. Candidates run in turn, so that what disturbs the machine hits them all.
+    """Times the metrics of `brushwork measure` beside torch-fidelity, pytorch-fid and SciPy, and compares
+    their values. Candidates alternate, so that disturbances affect all of them.
 
     Example, ten minutes on a CPU (without --quick half an hour); one thread each is the fairest:
         OMP_NUM_THREADS=1 brushwork bench metrics --quick
@@ -261,32 +168,25 @@ class MetricsArguments:
     parts: tuple[PartName, ...] = ()
     """Only these; by default all."""
     out: Path = Path("runs/bench")
-    """Folder for metrics.json and metrics.png, which are written anew after every part."""
+    """Folder for metrics.json and metrics.md, which are written anew after every part."""
     device: str = "cpu"
-    """Where Inception runs; everything else is the processor's."""
+    """Device of Inception; everything else runs on the processor."""
 
 
-def metrics(args: MetricsArguments) -> None:
-    """Runs the parts, prints a table of each, writes all of them."""
+def bench_metrics(args: MetricsArguments) -> None:
+    """Runs the parts, prints a table of each and writes the report."""
     sizes, here = QUICK if args.quick else FULL, machine(PACKAGES, args.device)
     args.out.mkdir(parents=True, exist_ok=True)
-    print(here.words())
-    found: dict[str, Finding] = {}
-    plotted = False
-    for part in Progress(args.parts or tuple(PARTS), desc="bench metrics"):
-        found[part] = PARTS[part](sizes, args.device)
-        Progress.write(f"\n{markdown(found[part].table())}", file=sys.stdout)
-        write_rounds(args.out / "metrics.json", here, asdict(sizes), found)
-        plotted = plot(args.out / "metrics.png", found)
-    print(f"\nAll rounds: {args.out / 'metrics.json'}" + ", plot: metrics.png beside it" * plotted)
+    print(here.describe())
+    parts: dict[str, Part] = {}
+    report = ""
+    for name in Progress(args.parts or tuple(PARTS), desc="bench metrics"):
+        parts[name] = PARTS[name](sizes, args.device)
+        print(f"\n{markdown(parts[name].table)}", flush=True)
+        report = write_report(args.out, "metrics", here, asdict(sizes), parts)
+    print(f"\n{report.splitlines()[-1]}")
 
 
 def main() -> None:
-    """Parses the command line and measures."""
-    from brushwork.scripts.cli import parse_and_run
-
-    parse_and_run(MetricsArguments, metrics)
-
-
-if __name__ == "__main__":
-    main()
+    """Parses the command line and runs the benchmark."""
+    parse_and_run(MetricsArguments, bench_metrics)

@@ -1,8 +1,8 @@
-"""The benchmark `quality`: what distance from real pictures a way of training reaches in how many minutes.
+"""The benchmark `quality`: Fréchet distance against minutes of training, for several ways of training.
 
-Each way's course of growing is fitted to the same minutes by the rate that was measured for it, all ways in
-turn. Minutes are then images over that rate: other programs on the machine slow a run down without changing
-its curve, and measuring takes no time from it.
+Every way trains for the same minutes: its rate is measured first, all ways alternately, and its schedule is
+scaled by the rate. Minutes are images over that rate, so other programs on the machine slow a run down but do
+not change its curve, and measuring takes no time from it.
 """
 
 import json
@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-import torch
 import tyro
 from matplotlib.figure import Figure
 
@@ -25,17 +24,13 @@ from brushwork.eval.report.plots import figure_png
 from brushwork.models.options import Count, Duration, options
 from brushwork.models.sampling import Precision
 from brushwork.models.snapshot import load_generator
-from brushwork.scripts.bench.harness import Table, in_child, machine
-from brushwork.scripts.bench.report import write_findings
-from brushwork.scripts.cli import run_command
-from brushwork.scripts.configured import configured
+from brushwork.scripts.bench.harness import Table, device_of, in_child, machine, run_on_preset
+from brushwork.scripts.bench.report import write_report
 from brushwork.training.calibration import choose_precision, seconds_per_image
 from brushwork.training.config import TrainConfig
 from brushwork.training.context import FrozenNetworks
 from brushwork.training.errors import TrainingError
 from brushwork.training.plan import Course
-from brushwork.training.preset_files import read_preset
-from brushwork.training.presets import PRESETS
 from brushwork.training.run.metrics import InLoopMetrics
 from brushwork.training.run.run_folder import RunFolder
 from brushwork.training.speed import prepare_process
@@ -43,20 +38,13 @@ from brushwork.training.state import TrainingState
 from brushwork.training.trainer import Trainer, accelerator_for
 from brushwork.training.update import Updater
 
-Rates = dict[int, float]
-"""Seconds of a picture, by resolution."""
+Seconds = dict[int, float]
+"""Seconds for each image, by resolution."""
 SNAPSHOTS = 14
 """Points of a curve."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Way:
-    """One way of training, as a change of a configuration."""
-
-    about: str
-    change: Callable[[TrainConfig], TrainConfig]
-
-
+# Ways of training
 def _fixed(config: TrainConfig) -> TrainConfig:
     return replace(config, growing=replace(config.growing, start_resolution=config.generator.resolution))
 
@@ -73,26 +61,20 @@ def _simultaneous(config: TrainConfig) -> TrainConfig:
     return replace(config, loss=replace(config.loss, update_order="simultaneous"))
 
 
-def _in(precision: Precision) -> Callable[[TrainConfig], TrainConfig]:
-    return lambda config: replace(_simultaneous(config), precision=precision)
-
-
-WAYS: Mapping[str, Way] = {
-    "simultaneous": Way(about="grown, AdaIN, both networks at once", change=_simultaneous),
-    "alternating": Way(about="grown, AdaIN, in turns", change=_alternating),
-    "fixed": Way(about="one resolution, AdaIN, at once", change=lambda c: _fixed(_simultaneous(c))),
-    "modulated": Way(
-        about="grown, modulated weights, at once", change=lambda c: _modulated(_simultaneous(c))
-    ),
-    "fp32": Way(about="grown, AdaIN, at once, in fp32", change=_in("fp32")),
-    "bf16": Way(about="grown, AdaIN, at once, in bf16", change=_in("bf16")),
+WAYS: Mapping[str, tuple[str, Callable[[TrainConfig], TrainConfig]]] = {
+    "simultaneous": ("grown, AdaIN, both networks at once", _simultaneous),
+    "alternating": ("grown, AdaIN, in turns", _alternating),
+    "fixed": ("one resolution, AdaIN, at once", lambda c: _fixed(_simultaneous(c))),
+    "modulated": ("grown, modulated weights, at once", lambda c: _modulated(_simultaneous(c))),
+    "fp32": ("grown, AdaIN, at once, in fp32", lambda c: replace(_simultaneous(c), precision="fp32")),
+    "bf16": ("grown, AdaIN, at once, in bf16", lambda c: replace(_simultaneous(c), precision="bf16")),
 }
-"""By the names that the command line takes."""
+"""A description and a change of the configuration, by the name on the command line."""
 
 
 @options
-class Contest:
-    """Which ways, from how many seeds, for how long."""
+class QualityConfig:
+    """Options of the benchmark."""
 
     ways: tuple[str, ...] = ("simultaneous", "alternating", "fixed", "modulated")
     """Ways of training: simultaneous, alternating, fixed, modulated, fp32, bf16."""
@@ -100,6 +82,8 @@ class Contest:
     """Runs of each way, from the seeds 0, 1, ..."""
     minutes: Duration = 10.0
     """Of training, at the rate that is measured first."""
+    report: Path = Path("runs/bench-quality")
+    """Folder for the runs, quality.json, quality.md and quality.png."""
 
     def __post_init__(self) -> None:
         for name in self.ways:
@@ -109,9 +93,72 @@ class Contest:
             raise TrainingError(f"There is no way of training to compare: take of {', '.join(WAYS)}.")
 
 
+# Rates
+@dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """Measured before the first run and kept in a file: a resumed benchmark has the same schedules."""
+
+    precision: Precision
+    """Of the ways whose names do not say it."""
+    seconds: Mapping[str, Seconds]
+    """By way."""
+
+
+def calibrated(config: TrainConfig, bench: QualityConfig) -> Calibration:
+    """The calibration in the folder of the report; ways that it lacks are measured and added."""
+    path = bench.report / "calibration.json"
+    if path.exists():
+        stored = json.loads(path.read_text())
+        precision, seconds = stored["precision"], {
+            way: {int(resolution): value for resolution, value in values.items()}
+            for way, values in stored["seconds"].items()
+        }  # fmt: skip
+    else:
+        precision, seconds = in_child(choose_precision, config.precision, device_of(config)), {}
+    missing = [way for way in bench.ways if way not in seconds]
+    if missing:
+        seconds |= in_child(measured_seconds, replace(config, precision=precision), missing)
+        write_json(path, {"precision": precision, "seconds": seconds})
+    return Calibration(precision=precision, seconds=seconds)
+
+
+def measured_seconds(config: TrainConfig, ways: Sequence[str], *, rounds: int = 3) -> dict[str, Seconds]:
+    """Measures the ways alternately in this process; medians over the rounds."""
+    prepare_process(config.speed, threads=config.threads, processes=1)
+    pictures = open_pictures(config.data, "train", config.loader.cache)
+    results: dict[str, list[Seconds]] = {way: [] for way in ways}
+    for _ in Progress(range(rounds), desc="rates", leave=False):
+        for way in ways:
+            own = WAYS[way][1](config)
+            updater = Updater.of(
+                own, pictures, TrainingState.fresh(own, pictures.style_names, device_of(config)),
+                FrozenNetworks(), accelerator_for(own), bf16=own.precision == "bf16",
+            )  # fmt: skip
+            results[way].append(seconds_per_image(updater))
+    return {
+        way: {side: statistics.median(one[side] for one in measured) for side in measured[0]}
+        for way, measured in results.items()
+    }
+
+
+def fitted(config: TrainConfig, seconds: Seconds, minutes: float) -> TrainConfig:
+    """`config` with its schedule scaled to take `minutes`."""
+    course = Course.of(config)
+    factor = 60 * minutes / course.seconds(0.0, course.end, seconds)
+    return replace(
+        config, growing=config.growing.scaled(factor), total_kimg=config.total_kimg * factor, max_minutes=None
+    )
+
+
+def minutes_at(nimg: int, config: TrainConfig, seconds: Seconds) -> float:
+    """Minutes of training up to image `nimg`."""
+    return Course.of(config).seconds(0.0, float(nimg), seconds) / 60
+
+
+# Runs
 @dataclass(frozen=True, kw_only=True)
 class Curve:
-    """One run: the distance at each of its snapshots."""
+    """The distance at each snapshot of a run."""
 
     way: str
     seed: int
@@ -119,155 +166,72 @@ class Curve:
     distances: tuple[float, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Paces:
-    """What is measured before the first run, and kept beside the runs: a contest that goes on must go on
-    with the same courses."""
-
-    precision: Precision
-    """Of the ways whose names say nothing of it."""
-    rates: Mapping[str, Rates]
-    """By way."""
-
-    def to_json(self) -> dict[str, Any]:
-        return {"precision": self.precision, "rates": self.rates}
-
-    @classmethod
-    def from_json(cls, kept: dict[str, Any]) -> "Paces":
-        rates = {
-            way: {int(side): seconds for side, seconds in of_way.items()}
-            for way, of_way in kept["rates"].items()
-        }
-        return cls(precision=kept["precision"], rates=rates)
-
-
-# Rates
-def measured_rates(config: TrainConfig, ways: Sequence[str], *, rounds: int = 3) -> dict[str, Rates]:
-    """Medians over rounds in which every way has its turn, in this process."""
-    prepare_process(config.speed, threads=config.threads, processes=1)
-    device = _device(config)
-    pictures = open_pictures(config.data, "train", config.loader.cache)
-    found: dict[str, list[Rates]] = {way: [] for way in ways}
-    for _ in Progress(range(rounds), desc="rates", leave=False):
-        for way in ways:
-            own = WAYS[way].change(config)
-            scratch = Updater.of(
-                own, pictures, TrainingState.fresh(own, pictures.style_names, device), FrozenNetworks(),
-                accelerator_for(own), bf16=own.precision == "bf16",
-            )  # fmt: skip
-            found[way].append(seconds_per_image(scratch))
-    return {
-        way: {side: statistics.median(one[side] for one in rates) for side in rates[0]}
-        for way, rates in found.items()
-    }
-
-
-def _device(config: TrainConfig) -> torch.device:
-    return torch.device("cuda" if config.device == "auto" and torch.cuda.is_available() else "cpu")
-
-
-def fitted(config: TrainConfig, rates: Rates, minutes: float) -> TrainConfig:
-    """The whole course of `config`, shortened or lengthened to take `minutes`."""
-    course = Course.of(config)
-    factor = 60 * minutes / course.seconds(0.0, course.end, rates)
-    return replace(
-        config, growing=config.growing.scaled(factor), total_kimg=config.total_kimg * factor, max_minutes=None
-    )
-
-
-def minutes_at(nimg: int, config: TrainConfig, rates: Rates) -> float:
-    """Of training up to image `nimg`."""
-    return Course.of(config).seconds(0.0, float(nimg), rates) / 60
-
-
-# Runs
 def train(config: TrainConfig) -> None:
-    """Runs to the end, or goes on from where it was stopped."""
+    """Trains to the end, from the last checkpoint if there is one."""
     outcome = Trainer(config, open_pictures(config.data, "train", config.loader.cache)).run()
     if outcome.signal is not None:
         raise TrainingError(f"{config.out} was stopped; the same command goes on from there.")
 
 
-def run_of(
-    config: TrainConfig, way: str, seed: int, rates: Rates, contest: Contest, folder: Path
-) -> TrainConfig:
-    """The configuration of one run of the contest."""
-    own = fitted(WAYS[way].change(config), rates, contest.minutes)
+def run_config(base: TrainConfig, way: str, seed: int, seconds: Seconds, bench: QualityConfig) -> TrainConfig:
+    """The configuration of one run."""
+    config = fitted(WAYS[way][1](base), seconds, bench.minutes)
     interval = replace(
-        own.interval, snapshot_kimg=own.total_kimg / SNAPSHOTS, grid_kimg=0.0, metrics_kimg=0.0,
-        checkpoint_kimg=own.total_kimg / 2,
+        config.interval, snapshot_kimg=config.total_kimg / SNAPSHOTS, grid_kimg=0.0, metrics_kimg=0.0,
+        checkpoint_kimg=config.total_kimg / 2,
     )  # fmt: skip
-    return replace(own, out=folder / f"{way}-{seed}", seed=seed, interval=interval, resume=True)
+    return replace(config, out=bench.report / f"{way}-{seed}", seed=seed, interval=interval, resume=True)
 
 
-def measured(config: TrainConfig, way: str, seed: int, rates: Rates, metrics: InLoopMetrics) -> Curve:
-    """The curve of a run that is there; what was measured is kept beside it."""
+def measured_curve(
+    config: TrainConfig, way: str, seed: int, seconds: Seconds, metrics: InLoopMetrics
+) -> Curve:
+    """The curve of a finished run. Distances are kept in the run's folder and measured once."""
     run = RunFolder(config.out)
-    kept = run.path / "distances.json"
-    known: dict[str, float] = json.loads(kept.read_text()) if kept.exists() else {}
+    path = run.path / "distances.json"
+    distances: dict[str, float] = json.loads(path.read_text()) if path.exists() else {}
     snapshots = sorted(run.snapshots.glob("generator-*.safetensors"))
-    for path in Progress(snapshots, desc=f"measure {run.path.name}", leave=False):
-        if path.stem not in known:
-            generator = load_generator(path)
-            known[path.stem] = metrics(generator, generator.trained_stage)["fd"]
-            write_json(kept, known)
-    images = {int(path.stem.rpartition("-")[2]): known[path.stem] for path in snapshots}
+    for snapshot in Progress(snapshots, desc=f"measure {run.path.name}", leave=False):
+        if snapshot.stem not in distances:
+            generator = load_generator(snapshot)
+            distances[snapshot.stem] = metrics(generator, generator.trained_stage)["fd"]
+            write_json(path, distances)
+    images = [int(snapshot.stem.rpartition("-")[2]) for snapshot in snapshots]
     return Curve(
-        way=way, seed=seed, distances=tuple(images.values()),
-        minutes=tuple(minutes_at(nimg, config, rates) for nimg in images),
+        way=way, seed=seed, distances=tuple(distances[snapshot.stem] for snapshot in snapshots),
+        minutes=tuple(minutes_at(nimg, config, seconds) for nimg in images),
     )  # fmt: skip
 
 
-def benchmark(config: TrainConfig, contest: Contest, folder: Path) -> tuple[Paces, list[Curve]]:
-    """Paces, then all runs, then their curves; what lies in `folder` already is not done again."""
-    folder.mkdir(parents=True, exist_ok=True)
-    paces = _kept_paces(config, contest, folder)
-    config, rates = replace(config, precision=paces.precision), paces.rates
-    metrics = InLoopMetrics(replace(config.metrics, names=("fd",), restyled=(), best_by="fd"), config.data)
+def train_and_measure(base: TrainConfig, bench: QualityConfig) -> "Quality":
+    """Calibrates, trains and measures all runs; what the folder of the report holds is not repeated."""
+    bench.report.mkdir(parents=True, exist_ok=True)
+    calibration = calibrated(base, bench)
+    base = replace(base, precision=calibration.precision)
+    metrics = InLoopMetrics(replace(base.metrics, names=("fd",), restyled=(), best_by="fd"), base.data)
     curves = []
-    for seed in range(contest.seeds):
-        for way in contest.ways:
-            own = run_of(config, way, seed, rates[way], contest, folder)
-            if not any((own.out / "snapshots").glob(f"generator-{_last_image(own):09d}.safetensors")):
-                in_child(train, own)
-            curves.append(measured(own, way, seed, rates[way], metrics))
-    return paces, curves
+    for seed in range(bench.seeds):
+        for way in bench.ways:
+            seconds = calibration.seconds[way]
+            config = run_config(base, way, seed, seconds, bench)
+            # The last batch may pass the end.
+            last = math.ceil(Course.of(config).images / config.batch) * config.batch
+            if not any((config.out / "snapshots").glob(f"generator-{last:09d}.safetensors")):
+                in_child(train, config)
+            curves.append(measured_curve(config, way, seed, seconds, metrics))
+    return Quality(curves=curves, calibration=calibration)
 
 
-def _last_image(config: TrainConfig) -> int:
-    """Of the run: whole batches, the last of which passes the end."""
-    return math.ceil(Course.of(config).images / config.batch) * config.batch
-
-
-def _kept_paces(config: TrainConfig, contest: Contest, folder: Path) -> Paces:
-    kept = folder / "paces.json"
-    if kept.exists():
-        paces = Paces.from_json(json.loads(kept.read_text()))
-    else:
-        precision = in_child(choose_precision, config.precision, _device(config))
-        paces = Paces(precision=precision, rates={})
-    missing = [way for way in contest.ways if way not in paces.rates]
-    if missing:
-        found = in_child(measured_rates, replace(config, precision=paces.precision), missing)
-        paces = replace(paces, rates={**paces.rates, **found})
-        write_json(kept, paces.to_json())
-    return paces
-
-
-POINTS = 200
-"""Of a curve that is drawn."""
-
-
+# Report
 @dataclass(frozen=True, kw_only=True)
 class Quality:
-    """Curves of several ways of training, and how fast each takes its pictures."""
+    """Curves of several ways of training: a part of the report."""
 
     curves: Sequence[Curve]
-    paces: Paces
+    calibration: Calibration
 
     @property
     def ways(self) -> list[str]:
-        """In the order of the contest."""
         return list(dict.fromkeys(curve.way for curve in self.curves))
 
     def of(self, way: str) -> list[Curve]:
@@ -275,57 +239,64 @@ class Quality:
         return [curve for curve in self.curves if curve.way == way]
 
     @property
-    def goal(self) -> float:
-        """The mean distance at which the worst of the ways ends: what all of them can be timed to."""
+    def target(self) -> float:
+        """The largest mean distance at the end, to which all ways can be timed."""
         return max(statistics.mean(curve.distances[-1] for curve in self.of(way)) for way in self.ways)
 
-    def runs(self, way: str) -> tuple[np.ndarray, np.ndarray]:
-        """Minutes (T,) from the latest beginning of a curve to the earliest end, and distances there (runs,
-        T); straight lines lie between measurements."""
-        curves = self.of(way)
-        begin, end = max(curve.minutes[0] for curve in curves), min(curve.minutes[-1] for curve in curves)
-        at = np.linspace(begin, end, POINTS)
-        return at, np.stack([np.interp(at, curve.minutes, curve.distances) for curve in curves])
+    def interpolated(self, way: str) -> tuple[np.ndarray, np.ndarray]:
+        """Minutes (T,) that all runs of a way have in common, and their distances (runs, T)."""
+        return interpolated([(curve.minutes, curve.distances) for curve in self.of(way)])
 
-    def to_goal(self, way: str) -> float | None:
-        """Minutes at which the mean of the runs first is at the goal; None where it never is."""
-        at, distances = self.runs(way)
-        reached = np.flatnonzero(distances.mean(axis=0) <= self.goal * (1 + 1e-9))
-        return float(at[reached[0]]) if len(reached) else None
+    def minutes_to_target(self, way: str) -> float | None:
+        """Minutes until the mean distance of the runs reaches the target; None if it never does."""
+        minutes, distances = self.interpolated(way)
+        reached = np.flatnonzero(distances.mean(axis=0) <= self.target * (1 + 1e-9))
+        return float(minutes[reached[0]]) if len(reached) else None
 
+    @property
     def table(self) -> Table:
         minutes = max(curve.minutes[-1] for curve in self.curves)
         return Table(
             title=f"Fréchet distance after {minutes:.3g} minutes",
-            header=("", "img/s at last", "distance, seed by seed", "mean", f"minutes to {self.goal:.0f}"),
+            header=("", "img/s at last", "distance, seed by seed", "mean", f"minutes to {self.target:.0f}"),
             rows=tuple(self._row(way) for way in self.ways),
-            notes=("Minutes are images over the rate measured for each way, all in turn: what measuring and "
-                   "other programs took is not in them. The last column is when the mean of a way's runs "
-                   f"first is where the worst way ends. Precision, where the name says none: "
-                   f"{self.paces.precision}.",),
+            notes=("Minutes are images over the rate measured for each way, without the time of measurements "
+                   "and of other programs. The last column is the time until the mean distance of a way's "
+                   "runs reaches the worst final mean. Precision of ways whose names do not say it: "
+                   f"{self.calibration.precision}.",),
         )  # fmt: skip
 
     def _row(self, way: str) -> tuple[str, ...]:
-        ends, last = [curve.distances[-1] for curve in self.of(way)], max(self.paces.rates[way])
-        time = self.to_goal(way)
+        ends, seconds = [curve.distances[-1] for curve in self.of(way)], self.calibration.seconds[way]
+        minutes = self.minutes_to_target(way)
         return (
-            f"{way}: {WAYS[way].about}", f"{1 / self.paces.rates[way][last]:.1f}",
+            f"{way}: {WAYS[way][0]}", f"{1 / seconds[max(seconds)]:.1f}",
             " ".join(f"{end:.0f}" for end in ends), f"{statistics.mean(ends):.0f}",
-            "-" if time is None else f"{time:.1f}",
+            "-" if minutes is None else f"{minutes:.1f}",
         )  # fmt: skip
 
-    def to_json(self) -> dict[str, Any]:
+    @property
+    def data(self) -> dict[str, Any]:
         curves = [asdict(curve) for curve in self.curves]
-        return {"goal": self.goal, **self.paces.to_json(), "curves": curves}
+        return {"target": self.target, **asdict(self.calibration), "curves": curves}
 
 
-def picture(quality: Quality) -> Figure:
-    """Distance against minutes: the mean of each way's runs, and from the best to the worst of them."""
+def interpolated(
+    lines: Sequence[tuple[Sequence[float], Sequence[float]]], points: int = 200
+) -> tuple[np.ndarray, np.ndarray]:
+    """Values of piecewise linear lines (x, y) where all are defined: x (T,) and values (lines, T)."""
+    begin, end = max(x[0] for x, _ in lines), min(x[-1] for x, _ in lines)
+    at = np.linspace(begin, end, points)
+    return at, np.stack([np.interp(at, x, y) for x, y in lines])
+
+
+def plot(quality: Quality) -> Figure:
+    """Distance against minutes: the mean and the range of each way's runs."""
     figure = Figure(figsize=(8.4, 4.6), dpi=120, layout="constrained")
     axes = figure.add_subplot(xlabel="minutes of training", ylabel="Fréchet distance (less is better)")
     for number, way in enumerate(quality.ways):
-        at, runs = quality.runs(way)
-        axes.plot(at, runs.mean(axis=0), color=f"C{number}", label=f"{way}: {WAYS[way].about}")
+        at, runs = quality.interpolated(way)
+        axes.plot(at, runs.mean(axis=0), color=f"C{number}", label=f"{way}: {WAYS[way][0]}")
         axes.fill_between(at, runs.min(axis=0), runs.max(axis=0), color=f"C{number}", alpha=0.15, lw=0)
     axes.set_ylim(bottom=0)
     axes.set_xlim(left=0)
@@ -334,10 +305,11 @@ def picture(quality: Quality) -> Figure:
     return figure
 
 
-DESCRIPTION = """Train a preset, or FILE.json, in several ways for the same minutes, and tell how near to real
-pictures each comes in how much time.
+DESCRIPTION = """Train a preset, or FILE.json, in several ways for the same minutes, and compare their Frechet
+distances to real images over time.
 
-Stopped, the same command goes on. Every option of brushwork train holds. Two hours on a CPU, and a try:
+If it is stopped, the same command goes on. All options of brushwork train apply. Two hours on a CPU, and a
+short trial:
     brushwork bench quality emoji-32 --data datasets/emoji-32
     brushwork bench quality emoji-32 --minutes 1 --seeds 1 --ways simultaneous alternating
 """
@@ -345,38 +317,22 @@ Stopped, the same command goes on. Every option of brushwork train holds. Two ho
 
 @options
 class QualityArguments:
-    """What to train, and for how long."""
+    """The benchmark, and the configuration that it trains."""
 
-    contest: Annotated[Contest, tyro.conf.arg(name="")] = field(default_factory=Contest)
-    report: Path = Path("runs/bench-quality")
-    """Folder for the runs, quality.json, quality.md and quality.png."""
+    bench: Annotated[QualityConfig, tyro.conf.arg(name="")] = field(default_factory=QualityConfig)
     base: Annotated[TrainConfig, tyro.conf.arg(name="")] = field(default_factory=TrainConfig)
 
 
 def bench_quality(args: QualityArguments) -> None:
-    """Trains and measures, prints a table, writes it with all curves and a picture."""
-    paces, curves = benchmark(args.base, args.contest, args.report)
-    quality = Quality(curves=curves, paces=paces)
-    on_gpu = args.base.device == "auto" and torch.cuda.is_available()
-    here = machine(("torch",), device="cuda" if on_gpu else "cpu")
-    text = write_findings(args.report, "quality", here, asdict(args.contest), {"quality": quality})
-    write_file(args.report / "quality.png", figure_png(picture(quality)))
-    print(f"{text}\n\nAll curves: {args.report / 'quality.json'}; quality.md, quality.png beside it")
-
-
-def racing() -> dict[str, tuple[str, QualityArguments]]:
-    """The presets."""
-    return {name: (words, QualityArguments(base=config)) for name, (words, config) in PRESETS.items()}
-
-
-def from_file(path: Path) -> QualityArguments:
-    return QualityArguments(base=read_preset(path))
+    """Runs the benchmark, prints the table and writes the report."""
+    bench = args.bench
+    quality = train_and_measure(args.base, bench)
+    here = machine(("torch",), device_of(args.base))
+    sizes = {"ways": bench.ways, "seeds": bench.seeds, "minutes": bench.minutes}
+    write_file(bench.report / "quality.png", figure_png(plot(quality)))
+    print(write_report(bench.report, "quality", here, sizes, {"quality": quality}), "and quality.png")
 
 
 def main() -> None:
-    """Parses the command line: a preset or a file, then options."""
-    run_command(lambda: bench_quality(configured(racing(), from_file, DESCRIPTION)))
-
-
-if __name__ == "__main__":
-    main()
+    """Parses the command line and runs the benchmark."""
+    run_on_preset(QualityArguments, bench_quality, DESCRIPTION)

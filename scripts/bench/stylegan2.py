@@ -1,9 +1,8 @@
-"""StyleGAN2's training steps as its authors' code takes them on a processor: what `bench train` compares
-with.
+"""StyleGAN2's networks and training steps as its authors' code runs them on a processor, for `bench train`.
 
-Karras 2020 (arXiv:1912.04958): each network in turn from pictures of its own, R1 every 16th and path length
-regularisation every 4th step as steps of their own, plain Adam, averaged weights. Written anew, as are the
-networks (`models.stylegan2`), and on the same noise, sizes and batch as the run that it stands beside.
+Karras et al. 2020 (arXiv:1912.04958): the networks are updated in turn on images of their own; R1 and path
+length regularisation (every 4th step) are steps of their own; plain Adam; averaged weights. This is our own
+writing, on the same noise, widths and batch as the run that it is compared with.
 """
 
 import copy
@@ -25,67 +24,66 @@ from brushwork.training.config import TrainConfig
 from brushwork.training.state import frozen
 
 LEARNING_RATE = 0.002
-PATH_EVERY, PATH_WEIGHT, PATH_SHARE = 4, 2.0, 2
-"""Path length regularisation: how often, how heavy, and on which part of the batch."""
+PATH_INTERVAL, PATH_WEIGHT, PATH_SHARE = 4, 2.0, 2
+"""Path length regularisation: interval in steps, weight, and the divisor of the batch."""
 
 
 class StyleGAN2:
-    """Both networks at one resolution, with the widths, codes and styles of `config`."""
+    """Both networks at one resolution, with the widths, latent sizes and styles of `config`."""
 
     def __init__(self, config: TrainConfig, resolution: int, pictures: Pictures) -> None:
-        own, judge = config.generator, config.discriminator
+        g, d = config.generator, config.discriminator
         styles = len(pictures.style_names)
         self.config, self.resolution, self.pictures = config, resolution, pictures
-        self.mapping = Mapping(styles=styles, z_dim=own.z_dim, w_dim=own.w_dim, layers=own.mapping_layers)
+        self.mapping = Mapping(styles=styles, z_dim=g.z_dim, w_dim=g.w_dim, layers=g.mapping_layers)
         self.synthesis = Synthesis(
-            resolution=resolution, w_dim=own.w_dim, channel_base=own.channel_base, channel_max=own.channel_max
+            resolution=resolution, w_dim=g.w_dim, channel_base=g.channel_base, channel_max=g.channel_max
         )
         self.generator = nn.ModuleList([self.mapping, self.synthesis])
         self.discriminator = Discriminator(
-            resolution=resolution, styles=styles, channel_base=judge.channel_base,
-            channel_max=judge.channel_max, group=judge.minibatch_group,
+            resolution=resolution, styles=styles, channel_base=d.channel_base,
+            channel_max=d.channel_max, group=d.minibatch_group,
         )  # fmt: skip
         self.average = copy.deepcopy(self.generator).requires_grad_(False)
-        self.adam_g = lazy_adam(self.generator, interval=PATH_EVERY)
+        self.adam_g = lazy_adam(self.generator, interval=PATH_INTERVAL)
         self.adam_d = lazy_adam(self.discriminator, interval=config.loss.r1_interval)
         self.mean_length = torch.zeros(())
 
-    # One step
     def step(self, *, penalty: bool = False, path: bool = False) -> None:
-        """The generator, then the discriminator, each with its regularisation where asked."""
+        """Updates the generator, then the discriminator. `penalty` adds R1, `path` path lengths."""
         reals, styles = self.batch()
-        with frozen(self.discriminator), moving(self.generator, self.adam_g):
-            drawn, _ = self.draw(styles)
-            logistic_generator(self.discriminator(drawn, styles)).backward()
+        with frozen(self.discriminator), stepping(self.generator, self.adam_g):
+            fakes, _ = self.generate(styles)
+            logistic_generator(self.discriminator(fakes, styles)).backward()
         if path:
-            with moving(self.generator, self.adam_g):
-                (PATH_EVERY * PATH_WEIGHT * self.path_penalty(styles)).backward()
-        with moving(self.discriminator, self.adam_d):
+            with stepping(self.generator, self.adam_g):
+                (PATH_INTERVAL * PATH_WEIGHT * self.path_penalty(styles)).backward()
+        with stepping(self.discriminator, self.adam_d):
             with torch.no_grad():
-                drawn, _ = self.draw(styles)
-            F.softplus(self.discriminator(drawn, styles)).mean().backward()
+                fakes, _ = self.generate(styles)
+            F.softplus(self.discriminator(fakes, styles)).mean().backward()
             F.softplus(-self.discriminator(reals, styles)).mean().backward()
         if penalty:
-            interval, gamma = (
-                self.config.loss.r1_interval,
-                self.config.loss.gamma(self.resolution, len(reals)),
-            )
+            loss = self.config.loss
+            weight = loss.r1_interval * loss.gamma(self.resolution, len(reals))
             reals.requires_grad_()
-            with moving(self.discriminator, self.adam_d):
-                (interval * gamma * gradient_penalty(self.discriminator(reals, styles), reals)).backward()
+            with stepping(self.discriminator, self.adam_d):
+                (weight * gradient_penalty(self.discriminator(reals, styles), reals)).backward()
         with torch.no_grad():
             for kept, new in zip(self.average.parameters(), self.generator.parameters(), strict=True):
                 kept.copy_(new.lerp(kept, 0.999))
 
     def batch(self) -> tuple[Float[Tensor, "n 3 r r"], Float[Tensor, "n s"]]:
-        """Pictures at this resolution with their styles, drawn with replacement."""
-        places = torch.randint(len(self.pictures.images), (self.config.batch,))
-        images = self.pictures.images[places, :, : self.resolution, : self.resolution].float() / 127.5 - 1
-        styles = F.one_hot(self.pictures.styles[places], len(self.pictures.style_names)).float()
+        """Real images at this resolution and their styles, sampled with replacement."""
+        rows = torch.randint(len(self.pictures.images), (self.config.batch,))
+        images = self.pictures.images[rows, :, : self.resolution, : self.resolution].float() / 127.5 - 1
+        styles = F.one_hot(self.pictures.styles[rows], len(self.pictures.style_names)).float()
         return images, styles
 
-    def draw(self, styles: Float[Tensor, "n s"]) -> tuple[Float[Tensor, "n 3 r r"], Float[Tensor, "n l d"]]:
-        """Pictures of fresh codes, and the codes of their layers; most batches mix two."""
+    def generate(
+        self, styles: Float[Tensor, "n s"]
+    ) -> tuple[Float[Tensor, "n 3 r r"], Float[Tensor, "n l d"]]:
+        """Images of new latent codes and the style codes of all layers, with style mixing."""
         layers = self.synthesis.layers
         size = (len(styles), self.config.generator.z_dim)
         codes = self.mapping(torch.randn(size), styles)[:, None].repeat(1, layers, 1)
@@ -96,19 +94,21 @@ class StyleGAN2:
         return self.synthesis(codes), codes
 
     def path_penalty(self, styles: Float[Tensor, "n s"]) -> Float[Tensor, ""]:
-        """How unequally far pictures move with w: the mean square of |J^T y| less its running mean, for noise
-        y of a picture's size (eq. 4)."""
-        drawn, codes = self.draw(styles[: max(1, len(styles) // PATH_SHARE)])
-        noise = torch.randn_like(drawn) / self.resolution
-        (slopes,) = torch.autograd.grad((drawn * noise).sum(), codes, create_graph=True)
-        lengths = slopes.square().sum(dim=2).mean(dim=1).sqrt()
+        """Path length regularisation (eq. 4): the mean square of |J^T y| less its running mean.
+
+        J is the Jacobian of the image by w, y noise of the image's size.
+        """
+        fakes, codes = self.generate(styles[: max(1, len(styles) // PATH_SHARE)])
+        noise = torch.randn_like(fakes) / self.resolution
+        (grads,) = torch.autograd.grad((fakes * noise).sum(), codes, create_graph=True)
+        lengths = grads.square().sum(dim=2).mean(dim=1).sqrt()
         mean = self.mean_length.lerp(lengths.mean(), 0.01)
         self.mean_length = mean.detach()
         return (lengths - mean).square().mean()
 
 
 def lazy_adam(network: nn.Module, *, interval: int) -> torch.optim.Optimizer:
-    """Adam with its rates lowered for regularisation in every `every`-th step only (appendix B)."""
+    """Adam with rates lowered for regularisation in every `interval`-th step (appendix B)."""
     share = interval / (interval + 1)
     return torch.optim.Adam(
         network.parameters(), lr=LEARNING_RATE * share, betas=(0.0, 0.99**share), eps=1e-8
@@ -116,24 +116,24 @@ def lazy_adam(network: nn.Module, *, interval: int) -> torch.optim.Optimizer:
 
 
 @contextmanager
-def moving(network: nn.Module, optimizer: torch.optim.Optimizer) -> Iterator[None]:
-    """Collects gradients while it lasts, then takes a step; what is not finite counts as 0."""
+def stepping(network: nn.Module, optimizer: torch.optim.Optimizer) -> Iterator[None]:
+    """Clears gradients, and takes a step after the context; NaN gradients count as 0."""
     optimizer.zero_grad(set_to_none=True)
     yield
-    found = [parameter for parameter in network.parameters() if parameter.grad is not None]
-    flat = torch.cat([parameter.grad.flatten() for parameter in found if parameter.grad is not None])
+    trained = [parameter for parameter in network.parameters() if parameter.grad is not None]
+    flat = torch.cat([parameter.grad.flatten() for parameter in trained if parameter.grad is not None])
     flat = torch.nan_to_num(flat, nan=0.0, posinf=1e5, neginf=-1e5)
-    parts = flat.split([parameter.numel() for parameter in found])
-    for parameter, part in zip(found, parts, strict=True):
+    parts = flat.split([parameter.numel() for parameter in trained])
+    for parameter, part in zip(trained, parts, strict=True):
         parameter.grad = part.view_as(parameter)
     optimizer.step()
 
 
 TAPS = (1.0, 3.0, 3.0, 1.0)
 GAIN = 2**0.5
-"""Of a leaky ReLU."""
+"""Gain of a leaky ReLU."""
 
-Sides = tuple[int, int, int, int]
+Padding = tuple[int, int, int, int]
 """Left, right, top and bottom."""
 
 
@@ -144,23 +144,23 @@ def resample_filter() -> Float[Tensor, "4 4"]:
 
 
 def upfirdn(
-    x: Float[Tensor, "n c h w"], kernel: Float[Tensor, "k k"], *, up: int = 1, down: int = 1, padding: Sides
+    x: Float[Tensor, "n c h w"], kernel: Float[Tensor, "k k"], *, up: int = 1, down: int = 1, padding: Padding
 ) -> Float[Tensor, "n c h2 w2"]:
-    """Puts `up - 1` zeros after each place, pads, filters, and keeps every `down`-th place."""
+    """Inserts `up - 1` zeros after each pixel, pads, filters, and keeps every `down`-th pixel."""
     n, c, h, w = x.shape
     if up > 1:
-        spread = F.pad(x.view(n, c, h, 1, w, 1), (0, up - 1, 0, 0, 0, up - 1))
-        x = spread.view(n, c, h * up, w * up)
+        zeros = F.pad(x.view(n, c, h, 1, w, 1), (0, up - 1, 0, 0, 0, up - 1))
+        x = zeros.view(n, c, h * up, w * up)
     x = F.conv2d(F.pad(x, padding), kernel.expand(c, 1, *kernel.shape), groups=c)
     return x[:, :, ::down, ::down]
 
 
 def convolve(x: Tensor, weight: Tensor, kernel: Tensor, resample: Resample = "none") -> Tensor:
-    """A convolution after enlarging by two (`up`: its kernel is then turned round) or before halving."""
+    """A convolution that doubles or halves the size; `up` is a transposed convolution."""
     size = weight.shape[-1]
     if resample == "up":
-        spread = F.conv_transpose2d(x, weight.transpose(0, 1), stride=2)
-        return upfirdn(spread, 4 * kernel, padding=(1, 1, 1, 1))
+        doubled = F.conv_transpose2d(x, weight.transpose(0, 1), stride=2)
+        return upfirdn(doubled, 4 * kernel, padding=(1, 1, 1, 1))
     if resample == "down" and size == 1:
         return F.conv2d(upfirdn(x, kernel, down=2, padding=(1, 1, 1, 1)), weight)
     if resample == "down":
@@ -169,13 +169,13 @@ def convolve(x: Tensor, weight: Tensor, kernel: Tensor, resample: Resample = "no
 
 
 def activated(x: Tensor, bias: Tensor, gain: float = GAIN) -> Tensor:
-    """Bias, leaky ReLU and its gain, in a pass each."""
+    """Bias, leaky ReLU and its gain, one operation each."""
     return F.leaky_relu(x + bias.view(1, -1, *[1] * (x.ndim - 2)), 0.2) * gain
 
 
-# The style door
+# Mapping
 class Dense(nn.Module):
-    """Linear layer with an equalised learning rate; activated, or as it is."""
+    """Linear layer with an equalised learning rate and an optional leaky ReLU."""
 
     def __init__(
         self, inputs: int, outputs: int, kind: Literal["leaky", "linear"] = "linear", *, lr: float = 1.0,
@@ -216,7 +216,7 @@ class Mapping(nn.Module):
 
 # Synthesis
 class Filtered(nn.Module):
-    """What has convolutions that resample."""
+    """Base class of layers that resample with the filter [1, 3, 3, 1]."""
 
     kernel: Tensor
 
@@ -226,8 +226,8 @@ class Filtered(nn.Module):
 
 
 class StyledConv(Filtered):
-    """Convolution with weights modulated by style, as scales of its input and output, then noise, bias and
-    leaky ReLU (eq. 1 and 3)."""
+    """Convolution with modulated and demodulated weights (eq. 1 and 3, as scales of its input and output),
+    then noise, bias and leaky ReLU."""
 
     def __init__(self, inputs: int, outputs: int, w_dim: int, resample: Resample = "none") -> None:
         super().__init__()
@@ -238,7 +238,7 @@ class StyledConv(Filtered):
 
     def forward(self, x: Float[Tensor, "n i h w"], w: Float[Tensor, "n d"]) -> Float[Tensor, "n o h2 w2"]:
         styles = self.affine(w)
-        modulated = self.weight[None] * styles[:, None, :, None, None]  # for its norms alone
+        modulated = self.weight[None] * styles[:, None, :, None, None]  # only for its norms
         norms = (modulated.square().sum(dim=(2, 3, 4)) + 1e-8).rsqrt()
         y = convolve(x * styles[:, :, None, None], self.weight, self.kernel, self.resample)
         noise = self.strength * torch.randn(len(y), 1, *y.shape[2:], device=y.device)
@@ -260,8 +260,8 @@ class ToRGB(nn.Module):
 
 
 class Synthesis(Filtered):
-    """w (N, L, D) -> images (N, 3, R, R): a sum of RGB outputs of all resolutions (figure 7, output skips).
-    L as in `synthesis.layer_count`; RGB outputs take the code that comes next."""
+    """w (N, L, D) -> images (N, 3, R, R), the sum of RGB outputs of all resolutions (figure 7, output skips).
+    L is `layer_count(resolution)`."""
 
     def __init__(self, *, resolution: int, w_dim: int, channel_base: int, channel_max: int) -> None:
         super().__init__()
@@ -286,7 +286,7 @@ class Synthesis(Filtered):
 
 # Discriminator
 class Conv(Filtered):
-    """Convolution with an equalised learning rate; activated where it has a bias."""
+    """Convolution with an equalised learning rate; with a bias, a leaky ReLU follows."""
 
     def __init__(
         self, inputs: int, outputs: int, size: int, resample: Resample = "none", *, bias: bool = True,
@@ -304,7 +304,7 @@ class Conv(Filtered):
 
 
 class Block(nn.Module):
-    """Two convolutions that halve the size, beside a third that does it at once."""
+    """Residual block that halves the size: two convolutions, and a 1 x 1 convolution beside them."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -317,8 +317,8 @@ class Block(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """images (N, 3, R, R) and styles (N, S) -> logits (N,): residual blocks, and the inner product of what
-    they end in with a mapped style."""
+    """images (N, 3, R, R) and styles (N, S) -> logits (N,): residual blocks, then the inner product with a
+    mapped style (projection)."""
 
     def __init__(
         self, *, resolution: int, styles: int, channel_base: int, channel_max: int, group: int
@@ -336,13 +336,13 @@ class Discriminator(nn.Module):
 
     def forward(self, images: Float[Tensor, "n 3 r r"], styles: Float[Tensor, "n s"]) -> Float[Tensor, "n"]:
         x = self.blocks(self.from_rgb(images))
-        x = self.conv(torch.cat([x, self.spread(x)], dim=1))
+        x = self.conv(torch.cat([x, self.minibatch_std(x)], dim=1))
         h = self.score(self.dense(x.flatten(1)))
         mapped = self.mapping(images.new_empty(len(images), 0), styles)
         return (h * mapped).sum(dim=1) / h.shape[1] ** 0.5
 
-    def spread(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n 1 h w"]:
-        """How much the pictures of a group differ: groups are strided through the batch."""
+    def minibatch_std(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n 1 h w"]:
+        """Mean standard deviation within groups, which are strided through the batch."""
         group = min(self.group, len(x))
         grouped = x.view(group, -1, *x.shape[1:])
         std = ((grouped - grouped.mean(dim=0)).square().mean(dim=0) + 1e-8).sqrt()  # (m, c, h, w)

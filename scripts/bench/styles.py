@@ -1,184 +1,153 @@
-"""The benchmark `styles`: what more styles cost.
+"""The benchmark `styles`: time and memory against the number of styles.
 
-Every style has a row in the tables of the mapping network, the style encoder and the discriminator; the rest
-is shared. So parameters grow by those rows alone, and a step's time and memory should hardly grow.
+Every style has a row in the tables of the mapping network, the style encoder and the discriminator; all other
+parameters are shared. So parameters grow by those rows alone, and a step's time and memory should hardly
+grow.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated
 
 import torch
 from annotated_types import MultipleOf
 from torch import Tensor
 
 from brushwork.data.progress import Progress
-from brushwork.models.classifier import StyleClassifier
-from brushwork.models.options import Batch as BatchSize
-from brushwork.models.options import Count, options
+from brushwork.models.options import Batch, Count, options
 from brushwork.models.sampling import sample
-from brushwork.models.stage import Stage
-from brushwork.scripts.bench.harness import Finding, Race, Table, alternated, in_child, machine, peak_memory
-from brushwork.scripts.bench.report import plot, write_findings
-from brushwork.scripts.bench.train import noise
+from brushwork.scripts.bench.harness import (
+    Comparison,
+    Finding,
+    Part,
+    Table,
+    compare,
+    in_child,
+    machine,
+    peak_memory,
+)
+from brushwork.scripts.bench.report import write_report
+from brushwork.scripts.bench.train import NoiseRun
+from brushwork.scripts.cli import parse_and_run
 from brushwork.training.config import TrainConfig
-from brushwork.training.context import FrozenNetworks
 from brushwork.training.errors import TrainingError
 from brushwork.training.presets import emoji_32_restyle
-from brushwork.training.restyle.config import Regime
-from brushwork.training.state import TrainingState
-from brushwork.training.trainer import accelerator_for
-from brushwork.training.update import Updater
 
 STEPS = 3
-"""After which a process has held all that a training step ever holds."""
+"""Training steps after which a process has reached its peak of memory."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Sizes:
-    """How many styles are compared, on what."""
-
-    counts: tuple[int, ...] = (8, 100, 1000)
-    repeats: int = 10
-    batch: int = 16
-
-
-# What is timed
-class Candidate:
-    """A run of the preset emoji-32-restyle on noise with so many styles."""
-
-    def __init__(self, styles: int, batch: int, base: TrainConfig | None = None) -> None:
-        config = replace(base or emoji_32_restyle(), batch=batch, precision="fp32")
-        self.stage = Stage(config.generator.resolution)
-        pictures = noise(self.stage.resolution, styles=styles)
-        self.state = TrainingState.fresh(config, pictures.style_names, torch.device("cpu"))
-        self.nets = self.state.nets
-        classifier = StyleClassifier(config.generator.widths, styles=styles).requires_grad_(False)
-        frozen = FrozenNetworks(classifier=classifier, perception=classifier.maps)
-        self.updater = Updater.of(config, pictures, self.state, frozen, accelerator_for(config), bf16=False)
-        self.batch = self.updater.loader.batch_at(0, batch)
-
-    @torch.no_grad()
-    def encode(self) -> Tensor:
-        """The style codes of the batch."""
-        encoder = self.nets.generator.encoders.style
-        return encoder(self.batch.images, self.batch.styles, self.stage)
-
-    def draw(self) -> Tensor:
-        """A picture of each style in the batch."""
-        return sample(self.nets.generator, self.batch.styles, torch.arange(len(self.batch.styles)))
-
-    def step(self, regime: Regime) -> None:
-        """One training step of both networks, without gradient penalties."""
-        self.state.nimg = self.updater.config.batch
-        self.updater.step(self.stage, regime)
+def run_of(styles: int, batch: int, base: TrainConfig | None = None) -> NoiseRun:
+    """A run of `base`, by default of the preset emoji-32-restyle, with so many styles."""
+    config = replace(base or emoji_32_restyle(), batch=batch, precision="fp32", device="cpu")
+    return NoiseRun(config, config.generator.resolution, styles=styles)
 
 
 # Time
-Task = Literal["encoding", "restyling", "sampling", "drawing"]
+@torch.no_grad()
+def encode(run: NoiseRun) -> Tensor:
+    """Style codes of a batch."""
+    encoder = run.state.nets.generator.encoders.style
+    return encoder(run.batch.images, run.batch.styles, run.stage)
 
-TASKS: Mapping[Task, tuple[str, Callable[[Candidate], object]]] = {
-    "encoding": ("Style encoding of {} pictures", Candidate.encode),
-    "restyling": ("A restyling step of {} pictures", lambda candidate: candidate.step("restyling")),
-    "sampling": ("A sampling step of {} pictures", lambda candidate: candidate.step("sampling")),
-    "drawing": ("Drawing {} pictures", Candidate.draw),
+
+def generate(run: NoiseRun) -> Tensor:
+    """Samples of the styles of a batch."""
+    styles = run.batch.styles
+    return sample(run.state.nets.generator, styles, torch.arange(len(styles)))
+
+
+TASKS: Mapping[str, tuple[str, Callable[[NoiseRun], object]]] = {
+    "encoding": ("Style encoding of {} pictures", encode),
+    "restyling": ("A restyling step of {} pictures", lambda run: run.step("restyling")),
+    "sampling": ("A sampling step of {} pictures", lambda run: run.step("sampling")),
+    "generating": ("Generating {} pictures", generate),
 }
+"""Titles, and what is timed."""
 
 
-def race(task: Task, candidates: Sequence[tuple[int, Candidate]], sizes: Sizes) -> Race:
-    """The numbers of styles in turn."""
+def compare_counts(task: str, runs: Mapping[int, NoiseRun], *, batch: int, repeats: int) -> Comparison:
+    """Times one task with each number of styles."""
     title, action = TASKS[task]
-
-    def timed(candidate: Candidate) -> Callable[[], object]:
-        return lambda: action(candidate)
-
-    timings = alternated(
-        {f"{count} styles": timed(candidate) for count, candidate in candidates}, repeats=sizes.repeats,
-        progress=task,
-    )  # fmt: skip
-    first = f"{candidates[0][0]} styles"
-    return Race(
-        title=title.format(sizes.batch), timings=timings, figures={}, pictures=sizes.batch, yardstick=first
-    )
+    functions = {f"{count} styles": partial(action, run) for count, run in runs.items()}
+    return compare(title.format(batch), functions, repeats=repeats, images=batch)
 
 
 # Size
 @dataclass(frozen=True, kw_only=True)
 class Footprint:
-    """The size of both networks for one number of styles, and the memory of a process that trains them."""
+    """Size of both networks for one number of styles, and memory of a process that trains them."""
 
     styles: int
     parameters: int
     per_style: int
-    """Parameters that one more style adds."""
+    """Parameters of one more style."""
     before: float
-    """MB that the process had held at most before there were networks."""
+    """Peak memory in MB before the networks were built."""
     peak: float
-    """MB after some restyling steps."""
-
-    def row(self) -> tuple[str, ...]:
-        shared = self.parameters - self.styles * self.per_style
-        sizes = f"{self.parameters:,}", f"{self.per_style:,}", f"{shared:,}"
-        return (f"{self.styles} styles", *sizes, f"{self.before:.0f}", f"{self.peak:.0f}")
+    """Peak memory in MB after some restyling steps."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Footprints:
-    """One for each number of styles."""
-
-    found: tuple[Footprint, ...]
-
-    def table(self) -> Table:
-        return Table(
-            title="Parameters, and memory of a process that takes restyling steps",
-            header=("", "parameters", "a style more", "without styles", "MB before", "peak MB"),
-            rows=tuple(one.row() for one in self.found),
-        )  # fmt: skip
-
-    def to_json(self) -> dict[str, Any]:
-        return {"found": [asdict(one) for one in self.found]}
-
-
-def footprints(sizes: Sizes) -> Footprints:
-    """Each in a process of its own."""
-    return Footprints(found=tuple(in_child(footprint, count, sizes.batch) for count in sizes.counts))
+def footprints(counts: tuple[int, ...], batch: int) -> tuple[Footprint, ...]:
+    """Measures each number of styles in a process of its own."""
+    return tuple(in_child(footprint, count, batch) for count in counts)
 
 
 def footprint(styles: int, batch: int, base: TrainConfig | None = None) -> Footprint:
-    """In this process, whose peak of memory counts from its start."""
+    """Measures one number of styles in this process."""
     before = peak_memory()
-    candidate = Candidate(styles, batch, base)
+    run = run_of(styles, batch, base)
     for _ in range(STEPS):
-        candidate.step("restyling")
-    peak, parameters = peak_memory(), parameters_of(candidate)
-    added = parameters_of(Candidate(styles + 1, batch, base)) - parameters
+        run.step("restyling")
+    peak, parameters = peak_memory(), parameters_of(run)
+    added = parameters_of(run_of(styles + 1, batch, base)) - parameters
     return Footprint(styles=styles, parameters=parameters, per_style=added, before=before, peak=peak)
 
 
-def parameters_of(candidate: Candidate) -> int:
-    """Of generator and discriminator."""
-    networks = candidate.nets.generator, candidate.nets.discriminator
+def parameters_of(run: NoiseRun) -> int:
+    """Number of parameters of generator and discriminator."""
+    networks = run.state.nets.generator, run.state.nets.discriminator
     return sum(parameter.numel() for network in networks for parameter in network.parameters())
+
+
+def sizes_part(results: tuple[Footprint, ...]) -> Finding:
+    """Parameters and memory of each number of styles."""
+    rows = (
+        (
+            f"{one.styles} styles", f"{one.parameters:,}", f"{one.per_style:,}",
+            f"{one.parameters - one.styles * one.per_style:,}", f"{one.before:.0f}", f"{one.peak:.0f}",
+        )
+        for one in results
+    )  # fmt: skip
+    return Finding(
+        table=Table(
+            title="Parameters, and memory of a process that takes restyling steps",
+            header=("", "parameters", "a style more", "without styles", "MB before", "peak MB"),
+            rows=tuple(rows),
+        ),
+        data={"found": [asdict(one) for one in results]},
+    )
 
 
 @options
 class StylesArguments:
     """Measures what more styles cost: parameters and memory, and the time of a style encoding, of a training
-    step and of drawing, on the networks of the preset emoji-32-restyle.
+    step and of generating, on the networks of the preset emoji-32-restyle.
 
     Example, two minutes on a CPU:
         OMP_NUM_THREADS=1 brushwork bench styles
     """
 
-    counts: tuple[Count, ...] = Sizes.counts
-    """Numbers of styles, the first of which is the yardstick."""
-    repeats: Count = Sizes.repeats
-    """Rounds; in each, every number of styles has its turn."""
-    batch: Annotated[BatchSize, MultipleOf(2)] = Sizes.batch
-    """Pictures at once, an even number."""
+    counts: tuple[Count, ...] = (8, 100, 1000)
+    """Numbers of styles; the first is the baseline."""
+    repeats: Count = 10
+    """Rounds, in each of which every number of styles is timed."""
+    batch: Annotated[Batch, MultipleOf(2)] = 16
+    """Images in a batch, an even number."""
     out: Path = Path("runs/bench")
-    """Folder for styles.json, styles.md and styles.png."""
+    """Folder for styles.json and styles.md."""
 
     def __post_init__(self) -> None:
         if not self.counts or len(set(self.counts)) < len(self.counts):
@@ -187,24 +156,17 @@ class StylesArguments:
 
 
 def bench_styles(args: StylesArguments) -> None:
-    """Measures, prints a table of each part, writes all of them."""
-    sizes, here = Sizes(counts=args.counts, repeats=args.repeats, batch=args.batch), machine(("torch",))
+    """Runs the benchmark, prints the tables and writes the report."""
     args.out.mkdir(parents=True, exist_ok=True)
-    found: dict[str, Finding] = {"size": footprints(sizes)}
-    candidates = [(count, Candidate(count, sizes.batch)) for count in sizes.counts]
+    here = machine(("torch",))
+    parts: dict[str, Part] = {"size": sizes_part(footprints(args.counts, args.batch))}
+    runs = {count: run_of(count, args.batch) for count in args.counts}
     for task in Progress(TASKS, desc="bench styles", leave=False):
-        found[task] = race(task, candidates, sizes)
-    print(f"{write_findings(args.out, 'styles', here, asdict(sizes), found)}\n")
-    plot(args.out / "styles.png", found)
-    print(f"All rounds: {args.out / 'styles.json'}; styles.md, styles.png beside it")
+        parts[task] = compare_counts(task, runs, batch=args.batch, repeats=args.repeats)
+    sizes = {"counts": args.counts, "repeats": args.repeats, "batch": args.batch}
+    print(write_report(args.out, "styles", here, sizes, parts))
 
 
 def main() -> None:
-    """Parses the command line and measures."""
-    from brushwork.scripts.cli import parse_and_run
-
+    """Parses the command line and runs the benchmark."""
     parse_and_run(StylesArguments, bench_styles)
-
-
-if __name__ == "__main__":
-    main()

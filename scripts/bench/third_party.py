@@ -1,17 +1,13 @@
-"""The other implementations, each as a function of what ours takes.
+"""Metrics of torch-fidelity, pytorch-fid and SciPy with the signatures of ours.
 
-torch-fidelity is installed with brushwork; pytorch-fid is not. Where it is missing, or breaks with the SciPy
-at hand, it is left out and a sentence says so.
+torch-fidelity is installed with brushwork, pytorch-fid is not. pytorch-fid 0.3.0 does not run with SciPy
+1.18, so its Frechet distance is computed by its formula.
 """
 
-import io
 import tempfile
 import warnings
 from collections.abc import Callable, Mapping
-from contextlib import redirect_stdout
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
 from unittest.mock import patch
 
 import numpy as np
@@ -29,79 +25,46 @@ from brushwork.eval.metrics.kernel import KernelDistance
 from brushwork.scripts.bench.harness import version_of
 
 PACKAGES = ("torch", "numpy", "scipy", "torch-fidelity", "pytorch-fid")
-"""Whose versions decide about a comparison."""
+"""Packages whose versions belong in a report."""
 
 TORCH_FIDELITY, PYTORCH_FID, SQRTM = "torch-fidelity", "pytorch-fid", "scipy sqrtm"
 
-Function = TypeVar("Function")
 Distance = Callable[[Gaussian, Gaussian], float]
 Features = Callable[[Tensor], Tensor]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Peers(Generic[Function]):
-    """Functions by the name of their library, and a sentence for each that is left out."""
-
-    functions: Mapping[str, Function]
-    notes: tuple[str, ...] = ()
-
-
 # Frechet distance
-def frechet_peers() -> Peers[Distance]:
-    """torch-fidelity's, and pytorch-fid's; where that does not run, its formula as it is written here."""
-    ours: dict[str, Distance] = {TORCH_FIDELITY: torch_fidelity_distance}
-    missing = _why_not_pytorch_fid()
-    if missing is None:
-        return Peers(functions=ours | {PYTORCH_FID: pytorch_fid_distance})
-    instead = f"{missing} Its formula with scipy.linalg.sqrtm was run in its stead."
-    return Peers(functions=ours | {SQRTM: sqrtm_distance}, notes=(instead,))
-
-
 def torch_fidelity_distance(a: Gaussian, b: Gaussian) -> float:
-    """The eigenvalues of the product, which is not symmetric."""
+    """torch-fidelity's distance, from the eigenvalues of the product of the covariances."""
     sides = ({"mu": g.mean.numpy(), "sigma": g.covariance.numpy()} for g in (a, b))
     return float(fid_statistics_to_metric(*sides, verbose=False)[KEY_METRIC_FID])
 
 
-def pytorch_fid_distance(a: Gaussian, b: Gaussian) -> float:
-    """The square root of the product. Raises ValueError where that has an imaginary part."""
-    from pytorch_fid.fid_score import calculate_frechet_distance
-
-    mean1, cov1, mean2, cov2 = (array.numpy() for g in (a, b) for array in (g.mean, g.covariance))
-    with redirect_stdout(io.StringIO()), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of SciPy, which takes the argument `disp` away
-        return float(calculate_frechet_distance(mean1, cov1, mean2, cov2))
-
-
 def sqrtm_distance(a: Gaussian, b: Gaussian) -> float:
-    """The same as Heusel et al. 2017 have it, without any remedy for singular products."""
+    """The formula of Heusel et al. 2017 (arXiv:1706.08500), which pytorch-fid takes, for regular products."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of singular matrices
+        warnings.simplefilter("ignore")  # singular matrices
         root = scipy.linalg.sqrtm((a.covariance @ b.covariance).numpy())
     traces = a.covariance.trace() + b.covariance.trace()
     return float((a.mean - b.mean).square().sum() + traces) - 2 * float(np.trace(root).real)
 
 
-def _why_not_pytorch_fid() -> str | None:
-    if version_of("pytorch-fid") is None:
-        return "pytorch-fid is not installed and was left out (pip install pytorch-fid)."
-    unit = torch.eye(2, dtype=torch.float64)
-    try:
-        pytorch_fid_distance(*(Gaussian(mean=unit[0], covariance=unit, count=0) for _ in range(2)))
-    except TypeError:  # SciPy 1.18 knows no `disp` any more
-        versions = f"pytorch-fid {version_of('pytorch-fid')} does not run with SciPy {version_of('scipy')}"
-        return f"{versions} and was left out."
-    return None
+DISTANCES: Mapping[str, Distance] = {TORCH_FIDELITY: torch_fidelity_distance, SQRTM: sqrtm_distance}
+"""Frechet distances by implementation."""
 
 
 # Inception
-def feature_peers(state: Mapping[str, Tensor], device: str = "cpu") -> Peers[Features]:
-    """Both libraries' own networks and resizes with the weights `state`: uint8 pictures to (n, 2048)."""
-    peers: dict[str, Features] = {TORCH_FIDELITY: torch_fidelity_features(state, device)}
+def inception_networks(
+    state: Mapping[str, Tensor], device: str = "cpu"
+) -> tuple[dict[str, Features], tuple[str, ...]]:
+    """The libraries' networks and resizing with the weights `state`, and a note if one is not installed.
+
+    Each maps uint8 images (N, 3, H, W) to features (N, 2048).
+    """
+    networks: dict[str, Features] = {TORCH_FIDELITY: torch_fidelity_features(state, device)}
     if version_of("pytorch-fid") is None:
-        note = "pytorch-fid is not installed and was left out (pip install pytorch-fid)."
-        return Peers(functions=peers, notes=(note,))
-    return Peers(functions=peers | {PYTORCH_FID: pytorch_fid_features(state, device)})
+        return networks, ("pytorch-fid is not installed and was left out (pip install pytorch-fid).",)
+    return networks | {PYTORCH_FID: pytorch_fid_features(state, device)}, ()
 
 
 def torch_fidelity_features(state: Mapping[str, Tensor], device: str = "cpu") -> Features:
@@ -122,7 +85,7 @@ def torch_fidelity_features(state: Mapping[str, Tensor], device: str = "cpu") ->
 def pytorch_fid_features(state: Mapping[str, Tensor], device: str = "cpu") -> Features:
     from pytorch_fid import inception
 
-    # It knows its weights by their address alone.
+    # It loads its weights from a URL only.
     with patch.object(inception, "load_state_dict_from_url", lambda *_, **__: dict(state)):
         network = inception.InceptionV3([3]).eval().to(device)
 
@@ -137,10 +100,10 @@ def pytorch_fid_features(state: Mapping[str, Tensor], device: str = "cpu") -> Fe
 def torch_fidelity_kid(
     x: Float[Tensor, "n d"], y: Float[Tensor, "m d"], *, subsets: int, subset_size: int
 ) -> KernelDistance:
-    """In the precision of the features."""
-    found = kid_features_to_metric(x, y, kid_subsets=subsets, kid_subset_size=subset_size, verbose=False)
+    """torch-fidelity's kernel distance, in the precision of the features."""
+    result = kid_features_to_metric(x, y, kid_subsets=subsets, kid_subset_size=subset_size, verbose=False)
     return KernelDistance(
-        mean=found[KEY_METRIC_KID_MEAN], std=found[KEY_METRIC_KID_STD], subsets=subsets,
+        mean=result[KEY_METRIC_KID_MEAN], std=result[KEY_METRIC_KID_STD], subsets=subsets,
         subset_size=subset_size,
     )  # fmt: skip
 
@@ -148,6 +111,6 @@ def torch_fidelity_kid(
 def torch_fidelity_precision_recall(
     real: Float[Tensor, "n d"], fake: Float[Tensor, "m d"], *, k: int
 ) -> tuple[float, float]:
-    """In the precision of the features; all distances at once."""
-    found = prc_features_to_metric(fake, real, prc_neighborhood=k, verbose=False)
-    return found[KEY_METRIC_PRECISION], found[KEY_METRIC_RECALL]
+    """torch-fidelity's precision and recall, in the precision of the features."""
+    result = prc_features_to_metric(fake, real, prc_neighborhood=k, verbose=False)
+    return result[KEY_METRIC_PRECISION], result[KEY_METRIC_RECALL]

@@ -1,1 +1,1 @@
-"""Experiments: trainings and measurements behind the documents, one script each."""
+"""Experiments that docs/ reports, one script each."""

@@ -1,7 +1,4 @@
-"""Trains variants of a preset on several collections for equal minutes, and shows what each draws.
-
-A recipe that was only run on one collection is tuned to that collection.
-"""
+"""Trains variants of a preset on several collections for equal minutes, and measures their samples."""
 
 import sys
 from pathlib import Path
@@ -16,8 +13,14 @@ from brushwork.models.pretrained.weights import weights_folder
 from brushwork.scripts.cli import parse_and_run
 from brushwork.scripts.experiments.collection_measurement import EVALUATORS, is_complete, train_and_measure
 from brushwork.scripts.experiments.collection_report import write_report
-from brushwork.scripts.experiments.collection_runs import VARIANTS, Run, require_same, run_config
-from brushwork.scripts.experiments.collection_sources import COLLECTIONS, packed
+from brushwork.scripts.experiments.collection_runs import (
+    COLLECTIONS,
+    VARIANTS,
+    Run,
+    packed,
+    require_same,
+    run_config,
+)
 from brushwork.scripts.experiments.side_by_side import Children
 from brushwork.training.config import TrainConfig
 from brushwork.training.errors import TrainingError
@@ -26,7 +29,7 @@ from brushwork.training.presets import PRESETS
 
 @options
 class Arguments:
-    """Trains variants of a preset on several collections for equal minutes, and shows what each draws.
+    """Trains variants of a preset on several collections for equal minutes, and measures their samples.
 
     Stopped, the same command goes on. Finished runs in --out are shared. Four hours on two cores, and a try:
         python scripts/experiments/across_collections.py emoji-32
@@ -38,15 +41,15 @@ class Arguments:
     collections: tuple[str, ...] = ("emoji", "solar", "photographs", "modes")
     """emoji, solar, photographs, modes, and mingcute, on which no default was tuned."""
     variants: tuple[str, ...] = ("default", "before")
-    """Ways of training; `VARIANTS` in collection_runs.py lists them."""
+    """Changes of the preset: default, before, statistics (`VARIANTS` in collection_runs.py)."""
     seeds: Count = 3
     """Runs of each variant on each collection, from the seeds 0, 1, ..."""
     minutes: Duration = 10.0
-    """Of training, for each run."""
+    """Of training for each run."""
     workers: Annotated[int, Interval(ge=1, le=1024)] = 2
-    """Runs side by side, one processor thread each."""
+    """Runs side by side, each in one thread."""
     data: Path = Path("datasets")
-    """Folder of the collections; what is missing there is fetched and packed."""
+    """Folder of the collections; missing ones are fetched and packed."""
     out: Path = Path("runs/collections")
     """Folder of the runs, results.json, table.md, curves.png and the grids."""
 
@@ -64,27 +67,24 @@ class Arguments:
 
 
 def planned(args: Arguments, base: TrainConfig) -> list[Run]:
-    """All runs, one seed after another, so that an early end leaves something of every variant."""
+    """All runs, seed by seed, so that every variant has runs if the experiment is stopped early."""
     data = {name: packed(name, args.data) for name in args.collections}
     runs = []
     for seed in range(args.seeds):
         for collection in args.collections:
             for variant in args.variants:
                 config = run_config(
-                    VARIANTS[variant].change(base), data=data[collection], seed=seed, minutes=args.minutes,
+                    VARIANTS[variant](base), data=data[collection], seed=seed, minutes=args.minutes,
                     out=args.out / f"{collection}-{variant}-{seed}",
                 )  # fmt: skip
-                runs.append(
-                    Run(
-                        collection=collection, variant=variant, seed=seed, config=config,
-                        evaluators=EVALUATORS,
-                    )
-                )  # fmt: skip
+                runs.append(Run(
+                    collection=collection, variant=variant, seed=seed, config=config, evaluators=EVALUATORS
+                ))  # fmt: skip
     return runs
 
 
 def main(args: Arguments) -> None:
-    """Trains and measures what is missing, and brings the report up to date after every run."""
+    """Trains and measures what is missing, and updates the report after every run."""
     if not (weights_folder() / FILE).is_file():
         fetch_hed_vgg16()
     runs = planned(args, PRESETS[args.preset][1])
@@ -95,8 +95,8 @@ def main(args: Arguments) -> None:
         print(f"{done.name}: finished", flush=True)
         write_report(args.out, runs)
 
-    children = Children(train_and_measure, lambda each: each.folder / "log.txt", args.workers)
     missing = [each for each in runs if not is_complete(each)]
+    children = Children(train_and_measure, lambda each: each.folder / "log.txt", args.workers)
     signal = children.run(missing, finished)
     if signal is not None:
         print(f"stopped by signal {signal.value}; the same command goes on (runs in {args.out})")

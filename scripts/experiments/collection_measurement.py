@@ -1,7 +1,7 @@
-"""What a run draws, measured at every snapshot with few samples and at its end in full; kept beside the run.
+"""Measurements of a run: every snapshot with few samples and the last one in full, kept in the run's folder.
 
-Every figure is taken against the training split alone, and so is that of held-out real pictures beside it.
-Controls with random weights are left out: they would double the time, and runs are compared with each other.
+The reference is the training split alone, also for the held-out real images. Controls with random weights
+are left out: they would double the time, and runs are compared with each other.
 """
 
 import json
@@ -30,11 +30,11 @@ from brushwork.scripts.experiments.collection_runs import Run, seconds_at, snaps
 from brushwork.training.run.diversity import spread
 
 EVALUATORS = ("efficientnet-lite0", "hed-vgg16")
-"""Two families. The first also measures the curve."""
-FEW, MOST = 200, 1000
-"""Samples of each style at a snapshot; and at the end, where there are as many training pictures."""
-CURVE = ("fd", "prdc", "diversity")
-FINAL = ("fd", "accuracy", "kid", "prdc", "diversity", "copies")
+"""Two families of networks. The first also measures the curve."""
+CURVE_SAMPLES, FINAL_SAMPLES = 200, 1000
+"""Samples of each style at a snapshot; at the end as many as training images, and at most so many."""
+CURVE_METRICS = ("fd", "prdc", "diversity")
+FINAL_METRICS = ("fd", "accuracy", "kid", "prdc", "diversity", "copies")
 BATCH = 64
 CURVE_FILE, FINAL_FILE = "curve.json", "final.json"
 """In the folder of a run."""
@@ -42,11 +42,10 @@ CURVE_FILE, FINAL_FILE = "curve.json", "final.json"
 Json = dict[str, Any]
 
 
-# A run
 def train_and_measure(run: Run) -> bool:
-    """Does what is missing of a run; False where a signal stopped its training.
+    """Trains and measures what is missing of a run; returns False if a signal stopped the training.
 
-    A signal ends a measurement at once: what it had not written is measured again.
+    A signal ends a measurement at once. What was not written is measured again.
     """
     if not run.is_finished and not train(run.config):
         return False
@@ -55,53 +54,63 @@ def train_and_measure(run: Run) -> bool:
 
 
 def is_complete(run: Run) -> bool:
-    """Whether a run is finished, and measured in the present way."""
-    curve = kept(run.folder / CURVE_FILE, curve_protocol(run))
-    return run.is_finished and "real" in curve and bool(kept(run.folder / FINAL_FILE, final_protocol(run)))
+    """Whether a run is finished and measured by the current protocol."""
+    curve = stored(run.folder / CURVE_FILE, curve_protocol(run))
+    return run.is_finished and "real" in curve and bool(stored(run.folder / FINAL_FILE, final_protocol(run)))
 
 
 def curve_protocol(run: Run) -> Json:
     """How snapshots are measured."""
-    return {"evaluator": run.evaluators[0], "metrics": list(CURVE), "per_style": FEW, "data": _data(run)}
+    fingerprint = describe(run.config.data).fingerprint
+    return {
+        "evaluator": run.evaluators[0], "metrics": list(CURVE_METRICS), "per_style": CURVE_SAMPLES,
+        "data": fingerprint,
+    }  # fmt: skip
 
 
 def final_protocol(run: Run) -> Json:
     """How the last snapshot is measured."""
-    return {"evaluators": list(run.evaluators), "metrics": list(FINAL), "most": MOST, "data": _data(run)}
+    fingerprint = describe(run.config.data).fingerprint
+    return {
+        "evaluators": list(run.evaluators), "metrics": list(FINAL_METRICS), "most": FINAL_SAMPLES,
+        "data": fingerprint,
+    }  # fmt: skip
 
 
-def _data(run: Run) -> str:
-    return describe(run.config.data).fingerprint
+def stored(path: Path, protocol: Json) -> Json:
+    """The content of a file that was measured by this protocol; otherwise {}."""
+    content = json.loads(path.read_text()) if path.exists() else {}
+    return content if content.get("protocol") == protocol else {}
 
 
 class Measurement:
-    """The figures of one run. What is in its files, taken in the same way, is not taken again."""
+    """The measurements of one run. Those that its files hold are not repeated."""
 
     def __init__(self, run: Run) -> None:
         torch.set_num_threads(run.config.threads)
         self.run = run
 
     def complete(self) -> None:
-        """Measures each snapshot, the held-out pictures in the same way, and the last snapshot in full."""
-        found, folder = snapshots(self.run.folder), self.run.folder
+        """Measures each snapshot, the held-out images in the same way, and the last snapshot in full."""
+        paths, folder = snapshots(self.run.folder), self.run.folder
         protocol = curve_protocol(self.run)
-        curve = kept(folder / CURVE_FILE, protocol) or {"protocol": protocol, "points": {}}
-        for nimg, snapshot in found.items():
+        curve = stored(folder / CURVE_FILE, protocol) or {"protocol": protocol, "points": {}}
+        for nimg, snapshot in paths.items():
             if str(nimg) not in curve["points"]:
-                drawn = draw(load_generator(snapshot), [FEW] * len(self.names))
+                samples = generate(load_generator(snapshot), [CURVE_SAMPLES] * len(self.names))
                 minutes = seconds_at(nimg, folder) / 60
-                curve["points"][str(nimg)] = {"minutes": minutes, **self.figures(drawn)}
-                write(folder / CURVE_FILE, curve)
+                curve["points"][str(nimg)] = {"minutes": minutes, **self.figures(samples)}
+                write_json(folder / CURVE_FILE, curve)
         if "real" not in curve:
-            write(folder / CURVE_FILE, {**curve, "real": self.figures(self.stored("test"))})
+            write_json(folder / CURVE_FILE, {**curve, "real": self.figures(self.labelled("test"))})
         protocol = final_protocol(self.run)
-        if not kept(folder / FINAL_FILE, protocol):
-            began, generator = time.perf_counter(), load_generator(list(found.values())[-1])
+        if not stored(folder / FINAL_FILE, protocol):
+            began, generator = time.perf_counter(), load_generator(list(paths.values())[-1])
             figures = self.all_figures(generator)
             seconds = time.perf_counter() - began
-            write(folder / FINAL_FILE, {"protocol": protocol, **figures, "seconds": seconds})
+            write_json(folder / FINAL_FILE, {"protocol": protocol, **figures, "seconds": seconds})
 
-    # Real pictures
+    # Real images
     @cached_property
     def pictures(self) -> Mapping[str, Pictures]:
         """By split."""
@@ -111,52 +120,50 @@ class Measurement:
     def names(self) -> tuple[str, ...]:
         return self.pictures["train"].style_names
 
-    def stored(self, split: str) -> Stored:
-        """The labelled pictures of a split."""
+    def labelled(self, split: str) -> Stored:
+        """The labelled images of a split."""
         pictures = self.pictures[split]
-        return Stored(
-            images=pictures.images[pictures.styles >= 0], styles=pictures.styles[pictures.styles >= 0]
-        )
+        keep = pictures.styles >= 0
+        return Stored(images=pictures.images[keep], styles=pictures.styles[keep])
 
     @cached_property
     def reference(self) -> Reference:
         extractors = [build_extractor(name) for name in self.run.evaluators]
         return load_reference(self.run.config.data, extractors, control=False)
 
-    # Figures
-    def figures(self, drawn: Stored) -> Json:
-        """Those of the curve, in the space of the first evaluator alone."""
+    # Metrics
+    def figures(self, samples: Stored) -> Json:
+        """The metrics of the curve, in the features of the first evaluator."""
         first = replace(self.reference, spaces=self.reference.spaces[:1])
-        found = measure(drawn, first, metrics=CURVE).figures
+        figures = measure(samples, first, metrics=CURVE_METRICS).figures
         return {
-            "fd": found["fd"].measured.value,
-            "recall": self._by_style(found["recall"].measured.per_style),
-            "diversity": self._by_style(found["diversity"].measured.per_style),
-            "pixel_diversity": self._by_style(pixel_diversity(drawn, self.pictures["train"])),
+            "fd": figures["fd"].measured.value,
+            "recall": self._by_style(figures["recall"].measured.per_style),
+            "diversity": self._by_style(figures["diversity"].measured.per_style),
+            "pixel_diversity": self._by_style(pixel_diversity(samples, self.pictures["train"])),
         }
 
     def all_figures(self, generator: Generator) -> Json:
-        """Those of the end, with as many samples of each style as it has training pictures, up to `MOST`."""
-        train = self.stored("train")
-        counts = torch.bincount(train.styles, minlength=len(self.names)).clamp(max=MOST).tolist()
-        drawn = draw(generator, counts)
-        found: Json = {
+        """The metrics of the last snapshot."""
+        train = self.labelled("train")
+        counts = torch.bincount(train.styles, minlength=len(self.names)).clamp(max=FINAL_SAMPLES).tolist()
+        samples = generate(generator, counts)
+        figures: Json = {
             "samples": counts,
-            "measures": measure(drawn, self.reference, metrics=FINAL).to_json(),
-            "pixel_diversity": self._by_style(pixel_diversity(drawn, self.pictures["train"])),
+            "measures": measure(samples, self.reference, metrics=FINAL_METRICS).to_json(),
+            "pixel_diversity": self._by_style(pixel_diversity(samples, self.pictures["train"])),
         }
-        if self.names == MODE_STYLES and drawn.images.shape[-1] >= 16:
-            # The real side is the training split, as large as the samples: the few pictures that are held out
-            # cannot show every mode.
-            found |= {"modes": modes_of(drawn), "real_modes": modes_of(train)}
-        return found
+        if self.names == MODE_STYLES and samples.images.shape[-1] >= 16:
+            # The real side is the training split: the few held-out images cannot show every mode.
+            figures |= {"modes": modes_of(samples), "real_modes": modes_of(train)}
+        return figures
 
     def _by_style(self, values: Sequence[float]) -> dict[str, float]:
         return dict(zip(self.names, values, strict=True))
 
 
-def draw(generator: Generator, counts: Sequence[int]) -> Stored:
-    """So many pictures of each style, from the seeds 0, 1, ..."""
+def generate(generator: Generator, counts: Sequence[int]) -> Stored:
+    """`counts` samples of each style, from the seeds 0, 1, ..."""
     styles = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
     seeds = torch.cat([torch.arange(count) for count in counts])
     labels = torch.eye(len(counts))[styles]
@@ -165,12 +172,12 @@ def draw(generator: Generator, counts: Sequence[int]) -> Stored:
     return Stored(images=torch.cat(images), styles=styles)
 
 
-def pixel_diversity(drawn: Stored, real: Pictures) -> list[float]:
-    """`spread` of each style as a share of that of its real pictures, reduced to the same resolution."""
+def pixel_diversity(samples: Stored, real: Pictures) -> list[float]:
+    """`spread` of each style over that of its real images, reduced to the same resolution."""
     shares = []
     for style in range(len(real.style_names)):
-        own = spread(_reduced(real.images[real.styles == style], drawn.images.shape[-1]))
-        shares.append(spread(drawn.images[drawn.styles == style]) / own if own else float("nan"))
+        own = spread(_reduced(real.images[real.styles == style], samples.images.shape[-1]))
+        shares.append(spread(samples.images[samples.styles == style]) / own if own else float("nan"))
     return shares
 
 
@@ -178,22 +185,12 @@ def _reduced(images: Tensor, side: int) -> Tensor:
     return F.adaptive_avg_pool2d(images.float(), min(side, images.shape[-1])).round().to(torch.uint8)
 
 
-def modes_of(drawn: Stored) -> Json:
-    """Of each style, how many modes its pictures show, and which share of them shows any."""
-    counts = {name: count_modes(drawn.images[drawn.styles == i], name) for i, name in enumerate(MODE_STYLES)}
+def modes_of(samples: Stored) -> Json:
+    """For each style, the number of modes that its images show, and the share of images that show any."""
+    counts = {
+        name: count_modes(samples.images[samples.styles == i], name) for i, name in enumerate(MODE_STYLES)
+    }
     return {
         "found": {name: count.found for name, count in counts.items()},
         "recognised": {name: count.recognised for name, count in counts.items()},
     }
-
-
-# Files
-def kept(path: Path, protocol: Json) -> Json:
-    """What a file holds, if it was measured in this way; else nothing."""
-    found = json.loads(path.read_text()) if path.exists() else {}
-    return found if found.get("protocol") == protocol else {}
-
-
-def write(path: Path, content: Json) -> None:
-    """Whole or not at all."""
-    write_json(path, content)

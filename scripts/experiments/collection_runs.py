@@ -1,14 +1,19 @@
-"""Runs of variants of a preset on several collections: configurations, training, and what they leave."""
+"""Runs of variants of a preset on several collections: data sets, configurations and training."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from brushwork.data.curate.pack import PackConfig, pack
 from brushwork.data.files import write_json
 from brushwork.data.loader import LoaderConfig, describe, open_pictures
+from brushwork.data.sources.emoji import fetch_emoji
+from brushwork.data.sources.icons import fetch_icons
+from brushwork.data.sources.modes import write_modes
+from brushwork.data.sources.photographs import fetch_photographs
 from brushwork.models.discriminator import DiscriminatorConfig
 from brushwork.models.generator import GeneratorConfig
 from brushwork.training.adversarial import LossConfig
@@ -20,24 +25,36 @@ from brushwork.training.run.run_folder import RunFolder, differences, plain
 from brushwork.training.schedules import GrowingConfig
 from brushwork.training.trainer import Trainer
 
+SIDE = 32
+"""Resolution of the packed images."""
+EMOJI = ("twemoji", "noto", "openmoji", "fluent-emoji", "fluent-emoji-high-contrast", "emojione")
 POINTS = 8
-"""Snapshots before the last one, evenly over the course."""
+"""Snapshots before the last one, at equal intervals."""
 FINISHED = "finished.json"
 """In the folder of a run that needs no more training: why it ended."""
 
-Change = Callable[[TrainConfig], TrainConfig]
+COLLECTIONS: Mapping[str, Callable[[Path], object]] = {
+    "emoji": partial(fetch_emoji, styles=EMOJI),
+    "solar": partial(fetch_icons, "solar"),
+    "photographs": fetch_photographs,
+    "modes": partial(write_modes, size=SIDE),
+    "mingcute": partial(fetch_icons, "mingcute"),
+}
+"""Functions that write FOLDER/<style>/*, by the name on the command line."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Variant:
-    """One way of training, as a change of a preset."""
+def packed(name: str, data: Path) -> Path:
+    """The data set of a collection below `data`; fetched and packed if it is missing."""
+    dataset = data / f"{name}-{SIDE}"
+    if not (dataset / "dataset.json").exists():
+        COLLECTIONS[name](data / name)
+        pack(data / name, dataset, PackConfig(resolution=SIDE))
+    return dataset
 
-    about: str
-    change: Change
 
-
+# Variants
 def _before(config: TrainConfig) -> TrainConfig:
-    """All that decided the preset emoji-32 of version 0.1, so that it stays what it was."""
+    """The preset emoji-32 of version 0.1, written out so that it never changes."""
     return replace(
         config,
         total_kimg=200.0,
@@ -57,24 +74,23 @@ def _before(config: TrainConfig) -> TrainConfig:
 
 
 def _statistics(config: TrainConfig) -> TrainConfig:
+    """The same with the minibatch deviation of each feature, in groups of one style."""
     before = _before(config)
     return replace(before, discriminator=replace(before.discriminator, minibatch_std="each"))
 
 
-VARIANTS: Mapping[str, Variant] = {
-    "default": Variant(about="the preset as it is", change=lambda config: config),
-    "before": Variant(about="emoji-32 of version 0.1", change=_before),
-    "statistics": Variant(
-        about="the same with each feature's minibatch deviation, in groups of one style", change=_statistics
-    ),
+VARIANTS: Mapping[str, Callable[[TrainConfig], TrainConfig]] = {
+    "default": lambda config: config,
+    "before": _before,
+    "statistics": _statistics,
 }
-"""By the names that the command line takes. An entry more is a variant more."""
+"""Changes of a preset, by the name on the command line."""
 
 
-# Configurations
+# Runs
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """One training: which variant on which collection, from which seed."""
+    """One training of a variant on a collection, from a seed."""
 
     collection: str
     variant: str
@@ -96,26 +112,25 @@ class Run:
 
 
 def run_config(base: TrainConfig, *, data: Path, out: Path, seed: int, minutes: float) -> TrainConfig:
-    """`base` in one thread, its course stretched or shortened to `minutes`, which leaves snapshots and goes
-    on where it was stopped."""
+    """`base` in one thread with its schedule scaled to `minutes`, resumed if it was stopped."""
     interval = replace(base.interval, metrics_kimg=0.0, snapshot_kimg=0.0)
-    # `max_minutes` only shortens, and one thread needs more than a minute for any course.
-    longer = max(1.0, minutes)
+    # `max_minutes` only shortens a schedule, and one thread needs more than a minute for any of them.
+    factor = max(1.0, minutes)
     return replace(
         base, data=data, out=out, seed=seed, threads=1, max_minutes=minutes, resume=True,
-        total_kimg=base.total_kimg * longer, growing=base.growing.scaled(longer),
+        total_kimg=base.total_kimg * factor, growing=base.growing.scaled(factor),
         stop_on_collapse=False, interval=interval,
     )  # fmt: skip
 
 
 def require_same(config: TrainConfig) -> None:
-    """Raises TrainingError where the folder of a run holds one of another configuration or of other data."""
+    """Raises TrainingError if the run's folder holds a run of another configuration or of other data."""
     stored = RunFolder(config.out).read()
     if stored is None:
         return
     ours, theirs = plain(asdict(config)), stored.config
     lines = differences(theirs, ours)
-    # These decide how long a run is, and may otherwise differ when it goes on.
+    # When a run is resumed these may change; here they decide about the result.
     for name in ("max_minutes", "total_kimg"):
         if theirs.get(name) != ours[name]:
             lines.append(f"{name}: {theirs.get(name)} there, {ours[name]} here")
@@ -128,40 +143,33 @@ def require_same(config: TrainConfig) -> None:
         )
 
 
-# Training
 def train(config: TrainConfig) -> bool:
-    """Trains to the end, or goes on; whether the run is finished, and not stopped by a signal.
+    """Trains to the end and returns True, or False if a signal stopped the run.
 
-    A run whose numbers are no longer finite is finished: that is a finding about its variant.
+    A run that diverges is finished: that is a result, too.
     """
     pictures = open_pictures(config.data, "train", config.loader.cache)
-    trainer = Trainer(config, pictures)  # measures this machine
+    trainer = Trainer(config, pictures)  # measures how many images this machine trains in the time
     trainer.folder.let_go()
     between = trainer.plan.images / 1000 / (POINTS + 1)
     interval = replace(config.interval, snapshot_kimg=between, checkpoint_kimg=between)
     try:
         outcome = Trainer(replace(config, interval=interval), pictures).run()
     except Diverged as error:
-        _finish(config.out, {"reason": f"diverged: {error}"})
+        write_json(config.out / FINISHED, {"reason": f"diverged: {error}"})
         return True
-    if outcome.signal is not None:
-        return False
-    _finish(config.out, {"reason": outcome.reason, "nimg": outcome.nimg})
-    return True
+    if outcome.signal is None:
+        write_json(config.out / FINISHED, {"reason": outcome.reason, "nimg": outcome.nimg})
+    return outcome.signal is None
 
 
-def _finish(folder: Path, how: dict[str, Any]) -> None:
-    write_json(folder / FINISHED, how)
-
-
-# What a run left
 def snapshots(folder: Path) -> dict[int, Path]:
-    """Snapshots by the number of images after which they were written, in order."""
-    found = sorted((folder / "snapshots").glob("generator-*.safetensors"))
-    return {int(path.stem.rpartition("-")[2]): path for path in found}
+    """Snapshots of a run by their numbers of images, in order."""
+    paths = sorted((folder / "snapshots").glob("generator-*.safetensors"))
+    return {int(path.stem.rpartition("-")[2]): path for path in paths}
 
 
 def seconds_at(nimg: int, folder: Path) -> float:
-    """Seconds of training up to image `nimg`, by the log; straight lines lie between its lines."""
+    """Seconds of training up to image `nimg`, interpolated between the lines of the log."""
     logged = {line["nimg"]: line["seconds"] for line in RunFolder(folder).history() if "seconds" in line}
     return float(np.interp(nimg, [0, *logged], [0.0, *logged.values()]))

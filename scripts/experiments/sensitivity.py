@@ -1,7 +1,6 @@
-"""Reproduces the table of docs/evaluation.md: which metric sees which fault, on real pictures."""
+"""Which metric detects which fault, on real images: the table of docs/evaluation.md."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -13,21 +12,27 @@ from brushwork.data.pictures import load_pictures
 from brushwork.eval.features.cache import FeatureCache, user_cache
 from brushwork.eval.features.extractors import build_extractor
 from brushwork.eval.figures import FIGURES
-from brushwork.eval.measures import Measures, MetricResult, Score
+from brushwork.eval.measures import Measures, Score
 from brushwork.eval.reference import Reference, load_reference
 from brushwork.eval.sources import Stored
 from brushwork.eval.suite import extractors_for, measure
 from brushwork.models.options import options
+from brushwork.scripts.cli import parse_and_run
 
 COLUMNS = (
     ("fd", "kid", "precision", "recall", "density", "coverage", "diversity"),
     ("accuracy", "csls", "nearer_to_own", "gram", "mean_std", "copies", "nearest_ratio"),
 )
+METRICS = ("fd", "kid", "accuracy", "prdc", "similarity", "gram", "diversity", "copies")
+UNHARMED = "unharmed"
+
+Fault = Callable[[Stored, Stored, int], Stored]
+"""(held-out images, training images, number of styles) -> the images to measure."""
 
 
 @options
 class SensitivityArguments:
-    """Harms held-out real pictures in known ways and says which metric sees it, in Markdown.
+    """Applies known faults to held-out real images and prints which metric detects them, in Markdown.
 
     Example, some minutes on a CPU:
         python scripts/experiments/sensitivity.py datasets/emoji-32
@@ -39,40 +44,19 @@ class SensitivityArguments:
     """The evaluator."""
 
 
-def main(args: SensitivityArguments) -> None:
-    """Measures and prints."""
-    test, train = (
-        Stored(images=split.images, styles=split.styles)
-        for split in (load_pictures(args.dataset, name) for name in ("test", "train"))
-    )
-    reference = load_reference(
-        args.dataset, extractors_for([build_extractor(args.features)], METRICS), progress=True
-    )
-    found = measure_faults(test, train, reference, cache=FeatureCache(user_cache()))
-    print("\n\n".join(table(found, columns) for columns in COLUMNS))
-
-    parse_and_run(SensitivityArguments, main)
-
-
-Fault = Callable[[Stored, Stored, int], Stored]
-"""(held-out pictures, training pictures, number of styles) -> the pictures to measure."""
-
-METRICS = ("fd", "kid", "accuracy", "prdc", "similarity", "gram", "diversity", "copies")
-
-UNHARMED = "unharmed"
-
-
 # Faults
 def unharmed(test: Stored, _train: Stored, _styles: int) -> Stored:
     return test
 
 
 def other_labels(test: Stored, _train: Stored, styles: int) -> Stored:
-    """Every style's pictures under the next style's name."""
+    """Every image with the label of the next style."""
     return Stored(images=test.images, styles=(test.styles + 1) % styles)
 
 
 def blurred(sigma: float) -> Fault:
+    """Gaussian blur, in pixels."""
+
     def fault(test: Stored, _train: Stored, _styles: int) -> Stored:
         size = 2 * round(3 * sigma) + 1
         return Stored(images=TF.gaussian_blur(test.images, [size, size], [sigma]), styles=test.styles)
@@ -101,7 +85,7 @@ def hue_shifted(turn: float) -> Fault:
 
 
 def copied(test: Stored, train: Stored, styles: int) -> Stored:
-    """Training pictures, as many of each style as there are held-out ones."""
+    """Training images, as many of each style as there are held-out images."""
     rows = [
         (train.styles == style).nonzero().squeeze(1)[: int((test.styles == style).sum())]
         for style in range(styles)
@@ -111,7 +95,7 @@ def copied(test: Stored, train: Stored, styles: int) -> Stored:
 
 
 def collapsed(test: Stored, _train: Stored, styles: int) -> Stored:
-    """Ten drawings of each style over and over, each with a little noise of its own."""
+    """Ten images of each style, repeated with a little noise."""
     source = torch.arange(len(test.styles))
     for style in range(styles):
         rows = (test.styles == style).nonzero().squeeze(1)
@@ -121,7 +105,7 @@ def collapsed(test: Stored, _train: Stored, styles: int) -> Stored:
 
 
 def one_style(test: Stored, _train: Stored, styles: int) -> Stored:
-    """The first style's pictures under every name, as if conditioning were ignored."""
+    """Images of the first style under every label, as if conditioning were ignored."""
     rows = (test.styles == 0).nonzero().squeeze(1)
     chosen = rows[torch.arange(len(test.styles)) % len(rows)]
     return Stored(images=test.images[chosen], styles=test.styles)
@@ -142,17 +126,6 @@ FAULTS: dict[str, Fault] = {
 
 
 # Measuring
-@dataclass(frozen=True, kw_only=True)
-class Sensitivity:
-    """Figures of every fault, and the ones of the unharmed pictures first."""
-
-    measures: Mapping[str, Measures]
-
-    def figures(self, name: str) -> dict[str, MetricResult]:
-        """One figure of every fault."""
-        return {fault: measures.figures[name] for fault, measures in self.measures.items()}
-
-
 def measure_faults(
     test: Stored,
     train: Stored,
@@ -161,53 +134,47 @@ def measure_faults(
     faults: Sequence[str] = tuple(FAULTS),
     metrics: Sequence[str] = METRICS,
     cache: FeatureCache | None = None,
-) -> Sensitivity:
-    """Measures labelled held-out pictures, harmed by each fault in turn."""
-    count = len(reference.style_names)
+) -> dict[str, Measures]:
+    """Measures of the labelled held-out images after each fault, by its name."""
     test, train = labelled(test), labelled(train)
-    return Sensitivity(
-        measures={
-            name: measure(
-                FAULTS[name](test, train, count), reference, metrics=metrics, cache=cache, progress=True
-            )
-            for name in faults
-        }
-    )
+    count = len(reference.style_names)
+    return {
+        name: measure(
+            FAULTS[name](test, train, count), reference, metrics=metrics, cache=cache, progress=True
+        )
+        for name in faults
+    }
 
 
 def labelled(pictures: Stored) -> Stored:
-    """Without the unlabelled ones."""
+    """The images that have a label."""
     keep = pictures.styles >= 0
     return Stored(images=pictures.images[keep], styles=pictures.styles[keep])
 
 
-# Reading
-def seen(figure: str, harmed: Score, healthy: Score) -> bool:
-    """Whether a fault shows: a distance half as large again, a share changed by a tenth and three errors."""
+def detected(figure: str, harmed: Score, healthy: Score) -> bool:
+    """Whether a distance is 1.5 times as large, or a share differs by a tenth and three standard errors."""
     if FIGURES[figure].kind == "distance":
         return harmed.value > 1.5 * max(healthy.value, 1e-12)
     errors = ((harmed.spread or 0.0) ** 2 + (healthy.spread or 0.0) ** 2) ** 0.5
     return abs(harmed.value - healthy.value) > max(0.1, 3 * errors)
 
 
-def table(found: Sensitivity, figures: Sequence[str]) -> str:
-    """Markdown, a row a fault: the evaluator's value and, after a bar, that of random
-    weights. Bold is what shows."""
+def table(measures: Mapping[str, Measures], figures: Sequence[str]) -> str:
+    """Markdown with a row for each fault: the value, then that of random weights. Bold is detected."""
 
     def cell(name: str, fault: str) -> str:
-        harmed, healthy = found.figures(name)[fault], found.figures(name)[UNHARMED]
+        harmed, healthy = measures[fault].figures[name], measures[UNHARMED].figures[name]
         parts = [(harmed.measured, healthy.measured)]
         if harmed.control is not None and healthy.control is not None:
             parts.append((harmed.control, healthy.control))
         return " / ".join(
-            f"**{_number(score.value)}**" if seen(name, score, before) else _number(score.value)
+            f"**{_number(score.value)}**" if detected(name, score, before) else _number(score.value)
             for score, before in parts
         )
 
     head = "| fault | " + " | ".join(FIGURES[name].title for name in figures) + " |"
-    rows = [
-        f"| {fault} | " + " | ".join(cell(name, fault) for name in figures) + " |" for fault in found.measures
-    ]
+    rows = [f"| {fault} | " + " | ".join(cell(name, fault) for name in figures) + " |" for fault in measures]
     return "\n".join([head, "|---" * (len(figures) + 1) + "|", *rows])
 
 
@@ -215,5 +182,17 @@ def _number(value: float) -> str:
     return f"{value:.3g}" if abs(value) < 100 else f"{value:.0f}"
 
 
+def main(args: SensitivityArguments) -> None:
+    """Measures and prints."""
+    test, train = (
+        Stored(images=split.images, styles=split.styles)
+        for split in (load_pictures(args.dataset, name) for name in ("test", "train"))
+    )
+    extractors = extractors_for([build_extractor(args.features)], METRICS)
+    reference = load_reference(args.dataset, extractors, progress=True)
+    measures = measure_faults(test, train, reference, cache=FeatureCache(user_cache()))
+    print("\n\n".join(table(measures, columns) for columns in COLUMNS))
+
+
 if __name__ == "__main__":
-    from brushwork.scripts.cli import parse_and_run
+    parse_and_run(SensitivityArguments, main)

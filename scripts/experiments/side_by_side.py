@@ -1,4 +1,4 @@
-"""Child processes side by side, which are asked to stop, and finish in good order, when their parent is."""
+"""Child processes side by side, which a signal to their parent stops gracefully."""
 
 import os
 import pickle
@@ -18,16 +18,16 @@ from brushwork.training.errors import TrainingError
 from brushwork.training.interrupt import stop_on_signals
 
 POLL = 0.5
-"""Seconds between looks at whether a signal has come."""
+"""Seconds between checks for a signal."""
 
 Job = TypeVar("Job")
 
 
 class Children(Generic[Job]):
-    """Runs `work(job)` for each job, `workers` at a time, each in a process of its own.
+    """Runs `work(job)` for each job in a process of its own, `workers` at a time, printing to `log(job)`.
 
-    What a process prints goes to `log(job)`. Work must pickle; it gives whether the job is finished, and on
-    SIGTERM it must come to an end by itself. Processes also end when this one was killed.
+    `work` must pickle, return whether the job is finished, and return or exit on SIGTERM. Processes also end
+    when this process is killed.
     """
 
     def __init__(self, work: Callable[[Job], bool], log: Callable[[Job], Path], workers: int) -> None:
@@ -35,18 +35,18 @@ class Children(Generic[Job]):
         self.running: dict[Connection, tuple[BaseProcess, Job]] = {}
 
     def run(self, jobs: Sequence[Job], finished: Callable[[Job], None]) -> signal.Signals | None:
-        """Calls `finished` after each finished job. Gives the signal that stopped the work, if one did.
+        """Calls `finished` after each finished job; returns the signal that stopped the work, if any.
 
-        Raises the error of a job, once all other processes have stopped.
+        If a job fails, the other processes are stopped and its error is raised.
         """
-        waiting, error, asked = deque(jobs), None, False
+        waiting, error, stopping = deque(jobs), None, False
         with stop_on_signals() as stop:
             try:
                 while self.running or (waiting and error is None and stop.signal is None):
-                    if not asked and (error is not None or stop.signal is not None):
-                        asked = True
+                    if not stopping and (error is not None or stop.signal is not None):
+                        stopping = True
                         waiting.clear()
-                        self._ask_to_stop()
+                        self._stop()
                     while waiting and len(self.running) < self.workers:
                         self._start(waiting.popleft())
                     for connection in wait(list(self.running), timeout=POLL):
@@ -54,12 +54,12 @@ class Children(Generic[Job]):
                         done, job, failure = self._ended(connection)
                         if done:
                             finished(job)
-                        elif not asked and stop.signal is None:
+                        elif not stopping and stop.signal is None:
                             error = failure or TrainingError(
                                 f"A process was killed (its log: {self.log(job)}); the same command goes on."
                             )
-            finally:  # of an error here, or of a second Ctrl-C
-                self._ask_to_stop()
+            finally:  # also after a second Ctrl-C
+                self._stop()
                 for process, _ in self.running.values():
                     process.join()
         if error is not None:
@@ -86,15 +86,15 @@ class Children(Generic[Job]):
             return False, job, answer
         return bool(answer), job, None
 
-    def _ask_to_stop(self) -> None:
+    def _stop(self) -> None:
         for process, _ in self.running.values():
             process.terminate()
 
 
 def _child(connection: Connection, work: Callable[[Job], bool], job: Job, log: Path) -> None:
-    # Ctrl-C goes to all processes of the terminal's group: the parent alone shall get it, and pass it on.
+    # Ctrl-C goes to the terminal's process group; only the parent should get it.
     os.setpgid(0, 0)
-    # Work that knows nothing of signals ends as by an exception, and cleans up.
+    # Work without a handler of its own exits, and cleans up.
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     threading.Thread(target=_stop_without_parent, daemon=True).start()
     log.parent.mkdir(parents=True, exist_ok=True)

@@ -226,19 +226,19 @@ def test_the_largest_seed_is_drawn(shell: Shell, run: Path, tmp_path: Path) -> N
 
 
 def test_bench_prints_tables_and_writes_what_it_found(shell: Shell, tmp_path: Path) -> None:
-    from brushwork.scripts.bench.metrics import Sizes
+    from brushwork.scripts.bench.metrics import BenchmarkSizes
 
     assert "metrics" in shell("bench")
     assert "There is no benchmark 'metric'" in shell.mistake("bench", "metric")
-    shell.monkeypatch.setattr("brushwork.scripts.bench.metrics.QUICK", Sizes(dim=32, repeats=2, few=8))
+    shell.monkeypatch.setattr(
+        "brushwork.scripts.bench.metrics.QUICK", BenchmarkSizes(dim=32, repeats=2, few=8)
+    )
     said = shell("bench", "metrics", "--quick", "--parts", "frechet", "exactness", "--out", tmp_path)
     assert "| torch-fidelity" in said
     assert "8 features of 32 dimensions a side" in said
     found = json.loads((tmp_path / "metrics.json").read_text())
     assert set(found["parts"]) == {"frechet", "exactness"}
     assert len(found["parts"]["frechet"]["seconds"]["ours"]) == 2
-    with Image.open(tmp_path / "metrics.png") as image:
-        assert np.asarray(image.convert("RGB")).std() > 1
 
 
 def test_a_run_that_collapsed_says_what_to_try_and_has_an_exit_code(

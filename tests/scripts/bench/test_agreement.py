@@ -1,6 +1,4 @@
-"""A distance that is known exactly, and the comparison on networks whose difference is known."""
-
-from types import SimpleNamespace
+"""Distances that are known exactly, other libraries, and the comparison on networks of a known difference."""
 
 import pytest
 import torch
@@ -8,16 +6,22 @@ from torch import Tensor
 
 from brushwork.eval.errors import EvalError
 from brushwork.eval.metrics.frechet import Gaussian, frechet_from_features, gaussian_of
+from brushwork.eval.metrics.manifold import prdc
 from brushwork.scripts.bench import agreement as module
+from brushwork.scripts.bench import third_party
 from brushwork.scripts.bench.agreement import (
     agreement,
-    attempted,
     exactness,
     feature_difference,
     known_distance,
-    noise_pictures,
 )
-from brushwork.scripts.bench.third_party import Peers, sqrtm_distance
+from brushwork.scripts.bench.third_party import (
+    DISTANCES,
+    inception_networks,
+    sqrtm_distance,
+    torch_fidelity_kid,
+    torch_fidelity_precision_recall,
+)
 
 
 # Known exactly
@@ -47,28 +51,18 @@ def test_no_hadamard_matrix() -> None:
             known_distance(count, dim)
 
 
-def test_exactness_tells_rounding_from_drift() -> None:
+def test_exactness_shows_relative_errors() -> None:
     found = exactness(16, 128)
-    assert found.exact == known_distance(16, 128).distance
-    assert set(found.apart) == set(found.itself)
-    assert {"ours, from features", "ours, from covariances", "torch-fidelity"} < set(found.apart)
-    assert found.apart["ours, from features"] == pytest.approx(found.exact, rel=1e-14)
-    assert found.itself["ours, from features"] < 1e-11 < abs(found.itself["torch-fidelity"]) < 1e-2
-    for value in found.apart.values():
-        assert value == pytest.approx(found.exact, rel=1e-5)
-    assert [row[0] for row in found.table().rows] == ["exact", *found.apart]
-
-
-def test_a_library_that_gives_up() -> None:
-    unit = Gaussian(mean=torch.zeros(1).double(), covariance=torch.ones(1, 1).double(), count=0)
-
-    def gives_up(a: Gaussian, b: Gaussian) -> float:
-        raise ValueError("Imaginary component 3")
-
-    value, words = attempted(gives_up, unit, unit)
-    assert value != value
-    assert words == "gave up: Imaginary component 3"
-    assert attempted(lambda a, b: 2.0, unit, unit) == (2.0, "")
+    exact = known_distance(16, 128).distance
+    assert found.data["exact"] == exact
+    apart, itself = found.data["apart"], found.data["itself"]
+    assert set(apart) == set(itself)
+    assert {"ours, from features", "ours, from covariances", "torch-fidelity"} < set(apart)
+    assert apart["ours, from features"] == pytest.approx(exact, rel=1e-14)
+    assert itself["ours, from features"] < 1e-11 < abs(itself["torch-fidelity"]) < 1e-2
+    for value in apart.values():
+        assert value == pytest.approx(exact, rel=1e-5)
+    assert [row[0] for row in found.table.rows] == ["exact", *apart]
 
 
 # The same weights
@@ -77,20 +71,8 @@ def test_feature_difference_is_relative_to_the_largest() -> None:
     assert feature_difference(theirs + torch.tensor([[0, 0.25], [0, -1]]), theirs) == 0.25
 
 
-def test_pictures_have_every_grain_and_are_seeded() -> None:
-    pictures = noise_pictures(10, seed=1, size=32)
-    assert pictures.shape == (10, 3, 32, 32)
-    assert torch.equal(pictures, noise_pictures(10, seed=1, size=32))
-    assert not torch.equal(pictures, noise_pictures(10, seed=2, size=32))
-    steps = pictures.float().diff(dim=-1).abs().mean(dim=(1, 2, 3))
-    assert bool((steps[:5].diff() > 0).all())
-    assert steps[5] < steps[4]
-    fainter = noise_pictures(10, seed=1, size=32, contrast=0.5).float()
-    assert 0.4 < float(fainter.std() / pictures.float().std()) < 0.6
-
-
 def test_agreement_of_two_libraries(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The one gives twice our features, the other exactly ours."""
+    """One library gives twice our features, the other exactly ours."""
     resizes = []
 
     def features(images: Tensor) -> Tensor:
@@ -103,37 +85,52 @@ def test_agreement_of_two_libraries(monkeypatch: pytest.MonkeyPatch) -> None:
     theirs = {"torch-fidelity": lambda images: 2 * features(images), "pytorch-fid": features}
     monkeypatch.setattr(module, "Inception", ours)
     monkeypatch.setattr(module, "random_state", lambda seed: {})
-    monkeypatch.setattr(module, "feature_peers", lambda state, device: Peers(functions=theirs, notes=("N",)))
+    monkeypatch.setattr(module, "inception_networks", lambda state, device: (theirs, ("N",)))
     found = agreement(100)
     assert resizes == ["legacy_tensorflow", "legacy_pytorch"]
-    assert found.notes == ("N",)
-    assert found.features == {"torch-fidelity": 0.5, "pytorch-fid": 0}
-    figures = {(f.figure, f.peer): f for f in found.figures}
-    assert set(figures) == {
-        ("FD", "torch-fidelity"), ("FD of their features", "torch-fidelity"), ("KD", "torch-fidelity"),
-        ("KD's deviation", "torch-fidelity"), ("FD", "pytorch-fid"), ("FD of their features", "pytorch-fid"),
-    }  # fmt: skip
-    assert figures["FD", "torch-fidelity"].difference == pytest.approx(0.75, rel=1e-4)
-    assert figures["FD of their features", "torch-fidelity"].difference < 1e-5
-    assert figures["FD", "pytorch-fid"].difference < 1e-5
-    assert figures["KD", "torch-fidelity"].difference > 0.1
-    assert len(found.table().rows) == 8
+    assert found.table.notes == ("N",)
+    assert found.data["features"] == {"torch-fidelity": 0.5, "pytorch-fid": 0}
+    differences = {
+        (f["figure"], f["library"]): abs(f["ours"] - f["theirs"]) / abs(f["theirs"])
+        for f in found.data["figures"]
+    }
+    assert differences["FD", "torch-fidelity"] == pytest.approx(0.75, rel=1e-4)
+    assert differences["FD of their features", "torch-fidelity"] < 1e-5
+    assert differences["KD", "torch-fidelity"] > 0.1
+    assert differences["FD", "pytorch-fid"] < 1e-5
+    assert len(differences) == 6
+    assert len(found.table.rows) == 8
 
 
-def test_without_pytorch_fids_distance_the_formula_serves(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = SimpleNamespace(count=0)
+# The libraries
+def test_all_libraries_give_the_same_frechet_distance() -> None:
+    zeros, ones = torch.zeros(3).double(), torch.ones(3).double()
+    a = Gaussian(mean=zeros, covariance=torch.diag(torch.tensor([1.0, 4, 9]).double()), count=9)
+    b = Gaussian(mean=ones, covariance=torch.diag(torch.tensor([4.0, 9, 16]).double()), count=9)
+    for distance in DISTANCES.values():
+        assert distance(a, b) == pytest.approx(3 + 3, rel=1e-12)
 
-    def formula(a: Gaussian, b: Gaussian) -> float:
-        asked.count += 1
-        return 1.0
 
-    monkeypatch.setattr(
-        module, "Inception", lambda **_: lambda images: images[:, :, 0, :4].flatten(1).float()
-    )
-    monkeypatch.setattr(module, "random_state", lambda seed: {})
-    network = {"pytorch-fid": lambda images: images[:, :, 0, :4].flatten(1).float()}
-    monkeypatch.setattr(module, "feature_peers", lambda state, device: Peers(functions=network))
-    monkeypatch.setattr(module, "frechet_peers", lambda: Peers(functions={}, notes=("left out", "left out")))
-    monkeypatch.setattr(module, "sqrtm_distance", formula)
-    assert agreement(20).notes == ("left out",)
-    assert asked.count == 1
+def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(third_party, "version_of", lambda package: None)
+    monkeypatch.setattr(third_party, "torch_fidelity_features", lambda state, device: abs)
+    networks, notes = inception_networks({})
+    assert list(networks) == ["torch-fidelity"]
+    assert "not installed" in notes[0]
+
+
+def test_kernel_distance() -> None:
+    found = torch_fidelity_kid(torch.zeros(9, 4), torch.ones(9, 4), subsets=3, subset_size=5)
+    assert (found.mean, found.std, found.subsets, found.subset_size) == (7, 0, 3, 5)
+
+
+def test_precision_and_recall_agree_with_ours() -> None:
+    """Samples are in one of two clusters of real images."""
+    generator = torch.Generator().manual_seed(0)
+    fake, other = torch.randn(40, 6, generator=generator), torch.randn(40, 6, generator=generator) + 30
+    real = torch.cat([torch.randn(40, 6, generator=generator), other])
+    precision, recall = torch_fidelity_precision_recall(real, fake, k=5)
+    ours = prdc(real, fake, k=5)
+    assert precision > 0.8
+    assert recall <= 0.5
+    assert (precision, recall) == pytest.approx((ours.precision, ours.recall))

@@ -1,4 +1,4 @@
-"""What the benchmark of sampling times is what it says: the same pictures, all of them, on disk."""
+"""Candidates of the benchmark `sample` generate and write all images."""
 
 from pathlib import Path
 
@@ -10,16 +10,13 @@ from brushwork.models.generator import Generator
 from brushwork.models.sampling import sample
 from brushwork.scripts.bench import sample as sample_benchmark
 from brushwork.scripts.bench.sample import (
-    Sizes,
-    drawing,
-    drawn_batches,
-    encoding,
+    compare_both,
+    compare_encoding,
+    compare_generating,
+    generated_batches,
     generator_for,
-    to_disk,
     with_paths,
 )
-
-SIZES = Sizes(pictures=9, drawn=5, batches=(2, 4), threads=(1, 3), repeats=1)
 
 
 @pytest.fixture(scope="module")
@@ -27,21 +24,8 @@ def generator() -> Generator:
     return generator_for("toy", "cpu")
 
 
-def test_the_benchmark_is_what_the_project_promises() -> None:
-    sizes = Sizes()
-    assert (sizes.batches, sizes.threads, sizes.pictures) == ((1, 16, 64), (1, 2, 4), 256)
-
-
-def test_a_preset_is_drawn_with_weights_that_are_the_same_each_time(generator: Generator) -> None:
-    state = torch.get_rng_state()
-    again = generator_for("toy", "cpu")
-    assert torch.equal(torch.get_rng_state(), state)
-    assert torch.equal(again.synthesis.start, generator.synthesis.start)
-    assert not generator.training
-
-
-def test_pictures_of_every_style_are_drawn_as_many_as_asked_for(generator: Generator, tmp_path: Path) -> None:
-    batches = list(drawn_batches(generator, 9, 4))
+def test_batches_hold_so_many_images_of_every_style(generator: Generator, tmp_path: Path) -> None:
+    batches = list(generated_batches(generator, 9, 4))
     assert [len(pictures) for pictures in batches] == [4, 4, 1]
     rows = torch.arange(9) // 2  # 9 pictures of 6 styles: two seeds
     wanted = sample(generator, torch.eye(6)[rows], torch.arange(9) % 2).permute(0, 2, 3, 1).numpy()
@@ -51,10 +35,12 @@ def test_pictures_of_every_style_are_drawn_as_many_as_asked_for(generator: Gener
 
 
 def test_every_candidate_does_all_of_the_work(generator: Generator, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each gives the number of pictures that it drew, or that lay in its folder."""
+    """Results are the numbers of images generated, or in the folder."""
     monkeypatch.setattr(sample_benchmark, "faster_precision", lambda _: "fp32")
-    drawn = drawing(generator, SIZES)
-    assert drawn.timings.results == {"fp32, 2 at once": 5, "fp32, 4 at once": 5}
-    assert "bf16 is left out" in drawn.table().notes[0]
-    assert encoding(generator, SIZES).timings.results == {"1 thread": 9, "3 threads": 9}
-    assert list(to_disk(generator, SIZES).timings.results.values()) == [9, 9]
+    monkeypatch.setattr(sample_benchmark, "BATCHES", (2, 4))
+    monkeypatch.setattr(sample_benchmark, "THREADS", (1, 3))
+    generated = compare_generating(generator, 5, 1)
+    assert generated.timings.results == {"fp32, 2 at once": 5, "fp32, 4 at once": 5}
+    assert "bf16 is left out" in generated.table.notes[0]
+    assert compare_encoding(generator, 9, 1).timings.results == {"1 thread": 9, "3 threads": 9}
+    assert list(compare_both(generator, 9, 1).timings.results.values()) == [9, 9]

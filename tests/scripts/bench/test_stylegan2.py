@@ -1,19 +1,33 @@
-"""The yardstick's steps: who learns, what a regularisation adds, and how lazily."""
+"""StyleGAN2 is what its papers say: steps, filters, modulated weights, skips, residuals, groups."""
 
 from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from brushwork.scripts.bench.stylegan2 import StyleGAN2, lazy_adam, moving
-from brushwork.scripts.bench.train import flops_of, noise
+from brushwork.scripts.bench.profiler import flops_of
+from brushwork.scripts.bench.stylegan2 import (
+    Block,
+    Conv,
+    Discriminator,
+    StyledConv,
+    StyleGAN2,
+    Synthesis,
+    convolve,
+    lazy_adam,
+    resample_filter,
+    stepping,
+    upfirdn,
+)
+from brushwork.scripts.bench.train import noise
 from brushwork.training.config import TrainConfig
 
 
 @pytest.fixture
-def peer(make_config: Callable[..., TrainConfig]) -> StyleGAN2:
+def run(make_config: Callable[..., TrainConfig]) -> StyleGAN2:
     return StyleGAN2(make_config(), 16, noise(16))
 
 
@@ -26,25 +40,17 @@ def moved(network: nn.Module, before: list[Tensor]) -> bool:
     return any(not torch.equal(parameter, old) for parameter, old in pairs)
 
 
-def test_a_step_trains_all_networks(peer: StyleGAN2) -> None:
-    networks = (peer.mapping, peer.synthesis, peer.discriminator, peer.average)
+def test_a_step_trains_all_networks(run: StyleGAN2) -> None:
+    networks = (run.mapping, run.synthesis, run.discriminator, run.average)
     before = [copies(network) for network in networks]
-    peer.step()
+    run.step()
     assert all(moved(network, old) for network, old in zip(networks, before, strict=True))
 
 
-def test_both_regularisations_are_work_of_their_own(peer: StyleGAN2) -> None:
-    plain = flops_of(peer.step)
-    assert flops_of(lambda: peer.step(penalty=True)) > 1.1 * plain
-    assert flops_of(lambda: peer.step(path=True)) > 1.1 * plain
-
-
-def test_pictures_of_one_resolution_have_their_styles(peer: StyleGAN2) -> None:
-    images, styles = peer.batch()
-    assert images.shape == (peer.config.batch, 3, 16, 16)
-    assert images.min() >= -1
-    assert images.max() <= 1
-    assert styles.sum(dim=1).tolist() == [1.0] * peer.config.batch
+def test_both_regularisations_are_work_of_their_own(run: StyleGAN2) -> None:
+    plain = flops_of(run.step)
+    assert flops_of(lambda: run.step(penalty=True)) > 1.1 * plain
+    assert flops_of(lambda: run.step(path=True)) > 1.1 * plain
 
 
 @pytest.mark.parametrize("mixing", [0.0, 1.0])
@@ -52,34 +58,34 @@ def test_layers_share_a_code_or_change_it_once(
     make_config: Callable[..., TrainConfig], mixing: float
 ) -> None:
     config = make_config()
-    peer = StyleGAN2(replace(config, loss=replace(config.loss, mixing=mixing)), 16, noise(16))
-    _, codes = peer.draw(torch.eye(6)[:4])
+    run = StyleGAN2(replace(config, loss=replace(config.loss, mixing=mixing)), 16, noise(16))
+    _, codes = run.generate(torch.eye(6)[:4])
     changes = (codes[:, 1:] != codes[:, :-1]).any(dim=2).sum(dim=1)
     assert changes.tolist() == [mixing] * 4
 
 
-def test_path_lengths_are_held_to_their_mean(peer: StyleGAN2, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_path_lengths_are_held_to_their_mean(run: StyleGAN2, monkeypatch: pytest.MonkeyPatch) -> None:
     """Pictures k w of 3 x 16 x 16 numbers move k sqrt(3) for noise of ones."""
     k = 2.0
 
-    def draw(styles: Tensor) -> tuple[Tensor, Tensor]:
+    def generate(styles: Tensor) -> tuple[Tensor, Tensor]:
         codes = torch.randn(len(styles), 1, 3 * 16 * 16, requires_grad=True)
         return k * codes.view(-1, 3, 16, 16), codes
 
-    monkeypatch.setattr(peer, "draw", draw)
+    monkeypatch.setattr(run, "generate", generate)
     monkeypatch.setattr(torch, "randn_like", torch.ones_like)
     length = k * 3**0.5
-    found = peer.path_penalty(torch.eye(6)[:4])
+    found = run.path_penalty(torch.eye(6)[:4])
     assert found.item() == pytest.approx((0.99 * length) ** 2, rel=1e-5)
-    assert peer.mean_length.item() == pytest.approx(0.01 * length, rel=1e-5)
-    peer.mean_length = torch.tensor(length)
-    assert peer.path_penalty(torch.eye(6)[:4]).item() == pytest.approx(0, abs=1e-6)
+    assert run.mean_length.item() == pytest.approx(0.01 * length, rel=1e-5)
+    run.mean_length = torch.tensor(length)
+    assert run.path_penalty(torch.eye(6)[:4]).item() == pytest.approx(0, abs=1e-6)
 
 
 def test_what_is_not_finite_moves_nothing() -> None:
     layer = nn.Linear(2, 1)
     before, optimizer = layer.weight.detach().clone(), lazy_adam(layer, interval=4)
-    with moving(layer, optimizer):
+    with stepping(layer, optimizer):
         layer(torch.tensor([[float("nan"), 1.0]])).sum().backward()
     assert layer.weight[0, 0] == before[0, 0]
     assert layer.weight[0, 1] != before[0, 1]
@@ -89,3 +95,98 @@ def test_rates_are_lower_where_a_step_more_comes_now_and_then() -> None:
     (group,) = lazy_adam(nn.Linear(2, 1), interval=16).param_groups
     assert group["lr"] == pytest.approx(0.002 * 16 / 17)
     assert group["betas"] == pytest.approx((0.0, 0.99 ** (16 / 17)))
+
+
+KERNEL = resample_filter()
+
+
+def inside(x: Tensor, edge: int = 3) -> Tensor:
+    return x[..., edge:-edge, edge:-edge]
+
+
+# Resampling
+def test_the_filter_keeps_the_mean() -> None:
+    assert KERNEL.sum() == pytest.approx(1)
+    flat = torch.full((1, 2, 16, 16), 0.7)
+    doubled = upfirdn(flat, 4 * KERNEL, up=2, padding=(2, 1, 2, 1))
+    halved = upfirdn(flat, KERNEL, down=2, padding=(1, 1, 1, 1))
+    assert doubled.shape[2:] == (32, 32)
+    assert halved.shape[2:] == (8, 8)
+    assert torch.allclose(inside(doubled), torch.tensor(0.7))
+    assert torch.allclose(inside(halved, 1), torch.tensor(0.7))
+
+
+@pytest.mark.parametrize("size", [1, 3])
+def test_shrinking_filters_before_it_convolves(size: int) -> None:
+    x, weight = torch.randn(2, 3, 8, 8), torch.randn(4, 3, size, size)
+    blurred = upfirdn(x, KERNEL, padding=(2, 2, 2, 2) if size == 3 else (1, 1, 1, 1))
+    assert torch.allclose(convolve(x, weight, KERNEL, "down"), F.conv2d(blurred, weight, stride=2), atol=1e-5)
+
+
+def test_enlarging_convolves_zeros_and_filters() -> None:
+    """In whichever order: both are linear and the same everywhere."""
+    x, weight = torch.randn(2, 3, 8, 8), torch.randn(4, 3, 3, 3)
+    doubled = upfirdn(x, 4 * KERNEL, up=2, padding=(2, 1, 2, 1))
+    expected = F.conv2d(doubled, weight.flip(2, 3), padding=1)
+    assert torch.allclose(inside(convolve(x, weight, KERNEL, "up")), inside(expected), atol=1e-4)
+
+
+# Synthesis
+def test_scales_around_a_convolution_are_modulated_weights() -> None:
+    """Karras 2020, equations 1 and 3, picture by picture."""
+    layer, x, w = StyledConv(5, 7, 8), torch.randn(3, 5, 6, 6), torch.randn(3, 8)
+    styles = layer.affine(w)
+    for picture, style, result in zip(x, styles, layer(x, w), strict=True):
+        weight = layer.weight * style[:, None, None]
+        weight = weight / (weight.square().sum(dim=(1, 2, 3), keepdim=True) + 1e-8).sqrt()
+        expected = F.leaky_relu(F.conv2d(picture[None], weight, padding=1)[0], 0.2) * 2**0.5
+        assert torch.allclose(result, expected, atol=1e-5)
+
+
+def test_every_layers_code_changes_the_image() -> None:
+    network = Synthesis(resolution=16, w_dim=8, channel_base=64, channel_max=8)
+    w = torch.randn(2, network.layers, 8, requires_grad=True)
+    images = network(w)
+    assert images.shape == (2, 3, 16, 16)
+    (grads,) = torch.autograd.grad(images.square().sum(), w)
+    assert (grads.abs().sum(dim=(0, 2)) > 0).all()
+
+
+def test_outputs_of_all_resolutions_add_up() -> None:
+    network = Synthesis(resolution=16, w_dim=8, channel_base=64, channel_max=8)
+    w = torch.randn(2, network.layers, 8)
+    for to_rgb in network.to_rgb:
+        nn.init.zeros_(to_rgb.weight)  # type: ignore[arg-type]
+        nn.init.constant_(to_rgb.bias, 0.25)  # type: ignore[arg-type]
+    assert torch.allclose(inside(network(w)), torch.tensor(0.75), atol=1e-5)
+
+
+# Mapping and discriminator
+def test_a_block_is_two_branches_over_the_root_of_two() -> None:
+    x, block = torch.randn(2, 4, 8, 8), Block(4, 6)
+
+    def branch(layer: Conv, x: Tensor) -> Tensor:
+        return convolve(x, layer.weight / (4 * layer.weight.shape[-1] ** 2) ** 0.5, KERNEL, layer.resample)
+
+    deep = (
+        F.leaky_relu(branch(block.second, F.leaky_relu(branch(block.first, x), 0.2) * 2**0.5), 0.2) * 2**0.5
+    )
+    assert torch.allclose(block(x), (branch(block.skip, x) + deep) / 2**0.5, atol=1e-5)
+
+
+def test_minibatch_std_is_of_strided_groups() -> None:
+    network = Discriminator(resolution=8, styles=3, channel_base=64, channel_max=8, group=2)
+    x = torch.zeros(4, 8, 4, 4)
+    x[1], x[3] = 1.0, -1.0
+    result = network.minibatch_std(x)
+    assert result.shape == (4, 1, 4, 4)
+    assert result[:, 0, 0, 0].tolist() == pytest.approx([1e-4, 1.0, 1e-4, 1.0], abs=1e-5)
+
+
+def test_a_logit_depends_on_picture_and_style() -> None:
+    network = Discriminator(resolution=8, styles=3, channel_base=64, channel_max=8, group=1)
+    images = torch.randn(1, 3, 8, 8).expand(3, -1, -1, -1)
+    logits = network(images, torch.eye(3))
+    assert logits.shape == (3,)
+    assert len({round(logit, 5) for logit in logits.tolist()}) == 3
+    assert not torch.allclose(network(-images, torch.eye(3)), logits)

@@ -1,4 +1,4 @@
-"""Rivals as they are published, judged by the loss that we lower."""
+"""Published loops and ours, measured by the same loss."""
 
 from dataclasses import replace
 
@@ -8,21 +8,19 @@ from torch import Tensor
 
 from brushwork.scripts.bench.stylize import (
     RECIPES,
+    BenchmarkSizes,
+    LossComparison,
     Outcome,
-    Race,
     Recipe,
-    Sizes,
-    judged,
-    ours,
+    final_loss,
+    our_config,
     published_loop,
-    remember_all,
+    run_baseline,
     run_ours,
-    run_published,
 )
-from brushwork.training.style_transfer.config import StylizeConfig
-from brushwork.training.style_transfer.transfer import Stylizer, TransferInputs, to_float
+from brushwork.training.style_transfer.transfer import to_float
 
-SIZES = Sizes(backbone="random", side=32, evaluations=12, repeats=1)
+SIZES = BenchmarkSizes(backbone="random", side=32, evaluations=12, repeats=1)
 
 
 def noise(seed: int) -> Tensor:
@@ -31,51 +29,42 @@ def noise(seed: int) -> Tensor:
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
-def test_the_published_loop_lowers_the_loss_that_is_judged(recipe: Recipe) -> None:
+def test_the_published_loop_lowers_the_loss(recipe: Recipe) -> None:
     content, style = to_float(noise(0), torch.device("cpu")), to_float(noise(1), torch.device("cpu"))
-    ends = [judged(recipe, SIZES, noise(0), noise(1), torch.full_like(content, 0.5))]
+    ends = [final_loss(recipe, SIZES, noise(0), noise(1), torch.full_like(content, 0.5))]
     for evaluations in (1, 60):
-        found, seen = published_loop(recipe, replace(SIZES, evaluations=evaluations), content, style)
-        assert len(seen) >= evaluations
-        assert found.min() >= 0
-        assert found.max() <= 1
-        ends.append(judged(recipe, SIZES, noise(0), noise(1), found))
+        image, losses = published_loop(recipe, replace(SIZES, evaluations=evaluations), content, style)
+        assert len(losses) >= evaluations
+        assert image.min() >= 0
+        assert image.max() <= 1
+        ends.append(final_loss(recipe, SIZES, noise(0), noise(1), image))
     assert ends[2] < 0.5 * ends[0]
     assert ends[2] < ends[1]
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
-def test_we_stop_as_soon_as_we_are_as_low(recipe: Recipe) -> None:
-    theirs = run_published(recipe, SIZES, noise(0), noise(1))
+def test_ours_stops_at_the_target_loss(recipe: Recipe) -> None:
+    theirs = run_baseline(recipe, SIZES, noise(0), noise(1))
     assert theirs.evaluations >= 12
-    goal = 1.2 * theirs.lowest
-    mine = run_ours(recipe, replace(SIZES, evaluations=100), noise(0), noise(1), goal)
-    assert mine.lowest <= goal
-    total = len(ours(recipe, SIZES).sides(32)) * 100
+    target = 1.2 * theirs.lowest
+    mine = run_ours(recipe, replace(SIZES, evaluations=100), noise(0), noise(1), target)
+    assert mine.lowest <= target
+    total = len(our_config(recipe, SIZES).sides(32)) * 100
     assert 0 < mine.evaluations < total
 
 
-def test_all_steps_that_may_be_remembered_take_their_memory() -> None:
-    config = StylizeConfig(backbone="random", history=7, evaluations=4, precision="fp32")
-    stylizer = Stylizer(TransferInputs(content=noise(0), styles=[noise(1)]), config)
-    stylizer.advance()
-    remember_all(stylizer)
-    stylizer.advance()
-    assert stylizer.state_dict()["optimizer.pair_steps"].shape == (7, 3, 32, 32)
-
-
-def test_the_ratio_is_the_median_over_rounds_and_misses_are_told() -> None:
+def test_the_ratio_is_the_median_over_rounds_and_misses_are_noted() -> None:
     def outcome(seconds: float, loss: float) -> Outcome:
         return Outcome(
             lowest=loss, lowest_after=seconds / 2, picture=loss, seconds=seconds, processor=seconds,
             evaluations=1, peak=1.0,
         )  # fmt: skip
 
-    race = Race(
+    comparison = LossComparison(
         recipe="tutorial", theirs=tuple(outcome(10.0, 1.0) for _ in range(3)),
         ours=(outcome(2.0, 1.0), outcome(4.0, 0.9), outcome(9.0, 1.1)),
     )  # fmt: skip
-    assert race.ratio == pytest.approx(0.4)
-    notes = race.table().notes
+    assert comparison.ratio == pytest.approx(0.4)
+    notes = comparison.table.notes
     assert "0.40 of those that its loop takes, 0.80 of those" in notes[0]
     assert "In 1 rounds" in notes[1]

@@ -1,26 +1,19 @@
-"""What is timed is a step, and what follows from the times."""
+"""Training steps on noise, and averages of their times."""
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 import torch
 
-from brushwork.scripts.bench import roofline
-from brushwork.scripts.bench import train as train_benchmark
-from brushwork.scripts.bench.report import markdown
+from brushwork.scripts.bench import profiler
+from brushwork.scripts.bench.profiler import flops_of
 from brushwork.scripts.bench.train import (
-    Breakdown,
-    Candidate,
-    Pace,
-    Rates,
-    Sizes,
-    benchmark,
-    findings,
-    flops_of,
+    NoiseRun,
+    Throughput,
     measure,
-    picture,
+    measure_all,
+    parts_of,
 )
 from brushwork.training.config import TrainConfig
 from brushwork.training.errors import TrainingError
@@ -30,50 +23,49 @@ from brushwork.training.schedules import GrowingConfig
 
 @pytest.fixture(autouse=True)
 def _small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(roofline, "MATRIX", 64)
-    monkeypatch.setattr(roofline, "CONVOLUTIONS", ((8, 4),))
+    monkeypatch.setattr(profiler, "CONVOLUTIONS", ((8, 4),))
 
 
-PACE = Pace(
+RESULT = Throughput(
     resolution=16, batch=4, precision="fp32",
     steps={"sampling": (1.0, 2.0, 3.0), "sampling, penalty": (6.0, 6.0, 6.0), "autoencoding": (1.0,) * 3},
     flops={"sampling": 80, "sampling, penalty": 160, "autoencoding": 40},
     shares={"sampling": 0.75, "autoencoding": 0.25}, r1_interval=4,
-    parts={"data": 1.0, "rest": 3.0}, convolution=100.0, product=120.0, before=1.0, peak=2.0,
+    parts={"data": 1.0, "rest": 3.0}, convolution=100.0, before=1.0, peak=2.0,
 )  # fmt: skip
 
 
 def test_penalties_and_regimes_count_as_often_as_they_come() -> None:
-    assert PACE.seconds == pytest.approx(0.75 * (0.75 * 2 + 0.25 * 6) + 0.25 * 1)
-    assert PACE.gflops * 1e9 == pytest.approx((0.75 * (0.75 * 80 + 0.25 * 160) + 0.25 * 40) / 4)
-    assert PACE.rate == pytest.approx(4 / PACE.seconds)
-    assert PACE.utilisation == pytest.approx(PACE.gflops * 1e9 * PACE.rate / 100)
-    assert PACE.spread == pytest.approx(0.5)
+    assert RESULT.seconds == pytest.approx(0.75 * (0.75 * 2 + 0.25 * 6) + 0.25 * 1)
+    assert RESULT.gflops * 1e9 == pytest.approx((0.75 * (0.75 * 80 + 0.25 * 160) + 0.25 * 40) / 4)
+    assert RESULT.rate == pytest.approx(4 / RESULT.seconds)
+    assert RESULT.utilisation == pytest.approx(RESULT.gflops * 1e9 * RESULT.rate / 100)
+    assert RESULT.spread == pytest.approx(0.5)
 
 
 def test_the_parts_add_up_to_the_step() -> None:
     """2 s, a quarter data, and the penalty's 4 s in every fourth."""
-    assert PACE.breakdown() == pytest.approx({"data": 0.5 / 3, "rest": 1.5 / 3, "penalty": 1 / 3})
-    assert sum(PACE.breakdown().values()) == pytest.approx(1)
-    assert replace(PACE, parts={}).breakdown() == {}
+    assert RESULT.breakdown() == pytest.approx({"data": 0.5 / 3, "rest": 1.5 / 3, "penalty": 1 / 3})
+    assert sum(RESULT.breakdown().values()) == pytest.approx(1)
+    assert replace(RESULT, parts={}).breakdown() == {}
     steps = {"sampling": (2.0, 2.0, 2.0), "autoencoding": (1.0,) * 3}
-    unpunished = replace(PACE, steps=steps).breakdown()  # R1's weight may be 0
+    unpunished = replace(RESULT, steps=steps).breakdown()  # R1's weight may be 0
     assert unpunished == pytest.approx({"data": 0.25, "rest": 0.75, "penalty": 0})
 
 
 def test_a_step_trains_all_networks_and_the_penalty_is_more_work(
     make_config: Callable[..., TrainConfig],
 ) -> None:
-    candidate = Candidate(make_config(), 16)
-    nets = candidate.state.nets
-    networks = (nets.generator, nets.discriminator, candidate.state.average)
+    run = NoiseRun(make_config(), 16)
+    nets = run.state.nets
+    networks = (nets.generator, nets.discriminator, run.state.average)
     before = [[p.clone() for p in network.parameters()] for network in networks]
-    candidate.step("sampling")
+    run.step("sampling")
     for network, old in zip(networks, before, strict=True):
         assert any(not torch.equal(p, q) for p, q in zip(network.parameters(), old, strict=True))
-    plain = flops_of(lambda: candidate.step("sampling"))
+    plain = flops_of(lambda: run.step("sampling"))
     assert plain > 0
-    assert flops_of(lambda: candidate.step("sampling", penalty=True)) > 1.1 * plain
+    assert flops_of(lambda: run.step("sampling", penalty=True)) > 1.1 * plain
 
 
 def test_measuring_takes_every_regime_that_the_run_has(make_config: Callable[..., TrainConfig]) -> None:
@@ -83,7 +75,7 @@ def test_measuring_takes_every_regime_that_the_run_has(make_config: Callable[...
         growing=GrowingConfig(start_resolution=16),
         restyle=RestyleConfig(sampling=1.0, restyling=1.0, autoencoding=2.0),
     )
-    found = measure(config, 16, Sizes(repeats=2, threads=1))
+    found = measure(config, 16, 2)
     assert list(found.steps) == [
         "sampling", "sampling, penalty", "restyling", "restyling, penalty", "autoencoding"
     ]  # fmt: skip
@@ -103,52 +95,31 @@ THEIRS = {
 }
 
 
-def test_regularisation_of_the_peer_counts_as_often_as_it_comes() -> None:
+def test_regularisation_of_stylegan2_counts_as_often_as_it_comes() -> None:
     """R1 every 4th step here, path length every 4th as published."""
-    pace = replace(PACE, peer=THEIRS)
-    assert pace.peer_seconds(path=False) == pytest.approx(4 + 4 / 4)
-    assert pace.peer_seconds(path=True) == pytest.approx(4 + 4 / 4 + 8 / 4)
-    found = findings((pace,))["peer"]
-    (row,) = found.table().rows
+    result = replace(RESULT, stylegan2=THEIRS)
+    assert result.stylegan2_seconds(path=False) == pytest.approx(4 + 4 / 4)
+    assert result.stylegan2_seconds(path=True) == pytest.approx(4 + 4 / 4 + 8 / 4)
+    found = parts_of((result,))["stylegan2"]
+    (row,) = found.table.rows
     ours = 0.75 * 2 + 0.25 * 6  # of sampling steps alone
     assert row == (
         "16 px", f"{4 / ours:.1f}", f"{4 / 5:.1f}", f"{5 / ours:.2f}", f"{4 / 7:.1f}", f"{7 / ours:.2f}"
     )  # fmt: skip
-    assert found.to_json()["16"]["times"] == pytest.approx(5 / ours)
-    assert "peer" not in findings((PACE,))
+    assert found.data["16"]["times"] == pytest.approx(5 / ours)
+    assert "stylegan2" not in parts_of((RESULT,))
 
 
-def test_the_peer_is_timed_in_turn_where_asked(make_config: Callable[..., TrainConfig]) -> None:
-    found = measure(make_config(), 8, Sizes(repeats=2, threads=1, with_stylegan2=True))
-    assert {name: len(rounds) for name, rounds in found.peer.items()} == dict.fromkeys(THEIRS, 2)
-    assert not measure(make_config(), 8, Sizes(repeats=2, threads=1)).peer
-
-
-def test_the_peer_is_for_processors_and_sampling(
+def test_stylegan2_is_for_processors_and_sampling(
     make_config: Callable[..., TrainConfig], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     with pytest.raises(TrainingError, match=r"--device cpu"):
-        benchmark(make_config(device="auto"), Sizes(with_stylegan2=True))
+        measure_all(make_config(device="auto"), 2, True)
     plain = make_config(device="cpu")
     restyling = replace(
         plain, generator=replace(plain.generator, encoders=True, content_resolution=8),
         restyle=RestyleConfig(sampling=0.0, restyling=1.0),
     )  # fmt: skip
     with pytest.raises(TrainingError, match="compares sampling steps"):
-        benchmark(restyling, Sizes(with_stylegan2=True))
-
-
-def test_every_resolution_has_its_row(
-    make_config: Callable[..., TrainConfig], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(train_benchmark, "in_child", lambda function, *arguments: function(*arguments))
-    paces = benchmark(make_config(), Sizes(repeats=2, threads=1))
-    assert [pace.resolution for pace in paces] == [8, 16]
-    assert paces[0].gflops < paces[1].gflops
-    for finding in (Rates(paces=paces), Breakdown(paces=paces)):
-        text = markdown(finding.table())
-        assert "8 px" in text
-        assert "16 px" in text
-        assert json.dumps(finding.to_json())
-    assert len(picture(paces).axes[0].patches) == 2 * len(paces[0].breakdown())
+        measure_all(restyling, 2, True)

@@ -1,13 +1,12 @@
-"""Two tiny collections, two variants, one seed: what is trained and measured once, refused, and reported."""
+"""Two tiny collections, two variants, one seed: trained and measured once, and reported."""
 
 import json
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 
@@ -20,17 +19,15 @@ from brushwork.scripts.experiments.collection_measurement import (
     CURVE_FILE,
     FINAL_FILE,
     Measurement,
-    draw,
+    generate,
     is_complete,
     pixel_diversity,
     train_and_measure,
 )
-from brushwork.scripts.experiments.collection_plots import median_line
-from brushwork.scripts.experiments.collection_report import Column, spanned
+from brushwork.scripts.experiments.collection_report import Column, median_and_range
 from brushwork.scripts.experiments.collection_runs import (
     VARIANTS,
     Run,
-    Variant,
     require_same,
     run_config,
     seconds_at,
@@ -45,10 +42,10 @@ TINY = replace(
     toy(), total_kimg=0.08, precision="fp32", device="cpu", growing=GrowingConfig(start_resolution=16),
     interval=IntervalConfig(status_kimg=0.016, grid_kimg=0.0, checkpoint_kimg=0.0, snapshot_kimg=0.0),
 )  # fmt: skip
-NARROW: dict[str, Variant] = {
+NARROW: dict[str, Callable[[TrainConfig], TrainConfig]] = {
     "default": VARIANTS["default"],
-    "slow": Variant(about="half the rates", change=lambda config: replace(
-        config, optimizer=replace(config.optimizer, generator_lr=5e-4, discriminator_lr=5e-4))),
+    "slow": lambda config: replace(
+        config, optimizer=replace(config.optimizer, generator_lr=5e-4, discriminator_lr=5e-4)),
 }  # fmt: skip
 
 
@@ -63,7 +60,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def plan(data: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Run]]:
-    """The runs of a plan below a folder."""
+    """Plans runs below a folder."""
     for name, value in (
         ("COLLECTIONS", ("first", "second")),
         ("VARIANTS", NARROW),
@@ -74,8 +71,8 @@ def plan(data: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Run]
     ):
         monkeypatch.setattr(across_collections, name, value)
     monkeypatch.setattr(collection_runs, "POINTS", 3)
-    monkeypatch.setattr(collection_measurement, "FEW", 6)
-    monkeypatch.setattr(collection_measurement, "MOST", 8)
+    monkeypatch.setattr(collection_measurement, "CURVE_SAMPLES", 6)
+    monkeypatch.setattr(collection_measurement, "FINAL_SAMPLES", 8)
 
     def make(out: Path, **changes: Any) -> list[Run]:
         return planned(arguments(data, out, **changes), TINY)
@@ -92,7 +89,7 @@ def arguments(data: Path, out: Path, **changes: Any) -> Arguments:
 
 
 class InProcess:
-    """Stands in for the children: does the jobs here, one after another, up to `most`."""
+    """Replaces `Children`: runs up to `most` jobs in this process."""
 
     done: list[str]
     most = 100
@@ -115,7 +112,7 @@ def in_process(monkeypatch: pytest.MonkeyPatch) -> type[InProcess]:
 
 
 # The whole
-def test_a_comparison_goes_on_and_shares_what_is_finished(
+def test_the_experiment_goes_on_and_shares_finished_runs(
     plan: Callable[..., list[Run]], in_process: type[InProcess], data: Path, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
@@ -181,11 +178,11 @@ def test_a_snapshot_is_measured_once(
     measured: list[Stored] = []
     figures = Measurement.figures
 
-    def counted(self: Measurement, drawn: Stored) -> dict[str, Any]:
+    def counted(self: Measurement, samples: Stored) -> dict[str, Any]:
         if len(measured) == 2:
             raise KeyboardInterrupt
-        measured.append(drawn)
-        return figures(self, drawn)
+        measured.append(samples)
+        return figures(self, samples)
 
     monkeypatch.setattr(Measurement, "figures", counted)
     with pytest.raises(KeyboardInterrupt):
@@ -200,7 +197,7 @@ def test_a_snapshot_is_measured_once(
     assert {nimg: after[nimg] for nimg in points} == points
     assert len(after) == len(snapshots(run.folder))
     assert is_complete(run)
-    monkeypatch.setattr(collection_measurement, "MOST", 9)  # another way of measuring
+    monkeypatch.setattr(collection_measurement, "FINAL_SAMPLES", 9)  # another protocol
     assert not is_complete(run)
     assert (run.folder / FINAL_FILE).exists()
 
@@ -211,7 +208,7 @@ def test_runs_of_another_configuration_are_refused(
     (run,) = plan(tmp_path, collections=("first",), variants=("default",))
     require_same(run.config)
     stored = {
-        "config": json.loads(json.dumps(_plain(run.config))),
+        "config": json.loads(json.dumps(asdict(run.config), default=str)),
         "facts": {"precision": "fp32", "fingerprint": "other", "styles": [], "group": 4},
     }
     run.folder.mkdir(parents=True)
@@ -223,15 +220,9 @@ def test_runs_of_another_configuration_are_refused(
         require_same(changed)
 
 
-def _plain(config: TrainConfig) -> Any:
-    from dataclasses import asdict
-
-    return json.loads(json.dumps(asdict(config), default=str))
-
-
 # Parts
-def test_before_is_whole_whatever_the_preset(tmp_path: Path) -> None:
-    change = VARIANTS["before"].change
+def test_before_does_not_depend_on_the_preset(tmp_path: Path) -> None:
+    change = VARIANTS["before"]
     kept = {"data": tmp_path, "out": tmp_path, "interval": toy().interval, "seed": 5}
     assert change(replace(toy(), **kept)) == change(replace(emoji_32(), **kept))
     assert change(toy()).discriminator.minibatch_std == "average"
@@ -251,9 +242,9 @@ def test_unknown_names_and_nothing_to_do_are_refused() -> None:
 
 
 def test_medians_and_worst_styles() -> None:
-    assert spanned([0.5, 0.25, 1.0]) == "0.500 (0.250..1.00)"
-    assert spanned([2.0]) == spanned([2.0, 2.0]) == "2.00"
-    assert spanned([]) == spanned([math.nan]) == "–"
+    assert median_and_range([0.5, 0.25, 1.0]) == "0.500 (0.250..1.00)"
+    assert median_and_range([2.0]) == median_and_range([2.0, 2.0]) == "2.00"
+    assert median_and_range([]) == median_and_range([math.nan]) == "–"
     final = {
         "measures": {"figures": {"recall": {
             "measured": {"value": 0.5, "per_style": [0.75, 0.25]},
@@ -267,14 +258,10 @@ def test_medians_and_worst_styles() -> None:
     assert Column(title="", figure="found", worst_style=True).of(final, "measured") == 20
     assert Column(title="", figure="found").of(final, "real") == 63.5
     assert Column(title="", figure="kid").of(final, "real") is None
-    lines = [(np.array([0.0, 2.0]), np.array([0.0, 2.0])), (np.array([1.0, 3.0]), np.array([5.0, 5.0]))]
-    minutes, median = median_line([*lines, (np.array([0.0, 4.0]), np.array([1.5, 1.5]))])
-    assert (minutes[0], minutes[-1]) == (1.0, 2.0)
-    assert (median[0], median[-1]) == (1.5, 2.0)
 
 
 @pytest.mark.parametrize(("minutes", "factor"), [(0.5, 1.0), (1.0, 1.0), (25.0, 25.0)])
-def test_minutes_stretch_the_course_and_its_growing_alike(
+def test_minutes_scale_the_schedule_and_its_growing_alike(
     minutes: float, factor: float, tmp_path: Path
 ) -> None:
     base = emoji_32()
@@ -283,7 +270,7 @@ def test_minutes_stretch_the_course_and_its_growing_alike(
     assert config.growing == base.growing.scaled(factor)
 
 
-def test_minutes_at_an_image_lie_on_straight_lines_between_those_of_the_log(tmp_path: Path) -> None:
+def test_seconds_at_an_image_are_interpolated_between_log_lines(tmp_path: Path) -> None:
     lines = ({"nimg": 100, "seconds": 10.0}, {"nimg": 100, "fd": 1.0}, {"nimg": 300, "seconds": 50.0})
     (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     assert [seconds_at(nimg, tmp_path) for nimg in (0, 50, 100, 150, 300, 400)] == [
@@ -303,12 +290,12 @@ def test_pixel_diversity_is_a_share_of_that_of_real_pictures(data: Path) -> None
     assert pixel_diversity(one, real) == [0, 0]
 
 
-def test_samples_of_each_style_are_as_many_as_asked_for() -> None:
+def test_every_style_has_its_number_of_samples() -> None:
     from brushwork.models.generator import Generator
 
     generator = Generator(toy().generator, ("a", "b"))
-    drawn = draw(generator, [3, 5])
-    assert drawn.styles.tolist() == [0] * 3 + [1] * 5
-    more = draw(generator, [4, 5])
-    assert torch.equal(drawn.images[:3], more.images[:3])
-    assert torch.equal(drawn.images[3:], more.images[4:])
+    samples = generate(generator, [3, 5])
+    assert samples.styles.tolist() == [0] * 3 + [1] * 5
+    more = generate(generator, [4, 5])
+    assert torch.equal(samples.images[:3], more.images[:3])
+    assert torch.equal(samples.images[3:], more.images[4:])

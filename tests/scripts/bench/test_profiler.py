@@ -1,15 +1,37 @@
-"""Parts of a step, by a clock that only the parts move."""
+"""Operations counted by hand, and parts of a step by a clock that only the parts advance."""
 
 from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from brushwork.scripts.bench import stopwatch
-from brushwork.scripts.bench.stopwatch import REST, Stopwatch
+from brushwork.scripts.bench import profiler
+from brushwork.scripts.bench.profiler import REST, Flops, Stopwatch, flops_of, peak_convolutions
 
 
+# Operations
+def test_the_gradient_of_a_gradient_counts() -> None:
+    x, weight = torch.randn(2, 3, 5, 5, requires_grad=True), torch.randn(4, 3, 1, 1, requires_grad=True)
+    once = 2 * 3 * 4 * 25 * 2
+    with Flops() as counter:
+        (slope,) = torch.autograd.grad(F.conv2d(x, weight).square().sum(), x, create_graph=True)
+        assert counter.total == 2 * once
+        slope.square().sum().backward()
+    assert counter.total > 4 * once
+
+
+def test_the_operations_of_the_peak_are_those_of_its_convolutions() -> None:
+    """Forward and backward, a convolution is three of them."""
+    actions, flops = peak_convolutions(2, torch.float32, torch.device("cpu"))
+    assert list(flops) == list(actions)
+    assert flops["convolution, 64 channels of 32 px"] == 3 * 2 * 9 * 64 * 64 * 32 * 32 * 2
+    for name, action in actions.items():
+        assert flops_of(action) == flops[name], name
+
+
+# Time
 class Clock:
     def __init__(self) -> None:
         self.now = 0.0
@@ -20,13 +42,13 @@ class Clock:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    found = Clock()
-    monkeypatch.setattr(stopwatch.time, "perf_counter", found.perf_counter)
-    return found
+    clock = Clock()
+    monkeypatch.setattr(profiler.time, "perf_counter", clock.perf_counter)
+    return clock
 
 
 class Slow(torch.autograd.Function):
-    """The identity, which takes 1 second forward and so many backward."""
+    """A product that takes 1 second forward and `back` seconds backward."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, scale: Tensor, clock: Clock, back: float) -> Tensor:
@@ -35,9 +57,9 @@ class Slow(torch.autograd.Function):
         return x * scale
 
     @staticmethod
-    def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor, Tensor, None, None]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None, None]:
         ctx.clock.now += ctx.back
-        return slopes[0], slopes[0].sum(), None, None
+        return grads[0], grads[0].sum(), None, None
 
 
 class Part(nn.Module):
