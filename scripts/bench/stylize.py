@@ -28,7 +28,14 @@ from brushwork.scripts.bench.report import markdown, write_report
 from brushwork.scripts.cli import parse_and_run
 from brushwork.training.style_transfer.backbones import VGG_CONTENT, VGG_STYLE, Backbone, find_backbone
 from brushwork.training.style_transfer.config import PRESETS, StylizeConfig
-from brushwork.training.style_transfer.transfer import Pixels, Stylizer, TransferInputs, as_tensor, resize_longer_side, to_float
+from brushwork.training.style_transfer.transfer import (
+    Pixels,
+    Stylizer,
+    TransferInputs,
+    as_tensor,
+    resize_longer_side,
+    to_float,
+)
 
 Recipe = Literal["tutorial", "neural-style"]
 RECIPES: tuple[Recipe, ...] = ("tutorial", "neural-style")
@@ -149,7 +156,9 @@ class Outcome:
 def run_baseline(recipe: Recipe, sizes: BenchmarkSizes, content: Pixels, style: Pixels) -> Outcome:
     """Runs a published loop to its end, in this process."""
     _set_threads(sizes)
-    images = [resize_longer_side(to_float(pixels, torch.device("cpu")), sizes.side) for pixels in (content, style)]
+    images = [
+        resize_longer_side(to_float(pixels, torch.device("cpu")), sizes.side) for pixels in (content, style)
+    ]
     began, busy = time.perf_counter(), time.process_time()
     image, losses = published_loop(recipe, sizes, images[0], images[1])
     seconds, processor = time.perf_counter() - began, time.process_time() - busy
