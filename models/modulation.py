@@ -1,8 +1,7 @@
-"""Style injection: how a style code w steers one convolution. Two ways behind one interface.
+"""Style injection: how a style code w controls a convolution.
 
-`adain` is StyleGAN's (normalise the activations, then scale and shift them); `modulated` is StyleGAN2's
-(scale the weights, then demodulate them). A `StyledConv` of either kind maps (features, w, noise) to
-features.
+Two kinds share one interface, (features, w, noise) -> features. `adain` is StyleGAN's: normalise the
+activations, then scale and shift them. `modulated` is StyleGAN2's: scale the weights, then demodulate them.
 """
 
 from typing import Any, Literal
@@ -26,26 +25,25 @@ from .layers import (
     leaky,
     leaky_,
 )
-from .norm import EPS, Standard, wide
+from .norm import EPS, Shared, Standard, wide
 
 Modulation = Literal["adain", "modulated"]
+StyleCodes = Float[Tensor, "n d"]
 
 
 # Functions
-
-
 def adain(
     x: Float[Tensor, "n c h w"],
     scale: Float[Tensor, "n c"],
     shift: Float[Tensor, "n c"],
     eps: float = EPS,
 ) -> Float[Tensor, "n c h w"]:
-    """Adaptive instance normalisation: gives each channel of each picture the standard deviation `scale` and
-    the mean `shift` (Huang & Belongie 2017, arXiv:1703.06868, equation 8). `eps` is added to the variance:
-    channels whose deviation is below its root stay weaker than `scale`.
+    """Adaptive instance normalisation: gives each channel of each image the standard deviation `scale` and
+    the mean `shift` (Huang & Belongie 2017, arXiv:1703.06868, equation 8).
 
-    Normalising and restyling are folded into one affine map of x, with statistics in float32; they lose
-    their digits where a channel's mean exceeds its deviation a thousandfold.
+    `eps` is added to the variance: channels whose deviation is below its root stay weaker than `scale`. One
+    affine map of x does both steps, with statistics in float32. They lose precision where a channel's mean is
+    more than a thousand times its deviation.
     """
     wide = x.float()
     mean = wide.mean(dim=(2, 3))
@@ -63,11 +61,11 @@ def modulated_conv(
     demodulate: bool = True,
     resample: Resample = "none",
 ) -> Float[Tensor, "n o h2 w2"]:
-    """Convolution with weights scaled by `style` for each picture (Karras 2020, arXiv:1912.04958, eq. 1 and
+    """Convolution with weights scaled by `style` for each image (Karras 2020, arXiv:1912.04958, eqs. 1 and
     3).
 
-    Scaling the input and the output instead of the weights gives the same result from one ordinary
-    convolution, where per-picture weights would need a grouped one.
+    It scales the input and the output instead of the weights: the result is the same, and one ordinary
+    convolution serves where weights per image would need a grouped one.
     """
     y = convolve(x * style[:, :, None, None].to(x.dtype), weight, resample)
     if not demodulate:
@@ -78,10 +76,8 @@ def modulated_conv(
 
 
 # Modules
-
-
 class AdaIN(nn.Module):
-    """w -> (scale, shift) by a learned affine map that starts at scale 1 and shift 0, then `adain`."""
+    """`adain` with a scale and shift from a learned affine map of w. A zero w gives scale 1, shift 0."""
 
     def __init__(self, channels: int, w_dim: int, eps: float = EPS) -> None:
         super().__init__()
@@ -98,10 +94,10 @@ class AdaIN(nn.Module):
 
 
 class StyledEpilogue(nn.Module):
-    """What follows a convolution in StyleGAN: noise, bias, leaky ReLU, AdaIN."""
+    """The operations after a convolution in StyleGAN: noise, bias, leaky ReLU, AdaIN."""
 
     fused = True
-    """Whether in few passes (`injection`), or as plain operations, which can be differentiated twice."""
+    """Use `inject`, in few passes over memory. False: plain operations, which can be differentiated twice."""
 
     def __init__(self, channels: int, w_dim: int, eps: float = EPS) -> None:
         super().__init__()
@@ -109,12 +105,17 @@ class StyledEpilogue(nn.Module):
         self.bias = Bias(channels)
         self.adain = AdaIN(channels, w_dim, eps)
 
-    def forward(self, x: Tensor, w: Float[Tensor, "n d"], normal: Normal | None) -> Tensor:
-        if not self.fused:
+    def forward(self, x: Tensor, w: StyleCodes, normal: Normal | None, statistics: Shared = None) -> Tensor:
+        """`statistics` replace those of x (without a derivative)."""
+        if statistics is None and not self.fused:
             return self.adain(leaky(self.bias(self.noise(x, normal))), w)
-        noise = self.noise.drawn(x, normal)
-        scale, shift = self.adain.coefficients(w)
-        return inject(x, self.bias.bias, noise, self.noise.strength, scale, shift, self.adain.eps)
+        noise, (scale, shift) = self.noise.sample(x, normal), self.adain.coefficients(w)
+        bias, strength, eps = self.bias.bias, self.noise.strength, self.adain.eps
+        if statistics is None:
+            return inject(x, bias, noise, strength, scale, shift, eps)
+        y = wide(_activate(x, bias, noise, strength)[0])
+        moments = statistics.moments(self, y)
+        return Standard.of(y, scale, unbiased=False, eps=eps, moments=moments)(y, shift).to(x.dtype)
 
 
 class AdaINConv(nn.Module):
@@ -125,14 +126,14 @@ class AdaINConv(nn.Module):
         self.conv = EqualConv2d(inputs, outputs, 3, resample="up" if up else "none")
         self.epilogue = StyledEpilogue(outputs, w_dim, eps)
 
-    def forward(self, x: Tensor, w: Float[Tensor, "n d"], normal: Normal | None) -> Tensor:
-        return self.epilogue(self.conv(x), w, normal)
+    def forward(self, x: Tensor, w: StyleCodes, normal: Normal | None, statistics: Shared = None) -> Tensor:
+        return self.epilogue(self.conv(x), w, normal, statistics)
 
 
 class ModulatedConv(nn.Module):
     """StyleGAN2's layer: modulated convolution (filtered when it enlarges), noise, bias, leaky ReLU.
 
-    The activation's gain sqrt(2) is applied here and not in the weights, since demodulation would undo it.
+    The gain sqrt(2) follows the activation. In the weights, demodulation would undo it.
     """
 
     def __init__(self, inputs: int, outputs: int, w_dim: int, *, up: bool = False) -> None:
@@ -142,7 +143,8 @@ class ModulatedConv(nn.Module):
         self.noise = NoiseInjection(outputs)
         self.bias = Bias(outputs)
 
-    def forward(self, x: Tensor, w: Float[Tensor, "n d"], normal: Normal | None) -> Tensor:
+    def forward(self, x: Tensor, w: StyleCodes, normal: Normal | None, statistics: Shared = None) -> Tensor:
+        """`statistics` are not used: weights are normalised, not maps."""
         weight = self.conv.weight * self.conv.scale
         x = modulated_conv(x, weight, self.affine(w), resample=self.conv.resample)
         return leaky_(self.bias(self.noise(x, normal))) * 2**0.5
@@ -151,8 +153,8 @@ class ModulatedConv(nn.Module):
 def styled_conv(
     kind: Modulation, inputs: int, outputs: int, w_dim: int, *, up: bool = False, eps: float = EPS
 ) -> nn.Module:
-    """A layer `(x (n, i, h, w), w (n, d), normal) -> (n, o, h, w)` of the given kind, doubled in size if
-    `up`; `eps` is AdaIN's."""
+    """Returns a layer `(x (n, i, h, w), w (n, d), normal) -> (n, o, h, w)`, which doubles the size if `up`.
+    `eps` is for AdaIN."""
     if kind == "modulated":
         return ModulatedConv(inputs, outputs, w_dim, up=up)
     return AdaINConv(inputs, outputs, w_dim, up=up, eps=eps)
@@ -167,10 +169,26 @@ def inject(
     shift: Float[Tensor, "n c"],
     eps: float = EPS,
 ) -> Float[Tensor, "n c h w"]:
-    """`adain(leaky(x + strength * noise + bias), scale, shift, eps)`, to be differentiated once, and not by
-    the noise. It is computed over x, which must be a fresh result that nothing else keeps, such as a
-    convolution's."""
+    """Returns `adain(leaky(x + strength * noise + bias), scale, shift, eps)`.
+
+    It can be differentiated once, and not with respect to the noise. It overwrites x, which must be a fresh
+    result that nothing else holds, such as that of a convolution.
+    """
     return _Injection.apply(x, bias, noise, strength, scale, shift, eps)  # type: ignore[no-any-return]
+
+
+def _activate(x: Tensor, bias: Tensor, noise: Tensor | None, strength: Tensor) -> tuple[Tensor, Tensor]:
+    """leaky(x + strength * noise + bias), written over x, and the matrix (n h w, 1 or 2) of ones and noise.
+
+    Noise and bias are added as a product of rank two. Broadcasting would visit the few channels of each
+    position separately, which takes thirty times as long in bfloat16.
+    """
+    places = rearrange(x.detach(), "n c h w -> (n h w) c")  # x itself where channels come last
+    ones = x.new_ones(len(places))
+    maps = ones[:, None] if noise is None else torch.stack([ones, noise.reshape(-1)], dim=1)
+    vectors = bias[None] if noise is None else torch.stack([bias, strength])
+    places = leaky_(places.addmm_(maps, vectors.to(x.dtype)))
+    return rearrange(places, "(n h w) c -> n c h w", n=len(x), h=x.shape[2]), maps
 
 
 class _Injection(torch.autograd.Function):
@@ -185,14 +203,7 @@ class _Injection(torch.autograd.Function):
         shift: Tensor,
         eps: float,
     ) -> Tensor:
-        places = rearrange(x.detach(), "n c h w -> (n h w) c")  # x itself where channels come last
-        # Noise and bias are a product of rank two. To broadcast them would visit the few channels of each
-        # place by themselves, which in bfloat16 takes thirty times as long.
-        ones = x.new_ones(len(places))
-        maps = ones[:, None] if noise is None else torch.stack([ones, noise.reshape(-1)], dim=1)
-        vectors = bias[None] if noise is None else torch.stack([bias, strength])
-        places = leaky_(places.addmm_(maps, vectors.to(x.dtype)))
-        y = rearrange(places, "(n h w) c -> n c h w", n=len(x), h=x.shape[2])
+        y, maps = _activate(x, bias, noise, strength)
         full = wide(y)
         standard = Standard.of(full, scale, unbiased=False, eps=eps)
         ctx.save_for_backward(y, maps, standard.mean, standard.rate, standard.factor)

@@ -14,7 +14,7 @@ from brushwork.eval.errors import EvalError
 from brushwork.eval.measures import Measures
 from brushwork.eval.reference import Reference
 from brushwork.models.generator import Generator
-from brushwork.models.restyle import content_codes, own_style_codes, restyle
+from brushwork.models.restyling import content_codes, own_style_codes, restyle
 from brushwork.models.snapshot import snapshot_header
 from brushwork.training.rng import derived_seed
 

@@ -43,7 +43,7 @@ from brushwork.eval.report.grids import (
 from brushwork.eval.sources import Samples, Stored
 from brushwork.eval.suite import extractors_for, measure, measure_against
 from brushwork.models.generator import Generator
-from brushwork.models.sampling import draw_between, sample
+from brushwork.models.sampling import generate_between, sample
 from brushwork.models.snapshot import find_snapshot, load_generator
 from brushwork.scripts.disentangling import measure_doors
 
@@ -156,7 +156,7 @@ def _with_path_length(
     """With LPIPS where its trunk was given, else with the evaluator's maps."""
 
     def draw(styles: Tensor, start: Tensor, end: Tensor, t: Tensor) -> Tensor:
-        return draw_between(generator, styles, start, end, t)
+        return generate_between(generator, styles, start, end, t)
 
     count, shown = len(generator.style_names), bench.processes.main
     if "lpips" in bench.weights:

@@ -27,7 +27,7 @@ from brushwork.models.errors import ModelError
 from brushwork.models.generator import Generator
 from brushwork.models.pretrained.hed import DIGEST, FILE, NAME, hed_vgg16
 from brushwork.models.pretrained.weights import weights_folder
-from brushwork.models.restyle import content_style_codes, own_style_codes, restyle
+from brushwork.models.restyling import content_style_codes, own_style_codes, restyle
 from brushwork.models.sampling import style_codes
 from brushwork.models.snapshot import find_snapshot, load_generator
 from brushwork.models.styles import style_weights
@@ -130,7 +130,7 @@ def by_code(generator: Generator, name: str, identity: str, *, seed: int, psi: f
 
     def draw(task: Task, rows: Tensor) -> Tensor:
         seeds = torch.full((len(rows),), seed)
-        codes = style_codes(generator, seeds, weights_of(generator, task, rows), psi=psi)
+        codes = style_codes(generator, weights_of(generator, task, rows), seeds, psi=psi)
         return restyle(generator, task.contents[rows], codes, seeds)
 
     return Method(

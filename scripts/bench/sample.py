@@ -16,7 +16,7 @@ from brushwork.data.writing import free_cores, save_picture, write_pictures
 from brushwork.models.errors import ModelError
 from brushwork.models.generator import Generator
 from brushwork.models.options import Count, options
-from brushwork.models.sampling import Precision, draw_batches, style_codes
+from brushwork.models.sampling import Precision, sample_batches, style_codes
 from brushwork.models.snapshot import load_generator
 from brushwork.scripts.bench.harness import Finding, Race, Table, alternated, machine, peak_memory
 from brushwork.scripts.bench.report import plot, write_findings
@@ -70,10 +70,10 @@ def drawn_batches(
     styles = torch.eye(len(generator.style_names)) if generator.style_names else torch.zeros(1, 0)
 
     def codes(styles: Tensor, seeds: Tensor) -> Tensor:
-        return style_codes(generator, seeds, styles)
+        return style_codes(generator, styles, seeds)
 
     seeds, cells = torch.arange(-(-count // len(styles))), torch.arange(count)
-    for some in draw_batches(generator, codes, styles, seeds, cells, batch=batch, precision=precision):
+    for some in sample_batches(generator, codes, styles, seeds, cells, batch=batch, precision=precision):
         yield rearrange(some.images, "n c h w -> n h w c").numpy()
 
 

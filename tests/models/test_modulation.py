@@ -3,7 +3,6 @@ from typing import get_args
 import pytest
 import torch
 import torch.nn.functional as F
-from einops import rearrange
 from torch import Tensor
 
 from brushwork.models.layers import Resample, convolve
@@ -23,14 +22,6 @@ def moments(x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 # AdaIN
-
-
-def test_adain_of_x_with_its_own_moments_is_x() -> None:
-    x = torch.randn(3, 4, 8, 8) * 5 + 2
-    mean, std = moments(x)
-    assert torch.allclose(adain(x, std, mean), x, atol=1e-3)
-
-
 def test_adain_gives_each_channel_the_scale_and_shift() -> None:
     scale, shift = torch.rand(3, 4) + 0.5, torch.randn(3, 4)
     mean, std = moments(adain(torch.randn(3, 4, 16, 16) * 7 - 3, scale, shift))
@@ -47,22 +38,9 @@ def test_adain_leaves_a_channel_weak_whose_deviation_is_far_below_the_root_of_ep
     assert torch.allclose(deviations[:, 1], torch.ones(3), rtol=1e-3)
 
 
-def test_adain_takes_on_the_moments_of_another_picture() -> None:
-    content, style = torch.randn(2, 3, 8, 8), torch.rand(2, 3, 6, 6)
-    mean, std = moments(style)
-    for ours, theirs in zip(moments(adain(content, std, mean)), (mean, std), strict=True):
-        assert torch.allclose(ours, theirs, atol=1e-4)
-
-
 def normalised(x: Tensor) -> Tensor:
     """The instance norm inside."""
     return adain(x, torch.ones(x.shape[:2]), torch.zeros(x.shape[:2]))
-
-
-def test_the_norm_ignores_scale_and_shift_and_keeps_pictures_apart() -> None:
-    x = torch.randn(2, 3, 8, 8)
-    assert torch.allclose(normalised(4 * x + 1), normalised(x), atol=1e-4)
-    assert torch.allclose(normalised(x)[:1], normalised(x[:1]))
 
 
 def test_the_norm_of_a_constant_is_zero_and_its_gradient_finite() -> None:
@@ -86,13 +64,6 @@ def test_a_mean_far_from_zero_does_not_drown_the_norm(dtype: torch.dtype) -> Non
     assert torch.allclose(y.double(), exact, atol=0.05 if dtype == torch.bfloat16 else 0.01)
 
 
-def test_the_affine_map_starts_around_scale_one_and_shift_zero() -> None:
-    layer, x = AdaIN(4, 8), torch.randn(2, 4, 8, 8)
-    mean, std = moments(layer(x, torch.zeros(2, 8)))
-    assert torch.allclose(mean, torch.zeros(2, 4), atol=1e-5)
-    assert torch.allclose(std, torch.ones(2, 4), atol=1e-3)
-
-
 def test_adain_layer_scales_by_one_plus_the_affine_map() -> None:
     layer, x, w = AdaIN(4, 8), torch.randn(2, 4, 8, 8), torch.randn(2, 8)
     scale, shift = (w @ layer.affine.weight.T / 8**0.5).chunk(2, dim=1)
@@ -112,11 +83,9 @@ def test_the_epilogue_is_noise_bias_leaky_adain_in_this_order() -> None:
 
 
 # Weight demodulation
-
-
 @pytest.mark.parametrize("resample", get_args(Resample))
 @pytest.mark.parametrize("demodulate", [True, False])
-def test_modulated_conv_equals_one_convolution_a_picture(resample: Resample, demodulate: bool) -> None:
+def test_modulated_conv_equals_one_convolution_per_image(resample: Resample, demodulate: bool) -> None:
     x, style = torch.randn(3, 4, 8, 8, dtype=torch.float64), torch.randn(3, 4, dtype=torch.float64)
     weight = torch.randn(5, 4, 3, 3, dtype=torch.float64)
     expected = []
@@ -127,27 +96,6 @@ def test_modulated_conv_equals_one_convolution_a_picture(resample: Resample, dem
         expected.append(convolve(picture[None], modulated, resample))
     actual = modulated_conv(x, weight, style, demodulate=demodulate, resample=resample)
     assert torch.allclose(actual, torch.cat(expected))
-
-
-def test_modulated_conv_equals_the_grouped_convolution_of_the_paper() -> None:
-    x, style, weight = torch.randn(3, 4, 6, 6), torch.randn(3, 4), torch.randn(5, 4, 3, 3)
-    weights = weight[None] * style[:, None, :, None, None]  # (n, o, i, k, k)
-    weights = weights * torch.rsqrt(weights.square().sum(dim=(2, 3, 4), keepdim=True) + 1e-8)
-    grouped = F.conv2d(
-        rearrange(x, "n i h w -> 1 (n i) h w"),
-        rearrange(weights, "n o i h w -> (n o) i h w"),
-        padding=1,
-        groups=3,
-    )
-    expected = rearrange(grouped, "1 (n o) h w -> n o h w", n=3)
-    assert torch.allclose(modulated_conv(x, weight, style), expected, atol=1e-4)
-
-
-@pytest.mark.parametrize("size", [0.01, 1.0, 100.0])
-def test_demodulated_output_has_unit_variance_whatever_the_style(size: float) -> None:
-    x, style = torch.randn(4, 32, 32, 32), size * (torch.rand(4, 32) + 0.1)
-    inside = modulated_conv(x, torch.randn(16, 32, 3, 3), style)[..., 1:-1, 1:-1]
-    assert torch.allclose(inside.std(dim=(2, 3)).mean(), torch.tensor(1.0), atol=0.05)
 
 
 def test_the_modulated_layer_ignores_the_length_of_its_style() -> None:
@@ -161,8 +109,6 @@ def test_the_modulated_layer_ignores_the_length_of_its_style() -> None:
 
 
 # The interface
-
-
 @pytest.mark.parametrize("kind", get_args(Modulation))
 @pytest.mark.parametrize("up", [False, True])
 def test_both_kinds_map_features_and_codes_to_features(kind: Modulation, up: bool) -> None:
@@ -170,8 +116,8 @@ def test_both_kinds_map_features_and_codes_to_features(kind: Modulation, up: boo
     side = 16 if up else 8
     y = layer(x, w, lambda shape: torch.randn(2, *shape))
     assert y.shape == (2, 6, side, side)
-    assert not torch.allclose(y, layer(x, torch.randn(2, 8), None), atol=1e-3), "w steers the layer"
-    assert torch.allclose(layer(x, w, None)[1:], layer(x[1:], w[1:], None), atol=1e-5), "rows are apart"
+    assert not torch.allclose(y, layer(x, torch.randn(2, 8), None), atol=1e-3), "the layer depends on w"
+    assert torch.allclose(layer(x, w, None)[1:], layer(x[1:], w[1:], None), atol=1e-5), "rows are independent"
 
 
 def test_the_enlarging_layer_filters_before_noise_and_bias() -> None:

@@ -9,7 +9,7 @@ from brushwork.data.sources.toy import toy_pictures
 from brushwork.eval.pairs.figures import STYLE_MEAN, UNCHANGED
 from brushwork.models.errors import ModelError
 from brushwork.models.generator import Generator, GeneratorConfig
-from brushwork.models.restyle import content_style_codes, restyle
+from brushwork.models.restyling import content_style_codes, restyle
 from brushwork.models.sampling import style_codes
 from brushwork.models.styles import style_weights
 from brushwork.scripts.bench import restyle_methods as opponents
@@ -95,7 +95,7 @@ def test_a_run_by_label_is_what_restyle_draws(generator: Generator) -> None:
         restyle(generator, contents, content_style_codes(generator, contents, styles, 0.7), seeds)
     )
     drawn = by_code(generator, "run", "sha", seed=3, psi=0.7).draw(TASK, rows)
-    assert drawn.equal(restyle(generator, contents, style_codes(generator, seeds, styles, psi=0.7), seeds))
+    assert drawn.equal(restyle(generator, contents, style_codes(generator, styles, seeds, psi=0.7), seeds))
     assert not own.equal(drawn)
 
 

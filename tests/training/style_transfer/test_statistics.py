@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from brushwork.models.errors import ModelError
-from brushwork.models.feature_statistics import gram, gram_distance, mean_and_std, mean_std_distance
+from brushwork.models.feature_statistics import gram, gram_distance, mean_and_std
 from brushwork.training.style_transfer.statistics import (
     FeatureStatistics,
     Scaling,
@@ -35,7 +35,7 @@ def test_they_are_the_statistics_of_the_maps() -> None:
     x = maps(0)
     found, (mean, deviation) = moments(x), mean_and_std(x)
     torch.testing.assert_close(found.mean, mean[0])
-    torch.testing.assert_close(found.gram, gram(x, "hw")[0])
+    torch.testing.assert_close(found.gram, gram(x)[0] * x.shape[1])
     torch.testing.assert_close(found.covariance, torch.cov(x[0].flatten(1), correction=0))
     torch.testing.assert_close(found.deviation, deviation[0], rtol=1e-2, atol=0)  # the other is unbiased
 
@@ -77,10 +77,11 @@ def test_nothing_lies_between_a_picture_and_itself(error, scaling: Scaling) -> N
 def test_they_are_the_published_ones() -> None:
     a, b = maps(0), maps(1)
     c = a.shape[1]
-    assert gram_error(of(0), of(1), "gatys").item() == pytest.approx(gram_distance(a, b, "gatys").item())
-    tutorial = (gram(a, "chw") - gram(b, "chw")).square().mean().item()
+    assert gram_error(of(0), of(1), "gatys").item() == pytest.approx(gram_distance(a, b).item() / 4)
+    tutorial = (gram(a) - gram(b)).square().mean().item()
     assert gram_error(of(0), of(1), "mean").item() == pytest.approx(tutorial)
-    huang = mean_std_distance([a], [b]).item()
+    (mean_a, std_a), (mean_b, std_b) = mean_and_std(a), mean_and_std(b)
+    huang = ((mean_a - mean_b).square() + (std_a - std_b).square()).mean().item()
     assert mean_std_error(of(0), of(1), "mean").item() == pytest.approx(huang, rel=0.05)
     assert c == 4
 
