@@ -25,7 +25,7 @@ from .layers import (
     leaky,
     leaky_,
 )
-from .norm import EPS, Shared, Standard, wide
+from .norm import EPS, Moments, Shared, Standard, wide
 
 Modulation = Literal["adain", "modulated"]
 StyleCodes = Float[Tensor, "n d"]
@@ -37,20 +37,17 @@ def adain(
     scale: Float[Tensor, "n c"],
     shift: Float[Tensor, "n c"],
     eps: float = EPS,
+    moments: Moments | None = None,
 ) -> Float[Tensor, "n c h w"]:
     """Adaptive instance normalisation: gives each channel of each image the standard deviation `scale` and
     the mean `shift` (Huang & Belongie 2017, arXiv:1703.06868, equation 8).
 
-    `eps` is added to the variance: channels whose deviation is below its root stay weaker than `scale`. One
-    affine map of x does both steps, with statistics in float32. They lose precision where a channel's mean is
-    more than a thousand times its deviation.
+    `eps` is added to the variance: channels whose deviation is below its root stay weaker than `scale`.
+    Statistics are in float32, and lose precision where a channel's mean is more than a thousand times its
+    deviation. `moments` replace those of x.
     """
-    wide = x.float()
-    mean = wide.mean(dim=(2, 3))
-    variance = (wide.square().mean(dim=(2, 3)) - mean.square()).clamp(min=0)
-    factor = scale * torch.rsqrt(variance + eps)
-    offset = shift - mean * factor
-    return torch.addcmul(offset[:, :, None, None], wide, factor[:, :, None, None]).to(x.dtype)
+    y = wide(x)
+    return Standard.of(y, scale, unbiased=False, eps=eps, moments=moments)(y, shift).to(x.dtype)
 
 
 def modulated_conv(
@@ -58,18 +55,15 @@ def modulated_conv(
     weight: Float[Tensor, "o i k k"],
     style: Float[Tensor, "n i"],
     *,
-    demodulate: bool = True,
     resample: Resample = "none",
 ) -> Float[Tensor, "n o h2 w2"]:
-    """Convolution with weights scaled by `style` for each image (Karras 2020, arXiv:1912.04958, eqs. 1 and
-    3).
+    """Convolution with weights scaled by `style` for each image, and demodulated (Karras 2020,
+    arXiv:1912.04958, eqs. 1 and 3).
 
     It scales the input and the output instead of the weights: the result is the same, and one ordinary
     convolution serves where weights per image would need a grouped one.
     """
     y = convolve(x * style[:, :, None, None].to(x.dtype), weight, resample)
-    if not demodulate:
-        return y
     with full_precision(x):
         energy = style.square() @ weight.square().sum(dim=(2, 3)).T  # (n, o)
     return y * torch.rsqrt(energy + 1e-8)[:, :, None, None].to(y.dtype)
@@ -77,20 +71,17 @@ def modulated_conv(
 
 # Modules
 class AdaIN(nn.Module):
-    """`adain` with a scale and shift from a learned affine map of w. A zero w gives scale 1, shift 0."""
+    """The scale and shift of `adain`, a learned affine map of w. A zero w gives scale 1, shift 0."""
 
     def __init__(self, channels: int, w_dim: int, eps: float = EPS) -> None:
         super().__init__()
         self.eps = eps
         self.affine = EqualLinear(w_dim, 2 * channels)
 
-    def coefficients(self, w: Float[Tensor, "n d"]) -> tuple[Tensor, Tensor]:
-        """Scale and shift (N, C), in float32."""
+    def forward(self, w: Float[Tensor, "n d"]) -> tuple[Tensor, Tensor]:
+        """Returns scale and shift (N, C), in float32."""
         scale, shift = self.affine(w).float().chunk(2, dim=1)
         return 1 + scale, shift
-
-    def forward(self, x: Float[Tensor, "n c h w"], w: Float[Tensor, "n d"]) -> Float[Tensor, "n c h w"]:
-        return adain(x, *self.coefficients(w), self.eps)
 
 
 class StyledEpilogue(nn.Module):
@@ -107,15 +98,14 @@ class StyledEpilogue(nn.Module):
 
     def forward(self, x: Tensor, w: StyleCodes, normal: Normal | None, statistics: Shared = None) -> Tensor:
         """`statistics` replace those of x (without a derivative)."""
+        (scale, shift), eps = self.adain(w), self.adain.eps
         if statistics is None and not self.fused:
-            return self.adain(leaky(self.bias(self.noise(x, normal))), w)
-        noise, (scale, shift) = self.noise.sample(x, normal), self.adain.coefficients(w)
-        bias, strength, eps = self.bias.bias, self.noise.strength, self.adain.eps
+            return adain(leaky(self.bias(self.noise(x, normal))), scale, shift, eps)
+        noise = self.noise.sample(x, normal)
         if statistics is None:
-            return inject(x, bias, noise, strength, scale, shift, eps)
-        y = wide(_activate(x, bias, noise, strength)[0])
-        moments = statistics.moments(self, y)
-        return Standard.of(y, scale, unbiased=False, eps=eps, moments=moments)(y, shift).to(x.dtype)
+            return inject(x, self.bias.bias, noise, self.noise.strength, scale, shift, eps)
+        y, _ = _activate(x, self.bias.bias, noise, self.noise.strength)
+        return adain(y, scale, shift, eps, statistics.moments(self, wide(y)))
 
 
 class AdaINConv(nn.Module):
@@ -148,16 +138,6 @@ class ModulatedConv(nn.Module):
         weight = self.conv.weight * self.conv.scale
         x = modulated_conv(x, weight, self.affine(w), resample=self.conv.resample)
         return leaky_(self.bias(self.noise(x, normal))) * 2**0.5
-
-
-def styled_conv(
-    kind: Modulation, inputs: int, outputs: int, w_dim: int, *, up: bool = False, eps: float = EPS
-) -> nn.Module:
-    """Returns a layer `(x (n, i, h, w), w (n, d), normal) -> (n, o, h, w)`, which doubles the size if `up`.
-    `eps` is for AdaIN."""
-    if kind == "modulated":
-        return ModulatedConv(inputs, outputs, w_dim, up=up)
-    return AdaINConv(inputs, outputs, w_dim, up=up, eps=eps)
 
 
 def inject(

