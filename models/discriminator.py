@@ -19,7 +19,7 @@ from .layers import (
     minibatch_std,
 )
 from .options import Batch, LayerResolution, Width, options
-from .stage import SMALLEST, Stage, resolutions, width
+from .stage import SMALLEST, Stage, channels
 from .trunk import Trunk
 
 
@@ -48,9 +48,7 @@ class Discriminator(Trunk):
     """
 
     def __init__(self, config: DiscriminatorConfig, *, resolution: int, styles: int) -> None:
-        widths = {
-            r: width(r, base=config.channel_base, most=config.channel_max) for r in resolutions(resolution)
-        }
+        widths = channels(resolution, base=config.channel_base, most=config.channel_max)
         super().__init__(widths, attention=config.attention)
         self.group, self.average_std = config.minibatch_group, config.minibatch_std == "average"
         last = widths[SMALLEST]

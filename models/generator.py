@@ -17,7 +17,7 @@ from .mapping import MappingNetwork
 from .modulation import Modulation
 from .norm import EPS
 from .options import LayerResolution, Resolution, Width, options
-from .stage import Stage, resolutions, width
+from .stage import Stage, channels, resolutions
 from .synthesis import Synthesis
 
 
@@ -80,9 +80,7 @@ class GeneratorConfig:
     @property
     def widths(self) -> dict[int, int]:
         """Channels at every resolution."""
-        return {
-            r: width(r, base=self.channel_base, most=self.channel_max) for r in resolutions(self.resolution)
-        }
+        return channels(self.resolution, base=self.channel_base, most=self.channel_max)
 
 
 @dataclass(frozen=True)
@@ -109,8 +107,7 @@ class Generator(nn.Module):
             layers=config.mapping_layers, lr_multiplier=config.mapping_lr,
         )  # fmt: skip
         self.synthesis = Synthesis(
-            resolution=config.resolution, w_dim=config.w_dim, channel_base=config.channel_base,
-            channel_max=config.channel_max, modulation=config.modulation, adain_eps=config.adain_eps,
+            config.widths, w_dim=config.w_dim, modulation=config.modulation, adain_eps=config.adain_eps,
             attention=config.attention, style_resolutions=config.style_resolutions,
         )  # fmt: skip
         self.style_encoder: StyleEncoder | None = None

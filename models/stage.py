@@ -29,9 +29,10 @@ def layer_count(resolution: int) -> int:
     return 2 * len(resolutions(resolution))
 
 
-def width(resolution: int, *, base: int, most: int) -> int:
-    """Channels at a resolution: base / resolution, at most `most` (StyleGAN's fmap rule)."""
-    return min(most, max(1, base // resolution))
+def channels(resolution: int, *, base: int, most: int) -> dict[int, int]:
+    """Returns the channels at each of `resolutions`: base / resolution, at most `most` (StyleGAN's fmap
+    rule)."""
+    return {r: min(most, max(1, base // r)) for r in resolutions(resolution)}
 
 
 def fade(older: Tensor, newer: Tensor, alpha: float) -> Tensor:

@@ -13,7 +13,7 @@ from .errors import ModelError
 from .layers import Bias, EqualConv2d, Normal, SelfAttention, upsample2x
 from .modulation import AdaINConv, ModulatedConv, Modulation, StyledEpilogue
 from .norm import EPS, Shared
-from .stage import SMALLEST, Stage, fade, layer_count, resolutions, width
+from .stage import SMALLEST, Stage, fade, layer_count, resolutions
 
 Codes = Sequence[Float[Tensor, "n d"]]
 """Style codes of the two layers of a block."""
@@ -72,26 +72,25 @@ class ToRGB(nn.Module):
 class Synthesis(nn.Module):
     """w (N, L, D) -> images (N, 3, R, R), about [-1, 1], at the stage's resolution R.
 
-    The learned 4 x 4 start is N(0, 1) where StyleGAN's is ones: instance norm would erase a constant.
+    `widths` maps each resolution, powers of two from 4 up, to its channels. The learned 4 x 4 start is
+    N(0, 1) where StyleGAN's is ones: instance norm would erase a constant.
     """
 
     def __init__(
-        self, *, resolution: int, w_dim: int, channel_base: int, channel_max: int, modulation: Modulation,
-        adain_eps: float = EPS, attention: tuple[int, ...] = (), style_resolutions: tuple[int, ...] = (),
+        self, widths: Mapping[int, int], *, w_dim: int, modulation: Modulation, adain_eps: float = EPS,
+        attention: tuple[int, ...] = (), style_resolutions: tuple[int, ...] = (),
     ) -> None:  # fmt: skip
         super().__init__()
-        self.resolution = resolution
-        self.style_resolutions = style_resolutions or tuple(resolutions(resolution))
-        widths = {r: width(r, base=channel_base, most=channel_max) for r in resolutions(resolution)}
+        self.resolution = max(widths)
+        self.style_resolutions = style_resolutions or tuple(widths)
         self.start = nn.Parameter(torch.randn(1, widths[SMALLEST], SMALLEST, SMALLEST))
         self.blocks, self.to_rgb = nn.ModuleDict(), nn.ModuleDict()
-        for r, channels in widths.items():
-            inputs = widths.get(r // 2, channels)
+        for r, width in widths.items():
             self.blocks[str(r)] = SynthesisBlock(
-                inputs, channels, w_dim, modulation,
+                widths.get(r // 2, width), width, w_dim, modulation,
                 eps=adain_eps, first=r == SMALLEST, attention=r in attention,
             )  # fmt: skip
-            self.to_rgb[str(r)] = ToRGB(channels)
+            self.to_rgb[str(r)] = ToRGB(width)
 
     @property
     def layers(self) -> int:

@@ -59,9 +59,9 @@ def test_the_norm_of_a_constant_is_zero_and_its_gradient_finite() -> None:
 def test_a_mean_far_from_zero_does_not_drown_the_norm(dtype: torch.dtype) -> None:
     # Statistics in bf16 would; so would a variance from squares in float32 at a far larger ratio.
     x = (torch.randn(2, 3, 16, 16) + 30).to(dtype)
-    wide = x.double()
-    mean, std = moments(wide)
-    exact = (wide - mean[..., None, None]) / std[..., None, None]
+    exact = x.double()
+    mean, std = moments(exact)
+    exact = (exact - mean[..., None, None]) / std[..., None, None]
     y = normalised(x)
     assert y.dtype == dtype
     assert torch.allclose(y.double(), exact, atol=0.05 if dtype == torch.bfloat16 else 0.01)
@@ -94,16 +94,6 @@ def test_modulated_conv_equals_one_convolution_per_image(resample: Resample) -> 
     assert torch.allclose(actual, torch.cat(expected))
 
 
-def test_the_modulated_layer_ignores_the_length_of_its_style() -> None:
-    # All of the affine map's outputs scaled alike (weights of the bias row too) change nothing.
-    layer, x, w = ModulatedConv(4, 6, 8), torch.randn(2, 4, 8, 8), torch.randn(2, 8)
-    before = layer(x, w, None)
-    with torch.no_grad():
-        layer.affine.weight.mul_(3)
-        layer.affine.bias.mul_(3)
-    assert torch.allclose(layer(x, w, None), before, atol=1e-4)
-
-
 # The interface
 @pytest.mark.parametrize("kind", get_args(Modulation))
 @pytest.mark.parametrize("up", [False, True])
@@ -114,18 +104,3 @@ def test_both_kinds_map_features_and_codes_to_features(kind: Modulation, up: boo
     assert y.shape == (2, 6, side, side)
     assert not torch.allclose(y, layer(x, torch.randn(2, 8), None), atol=1e-3), "the layer depends on w"
     assert torch.allclose(layer(x, w, None)[1:], layer(x[1:], w[1:], None), atol=1e-5), "rows are independent"
-
-
-def test_the_enlarging_layer_filters_before_noise_and_bias() -> None:
-    layer, x, w = AdaINConv(3, 4, 8, up=True), torch.randn(1, 3, 4, 4), torch.randn(1, 8)
-    enlarged = convolve(x, layer.conv.weight * layer.conv.scale, "up")
-    assert torch.allclose(layer(x, w, None), layer.epilogue(enlarged, w, None), atol=1e-5)
-
-
-@pytest.mark.parametrize("kind", get_args(Modulation))
-def test_both_kinds_compute_in_bf16_as_in_float32(kind: Modulation) -> None:
-    layer, x, w = LAYERS[kind](8, 8, 8), torch.randn(2, 8, 8, 8), torch.randn(2, 8)
-    with torch.autocast("cpu", torch.bfloat16):
-        low = layer(x, w, None)
-    full = layer(x, w, None)
-    assert (low.float() - full).abs().mean() < 0.03 * full.std()

@@ -10,7 +10,7 @@ from brushwork.models.errors import ModelError
 from brushwork.models.generator import Generator, GeneratorConfig
 from brushwork.models.layers import downsample2x, upsample2x
 from brushwork.models.modulation import Modulation
-from brushwork.models.stage import Stage, fade, fade_reals, layer_count, resolutions, width
+from brushwork.models.stage import Stage, channels, fade, fade_reals, layer_count, resolutions
 from brushwork.models.synthesis import Content, Synthesis
 
 
@@ -22,8 +22,8 @@ def codes(rows: int = 2) -> Tensor:
 def test_resolutions_layers_and_widths() -> None:
     assert resolutions(32) == [4, 8, 16, 32]
     assert [layer_count(r) for r in (4, 8, 1024)] == [2, 4, 18]  # Karras 2019: 18 layers at 1024
-    assert [width(r, base=8192, most=512) for r in (4, 16, 32, 1024)] == [512, 512, 256, 8]
-    assert width(1024, base=64, most=512) == 1
+    assert channels(64, base=8192, most=512) == {4: 512, 8: 512, 16: 512, 32: 256, 64: 128}
+    assert channels(1024, base=64, most=512)[1024] == 1
 
 
 def test_fade_is_linear_and_exact_at_its_ends() -> None:
@@ -100,9 +100,7 @@ def test_style_enters_at_the_chosen_resolutions_alone(config: GeneratorConfig, k
 
 @pytest.mark.parametrize("kind", get_args(Modulation))
 def test_images_of_a_batch_are_independent(kind: Modulation) -> None:
-    synthesis = Synthesis(
-        resolution=16, w_dim=8, channel_base=128, channel_max=12, modulation=kind, attention=(8,)
-    )
+    synthesis = Synthesis({4: 12, 8: 12, 16: 8}, w_dim=8, modulation=kind, attention=(8,))
     w = codes(3)
     together = synthesis(w, Stage(16))
     assert together.shape == (3, 3, 16, 16)

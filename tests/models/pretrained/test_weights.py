@@ -86,9 +86,9 @@ def test_a_file_is_downloaded_once_with_a_message(
     path = find_weights(known)
     assert path == weights_folder() / known.file
     assert path.read_bytes() == CONTENT
-    said = capsys.readouterr().err
+    message = capsys.readouterr().err
     for part in ("toy", server.url, str(path), "--toy-weights"):
-        assert part in said
+        assert part in message
     assert left_behind() == [path]
     assert find_weights(known) == path
     assert server.requests == 1
