@@ -10,7 +10,6 @@ from torch import Tensor
 
 from brushwork.models.errors import ModelError
 from brushwork.models.generator import Generator
-from brushwork.models.layers import Normal
 from brushwork.models.sampling import (
     generate_between,
     interpolation_frames,
@@ -91,30 +90,6 @@ def test_styles_may_be_names_blends_or_weights(generator: Generator, styles: str
     torch.testing.assert_close(style_codes(generator, styles, seeds)[:, 0], expected)
     assert torch.equal(sample(generator, styles, [2, 8], psi=0.8), sample(generator, rows, seeds, psi=0.8))
     assert torch.equal(sample(generator, "ink", [3]), sample(generator, EYE[1:2], [3]))
-
-
-def test_a_column_is_one_z_and_one_noise_in_all_styles(
-    generator: Generator, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    inputs: list[Tensor] = []
-    mapping, synthesis = generator.mapping.forward, generator.synthesis.forward
-
-    def spy_mapping(z: Tensor, styles: Tensor) -> Tensor:
-        inputs.append(z)
-        return mapping(z, styles)
-
-    def spy_synthesis(w: Tensor, stage: Stage, normal: Normal) -> Tensor:
-        inputs.append(normal((1, 4, 4)))
-        return synthesis(w, stage)
-
-    monkeypatch.setattr(generator.mapping, "forward", spy_mapping)
-    monkeypatch.setattr(generator.synthesis, "forward", spy_synthesis)
-    matrix = sample_matrix(generator, EYE, torch.tensor([11, 12]))
-    assert matrix.shape == (3, 2, 3, 16, 16)
-    for values in (part.unflatten(0, (3, 2)) for part in inputs):
-        assert torch.equal(values[0], values[1])
-        assert torch.equal(values[0], values[2])
-        assert not torch.equal(values[:, 0], values[:, 1])
 
 
 def test_the_matrix_holds_the_plain_samples(generator: Generator) -> None:
