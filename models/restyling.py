@@ -192,7 +192,7 @@ class NoiseFields:
 def restyle(
     generator: Generator,
     images: UInt8[Tensor, "n 3 h w"],
-    style: Styles | UInt8[Tensor, "_k 3 _h _w"] | Float[Tensor, "n l d"],
+    style: Styles | UInt8[Tensor, "3 _h _w"] | UInt8[Tensor, "_k 3 _h _w"] | Float[Tensor, "n l d"],
     seeds: Seeds | None = None,
     *,
     psi: float = 1.0,
@@ -208,8 +208,8 @@ def restyle(
         generator: from `load_generator`, trained with encoders.
         images: the contents, of any size.
         style: a style's name, a blend ("noto=0.5+openmoji=0.5") or style weights, one row for all images or a
-            row per image; or one or several images (k, 3, h, w) of the target style; or style codes w
-            (n, l, d) of `style_codes` or `content_style_codes`.
+            row per image; or an image of the target style (3, h, w), or several (k, 3, h, w); or style codes
+            w (n, l, d) of `style_codes` or `content_style_codes`.
         seeds: of the noise, one per image; by default 0.
         psi: truncation of the style codes of names and weights.
         strength: from 0, the image itself, to 1, wholly restyled. Values between move the code along the
@@ -226,7 +226,7 @@ def restyle(
     if len(seeds) != count:
         raise ModelError(f"{len(seeds)} seeds do not fit {count} images: give one for each.")
     if isinstance(style, Tensor) and style.dtype == torch.uint8:
-        code = reference_style_code(generator, style)
+        code = reference_style_code(generator, style[None] if style.ndim == 3 else style)
         codes = repeat(code, "1 d -> n l d", n=count, l=generator.layers)
     elif isinstance(style, Tensor) and style.ndim == 3:
         codes = style

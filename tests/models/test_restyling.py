@@ -176,6 +176,8 @@ def test_the_style_may_be_a_name_weights_images_or_codes(generator: Generator) -
     assert not torch.equal(restyle(generator, images, codes, [1, 2, 3]), expected)
     code = reference_style_code(generator, references).expand(3, generator.layers, 8)
     assert torch.equal(restyle(generator, images, references), restyle(generator, images, code))
+    one = restyle(generator, images, references[0])
+    assert torch.equal(one, restyle(generator, images, references[:1]))
 
 
 @pytest.mark.parametrize("mode", ["tiled", "resized"])
