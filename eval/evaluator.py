@@ -13,8 +13,8 @@ from brushwork.data.errors import DataError
 from brushwork.data.names import styles_of_folders
 from brushwork.data.pictures import Pictures, describe, load_pictures
 from brushwork.models.generator import Generator
-from brushwork.models.restyle import content_codes, own_style_codes, restyle
-from brushwork.models.sampling import draw_between, sample
+from brushwork.models.restyling import content_codes, own_style_codes, restyle
+from brushwork.models.sampling import generate_between, sample
 
 from .disentanglement_suite import MOST_TEST, MOST_TRAIN, Doors, Side, with_disentanglement
 from .errors import EvalError
@@ -197,7 +197,7 @@ class Evaluator:
             )
 
         def draw(styles: Tensor, start: Tensor, end: Tensor, t: Tensor) -> Tensor:
-            return draw_between(generator, styles, start, end, t)
+            return generate_between(generator, styles, start, end, t)
 
         count, progress = len(generator.style_names), self.processes.main
         return with_path_length(measures, draw, steps, seed=seed, count=count, progress=progress)

@@ -1,1 +1,29 @@
-"""Functions of tensors: the layers and networks of the style-conditional StyleGAN, and sampling from it."""
+"""Networks of the style-conditional StyleGAN: functions of tensors, and sampling from them.
+
+    from brushwork.models import load_generator, restyle, sample, style_weights
+
+    generator = load_generator("runs/demo")
+    images = sample(generator, "noto", seeds=range(8), psi=0.8)  # uint8 (8, 3, R, R)
+
+Each name is imported on its first use.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .restyling import restyle
+    from .sampling import sample
+    from .snapshot import load_generator
+    from .styles import style_weights
+
+__all__ = ["load_generator", "restyle", "sample", "style_weights"]
+
+
+def __getattr__(name: str) -> Any:
+    modules = {
+        "load_generator": "snapshot", "restyle": "restyling", "sample": "sampling", "style_weights": "styles",
+    }  # fmt: skip
+    if name not in modules:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{modules[name]}", __name__), name)

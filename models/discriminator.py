@@ -1,4 +1,4 @@
-"""The discriminator: does this image look real, and like a picture of this style?"""
+"""The discriminator, conditional on the style by projection."""
 
 from typing import Annotated, Literal
 
@@ -19,7 +19,7 @@ from .layers import (
     minibatch_std,
 )
 from .options import Batch, LayerResolution, Width, options
-from .stage import SMALLEST, Stage, check_resolution, resolutions, width
+from .stage import SMALLEST, Stage, channels
 from .trunk import Trunk
 
 
@@ -32,10 +32,10 @@ class DiscriminatorConfig:
     channel_max: Width = 512
     """... but at most this many."""
     minibatch_group: Batch = 4
-    """Pictures that the minibatch standard deviation compares; 1 turns it off."""
+    """Images per group of the minibatch standard deviation; 1 turns it off."""
     minibatch_std: Literal["each", "average"] = "each"
-    """The deviation of each feature, or their average as one more feature (Karras 2018), which lets a
-    generator collapse that is trained for a short time."""
+    """The deviation of each feature, or their average as one more feature (Karras 2018). With the average,
+    short trainings can collapse."""
     attention: tuple[LayerResolution, ...] = ()
     """Resolutions that get a self-attention layer."""
 
@@ -44,14 +44,11 @@ class Discriminator(Trunk):
     """images (N, 3, R, R) in [-1, 1] and soft style weights (N, S) -> logits (N,).
 
     Projection conditioning (Miyato 2018, arXiv:1802.05637, eq. 3): logit = a(h) + <v(style), h>, the inner
-    product over sqrt(D). A zero row of weights leaves a(h): unlabelled pictures are scored as plain pictures.
+    product over sqrt(D). A zero row of weights leaves a(h): unlabelled images get an unconditional score.
     """
 
     def __init__(self, config: DiscriminatorConfig, *, resolution: int, styles: int) -> None:
-        widths = {
-            r: width(r, base=config.channel_base, most=config.channel_max)
-            for r in resolutions(check_resolution(resolution))
-        }
+        widths = channels(resolution, base=config.channel_base, most=config.channel_max)
         super().__init__(widths, attention=config.attention)
         self.group, self.average_std = config.minibatch_group, config.minibatch_std == "average"
         last = widths[SMALLEST]
@@ -78,9 +75,8 @@ class Discriminator(Trunk):
         normal: Normal | None = None,
         condition_noise: float = 0.0,
     ) -> Float[Tensor, "n"]:
-        """`condition_noise` is the standard deviation of noise on the style's row, which keeps the
-        discriminator from learning single rows by heart; it scales with the row's weight, so no label stays
-        no label."""
+        """`condition_noise` is the standard deviation of Gaussian noise on v(style), against overfitting to
+        single rows. It scales with the style weights, so a zero row stays zero. Needs `normal`."""
         h = self.features(images, stage)
         with full_precision(h):
             row = styles @ self.table

@@ -1,7 +1,7 @@
-"""The other doors: a picture's style as a code in W, a picture's content as start features of the synthesis.
+"""Encoders: an image's style as a code in W, an image's content as start features of the synthesis.
 
-What must not pass is kept out by construction: the style encoder sees statistics over space and no place, the
-content encoder sees instance-normalised maps and no statistics.
+The architecture separates the two. The style encoder sees statistics over space and no positions; the content
+encoder sees instance-normalised maps and no statistics.
 """
 
 from collections.abc import Mapping
@@ -12,27 +12,26 @@ from torch import Tensor, nn
 
 from .layers import LEAKY_GAIN, Bias, EqualConv2d, EqualLinear, Normal, full_precision, leaky, leaky_
 from .mapping import with_null
-from .norm import InstanceNorm
+from .norm import InstanceNorm, Shared
 from .stage import Stage
 from .synthesis import Content
 from .trunk import Trunk
 
 STYLE_RESOLUTION = 8
-"""Where a picture's style is read: as low as every stage reaches, with as many places as that leaves to take
-statistics over."""
+"""The lowest resolution of networks that see styles: present at every stage, and with enough positions for
+statistics over space."""
 
 
 def style_widths(widths: Mapping[int, int]) -> dict[int, int]:
-    """The channels of a network that reads styles, at each of its resolutions."""
+    """The channels of a network that sees styles, at each of its resolutions."""
     return {r: c for r, c in widths.items() if r >= STYLE_RESOLUTION}
 
 
 class StyleEncoder(Trunk):
     """images (N, 3, R, R) and soft style weights (N, S) -> style codes w (N, D).
 
-    One shared head for all styles, conditioned as the mapping network is by a table with a null row: its cost
-    does not grow with the number of styles, and a zero row of weights ("like this picture, whatever it is")
-    is a style like any other.
+    All styles share one head. It is conditioned as the mapping network is, by a table with a null row: a zero
+    row of weights means that the style is unknown.
     """
 
     def __init__(
@@ -53,13 +52,15 @@ class StyleEncoder(Trunk):
         return self.head(self.style_features(images, stage), styles)
 
     def style_features(self, images: Float[Tensor, "n 3 r r"], stage: Stage) -> Float[Tensor, "n d"]:
-        """What is seen of the pictures, whatever their style is called: linear in their statistics."""
+        """Features of the images before the style weights are known, linear in statistics over space."""
         return self.pooled_statistics(self.summaries, images, stage) / len(self.summaries) ** 0.5
 
     @torch.no_grad()
     def init_from(self, other: Trunk, gains: Float[Tensor, "_r"]) -> None:
-        """Starts from a trunk of the same widths that sees styles already. Its maps are as large as training
-        made them, of root mean squares `gains` from the lowest resolution up: the summaries undo that."""
+        """Copies the weights of `other`, a trained trunk of the same widths.
+
+        `gains` are the root mean squares of its maps, from the lowest resolution. They divide the summaries.
+        """
         theirs = other.state_dict()
         self.load_state_dict({name: theirs.get(name, value) for name, value in self.state_dict().items()})
         for r, gain in zip(sorted(self.summaries, key=int), gains, strict=True):
@@ -68,26 +69,19 @@ class StyleEncoder(Trunk):
     def head(
         self, style_features: Float[Tensor, "n d"], styles: Float[Tensor, "n s"]
     ) -> Float[Tensor, "n d"]:
-        """From the looks, of one picture or the mean of several, to the code."""
+        """Style codes of style features, which may be a mean over several images of one style."""
         with full_precision(style_features):
             row, x = with_null(styles) @ self.table, leaky(style_features)
             return self.code(leaky(self.hidden(torch.cat([x, row], dim=1))))
-
-    def mean_code(
-        self, images: Float[Tensor, "k 3 r r"], styles: Float[Tensor, "s"], stage: Stage
-    ) -> Float[Tensor, "1 d"]:
-        """One code of k pictures of one style: of the mean of their looks."""
-        return self.head(self.style_features(images, stage).mean(dim=0, keepdim=True), styles[None])
 
 
 class ContentEncoder(Trunk):
     """images (N, 3, R, R) -> `Content` at the lowest of `widths`.
 
-    Every convolution is instance-normalised, so that channel means and deviations, by which style is
-    described and injected, do not pass (Huang et al. 2018, MUNIT, arXiv:1804.04732, section 5.1). With
-    `latent` channels the features pass a variational bottleneck (Kingma and Welling 2014, arXiv:1312.6114).
-    With `details`, features of the finer resolutions go along, normalised like the others (Ronneberger et al.
-    2015, U-Net, arXiv:1505.04597).
+    Every convolution is instance-normalised, which removes the channel means and deviations that carry style
+    (Huang et al. 2018, MUNIT, arXiv:1804.04732, section 5.1). With `latent` channels there is a variational
+    bottleneck (Kingma and Welling 2014, arXiv:1312.6114). With `details`, the normalised features of finer
+    resolutions are returned, too (Ronneberger et al. 2015, U-Net, arXiv:1505.04597).
     """
 
     def __init__(
@@ -99,31 +93,37 @@ class ContentEncoder(Trunk):
         self.refine = nn.ModuleList(ContentBlock(channels) for _ in range(blocks))
         finer = {r: c for r, c in widths.items() if details and r > self.lowest}
         self.details = nn.ModuleDict({str(r): EqualConv2d(c, c, 1, gain=1.0) for r, c in finer.items()})
+        self.detail_norms = nn.ModuleDict({r: InstanceNorm() for r in self.details})
         self.normalise = InstanceNorm()
         self.latent = latent
         if latent:
+            self.normalise_inner = InstanceNorm()
             self.to_moments = EqualConv2d(channels, 2 * latent, 1, gain=1.0)
             self.from_latent = EqualConv2d(latent, channels, 1, gain=1.0)
 
     def forward(
-        self, images: Float[Tensor, "n 3 r r"], stage: Stage, normal: Normal | None = None
+        self,
+        images: Float[Tensor, "n 3 r r"],
+        stage: Stage,
+        normal: Normal | None = None,
+        statistics: Shared = None,
     ) -> Content:
-        """`normal` is the bottleneck's noise; without it the code is the mean."""
-        *finer, x = self.feature_pyramid(images, stage)
+        """`normal` is the noise of the bottleneck; without it the code is the mean. `statistics` replace
+        those of the maps (see `InstanceNorm`)."""
+        *finer, x = self.feature_pyramid(images, stage, statistics)
         for block in self.refine:
-            x = block(x)
-        if not self.latent:
-            return self._coded(x, finer)
-        mean, log_variance = self.to_moments(self.normalise(x)).float().chunk(2, dim=1)
-        code = mean
-        if normal is not None:
-            code = mean + (log_variance / 2).exp() * normal(tuple(mean.shape[1:]))
-        return self._coded(self.from_latent(code), finer, normal_divergence(mean, log_variance))
-
-    def _coded(self, x: Tensor, finer: list[Tensor], divergence: Tensor | None = None) -> Content:
-        named = {str(maps.shape[-1]): maps for maps in finer}
-        details = {int(r): self.normalise(conv(named[r])) for r, conv in self.details.items() if r in named}
-        return Content(features=self.normalise(x), details=details, divergence=divergence)
+            x = block(x, statistics)
+        divergence = None
+        if self.latent:
+            mean, log_variance = self.to_moments(self.normalise_inner(x, statistics)).float().chunk(2, dim=1)
+            divergence, code = kl(mean, log_variance), mean
+            if normal is not None:
+                code = mean + (log_variance / 2).exp() * normal(tuple(mean.shape[1:]))
+            x = self.from_latent(code)
+        by_size = {str(maps.shape[-1]): maps for maps in finer}
+        details = {int(r): self.detail_norms[r](conv(by_size[r]), statistics)
+                   for r, conv in self.details.items() if r in by_size}  # fmt: skip
+        return Content(features=self.normalise(x, statistics), details=details, divergence=divergence)
 
 
 class ContentBlock(nn.Module):
@@ -133,16 +133,14 @@ class ContentBlock(nn.Module):
         super().__init__()
         self.conv1, self.bias = EqualConv2d(channels, channels, 3), Bias(channels)
         self.conv2 = EqualConv2d(channels, channels, 3, gain=1.0)
-        self.normalise = InstanceNorm()
+        self.norm1, self.norm2 = InstanceNorm(), InstanceNorm()
 
-    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
-        y = leaky_(self.bias(self.normalise(self.conv1(leaky(x)))))
-        return x + self.normalise(self.conv2(y))
+    def forward(self, x: Float[Tensor, "n c h w"], statistics: Shared = None) -> Float[Tensor, "n c h w"]:
+        y = leaky_(self.bias(self.norm1(self.conv1(leaky(x)), statistics)))
+        return x + self.norm2(self.conv2(y), statistics)
 
 
-def normal_divergence(
-    mean: Float[Tensor, "n c h w"], log_variance: Float[Tensor, "n c h w"]
-) -> Float[Tensor, "n"]:
-    """KL(N(mean, variance) || N(0, 1)) in nats, a mean over the places and channels of each code (Kingma and
-    Welling 2014, appendix B)."""
+def kl(mean: Float[Tensor, "n c h w"], log_variance: Float[Tensor, "n c h w"]) -> Float[Tensor, "n"]:
+    """KL(N(mean, variance) || N(0, 1)) in nats, averaged over the positions and channels of each code (Kingma
+    and Welling 2014, appendix B)."""
     return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).mean(dim=(1, 2, 3))

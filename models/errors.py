@@ -1,4 +1,4 @@
-"""The one exception by which `models` tells a user what to mend."""
+"""The exception that `models` raises for mistakes of a user."""
 
 
 class ModelError(Exception):

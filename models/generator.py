@@ -1,4 +1,4 @@
-"""The generator: both halves of StyleGAN and what a snapshot must say to build them again."""
+"""The generator: mapping, synthesis and encoders, and the configuration to build them."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +17,7 @@ from .mapping import MappingNetwork
 from .modulation import Modulation
 from .norm import EPS
 from .options import LayerResolution, Resolution, Width, options
-from .stage import Stage, resolutions, width
+from .stage import Stage, channels, resolutions
 from .synthesis import Synthesis
 
 
@@ -26,7 +26,7 @@ class GeneratorConfig:
     """The generator's shape; stored in every snapshot."""
 
     resolution: Resolution = 32
-    """Width and height of the finished pictures, a power of two from 8 up."""
+    """Width and height of the images, a power of two from 8 up."""
     z_dim: Width = 512
     """Length of the latent code z."""
     w_dim: Width = 512
@@ -42,23 +42,24 @@ class GeneratorConfig:
     modulation: Modulation = "adain"
     """Style injection: adain (StyleGAN) or modulated (StyleGAN2's weight demodulation)."""
     adain_eps: Annotated[float, Interval(ge=1e-12, le=1e6)] = EPS
-    """What AdaIN adds to the variance of a channel. At 1 a channel that a picture hardly uses stays weak,
-    where StyleGAN's tiny value scales it up to full strength."""
+    """Added by AdaIN to the variance of a channel. With 1 a weak channel stays weak; StyleGAN's tiny value
+    scales it up to full strength."""
     attention: tuple[LayerResolution, ...] = ()
     """Resolutions that get a self-attention layer."""
     style_resolutions: tuple[LayerResolution, ...] = ()
-    """Resolutions at which the style is injected; none given: at all. Elsewhere the layers are normalised all
-    the same, with a scale and shift of their own."""
+    """Resolutions at which the style is injected; by default all. The others are normalised with a constant
+    scale and shift."""
     encoders: bool = False
-    """Open the other doors: style from a picture, content from a picture."""
+    """Add a style encoder and a content encoder, for restyling."""
     content_resolution: Resolution = 8
-    """Resolution of the content features: higher keeps more of the drawing, lower leaves it to style."""
+    """Resolution of the content features. Higher values keep more of the content image; lower ones leave more
+    to the style."""
     content_blocks: Annotated[int, Interval(ge=0, le=64)] = 2
     """Residual blocks of the content encoder at that resolution."""
     content_details: bool = False
-    """Content enters at every finer resolution, too: small pictures keep fine lines, whoever's they are."""
+    """Add content features at every finer resolution, too, which keeps fine lines of small images."""
     content_vae_channels: Annotated[int, Interval(ge=0, le=65536)] = 0
-    """Channels of the content's variational bottleneck; 0 has none."""
+    """Channels of the content encoder's variational bottleneck; 0: no bottleneck."""
     encoder_attention: tuple[LayerResolution, ...] = ()
     """Resolutions at which both encoders get a self-attention layer."""
 
@@ -79,14 +80,12 @@ class GeneratorConfig:
     @property
     def widths(self) -> dict[int, int]:
         """Channels at every resolution."""
-        return {
-            r: width(r, base=self.channel_base, most=self.channel_max) for r in resolutions(self.resolution)
-        }
+        return channels(self.resolution, base=self.channel_base, most=self.channel_max)
 
 
 @dataclass(frozen=True)
 class Encoders:
-    """The doors that take pictures."""
+    """The networks that take images."""
 
     style: StyleEncoder
     content: ContentEncoder
@@ -95,9 +94,9 @@ class Encoders:
 class Generator(nn.Module):
     """z (N, Z) and soft style weights (N, S) -> images (N, 3, R, R), about [-1, 1].
 
-    `mapping` is the style door, `synthesis` the rest; training calls them apart to mix styles in between.
-    With `config.encoders` there are two doors more: `style_encoder` beside the mapping network, and
-    `content_encoder` beside the learned start.
+    `mapping` gives style codes, `synthesis` images; training calls them separately, for style mixing. With
+    `config.encoders`, `style_encoder` is a second source of style codes, and `content_encoder` one of start
+    features.
     """
 
     def __init__(self, config: GeneratorConfig, style_names: tuple[str, ...]) -> None:
@@ -108,8 +107,7 @@ class Generator(nn.Module):
             layers=config.mapping_layers, lr_multiplier=config.mapping_lr,
         )  # fmt: skip
         self.synthesis = Synthesis(
-            resolution=config.resolution, w_dim=config.w_dim, channel_base=config.channel_base,
-            channel_max=config.channel_max, modulation=config.modulation, adain_eps=config.adain_eps,
+            config.widths, w_dim=config.w_dim, modulation=config.modulation, adain_eps=config.adain_eps,
             attention=config.attention, style_resolutions=config.style_resolutions,
         )  # fmt: skip
         self.style_encoder: StyleEncoder | None = None
@@ -125,7 +123,7 @@ class Generator(nn.Module):
                 attention=config.encoder_attention, details=config.content_details,
             )  # fmt: skip
         self.trained_stage = Stage(config.resolution)
-        """The stage that the weights were trained to; a snapshot taken while growing is drawn at it."""
+        """The stage that the weights were trained to, and the default stage of generated images."""
 
     @property
     def layers(self) -> int:
@@ -151,7 +149,7 @@ class Generator(nn.Module):
 
 @contextmanager
 def at_stage(generator: Generator, stage: Stage) -> Iterator[None]:
-    """Has a generator draw as if its weights were trained to `stage`, for the time of the block."""
+    """Context manager that sets the generator's `trained_stage` and restores it at the end."""
     before, generator.trained_stage = generator.trained_stage, stage
     try:
         yield

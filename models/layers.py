@@ -1,4 +1,5 @@
-"""Layers that both networks share: equalised learning rate, blurred resampling, noise, minibatch statistics.
+"""Layers that the networks share: equalised learning rate, filtered resampling, noise, minibatch standard
+deviation, self-attention.
 
 Sources: progressive growing (Karras 2018, arXiv:1710.10196) for the equalised learning rate, pixel norm and
 minibatch standard deviation; StyleGAN (Karras 2019, arXiv:1812.04948) for noise and blurred resampling.
@@ -15,7 +16,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 Normal = Callable[[tuple[int, ...]], Tensor]
-"""A source of randomness: `normal((c, h, w))` is an (N, c, h, w) standard normal tensor, one row an image."""
+"""A source of randomness: `normal((c, h, w))` returns an (N, c, h, w) standard normal tensor, one row per
+image."""
 
 Resample = Literal["none", "up", "down"]
 
@@ -25,13 +27,11 @@ LEAKY_GAIN = 2**0.5
 
 
 # Functions
-
-
 def full_precision(x: Tensor) -> torch.autocast:
-    """While it lasts, what is computed on x's device is computed as if no autocast were around it.
+    """Context manager that switches autocast off on x's device.
 
-    Style codes and losses keep their digits, and their matrices are so small that lower precision would save
-    no time. Gradients of such matrices need it around their backward pass, too.
+    Style codes and losses need float32, and their matrices are too small for lower precision to save time.
+    Their backward pass needs the context, too.
     """
     return torch.autocast(x.device.type, enabled=False)
 
@@ -47,13 +47,12 @@ def pixel_norm(x: Float[Tensor, "n d"], eps: float = 1e-8) -> Float[Tensor, "n d
 
 
 def leaky_(x: Tensor) -> Tensor:
-    """`leaky` written over x, which must be a fresh result that nothing else keeps, such as a
-    convolution's."""
+    """`leaky` in place: x must be a fresh result that nothing else holds, such as that of a convolution."""
     return F.leaky_relu_(x, LEAK)
 
 
 def upsample2x(x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c 2*h 2*w"]:
-    """Nearest-neighbour enlargement by two."""
+    """Nearest-neighbour upsampling by two."""
     return F.interpolate(x, scale_factor=2.0, mode="nearest")
 
 
@@ -63,14 +62,14 @@ def downsample2x(x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h//2 w//2"]:
 
 
 @lru_cache
-@torch.inference_mode(False)  # what is kept must serve training, too
+@torch.inference_mode(False)  # the cached kernel must serve training, too
 def _low_pass(channels: int, gain: float, dtype: torch.dtype, device: torch.device) -> Tensor:
     taps = torch.tensor([1.0, 3.0, 3.0, 1.0], dtype=dtype, device=device) / 8
     return repeat(gain * taps[:, None] * taps, "h w -> c 1 h w", c=channels)
 
 
 def low_pass(x: Float[Tensor, "n c h w"], *, padding: int, gain: float = 1.0) -> Tensor:
-    """Filters with [1, 3, 3, 1] / 8 in both directions, zero-padded: removes what resampling would alias."""
+    """Filters with [1, 3, 3, 1] / 8 in both directions, zero-padded, against aliasing."""
     kernel = _low_pass(x.shape[1], gain, x.dtype, x.device)
     return F.conv2d(x, kernel, padding=padding, groups=x.shape[1])
 
@@ -81,15 +80,14 @@ def convolve(
     resample: Resample = "none",
     bias: Float[Tensor, "o"] | None = None,
 ) -> Tensor:
-    """Same-padded convolution, after enlarging (`up`) or before shrinking (`down`) by two.
+    """Same-padded convolution, after upsampling (`up`) or before downsampling (`down`) by two.
 
-    Both resamplings filter at the larger size, where the convolution takes every second place only: a 3 x 3
-    kernel with stride 2 (Karras 2020, arXiv:1912.04958, appendix B). But for the border that is
-    `blur(conv(double(x)))` and `halve(conv(blur(x)))` with the binomial blur [1, 2, 1] / 4, as in StyleGAN
-    (Karras 2019), at a quarter of the multiplications.
+    Both filter at the larger size and convolve with stride 2 (Karras 2020, arXiv:1912.04958, appendix B).
+    Except at the border this equals `blur(conv(upsample2x(x)))` and `downsample2x(conv(blur(x)))` with the
+    binomial blur [1, 2, 1] / 4, as in StyleGAN (Karras 2019), at a quarter of the multiplications.
     """
     if resample == "up":
-        # To give the filter a bias would have its gradient computed in full, which costs as much as it does.
+        # A bias inside conv2d would cost as much again, since its gradient would be computed in full.
         spread = F.conv_transpose2d(x, weight.flip(2, 3).transpose(0, 1), stride=2)
         y = low_pass(spread, padding=1, gain=4.0)
         return y if bias is None else y + bias.to(y.dtype)[:, None, None]
@@ -99,21 +97,21 @@ def convolve(
 
 
 def group_size(rows: int, most: int) -> int:
-    """Pictures that the minibatch statistics compare: the largest divisor of `rows` up to `most`."""
+    """The size of a minibatch-statistics group: the largest divisor of `rows` up to `most`."""
     return next(size for size in range(min(most, rows), 0, -1) if rows % size == 0)
 
 
 def minibatch_std(
     x: Float[Tensor, "n c h w"], group: int, *, average: bool = False
 ) -> Float[Tensor, "n c2 h w"]:
-    """Appends how much the pictures of a group differ in each feature: (N, 2 C, H, W).
+    """Appends the standard deviation of each feature over a group of images: (N, 2 C, H, W).
 
-    Karras 2018 (section 3) averages this over all features and places into one channel; so does `average`,
-    with (N, C + 1, H, W). A generator whose pictures differ in their colours alone can match that one number,
-    so the discriminator sees every feature's (docs/collapse.md has the measurements).
+    Karras 2018 (section 3) averages it over all features and positions into one channel; `average` does that
+    and returns (N, C + 1, H, W). A generator can match that one number with images that differ in colour
+    alone, so by default every feature's deviation is shown (measured in docs/collapse.md).
 
-    Groups are neighbours in the batch, unlike in the original, where they are strided: so a batch that is
-    split over processes forms the very groups that it forms in one process. See `group_size` for their size.
+    Groups are neighbours in the batch; in the original they are strided. A batch that is split over processes
+    therefore forms the same groups as in one process. `group_size` gives their size.
     """
     group = group_size(len(x), group)
     grouped = rearrange(x.float(), "(m g) c h w -> m g c h w", g=group)
@@ -126,14 +124,11 @@ def minibatch_std(
 
 
 # Modules
-
-
 class EqualLinear(nn.Module):
-    """Linear layer whose weights are stored as N(0, 1) / `lr_multiplier` and scaled when used (Karras 2018,
-    4.1).
+    """Linear layer with an equalised learning rate (Karras 2018, 4.1).
 
-    Adam moves every stored weight at the same speed; the scale `gain / sqrt(fan_in) * lr_multiplier` makes
-    that the right speed for its layer.
+    Weights are stored as N(0, 1) / `lr_multiplier` and scaled by `gain / sqrt(fan_in) * lr_multiplier` when
+    used. Adam moves all stored weights at the same speed; the scale adapts that speed to the layer.
     """
 
     def __init__(
@@ -152,7 +147,7 @@ class EqualLinear(nn.Module):
 
 
 class Bias(nn.Module):
-    """A learned offset for each channel. A convolution adds it in passing (`EqualConv2d`)."""
+    """A learned offset for each channel. `EqualConv2d` can add it within its convolution."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -163,8 +158,8 @@ class Bias(nn.Module):
 
 
 class EqualConv2d(nn.Module):
-    """Convolution with an equalised learning rate and resampling; see `EqualLinear`. Its bias, where there is
-    one, is given to it."""
+    """Convolution with an equalised learning rate (see `EqualLinear`) and resampling (see `convolve`). It has
+    no bias of its own: `forward` takes one."""
 
     def __init__(
         self, inputs: int, outputs: int, kernel: int, *, gain: float = LEAKY_GAIN, resample: Resample = "none"
@@ -179,16 +174,40 @@ class EqualConv2d(nn.Module):
 
 
 class NoiseInjection(nn.Module):
-    """Adds one noise map, weighted by a learned strength for each channel that starts at zero."""
+    """Adds one noise map, scaled by a learned strength per channel that starts at zero."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.strength = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x: Float[Tensor, "n c h w"], normal: Normal | None) -> Float[Tensor, "n c h w"]:
-        noise = self.drawn(x, normal)
+        noise = self.sample(x, normal)
         return x if noise is None else torch.addcmul(x, noise, self.strength.to(x.dtype)[None, :, None, None])
 
-    def drawn(self, x: Float[Tensor, "n c h w"], normal: Normal | None) -> Float[Tensor, "n 1 h w"] | None:
-        """A map for each picture, the same for all channels; None where there is to be no noise."""
+    def sample(self, x: Float[Tensor, "n c h w"], normal: Normal | None) -> Float[Tensor, "n 1 h w"] | None:
+        """Returns a noise map per image, the same for all channels, or None without `normal`."""
         return None if normal is None else normal((1, *x.shape[2:])).to(x.dtype)
+
+
+class SelfAttention(nn.Module):
+    """x + gate * attention(x) over the positions of a map, with a learned gate that starts at zero.
+
+    Scaled dot products with heads of `head_dim` channels (Zhang 2019, SAGAN, arXiv:1805.08318, with Vaswani's
+    scaling). They are written out because the fused kernels have no second derivative, which the gradient
+    penalty needs.
+    """
+
+    def __init__(self, channels: int, *, head_dim: int = 32) -> None:
+        super().__init__()
+        self.heads = max(1, channels // head_dim)
+        if channels % self.heads:
+            raise ValueError(f"{channels} channels do not divide into {self.heads} attention heads")
+        self.to_qkv = EqualConv2d(channels, 3 * channels, 1, gain=1.0)
+        self.to_out = EqualConv2d(channels, channels, 1, gain=1.0)
+        self.gate = nn.Parameter(torch.zeros(()))
+
+    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
+        q, k, v = rearrange(self.to_qkv(x), "n (k m c) h w -> k n m (h w) c", k=3, m=self.heads)
+        weights = (q @ k.mT * q.shape[-1] ** -0.5).softmax(dim=-1)  # (n, m, h w, h w)
+        mixed = rearrange(weights.to(v.dtype) @ v, "n m (h w) c -> n (m c) h w", h=x.shape[2])
+        return x + self.gate.to(x.dtype) * self.to_out(mixed)

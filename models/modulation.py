@@ -1,8 +1,7 @@
-"""Style injection: how a style code w steers one convolution. Two ways behind one interface.
+"""Style injection: how a style code w controls a convolution.
 
-`adain` is StyleGAN's (normalise the activations, then scale and shift them); `modulated` is StyleGAN2's
-(scale the weights, then demodulate them). A `StyledConv` of either kind maps (features, w, noise) to
-features.
+Two kinds share one interface, (features, w, noise) -> features. `adain` is StyleGAN's: normalise the
+activations, then scale and shift them. `modulated` is StyleGAN2's: scale the weights, then demodulate them.
 """
 
 from typing import Any, Literal
@@ -26,33 +25,29 @@ from .layers import (
     leaky,
     leaky_,
 )
-from .norm import EPS, Standard, wide
+from .norm import EPS, Moments, Shared, Standard, wide
 
 Modulation = Literal["adain", "modulated"]
+StyleCodes = Float[Tensor, "n d"]
 
 
 # Functions
-
-
 def adain(
     x: Float[Tensor, "n c h w"],
     scale: Float[Tensor, "n c"],
     shift: Float[Tensor, "n c"],
     eps: float = EPS,
+    moments: Moments | None = None,
 ) -> Float[Tensor, "n c h w"]:
-    """Adaptive instance normalisation: gives each channel of each picture the standard deviation `scale` and
-    the mean `shift` (Huang & Belongie 2017, arXiv:1703.06868, equation 8). `eps` is added to the variance:
-    channels whose deviation is below its root stay weaker than `scale`.
+    """Adaptive instance normalisation: gives each channel of each image the standard deviation `scale` and
+    the mean `shift` (Huang & Belongie 2017, arXiv:1703.06868, equation 8).
 
-    Normalising and restyling are folded into one affine map of x, with statistics in float32; they lose
-    their digits where a channel's mean exceeds its deviation a thousandfold.
+    `eps` is added to the variance: channels whose deviation is below its root stay weaker than `scale`.
+    Statistics are in float32, and lose precision where a channel's mean is more than a thousand times its
+    deviation. `moments` replace those of x.
     """
-    wide = x.float()
-    mean = wide.mean(dim=(2, 3))
-    variance = (wide.square().mean(dim=(2, 3)) - mean.square()).clamp(min=0)
-    factor = scale * torch.rsqrt(variance + eps)
-    offset = shift - mean * factor
-    return torch.addcmul(offset[:, :, None, None], wide, factor[:, :, None, None]).to(x.dtype)
+    y = wide(x)
+    return Standard.of(y, scale, unbiased=False, eps=eps, moments=moments)(y, shift).to(x.dtype)
 
 
 def modulated_conv(
@@ -60,48 +55,40 @@ def modulated_conv(
     weight: Float[Tensor, "o i k k"],
     style: Float[Tensor, "n i"],
     *,
-    demodulate: bool = True,
     resample: Resample = "none",
 ) -> Float[Tensor, "n o h2 w2"]:
-    """Convolution with weights scaled by `style` for each picture (Karras 2020, arXiv:1912.04958, eq. 1 and
-    3).
+    """Convolution with weights scaled by `style` for each image, and demodulated (Karras 2020,
+    arXiv:1912.04958, eqs. 1 and 3).
 
-    Scaling the input and the output instead of the weights gives the same result from one ordinary
-    convolution, where per-picture weights would need a grouped one.
+    It scales the input and the output instead of the weights: the result is the same, and one ordinary
+    convolution serves where weights per image would need a grouped one.
     """
     y = convolve(x * style[:, :, None, None].to(x.dtype), weight, resample)
-    if not demodulate:
-        return y
     with full_precision(x):
         energy = style.square() @ weight.square().sum(dim=(2, 3)).T  # (n, o)
     return y * torch.rsqrt(energy + 1e-8)[:, :, None, None].to(y.dtype)
 
 
 # Modules
-
-
 class AdaIN(nn.Module):
-    """w -> (scale, shift) by a learned affine map that starts at scale 1 and shift 0, then `adain`."""
+    """The scale and shift of `adain`, a learned affine map of w. A zero w gives scale 1, shift 0."""
 
     def __init__(self, channels: int, w_dim: int, eps: float = EPS) -> None:
         super().__init__()
         self.eps = eps
         self.affine = EqualLinear(w_dim, 2 * channels)
 
-    def coefficients(self, w: Float[Tensor, "n d"]) -> tuple[Tensor, Tensor]:
-        """Scale and shift (N, C), in float32."""
+    def forward(self, w: Float[Tensor, "n d"]) -> tuple[Tensor, Tensor]:
+        """Returns scale and shift (N, C), in float32."""
         scale, shift = self.affine(w).float().chunk(2, dim=1)
         return 1 + scale, shift
 
-    def forward(self, x: Float[Tensor, "n c h w"], w: Float[Tensor, "n d"]) -> Float[Tensor, "n c h w"]:
-        return adain(x, *self.coefficients(w), self.eps)
-
 
 class StyledEpilogue(nn.Module):
-    """What follows a convolution in StyleGAN: noise, bias, leaky ReLU, AdaIN."""
+    """The operations after a convolution in StyleGAN: noise, bias, leaky ReLU, AdaIN."""
 
     fused = True
-    """Whether in few passes (`injection`), or as plain operations, which can be differentiated twice."""
+    """Use `inject`, in few passes over memory. False: plain operations, which can be differentiated twice."""
 
     def __init__(self, channels: int, w_dim: int, eps: float = EPS) -> None:
         super().__init__()
@@ -109,12 +96,16 @@ class StyledEpilogue(nn.Module):
         self.bias = Bias(channels)
         self.adain = AdaIN(channels, w_dim, eps)
 
-    def forward(self, x: Tensor, w: Float[Tensor, "n d"], normal: Normal | None) -> Tensor:
-        if not self.fused:
-            return self.adain(leaky(self.bias(self.noise(x, normal))), w)
-        noise = self.noise.drawn(x, normal)
-        scale, shift = self.adain.coefficients(w)
-        return inject(x, self.bias.bias, noise, self.noise.strength, scale, shift, self.adain.eps)
+    def forward(self, x: Tensor, w: StyleCodes, normal: Normal | None, statistics: Shared = None) -> Tensor:
+        """`statistics` replace those of x (without a derivative)."""
+        (scale, shift), eps = self.adain(w), self.adain.eps
+        if statistics is None and not self.fused:
+            return adain(leaky(self.bias(self.noise(x, normal))), scale, shift, eps)
+        noise = self.noise.sample(x, normal)
+        if statistics is None:
+            return inject(x, self.bias.bias, noise, self.noise.strength, scale, shift, eps)
+        y, _ = _activate(x, self.bias.bias, noise, self.noise.strength)
+        return adain(y, scale, shift, eps, statistics.moments(self, wide(y)))
 
 
 class AdaINConv(nn.Module):
@@ -125,14 +116,14 @@ class AdaINConv(nn.Module):
         self.conv = EqualConv2d(inputs, outputs, 3, resample="up" if up else "none")
         self.epilogue = StyledEpilogue(outputs, w_dim, eps)
 
-    def forward(self, x: Tensor, w: Float[Tensor, "n d"], normal: Normal | None) -> Tensor:
-        return self.epilogue(self.conv(x), w, normal)
+    def forward(self, x: Tensor, w: StyleCodes, normal: Normal | None, statistics: Shared = None) -> Tensor:
+        return self.epilogue(self.conv(x), w, normal, statistics)
 
 
 class ModulatedConv(nn.Module):
     """StyleGAN2's layer: modulated convolution (filtered when it enlarges), noise, bias, leaky ReLU.
 
-    The activation's gain sqrt(2) is applied here and not in the weights, since demodulation would undo it.
+    The gain sqrt(2) follows the activation. In the weights, demodulation would undo it.
     """
 
     def __init__(self, inputs: int, outputs: int, w_dim: int, *, up: bool = False) -> None:
@@ -142,20 +133,11 @@ class ModulatedConv(nn.Module):
         self.noise = NoiseInjection(outputs)
         self.bias = Bias(outputs)
 
-    def forward(self, x: Tensor, w: Float[Tensor, "n d"], normal: Normal | None) -> Tensor:
+    def forward(self, x: Tensor, w: StyleCodes, normal: Normal | None, statistics: Shared = None) -> Tensor:
+        """`statistics` are not used: weights are normalised, not maps."""
         weight = self.conv.weight * self.conv.scale
         x = modulated_conv(x, weight, self.affine(w), resample=self.conv.resample)
         return leaky_(self.bias(self.noise(x, normal))) * 2**0.5
-
-
-def styled_conv(
-    kind: Modulation, inputs: int, outputs: int, w_dim: int, *, up: bool = False, eps: float = EPS
-) -> nn.Module:
-    """A layer `(x (n, i, h, w), w (n, d), normal) -> (n, o, h, w)` of the given kind, doubled in size if
-    `up`; `eps` is AdaIN's."""
-    if kind == "modulated":
-        return ModulatedConv(inputs, outputs, w_dim, up=up)
-    return AdaINConv(inputs, outputs, w_dim, up=up, eps=eps)
 
 
 def inject(
@@ -167,10 +149,26 @@ def inject(
     shift: Float[Tensor, "n c"],
     eps: float = EPS,
 ) -> Float[Tensor, "n c h w"]:
-    """`adain(leaky(x + strength * noise + bias), scale, shift, eps)`, to be differentiated once, and not by
-    the noise. It is computed over x, which must be a fresh result that nothing else keeps, such as a
-    convolution's."""
+    """Returns `adain(leaky(x + strength * noise + bias), scale, shift, eps)`.
+
+    It can be differentiated once, and not with respect to the noise. It overwrites x, which must be a fresh
+    result that nothing else holds, such as that of a convolution.
+    """
     return _Injection.apply(x, bias, noise, strength, scale, shift, eps)  # type: ignore[no-any-return]
+
+
+def _activate(x: Tensor, bias: Tensor, noise: Tensor | None, strength: Tensor) -> tuple[Tensor, Tensor]:
+    """leaky(x + strength * noise + bias), written over x, and the matrix (n h w, 1 or 2) of ones and noise.
+
+    Noise and bias are added as a product of rank two. Broadcasting would visit the few channels of each
+    position separately, which takes thirty times as long in bfloat16.
+    """
+    places = rearrange(x.detach(), "n c h w -> (n h w) c")  # x itself where channels come last
+    ones = x.new_ones(len(places))
+    maps = ones[:, None] if noise is None else torch.stack([ones, noise.reshape(-1)], dim=1)
+    vectors = bias[None] if noise is None else torch.stack([bias, strength])
+    places = leaky_(places.addmm_(maps, vectors.to(x.dtype)))
+    return rearrange(places, "(n h w) c -> n c h w", n=len(x), h=x.shape[2]), maps
 
 
 class _Injection(torch.autograd.Function):
@@ -185,14 +183,7 @@ class _Injection(torch.autograd.Function):
         shift: Tensor,
         eps: float,
     ) -> Tensor:
-        places = rearrange(x.detach(), "n c h w -> (n h w) c")  # x itself where channels come last
-        # Noise and bias are a product of rank two. To broadcast them would visit the few channels of each
-        # place by themselves, which in bfloat16 takes thirty times as long.
-        ones = x.new_ones(len(places))
-        maps = ones[:, None] if noise is None else torch.stack([ones, noise.reshape(-1)], dim=1)
-        vectors = bias[None] if noise is None else torch.stack([bias, strength])
-        places = leaky_(places.addmm_(maps, vectors.to(x.dtype)))
-        y = rearrange(places, "(n h w) c -> n c h w", n=len(x), h=x.shape[2])
+        y, maps = _activate(x, bias, noise, strength)
         full = wide(y)
         standard = Standard.of(full, scale, unbiased=False, eps=eps)
         ctx.save_for_backward(y, maps, standard.mean, standard.rate, standard.factor)

@@ -1,7 +1,4 @@
-"""Instance normalisation in as few passes over memory as PyTorch allows, with its derivative by hand.
-
-Means over space are asked for as `mean(dim=(2, 3))`, which is how `tiling.SharedStatistics` knows them.
-"""
+"""Instance normalisation in as few passes over memory as PyTorch allows, with a hand-written derivative."""
 
 from typing import Any, NamedTuple
 
@@ -13,46 +10,86 @@ from torch.autograd.function import once_differentiable
 from .feature_statistics import instance_normalised
 
 EPS = 1e-5
-"""Added to the variance of a channel, where nothing else is chosen."""
+"""The default value added to the variance of a channel."""
 
 Maps = Float[Tensor, "n c h w"]
-OfChannels = Float[Tensor, "n c"]
+PerChannel = Float[Tensor, "n c"]
 
 
 def wide(x: Tensor) -> Tensor:
-    """In float32 at least, as statistics must be."""
+    """Converts to float32 unless x is wider already: statistics need the digits."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
-class Standard(NamedTuple):
-    """What has to be known of maps y to give each channel another mean and deviation, s r (y - m) + t with
-    their mean m and inverse deviation r, and to differentiate that. (`torch.compile` cannot trace how a
-    frozen dataclass is made.)"""
+class Moments(NamedTuple):
+    """Means over space of maps and of their squares."""
 
-    mean: OfChannels
-    rate: OfChannels
-    factor: OfChannels
-    """s r."""
-    unbiased: bool
-    """Whether the variance of P places is that over P - 1."""
+    mean: PerChannel
+    mean_square: PerChannel
 
     @classmethod
-    def of(cls, y: Maps, scale: OfChannels | None = None, *, unbiased: bool, eps: float = EPS) -> "Standard":
-        """`scale` is s, 1 if there is none; `eps` is added to the variance."""
-        mean = y.mean(dim=(2, 3))
-        variance = torch.addcmul(y.square().mean(dim=(2, 3)), mean, mean, value=-1).clamp_(min=0)
+    def of(cls, y: Maps) -> "Moments":
+        return cls(y.mean(dim=(2, 3)), y.square().mean(dim=(2, 3)))
+
+
+class SharedStatistics:
+    """One set of moments per normalisation layer, shared by all tiles of one image.
+
+    Instance normalisation and AdaIN give every tile the same contrast. Flat tiles of a large image would have
+    their noise amplified, and each tile would get its own colours. Here, the first batch of tiles sets the
+    moments of each layer to their mean over that batch, and later batches reuse them. (Chen et al. 2022,
+    arXiv:2103.11784, take them from a thumbnail, which has the statistics of another scale.)
+    """
+
+    def __init__(self) -> None:
+        self.known: dict[nn.Module, Moments] = {}
+
+    def moments(self, layer: nn.Module, y: Maps) -> Moments:
+        """Returns the moments (N, C) that `layer` uses for the maps `y`."""
+        if layer not in self.known:
+            self.known[layer] = Moments(*(x.mean(dim=0, keepdim=True) for x in Moments.of(y)))
+        return Moments(*(x.expand(len(y), -1) for x in self.known[layer]))
+
+
+Shared = SharedStatistics | None
+"""Statistics to use in place of those of the maps."""
+
+
+class Standard(NamedTuple):
+    """The map y -> s r (y - m) + t of each channel, with the mean m and inverse deviation r of y.
+
+    It holds what the map and its derivative need. (`torch.compile` cannot trace the creation of a frozen
+    dataclass.)
+    """
+
+    mean: PerChannel
+    rate: PerChannel
+    factor: PerChannel
+    """s r."""
+    unbiased: bool
+    """Whether the variance divides by P - 1 instead of the P positions."""
+
+    @classmethod
+    def of(
+        cls, y: Maps, scale: PerChannel | None = None, *, unbiased: bool, eps: float = EPS,
+        moments: Moments | None = None,
+    ) -> "Standard":  # fmt: skip
+        """`scale` is s, by default 1; `eps` is added to the variance; `moments` replace those of y."""
+        mean, mean_square = moments or Moments.of(y)
+        variance = torch.addcmul(mean_square, mean, mean, value=-1).clamp_(min=0)
         if unbiased:
             variance = variance * _correction(y)
         rate = variance.add_(eps).rsqrt_()
         return cls(mean=mean, rate=rate, factor=rate if scale is None else scale * rate, unbiased=unbiased)
 
-    def __call__(self, y: Maps, shift: OfChannels | None = None) -> Maps:
-        """`shift` is t, 0 if there is none."""
+    def __call__(self, y: Maps, shift: PerChannel | None = None) -> Maps:
+        """`shift` is t, by default 0."""
         offset = -self.mean * self.factor if shift is None else self._less(shift, self.mean)
         return torch.addcmul(_over_space(offset), y, _over_space(self.factor))
 
-    def backward(self, y: Maps, g: Maps) -> tuple[Maps, OfChannels, OfChannels]:
-        """The gradients of y, s and t for that of the result, g. With <> a mean over space, that of y is
+    def backward(self, y: Maps, g: Maps) -> tuple[Maps, PerChannel, PerChannel]:
+        """The gradients of y, s and t, given the gradient g of the result. With <> a mean over space, that of
+        y is
 
             s r (g - <g> - (y - m) r q),    q = <g (y - m)> r,
 
@@ -69,11 +106,11 @@ class Standard(NamedTuple):
         d_y = torch.addcmul(_over_space(offset), y, _over_space(slope), value=-1)
         return d_y.addcmul_(g, _over_space(self.factor)), q * places, mean_g * places
 
-    def _less(self, one: OfChannels, other: OfChannels) -> OfChannels:
+    def _less(self, one: PerChannel, other: PerChannel) -> PerChannel:
         return torch.addcmul(one, other, self.factor, value=-1)
 
 
-def _over_space(values: OfChannels) -> Float[Tensor, "n c 1 1"]:
+def _over_space(values: PerChannel) -> Float[Tensor, "n c 1 1"]:
     return values.view(*values.shape, 1, 1)
 
 
@@ -83,12 +120,16 @@ def _correction(y: Maps) -> float:
 
 
 class InstanceNorm(nn.Module):
-    """`perceptual.instance_normalised`, with statistics in float32."""
+    """`feature_statistics.instance_normalised`, with statistics in float32."""
 
     fused = True
-    """Whether with the derivative by hand, or as plain operations, which can be differentiated twice."""
+    """Use the hand-written derivative. False: plain operations, which can be differentiated twice."""
 
-    def forward(self, x: Maps) -> Maps:
+    def forward(self, x: Maps, statistics: Shared = None) -> Maps:
+        """`statistics` replace those of x (without a derivative)."""
+        if statistics is not None:
+            y = wide(x)
+            return Standard.of(y, unbiased=True, moments=statistics.moments(self, y))(y).to(x.dtype)
         if self.fused:
             return _Normalisation.apply(x)  # type: ignore[no-any-return]
         return instance_normalised(wide(x), EPS).to(x.dtype)

@@ -1,13 +1,12 @@
-"""Options: dataclasses whose fields declare in their types what is allowed, checked whenever one is made.
+"""Options: dataclasses that check their values against the types of their fields.
 
     @options
     class LossConfig:
         mixing: Share = 0.9
         r1_interval: Annotated[int, Interval(ge=1, le=10**6)] = 16
 
-No value is converted, no number is infinite or NaN, and bounds are finite. A value that is not allowed raises
-pydantic's ValidationError, which `sentence_of` puts into words. `__post_init__` checks what several fields
-have to say together.
+Values are not converted, and numbers must be finite. A wrong value raises pydantic's ValidationError, which
+`sentence_of` turns into a sentence. `__post_init__` checks combinations of fields.
 """
 
 from collections.abc import Callable
@@ -27,7 +26,7 @@ STRICT = ConfigDict(strict=True, allow_inf_nan=False, extra="forbid")
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(field,))
 def options(kind: type[Kind]) -> type[Kind]:
-    """Makes a class a frozen keyword-only dataclass that checks its values."""
+    """Class decorator: a frozen keyword-only dataclass that checks its values."""
     made: Any = pydantic.dataclasses.dataclass(frozen=True, kw_only=True, config=STRICT)(kind)
     return made
 
@@ -43,23 +42,23 @@ def _power_of_two(value: int) -> int:
 
 Share = Annotated[float, Interval(ge=0, le=1)]
 Weight = Annotated[float, Interval(ge=0, le=1e9)]
-"""A factor of a loss, or a share that counts against others; 0: none."""
+"""A factor of a loss, or a relative frequency; 0: none."""
 Kimg = Annotated[float, Interval(ge=0, le=1e9)]
 """Thousands of images; 0: never, or at once."""
 Duration = Annotated[float, Interval(gt=0, le=1e9)]
-"""Thousands of images, or minutes, of something that is not empty."""
+"""Thousands of images, or minutes, above 0."""
 LearningRate = Annotated[float, Interval(gt=0, le=1000)]
 PSI_LIMIT = 10.0
 Psi = Annotated[float, Interval(ge=-PSI_LIMIT, le=PSI_LIMIT)]
-"""Truncation, which extrapolates above 1 and mirrors below 0."""
+"""Truncation: above 1 it extrapolates, below 0 it gives the opposite of the style."""
 Count = Annotated[int, Interval(ge=1, le=10**6)]
 Batch = Annotated[int, Interval(ge=1, le=65536)]
 Width = Annotated[int, Interval(ge=1, le=65536)]
 """Channels of a layer."""
 Side = Annotated[int, Interval(ge=0, le=65536)]
-"""Pixels; 0: as it comes."""
+"""Pixels; 0: as it is."""
 Resolution = Annotated[int, Interval(ge=8, le=4096), AfterValidator(_power_of_two)]
-"""Of finished pictures."""
+"""Of images."""
 LayerResolution = Annotated[int, Interval(ge=4, le=4096), AfterValidator(_power_of_two)]
 LayerIndex = Annotated[int, Interval(ge=0, le=64)]
 Seed = Annotated[int, Interval(ge=0, lt=2**63)]
@@ -68,21 +67,21 @@ Threads = Annotated[int, Interval(ge=0, le=1024)]
 
 # Sentences
 def sentence_of(error: ValidationError, named: Callable[[str], str] = str) -> str:
-    """The first value that is not allowed, and what is. `named` turns the dotted name of a field into what
-    the reader calls it."""
+    """Returns a sentence that names the first wrong value and what is allowed. `named` turns the dotted name
+    of a field into the name that the user knows."""
     mistakes = error.errors(include_url=False)
     first, path = mistakes[0], _path(mistakes[0]["loc"])
     # Every alternative of a union has a message of its own.
     messages = dict.fromkeys(mistake["msg"] for mistake in mistakes if _path(mistake["loc"]) == path)
-    said = "it must be " + " or ".join(message.removeprefix("Input should be ") for message in messages)
+    reason = "it must be " + " or ".join(message.removeprefix("Input should be ") for message in messages)
     if not first["msg"].startswith("Input should be "):
-        said = first["msg"][0].lower() + first["msg"][1:]
-    return f"{named(path)} is {repr(first['input'])[:60]}: {said}."
+        reason = first["msg"][0].lower() + first["msg"][1:]
+    return f"{named(path)} is {repr(first['input'])[:60]}: {reason}."
 
 
 def _path(location: tuple[int | str, ...]) -> str:
-    """The dotted name of a field. Alternatives of unions stand in a location, too, as "literal['auto']" or
-    "constrained-float"; no field is named so."""
+    """Returns the dotted name of a field. A location also holds alternatives of unions, such as
+    "literal['auto']" or "constrained-float", which are no identifiers."""
     path = ""
     for part in location:
         if isinstance(part, int):

@@ -1,110 +1,137 @@
-"""From seeds and styles to pictures: latents, truncation, mixing, blending and interpolation.
+"""Sampling: from styles and seeds to images, with truncation, style mixing, blending and interpolation.
 
-A picture is a function of (generator, seed, style) alone: its latent code and its noise come from its own
-seed, so it is the same in any batch, and one seed in two styles is one pose in two styles.
+An image is a function of (generator, style, seed). Its latent code and its noise maps come from its own seed:
+the image is the same in any batch, and one seed in two styles has one latent code.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import torch
 from einops import repeat
 from jaxtyping import Float, Float32, Float64, Int64, UInt8
 from torch import Tensor
 
-from .arguments import check_styles, checked_seeds, require_drawn, seeds_of_codes, seeds_of_styles
 from .errors import ModelError
 from .generator import Generator
 from .layers import Normal
 from .mapping import truncate
 from .stage import Stage, layer_count
+from .styles import style_weights
 
 NOISE_STREAM = 0x9E3779B9
-"""Flips bits of a seed for its noise maps, which must not be the same numbers as its latent code. These are
-low bits: a CPU generator looks at no more than 32 of its seed."""
+"""Separates the noise maps of a seed from its latent code."""
+
+Seeds = Int64[Tensor, "_n"] | Sequence[int]
+"""Whole numbers from 0 to below 2**63, one per image."""
+Styles = str | Float[Tensor, "s"] | Float[Tensor, "_n s"]
+"""A style's name, a blend ("ink=0.5+oil=0.5"), "none", or weights of the generator's styles: one row for all
+images, or one per image."""
+Codes = Callable[[Tensor, Tensor], Tensor]
+"""Style weights (n, s) and seeds (n,) to style codes (n, l, d)."""
+Precision = Literal["fp32", "bf16"]
 
 
 # Randomness
 def latents(seeds: Int64[Tensor, "n"], z_dim: int) -> Float[Tensor, "n z"]:
-    """Each seed's latent code, standard normal."""
-    generators = (torch.Generator().manual_seed(int(seed)) for seed in seeds)
-    return torch.stack([torch.randn(z_dim, generator=generator) for generator in generators])
+    """Returns the latent code of each seed, standard normal."""
+    return torch.stack([_stream(int(seed))((z_dim,)) for seed in seeds])
 
 
 def seeded_normal(seeds: Int64[Tensor, "n"], device: torch.device | str = "cpu") -> Normal:
-    """A source of noise in which row i depends on seeds[i] alone. It moves on with each call: make one a
-    pass."""
-    streams = [torch.Generator().manual_seed(int(seed) ^ NOISE_STREAM) for seed in seeds]
+    """Returns a source of noise whose row i depends on seeds[i] alone.
 
-    def normal(shape: tuple[int, ...]) -> Tensor:
-        return torch.stack([torch.randn(shape, generator=stream) for stream in streams]).to(device)
-
-    return normal
+    Each call continues its streams, so every forward pass needs a new source.
+    """
+    streams = [_stream(int(seed), NOISE_STREAM) for seed in seeds]
+    return lambda shape: torch.stack([stream(shape) for stream in streams]).to(device)
 
 
-# Codes
-def _device(generator: Generator) -> torch.device:
+def _stream(seed: int, purpose: int = 0) -> Normal:
+    """Standard normal numbers of (seed, purpose). torch's CPU generator uses only 32 bits of its seed, so
+    larger seeds go to NumPy's."""
+    if seed < 2**32:
+        generator = torch.Generator().manual_seed(seed ^ purpose)
+        return lambda shape: torch.randn(shape, generator=generator)
+    rng = np.random.default_rng((seed, purpose))
+    return lambda shape: torch.from_numpy(rng.standard_normal(shape, dtype=np.float32))
+
+
+# Arguments
+def check_seeds(seeds: Tensor | Sequence[int]) -> Int64[Tensor, "n"]:
+    """Returns the seeds as a tensor. Raises ModelError unless they are one row of whole numbers from 0."""
+    remedy = "give whole numbers (n,) from 0 to below 2**63, as in [0, 1] or torch.arange(8)"
+    try:
+        tensor = torch.as_tensor(seeds)
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise ModelError(f"the seeds {seeds!r:.60} cannot be read ({error}): {remedy}.") from error
+    if tensor.dtype != torch.int64 or tensor.ndim != 1:
+        raise ModelError(f"the seeds are {tensor.dtype} of shape {tuple(tensor.shape)}: {remedy}.")
+    if (tensor < 0).any():
+        raise ModelError(f"a seed is {int(tensor.min())}: {remedy}.")
+    return tensor
+
+
+def style_rows(generator: Generator, styles: str | Tensor, count: int) -> Float[Tensor, "n s"]:
+    """Returns one row of style weights for each of `count` images. Raises ModelError for an unknown name, and
+    for a tensor that does not fit the generator's styles or the images."""
+    names = generator.style_names
+    weights = style_weights(styles, names) if isinstance(styles, str) else styles
+    rows = weights[None] if weights.ndim == 1 else weights
+    if rows.ndim != 2 or rows.shape[1] != len(names) or not rows.is_floating_point():
+        raise ModelError(
+            f"the style weights are {weights.dtype} of shape {tuple(weights.shape)}: give a style's name or "
+            f"floats (n, {len(names)})."
+        )
+    if len(rows) not in (1, count):
+        raise ModelError(f"{len(rows)} rows of styles do not fit {count} images: give one or {count}.")
+    return rows.expand(count, -1)
+
+
+def require_trained(generator: Generator, styles: Float[Tensor, "n s"], psi: float) -> None:
+    """Raises ModelError for styles that were not trained, whose codes, truncated or not, would be noise."""
+    names = generator.style_names
+    for row in generator.mapping.untrained_styles(styles):
+        if row == len(names) and names:
+            raise ModelError(
+                "this run was not trained without a style: name one, or a blend whose weights sum to 1 "
+                "(--loss.label-dropout trains it)."
+            )
+        if psi != 1:
+            raise ModelError(
+                f"{names[row] if names else 'this run'} has no average code to truncate to, since training "
+                "never generated it: leave psi at 1."
+            )
+
+
+def device_of(generator: Generator) -> torch.device:
     return generator.synthesis.start.device
 
 
+# Codes
 def style_codes(
-    generator: Generator,
-    seeds: Int64[Tensor, "n"] | Sequence[int],
-    styles: Float[Tensor, "n s"],
-    *,
-    psi: float = 1.0,
-    cutoff: int | None = None,
+    generator: Generator, styles: Styles, seeds: Seeds, *, psi: float = 1.0, cutoff: int | None = None
 ) -> Float[Tensor, "n l d"]:
-    """w for each layer, truncated towards the style's own average in the layers below `cutoff`.
+    """Returns w of each layer, truncated towards the average of the style in the layers below `cutoff`.
 
-    Raises ModelError for arguments that do not belong together, no label where the generator never learnt to
-    draw without one, and no such truncation.
+    Raises ModelError if the arguments do not fit together, and for styles that were not trained.
     """
-    seeds, device = seeds_of_styles(generator, styles, seeds), _device(generator)
-    styles = styles.to(device)
-    require_drawn(generator, styles, psi)
+    seeds, device = check_seeds(seeds), device_of(generator)
+    styles = style_rows(generator, styles, len(seeds)).to(device)
+    require_trained(generator, styles, psi)
     w = generator.mapping(latents(seeds, generator.config.z_dim).to(device), styles)
     centre = generator.mapping.average_of(styles)
     return truncate(w, centre, psi=psi, layers=generator.layers, cutoff=cutoff)
 
 
-def interpolate(
-    start: Float[Tensor, "l d"], end: Float[Tensor, "l d"], steps: int
-) -> Float[Tensor, "steps l d"]:
-    """Straight line in W from `start` to, but without, `end`: legs put one after another make no double
-    frame."""
-    share = torch.arange(steps, device=start.device, dtype=start.dtype) / steps
-    return torch.lerp(start, end, share[:, None, None])
-
-
-def slerp(
-    start: Float[Tensor, "n d"], end: Float[Tensor, "n d"], t: Float[Tensor, "n"]
-) -> Float[Tensor, "n d"]:
-    """Along the arc from `start` (t 0) to `end` (t 1), at constant angular speed (Shoemake 1985).
-
-    StyleGAN's brings everything to unit length, which its mapping undoes; here z meets the style's row before
-    the pixel norm, so its length counts and is kept between those of the ends.
-    """
-    angle = (start * end).sum(1) / (start.norm(dim=1) * end.norm(dim=1))
-    turn = angle.clamp(-1, 1).acos() / torch.pi
-    # sin(s a) / sin(a), which for equal ends is s.
-    shares = [share * torch.sinc(share * turn) / torch.sinc(turn) for share in (1 - t, t)]
-    return shares[0][:, None] * start + shares[1][:, None] * end
-
-
-# Pictures
+# Images
 def to_uint8(images: Float[Tensor, "n 3 h w"]) -> UInt8[Tensor, "n 3 h w"]:
-    """[-1, 1] to 0..255, rounded to the nearest and clipped.
-
-    Raises:
-        ModelError: values that are no finite numbers, which would silently become some grey.
-    """
+    """[-1, 1] to 0..255, rounded to the nearest and clipped. Raises ModelError for values that are not
+    finite, which would silently become grey."""
     if not images.isfinite().all():
-        raise ModelError(
-            "the generator drew pictures that are not finite numbers: its weights diverged; take an older "
-            "snapshot."
-        )
+        raise ModelError("the generated images are not finite: the weights diverged; take an older snapshot.")
     return (images * 127.5 + 127.5).round().clamp(0, 255).to(torch.uint8)
 
 
@@ -112,17 +139,21 @@ def to_uint8(images: Float[Tensor, "n 3 h w"]) -> UInt8[Tensor, "n 3 h w"]:
 def render(
     generator: Generator,
     w: Float[Tensor, "n l d"],
-    seeds: Int64[Tensor, "n"] | Sequence[int],
+    seeds: Seeds,
     *,
     stage: Stage | None = None,
     batch: int = 64,
 ) -> UInt8[Tensor, "n 3 r r"]:
-    """Draws style codes, with the noise of `seeds`, at the stage that the weights were trained to.
+    """Generates images of style codes, with the noise of `seeds`, by default at the trained stage.
 
-    Raises ModelError for codes of another network, and for pictures that are not finite.
+    Raises ModelError for codes of another network, and if the images are not finite.
     """
-    seeds = seeds_of_codes(generator, w, seeds)
-    stage, device = stage or generator.trained_stage, _device(generator)
+    seeds, (layers, width) = check_seeds(seeds), (generator.layers, generator.config.w_dim)
+    if w.shape[1:] != (layers, width):
+        raise ModelError(f"the style codes have the shape {tuple(w.shape)}: give (n, {layers}, {width}).")
+    if len(w) != len(seeds):
+        raise ModelError(f"{len(seeds)} seeds do not fit {len(w)} rows of codes: give one for each row.")
+    stage, device = stage or generator.trained_stage, device_of(generator)
     parts = [
         to_uint8(generator.synthesis(codes.to(device), stage, seeded_normal(own, device))).cpu()
         for codes, own in zip(w.split(batch), seeds.split(batch), strict=True)
@@ -133,62 +164,69 @@ def render(
 @torch.no_grad()
 def sample(
     generator: Generator,
-    styles: Float[Tensor, "n s"],
-    seeds: Int64[Tensor, "n"] | Sequence[int],
+    styles: Styles,
+    seeds: Seeds,
     *,
     psi: float = 1.0,
     cutoff: int | None = None,
     stage: Stage | None = None,
 ) -> UInt8[Tensor, "n 3 r r"]:
-    """One picture for each row of style weights and its seed. Raises ModelError as its two steps do."""
-    codes = style_codes(generator, seeds, styles, psi=psi, cutoff=cutoff)
+    """Generates one image per seed.
+
+        sample(generator, "noto", seeds=range(8), psi=0.8)  # uint8 (8, 3, R, R)
+
+    Args:
+        generator: from `load_generator`.
+        styles: a style's name, a blend ("noto=0.5+openmoji=0.5"), "none", or style weights (see
+            `style_weights`): one row for all seeds, or a row per seed.
+        seeds: whole numbers from 0 to below 2**63. An image depends on its own seed and style alone.
+        psi: truncation, -10 to 10: 1 changes nothing, 0 gives the average of the style.
+        cutoff: truncate only the layers below this one; by default all.
+        stage: resolution of the images; by default the one that the weights were trained to.
+
+    Raises ModelError, in one sentence, if the arguments do not fit the generator or one another.
+    """
+    codes = style_codes(generator, styles, seeds, psi=psi, cutoff=cutoff)
     return render(generator, codes, seeds, stage=stage)
 
 
 def sample_matrix(
     generator: Generator,
     styles: Float[Tensor, "rows s"],
-    seeds: Int64[Tensor, "columns"] | Sequence[int],
+    seeds: Seeds,
     *,
     psi: float = 1.0,
     cutoff: int | None = None,
-    stage: Stage | None = None,
 ) -> UInt8[Tensor, "rows columns 3 r r"]:
-    """Every style with every seed: a row is a style, a column one seed in all of them."""
-    check_styles(generator, styles)
-    seeds = checked_seeds(seeds)
+    """Generates every style with every seed: a row is a style, a column a seed."""
+    seeds = check_seeds(seeds)
     rows, columns = len(styles), len(seeds)
     every_style = repeat(styles, "r s -> (r c) s", c=columns)
-    every_seed = repeat(seeds, "c -> (r c)", r=rows)
-    images = sample(generator, every_style, every_seed, psi=psi, cutoff=cutoff, stage=stage)
+    images = sample(generator, every_style, seeds.repeat(rows), psi=psi, cutoff=cutoff)
     return images.unflatten(0, (rows, columns))
 
 
 @torch.no_grad()
 def mixing_matrix(
     generator: Generator,
-    style: Float[Tensor, "s"],
-    coarse: Int64[Tensor, "rows"] | Sequence[int],
-    fine: Int64[Tensor, "columns"] | Sequence[int],
+    style: str | Float[Tensor, "s"],
+    coarse: Seeds,
+    fine: Seeds,
     *,
     layer: int,
     psi: float = 1.0,
 ) -> UInt8[Tensor, "rows columns 3 r r"]:
-    """Style mixing: the row's code below `layer`, the column's from it on, the row's noise, one style.
+    """Style mixing within one style: the code of the row's seed below `layer`, that of the column's seed from
+    it on, the noise of the row's seed.
 
-    Raises:
-        ModelError: `layer` leaves nothing to mix among the active layers.
+    Raises ModelError if `layer` leaves nothing to mix among the active layers.
     """
-    coarse, fine = checked_seeds(coarse), checked_seeds(fine)
-    check_styles(generator, style[None])
     active = layer_count(generator.trained_stage.resolution)
     if not 0 < layer < active:
         raise ModelError(f"mixing layer {layer}: choose from 1 to {active - 1}, among the active layers.")
+    coarse, fine = check_seeds(coarse), check_seeds(fine)
     rows, columns = len(coarse), len(fine)
-    row_codes, column_codes = (
-        style_codes(generator, seeds, repeat(style, "s -> n s", n=len(seeds)), psi=psi)
-        for seeds in (coarse, fine)
-    )
+    row_codes, column_codes = (style_codes(generator, style, seeds, psi=psi) for seeds in (coarse, fine))
     first = repeat(row_codes, "r l d -> (r c) l d", c=columns)
     second = repeat(column_codes, "c l d -> (r c) l d", r=rows)
     mixed = torch.cat([first[:, :layer], second[:, layer:]], dim=1)
@@ -198,79 +236,57 @@ def mixing_matrix(
 def truncation_matrix(
     generator: Generator, styles: Float[Tensor, "rows s"], seed: int, psis: Sequence[float]
 ) -> UInt8[Tensor, "rows columns 3 r r"]:
-    """One seed at every truncation: psi 0 is each style's average, below 0 its opposite."""
+    """Generates one seed at every truncation: psi 0 is each style's average, below 0 its opposite."""
     seeds = torch.full((len(styles),), seed)
     return torch.stack([sample(generator, styles, seeds, psi=psi) for psi in psis], dim=1)
 
 
 @torch.no_grad()
 def interpolation_frames(
-    generator: Generator,
-    styles: Float[Tensor, "rows s"],
-    seeds: Int64[Tensor, "n"] | Sequence[int],
-    *,
-    steps: int,
-    psi: float = 1.0,
+    generator: Generator, styles: Float[Tensor, "rows s"], seeds: Seeds, *, steps: int, psi: float = 1.0
 ) -> UInt8[Tensor, "frames rows 3 r r"]:
-    """A closed walk in W from seed to seed, `steps` frames a leg, in every style at once; the noise stands
-    still."""
-    seeds = checked_seeds(seeds)
-    rows, still = len(styles), torch.full((len(styles),), int(seeds[0]))
-    codes = [style_codes(generator, repeat(seed, "-> r", r=rows), styles, psi=psi) for seed in seeds]
-    legs = zip(codes, codes[1:] + codes[:1], strict=True)
-    walks = [torch.stack([interpolate(a, b, steps) for a, b in zip(start, end, strict=True)], dim=1)
-             for start, end in legs]  # fmt: skip
-    frames = torch.cat(walks)  # (frames, rows, l, d)
-    return torch.stack([render(generator, frame, still) for frame in frames])
+    """Generates a closed walk in W from seed to seed, `steps` frames each, in every style. The noise is that
+    of the first seed throughout."""
+    rows, seeds = len(styles), check_seeds(seeds)
+    noise = seeds[:1].expand(rows)
+    codes = [style_codes(generator, styles, seed.expand(rows), psi=psi) for seed in seeds]
+    frames = [
+        torch.lerp(start, end, step / steps)
+        for start, end in zip(codes, codes[1:] + codes[:1], strict=True)
+        for step in range(steps)
+    ]
+    return torch.stack([render(generator, frame, noise) for frame in frames])
 
 
 @torch.no_grad()
-def draw_between(
+def generate_between(
     generator: Generator,
     styles: Float[Tensor, "n s"],
-    seeds_a: Int64[Tensor, "n"] | Sequence[int],
-    seeds_b: Int64[Tensor, "n"] | Sequence[int],
+    seeds_a: Int64[Tensor, "n"],
+    seeds_b: Int64[Tensor, "n"],
     t: Float64[Tensor, "n"],
-    *,
-    space: Literal["w", "z"] = "w",
-    stage: Stage | None = None,
 ) -> Float32[Tensor, "n 3 r r"]:
-    """Float pictures at share `t` of the way from one seed to another in one style, about [-1, 1].
+    """Generates float images of about [-1, 1] at share `t` of the straight line in W between two seeds.
 
-    The way is straight in W or an arc in Z, without truncation; the noise is that of `seeds_a` all along. The
-    pictures are neither rounded nor clipped: perceptual path length takes differences of 1e-4 of the way.
+    There is no truncation, and the noise is that of `seeds_a`. The images are neither rounded nor clipped:
+    perceptual path length takes differences over a ten-thousandth of the line.
     """
-    seeds_a, seeds_b = (seeds_of_styles(generator, styles, seeds) for seeds in (seeds_a, seeds_b))
-    device, z_dim = _device(generator), generator.config.z_dim
-    styles = styles.to(device)
     # Shares in float64: in float32 a step of 1e-4 would be off by a thousandth of itself.
-    ends = [latents(seeds, z_dim).to(device) for seeds in (seeds_a, seeds_b)]
-    if space == "w":
-        a, b = (generator.mapping(z, styles).double() for z in ends)
-        w = torch.lerp(a, b, t.to(device)[:, None]).float()
-    else:
-        a, b = (z.double() for z in ends)
-        w = generator.mapping(slerp(a, b, t.to(device)).float(), styles)
-    codes = repeat(w, "n d -> n l d", l=generator.layers)
-    stage = stage or generator.trained_stage
-    return generator.synthesis(codes, stage, seeded_normal(seeds_a, device)).cpu()
-
-
-Precision = Literal["fp32", "bf16"]
-Codes = Callable[[Tensor, Tensor], Tensor]
-"""Style weights (n, s) and seeds (n,) to style codes (n, l, d)."""
+    a, b = (style_codes(generator, styles, seeds).double() for seeds in (seeds_a, seeds_b))
+    w = torch.lerp(a, b, t.to(a.device)[:, None, None]).float()
+    return generator.synthesis(w, generator.trained_stage, seeded_normal(seeds_a, w.device)).cpu()
 
 
 @dataclass(frozen=True, kw_only=True)
-class Drawn:
-    """Some pictures of a matrix of styles by seeds."""
+class SampledBatch:
+    """Some images of a matrix of styles by seeds."""
 
     cells: Int64[Tensor, "n"]
-    """Which: the cell of row r and column c is r * columns + c."""
+    """The cell of row r and column c is r * columns + c."""
     images: UInt8[Tensor, "n 3 r r"]
 
 
-def draw_batches(
+def sample_batches(
     generator: Generator,
     codes: Codes,
     styles: Float[Tensor, "rows s"],
@@ -279,19 +295,17 @@ def draw_batches(
     *,
     batch: int = 64,
     precision: Precision = "fp32",
-) -> Iterator[Drawn]:
-    """Draws the given cells of `sampling.sample_matrix`, in their order, `batch` at a time.
+) -> Iterator[SampledBatch]:
+    """Generates the given cells of a matrix of styles by seeds, in their order, `batch` at a time.
 
-    bf16 runs the synthesis in bfloat16 where autocast does; its pictures differ by rounding.
-
-    Raises:
-        ModelError: a picture that is not finite.
+    `bf16` runs the synthesis in bfloat16 where autocast does; its images differ by rounding. Raises
+    ModelError if an image is not finite.
     """
-    device = generator.synthesis.start.device.type
+    device = device_of(generator).type
     for some in cells.split(batch) if len(cells) else ():
         rows, own = some // len(seeds), seeds[some % len(seeds)]
         with torch.no_grad():
             w = codes(styles[rows], own)
             with torch.autocast(device, torch.bfloat16, enabled=precision == "bf16"):
                 images = render(generator, w, own, batch=batch)
-        yield Drawn(cells=some, images=images)
+        yield SampledBatch(cells=some, images=images)

@@ -1,10 +1,11 @@
-"""Snapshots: one safetensors file with the averaged generator's weights and, in its header, what they are.
+"""Snapshots: one safetensors file with the averaged generator's weights and a JSON header.
 
-The header is JSON, the weights are plain arrays: loading a snapshot never executes anything of its author's.
+Weights are plain arrays: loading a snapshot never executes code from it.
 """
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -25,18 +26,17 @@ from .stage import Stage
 
 HEADER = "brushwork"
 DIGEST = "sha256"
-"""Of header and weights; snapshots of version 0.1 have none."""
+"""The digest of header and weights in the header; snapshots of version 0.1 have none."""
 RENAMED = {"styled": "style_resolutions", "content_latent": "content_vae_channels"}
 """Fields of the generator's configuration in snapshots of version 0.2 and before."""
 HUB_FILE = "generator.safetensors"
 
 
 def generator_bytes(generator: Generator, *, stage: Stage, notes: dict[str, Any]) -> bytes:
-    """A snapshot as the content of a .safetensors file.
+    """Returns a snapshot as the content of a .safetensors file.
 
-    Args:
-        stage: where growing stood; the snapshot is drawn at it.
-        notes: anything worth knowing (images seen, seed, data set); returned by `snapshot_header`.
+    `stage` becomes the trained stage of the loaded generator. `notes` (images seen, seed, data set) are
+    returned by `snapshot_header`.
     """
     header = {
         "generator": asdict(generator.config),
@@ -49,9 +49,9 @@ def generator_bytes(generator: Generator, *, stage: Stage, notes: dict[str, Any]
 
 
 def _digest(header: dict[str, Any], tensors: Mapping[str, Tensor]) -> str:
-    """SHA-256 over everything that a snapshot says."""
-    said = {name: value for name, value in header.items() if name != DIGEST}
-    digest = hashlib.sha256(json.dumps(said).encode())
+    """SHA-256 of the header, without its digest, and the weights."""
+    signed = {name: value for name, value in header.items() if name != DIGEST}
+    digest = hashlib.sha256(json.dumps(signed).encode())
     for name, tensor in sorted(tensors.items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.numpy().data)
@@ -59,18 +59,17 @@ def _digest(header: dict[str, Any], tensors: Mapping[str, Tensor]) -> str:
 
 
 def find_snapshot(source: str | Path) -> Path:
-    """The snapshot file that `source` names: a file, a run folder (its newest snapshot), or a Hub repository.
+    """Returns the snapshot file of `source`: a file, a run folder (its newest snapshot) or a Hub repository.
 
-    Raises:
-        ModelError: there is none, with what was looked for.
+    Raises ModelError if there is none.
     """
     path = Path(source)
     if path.is_file():
         return path
     if path.is_dir():
-        found = sorted((path / "snapshots").glob("*.safetensors")) or sorted(path.glob("*.safetensors"))
-        if found:
-            return found[-1]
+        snapshots = sorted((path / "snapshots").glob("*.safetensors")) or sorted(path.glob("*.safetensors"))
+        if snapshots:
+            return snapshots[-1]
         raise ModelError(
             f"{path} holds no snapshot (snapshots/*.safetensors): train it first, or name a file."
         )
@@ -90,7 +89,10 @@ def _from_hub(repository: str) -> Path:
 
 
 def snapshot_header(path: Path) -> dict[str, Any]:
-    """The JSON header of a snapshot: generator, styles, stage, notes."""
+    """Returns the JSON header of a snapshot: generator, styles, stage, notes.
+
+    Raises ModelError if the file is no snapshot.
+    """
     try:
         with safe_open(str(path), framework="pt") as file:
             metadata = file.metadata() or {}
@@ -110,35 +112,39 @@ def snapshot_header(path: Path) -> dict[str, Any]:
 
 
 def load_generator(source: str | Path, *, device: str = "cpu") -> Generator:
-    """The generator of a snapshot file, a run folder or a Hub repository, ready to sample.
+    """Loads the generator of a snapshot file, a run folder (its newest snapshot) or a Hub repository.
 
-    Raises:
-        ModelError: nothing is there, it is damaged or does not fit, or there is no such device; the message
-            says which.
+        generator = load_generator("runs/demo", device="cuda")
+
+    It is in evaluation mode, without gradients, on `device`: cpu, cuda, cuda:N or mps.
+
+    Raises ModelError, in one sentence, if nothing is there, the snapshot is damaged, or there is no such
+    device.
     """
+    if not re.fullmatch(r"cpu|mps|cuda(:\d+)?", device):
+        raise ModelError(f"the network cannot run on {device!r}: choose cpu, cuda, cuda:0 or mps.")
     path = find_snapshot(source)
     header = snapshot_header(path)
     try:
-        # No weight takes memory before the file is known to hold it.
-        with torch.device("meta"):
-            generator = _described(path, header)
+        with torch.device("meta"):  # takes no memory before the file's shapes are checked
+            generator = _build(path, header)
     except ValidationError as error:
         raise ModelError(f"{path} has a damaged header, whose {sentence_of(error)}") from error
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ModelError(f"{path} has a damaged header ({error!r}): take another snapshot.") from error
     weights = _weights(path, generator.state_dict())
     if header.get(DIGEST) not in (None, _digest(header, weights)):
-        raise ModelError(f"{path} is damaged: its digest is another; take another snapshot.")
+        raise ModelError(f"{path} is damaged: its digest is wrong; take another snapshot.")
     generator.load_state_dict(weights, assign=True)
     try:
         return generator.eval().requires_grad_(False).to(device)
-    except (AssertionError, RuntimeError) as error:  # the first where torch has no CUDA
+    except (AssertionError, RuntimeError) as error:  # AssertionError: torch without CUDA
         reason = str(error).splitlines()[0].rstrip(".")
         raise ModelError(f"the network cannot run on {device!r} ({reason}): choose cpu.") from error
 
 
 def _weights(path: Path, expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors of a file, whose names and shapes must be those of `expected`."""
+    """Returns the tensors of a file. Raises ModelError unless names and shapes are those of `expected`."""
     with safe_open(str(path), framework="pt") as file:
         shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
         if shapes != {name: tuple(tensor.shape) for name, tensor in expected.items()}:
@@ -146,8 +152,8 @@ def _weights(path: Path, expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return {name: file.get_tensor(name) for name in shapes}
 
 
-def _described(path: Path, header: dict[str, Any]) -> Generator:
-    """The generator that a header describes, its weights still to be filled in."""
+def _build(path: Path, header: dict[str, Any]) -> Generator:
+    """Builds the generator that a header describes."""
     known = {field.name for field in fields(GeneratorConfig)}
     shape: dict[str, Any] = {
         key: tuple(v) if isinstance(v, list) else v for key, v in header["generator"].items()
@@ -157,7 +163,7 @@ def _described(path: Path, header: dict[str, Any]) -> Generator:
             shape[new] = shape.pop(old)
     if shape.pop("content_erased", False):
         raise ModelError(
-            f"{path} erases style from content codes, which brushwork no longer does: train anew."
+            f"{path} erases style from content codes, which brushwork no longer supports: train anew."
         )
     if unknown := set(shape) - known:
         raise ModelError(

@@ -1,4 +1,4 @@
-"""Styles by name: lists, blends and the null style, as commands take them."""
+"""Styles by name: lists, blends and the null style."""
 
 import difflib
 import re
@@ -13,31 +13,34 @@ from .errors import ModelError
 
 
 def style_index(name: str, names: Sequence[str]) -> int:
-    """Where a style stands among the names.
-
-    Raises:
-        ModelError: there is no such style; the message suggests the nearest name.
-    """
+    """Returns the index of a style. Raises ModelError for an unknown one, with the nearest name."""
     normal = [_normal(known) for known in names]
     if _normal(name) in normal:
         return normal.index(_normal(name))
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    raise ModelError(f"unknown style {name!r}: {hint}The styles are {', '.join(names)}.")
+    known = f"the styles are {', '.join(names)}" if names else "this generator has none, write 'none'"
+    if not name.strip():
+        raise ModelError(f"a style's name is empty: {known}.")
+    if name == "all":
+        raise ModelError(f"'all' stands for every style and cannot be combined or weighted: {known}.")
+    if near := difflib.get_close_matches(name, names, n=1, cutoff=0.5):
+        raise ModelError(f"unknown style {name!r}: did you mean {near[0]!r}? {known[0].upper() + known[1:]}.")
+    raise ModelError(f"unknown style {name!r}: {known}.")
 
 
 def split_styles(text: str, names: Sequence[str]) -> list[str]:
-    """The names and blends of a list ("noto,noto=0.3+openmoji=0.7"), each as `style_weights` reads it."""
+    """Splits a list ("noto,noto=0.3+openmoji=0.7") into texts for `style_weights`."""
     return _split(text, ",", names)
 
 
 def style_weights(text: str, names: Sequence[str]) -> Float[Tensor, "s"]:
-    """Weights from a name ("noto"), a blend ("noto=0.3+openmoji=0.7") or "none" for the null style.
+    """Returns the weights of `names` for a name ("noto"), a blend ("noto=0.3+openmoji=0.7") or "none".
 
-    An exact name goes before the syntax of blends: where there is a style "ink+wash", it is that.
+        style_weights("noto=0.5+openmoji=0.5", generator.style_names)
 
-    Raises:
-        ModelError: unknown style, or weights that are no numbers, are negative or exceed one together.
+    "none" is the null style, all zero. A style that is named like a blend ("ink+wash") is itself.
+
+    Raises ModelError for an unknown style, and for weights that are not numbers, are negative or sum to more
+    than 1.
     """
     weights = torch.zeros(len(names))
     if text == "none":
@@ -51,20 +54,20 @@ def style_weights(text: str, names: Sequence[str]) -> Float[Tensor, "s"]:
 
 
 def _weighted(part: str, names: Sequence[str]) -> tuple[str, float]:
-    """A part of a blend: its name, and the number behind the last "=" or else 1."""
-    name, found, value = part.rpartition("=")
-    if not found or _normal(part) in map(_normal, names):
+    """Splits a part of a blend into its name and the weight after the last "=", by default 1."""
+    name, equals, value = part.rpartition("=")
+    if not equals or _normal(part) in map(_normal, names):
         return part, 1.0
     try:
-        return name.strip(), float(value) if value else 1.0
+        return name.strip(), float(value)
     except ValueError:
-        raise ModelError(f"the weight {value!r} of style {name!r} is no number; write e.g. 0.3.") from None
+        raise ModelError(f"the weight {value!r} of style {name!r} is no number: write {name}=0.3.") from None
 
 
 def _split(text: str, separator: str, names: Sequence[str]) -> list[str]:
-    """Splits at a separator, but not within a name. Of names that begin alike the longest is meant."""
+    """Splits at a separator, but not within a name. If several names match, the longest does."""
     known = "|".join(re.escape(_normal(name)) for name in sorted(names, key=len, reverse=True))
-    # A name stands behind the beginning, a comma or a plus, and before the end or one of these or "=".
+    # A name follows the start, a comma or a plus, and precedes the end, a comma, a plus or "=".
     whole = rf"(?<![^+,])\s*(?:{known})(?=\s*(?:[+,=]|$))" if known else "(?!)"
     parts = [""]
     for token in re.findall(rf"{whole}|.", _normal(text), re.DOTALL):
@@ -76,5 +79,5 @@ def _split(text: str, separator: str, names: Sequence[str]) -> list[str]:
 
 
 def _normal(text: str) -> str:
-    """One spelling of a text (Unicode NFC), as data sets have it: terminals send others."""
+    """Unicode NFC, as data sets have it; terminals may send other forms."""
     return unicodedata.normalize("NFC", text)

@@ -2,63 +2,63 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from einops import repeat
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from .attention import SelfAttention
 from .errors import ModelError
-from .layers import Bias, EqualConv2d, Normal, upsample2x
-from .modulation import Modulation, StyledEpilogue, styled_conv
-from .norm import EPS
-from .stage import SMALLEST, Stage, check_resolution, fade, layer_count, resolutions, width
+from .layers import Bias, EqualConv2d, Normal, SelfAttention, upsample2x
+from .modulation import AdaINConv, ModulatedConv, Modulation, StyledEpilogue
+from .norm import EPS, Shared
+from .stage import SMALLEST, Stage, fade, layer_count, resolutions
+
+Codes = Sequence[Float[Tensor, "n d"]]
+"""Style codes of the two layers of a block."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Content:
-    """What a picture shows, as the synthesis takes it up (`encoders.ContentEncoder`)."""
+    """The content of images, from `encoders.ContentEncoder`."""
 
     features: Tensor
-    """(N, C, s, s): what the synthesis starts from."""
+    """(N, C, s, s): the start features of the synthesis."""
     details: Mapping[int, Tensor] = field(default_factory=dict)
-    """(N, C, r, r) at finer resolutions r, where there are any."""
+    """(N, C, r, r): features to add at finer resolutions r."""
     divergence: Tensor | None = None
-    """(N,): of the code from its prior; None where the door is not variational."""
+    """(N,): KL divergence of the code from its prior; None without a variational bottleneck."""
 
 
 class SynthesisBlock(nn.Module):
-    """One resolution: two styled convolutions, the first of which doubles the size (at 4 x 4, where there is
-    nothing to enlarge, it is only the epilogue on the start features), then attention where chosen."""
+    """One resolution: two styled convolutions, the first of which doubles the size, then optional attention.
+    At 4 x 4 the first is only the epilogue on the start features."""
 
     def __init__(
         self, inputs: int, outputs: int, w_dim: int, kind: Modulation, *, eps: float, first: bool,
         attention: bool,
     ) -> None:  # fmt: skip
         super().__init__()
+        layer = ModulatedConv if kind == "modulated" else partial(AdaINConv, eps=eps)
         start = StyledEpilogue(outputs, w_dim, eps)
-        self.enter = start if first else styled_conv(kind, inputs, outputs, w_dim, up=True, eps=eps)
-        self.refine = styled_conv(kind, outputs, outputs, w_dim, eps=eps)
+        self.enter = start if first else layer(inputs, outputs, w_dim, up=True)
+        self.refine = layer(outputs, outputs, w_dim)
         self.attention = SelfAttention(outputs) if attention else nn.Identity()
 
     def forward(
-        self,
-        x: Tensor,
-        w: Sequence[Float[Tensor, "n d"]],
-        normal: Normal | None,
-        detail: Tensor | None = None,
+        self, x: Tensor, w: Codes, normal: Normal | None, statistics: Shared, detail: Tensor | None = None
     ) -> Tensor:
-        x = self.enter(x, w[0], normal)
-        return self.finish(x if detail is None else (x + detail) * 0.5**0.5, w, normal)
+        x = self.enter(x, w[0], normal, statistics)
+        return self.finish(x if detail is None else (x + detail) * 0.5**0.5, w, normal, statistics)
 
-    def finish(self, x: Tensor, w: Sequence[Float[Tensor, "n d"]], normal: Normal | None) -> Tensor:
+    def finish(self, x: Tensor, w: Codes, normal: Normal | None, statistics: Shared) -> Tensor:
         """The second half, for features that are at this resolution already."""
-        return self.attention(self.refine(x, w[1], normal))
+        return self.attention(self.refine(x, w[1], normal, statistics))
 
 
 class ToRGB(nn.Module):
-    """1 x 1 convolution to a picture in [-1, 1]; linear, so the range is learned, not forced."""
+    """1 x 1 convolution to an image of about [-1, 1]. It is linear: nothing enforces the range."""
 
     def __init__(self, inputs: int) -> None:
         super().__init__()
@@ -72,26 +72,25 @@ class ToRGB(nn.Module):
 class Synthesis(nn.Module):
     """w (N, L, D) -> images (N, 3, R, R), about [-1, 1], at the stage's resolution R.
 
-    The learned 4 x 4 start is N(0, 1) where StyleGAN's is ones: instance norm would erase a constant.
+    `widths` maps each resolution, powers of two from 4 up, to its channels. The learned 4 x 4 start is
+    N(0, 1) where StyleGAN's is ones: instance norm would erase a constant.
     """
 
     def __init__(
-        self, *, resolution: int, w_dim: int, channel_base: int, channel_max: int, modulation: Modulation,
-        adain_eps: float = EPS, attention: tuple[int, ...] = (), style_resolutions: tuple[int, ...] = (),
+        self, widths: Mapping[int, int], *, w_dim: int, modulation: Modulation, adain_eps: float = EPS,
+        attention: tuple[int, ...] = (), style_resolutions: tuple[int, ...] = (),
     ) -> None:  # fmt: skip
         super().__init__()
-        self.resolution = check_resolution(resolution)
-        self.style_resolutions = style_resolutions or tuple(resolutions(resolution))
-        widths = {r: width(r, base=channel_base, most=channel_max) for r in resolutions(resolution)}
+        self.resolution = max(widths)
+        self.style_resolutions = style_resolutions or tuple(widths)
         self.start = nn.Parameter(torch.randn(1, widths[SMALLEST], SMALLEST, SMALLEST))
         self.blocks, self.to_rgb = nn.ModuleDict(), nn.ModuleDict()
-        for r, channels in widths.items():
-            inputs = widths.get(r // 2, channels)
+        for r, width in widths.items():
             self.blocks[str(r)] = SynthesisBlock(
-                inputs, channels, w_dim, modulation,
+                widths.get(r // 2, width), width, w_dim, modulation,
                 eps=adain_eps, first=r == SMALLEST, attention=r in attention,
             )  # fmt: skip
-            self.to_rgb[str(r)] = ToRGB(channels)
+            self.to_rgb[str(r)] = ToRGB(width)
 
     @property
     def layers(self) -> int:
@@ -104,16 +103,26 @@ class Synthesis(nn.Module):
         stage: Stage,
         normal: Normal | None = None,
         content: Content | None = None,
+        statistics: Shared = None,
     ) -> Float[Tensor, "n 3 r r"]:
-        """`content` takes the place of all that comes before the second half of the block at its resolution:
-        layers below that are without effect."""
+        """
+        Args:
+            w: a style code per layer.
+            stage: resolution of the images, and how far it is faded in.
+            normal: source of the noise maps; None adds no noise.
+            content: replaces everything before the second half of the block at its resolution, so that the
+                codes of lower layers have no effect.
+            statistics: replace those of the maps in AdaIN (see `StyledEpilogue`).
+
+        Raises ModelError if the stage is above the network's resolution or below the content's.
+        """
         if stage.resolution > self.resolution:
             raise ModelError(f"stage {stage.resolution} exceeds the network's resolution {self.resolution}.")
         entry, details = (0, {}) if content is None else (content.features.shape[-1], content.details)
         if entry > stage.resolution:
             raise ModelError(f"content of {entry} px at a stage of {stage.resolution} px.")
         x = repeat(self.start, "1 c h w -> n c h w", n=len(w)) if content is None else content.features
-        x = x.clone(memory_format=torch.channels_last)  # blocks write over what they take
+        x = x.clone(memory_format=torch.channels_last)  # blocks overwrite their input
         older, by_layer = x, w.unbind(dim=1)
         for i, r in enumerate(resolutions(stage.resolution)):
             if r >= entry:
@@ -122,7 +131,10 @@ class Synthesis(nn.Module):
                     codes = [torch.zeros_like(code) for code in codes]
                 assert isinstance(block, SynthesisBlock)
                 older = x
-                x = block.finish(x, codes, normal) if r == entry else block(x, codes, normal, details.get(r))
+                if r == entry:
+                    x = block.finish(x, codes, normal, statistics)
+                else:
+                    x = block(x, codes, normal, statistics, details.get(r))
         newest = self.to_rgb[str(stage.resolution)](x)
         if stage.alpha >= 1 or stage.resolution in (SMALLEST, entry):
             return newest

@@ -1,4 +1,4 @@
-"""The way down: images to features, grown resolution by resolution. Discriminator and encoders share it."""
+"""The trunk of discriminator, encoders and classifier: images to features, grown by resolution."""
 
 from collections.abc import Iterator, Mapping
 
@@ -6,17 +6,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from .attention import SelfAttention
 from .errors import ModelError
 from .feature_statistics import mean_and_std
-from .layers import Bias, EqualConv2d, downsample2x, leaky_
-from .norm import InstanceNorm
+from .layers import Bias, EqualConv2d, SelfAttention, downsample2x, leaky_
+from .norm import InstanceNorm, Shared
 from .stage import Stage, fade, resolutions
 
 
 class TrunkBlock(nn.Module):
-    """One resolution: a convolution, then one that filters and halves the size; each normalised over space
-    where `normalise` asks that the statistics of style shall not pass."""
+    """One resolution: a convolution, then one that filters and halves the size. `normalise` adds an
+    `InstanceNorm` after each."""
 
     def __init__(
         self, inputs: int, outputs: int, *, attention: bool = False, normalise: bool = False
@@ -27,18 +26,20 @@ class TrunkBlock(nn.Module):
         self.conv_bias = Bias(inputs)
         self.shrink = EqualConv2d(inputs, outputs, 3, resample="down")
         self.shrink_bias = Bias(outputs)
-        self.normalise = InstanceNorm() if normalise else nn.Identity()
+        self.norms = nn.ModuleList(InstanceNorm() for _ in range(2 if normalise else 0))
 
-    def forward(self, x: Float[Tensor, "n i h w"]) -> Float[Tensor, "n o h//2 w//2"]:
-        x = self._act(self.conv(self.attention(x), self.conv_bias))
-        return self._act(self.shrink(x, self.shrink_bias))
+    def forward(
+        self, x: Float[Tensor, "n i h w"], statistics: Shared = None
+    ) -> Float[Tensor, "n o h//2 w//2"]:
+        x = self._act(self.conv(self.attention(x), self.conv_bias), 0, statistics)
+        return self._act(self.shrink(x, self.shrink_bias), 1, statistics)
 
-    def _act(self, x: Tensor) -> Tensor:
-        return leaky_(self.normalise(x))
+    def _act(self, x: Tensor, norm: int, statistics: Shared) -> Tensor:
+        return leaky_(self.norms[norm](x, statistics) if self.norms else x)
 
 
 class FromRGB(nn.Module):
-    """1 x 1 convolution from a picture to features."""
+    """1 x 1 convolution from an image to features."""
 
     def __init__(self, outputs: int) -> None:
         super().__init__()
@@ -52,7 +53,7 @@ class FromRGB(nn.Module):
 class Trunk(nn.Module):
     """images (N, 3, R, R) in [-1, 1] at the stage's resolution -> features at the lowest of `widths`.
 
-    `widths` are the channels at each resolution, from the lowest, a power of two from 4 up, to the network's.
+    `widths` maps each resolution, powers of two from 4 up, to its channels.
     """
 
     def __init__(
@@ -70,14 +71,14 @@ class Trunk(nn.Module):
         )
 
     def feature_pyramid(
-        self, images: Float[Tensor, "n 3 r r"], stage: Stage
+        self, images: Float[Tensor, "n 3 r r"], stage: Stage, statistics: Shared = None
     ) -> Iterator[Float[Tensor, "n _c _h _w"]]:
-        """Features at the stage's resolution and at every one below, the newest faded in.
+        """Yields features from the stage's resolution down to the lowest, the newest resolution faded in.
 
-        Raises ModelError for pictures of another size than the stage's, and for a stage below the lowest.
+        Raises ModelError if the images are not of the stage's resolution, or the stage is below the lowest.
         """
         if images.shape[-1] != stage.resolution:
-            raise ModelError(f"pictures of {images.shape[-1]} px at a stage of {stage.resolution} px.")
+            raise ModelError(f"images of {images.shape[-1]} px at a stage of {stage.resolution} px.")
         if stage.resolution < self.lowest:
             raise ModelError(
                 f"a stage of {stage.resolution} px is below the {self.lowest} px that this network ends at."
@@ -87,7 +88,7 @@ class Trunk(nn.Module):
         x = self.from_rgb[str(active[0])](images)
         yield x
         for i, r in enumerate(active[:-1]):
-            x = self.blocks[str(r)](x)
+            x = self.blocks[str(r)](x, statistics)
             if i == 0 and stage.alpha < 1:
                 x = fade(self.from_rgb[str(r // 2)](downsample2x(images)), x, stage.alpha)
             yield x
@@ -100,8 +101,8 @@ class Trunk(nn.Module):
     def pooled_statistics(
         self, heads: nn.ModuleDict, images: Float[Tensor, "n 3 r r"], stage: Stage
     ) -> Float[Tensor, "n d"]:
-        """The sum of what `heads`, one a resolution by its name, say of the means and deviations over space
-        of the features there: the same wherever in the picture things are. The newest counts by its alpha."""
+        """Returns the sum over resolutions of `heads[resolution]` of the features' means and deviations over
+        space, which do not depend on positions. The newest resolution is weighted by the stage's alpha."""
         pooled = []
         for x in self.feature_pyramid(images, stage):
             newest = x.shape[-1] == stage.resolution > self.lowest

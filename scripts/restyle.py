@@ -13,7 +13,7 @@ from brushwork.data.split import AnySplit
 from brushwork.models.errors import ModelError
 from brushwork.models.generator import Generator
 from brushwork.models.options import Psi, Seed, Share, options
-from brushwork.models.restyle import Mode
+from brushwork.models.restyling import Mode
 from brushwork.models.snapshot import load_generator
 from brushwork.scripts.inputs import report_frames
 from brushwork.scripts.restyling import (

@@ -19,7 +19,13 @@ from brushwork.data.names import file_name, unique_names
 from brushwork.data.progress import Progress
 from brushwork.data.writing import save_picture
 from brushwork.models.generator import Generator
-from brushwork.models.restyle import Mode, codes_like, content_style_codes, own_style_codes, restyle_matrix
+from brushwork.models.restyling import (
+    Mode,
+    content_style_codes,
+    own_style_codes,
+    reference_style_code,
+    restyle_matrix,
+)
 from brushwork.models.sampling import style_codes
 from brushwork.models.styles import split_styles, style_weights
 from brushwork.scripts.inputs import LeftOut, readable
@@ -93,7 +99,7 @@ def targets_of_labels(
             Target(name=text, weights=weights, psi=psi, label=label)
             for text, weights, label in zip(texts, styles, labels, strict=True)
         ]
-    codes = style_codes(generator, torch.full((len(texts),), seed), styles, psi=psi)
+    codes = style_codes(generator, styles, torch.full((len(texts),), seed), psi=psi)
     return [
         Target(name=text, codes=code, label=label)
         for text, code, label in zip(texts, codes, labels, strict=True)
@@ -121,7 +127,7 @@ def fitted_picture(path: Path, generator: Generator) -> np.ndarray:
 def style_code_of(generator: Generator, pictures: Sequence[np.ndarray], known: str) -> Tensor:
     """The style code (1, D) of pictures of one style. Raises ModelError where `known` is no style."""
     images = torch.stack([as_tensor(pixels) for pixels in pictures])
-    return codes_like(generator, images, style_weights(known, generator.style_names))
+    return reference_style_code(generator, images, style_weights(known, generator.style_names))
 
 
 # Redrawing

@@ -21,14 +21,14 @@ from brushwork.data.writing import free_cores, save_picture, write_pictures
 from brushwork.models.errors import ModelError
 from brushwork.models.generator import Generator
 from brushwork.models.options import Batch, LayerIndex, Psi, options
-from brushwork.models.restyle import codes_of_style_features
+from brushwork.models.restyling import codes_of_style_features
 from brushwork.models.sampling import (
     Codes,
     Precision,
-    draw_batches,
     interpolation_frames,
     mixing_matrix,
     render,
+    sample_batches,
     sample_matrix,
     style_codes,
     truncation_matrix,
@@ -140,7 +140,7 @@ def sample_command(args: SampleArguments) -> None:
     write_figures(generator, styles, seeds, texts, out, layer=args.mixing_layer, psi=args.psi)
 
     def codes(styles: Tensor, seeds: Tensor) -> Tensor:
-        return style_codes(generator, seeds, styles, psi=args.psi, cutoff=args.cutoff)
+        return style_codes(generator, styles, seeds, psi=args.psi, cutoff=args.cutoff)
 
     said = write_images(generator, args, codes, styles, seeds, texts, out) if args.images else ""
     print(f"{said}grid{cut(seeds)}, mixing, truncation and interpolation figures: {out}")
@@ -248,7 +248,7 @@ def write_images(
     place, all_cells = partial(path_of, folders, seeds), torch.arange(len(styles) * len(seeds))
     kept = torch.tensor([args.skip_existing and place(cell).exists() for cell in range(len(all_cells))])
     cells = all_cells[~kept]
-    drawn = draw_batches(generator, codes, styles, seeds, cells, batch=args.batch, precision=args.precision)
+    drawn = sample_batches(generator, codes, styles, seeds, cells, batch=args.batch, precision=args.precision)
 
     def batches() -> Iterator[tuple[Sequence[Path], np.ndarray]]:
         for some in drawn:

@@ -43,8 +43,8 @@ class StyleStatistics:
 
     A Gram matrix of c channels becomes the c (c + 1) / 2 entries of its upper triangle, those off the
     diagonal times sqrt 2, so that the squared distance of two vectors is the squared Frobenius distance of
-    the matrices (`models.perceptual.gram_distance`). Means and deviations are those of
-    `models.perceptual.mean_and_std`. `split` takes (cached) vectors apart again.
+    the matrices (`models.feature_statistics.gram_distance`). Means and deviations are those of
+    `models.feature_statistics.mean_and_std`. `split` takes (cached) vectors apart again.
     """
 
     standardised = False
@@ -86,7 +86,7 @@ class StyleStatistics:
 
     def _vectors(self, images: Tensor) -> Tensor:
         maps = self.network.maps(images)
-        parts = [p for tap in self.taps for p in (triangle(gram(maps[tap], "chw")), *mean_and_std(maps[tap]))]
+        parts = [p for tap in self.taps for p in (triangle(gram(maps[tap])), *mean_and_std(maps[tap]))]
         return torch.cat(parts, dim=1)
 
 

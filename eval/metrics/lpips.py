@@ -104,7 +104,6 @@ class Lpips:
         network: str = "alex",
         path: Path | None = None,
         *,
-        download: bool = True,
         device: str | torch.device = "cpu",
     ) -> "Lpips":
         """With ImageNet's trunk from `path`, the cache of weights, or torchvision's address, in this order.
@@ -113,7 +112,7 @@ class Lpips:
         """
         if network not in ARCHITECTURES:
             return cls(network)
-        found = find_weights(ARCHITECTURES[network].weights, path, download=download)
+        found = find_weights(ARCHITECTURES[network].weights, path)
         return cls(network, load_state(found), device=device)
 
     def control(self, seed: int = 0) -> "Lpips":

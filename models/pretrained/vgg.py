@@ -1,4 +1,4 @@
-"""VGG16 and VGG19: the feature maps that perceptual losses and style figures are made of."""
+"""Feature maps of VGG16 and VGG19, for perceptual losses and style metrics."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -7,111 +7,121 @@ from typing import Literal
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torchvision.models.vgg import cfgs, make_layers
 
 from ..errors import ModelError
 from .weights import VGG16, VGG19, Weights, find_weights, load_state
 
 Architecture = Literal["vgg16", "vgg19"]
 
-
-CONVOLUTIONS: dict[Architecture, tuple[int, ...]] = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
-"""Convolutions in each of the five stages; all but the last stage double the width, from 64 to 512."""
-WIDTHS = (64, 128, 256, 512, 512)
+CONFIGURATIONS: dict[Architecture, str] = {"vgg16": "D", "vgg19": "E"}
+"""Names of the architectures in Simonyan and Zisserman 2014, and in torchvision."""
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 PUBLISHED = {"vgg16": VGG16, "vgg19": VGG19}
 
 
 def layer_names(arch: Architecture) -> list[str]:
-    """conv1_1, relu1_1, conv1_2, relu1_2, pool1, conv2_1, ...: the index of each is torchvision's, too."""
-    names = []
-    for stage, count in enumerate(CONVOLUTIONS[arch], start=1):
-        names += [f"{kind}{stage}_{i}" for i in range(1, count + 1) for kind in ("conv", "relu")]
-        names.append(f"pool{stage}")
+    """Returns conv1_1, relu1_1, conv1_2, relu1_2, pool1, ..., in the order of torchvision's layers."""
+    names, stage, number = [], 1, 1
+    for entry in cfgs[CONFIGURATIONS[arch]]:
+        if entry == "M":
+            names.append(f"pool{stage}")
+            stage, number = stage + 1, 1
+        else:
+            names += [f"conv{stage}_{number}", f"relu{stage}_{number}"]
+            number += 1
     return names
 
 
 class Vgg(nn.Module):
-    """The convolutions of VGG16 or VGG19 (Simonyan and Zisserman 2014, arXiv 1409.1556) to the deepest tap.
+    """The convolutions of VGG16 or 19 (Simonyan and Zisserman 2014, arXiv 1409.1556) up to the deepest tap.
 
-    A fresh one has PyTorch's initial weights; `from_weights` and `random` give it those that count.
+    It is built without weights: use `from_weights`, `random` or `with_state`. (torchvision's
+    `create_feature_extractor` would return maps before an activation after that activation has overwritten
+    them.)
     """
 
     mean: Tensor
     std: Tensor
 
     def __init__(self, arch: Architecture, taps: Sequence[str]) -> None:
-        """Raises ModelError for no tap, and for a tap that is no layer of `arch` (see `layer_names`)."""
+        """Raises ModelError without taps, and for a tap that `layer_names` does not have."""
         super().__init__()
         names = layer_names(arch)
         unknown = [tap for tap in taps if tap not in names]
         if unknown or not taps:
             raise ModelError(
-                f"{arch} has no layer {', '.join(unknown) or 'to tap'}: take of {', '.join(names)}."
+                f"{arch} has no layer {', '.join(unknown) or 'to tap'}: choose from {', '.join(names)}."
             )
         self.arch: Architecture = arch
         self.taps = tuple(sorted(set(taps), key=names.index))
-        self.features = nn.Sequential(*_layers(names[: names.index(self.taps[-1]) + 1], self.taps))
-        self._at = {names.index(tap): tap for tap in self.taps}
-        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN)[:, None, None], persistent=False)
-        self.register_buffer("std", torch.tensor(IMAGENET_STD)[:, None, None], persistent=False)
+        self.names = names[: names.index(self.taps[-1]) + 1]
+        with torch.device("meta"):
+            self.features = make_layers(cfgs[CONFIGURATIONS[arch]])[: len(self.names)]
+        for layer, before in zip(self.features[1:], self.names, strict=False):
+            if isinstance(layer, nn.ReLU):
+                layer.inplace = before not in self.taps
+        self.normalised_by(IMAGENET_MEAN, IMAGENET_STD)
 
     @classmethod
     def from_weights(
         cls, arch: Architecture, taps: Sequence[str], path: Path | None = None, known: Weights | None = None
     ) -> "Vgg":
-        """With torchvision's ImageNet weights, frozen; see `find_weights` for where they are looked for.
-        `known` describes them in other words.
+        """Returns a frozen network with torchvision's ImageNet weights, from `find_weights`. `known` replaces
+        the description of the file.
 
-        Raises ModelError for taps or weights that there are not.
+        Raises ModelError for unknown taps and missing weights.
         """
-        network = untouched_vgg(arch, taps)
-        path = find_weights(known or PUBLISHED[arch], path)
+        network, path = cls(arch, taps), find_weights(known or PUBLISHED[arch], path)
         state = load_state(path)
         missing = [name for name in network.state_dict() if name not in state]
         if missing:
             raise ModelError(f"{path} has no {missing[0]}: give torchvision's {PUBLISHED[arch].file}.")
         return network.with_state(state)
 
+    @classmethod
+    def random(cls, arch: Architecture, taps: Sequence[str], seed: int = 0) -> "Vgg":
+        """Returns a frozen network with seeded He-normal weights and zero biases: the control of the trained
+        one."""
+        network, generator = cls(arch, taps), torch.Generator().manual_seed(seed)
+        network.features.to_empty(device="cpu")
+        for module in network.features:
+            if isinstance(module, nn.Conv2d) and module.bias is not None:
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu", generator=generator)
+                nn.init.zeros_(module.bias)
+        return network.eval().requires_grad_(False)
+
     def with_state(self, state: Mapping[str, Tensor]) -> "Vgg":
-        """This network, frozen, with its part of a state that has all of it."""
-        self.load_state_dict({name: state[name] for name in self.state_dict()})
+        """Takes its weights from `state`, which may hold more, and returns the frozen network."""
+        self.load_state_dict({name: state[name] for name in self.state_dict()}, assign=True)
         return self.eval().requires_grad_(False)
 
     def normalised_by(self, mean: Sequence[float], std: Sequence[float]) -> "Vgg":
-        """This network for weights that want other means and deviations of R, G and B than ImageNet's."""
-        self.mean, self.std = (torch.tensor(values)[:, None, None] for values in (mean, std))
+        """Sets the means and deviations of R, G and B with which inputs are normalised."""
+        for name, values in (("mean", mean), ("std", std)):
+            self.register_buffer(name, torch.tensor(values)[:, None, None], persistent=False)
         return self
 
     def with_inputs_divided(self, divisor: float) -> "Vgg":
-        """This network with every map divided by `divisor`, which is the same as its inputs and its biases:
-        rectifiers and maxima keep the ratio."""
+        """Divides inputs and biases, and thereby every map, by `divisor`."""
         self.std = self.std * divisor
-        with torch.no_grad():
-            for module in self.modules():
-                if isinstance(module, nn.Conv2d) and module.bias is not None:
-                    module.bias /= divisor
+        for module in self.features:
+            if isinstance(module, nn.Conv2d) and module.bias is not None:
+                module.bias = nn.Parameter(module.bias / divisor, requires_grad=False)
         return self
-
-    @classmethod
-    def random(cls, arch: Architecture, taps: Sequence[str], seed: int = 0) -> "Vgg":
-        """With seeded He-normal weights and no bias, frozen: the control of the trained network."""
-        network, generator = untouched_vgg(arch, taps), torch.Generator().manual_seed(seed)
-        for module in network.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, nonlinearity="relu", generator=generator)
-                module.bias = nn.Parameter(torch.zeros(module.out_channels))
-        return network.eval().requires_grad_(False)
 
     @property
     def strides(self) -> dict[str, int]:
-        """Pixels from one place of each tap's map to the next."""
-        names = layer_names(self.arch)
-        return {tap: 2 ** sum(name.startswith("pool") for name in names[: names.index(tap) + 1])
-                for tap in self.taps}  # fmt: skip
+        """Pixels between neighbouring positions of each tap's map."""
+        return {tap: 2 ** self._pools(tap) for tap in self.taps}
+
+    def _pools(self, tap: str) -> int:
+        return sum(name.startswith("pool") for name in self.names[: self.names.index(tap) + 1])
 
     @property
     def reach(self) -> int:
-        """How many pixels beyond its own a place of the deepest map sees at most."""
+        """The largest distance in pixels from a position of the deepest map to an input that affects it,
+        beyond its own pixels."""
         reach, stride = 0, 1
         for layer in self.features:
             if isinstance(layer, nn.Conv2d):
@@ -121,40 +131,19 @@ class Vgg(nn.Module):
         return reach
 
     def forward(self, images: Float[Tensor, "n 3 h w"]) -> dict[str, Float[Tensor, "n _c _h _w"]]:
-        """The maps of every tap by name, from shallow to deep, of sRGB pictures with values 0 to 1.
+        """Returns the maps of every tap, from shallow to deep, of sRGB images in [0, 1].
 
-        Raises ModelError for pictures too small for the deepest tap.
+        Raises ModelError for images too small for the deepest tap.
         """
-        stages = sum(name.startswith("pool") for name in layer_names(self.arch)[: len(self.features)])
-        if min(images.shape[2:]) < 2**stages:
+        smallest = 2 ** self._pools(self.taps[-1])
+        if min(images.shape[2:]) < smallest:
             raise ModelError(
-                f"Pictures of {images.shape[3]}x{images.shape[2]} pixels are too small for {self.taps[-1]} "
-                f"of {self.arch}: give {2**stages} pixels a side at least."
+                f"Images of {images.shape[3]}x{images.shape[2]} pixels are too small for {self.taps[-1]} of "
+                f"{self.arch}: give {smallest} pixels a side at least."
             )
         x, maps = (images - self.mean) / self.std, {}
-        for index, layer in enumerate(self.features):
+        for name, layer in zip(self.names, self.features, strict=True):
             x = layer(x)
-            if index in self._at:
-                maps[self._at[index]] = x
+            if name in self.taps:
+                maps[name] = x
         return maps
-
-
-def untouched_vgg(arch: Architecture, taps: Sequence[str]) -> Vgg:
-    """A fresh network, whose weights are replaced at once: not drawn from the caller's random stream."""
-    with torch.random.fork_rng(devices=[]):
-        return Vgg(arch, taps)
-
-
-def _layers(names: Sequence[str], taps: Sequence[str]) -> list[nn.Module]:
-    layers: list[nn.Module] = []
-    width, previous = 3, ""
-    for name in names:
-        if name.startswith("conv"):
-            inputs, width = width, WIDTHS[int(name[4]) - 1]
-            layers.append(nn.Conv2d(inputs, width, 3, padding=1))
-        elif name.startswith("relu"):
-            layers.append(nn.ReLU(inplace=previous not in taps))
-        else:
-            layers.append(nn.MaxPool2d(2))
-        previous = name
-    return layers

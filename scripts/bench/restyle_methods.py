@@ -31,7 +31,7 @@ from brushwork.models.errors import ModelError
 from brushwork.models.generator import Generator
 from brushwork.models.pretrained.hed import DIGEST, FILE, NAME, hed_vgg16
 from brushwork.models.pretrained.weights import weights_folder
-from brushwork.models.restyle import content_style_codes, own_style_codes, restyle
+from brushwork.models.restyling import content_style_codes, own_style_codes, restyle
 from brushwork.models.sampling import style_codes
 from brushwork.models.snapshot import find_snapshot, load_generator
 from brushwork.models.styles import style_weights
@@ -268,7 +268,7 @@ def methods_of(generator: Generator, name: str, identity: str, *, seed: int, psi
         return content_style_codes(generator, task.contents[rows], styles, psi)
 
     def by_latent(task: Task, rows: Tensor, seeds: Tensor) -> Tensor:
-        return style_codes(generator, seeds, weights_of(generator, task, rows), psi=psi)
+        return style_codes(generator, weights_of(generator, task, rows), seeds, psi=psi)
 
     def by_image(task: Task, rows: Tensor, seeds: Tensor) -> Tensor:
         codes = own_style_codes(generator, task.references[rows], weights_of(generator, task, rows))

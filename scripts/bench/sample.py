@@ -15,7 +15,7 @@ from brushwork.data.writing import free_cores, save_picture, write_pictures
 from brushwork.models.errors import ModelError
 from brushwork.models.generator import Generator
 from brushwork.models.options import Count, options
-from brushwork.models.sampling import Precision, draw_batches, style_codes
+from brushwork.models.sampling import Precision, sample_batches, style_codes
 from brushwork.models.snapshot import load_generator
 from brushwork.scripts.bench.harness import Comparison, Finding, Part, Table, compare, machine, peak_memory
 from brushwork.scripts.bench.report import write_report
@@ -84,10 +84,10 @@ def generated_batches(
     styles = torch.eye(len(generator.style_names)) if generator.style_names else torch.zeros(1, 0)
 
     def codes(styles: Tensor, seeds: Tensor) -> Tensor:
-        return style_codes(generator, seeds, styles)
+        return style_codes(generator, styles, seeds)
 
     seeds, cells = torch.arange(-(-count // len(styles))), torch.arange(count)
-    for part in draw_batches(generator, codes, styles, seeds, cells, batch=batch, precision=precision):
+    for part in sample_batches(generator, codes, styles, seeds, cells, batch=batch, precision=precision):
         yield rearrange(part.images, "n c h w -> n h w c").numpy()
 
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from brushwork.data.loader import Pictures
 from brushwork.models.layers import Resample, pixel_norm
-from brushwork.models.stage import SMALLEST, layer_count, resolutions, width
+from brushwork.models.stage import SMALLEST, channels, layer_count
 from brushwork.training.adversarial import gradient_penalty, logistic_generator
 from brushwork.training.config import TrainConfig
 from brushwork.training.state import frozen
@@ -265,7 +265,7 @@ class Synthesis(Filtered):
 
     def __init__(self, *, resolution: int, w_dim: int, channel_base: int, channel_max: int) -> None:
         super().__init__()
-        widths = [width(r, base=channel_base, most=channel_max) for r in resolutions(resolution)]
+        widths = [*channels(resolution, base=channel_base, most=channel_max).values()]
         self.start = nn.Parameter(torch.randn(widths[0], SMALLEST, SMALLEST))
         self.enter = nn.ModuleList(StyledConv(i, o, w_dim, "up") for i, o in itertools.pairwise(widths))
         self.refine = nn.ModuleList(StyledConv(c, c, w_dim) for c in widths)
@@ -324,7 +324,7 @@ class Discriminator(nn.Module):
         self, *, resolution: int, styles: int, channel_base: int, channel_max: int, group: int
     ) -> None:
         super().__init__()
-        widths = [width(r, base=channel_base, most=channel_max) for r in resolutions(resolution)[::-1]]
+        widths = [*channels(resolution, base=channel_base, most=channel_max).values()][::-1]
         last = widths[-1]
         self.from_rgb = Conv(3, widths[0], 1)
         self.blocks = nn.Sequential(*(Block(i, o) for i, o in itertools.pairwise(widths)))

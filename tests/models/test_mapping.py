@@ -1,7 +1,10 @@
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
 
+from brushwork.models.errors import ModelError
 from brushwork.models.layers import pixel_norm
 from brushwork.models.mapping import MappingNetwork, mix, truncate, with_null
 
@@ -20,57 +23,30 @@ def entering(mapping: MappingNetwork, z: Tensor, row: Tensor) -> Tensor:
 
 
 # The style's entrance
-
-
-def test_with_null_completes_each_row_to_one() -> None:
-    styles = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.3, 0.2]])
-    expected = torch.tensor([[0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.3, 0.2, 0.5]])
-    assert torch.allclose(with_null(styles), expected)
-
-
-def test_a_zero_row_enters_as_the_null_style(mapping: MappingNetwork) -> None:
-    z = torch.randn(4, 6)
-    expected = entering(mapping, z, mapping.table[-1:].expand(4, -1))
-    assert torch.allclose(mapping(z, torch.zeros(4, 3)), expected, atol=1e-6)
-
-
-def test_a_mixture_of_styles_enters_as_the_mixture_of_their_rows(mapping: MappingNetwork) -> None:
-    z, styles = torch.randn(1, 6), torch.tensor([[0.25, 0.5, 0.0]])
-    row = 0.25 * mapping.table[0] + 0.5 * mapping.table[1] + 0.25 * mapping.table[3]
-    assert torch.allclose(mapping(z, styles), entering(mapping, z, row[None]), atol=1e-6)
-
-
-def test_w_ignores_the_length_of_z_only_together_with_the_row(mapping: MappingNetwork) -> None:
-    # Concatenated before the norm: a longer z weighs more against the style.
-    z, styles = torch.randn(2, 6), torch.eye(3)[:2]
-    assert not torch.allclose(mapping(10 * z, styles), mapping(z, styles), atol=1e-3)
-
-
-def test_condition_noise_zero_changes_nothing(mapping: MappingNetwork) -> None:
-    z, styles = torch.randn(4, 6), torch.eye(3)[[0, 1, 2, 0]]
-
-    def normal(shape: tuple[int, ...]) -> Tensor:
-        raise AssertionError("nothing is to be drawn")
-
-    assert torch.equal(mapping(z, styles, normal=normal, condition_noise=0.0), mapping(z, styles))
+def test_styles_enter_as_the_blend_of_their_rows_and_no_label_as_the_null_row(
+    mapping: MappingNetwork,
+) -> None:
+    styles = torch.tensor([[0.25, 0.5, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 0.0]])
+    weights = torch.tensor([[0.25, 0.5, 0.0, 0.25], [0, 1, 0, 0], [0, 0, 0, 1]])
+    assert torch.equal(with_null(styles), weights)
+    z = torch.randn(3, 6)
+    assert torch.allclose(mapping(z, styles), entering(mapping, z, weights @ mapping.table), atol=1e-6)
 
 
 def test_condition_noise_is_added_to_the_row_with_its_standard_deviation(mapping: MappingNetwork) -> None:
-    z, styles, drawn = torch.randn(4, 6), torch.eye(3)[[0, 1, 2, 0]], torch.randn(4, 5)
-    noisy = mapping(z, styles, normal=lambda shape: drawn, condition_noise=0.3)
-    expected = entering(mapping, z, mapping.table[[0, 1, 2, 0]] + 0.3 * drawn)
+    z, styles, noise = torch.randn(4, 6), torch.eye(3)[[0, 1, 2, 0]], torch.randn(4, 5)
+    noisy = mapping(z, styles, normal=lambda shape: noise, condition_noise=0.3)
+    expected = entering(mapping, z, mapping.table[[0, 1, 2, 0]] + 0.3 * noise)
     assert torch.allclose(noisy, expected, atol=1e-6)
 
 
 # The running averages
-
-
-def test_a_fresh_average_takes_the_first_mean_and_absent_styles_stay(mapping: MappingNetwork) -> None:
-    w, styles = torch.randn(3, 5), torch.eye(3)[[0, 0, 1]]
+def test_a_fresh_average_becomes_the_first_mean_and_absent_styles_stay(mapping: MappingNetwork) -> None:
+    w, styles = torch.randn(5, 5), torch.tensor([[1.0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 0], [0, 0, 0]])
     mapping.update_average(mapping.style_sums(w, styles))
-    assert torch.allclose(mapping.average[0], w[:2].mean(dim=0))
-    assert torch.allclose(mapping.average[1], w[2])
-    assert mapping.average[2:].abs().max() == 0, "neither style 2 nor the null style was seen"
+    expected = torch.stack([w[:2].mean(dim=0), w[2], torch.zeros(5), w[3:].mean(dim=0)])
+    assert torch.allclose(mapping.average, expected, atol=1e-6)
+    assert mapping.untrained_styles(torch.tensor([[0.2, 0.0, 0.2]])) == [2]
 
 
 def test_averages_move_by_one_minus_beta(mapping: MappingNetwork) -> None:
@@ -92,20 +68,6 @@ def test_averages_converge_to_each_styles_own_mean(mapping: MappingNetwork) -> N
     assert torch.allclose(mapping.average[:3], centres, atol=0.15)
 
 
-def test_sums_of_two_halves_add_up_to_those_of_the_whole(mapping: MappingNetwork) -> None:
-    w, styles = torch.randn(6, 5), torch.rand(6, 3) / 3
-    halves = mapping.style_sums(w[:3], styles[:3]) + mapping.style_sums(w[3:], styles[3:])
-    assert torch.allclose(halves, mapping.style_sums(w, styles), atol=1e-5)
-    assert torch.allclose(halves[:, -1].sum(), torch.tensor(6.0)), "each picture weighs one"
-
-
-def test_unlabelled_pictures_move_the_null_styles_average_alone(mapping: MappingNetwork) -> None:
-    w = torch.randn(4, 5)
-    mapping.update_average(mapping.style_sums(w, torch.zeros(4, 3)))
-    assert torch.allclose(mapping.average[3], w.mean(dim=0), atol=1e-6)
-    assert mapping.average[:3].abs().max() == 0
-
-
 def test_the_centre_of_a_blend_is_the_blend_of_the_centres(mapping: MappingNetwork) -> None:
     torch.nn.init.normal_(mapping.average)
     styles = torch.tensor([[1.0, 0.0, 0.0], [0.5, 0.25, 0.0], [0.0, 0.0, 0.0]])
@@ -115,27 +77,28 @@ def test_the_centre_of_a_blend_is_the_blend_of_the_centres(mapping: MappingNetwo
 
 
 # Truncation and mixing
-
-
-def test_psi_zero_gives_each_styles_average_and_psi_one_changes_nothing() -> None:
+@pytest.mark.parametrize("psi", [0.0, 0.7, 1.0])
+@pytest.mark.parametrize("cutoff", [None, 0, 1, 4])
+def test_truncation_is_a_share_of_the_way_below_the_cutoff(psi: float, cutoff: int | None) -> None:
     w, centre = torch.randn(3, 5), torch.randn(3, 5)
-    for psi, expected in ((0.0, centre), (1.0, w)):
-        codes = truncate(w, centre, psi=psi, layers=4)
-        assert all(torch.equal(codes[:, layer], expected) for layer in range(4))
-
-
-def test_psi_is_the_share_of_the_way_from_the_centre() -> None:
-    w, centre = torch.randn(3, 5), torch.randn(3, 5)
-    codes = truncate(w, centre, psi=0.7, layers=2)
-    assert torch.allclose(codes[:, 1] - centre, 0.7 * (w - centre), atol=1e-6)
-
-
-@pytest.mark.parametrize("cutoff", [0, 1, 3, 4, 9])
-def test_truncation_stops_at_the_layer_cutoff(cutoff: int) -> None:
-    w, centre = torch.randn(3, 5), torch.randn(3, 5)
-    codes = truncate(w, centre, psi=0.0, layers=4, cutoff=cutoff)
+    codes = truncate(w, centre, psi=psi, layers=4, cutoff=cutoff)
     for layer in range(4):
-        assert torch.equal(codes[:, layer], centre if layer < cutoff else w)
+        below = cutoff is None or layer < cutoff
+        assert torch.equal(codes[:, layer], torch.lerp(centre, w, psi) if below else w)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"psi": float("nan")}, "psi is nan: choose from -10 to 10"),
+        ({"psi": -11.0}, "psi is -11.0: choose from -10 to 10"),
+        ({"psi": 1.0, "cutoff": -1}, "cutoff -1: choose from 0, no layer, to 4, all"),
+        ({"psi": 1.0, "cutoff": 5}, "cutoff 5: choose from 0, no layer, to 4, all"),
+    ],
+)
+def test_impossible_truncations_are_refused(options: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ModelError, match=sentence):
+        truncate(torch.zeros(1, 5), torch.zeros(1, 5), layers=4, **options)
 
 
 def test_mix_takes_the_first_code_below_the_cutoff_and_the_second_from_it_on() -> None:

@@ -24,10 +24,12 @@ def saved(tmp_path: Path, generator: Generator) -> Path:
 
 
 # Round trip
-
-
 def test_a_snapshot_comes_back_bit_for_bit(saved: Path, generator: Generator) -> None:
-    loaded = load_generator(saved)
+    generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    header, loaded = snapshot_header(saved), load_generator(saved)
+    assert header["notes"] == {"nimg": 100, "data": "toy"}
+    assert not loaded.training
+    assert not any(parameter.requires_grad for parameter in loaded.parameters())
     assert (loaded.config, loaded.style_names) == (generator.config, generator.style_names)
     assert loaded.trained_stage == Stage(16, 0.25)
     ours, theirs = generator.state_dict(), loaded.state_dict()
@@ -38,62 +40,29 @@ def test_a_snapshot_comes_back_bit_for_bit(saved: Path, generator: Generator) ->
     assert torch.equal(loaded(z, styles), generator(z, styles, Stage(16, 0.25)))
 
 
-def test_a_loaded_generator_is_frozen_and_in_eval_mode(saved: Path) -> None:
-    loaded = load_generator(str(saved))
-    assert not loaded.training
-    assert not any(parameter.requires_grad for parameter in loaded.parameters())
-
-
-def test_channels_last_weights_come_back_the_same(tmp_path: Path, generator: Generator) -> None:
-    generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    (tmp_path / "a.safetensors").write_bytes(generator_bytes(generator, stage=Stage(16), notes={}))
-    loaded = load_generator(tmp_path / "a.safetensors").state_dict()
-    assert all(torch.equal(value, loaded[name]) for name, value in generator.state_dict().items())
-
-
-def test_the_header_is_json_that_says_what_it_is(saved: Path, generator: Generator) -> None:
-    header = snapshot_header(saved)
-    assert header["styles"] == list(generator.style_names)
-    assert header["stage"] == [16, 0.25]
-    assert header["notes"] == {"nimg": 100, "data": "toy"}
-    assert header["generator"]["resolution"] == 16
-
-
 # Finding
-
-
 def test_a_run_folder_names_its_newest_snapshot(saved: Path, generator: Generator) -> None:
     newer = saved.with_name("generator-000002000.safetensors")
     newer.write_bytes(generator_bytes(generator, stage=Stage(16), notes={}))
     assert find_snapshot(saved.parent.parent) == newer
     assert find_snapshot(saved.parent) == newer
     assert find_snapshot(saved) == saved
-
-
-def test_a_folder_without_snapshots_is_named(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"holds no snapshot .*train it first"):
-        load_generator(tmp_path)
+        find_snapshot(saved.parent.parent.parent)
 
 
-@pytest.mark.parametrize("source", ["nowhere", "./no/where", "/no/where", "runs/x/y.safetensors"])
-def test_a_missing_source_is_named_and_the_hub_not_asked(
+@pytest.mark.parametrize("source", ["nowhere", "./no/where", "/no/where", "runs/x/y.safetensors", "runs/x"])
+def test_local_paths_are_not_looked_up_on_the_hub(
     source: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    (tmp_path / "runs").mkdir()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(snapshot, "hf_hub_download", None)
     with pytest.raises(ModelError, match=f"{source} does not exist"):
         find_snapshot(source)
 
 
-def test_a_misspelt_run_is_not_looked_for_on_the_hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    (tmp_path / "runs").mkdir()
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(snapshot, "hf_hub_download", None)
-    with pytest.raises(ModelError, match="runs/emojj does not exist"):
-        find_snapshot("runs/emojj")
-
-
-def test_the_hub_is_asked_by_owner_and_name(
+def test_owner_and_name_are_a_hub_repository(
     saved: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -112,9 +81,7 @@ def test_a_hub_that_does_not_answer_is_one_sentence(monkeypatch: pytest.MonkeyPa
 
 
 # Damage
-
-
-@pytest.mark.parametrize("share", [0.0, 0.001, 0.01, 0.5, 0.999])
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.999])
 def test_a_truncated_snapshot_is_one_sentence(saved: Path, share: float) -> None:
     content = saved.read_bytes()
     saved.write_bytes(content[: int(len(content) * share)])
@@ -139,9 +106,9 @@ def test_a_pickle_is_never_loaded(tmp_path: Path) -> None:
     assert not sprung.exists()
 
 
-def test_no_flipped_bit_is_drawn(saved: Path) -> None:
+def test_every_flipped_bit_is_detected(saved: Path) -> None:
     whole, source = saved.read_bytes(), random.Random(0)
-    for _ in range(100):
+    for _ in range(50):
         damaged = bytearray(whole)
         damaged[source.randrange(len(whole))] ^= 1 << source.randrange(8)
         saved.write_bytes(damaged)
@@ -162,32 +129,27 @@ def test_a_header_that_asks_for_more_than_the_file_holds_takes_no_memory(saved: 
     save_file({"weight": torch.zeros(2)}, saved, metadata={HEADER: json.dumps(header)})
     with pytest.raises(ModelError, match="does not fit its own header"):
         load_generator(saved)
-
-
-def test_foreign_weights_are_told_apart(tmp_path: Path) -> None:
-    path = tmp_path / "foreign.safetensors"
-    save_file({"weight": torch.zeros(2)}, path)
+    save_file({"weight": torch.zeros(2)}, saved)
     with pytest.raises(ModelError, match="not of a brushwork generator"):
-        load_generator(path)
-
-
-def test_weights_that_do_not_fit_their_header_are_refused(saved: Path) -> None:
-    header = json.dumps(snapshot_header(saved))
-    save_file({"weight": torch.zeros(2)}, saved, metadata={HEADER: header})
-    with pytest.raises(ModelError, match="does not fit its own header"):
         load_generator(saved)
 
 
 @pytest.mark.parametrize("header", ["", "{", "[]", "{}", '{"generator": {}, "styles": 3, "stage": []}'])
-def test_a_header_that_says_something_else_is_refused(saved: Path, header: str) -> None:
+def test_a_damaged_header_is_refused(saved: Path, header: str) -> None:
     save_file({"weight": torch.zeros(2)}, saved, metadata={HEADER: header})
     with pytest.raises(ModelError, match=str(saved)):
         load_generator(saved)
 
 
-def test_a_snapshot_of_a_newer_version_says_what_it_sets(saved: Path) -> None:
+def test_a_snapshot_of_a_newer_version_names_its_options(saved: Path) -> None:
     header = snapshot_header(saved)
     header["generator"]["colour_depth"] = 12
     save_file({"weight": torch.zeros(2)}, saved, metadata={HEADER: json.dumps(header)})
     with pytest.raises(ModelError, match=r"newer brushwork \(it sets colour_depth\)"):
         load_generator(saved)
+
+
+@pytest.mark.parametrize("device", ["foo", "meta", "cpu:0", "cpu:5", "cuda:99", ""])
+def test_an_impossible_device_is_refused(saved: Path, device: str) -> None:
+    with pytest.raises(ModelError, match=f"the network cannot run on '{device}'.*choose cpu"):
+        load_generator(saved, device=device)

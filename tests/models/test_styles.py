@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from brushwork.models.errors import ModelError
-from brushwork.models.styles import split_styles, style_index, style_weights
+from brushwork.models.styles import split_styles, style_weights
 
 NAMES = ("fluent", "noto", "openmoji")
+ODD = ("a", "a,b", "C++", "cafe\u0301", "ink", "ink+wash", "pop=art", "noto", "wash")
 
 
 @pytest.mark.parametrize(
@@ -22,19 +23,8 @@ NAMES = ("fluent", "noto", "openmoji")
         ("fluent=.5 + noto=.5", [0.5, 0.5, 0]),
     ],
 )
-def test_style_weights_are_read(text: str, weights: list[float]) -> None:
+def test_names_and_blends_become_weights(text: str, weights: list[float]) -> None:
     assert torch.allclose(style_weights(text, NAMES), torch.tensor(weights, dtype=torch.float32))
-
-
-@pytest.mark.parametrize(
-    ("name", "near"), [("notto", "noto"), ("open-moji", "openmoji"), ("flunt", "fluent")]
-)
-def test_an_unknown_style_gets_the_nearest_name_suggested(name: str, near: str) -> None:
-    with pytest.raises(ModelError, match=f"unknown style '{name}': did you mean '{near}'"):
-        style_weights(name, NAMES)
-
-
-ODD = ("a", "a,b", "C++", "cafe\u0301", "ink", "ink+wash", "pop=art", "noto", "wash")
 
 
 @pytest.mark.parametrize("name", ODD)
@@ -47,37 +37,47 @@ def test_an_exact_name_goes_before_the_syntax_of_blends(name: str) -> None:
     assert torch.equal(style_weights(unicodedata.normalize("NFC", name), ODD), whole)
 
 
-def test_a_list_is_split_at_commas_that_are_in_no_name() -> None:
-    assert split_styles("noto, a,b ,ink+wash=0.3+a,b=0.7,none,C++", ODD) == [
-        "noto", "a,b", "ink+wash=0.3+a,b=0.7", "none", "C++",
-    ]  # fmt: skip
-    assert split_styles("wash,b,a", ODD) == ["wash", "b", "a"]
-    assert split_styles("a,bc", ODD) == ["a", "bc"], "the name must end there"
-    assert split_styles("noto,", ODD) == ["noto", ""]
-    assert split_styles("x,y", ()) == ["x", "y"]
-    everything = sorted(ODD, reverse=True)
-    assert split_styles(",".join(everything), ODD) == [
-        unicodedata.normalize("NFC", one) for one in everything
-    ]
-
-
-def test_a_style_like_no_other_gets_the_list() -> None:
-    with pytest.raises(ModelError, match="'xyz': The styles are fluent, noto, openmoji"):
-        style_index("xyz", NAMES)
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("noto, a,b ,ink+wash=0.3+a,b=0.7,none,C++", ["noto", "a,b", "ink+wash=0.3+a,b=0.7", "none", "C++"]),
+        ("wash,b,a", ["wash", "b", "a"]),
+        ("a,bc", ["a", "bc"]),
+        ("noto,", ["noto", ""]),
+        (
+            ",".join(sorted(ODD, reverse=True)),
+            [unicodedata.normalize("NFC", n) for n in sorted(ODD, reverse=True)],
+        ),
+    ],
+)
+def test_a_list_is_split_at_commas_outside_names(text: str, parts: list[str]) -> None:
+    assert split_styles(text, ODD) == parts
 
 
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
+        ("notto", "unknown style 'notto': did you mean 'noto'. The styles are fluent, noto, openmoji"),
+        ("xyz", "unknown style 'xyz': the styles are fluent, noto, openmoji"),
         ("noto=half", "the weight 'half' of style 'noto' is no number"),
+        ("noto=", "the weight '' of style 'noto' is no number"),
         ("noto+openmoji", "sum to at most 1"),
         ("noto=-0.5", "0 to 1"),
         ("noto=nan", "0 to 1"),
         ("noto=1.5", "0 to 1"),
-        ("", "unknown style ''"),
-        ("noto=0.5+", "unknown style ''"),
+        ("", "a style's name is empty: the styles are fluent"),
+        ("noto=0.5+", "a style's name is empty"),
+        ("=0.5", "a style's name is empty"),
+        ("all", "'all' stands for every style and cannot be combined or weighted"),
+        ("all=1", "'all' stands for every style and cannot be combined or weighted"),
     ],
 )
-def test_impossible_weights_are_named(text: str, sentence: str) -> None:
+def test_impossible_styles_are_refused(text: str, sentence: str) -> None:
     with pytest.raises(ModelError, match=sentence):
         style_weights(text, NAMES)
+
+
+def test_without_styles_there_is_only_none() -> None:
+    assert style_weights("none", ()).shape == (0,)
+    with pytest.raises(ModelError, match="unknown style 'ink': this generator has none, write 'none'"):
+        style_weights("ink", ())

@@ -1,3 +1,5 @@
+"""Growing and fading, and what each layer depends on."""
+
 from typing import get_args
 
 import pytest
@@ -8,7 +10,7 @@ from brushwork.models.errors import ModelError
 from brushwork.models.generator import Generator, GeneratorConfig
 from brushwork.models.layers import downsample2x, upsample2x
 from brushwork.models.modulation import Modulation
-from brushwork.models.stage import Stage, check_resolution, fade, fade_reals, layer_count, resolutions, width
+from brushwork.models.stage import Stage, channels, fade, fade_reals, layer_count, resolutions
 from brushwork.models.synthesis import Content, Synthesis
 
 
@@ -16,36 +18,12 @@ def codes(rows: int = 2) -> Tensor:
     return torch.randn(rows, 6, 8)
 
 
-# Resolutions
-
-
-@pytest.mark.parametrize("resolution", [8, 16, 1024])
-def test_powers_of_two_pass(resolution: int) -> None:
-    assert check_resolution(resolution) == resolution
-
-
-@pytest.mark.parametrize(
-    ("resolution", "remedy"),
-    [(24, "use 16 or 32"), (100, "use 64 or 128"), (4, "use 8 or 16"), (0, "use 8 or 16"), (-8, "8 or 16")],
-)
-def test_other_resolutions_are_refused_with_their_neighbours(resolution: int, remedy: str) -> None:
-    with pytest.raises(ModelError, match=f"resolution {resolution} is no power of two.*{remedy}"):
-        check_resolution(resolution)
-
-
+# Stages
 def test_resolutions_layers_and_widths() -> None:
     assert resolutions(32) == [4, 8, 16, 32]
     assert [layer_count(r) for r in (4, 8, 1024)] == [2, 4, 18]  # Karras 2019: 18 layers at 1024
-    assert [width(r, base=8192, most=512) for r in (4, 16, 32, 1024)] == [512, 512, 256, 8]
-    assert width(1024, base=64, most=512) == 1
-
-
-def test_a_stage_beyond_the_network_is_refused(generator: Generator) -> None:
-    with pytest.raises(ModelError, match="stage 32 exceeds the network's resolution 16"):
-        generator.synthesis(codes(), Stage(32))
-
-
-# Fading
+    assert channels(64, base=8192, most=512) == {4: 512, 8: 512, 16: 512, 32: 256, 64: 128}
+    assert channels(1024, base=64, most=512)[1024] == 1
 
 
 def test_fade_is_linear_and_exact_at_its_ends() -> None:
@@ -59,39 +37,29 @@ def test_reals_fade_from_their_own_half_size_version() -> None:
     images = torch.randn(2, 3, 8, 8)
     assert torch.equal(fade_reals(images, 1.0), images)
     assert torch.equal(fade_reals(images, 0.0), upsample2x(downsample2x(images)))
-    assert torch.allclose(downsample2x(fade_reals(images, 0.5)), downsample2x(images), atol=1e-6), (
-        "no light is lost"
-    )
+    half = downsample2x(fade_reals(images, 0.5))
+    assert torch.allclose(half, downsample2x(images), atol=1e-6), "brightness is kept"
 
 
 @pytest.mark.parametrize("resolution", [8, 16])
-def test_at_alpha_zero_the_generator_draws_the_stage_before_enlarged(
-    generator: Generator, resolution: int
-) -> None:
+def test_the_generator_fades_from_the_stage_before(generator: Generator, resolution: int) -> None:
     w = codes()
-    before = generator.synthesis(w, Stage(resolution // 2))
-    assert torch.equal(generator.synthesis(w, Stage(resolution, 0.0)), upsample2x(before))
-
-
-@pytest.mark.parametrize("resolution", [8, 16])
-def test_a_fade_that_nears_one_nears_the_finished_stage(generator: Generator, resolution: int) -> None:
-    w = codes()
-    finished = generator.synthesis(w, Stage(resolution))
-    nearly = generator.synthesis(w, Stage(resolution, 1 - 1e-6))
-    assert torch.allclose(nearly, finished, atol=1e-4)
-    halfway = generator.synthesis(w, Stage(resolution, 0.5))
     smaller = upsample2x(generator.synthesis(w, Stage(resolution // 2)))
-    assert torch.allclose(halfway, (smaller + finished) / 2, atol=1e-5)
+    finished = generator.synthesis(w, Stage(resolution))
+    assert torch.equal(generator.synthesis(w, Stage(resolution, 0.0)), smaller)
+    for alpha in (0.5, 1 - 1e-6):
+        faded = generator.synthesis(w, Stage(resolution, alpha))
+        assert torch.allclose(faded, torch.lerp(smaller, finished, alpha), atol=1e-5)
 
 
-def test_the_first_stage_has_nothing_to_fade_from(generator: Generator) -> None:
+def test_the_first_stage_does_not_fade_and_the_last_is_the_networks(generator: Generator) -> None:
     w = codes()
     assert torch.equal(generator.synthesis(w, Stage(4, 0.3)), generator.synthesis(w, Stage(4)))
+    with pytest.raises(ModelError, match="stage 32 exceeds the network's resolution 16"):
+        generator.synthesis(w, Stage(32))
 
 
-# Growing
-
-
+# Layers
 @pytest.mark.parametrize("stage", [Stage(4), Stage(8), Stage(8, 0.5), Stage(16, 0.5)])
 def test_only_the_layers_of_the_stage_get_gradients(generator: Generator, stage: Stage) -> None:
     synthesis = generator.synthesis
@@ -105,26 +73,34 @@ def test_only_the_layers_of_the_stage_get_gradients(generator: Generator, stage:
         assert not used or parameter.grad is None or parameter.grad.any(), f"{name} is dead"
 
 
-def test_a_lower_stage_needs_the_codes_of_its_active_layers_only(generator: Generator) -> None:
-    w = codes()
+@pytest.mark.parametrize("entry", [None, 8])
+def test_every_active_layer_depends_on_its_own_code(generator: Generator, entry: int | None) -> None:
+    """Content at 8 px enters in the second half of that block: layers 0 to 2 have no effect."""
+    content = None if entry is None else Content(features=torch.randn(2, 12, entry, entry))
+    w, inactive = codes(), 0 if entry is None else 3
+    image = generator.synthesis(w, Stage(16), content=content)
+    for layer in range(6):
+        other = w.clone()
+        other[:, layer] += 1
+        same = torch.equal(generator.synthesis(other, Stage(16), content=content), image)
+        assert same == (layer < inactive), layer
     assert torch.equal(generator.synthesis(w, Stage(8)), generator.synthesis(w[:, :4], Stage(8)))
 
 
-@pytest.mark.parametrize("layer", range(6))
-def test_every_layer_listens_to_its_own_code(generator: Generator, layer: int) -> None:
-    w = codes()
-    other = w.clone()
-    other[:, layer] += 1
-    assert not torch.allclose(
-        generator.synthesis(w, Stage(16)), generator.synthesis(other, Stage(16)), atol=1e-4
-    )
+@pytest.mark.parametrize("kind", get_args(Modulation))
+def test_style_enters_at_the_chosen_resolutions_alone(config: GeneratorConfig, kind: Modulation) -> None:
+    chosen = {"style_resolutions": (8,), "modulation": kind}
+    generator, w = Generator(GeneratorConfig(**{**vars(config), **chosen}), ("a",)), codes()
+    image = generator.synthesis(w, Stage(16))
+    for layer in range(6):
+        other = w.clone()
+        other[:, layer] += 1
+        assert torch.equal(generator.synthesis(other, Stage(16)), image) == (layer not in (2, 3)), layer
 
 
 @pytest.mark.parametrize("kind", get_args(Modulation))
-def test_pictures_of_a_batch_do_not_touch_each_other(kind: Modulation) -> None:
-    synthesis = Synthesis(
-        resolution=16, w_dim=8, channel_base=128, channel_max=12, modulation=kind, attention=(8,)
-    )
+def test_images_of_a_batch_are_independent(kind: Modulation) -> None:
+    synthesis = Synthesis({4: 12, 8: 12, 16: 8}, w_dim=8, modulation=kind, attention=(8,))
     w = codes(3)
     together = synthesis(w, Stage(16))
     assert together.shape == (3, 3, 16, 16)
@@ -133,27 +109,27 @@ def test_pictures_of_a_batch_do_not_touch_each_other(kind: Modulation) -> None:
 
 @torch.no_grad()
 @pytest.mark.parametrize("entry", [None, 4, 8])
-def test_what_the_synthesis_starts_from_is_left_as_it_is(generator: Generator, entry: int | None) -> None:
-    """Even for a single picture, with the weights where training puts them."""
+def test_start_features_are_not_overwritten(generator: Generator, entry: int | None) -> None:
+    """Even for a single image, with the weights in channels-last memory as in training."""
     synthesis = generator.synthesis.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     start, features = synthesis.start.clone(), torch.ones(1, 12, entry or 4, entry or 4)
     content = None if entry is None else Content(features=features)
-    images = [synthesis(codes(1)[:, :6] * 0, Stage(16), None, content) for _ in range(2)]
+    images = [synthesis(codes(1) * 0, Stage(16), None, content) for _ in range(2)]
     assert torch.equal(*images)
     assert torch.equal(synthesis.start, start)
     assert torch.equal(features, torch.ones_like(features))
 
 
-def test_noise_is_drawn_once_a_layer_at_the_layers_size(generator: Generator) -> None:
-    asked: list[tuple[int, ...]] = []
+def test_each_layer_gets_one_noise_map_of_its_size(generator: Generator) -> None:
+    shapes: list[tuple[int, ...]] = []
 
     def normal(shape: tuple[int, ...]) -> Tensor:
-        asked.append(shape)
+        shapes.append(shape)
         return torch.randn(2, *shape)
 
     w = codes()
     noisy = generator.synthesis(w, Stage(16), normal)
-    assert asked == [(1, r, r) for r in (4, 4, 8, 8, 16, 16)]
+    assert shapes == [(1, r, r) for r in (4, 4, 8, 8, 16, 16)]
     assert not torch.allclose(noisy, generator.synthesis(w, Stage(16)), atol=1e-3)
 
 

@@ -13,7 +13,7 @@ from PIL import Image
 from brushwork.data.files import write_file
 from brushwork.eval.folder import read_styled_folder
 from brushwork.models.generator import Generator, GeneratorConfig
-from brushwork.models.sampling import Drawn, draw_batches, sample_matrix
+from brushwork.models.sampling import SampledBatch, sample_batches, sample_matrix
 from brushwork.models.snapshot import generator_bytes, load_generator
 from brushwork.models.stage import Stage
 from brushwork.scripts import sample as module
@@ -35,12 +35,12 @@ def counted_drawings(shell: Shell) -> list[int]:
     """How many pictures are drawn for files of their own, batch by batch."""
     sizes: list[int] = []
 
-    def counting(*arguments: Any, **options: Any) -> Iterator[Drawn]:
-        for drawn in draw_batches(*arguments, **options):
+    def counting(*arguments: Any, **options: Any) -> Iterator[SampledBatch]:
+        for drawn in sample_batches(*arguments, **options):
             sizes.append(len(drawn.cells))
             yield drawn
 
-    shell.monkeypatch.setattr(module, "draw_batches", counting)
+    shell.monkeypatch.setattr(module, "sample_batches", counting)
     return sizes
 
 
@@ -92,11 +92,11 @@ def test_a_job_that_is_stopped_leaves_whole_pictures_and_is_gone_on_with(
     shell(*options, "--out", tmp_path / "whole")
     with pytest.MonkeyPatch.context() as patch:
 
-        def stopped(*rest: Any, **others: Any) -> Iterator[Drawn]:
-            yield from islice(draw_batches(*rest, **others), 2)
+        def stopped(*rest: Any, **others: Any) -> Iterator[SampledBatch]:
+            yield from islice(sample_batches(*rest, **others), 2)
             raise KeyboardInterrupt
 
-        patch.setattr(module, "draw_batches", stopped)
+        patch.setattr(module, "sample_batches", stopped)
         with pytest.raises(SystemExit) as ended:
             shell(*options, "--out", tmp_path / "parts")
     assert ended.value.code == 130

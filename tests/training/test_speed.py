@@ -58,7 +58,7 @@ def test_switches_reach_the_networks(make_config: Make) -> None:
         nets = build_networks(config, ("a", "b"), torch.device("cpu"))
         switched = [m for m in nets.generator.modules() if isinstance(m, StyledEpilogue | InstanceNorm)]
         assert sum(isinstance(module, StyledEpilogue) for module in switched) == 6
-        assert sum(isinstance(module, InstanceNorm) for module in switched) == 1 + 1 + 2, (
+        assert sum(isinstance(module, InstanceNorm) for module in switched) == 2 + 1 + 4, (
             "trunk, code, blocks"
         )
         assert all(module.fused is fused for module in switched)

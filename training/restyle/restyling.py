@@ -15,7 +15,7 @@ from torch import Tensor
 from brushwork.data.loader import Batch
 from brushwork.models.generator import Generator
 from brushwork.models.mapping import mix
-from brushwork.models.restyle import content_layer
+from brushwork.models.restyling import content_layer
 from brushwork.models.stage import layer_count
 from brushwork.models.synthesis import Content
 

@@ -36,7 +36,7 @@ def classifier(logits: Float[Tensor, "n s"], styles: Float[Tensor, "n s"]) -> Sc
 def gram(drawn: Maps, followed: Maps, rows: Float[Tensor, "n"]) -> Scalar:
     """Mean squared difference of the Gram matrices' entries, F F^T / (h w), summed over the maps (Gatys et
     al. 2015, arXiv:1508.06576, eq. 4, but for the constant: that of `chw` makes it a mean over entries)."""
-    layers = [gram_distance(x.float(), y.float(), "chw") for x, y in zip(drawn, followed, strict=True)]
+    layers = [gram_distance(x.float(), y.float()) for x, y in zip(drawn, followed, strict=True)]
     return (torch.stack(layers).sum(dim=0) * rows).mean()
 
 

@@ -25,7 +25,7 @@ from brushwork.eval.pairs.truth import style_mean_of
 from brushwork.eval.processes import Processes
 from brushwork.eval.reference import Reference
 from brushwork.models.generator import Generator, at_stage
-from brushwork.models.restyle import content_style_codes, restyle
+from brushwork.models.restyling import content_style_codes, restyle
 from brushwork.models.stage import Stage
 
 from ..errors import TrainingError

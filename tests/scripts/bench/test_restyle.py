@@ -20,7 +20,7 @@ from brushwork.eval.reference import build_reference
 from brushwork.eval.sources import Stored
 from brushwork.models.errors import ModelError
 from brushwork.models.generator import Generator, GeneratorConfig
-from brushwork.models.restyle import content_style_codes, restyle
+from brushwork.models.restyling import content_style_codes, restyle
 from brushwork.models.sampling import style_codes
 from brushwork.models.styles import style_weights
 from brushwork.scripts.bench import restyle_methods

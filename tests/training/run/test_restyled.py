@@ -14,7 +14,7 @@ from brushwork.eval.processes import Processes
 from brushwork.eval.reference import Reference, build_reference
 from brushwork.eval.sources import Stored
 from brushwork.models.generator import Generator
-from brushwork.models.restyle import content_style_codes, restyle
+from brushwork.models.restyling import content_style_codes, restyle
 from brushwork.models.stage import Stage
 from brushwork.training.errors import TrainingError
 from brushwork.training.run import restyled as module

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from brushwork.models.errors import ModelError
-from brushwork.models.feature_statistics import gram, gram_distance, mean_and_std, mean_std_distance
+from brushwork.models.feature_statistics import gram, gram_distance, mean_and_std
 from brushwork.training.style_transfer.statistics import (
     FeatureStatistics,
     Scaling,
@@ -42,7 +42,7 @@ def test_statistics_are_those_of_the_features() -> None:
     x = features(0)
     found, (mean, deviation) = feature_statistics(x), mean_and_std(x)
     torch.testing.assert_close(found.mean, mean[0])
-    torch.testing.assert_close(found.gram, gram(x, "hw")[0])
+    torch.testing.assert_close(found.gram, gram(x)[0] * x.shape[1])
     torch.testing.assert_close(found.covariance, torch.cov(x[0].flatten(1), correction=0))
     torch.testing.assert_close(found.deviation, deviation[0], rtol=1e-2, atol=0)  # the other is unbiased
 
@@ -76,10 +76,11 @@ def test_only_equal_statistics_have_distance_0(error, scaling: Scaling) -> None:
 def test_distances_are_the_published_ones() -> None:
     a, b = features(0), features(1)
     x, y = statistics(0), statistics(1)
-    assert gram_error(x, y, "gatys").item() == pytest.approx(gram_distance(a, b, "gatys").item())
-    tutorial = (gram(a, "chw") - gram(b, "chw")).square().mean().item()
+    assert gram_error(x, y, "gatys").item() == pytest.approx(gram_distance(a, b).item() / 4)
+    tutorial = (gram(a) - gram(b)).square().mean().item()
     assert gram_error(x, y, "mean").item() == pytest.approx(tutorial)
-    huang = mean_std_distance([a], [b]).item()
+    (mean_a, std_a), (mean_b, std_b) = mean_and_std(a), mean_and_std(b)
+    huang = ((mean_a - mean_b).square() + (std_a - std_b).square()).mean().item()
     assert mean_std_error(x, y, "mean").item() == pytest.approx(huang, rel=0.05)
 
 

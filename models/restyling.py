@@ -1,0 +1,316 @@
+"""Restyling: the content of an image in the style of a label, of a blend of labels or of other images.
+
+A result is a function of (generator, image, style code, seed). Images of any size keep their size; the
+network itself generates squares of the resolution that it was trained at.
+"""
+
+import math
+from collections.abc import Sequence
+from contextlib import nullcontext
+from typing import Literal, get_args
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange, repeat
+from jaxtyping import Float, Int64, UInt8
+from torch import Tensor
+
+from .errors import ModelError
+from .generator import Generator
+from .layers import Normal
+from .mapping import truncate
+from .norm import SharedStatistics
+from .sampling import (
+    Seeds,
+    Styles,
+    check_seeds,
+    device_of,
+    require_trained,
+    seeded_normal,
+    style_codes,
+    style_rows,
+    to_uint8,
+)
+from .stage import fade_reals
+from .tiling import ContinuedEdges, Tile, Tiling, spread, tiled
+
+Mode = Literal["tiled", "resized"]
+
+
+# Pixels
+def to_float(images: UInt8[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
+    """0..255 to [-1, 1]; `to_uint8` is the exact inverse."""
+    return images.float() / 127.5 - 1
+
+
+def resized(images: Float[Tensor, "n 3 h w"], size: tuple[int, int]) -> Float[Tensor, "n 3 h2 w2"]:
+    """Bicubic with antialiasing; images of that size are returned as they are."""
+    if images.shape[2:] == size:
+        return images
+    return F.interpolate(images, size, mode="bicubic", antialias=True, align_corners=False)
+
+
+def squared(images: Float[Tensor, "n 3 h w"], side: int) -> Float[Tensor, "n 3 side side"]:
+    """The largest centred square, resized to `side` pixels."""
+    height, width = images.shape[2:]
+    short = min(height, width)
+    top, left = (height - short) // 2, (width - short) // 2
+    return resized(images[:, :, top : top + short, left : left + short], (side, side))
+
+
+def working_size(height: int, width: int, side: int, mode: Mode) -> tuple[int, int]:
+    """Height and width at which a network of `side` pixels restyles an image.
+
+    The longer side becomes `side`, except that `tiled` does not reduce larger images.
+    """
+    longest = max(height, width)
+    if longest == side or (longest > side and mode == "tiled"):
+        return height, width
+    return max(1, round(height * side / longest)), max(1, round(width * side / longest))
+
+
+# Codes
+def _encoder_input(generator: Generator, images: UInt8[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 r r"]:
+    """The largest squares of images, at the trained stage."""
+    stage = generator.trained_stage
+    return fade_reals(squared(to_float(images.to(device_of(generator))), stage.resolution), stage.alpha)
+
+
+@torch.no_grad()
+def reference_style_code(
+    generator: Generator, images: UInt8[Tensor, "k 3 h w"], styles: Float[Tensor, "s"] | None = None
+) -> Float[Tensor, "1 d"]:
+    """Returns the style code of k images of one style, from the mean of their style features.
+
+    `styles` are the weights of their style; None or all zero: unknown.
+    """
+    encoder, stage = generator.encoders.style, generator.trained_stage
+    features = encoder.style_features(_encoder_input(generator, images), stage).mean(dim=0, keepdim=True)
+    weights = features.new_zeros(len(generator.style_names)) if styles is None else styles.to(features)
+    return encoder.head(features, weights[None])
+
+
+@torch.no_grad()
+def own_style_codes(
+    generator: Generator, images: UInt8[Tensor, "n 3 h w"], styles: Float[Tensor, "n s"] | None = None
+) -> Float[Tensor, "n d"]:
+    """Returns the style code of each image, of its largest square at the trained resolution.
+
+    `styles` are the weights of each image's style; None or all zero: unknown.
+    """
+    x = _encoder_input(generator, images)
+    weights = x.new_zeros(len(x), len(generator.style_names)) if styles is None else styles.to(x)
+    return generator.encoders.style(x, weights, generator.trained_stage)
+
+
+def content_style_codes(
+    generator: Generator, images: UInt8[Tensor, "n 3 h w"], styles: Float[Tensor, "n s"], psi: float = 1.0
+) -> Float[Tensor, "n l d"]:
+    """Returns style codes of the target style that depend on each image: the style encoder sees the image,
+    labelled with `styles`. A `psi` below 1 moves them towards the average of the style."""
+    if psi != 1:
+        require_trained(generator, styles.to(generator.mapping.average), psi)
+    w = own_style_codes(generator, images, styles)
+    centre = generator.mapping.average_of(styles.to(w))
+    return truncate(w, centre, psi=psi, layers=generator.layers)
+
+
+@torch.no_grad()
+def content_codes(
+    generator: Generator, images: UInt8[Tensor, "n 3 h w"]
+) -> list[Float[Tensor, "n _c _h _w"]]:
+    """Returns the content features of each image, of its largest square at the trained resolution: the start
+    features of the synthesis, then any details, from coarse to fine."""
+    content = generator.encoders.content(_encoder_input(generator, images), generator.trained_stage)
+    return [content.features, *(content.details[r] for r in sorted(content.details))]
+
+
+def content_layer(generator: Generator) -> int:
+    """The first style layer after the content features enter. Lower layers have no effect on a restyled
+    image."""
+    return 2 * int(math.log2(generator.config.content_resolution // 4)) + 1
+
+
+def codes_of_style_features(
+    generator: Generator,
+    style_code: Float[Tensor, "1 d"],
+    styles: Styles,
+    seeds: Seeds,
+    *,
+    psi: float = 1.0,
+    cutoff: int | None = None,
+    layer: int | None = None,
+) -> Float[Tensor, "n l d"]:
+    """Returns codes of new images in the style of others: `style_code` (of `reference_style_code`) from
+    `layer` on, by default `content_layer`, and the codes of `style_codes` below it.
+
+    Raises ModelError for a `layer` outside the network.
+    """
+    layer = content_layer(generator) if layer is None else layer
+    if not 0 <= layer < generator.layers:
+        raise ModelError(
+            f"layer {layer} cannot be the first of the style image's: choose 0 to {generator.layers - 1}."
+        )
+    below = style_codes(generator, styles, seeds, psi=psi, cutoff=cutoff)[:, :layer]
+    above = repeat(style_code, "1 d -> n l d", n=len(below), l=generator.layers - layer)
+    return torch.cat([below, above], dim=1)
+
+
+# Noise
+class NoiseFields:
+    """Noise maps of whole images, cut into tiles: tiles have the same noise where they overlap. An image of
+    one tile has the noise of `seeded_normal`."""
+
+    def __init__(self, seeds: Int64[Tensor, "n"], tiling: Tiling, device: torch.device) -> None:
+        self.normal, self.tiling, self.device = seeded_normal(seeds), tiling, device
+        self.fields: list[Tensor] = []
+        """(N, 1, H, W) for each layer with noise, in the order of a forward pass."""
+
+    def at(self, tiles: Sequence[Tile]) -> Normal:
+        """Returns the source of noise for one forward pass over `tiles`."""
+        layer = 0
+
+        def normal(shape: tuple[int, ...]) -> Tensor:
+            nonlocal layer
+            side, layer = shape[-1], layer + 1
+            if layer > len(self.fields):
+                height, width = (self.scaled(length, side) for length in self.tiling.extended)
+                self.fields.append(self.normal((1, height, width)))
+            field = self.fields[layer - 1]
+            corners = ((t.image, self.scaled(t.top, side), self.scaled(t.left, side)) for t in tiles)
+            cut = [field[n, :, top : top + side, left : left + side] for n, top, left in corners]
+            return torch.stack(cut).to(self.device)
+
+        return normal
+
+    def scaled(self, length: int, side: int) -> int:
+        """A length in pixels, a multiple of half a tile, at a layer where tiles have `side` pixels."""
+        return length * side // self.tiling.side
+
+
+# Images
+def restyle(
+    generator: Generator,
+    images: UInt8[Tensor, "n 3 h w"],
+    style: Styles | UInt8[Tensor, "3 _h _w"] | UInt8[Tensor, "_k 3 _h _w"] | Float[Tensor, "n l d"],
+    seeds: Seeds | None = None,
+    *,
+    psi: float = 1.0,
+    strength: float = 1.0,
+    mode: Mode = "tiled",
+    batch: int = 64,
+) -> UInt8[Tensor, "n 3 h w"]:
+    """Restyles images, each at its own size.
+
+        restyle(generator, images, "noto")  # uint8 (N, 3, H, W) -> uint8 (N, 3, H, W)
+
+    Args:
+        generator: from `load_generator`, trained with encoders.
+        images: the contents, of any size.
+        style: a style's name, a blend ("noto=0.5+openmoji=0.5") or style weights, one row for all images or a
+            row per image; or an image of the target style (3, h, w), or several (k, 3, h, w); or style codes
+            w (n, l, d) of `style_codes` or `content_style_codes`.
+        seeds: of the noise, one per image; by default 0.
+        psi: truncation of the style codes of names and weights.
+        strength: from 0, the image itself, to 1, wholly restyled. Values between move the code along the
+            straight line in W from the image's own style to the target style, and add the share
+            1 - strength of the error with which the network reconstructs the image.
+        mode: for images above the trained resolution. `tiled` generates them at their size, in overlapping
+            tiles with shared statistics; `resized` reduces them, and enlarges the result.
+        batch: tiles generated at once.
+
+    Raises ModelError, in one sentence, for a generator without encoders and for arguments that do not fit.
+    """
+    count, width = len(images), generator.config.w_dim
+    seeds = torch.zeros(count, dtype=torch.int64) if seeds is None else check_seeds(seeds)
+    if len(seeds) != count:
+        raise ModelError(f"{len(seeds)} seeds do not fit {count} images: give one for each.")
+    if isinstance(style, Tensor) and style.dtype == torch.uint8:
+        code = reference_style_code(generator, style[None] if style.ndim == 3 else style)
+        codes = repeat(code, "1 d -> n l d", n=count, l=generator.layers)
+    elif isinstance(style, Tensor) and style.ndim == 3:
+        codes = style
+        if codes.shape != (count, generator.layers, width):
+            shape = (count, generator.layers, width)
+            raise ModelError(f"the style codes have the shape {tuple(codes.shape)}: give {shape}.")
+    else:
+        codes = content_style_codes(generator, images, style_rows(generator, style, count), psi)
+    return restyle_matrix(
+        generator, images, codes[None], seeds, strength=strength, mode=mode, batch=batch
+    )[0]  # fmt: skip
+
+
+@torch.no_grad()
+def restyle_matrix(
+    generator: Generator,
+    images: UInt8[Tensor, "n 3 h w"],
+    codes: Float[Tensor, "k n l d"],
+    seeds: Int64[Tensor, "n"],
+    *,
+    strength: float = 1.0,
+    own: Float[Tensor, "n d"] | None = None,
+    mode: Mode = "tiled",
+    batch: int = 64,
+) -> UInt8[Tensor, "k n 3 h w"]:
+    """Restyles every image in k styles, given by style codes for each style and image.
+
+    `own` are the style codes of the images, for a strength below 1; by default `own_style_codes`. The other
+    arguments and errors are those of `restyle`.
+    """
+    if not 0 <= strength <= 1:
+        raise ModelError(f"strength {strength:g}: choose from 0 (the image itself) to 1 (wholly restyled).")
+    if mode not in get_args(Mode):
+        raise ModelError(f"the mode {mode!r} is unknown: choose tiled or resized.")
+    contents, size = to_float(images), (images.shape[2], images.shape[3])
+    small = resized(contents, working_size(*size, generator.trained_stage.resolution, mode))
+    if strength < 1:
+        own = own_style_codes(generator, images) if own is None else own
+        start = repeat(own.to(codes), "n d -> 1 n l d", l=generator.layers)
+        codes = torch.cat([start, torch.lerp(start, codes, strength)])
+    parts = _synthesise(generator, small, codes, seeds, batch)
+    results = torch.stack([resized(part, size) for part in parts])
+    if strength < 1:
+        reconstructed, results = results[0], results[1:]
+        results = results + (1 - strength) * (contents - reconstructed)
+    return to_uint8(results.flatten(0, 1)).unflatten(0, (len(results), len(images)))
+
+
+def _synthesise(
+    generator: Generator, images: Tensor, codes: Tensor, seeds: Tensor, batch: int
+) -> Float[Tensor, "k n 3 h w"]:
+    """Generates images of every code and the content of `images`, clipped to [-1, 1], on the CPU."""
+    height, width, side = *images.shape[2:], generator.trained_stage.resolution
+    tiling = Tiling(height=height, width=width, side=side)
+    if len(tiling.tiles(1)) == 1:
+        return _synthesise_tiles(generator, images, codes, seeds, tiling, batch)
+    each = zip(images.split(1), codes.split(1, dim=1), seeds.split(1), strict=True)
+    return torch.cat([_synthesise_tiles(generator, *one, tiling, batch) for one in each], dim=1)
+
+
+def _synthesise_tiles(
+    generator: Generator, images: Tensor, codes: Tensor, seeds: Tensor, tiling: Tiling, batch: int
+) -> Float[Tensor, "k n 3 h w"]:
+    """Generates images tile by tile. Several tiles of one image share statistics and have continued edges; an
+    image of one tile is generated as in training."""
+    stage, device = generator.trained_stage, device_of(generator)
+    encoder, codes = generator.encoders.content, codes.to(device)
+    noise, shared = NoiseFields(seeds, tiling, device), len(tiling.tiles(1)) > 1
+    of_content = SharedStatistics() if shared else None
+    of_codes = [SharedStatistics() if shared else None for _ in codes]
+
+    def process(pixels: Tensor, tiles: Sequence[Tile]) -> Tensor:
+        rows = [tile.image for tile in tiles]
+        with ContinuedEdges() if shared else nullcontext():
+            x = fade_reals(pixels.to(device), stage.alpha)
+            content = encoder(x, stage, statistics=of_content)
+            results = [
+                generator.synthesis(w[rows], stage, noise.at(tiles), content, statistics)
+                for w, statistics in zip(codes, of_codes, strict=True)
+            ]
+        return torch.cat(results, dim=1).clamp(-1, 1).cpu()
+
+    if shared:  # the first pass sets the statistics
+        some = spread(tiling.tiles(1))
+        process(tiling.cut(tiling.extend(images), some), some)
+    canvas = tiled(images, process, side=stage.resolution, batch=batch)
+    return rearrange(canvas, "n (k c) h w -> k n c h w", k=len(codes))
