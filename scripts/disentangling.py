@@ -9,10 +9,16 @@ from einops import repeat
 from torch import Tensor
 
 from brushwork.data.pictures import load_pictures
-from brushwork.eval.disentanglement_suite import MOST_TEST, MOST_TRAIN, Doors, Side, with_disentanglement
+from brushwork.eval.disentanglement_suite import (
+    MOST_TEST,
+    MOST_TRAIN,
+    EncoderPaths,
+    LabelledImages,
+    with_disentanglement,
+)
 from brushwork.eval.errors import EvalError
-from brushwork.eval.measures import Measures
 from brushwork.eval.reference import Reference
+from brushwork.eval.results import Measurement
 from brushwork.models.generator import Generator
 from brushwork.models.restyle import content_codes, own_style_codes, restyle
 from brushwork.models.snapshot import snapshot_header
@@ -22,15 +28,15 @@ Read = TypeVar("Read")
 
 
 def measure_doors(
-    measures: Measures, snapshot: Path, generator: Generator, data: Path, reference: Reference, *,
+    measures: Measurement, snapshot: Path, generator: Generator, data: Path, reference: Reference, *,
     control: bool,
-) -> Measures:  # fmt: skip
+) -> Measurement:  # fmt: skip
     """Adds the figures of disentanglement, with `control` beside those of the network before training."""
     names = generator.style_names
     if measures.style_names != names:
         raise EvalError("It takes labels, and the real pictures have none.")
-    train = Side.of(load_pictures(data, "train"), names, MOST_TRAIN)
-    test = Side.of(load_pictures(data, "test"), names, MOST_TEST)
+    train = LabelledImages.of(load_pictures(data, "train"), names, MOST_TRAIN)
+    test = LabelledImages.of(load_pictures(data, "test"), names, MOST_TEST)
     before = None
     if control:
         before = doors_of(untrained(generator, snapshot_header(snapshot)["notes"].get("seed", 0)))
@@ -39,7 +45,7 @@ def measure_doors(
     )
 
 
-def doors_of(generator: Generator) -> Doors:
+def doors_of(generator: Generator) -> EncoderPaths:
     """Encoders and synthesis at the stage that they were trained to. Raises ModelError where there are no
     encoders."""
     _ = generator.encoders
@@ -49,7 +55,7 @@ def doors_of(generator: Generator) -> Doors:
         seeds = torch.zeros(len(contents), dtype=torch.int64)
         return restyle(generator, contents, codes, seeds, mode="resized")
 
-    return Doors(
+    return EncoderPaths(
         content=reader(content_codes, generator), style=reader(own_style_codes, generator), swap=swap
     )
 

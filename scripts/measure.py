@@ -9,12 +9,12 @@ from annotated_types import Interval
 
 from brushwork.eval.features.cache import FeatureCache, user_cache
 from brushwork.eval.features.resize import Precision, ResizeName
-from brushwork.eval.folder import holds_pictures, report_folder
 from brushwork.eval.pairs.read import pairs_by_stem, read_pairs
 from brushwork.eval.processes import Processes, launched
 from brushwork.eval.report.compare import compare, comparison_table, read_report
 from brushwork.eval.report.tables import table
 from brushwork.eval.report.write import write_report
+from brushwork.eval.sources import holds_pictures, report_folder
 from brushwork.models.options import Psi, Seed, options
 from brushwork.scripts.inputs import LeftOut, tell_of_frames
 from brushwork.scripts.measuring import Bench, Measured, measure_folder, measure_pairs, measure_run

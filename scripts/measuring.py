@@ -16,15 +16,13 @@ from brushwork.eval.features.cache import FeatureCache
 from brushwork.eval.features.extract import Extractor, MapExtractor, Source
 from brushwork.eval.features.extractors import build_extractor
 from brushwork.eval.features.resize import Precision, ResizeName
-from brushwork.eval.folder import read_styled_folder
 from brushwork.eval.generator_suite import (
     GENERATOR_METRICS,
     feature_steps,
-    perceptual_steps,
+    lpips_steps,
     with_path_length,
     with_truncation,
 )
-from brushwork.eval.measures import Measures
 from brushwork.eval.metrics.frechet import gaussian_of, load_statistics, save_statistics
 from brushwork.eval.metrics.lpips import Lpips
 from brushwork.eval.metrics.registry import DEFAULT, METRICS
@@ -40,7 +38,8 @@ from brushwork.eval.report.grids import (
     nearest_grid,
     samples_grid,
 )
-from brushwork.eval.sources import Samples, Stored
+from brushwork.eval.results import Measurement
+from brushwork.eval.sources import Samples, Stored, read_styled_folder
 from brushwork.eval.suite import extractors_for, measure, measure_against
 from brushwork.models.generator import Generator
 from brushwork.models.sampling import draw_between, sample
@@ -83,14 +82,14 @@ class Bench:
         return found
 
     def lpips(self) -> Lpips:
-        return Lpips.from_weights("alex", self.weights.get("lpips"), device=self.device)
+        return Lpips.from_weights(self.weights.get("lpips"), device=self.device)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
     """Figures, the pictures to show beside them by title, and why others could not be read."""
 
-    measures: Measures
+    measures: Measurement
     pictures: Mapping[str, Image.Image]
     count: int = 0
     """Pictures or pairs that were read."""
@@ -125,7 +124,7 @@ def measure_run(bench: Bench, source: str, *, per_style: int, seed: int, psi: fl
     )  # fmt: skip
     data = bench.reference
     assert data is not None
-    more: dict[str, Callable[[Measures], Measures]] = {
+    more: dict[str, Callable[[Measurement], Measurement]] = {
         "ppl": lambda found: _with_path_length(bench, found, generator, reference, seed),
         "truncation": lambda found: with_truncation(
             found, source_at, reference, cache=bench.cache, processes=bench.processes, progress=True
@@ -142,7 +141,7 @@ def measure_run(bench: Bench, source: str, *, per_style: int, seed: int, psi: fl
     return Measured(measures=measures, pictures=_pictures(bench, measures, samples))
 
 
-def _noting(measures: Measures, metric: str, add: Callable[[Measures], Measures]) -> Measures:
+def _noting(measures: Measurement, metric: str, add: Callable[[Measurement], Measurement]) -> Measurement:
     """With one metric more, or a note why it cannot be taken."""
     try:
         return add(measures)
@@ -151,8 +150,8 @@ def _noting(measures: Measures, metric: str, add: Callable[[Measures], Measures]
 
 
 def _with_path_length(
-    bench: Bench, measures: Measures, generator: Generator, reference: Reference, seed: int
-) -> Measures:
+    bench: Bench, measures: Measurement, generator: Generator, reference: Reference, seed: int
+) -> Measurement:
     """With LPIPS where its trunk was given, else with the evaluator's maps."""
 
     def draw(styles: Tensor, start: Tensor, end: Tensor, t: Tensor) -> Tensor:
@@ -160,7 +159,7 @@ def _with_path_length(
 
     count, shown = len(generator.style_names), bench.processes.main
     if "lpips" in bench.weights:
-        steps = perceptual_steps(bench.lpips(), control=bench.control)
+        steps = lpips_steps(bench.lpips(), control=bench.control)
         return with_path_length(measures, draw, steps, seed=seed, count=count, progress=shown)
     space = reference.spaces[0]
     network, control = space.extractor, space.control and space.control.extractor
@@ -193,7 +192,7 @@ def measure_folder(bench: Bench, folder: Path) -> Measured:
     )  # fmt: skip
 
 
-def with_broken(measures: Measures, broken: Sequence[str]) -> Measures:
+def with_broken(measures: Measurement, broken: Sequence[str]) -> Measurement:
     """With a note of what could not be read."""
     return replace(measures, notes=(*measures.notes, *broken))
 
@@ -244,7 +243,7 @@ def _against_statistics(
 
 
 # Pictures of the report
-def _pictures(bench: Bench, measures: Measures, source: Source) -> dict[str, Image.Image]:
+def _pictures(bench: Bench, measures: Measurement, source: Source) -> dict[str, Image.Image]:
     """Grids for the report; drawn by the main process alone."""
     if not bench.processes.main or measures.picks is None or bench.reference is None:
         return {}

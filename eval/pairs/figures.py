@@ -17,11 +17,10 @@ from brushwork.data.progress import Progress
 from ..errors import EvalError
 from ..features.extract import MapExtractor
 from ..features.statistics import StyleStatistics, TapStatistics
-from ..figures import FIGURES
-from ..measures import About, MetricResult, Score
 from ..metrics.content import cfsd, feature_distance
 from ..metrics.lpips import Lpips
-from ..metrics.similarity import style_means
+from ..metrics.style import style_means
+from ..results import METRIC_INFO, MetricInfo, MetricResult, Score
 from .read import PairSet
 from .truth import paired_truth
 
@@ -30,45 +29,45 @@ UNCHANGED, STYLE_MEAN = "content unchanged", "mean of the style"
 PAIR_METRICS = ("content", "ssim", "cfsd", "lpips", "truth", "reference")
 """What can be asked of pairs, beside the metrics of the outputs alone."""
 
-PAIR_FIGURES: dict[str, About] = {
-    "content_raw": About(
+PAIR_FIGURES: dict[str, MetricInfo] = {
+    "content_raw": MetricInfo(
         title="content distance, raw", better="less", kind="distance",
         note="Mean squared difference of the feature maps of content and output; grows with the loudest tap.",
     ),
-    "content_normalised": About(
+    "content_normalised": MetricInfo(
         title="content distance, normalised", better="less", kind="distance",
         note="The same of directions over channels, 0 to 4: blind to contrast.",
     ),
-    "ssim": About(
+    "ssim": MetricInfo(
         title="SSIM", better="more", kind="share",
         note="Structural similarity of the pixels of content and output; a new style may rightly lower it.",
     ),
-    "cfsd": About(
+    "cfsd": MetricInfo(
         title="structural distance (CFSD)", better="less", kind="distance",
         note="How otherwise the places of an output resemble each other than those of its content.",
     ),
-    "lpips": About(
+    "lpips": MetricInfo(
         title="LPIPS", better="less", kind="distance",
         note="Learned perceptual distance of content and output.",
     ),
-    "truth": About(
+    "truth": MetricInfo(
         title="distance to the real drawing", better="less", kind="distance",
         note="From the output to the same subject as it was really drawn in that style; the baselines say "
         "what an unchanged content and the mean picture of the style would score.",
     ),
-    "nearer_truth": About(
+    "nearer_truth": MetricInfo(
         title="nearer to the truth than both baselines", better="more", kind="share",
         note="Share of pairs whose output is nearer to the real drawing than either baseline is.",
     ),
-    "reference_gram": About(
+    "reference_gram": MetricInfo(
         title="Gram distance to the style picture", better="less", kind="distance",
         note="Mean squared difference of the Gram entries (chw) of output and picture followed.",
     ),
-    "reference_mean_std": About(
+    "reference_mean_std": MetricInfo(
         title="mean/std distance to the style picture", better="less", kind="distance",
         note="The same of channel means and deviations, summed over the taps.",
     ),
-    "artfid": About(
+    "artfid": MetricInfo(
         title="ArtFID", better="less", kind="distance",
         note="(1 + LPIPS) (1 + FID), with the FID of the outputs to the real pictures of their styles.",
     ),
@@ -81,11 +80,11 @@ BASELINES = {UNCHANGED: "unchanged", STYLE_MEAN: "mean_picture"}
 """What it puts after a figure's name for these baselines."""
 
 
-def about_logged(name: str) -> About | None:
+def about_logged(name: str) -> MetricInfo | None:
     """What a figure in a training's log is: `fd`, `fd@inception`, `restyled_truth`; None for no figure."""
     figure = name.removeprefix(RESTYLED).partition("@")[0]
     of_pairs = PAIR_FIGURES.get(figure) if name.startswith(RESTYLED) else None
-    return FIGURES.get(figure, of_pairs)
+    return METRIC_INFO.get(figure, of_pairs)
 
 
 PairValues = Callable[[MapExtractor, Tensor, Tensor], Tensor]

@@ -17,7 +17,7 @@ from brushwork.data.names import name_of_file, normal
 from brushwork.data.progress import Progress
 
 from ..errors import EvalError
-from ..folder import unopened
+from ..sources import unopened
 
 COLUMNS = ("output", "content", "style")
 """What a manifest must have; `subject` and `reference` may be there too, and others are not looked at."""

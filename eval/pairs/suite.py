@@ -12,11 +12,11 @@ from ..errors import EvalError
 from ..features.cache import FeatureCache
 from ..features.extract import MapExtractor
 from ..features.statistics import StyleStatistics
-from ..measures import Measures, MetricResult, Score
 from ..metrics.content import CFSD_PROTOCOL, SSIM_PROTOCOL, art_fid, ssim
 from ..metrics.lpips import Lpips
 from ..metrics.registry import METRICS
 from ..reference import Reference
+from ..results import Measurement, MetricResult, Score
 from ..sources import Stored
 from ..suite import measure
 from .figures import (
@@ -61,7 +61,7 @@ def measure_outputs(
     cache: FeatureCache | None = None,
     progress: bool = False,
     label: str = "",
-) -> Measures:
+) -> Measurement:
     """Measures pairs by `metrics`, of METRICS (which need a reference) and of PAIR_METRICS.
 
     What cannot be taken is left out with a note. Raises EvalError for a metric that there is not, without a
@@ -75,7 +75,7 @@ def measure_outputs(
     if of_outputs and reference is None:
         raise EvalError(f"The metric {of_outputs[0]} needs real pictures: give --reference DATASET.")
     names = tuple(sorted(set(pairs.styles)))
-    measures = Measures(style_names=names, figures={}, protocol={"source": "pairs", "pairs": len(pairs)})
+    measures = Measurement(style_names=names, figures={}, protocol={"source": "pairs", "pairs": len(pairs)})
     if reference is not None and of_outputs:
         try:
             measures = _outputs(pairs, reference.restricted_to(names), of_outputs, cache, progress)
@@ -98,12 +98,12 @@ def measure_outputs(
 
 def _outputs(
     pairs: PairSet, reference: Reference, metrics: Sequence[str], cache: FeatureCache | None, progress: bool
-) -> Measures:
+) -> Measurement:
     """The outputs as pictures of their styles; what the contents would score is the accuracy's baseline."""
     names = reference.style_names
     styles = torch.tensor([names.index(style) if names else -1 for style in pairs.styles])
 
-    def measured(images: torch.Tensor, names: Sequence[str]) -> Measures:
+    def measured(images: torch.Tensor, names: Sequence[str]) -> Measurement:
         source = Stored(images=images, styles=styles)
         return measure(source, reference, metrics=names, cache=cache, progress=progress)
 
@@ -180,7 +180,7 @@ def _taken(
     return group.reference(), StyleStatistics(network).protocol
 
 
-def with_art_fid(measures: Measures) -> Measures:
+def with_art_fid(measures: Measurement) -> Measurement:
     """Adds ArtFID where both of its factors were measured: LPIPS, and an FID with Inception features."""
     lpips = measures.figures.get("lpips")
     fid = next((measures.figures[name] for name in ("fd", "fd@inception") if name in measures.figures

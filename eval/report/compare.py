@@ -92,7 +92,7 @@ def read_report(path: Path) -> Json:
 
 # Comparing
 def compare(ours: Json, theirs: Json) -> Comparison:
-    """Sets each figure of `ours` (as `Measures.to_json` or `read_report` give it) beside that of `theirs`.
+    """Sets each figure of `ours` (as `Measurement.to_json` or `read_report` give it) beside that of `theirs`.
 
     Label and environment may differ. Raises EvalError where anything in the protocols does, or the names of
     the styles do, and names all that differs; and where there is no figure that both have.

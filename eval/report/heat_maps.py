@@ -10,7 +10,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize, PowerNorm
 from matplotlib.figure import Figure as Sheet
 
-from ..measures import MetricResult, Score
+from ..results import MetricResult, Score
 from .plots import DPI, INK, MANY, WIDTH, axis_name, plain, png
 from .tables import minus
 

@@ -4,7 +4,7 @@ import base64
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
-from ..measures import Score
+from ..results import Score
 from .tables import minus, number, with_spread
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from html import escape
 
 from ..collapse import ADVICE
-from ..measures import CurvePoint, Measures, MetricResult
+from ..results import CurvePoint, Measurement, MetricResult
 from .grids import BEST_AND_WORST, NEAREST, SAMPLES
 from .heat_maps import confusion_maps, similarity_maps
 from .markup import card, definitions, image, scroll, section, spread_value, table_head, value
@@ -35,7 +35,7 @@ _BADGE_TEXT = (
 )
 
 
-def page(measures: Measures, pictures: Mapping[str, bytes]) -> str:
+def page(measures: Measurement, pictures: Mapping[str, bytes]) -> str:
     """The whole report; `pictures` are PNG files by title."""
     sections = [
         _figures(measures),
@@ -62,7 +62,7 @@ def page(measures: Measures, pictures: Mapping[str, bytes]) -> str:
 
 
 # Headline
-def _cards(measures: Measures) -> str:
+def _cards(measures: Measurement) -> str:
     own = own_figures(measures)
     first = "fd" if "fd" in own else next(iter(own), None)
     cards = [_warning_card(measures.warning)] if measures.warning else []
@@ -100,7 +100,7 @@ def _worst_card(figures: Mapping[str, MetricResult], style_names: tuple[str, ...
 
 
 # The figures
-def _figures(measures: Measures) -> str:
+def _figures(measures: Measurement) -> str:
     every = measures.figures.values()
     labels = [
         label for c, label in enumerate(_LABELS) if any(_cells(f, measures.style_names)[c] for f in every)
@@ -159,7 +159,7 @@ def _cells(figure: MetricResult, style_names: tuple[str, ...]) -> list[str]:
     return [*cells, f'{escape(style_names[worst])} <span class="muted">{entry}</span>']
 
 
-def _notes(measures: Measures) -> list[str]:
+def _notes(measures: Measurement) -> list[str]:
     """What was left out, and why; nothing where nothing was."""
     if not measures.notes:
         return []
@@ -168,7 +168,7 @@ def _notes(measures: Measures) -> list[str]:
 
 
 # By style
-def _bars(measures: Measures) -> list[str]:
+def _bars(measures: Measurement) -> list[str]:
     """The distance at full width, the other figures as small panels, one section a feature space."""
     own = by_style(own_figures(measures))
     if not own:
@@ -198,7 +198,7 @@ def _bars(measures: Measures) -> list[str]:
     return sections
 
 
-def _heat_maps(measures: Measures) -> list[str]:
+def _heat_maps(measures: Measurement) -> list[str]:
     own = own_figures(measures)
     shown = [name for name in ("accuracy", "csls", "gram") if name in own and own[name].measured.matrix]
     return [_heat_map(name, own[name], measures.style_names) for name in shown]
@@ -221,7 +221,7 @@ def _heat_map(name: str, figure: MetricResult, style_names: tuple[str, ...]) -> 
     return section(title, text, image(similarity_maps(figure, style_names), f"Heat maps: {title}"))
 
 
-def _styles(measures: Measures) -> str:
+def _styles(measures: Measurement) -> str:
     """Distance and accuracy in one table, the others in further ones: one would be wider than a page."""
     own = by_style(own_figures(measures))
     main = [name for name in ("fd", "accuracy") if name in own]
@@ -257,7 +257,7 @@ def _curve(name: str, points: tuple[CurvePoint, ...]) -> str:
     return section(f"Effect of {name}", "", plot)
 
 
-def _protocol(measures: Measures) -> str:
+def _protocol(measures: Measurement) -> str:
     text = "All that decides these numbers. Two reports may be compared only if every line is the same."
     inner = definitions(measures.protocol)
     if measures.environment:

@@ -14,9 +14,8 @@ from matplotlib.transforms import Bbox
 
 from brushwork.data.lettering import readable
 
-from ..figures import FIGURES
-from ..measures import CurvePoint, MetricResult
 from ..pairs.figures import BASELINES, RESTYLED, about_logged
+from ..results import METRIC_INFO, CurvePoint, MetricResult
 from .tables import minus, number, numbers, shortened
 
 INK, MUTED, ACCENT, MARK = "#1f2430", "#596275", "#3056a0", "#b54708"
@@ -202,7 +201,7 @@ def _bare(name: str) -> str:
 
 
 def _kind(name: str) -> str:
-    return FIGURES[_bare(name)].kind if _bare(name) in FIGURES else "distance"
+    return METRIC_INFO[_bare(name)].kind if _bare(name) in METRIC_INFO else "distance"
 
 
 def _words(name: str) -> str:

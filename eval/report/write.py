@@ -12,7 +12,7 @@ from brushwork.data.files import write_file
 from brushwork.data.images import png_bytes
 
 from ..errors import EvalError
-from ..measures import Measures
+from ..results import Measurement
 from .page import page
 
 
@@ -25,7 +25,7 @@ class Report:
 
 
 def write_report(
-    measures: Measures, out_dir: Path, *, pictures: Mapping[str, Image.Image | Path] | None = None
+    measures: Measurement, out_dir: Path, *, pictures: Mapping[str, Image.Image | Path] | None = None
 ) -> Report:
     """Writes `report.json` and `report.html` to `out_dir`, each whole or not at all.
 
@@ -51,7 +51,7 @@ def write_report(
     return report
 
 
-def _json(measures: Measures) -> str:
+def _json(measures: Measurement) -> str:
     try:
         return json.dumps(measures.to_json(), indent=1, allow_nan=False) + "\n"
     except ValueError as error:

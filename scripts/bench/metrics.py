@@ -1,12 +1,11 @@
-"""The benchmark `metrics`: time and memory of what `brushwork measure` rests on, against other libraries."""
+"""The benchmark `metrics`: time of what `brushwork measure` rests on, against other libraries."""
 
 import sys
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from jaxtyping import Float32
@@ -14,12 +13,12 @@ from torch import Tensor
 
 from brushwork.data.progress import Progress
 from brushwork.eval.features.inception import Inception, random_state
-from brushwork.eval.metrics.frechet import Gaussian, RunningGaussian, frechet, gaussian_of
+from brushwork.eval.metrics.frechet import frechet, gaussian_of
 from brushwork.eval.metrics.kernel import KernelDistance, kid
-from brushwork.eval.metrics.manifold import prdc
+from brushwork.eval.metrics.neighbours import memberships
 from brushwork.models.options import options
 from brushwork.scripts.bench.agreement import agreement, exactness, noise_pictures
-from brushwork.scripts.bench.harness import Finding, Race, Table, alternated, in_child, machine, peak_memory
+from brushwork.scripts.bench.harness import Finding, Race, alternated, machine
 from brushwork.scripts.bench.report import markdown, plot, write_rounds
 from brushwork.scripts.bench.third_party import (
     PACKAGES,
@@ -29,9 +28,6 @@ from brushwork.scripts.bench.third_party import (
     torch_fidelity_kid,
     torch_fidelity_precision_recall,
 )
-
-EARLY = 10_000
-"""Features after which memory is read for the first time."""
 
 NEIGHBOURS = 5
 
@@ -45,8 +41,6 @@ class Sizes:
     pictures: int = 32
     """Timed at once, in each round."""
     picture_repeats: int = 5
-    streamed: int = 1_000_000
-    stream_batch: int = 1000
     sample_repeats: int = 2
     sample: int = 10_000
     """Features a side for kernel distance, precision and recall."""
@@ -59,7 +53,7 @@ class Sizes:
 
 FULL = Sizes()
 QUICK = Sizes(
-    repeats=1, pictures=8, picture_repeats=3, streamed=50_000, sample_repeats=1, sample=2000,
+    repeats=1, pictures=8, picture_repeats=3, sample_repeats=1, sample=2000,
     subset_size=200, compared=16,
 )  # fmt: skip
 
@@ -138,8 +132,8 @@ def manifold_race(sizes: Sizes) -> Race:
     x, y = _two_samples(sizes)
 
     def ours() -> tuple[float, float]:
-        figures = prdc(x, y, k=NEIGHBOURS)
-        return figures.precision, figures.recall
+        found = memberships(x, y, k=NEIGHBOURS)
+        return float(found.inside.double().mean()), float(found.recalled.double().mean())
 
     functions: dict[str, Callable[[], tuple[float, float]]] = {
         "ours (float64)": ours,
@@ -165,82 +159,15 @@ def _two_samples(sizes: Sizes) -> tuple[Tensor, Tensor]:
     return x, simulated(sizes.sample, sizes.dim, seed=2, shift=0.1)
 
 
-# Memory
-@dataclass(frozen=True, kw_only=True)
-class Streaming:
-    """Features that streamed through `Moments` in a process of its own."""
-
-    count: int
-    dim: int
-    batch: int
-    seconds: float
-    """By the clock, of the updates alone."""
-    early: int
-    early_peak: float
-    """MB that the process had held at most after `early` features."""
-    peak: float
-    """MB at the end."""
-    distance: float
-    """From the standard normal distribution that the features were drawn from."""
-
-    @property
-    def expected(self) -> float:
-        """What sampling alone puts between the two: tr E^2 / 4 + |e|^2 for small errors E and e."""
-        return (self.dim * (self.dim + 1) / 4 + self.dim) / self.count
-
-    def table(self) -> Table:
-        rate = f"{self.count / self.seconds:,.0f}"
-        memory = (f"{self.early_peak:.0f}", f"{self.peak:.0f}")
-        return Table(
-            title=f"Streaming {self.count:,} features of {self.dim} dimensions, {self.batch} at a time",
-            header=(
-                "seconds", "features/s", f"peak MB after {self.early:,}", "peak MB at the end",
-                "distance from their distribution", "expected of so many",
-            ),
-            rows=((f"{self.seconds:.1f}", rate, *memory, f"{self.distance:.5g}", f"{self.expected:.5g}"),),
-        )  # fmt: skip
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self) | {"expected": self.expected}
-
-
-def streaming(sizes: Sizes) -> Streaming:
-    """Streams normal features through `Moments` in a child process and reads its peak of memory twice."""
-    return in_child(stream, sizes.streamed, sizes.dim, sizes.stream_batch)
-
-
-def stream(count: int, dim: int, batch: int, early: int = EARLY) -> Streaming:
-    """The same in this process, whose peak of memory counts from its start."""
-    generator = torch.Generator().manual_seed(0)
-    moments, seconds, early_peak = RunningGaussian(dim), 0.0, float("nan")
-    early = min(early, count)
-    with Progress(total=count, desc="streaming", unit="feature", leave=False) as bar:
-        while moments.count < count:
-            features = torch.randn(min(batch, count - moments.count), dim, generator=generator)
-            began = time.perf_counter()
-            moments.update(features)
-            seconds += time.perf_counter() - began
-            if moments.count - len(features) < early <= moments.count:
-                early_peak = peak_memory()
-            bar.update(len(features))
-    peak = peak_memory()
-    standard = Gaussian(mean=torch.zeros_like(moments.mean), covariance=torch.eye(dim).double(), count=0)
-    return Streaming(
-        count=count, dim=dim, batch=batch, seconds=seconds, early=early, early_peak=early_peak, peak=peak,
-        distance=frechet(moments.gaussian(), standard),
-    )  # fmt: skip
-
-
 # All of it
 Part = Callable[[Sizes, str], Finding]
-PartName = Literal["frechet", "features", "kernel", "manifold", "memory", "agreement", "exactness"]
+PartName = Literal["frechet", "features", "kernel", "manifold", "agreement", "exactness"]
 
 PARTS: Mapping[PartName, Part] = {
     "frechet": lambda sizes, _: frechet_race(sizes),
     "features": feature_race,
     "kernel": lambda sizes, _: kernel_race(sizes),
     "manifold": lambda sizes, _: manifold_race(sizes),
-    "memory": lambda sizes, _: streaming(sizes),
     "agreement": lambda sizes, device: agreement(sizes.compared, device=device),
     "exactness": lambda sizes, _: exactness(sizes.few, sizes.dim),
 }

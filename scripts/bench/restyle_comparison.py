@@ -20,10 +20,10 @@ from brushwork.data.files import write_file
 from brushwork.data.progress import Progress
 from brushwork.eval.errors import EvalError
 from brushwork.eval.features.cache import FeatureCache
-from brushwork.eval.measures import Measures, Score
 from brushwork.eval.pairs.figures import Drawings
 from brushwork.eval.pairs.suite import PairNetworks, measure_outputs
 from brushwork.eval.reference import Reference
+from brushwork.eval.results import Measurement, Score
 from brushwork.scripts.bench.harness import Table
 from brushwork.scripts.bench.restyle_task import Task
 
@@ -141,7 +141,7 @@ class Entry:
     """A method's figures, and its time."""
 
     name: str
-    measures: Measures
+    measures: Measurement
     seconds: float | None = None
     """By the clock, of one picture; None where nothing was drawn."""
     processor_seconds: float | None = None
@@ -156,7 +156,7 @@ class Judge:
     networks: PairNetworks
     cache: FeatureCache
 
-    def __call__(self, name: str, task: Task, outputs: Tensor) -> Measures:
+    def __call__(self, name: str, task: Task, outputs: Tensor) -> Measurement:
         return measure_outputs(
             task.pairs(outputs), self.networks, metrics=METRICS, reference=self.reference,
             drawings=self.drawings, cache=self.cache, label=name,

@@ -12,9 +12,8 @@ import tyro
 from brushwork.data.pictures import load_pictures
 from brushwork.eval.features.cache import FeatureCache, user_cache
 from brushwork.eval.features.extractors import build_extractor
-from brushwork.eval.figures import FIGURES
-from brushwork.eval.measures import Measures, MetricResult, Score
 from brushwork.eval.reference import Reference, load_reference
+from brushwork.eval.results import METRIC_INFO, Measurement, MetricResult, Score
 from brushwork.eval.sources import Stored
 from brushwork.eval.suite import extractors_for, measure
 from brushwork.models.options import options
@@ -146,7 +145,7 @@ FAULTS: dict[str, Fault] = {
 class Sensitivity:
     """Figures of every fault, and the ones of the unharmed pictures first."""
 
-    measures: Mapping[str, Measures]
+    measures: Mapping[str, Measurement]
 
     def figures(self, name: str) -> dict[str, MetricResult]:
         """One figure of every fault."""
@@ -184,7 +183,7 @@ def labelled(pictures: Stored) -> Stored:
 # Reading
 def seen(figure: str, harmed: Score, healthy: Score) -> bool:
     """Whether a fault shows: a distance half as large again, a share changed by a tenth and three errors."""
-    if FIGURES[figure].kind == "distance":
+    if METRIC_INFO[figure].kind == "distance":
         return harmed.value > 1.5 * max(healthy.value, 1e-12)
     errors = ((harmed.spread or 0.0) ** 2 + (healthy.spread or 0.0) ** 2) ** 0.5
     return abs(harmed.value - healthy.value) > max(0.1, 3 * errors)
@@ -204,7 +203,7 @@ def table(found: Sensitivity, figures: Sequence[str]) -> str:
             for score, before in parts
         )
 
-    head = "| fault | " + " | ".join(FIGURES[name].title for name in figures) + " |"
+    head = "| fault | " + " | ".join(METRIC_INFO[name].title for name in figures) + " |"
     rows = [
         f"| {fault} | " + " | ".join(cell(name, fault) for name in figures) + " |" for fault in found.measures
     ]

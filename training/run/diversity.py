@@ -14,7 +14,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from brushwork.data.loader import Pictures, StoredPictures
-from brushwork.eval.collapse import COLLAPSED, one_picture
+from brushwork.eval.collapse import COLLAPSED, collapse_warning
 from brushwork.models.generator import Generator
 from brushwork.models.sampling import sample
 from brushwork.models.stage import Stage
@@ -57,7 +57,7 @@ class StyleDiversity:
     @property
     def warning(self) -> str:
         """'3 of 6 styles draw one picture: bold, linear, outline'; nothing where none does."""
-        return one_picture(self.collapsed, len(self.shares))
+        return collapse_warning(self.collapsed, len(self.shares))
 
     def values(self) -> dict[str, float]:
         """For the log: the mean, the worst and each style's share, and how many styles have collapsed."""

@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure as Sheet
 
-from brushwork.eval.figures import FIGURES
-from brushwork.eval.measures import MetricResult, Score
 from brushwork.eval.report import heat_maps
 from brushwork.eval.report.heat_maps import confusion_maps, similarity_maps
+from brushwork.eval.results import METRIC_INFO, MetricResult, Score
 
 NAMES = ("flat", "round")
 
@@ -19,7 +18,7 @@ def figure(
     name: str, measured: tuple[tuple[float, ...], ...], real: tuple[tuple[float, ...], ...]
 ) -> MetricResult:
     return MetricResult(
-        about=FIGURES[name], features="net", measured=Score(value=1.0, matrix=measured),
+        about=METRIC_INFO[name], features="net", measured=Score(value=1.0, matrix=measured),
         real=Score(value=1.0, matrix=real) if real else None,
     )  # fmt: skip
 

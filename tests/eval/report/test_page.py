@@ -12,12 +12,11 @@ import pytest
 from PIL import Image
 
 from brushwork.data.images import png_bytes
-from brushwork.eval.figures import FIGURES
-from brushwork.eval.measures import CurvePoint, Measures, MetricResult, Score
 from brushwork.eval.report import page as module
 from brushwork.eval.report.grids import NEAREST
 from brushwork.eval.report.page import page
 from brushwork.eval.report.style_sheet import STYLE
+from brushwork.eval.results import METRIC_INFO, CurvePoint, Measurement, MetricResult, Score
 
 NAMES = ("flat", "round & soft", "<sketch>")
 MATRIX = ((0.5, 0.3, 0.2), (0.1, 0.8, 0.1), (0.25, 0.25, 0.5))
@@ -29,14 +28,14 @@ def figure(name: str, value: float, features: str = "net", *, control: bool = Tr
         return Score(value=value, per_style=(value, 2 * value, 3 * value), spread=value / 40, matrix=matrix)
 
     return MetricResult(
-        about=FIGURES[name], features=features, measured=score(value), real=score(1.25 * value),
+        about=METRIC_INFO[name], features=features, measured=score(value), real=score(1.25 * value),
         control=score(0.7 * value) if control else None, control_real=score(1.5 * value) if control else None,
     )  # fmt: skip
 
 
-def measured(control: bool = True) -> Measures:
+def measured(control: bool = True) -> Measurement:
     figures = {name: figure(name, 0.4, control=control) for name in ("accuracy", "precision", "csls", "gram")}
-    return Measures(
+    return Measurement(
         style_names=NAMES,
         figures={"fd": figure("fd", 64.24, control=control), **figures,
                  "fd@inception": figure("fd", 31.5, "inception", control=control)},
@@ -129,7 +128,7 @@ def test_page_says_each_figure_with_ceiling_control_worst_style_and_note() -> No
     cells = re.findall(r"<td[^>]*>(.*?)</td>", row[: row.index("</tr>")])
     plain = [re.sub("<[^>]*>", "", cell) for cell in cells]
     assert plain == ["64.2 ± 1.6", "80.3", "45.0", "96.4", "&lt;sketch&gt; 193"]
-    assert escape(FIGURES["fd"].note) in text
+    assert escape(METRIC_INFO["fd"].note) in text
     assert "less is better" in text
     assert "in the features of inception" in text
 
@@ -178,7 +177,7 @@ def test_badge_stands_where_the_control_sees_as_much_and_nowhere_else() -> None:
     text = page(replace(measured(), figures={**measured().figures, "precision": seen}), {})
     notes = re.findall(r'<tr class="note">(.*?)</tr>', text)
     assert [
-        escape(FIGURES["precision"].note) in note for note in notes if "control sees as much" in note
+        escape(METRIC_INFO["precision"].note) in note for note in notes if "control sees as much" in note
     ] == [True]
     assert "no evidence" in text
     assert "control sees as much" not in page(measured(), {})
@@ -201,8 +200,8 @@ def test_baselines_have_a_row_each() -> None:
 
 # What may be missing
 def test_statistics_alone_make_a_page() -> None:
-    fd = MetricResult(about=FIGURES["fd"], features="inception", measured=Score(value=23.45))
-    text = page(Measures(style_names=(), figures={"fd": fd}, protocol={}), {})
+    fd = MetricResult(about=METRIC_INFO["fd"], features="inception", measured=Score(value=23.45))
+    text = page(Measurement(style_names=(), figures={"fd": fd}, protocol={}), {})
     outline = Outline(text)
     assert outline.headings == ["The figures", "Protocol"]
     assert outline.widths == [2, 2, 2, 2]
@@ -210,12 +209,13 @@ def test_statistics_alone_make_a_page() -> None:
 
 
 def test_nothing_and_styles_without_pictures_make_a_page() -> None:
-    assert Outline(page(Measures(style_names=(), figures={}, protocol={}), {})).open == []
+    assert Outline(page(Measurement(style_names=(), figures={}, protocol={}), {})).open == []
     gap = Score(value=5.0, per_style=(math.nan, 1.0, 2.0), matrix=((math.nan,) * 3, *MATRIX[1:]))
     figures = {
-        name: MetricResult(about=FIGURES[name], features="net", measured=gap) for name in ("fd", "accuracy")
+        name: MetricResult(about=METRIC_INFO[name], features="net", measured=gap)
+        for name in ("fd", "accuracy")
     }
-    text = page(Measures(style_names=NAMES, figures=figures, protocol={}), {})
+    text = page(Measurement(style_names=NAMES, figures=figures, protocol={}), {})
     assert "nan" not in re.sub('base64,[^"]*', "", text)
 
 
@@ -255,7 +255,7 @@ def test_the_first_card_names_styles_that_draw_one_picture() -> None:
     plain = measured()
     assert "one picture" not in page(plain, {})
     shares = Score(value=0.5, per_style=(0.9, 0.3, 0.2))
-    diversity = MetricResult(about=FIGURES["diversity"], features="net", measured=shares)
+    diversity = MetricResult(about=METRIC_INFO["diversity"], features="net", measured=shares)
     html = page(replace(plain, figures={**plain.figures, "diversity": diversity}), {})
     first = html.split('<div class="cards">')[1].split("</div>")[0]
     assert "2 of 3 styles draw one picture" in first

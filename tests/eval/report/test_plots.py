@@ -10,10 +10,9 @@ from matplotlib.figure import Figure as Sheet
 from matplotlib.lines import Line2D
 from PIL import Image
 
-from brushwork.eval.figures import FIGURES
-from brushwork.eval.measures import CurvePoint, MetricResult, Score
 from brushwork.eval.report import plots
 from brushwork.eval.report.plots import curve, small_multiples, style_bars, training_curves, worst_first
+from brushwork.eval.results import METRIC_INFO, CurvePoint, MetricResult, Score
 
 NAMES = ("flat", "round", "sketch")
 HISTORY = [
@@ -26,7 +25,7 @@ HISTORY = [
 
 def figure(name: str, *per_style: float, real: tuple[float, ...] = ()) -> MetricResult:
     return MetricResult(
-        about=FIGURES[name], features="net", measured=Score(value=1.0, per_style=per_style),
+        about=METRIC_INFO[name], features="net", measured=Score(value=1.0, per_style=per_style),
         real=Score(value=1.0, per_style=real) if real else None,
     )  # fmt: skip
 

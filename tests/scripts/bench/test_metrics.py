@@ -10,7 +10,6 @@ from torch import Tensor
 
 from brushwork.eval.metrics.frechet import gaussian_of
 from brushwork.scripts.bench import metrics as module
-from brushwork.scripts.bench.harness import in_child
 from brushwork.scripts.bench.metrics import (
     FULL,
     PARTS,
@@ -22,7 +21,6 @@ from brushwork.scripts.bench.metrics import (
     kernel_race,
     manifold_race,
     simulated,
-    stream,
 )
 from brushwork.scripts.bench.third_party import Peers
 
@@ -30,7 +28,7 @@ TINY = Sizes(dim=16, repeats=2, pictures=2, picture_repeats=2, sample=60, sample
 
 
 def test_the_full_benchmark_is_what_the_project_promises() -> None:
-    assert (FULL.dim, FULL.streamed, FULL.sample) == (2048, 1_000_000, 10_000)
+    assert (FULL.dim, FULL.sample) == (2048, 10_000)
     assert QUICK.dim == FULL.dim
     assert get_args(PartName) == tuple(PARTS)
 
@@ -101,27 +99,3 @@ def test_manifold_race_finds_the_same_figures() -> None:
         assert 0 < ours < 1
         assert single == pytest.approx(ours, abs=0.011)
         assert double == pytest.approx(ours, abs=1e-6)
-
-
-# Memory
-def test_streamed_features_are_as_far_from_their_distribution_as_so_many_must_be() -> None:
-    found = stream(20_000, 20, 300, early=500)
-    assert (found.count, found.early) == (20_000, 500)
-    assert found.distance == pytest.approx(found.expected, rel=0.3)
-    assert 0 < found.early_peak <= found.peak
-    assert found.seconds > 0
-    assert all(len(row) == len(found.table().header) for row in found.table().rows)
-    assert found.to_json()["expected"] == pytest.approx((20 * 21 / 4 + 20) / 20_000)
-
-
-def test_memory_is_read_early_and_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    peaks = iter([10.0, 20.0])
-    monkeypatch.setattr(module, "peak_memory", lambda: next(peaks))
-    found = stream(25, 3, 10, early=15)
-    assert (found.early_peak, found.peak) == (10, 20)
-
-
-def test_features_stream_in_constant_memory() -> None:
-    """80 MB of features go by; kept, they would be in the peak."""
-    found = in_child(stream, 40_000, 512, 500, 2000)
-    assert found.peak - found.early_peak < 20

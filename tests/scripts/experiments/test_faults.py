@@ -11,9 +11,9 @@ import torch
 from brushwork.data.pictures import load_pictures
 from brushwork.eval.features.extract import Standardiser
 from brushwork.eval.features.extractors import build_extractor
-from brushwork.eval.measures import Score
 from brushwork.eval.metrics.frechet import frechet_from_features
 from brushwork.eval.metrics.kernel import kid
+from brushwork.eval.results import Score
 from brushwork.eval.sources import Stored
 from brushwork.scripts.experiments.sensitivity import (
     FAULTS,
