@@ -105,26 +105,21 @@ def test_protocol_names_what_decides_the_values(published: Path, known: str) -> 
         assert word in ours.protocol
 
 
-def test_resizes_differ_and_batches_do_not(
+def test_resize_precision_and_batches(
     state: dict[str, Tensor], pictures: Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "random_state", lambda seed: state)
     clean, tensorflow = (Inception(pretrained=False, resize=r) for r in ("clean", "legacy_tensorflow"))
-    found = clean(pictures)
-    assert not torch.allclose(found, tensorflow(pictures), rtol=1e-2, atol=1e-2)
+    rough = Inception(pretrained=False, precision="bf16")
+    expected = clean(pictures)
+    assert not torch.allclose(expected, tensorflow(pictures), rtol=1e-2, atol=1e-2)
     assert clean.protocol != tensorflow.protocol
-    assert_near(clean(pictures[1:2]), found[1:2])
+    assert_near(clean(pictures[1:2]), expected[1:2])
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert torch.equal(clean(pictures), found)
-
-
-def test_bf16_is_near(state: dict[str, Tensor], pictures: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "random_state", lambda seed: state)
-    whole, rough = (Inception(pretrained=False, precision=p) for p in ("fp32", "bf16"))
-    expected, found = whole(pictures[:1]), rough(pictures[:1])
-    assert found.dtype == torch.float32
-    assert 1e-3 < float((found - expected).norm() / expected.norm()) < 0.3  # 94 random layers
-    assert rough.protocol == whole.protocol.replace("float32", "bfloat16 autocast")
+        assert torch.equal(clean(pictures), expected)
+    difference = rough(pictures[:1]) - expected[:1]
+    assert 1e-3 < float(difference.norm() / expected[:1].norm()) < 0.3  # 94 random layers
+    assert rough.protocol == clean.protocol.replace("float32", "bfloat16 autocast")
 
 
 # Control
