@@ -1,25 +1,24 @@
-"""When does a style draw one picture? The rule and the words, for the log of a run and for a report alike."""
+"""Collapsed styles: the threshold and the words, for the log of a run and for a report."""
 
 from collections.abc import Sequence
 
 COLLAPSED = 0.5
-"""Samples of a style that differ less than this, as a share of what its real pictures do, show one
-picture."""
+"""A style has collapsed if the diversity of its samples is below this share of the real images'."""
 ADVICE = (
     "train longer if its diversity still rises in metrics.jsonl; else halve both learning rates "
     "(--optimizer.generator-lr, --optimizer.discriminator-lr), take the penalties more often "
     "(--loss.r1-interval 2), or start from a run that draws variety (--start-from RUN)"
 )
-"""What to do about it."""
-NAMED = 4
-"""Styles that are named; the rest are counted."""
+"""Remedies for collapse."""
+MOST_NAMES = 4
+"""Styles that are named. The rest are counted."""
 
 
-def one_picture(collapsed: Sequence[str], count: int) -> str:
-    """'3 of 6 styles draw one picture: bold, linear, outline'; nothing where none does."""
+def collapse_warning(collapsed: Sequence[str], count: int) -> str:
+    """'3 of 6 styles draw one picture: bold, linear, outline'. Empty for no collapsed style."""
     if not collapsed:
         return ""
-    more = f" and {len(collapsed) - NAMED} more" if len(collapsed) > NAMED else ""
-    names = ", ".join(collapsed[:NAMED])
+    more = f" and {len(collapsed) - MOST_NAMES} more" if len(collapsed) > MOST_NAMES else ""
+    names = ", ".join(collapsed[:MOST_NAMES])
     verb = "draws" if len(collapsed) == 1 else "draw"
     return f"{len(collapsed)} of {count} styles {verb} one picture: {names}{more}"

@@ -1,4 +1,4 @@
-"""Measures what a user can point at: a generator, a folder of images, pairs of images."""
+"""Measurement what a user can point at: a generator, a folder of images, pairs of images."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,21 +16,19 @@ from brushwork.models.generator import Generator
 from brushwork.models.restyling import content_codes, own_style_codes, restyle
 from brushwork.models.sampling import generate_between, sample
 
-from .disentanglement_suite import MOST_TEST, MOST_TRAIN, Doors, Side, with_disentanglement
+from .disentanglement_suite import MOST_TEST, MOST_TRAIN, EncoderPaths, LabelledImages, with_disentanglement
 from .errors import EvalError
 from .features.cache import FeatureCache
 from .features.extract import Extractor, MapExtractor, Source
 from .features.extractors import build_extractor
 from .features.resize import Precision, ResizeName
-from .folder import read_styled_folder
 from .generator_suite import (
     GENERATOR_METRICS,
     feature_steps,
-    perceptual_steps,
+    lpips_steps,
     with_path_length,
     with_truncation,
 )
-from .measures import Measures
 from .metrics.frechet import gaussian_of, load_statistics, save_statistics
 from .metrics.lpips import Lpips
 from .metrics.registry import DEFAULT, METRICS
@@ -39,7 +37,8 @@ from .pairs.suite import Drawings, PairNetworks, default_metrics, measure_output
 from .processes import Processes
 from .reference import Reference, load_reference
 from .report.grids import BEST_AND_WORST, NEAREST, SAMPLES, best_worst_grid, nearest_grid, samples_grid
-from .sources import Samples, Stored
+from .results import Measurement
+from .sources import Samples, Stored, read_styled_folder
 from .suite import extractors_for, measure, measure_against
 
 
@@ -47,7 +46,7 @@ from .suite import extractors_for, measure, measure_against
 class Evaluation:
     """A measurement, the grids of its report by title, and the images that could not be read."""
 
-    measures: Measures
+    measures: Measurement
     grids: Mapping[str, Image.Image] = field(default_factory=dict)
     count: int = 0
     """Images or pairs that were read."""
@@ -83,7 +82,7 @@ class Evaluator:
 
     # What can be measured
     def folder(self, folder: Path) -> Evaluation:
-        """Measures images in FOLDER/<style>/*, or images without styles."""
+        """Measurement images in FOLDER/<style>/*, or images without styles."""
         found = read_styled_folder(folder)
         source = Stored(images=found.images, styles=found.styles)
         if self._published:
@@ -101,7 +100,7 @@ class Evaluator:
         return Evaluation(measures=measures, grids=grids, count=len(found.styles), broken=found.broken)
 
     def pairs(self, pairs: PairSet, label: str) -> Evaluation:
-        """Measures outputs beside their contents."""
+        """Measurement outputs beside their contents."""
         drawings = None
         if self.reference is not None:
             test, train = (load_pictures(self.reference, split) for split in ("all", "train"))
@@ -131,7 +130,7 @@ class Evaluator:
         self, generator: Generator, *, label: str, digest: str, weights_seed: int, per_style: int, seed: int,
         psi: float,
     ) -> Evaluation:  # fmt: skip
-        """Measures samples of a generator.
+        """Measurement samples of a generator.
 
         Args:
             label: name of the generator in the report.
@@ -161,7 +160,7 @@ class Evaluator:
             samples, reference, metrics=of_images, cache=self.cache, processes=self.processes, progress=True,
             label=label, conditions={"psi": psi},
         )  # fmt: skip
-        additions: dict[str, Callable[[Measures], Measures]] = {
+        additions: dict[str, Callable[[Measurement], Measurement]] = {
             "ppl": lambda measures: self._with_path_length(measures, generator, reference, seed),
             "truncation": lambda measures: with_truncation(
                 measures, samples_at, reference, cache=self.cache, processes=self.processes, progress=True
@@ -181,13 +180,13 @@ class Evaluator:
 
     # Metrics of a generator
     def _with_path_length(
-        self, measures: Measures, generator: Generator, reference: Reference, seed: int
-    ) -> Measures:
+        self, measures: Measurement, generator: Generator, reference: Reference, seed: int
+    ) -> Measurement:
         """Adds the path length: by LPIPS if its weights were given, else by the first feature maps."""
         space = reference.spaces[0]
         network, control = space.extractor, space.control and space.control.extractor
         if "lpips" in self.weights:
-            steps = perceptual_steps(self._lpips(), control=self.control)
+            steps = lpips_steps(self._lpips(), control=self.control)
         elif isinstance(network, MapExtractor):
             steps = feature_steps(network, control if isinstance(control, MapExtractor) else None)
         else:
@@ -203,15 +202,15 @@ class Evaluator:
         return with_path_length(measures, draw, steps, seed=seed, count=count, progress=progress)
 
     def _with_disentanglement(
-        self, measures: Measures, generator: Generator, reference: Reference, weights_seed: int
-    ) -> Measures:
+        self, measures: Measurement, generator: Generator, reference: Reference, weights_seed: int
+    ) -> Measurement:
         """Adds what the codes of a generator hold. The control is the generator before its training."""
         names = generator.style_names
         if measures.style_names != names:
             raise EvalError("It takes labels, and the real pictures have none.")
         assert self.reference is not None
-        train = Side.of(load_pictures(self.reference, "train"), names, MOST_TRAIN)
-        test = Side.of(load_pictures(self.reference, "test"), names, MOST_TEST)
+        train = LabelledImages.of(load_pictures(self.reference, "train"), names, MOST_TRAIN)
+        test = LabelledImages.of(load_pictures(self.reference, "test"), names, MOST_TEST)
         control = encoder_paths(untrained(generator, weights_seed)) if self.control else None
         return with_disentanglement(
             measures, encoder_paths(generator), control, train=train, test=test, reference=reference,
@@ -230,7 +229,7 @@ class Evaluator:
         )
 
     def _lpips(self) -> Lpips:
-        return Lpips.from_weights("alex", self.weights.get("lpips"), device=self.device)
+        return Lpips.from_weights(self.weights.get("lpips"), device=self.device)
 
     def _load_reference(self, metrics: Sequence[str]) -> Reference:
         """Raises EvalError without a reference."""
@@ -245,14 +244,14 @@ class Evaluator:
             save_statistics(self.statistics_out, gaussian_of(reference.spaces[0].raw_train.features))
         return reference
 
-    def _against_statistics(self, source: Source, label: str, conditions: Mapping[str, float]) -> Measures:
+    def _against_statistics(self, source: Source, label: str, conditions: Mapping[str, float]) -> Measurement:
         assert self.reference is not None
         return measure_against(
             source, load_statistics(self.reference), self._extractor(self.features[0]), cache=self.cache,
             processes=self.processes, progress=True, label=label, conditions=conditions,
         )  # fmt: skip
 
-    def _grids(self, measures: Measures, source: Source) -> dict[str, Image.Image]:
+    def _grids(self, measures: Measurement, source: Source) -> dict[str, Image.Image]:
         """Returns the grids of the report, in the main process alone."""
         if not self.processes.main or measures.picks is None or self.reference is None:
             return {}
@@ -275,7 +274,7 @@ def images_of_styles(pictures: Pictures, names: Sequence[str]) -> Tensor:
 
 
 # Disentanglement
-def encoder_paths(generator: Generator) -> Doors:
+def encoder_paths(generator: Generator) -> EncoderPaths:
     """Returns the encoders of a generator, and its synthesis with swapped codes, as functions of images.
 
     They work at the stage that the generator was trained to. Raises ModelError without encoders.
@@ -287,7 +286,7 @@ def encoder_paths(generator: Generator) -> Doors:
         seeds = torch.zeros(len(contents), dtype=torch.int64)
         return restyle(generator, contents, codes, seeds, mode="resized")
 
-    return Doors(
+    return EncoderPaths(
         content=lambda images: content_codes(generator, images),
         style=lambda images: own_style_codes(generator, images),
         swap=swap,

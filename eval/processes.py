@@ -1,6 +1,6 @@
-"""Several processes that measure together: each takes its share, all get the whole.
+"""Processes that measure together: each extracts features of its share, and all get the whole.
 
-Every process computes every figure from the same features, so nothing has to be told afterwards.
+Every process then computes every metric from the same features, so no result has to be sent.
 """
 
 import contextlib
@@ -22,22 +22,22 @@ from .errors import EvalError
 
 Value = TypeVar("Value")
 
-LOOK_EVERY = 1.0
-"""Seconds between looks at the board of failures."""
-PATIENCE = timedelta(seconds=30)
+INTERVAL = 1.0
+"""Seconds between checks for failures."""
+TIMEOUT = timedelta(seconds=30)
 FAILED = "failed"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Processes:
-    """Which process this is, of how many."""
+    """Rank and number of the processes."""
 
     rank: int = 0
     count: int = 1
 
     @classmethod
     def joined(cls) -> "Processes":
-        """This process among those of the running group; alone where there is none."""
+        """The running process group, or this process alone."""
         if not (dist.is_available() and dist.is_initialized()):
             return cls()
         return cls(rank=dist.get_rank(), count=dist.get_world_size())
@@ -47,7 +47,7 @@ class Processes:
         return self.rank == 0
 
     def gather(self, mine: dict[int, Value]) -> dict[int, Value]:
-        """What all processes have, in every process; keys say whose is whose, so they must be distinct."""
+        """The union of all processes' dicts, in every process. Keys must be distinct."""
         if self.count == 1:
             return mine
         everyone: list[dict[int, Value]] = [{} for _ in range(self.count)]
@@ -56,23 +56,22 @@ class Processes:
 
 
 class Watch:
-    """A context in which no process waits for another that has failed or is gone.
+    """A context that ends this process soon after another process of the group has failed.
 
-    Processes that work together meet again and again, and would wait for minutes for one that does not come.
-    So each failure is written on a board, a store that the main process keeps, and all look at it every
-    second: whoever failed says why, the others end with exit code 2 soon after. Where the launcher is gone,
-    `orphaned` is called, which by default ends the process, too. Alone, there is nothing to watch.
+    Otherwise processes would wait minutes for one that is gone. A failing process sets a key in a store of
+    the main process, and all check the key every second. The failing process reports the error; the others
+    exit with code 2. If the launcher is gone, `orphaned` is called, which ends the process by default.
     """
 
-    def __init__(self, orphaned: Callable[[], object] = lambda: _end()) -> None:
+    def __init__(self, orphaned: Callable[[], object] = lambda: _exit()) -> None:
         self._processes, self._orphaned = Processes.joined(), orphaned
-        self._parent, self._done, self._told = os.getppid(), threading.Event(), False
+        self._parent, self._done, self._other_failed = os.getppid(), threading.Event(), False
 
     def __enter__(self) -> "Watch":
         if self._processes.count > 1:
-            self._board = _board(self._processes)
+            self._store = _open_store(self._processes)
             self._done.clear()
-            threading.Thread(target=self._look, name="watch", daemon=True).start()
+            threading.Thread(target=self._check, name="watch", daemon=True).start()
         return self
 
     def __exit__(
@@ -81,57 +80,55 @@ class Watch:
         self._done.set()
         if self._processes.count == 1 or error is None:
             return
-        if not (isinstance(error, RuntimeError) and _is_of_others(error)):
-            with contextlib.suppress(RuntimeError):  # the board may be gone with its process
-                self._board.set(FAILED, "1")
-                time.sleep(2 * LOOK_EVERY)  # as long as this process lives, so does the board
-        elif self._told:
-            _end()
+        if not _is_connection_error(error):
+            with contextlib.suppress(RuntimeError):  # the store may be gone with its process
+                self._store.set(FAILED, "1")
+                time.sleep(2 * INTERVAL)  # the store lives as long as this process
+        elif self._other_failed:
+            _exit()
         else:
             raise EvalError(
                 "another process that this one works with is gone, e.g. killed for want of memory: its own "
                 "last words say more; repeat the command, with --resume where it trains."
             ) from error
 
-    def _look(self) -> None:
-        while not self._done.wait(LOOK_EVERY):
+    def _check(self) -> None:
+        while not self._done.wait(INTERVAL):
             try:
-                self._told = self._board.check([FAILED])
-            except RuntimeError:  # the process that keeps it is gone, and the next meeting says so
+                self._other_failed = self._store.check([FAILED])
+            except RuntimeError:  # the main process is gone; the next collective operation will fail
                 return
-            if self._told:
-                time.sleep(4 * LOOK_EVERY)  # whoever failed is to speak and to end first
-                _end()
+            if self._other_failed:
+                time.sleep(4 * INTERVAL)  # the failing process reports first
+                _exit()
             if os.getppid() != self._parent:
                 self._orphaned()
 
 
-def _end() -> None:
+def _exit() -> None:
     """Ends this process from any thread."""
     sys.stdout.flush()
     os._exit(2)
 
 
-def _board(processes: Processes) -> TCPStore:
-    host, port = os.environ.get("MASTER_ADDR", "localhost"), [0]
-    board = None
+def _open_store(processes: Processes) -> TCPStore:
+    host, port, store = os.environ.get("MASTER_ADDR", "localhost"), [0], None
     if processes.main:
-        board = TCPStore(host, 0, is_master=True, wait_for_workers=False, timeout=PATIENCE)
-        port = [board.port]
+        store = TCPStore(host, 0, is_master=True, wait_for_workers=False, timeout=TIMEOUT)
+        port = [store.port]
     dist.broadcast_object_list(port)
-    return board or TCPStore(host, port[0], is_master=False, timeout=PATIENCE)
+    return store or TCPStore(host, port[0], is_master=False, timeout=TIMEOUT)
 
 
-def _is_of_others(error: RuntimeError) -> bool:
-    """Whether it tells of a connection rather than of this process."""
-    return isinstance(error, dist.DistError) or "gloo" in str(error)
+def _is_connection_error(error: BaseException) -> bool:
+    return isinstance(error, dist.DistError) or (isinstance(error, RuntimeError) and "gloo" in str(error))
 
 
 @contextmanager
 def launched() -> Iterator[Processes]:
-    """This process among those that `torchrun` or `accelerate launch` started, for the time of the block.
+    """Joins the processes that `torchrun` or `accelerate launch` started, for the duration of the block.
 
-    Features are gathered on the CPU, so gloo will do whatever the devices.
+    Features are gathered on the CPU, so the backend is gloo on every device.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1 or dist.is_initialized():
         yield Processes.joined()
@@ -140,6 +137,6 @@ def launched() -> Iterator[Processes]:
     try:
         with Watch():
             yield Processes.joined()
-            dist.barrier()  # who left early would abort with its group still open
+            dist.barrier()  # a process that leaves early would abort with its group still open
     finally:
         dist.destroy_process_group()

@@ -1,48 +1,152 @@
-"""What the real pictures say, once: their features in each space that is asked for."""
+"""Features of the real images in every feature space, and what the metrics derive from them once."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 import torch
+from jaxtyping import Float, Float32, Int64
 from torch import Tensor
 
 from brushwork.data.pictures import describe, load_pictures
 
 from .errors import EvalError
 from .features.cache import FeatureCache, user_cache
-from .features.extract import Extractor, extract
+from .features.extract import Extractor, Standardiser, extract
 from .features.extractors import build_extractor
+from .metrics.frechet import Gaussian, gaussian_of
+from .metrics.neighbours import radii
+from .metrics.style import LinearProbe, prototypes
 from .processes import Processes
+from .results import Score
 from .sources import Stored
-from .spaces import Labelled, Space
+
+
+@dataclass(frozen=True, kw_only=True)
+class Labelled:
+    """Features of images and the style of each."""
+
+    features: Float32[Tensor, "n d"]
+    styles: Int64[Tensor, "n"]
+
+    def of(self, style: int) -> Float32[Tensor, "k d"]:
+        return self.features[self.styles == style]
+
+    def unlabelled(self) -> "Labelled":
+        return Labelled(features=self.features, styles=torch.zeros_like(self.styles))
+
+    def narrowed(self, order: Sequence[int]) -> "Labelled":
+        """The images of the styles `order`, renumbered by their place in it."""
+        keep = torch.isin(self.styles, torch.tensor(order))
+        styles = torch.tensor([order.index(int(style)) for style in self.styles[keep]])
+        return Labelled(features=self.features[keep], styles=styles.long())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Space:
+    """Features of the real images by one extractor, and the space of its control.
+
+    `raw_train` and `raw_test` are the extractor's features. All derived values are in the scale of the space:
+    standardised on the training images if the extractor asks for it. They are computed on first use.
+    """
+
+    extractor: Extractor
+    raw_train: Labelled
+    raw_test: Labelled
+    styles: int
+    """Number of styles. 0: labels are unknown, and all images have style 0."""
+    control: "Space | None" = None
+    held_out_scores: dict[str, dict[str, Score]] = field(default_factory=dict)
+    """Scores of the held-out real images by metric, filled on first use."""
+
+    @cached_property
+    def scale(self) -> Standardiser:
+        features = self.raw_train.features
+        if self.extractor.standardised:
+            return Standardiser.fit(features)
+        return Standardiser.none(features.shape[1])
+
+    @cached_property
+    def train(self) -> Labelled:
+        return self.scaled(self.raw_train)
+
+    @cached_property
+    def test(self) -> Labelled:
+        return self.scaled(self.raw_test)
+
+    @cached_property
+    def gaussian(self) -> Gaussian:
+        return gaussian_of(self.train.features)
+
+    @cached_property
+    def probe(self) -> LinearProbe:
+        # The penalty suits standardised features, whatever the scale of the space.
+        standard = Standardiser.fit(self.train.features)
+        fitted = LinearProbe.fit(standard(self.train.features), self.train.styles, self.styles)
+        return fitted.before(standard)
+
+    @cached_property
+    def prototypes(self) -> Float32[Tensor, "s d"]:
+        return prototypes(self.train.features - self.centre, self.train.styles, self.styles)
+
+    @cached_property
+    def centre(self) -> Float32[Tensor, "d"]:
+        """Mean of the training images, the origin for cosines."""
+        return self.train.features.mean(0)
+
+    @cached_property
+    def train_radii(self) -> Float[Tensor, "n"]:
+        return radii(self.train.features)
+
+    def scaled(self, images: Labelled) -> Labelled:
+        return Labelled(features=self.scale(images.features), styles=images.styles)
+
+    def rehearsal(self, per_style: int) -> Labelled:
+        """`per_style` training images of each style, repeated where there are fewer. A style without training
+        images gets those of any style."""
+        own = self.raw_train
+        parts = [(own.styles == style).nonzero().squeeze(1) for style in range(max(1, self.styles))]
+        every, numbers = torch.arange(len(own.styles)), torch.arange(per_style)
+        rows = [part[numbers % len(part)] if len(part) else every[numbers % len(every)] for part in parts]
+        styles = torch.arange(len(parts)).repeat_interleave(per_style)
+        return Labelled(features=own.features[torch.cat(rows)], styles=styles)
+
+    def restricted_to(self, order: Sequence[int]) -> "Space":
+        """The space of the styles `order`, renumbered by their place in it; without styles if it is empty."""
+
+        def restrict(images: Labelled) -> Labelled:
+            return images.narrowed(order) if order else images.unlabelled()
+
+        return replace(
+            self, raw_train=restrict(self.raw_train), raw_test=restrict(self.raw_test), styles=len(order),
+            control=self.control and self.control.restricted_to(order), held_out_scores={},
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reference:
-    """The real pictures, ready to compare with, in one space an extractor."""
+    """The real images that others are compared with, in one space per extractor."""
 
     style_names: tuple[str, ...]
     fingerprint: str
     size: tuple[int, int]
-    """Height and width of the real pictures."""
+    """Height and width of the real images."""
     spaces: tuple[Space, ...]
 
     @property
     def all_spaces(self) -> list[Space]:
-        """Each with its control behind it."""
-        return [beside for space in self.spaces for beside in (space, space.control) if beside]
+        """Every space, followed by its control."""
+        return [each for space in self.spaces for each in (space, space.control) if each]
 
     def restricted_to(self, names: Sequence[str]) -> "Reference":
-        """The reference of these styles alone, in this order: for a generator that knows fewer styles. For
-        one that knows none, that of all pictures without their styles.
+        """The reference of the styles `names`, in this order, for a generator that knows fewer styles. No
+        names: all images, without their styles.
 
-        Raises EvalError for names that it has not, unless it has none.
+        Raises EvalError for unknown names, unless the reference has no styles.
         """
         if not self.style_names or tuple(names) == self.style_names:
             return self
-        if not names:
-            return replace(self, style_names=(), spaces=tuple(space.unlabelled() for space in self.spaces))
         unknown = [name for name in names if name not in self.style_names]
         if unknown:
             raise EvalError(
@@ -51,9 +155,8 @@ class Reference:
                 "folders of pictures as it does."
             )
         order = [self.style_names.index(name) for name in names]
-        return replace(
-            self, style_names=tuple(names), spaces=tuple(space.narrowed(order) for space in self.spaces)
-        )
+        spaces = tuple(space.restricted_to(order) for space in self.spaces)
+        return replace(self, style_names=tuple(names), spaces=spaces)
 
 
 def build_reference(
@@ -68,15 +171,15 @@ def build_reference(
     processes: Processes | None = None,
     progress: bool = False,
 ) -> Reference:
-    """Takes the real pictures' features. Pictures with style -1 (unlabelled) are left out, unless there are
-    no styles. `test` may be empty: then no figure has its ceiling.
+    """Extracts the features of the real images.
 
-    With `control`, each extractor's random-weight control gets a space beside it. Raises EvalError without a
-    training picture.
+    Images with style -1 (unlabelled) are left out, unless there are no style names. `test` may be empty; then
+    no metric has a ceiling. With `control`, each extractor's random-weight control gets a space, too.
+
+    Raises EvalError if there is no training image.
     """
     names = tuple(style_names)
-    controls = [extractor.control() for extractor in extractors] if control else []
-    everyone = [*extractors, *controls]
+    everyone = [*extractors, *(extractor.control() for extractor in extractors if control)]
 
     def features(source: Stored, words: str) -> list[Tensor]:
         if len(source.styles) == 0:
@@ -84,13 +187,13 @@ def build_reference(
         label = words if progress else None
         return extract(everyone, source, cache=cache, processes=processes, progress=label)
 
-    seen = zip(everyone, features(train, "real pictures"), features(test, "held-out pictures"), strict=True)
+    of_train, of_test = features(train, "real pictures"), features(test, "held-out pictures")
     spaces = [
         Space(
-            extractor=extractor, raw_train=_labelled(in_train, train.styles, names),
-            raw_test=_labelled(in_test, test.styles, names), styles=len(names),
+            extractor=extractor, raw_train=_labelled(of_train[e], train.styles, names),
+            raw_test=_labelled(of_test[e], test.styles, names), styles=len(names),
         )
-        for extractor, in_train, in_test in seen
+        for e, extractor in enumerate(everyone)
     ]  # fmt: skip
     if len(spaces[0].raw_train.styles) == 0:
         raise EvalError("There are 0 training pictures to measure against: pack more, or with labels.")
@@ -112,9 +215,10 @@ def load_reference(
     processes: Processes | None = None,
     progress: bool = False,
 ) -> Reference:
-    """The reference of a packed data set, with the user's feature cache; else for the offline evaluator.
+    """Builds the reference of a packed data set.
 
-    Raises EvalError as build_reference does, and DataError for a data set that cannot be read.
+    Defaults are the offline extractor and the user's feature cache. Raises EvalError as `build_reference`
+    does, and DataError for a data set that cannot be read.
     """
     train = load_pictures(dataset, "train")
     held_out = describe(dataset).counts["test"] > 0

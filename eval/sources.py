@@ -1,28 +1,47 @@
-"""Pictures to measure: drawn by a sampler when they are wanted, or at hand already."""
+"""Images to measure: from a sampler, in memory, or from a folder."""
 
 import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 
+from brushwork.data.errors import DataError
+from brushwork.data.folder import READ_ALREADY, Scan, scan_folder
+from brushwork.data.images import read_image
+from brushwork.data.names import name_of_file, visible
+from brushwork.data.progress import Progress
+
 from .errors import EvalError
 from .features.cache import content_hash
 
 Sampler = Callable[[Tensor, Tensor], Tensor]
-"""styles (N, S) float32 weights, seeds (N,) int64 -> pictures (N, 3, R, R) uint8; same seed, same picture."""
+"""sampler(styles (N, S) float32 weights, seeds (N,) int64): images (N, 3, R, R) uint8. The same seed gives
+the same image."""
+
+
+def consecutive_seeds(seed: int, count: int) -> Int64[Tensor, "{count}"]:
+    """seed, seed + 1, ... Raises EvalError if the last one exceeds 64 bits."""
+    if seed + count > 2**63:
+        raise EvalError(
+            f"Seed {seed} is too large for {count} consecutive seeds: take {2**63 - count} or less."
+        )
+    return seed + torch.arange(count)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Samples:
-    """`per_style` pictures of each of `count` styles; picture i of a style has seed `seed + i` in every
-    style, so that styles differ by style alone. With a `count` of 0, `per_style` pictures of no style.
+    """`per_style` samples of each of `count` styles, or `per_style` samples without a style if `count` is 0.
 
-    Raises EvalError for `per_style` below 2, and in `take` for a sampler that gives another number.
+    Sample i of every style has seed `seed + i`, so that styles differ by style alone.
+
+    Raises EvalError for `per_style` below 2, for seeds that exceed 64 bits, and in `take` if the sampler
+    returns another number of images.
     """
 
     sampler: Sampler
@@ -30,11 +49,13 @@ class Samples:
     per_style: int = 200
     seed: int = 0
     identity: str | None = None
-    """What decides the pictures beside style and seed (weights, truncation): with it, features are cached."""
+    """Everything besides style and seed that decides the images (weights, truncation). Features are cached
+    only with an identity."""
 
     def __post_init__(self) -> None:
         if self.per_style < 2:
             raise EvalError(f"Cannot measure {self.per_style} samples a style: take 2 or more.")
+        consecutive_seeds(self.seed, self.per_style)
 
     @property
     def styles(self) -> Int64[Tensor, "n"]:
@@ -58,14 +79,13 @@ class Samples:
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
     @property
-    def how(self) -> Mapping[str, str | int | None]:
-        """Its part of the protocol."""
+    def protocol(self) -> Mapping[str, str | int | None]:
         return {"source": "sampler", "seed": self.seed}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Stored:
-    """Pictures at hand and the style that each claims to have."""
+    """Images in memory and the style that each claims (-1: none)."""
 
     images: UInt8[Tensor, "n 3 h w"]
     styles: Int64[Tensor, "n"]
@@ -77,5 +97,82 @@ class Stored:
         return content_hash(self.images[start:stop])
 
     @property
-    def how(self) -> Mapping[str, str | int | None]:
+    def protocol(self) -> Mapping[str, str | int | None]:
         return {"source": "images", "seed": None}
+
+
+# Folders
+@dataclass(frozen=True, kw_only=True)
+class StyledFolder(Stored):
+    """Images of a folder. Their styles are its subfolders, or -1 if there are no subfolders."""
+
+    style_names: tuple[str, ...]
+    broken: tuple[str, ...] = ()
+    """A sentence for each image that cannot be read."""
+
+
+def read_styled_folder(root: Path) -> StyledFolder:
+    """Reads `root/<style>/**/*` with styles in alphabetical order, or a folder of images without styles.
+
+    Raises EvalError for images beside style folders and for images of different sizes: the choice of a
+    resize filter would change the numbers. Raises DataError if no image can be read.
+    """
+    scan = scan_folder(root)
+    loose = [entry.source for entry in scan.files if entry.style < 0]
+    if loose and scan.style_names:
+        raise EvalError(f"'{root / loose[0]}' is in no style folder: move it to one, or away.")
+    images: dict[str, Tensor] = {}
+    styles: list[int] = []
+    broken = unopened(scan)
+    for entry in Progress(scan.files, desc="read", unit="img", delay=2, leave=False):
+        try:
+            images[entry.source] = torch.from_numpy(read_image(entry.path)).permute(2, 0, 1)
+            styles.append(entry.style)
+        except DataError as error:
+            broken.append(str(error))
+    if not images:
+        raise DataError(broken[0])
+    _require_one_size(images)
+    # `brushwork sample` writes the names of styles as file names.
+    return StyledFolder(
+        images=torch.stack(list(images.values())), styles=torch.tensor(styles),
+        style_names=tuple(map(name_of_file, scan.style_names)), broken=tuple(broken),
+    )  # fmt: skip
+
+
+def _require_one_size(images: Mapping[str, Tensor]) -> None:
+    first, *others = images
+    for name in others:
+        if images[name].shape != images[first].shape:
+            sizes = ["x".join(map(str, images[key].shape[:0:-1])) for key in (name, first)]
+            raise EvalError(
+                f"'{visible(name)}' is {sizes[0]} pixels and '{visible(first)}' {sizes[1]}: bring all "
+                "pictures to one size."
+            )
+
+
+def unopened(scan: Scan) -> list[str]:
+    """A sentence for each entry of a folder that cannot be opened."""
+    return [
+        f"'{scan.root / source}' cannot be opened ({fault}): mend or remove it."
+        for source, fault in scan.faults
+        if fault != READ_ALREADY
+    ]
+
+
+def holds_pictures(path: Path) -> bool:
+    """Whether `path` is a folder of images rather than a run with its snapshots."""
+    run = (path / "config.json").exists() or (path / "snapshots").is_dir() or any(path.glob("*.safetensors"))
+    return path.is_dir() and not run
+
+
+def report_folder(source: Path) -> Path:
+    """Default folder of the report on `source`: beside a folder of images, or inside a run.
+
+    The run of a snapshot is two folders up. A Hub repository has no folder here and gets a new one.
+    """
+    if holds_pictures(source):
+        return source.with_name(f"{source.name}-measure")
+    if source.is_file():
+        source = source.parent.parent if source.parent.name == "snapshots" else source.parent
+    return (source if source.is_dir() else Path(source.name)) / "measure"

@@ -1,14 +1,13 @@
-"""The measure: how near pictures are to the real ones, and whether they carry their style.
+"""The suite: any metrics of any images against the real images of a `Reference`.
 
-A `Reference` holds what the real pictures say once; `measure` takes any metrics of any pictures against it.
-The same metrics are taken of held-out real pictures, and of both with the features of random weights, so
-that every number stands beside its ceiling and its control. A metric that cannot be taken of these pictures
-(too few, or without styles) is left out with a note, and the others are given.
+Every metric is also taken of held-out real images, and of both sets in the features of random weights, so
+that each value has its ceiling and its control. A metric that cannot be taken of these images (too few, or
+without styles) is left out with a note.
 """
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -21,23 +20,19 @@ from .errors import EvalError
 from .features.cache import FeatureCache
 from .features.extract import Extractor, MapExtractor, Source, extract
 from .features.statistics import StyleStatistics
-from .figures import FIGURES
-from .measures import Measures, MetricResult, Picks, Score
 from .metrics.frechet import Gaussian, frechet, gaussian_of
 from .metrics.registry import DEFAULT, METRICS, View, applies, picks, require_known
-from .metrics.similarity import NEIGHBOURS
-from .metrics.style import PENALTY
 from .processes import Processes
-from .reference import Reference
-from .spaces import Labelled, Space
+from .reference import Labelled, Reference, Space
+from .results import METRIC_INFO, Measurement, MetricResult, Score
 
 Conditions = Mapping[str, Any]
 
 
 def extractors_for(extractors: Sequence[Extractor], metrics: Sequence[str] = DEFAULT) -> list[Extractor]:
-    """These extractors, and that of style statistics where a metric needs it.
+    """These extractors, and the one of style statistics if a metric needs it.
 
-    Raises EvalError for a metric that there is not, and if none of them has the feature maps that are needed.
+    Raises EvalError for an unknown metric, and if style statistics are needed but no extractor has maps.
     """
     require_known(metrics)
     if "gram" not in metrics:
@@ -62,48 +57,50 @@ def measure(
     progress: bool = False,
     label: str = "",
     conditions: Conditions = MappingProxyType({}),
-) -> Measures:
-    """Takes `metrics` of the pictures of `source`; several processes share the pictures, all get the result.
+) -> Measurement:
+    """Takes `metrics` of the images of `source`. Several processes share the images; each gets all results.
 
-    `conditions` are choices made inside the source that change the numbers (truncation); they become part of
-    the protocol. Where the pictures have no styles, or the real ones have none, all are of one group. Raises
-    EvalError for a metric that there is not, if none can be taken, for a few pictures without a style among
-    others, and for pictures larger than the real ones.
+    `conditions` are settings of the source that change the numbers (truncation). They become part of the
+    protocol. If either side has no styles, all images form one group.
+
+    Raises EvalError for an unknown metric, if no metric can be taken, for some images without a style among
+    others with one, and for images larger than the real ones.
     """
     require_known(metrics)
     processes = processes or Processes()
-    reference, styles = matched(reference, source.styles)
+    reference, styles = _matched(reference, source.styles)
     _require_size(source.take(torch.arange(1)), reference.size)
     spaces = reference.all_spaces
     words = "pictures to measure" if progress else None
     features = extract(
         [space.extractor for space in spaces], source, cache=cache, processes=processes, progress=words
     )
-    found = {
+    images = {
         space.extractor.name: Labelled(features=part, styles=styles)
         for space, part in zip(spaces, features, strict=True)
     }
-    taken = _taken(reference.spaces, metrics, found, hidden=not (progress and processes.main))
-    return Measures(
+    first = reference.spaces[0]
+    results = _results(reference.spaces, metrics, images, hidden=not (progress and processes.main))
+    return Measurement(
         style_names=reference.style_names,
-        figures=taken.figures,
-        notes=tuple(taken.notes),
+        figures=results.figures,
+        notes=tuple(results.notes),
         protocol=_protocol(reference, metrics, torch.bincount(styles).tolist())
-        | dict(getattr(source, "how", {}))
+        | dict(source.protocol)
         | dict(conditions),
         environment={"torch": torch.__version__, "processes": processes.count},
-        picks=_picks(reference.spaces[0], found),
+        picks=picks(View(images=first.scaled(images[first.extractor.name]), space=first)),
         label=label,
     )
 
 
-def rehearsed(reference: Reference, metrics: Sequence[str], per_style: int) -> "Taken":
-    """What can be taken of so many pictures of each style, and what cannot: training pictures stand for them.
+def rehearsed(reference: Reference, metrics: Sequence[str], per_style: int) -> "Results":
+    """Results for `per_style` training images of each style, which show what can be taken of so many samples.
 
-    Raises EvalError if nothing can.
+    Raises EvalError if no metric can be taken.
     """
-    found = {space.extractor.name: space.dealt_out(per_style) for space in reference.all_spaces}
-    return _taken(reference.spaces, metrics, found, hidden=True)
+    images = {space.extractor.name: space.rehearsal(per_style) for space in reference.all_spaces}
+    return _results(reference.spaces, metrics, images, hidden=True)
 
 
 def measure_against(
@@ -116,11 +113,11 @@ def measure_against(
     progress: bool = False,
     label: str = "",
     conditions: Conditions = MappingProxyType({}),
-) -> Measures:
-    """The Frechet distance to statistics that somebody published (`frechet.load_statistics`), and no more:
-    without the pictures there is no ceiling, no control and no style.
+) -> Measurement:
+    """Takes the Frechet distance to published statistics (`frechet.load_statistics`).
 
-    Raises EvalError where the statistics' dimension is not the extractor's.
+    Without the real images there is no other metric, no ceiling, no control and no style. Raises EvalError
+    if the dimension of the statistics is not the extractor's.
     """
     processes = processes or Processes()
     if len(gaussian.mean) != extractor.dim:
@@ -131,21 +128,21 @@ def measure_against(
     words = "pictures to measure" if progress else None
     features = extract([extractor], source, cache=cache, processes=processes, progress=words)[0]
     score = Score(value=frechet(gaussian_of(features), gaussian))
-    return Measures(
+    return Measurement(
         style_names=(),
-        figures={"fd": MetricResult(about=FIGURES["fd"], features=extractor.name, measured=score)},
+        figures={"fd": MetricResult(about=METRIC_INFO["fd"], features=extractor.name, measured=score)},
         protocol={
-            "features": {extractor.name: extractor.protocol}, "metrics": _words(["fd"]),
+            "features": {extractor.name: extractor.protocol}, "metrics": {"fd": METRICS["fd"].protocol},
             "against": f"statistics of {gaussian.count or 'an unknown number of'} pictures",
-            "images": len(features), **dict(getattr(source, "how", {})), **conditions,
+            "images": len(features), **source.protocol, **conditions,
         },
         environment={"torch": torch.__version__, "processes": processes.count},
         label=label,
     )  # fmt: skip
 
 
-def matched(reference: Reference, styles: Tensor) -> tuple[Reference, Tensor]:
-    """Real pictures and labels that can be compared: where either side has no styles, neither has any."""
+def _matched(reference: Reference, styles: Tensor) -> tuple[Reference, Tensor]:
+    """Reference and labels without styles, if either side has none."""
     missing = int((styles < 0).sum())
     if missing == len(styles) or not reference.style_names:
         return reference.restricted_to(()), torch.zeros_like(styles)
@@ -154,106 +151,118 @@ def matched(reference: Reference, styles: Tensor) -> tuple[Reference, Tensor]:
     return reference, styles
 
 
-# Figures
-def scores(metric: str, features: Labelled, space: Space) -> dict[str, Score]:
-    """One metric of raw features in a space, by figure. Raises EvalError where it cannot be taken."""
-    return METRICS[metric].score(View(pictures=space.scaled(features), space=space))
+def _require_size(images: Tensor, size: tuple[int, int]) -> None:
+    """Larger images are sharper than all real ones, and would be penalised for it.
+
+    Smaller ones are allowed: they come from a generator that is still growing.
+    """
+    if images.shape[2] > size[0] or images.shape[3] > size[1]:
+        raise EvalError(
+            f"Images of {images.shape[3]}x{images.shape[2]} pixels cannot be measured against real ones of "
+            f"{size[1]}x{size[0]}: pack the data set at their resolution."
+        )
+
+
+def with_metric(
+    measurement: Measurement, metric: str, protocol: str, figures: Mapping[str, MetricResult]
+) -> Measurement:
+    """The measurement with the results of one metric more, and its protocol."""
+    metrics = {**measurement.protocol.get("metrics", {}), metric: protocol}
+    return replace(
+        measurement,
+        figures={**measurement.figures, **figures},
+        protocol={**measurement.protocol, "metrics": metrics},
+    )
+
+
+# Scores
+def scores(metric: str, images: Labelled, space: Space) -> dict[str, Score]:
+    """Scores of raw features in a space, by name. Raises EvalError if the metric cannot be taken of them."""
+    return METRICS[metric].score(View(images=space.scaled(images), space=space))
 
 
 def held_out_scores(metric: str, space: Space) -> dict[str, Score]:
-    """The same of held-out real pictures; taken once."""
+    """Scores of the held-out real images, computed once."""
     if metric not in space.held_out_scores:
         space.held_out_scores[metric] = scores(metric, space.raw_test, space)
     return space.held_out_scores[metric]
 
 
-def attempted(take: Callable[[], dict[str, Score]]) -> tuple[dict[str, Score], str]:
-    """The scores that have a value, and why others have none."""
+def _attempt(score: Callable[[], dict[str, Score]]) -> tuple[dict[str, Score], str]:
+    """The finite scores, and the reason why others are missing."""
     try:
-        found = take()
+        values = score()
     except EvalError as error:
         return {}, str(error)
     except torch.linalg.LinAlgError:  # pyright: ignore[reportPrivateImportUsage]
         return {}, "The eigenvalues of its matrices did not converge."
-    finite = {name: score for name, score in found.items() if math.isfinite(score.value)}
-    missing = [name for name in found if name not in finite]
+    finite = {name: score for name, score in values.items() if math.isfinite(score.value)}
+    missing = [name for name in values if name not in finite]
     return finite, f"{', '.join(missing)} came out as no number." if missing else ""
 
 
 @dataclass(kw_only=True)
-class Taken:
-    """Figures by name, and what was left out."""
+class Results:
+    """Results by name, and notes about what was left out."""
 
     figures: dict[str, MetricResult] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
     def note(self, what: str, why: str) -> None:
-        """Once for all spaces that say the same."""
+        """Adds a note, once for all spaces with the same reason."""
         sentence = f"{what}: {why}"
         if why and sentence not in self.notes:
             self.notes.append(sentence)
 
 
-def _taken(
-    spaces: Sequence[Space], metrics: Sequence[str], found: Mapping[str, Labelled], *, hidden: bool
-) -> Taken:
+def _results(
+    spaces: Sequence[Space], metrics: Sequence[str], images: Mapping[str, Labelled], *, hidden: bool
+) -> Results:
     """Every metric in every space that it applies to. Raises EvalError if none can be taken."""
-    taken = Taken()
-    wanted = [(space, metric) for space in spaces for metric in metrics if applies(metric, space.extractor)]
-    if wanted and len(spaces[0].raw_test.styles) == 0:
-        taken.note("held-out pictures", "There are none, so no figure has its ceiling: pack a test split.")
-    for space, metric in Progress(wanted, desc="figures", unit="metric", leave=False, disable=hidden):
-        taken.figures |= _named(_figures(metric, space, found, taken), spaces[0])
-    if wanted and not taken.figures:
-        raise EvalError(f"Nothing of this can be measured. {' '.join(taken.notes)}")
-    return taken
+    results = Results()
+    pairs = [(space, metric) for space in spaces for metric in metrics if applies(metric, space.extractor)]
+    if pairs and len(spaces[0].raw_test.styles) == 0:
+        results.note("held-out pictures", "There are none, so no figure has its ceiling: pack a test split.")
+    for space, metric in Progress(pairs, desc="figures", unit="metric", leave=False, disable=hidden):
+        for name, result in _metric_results(metric, space, images, results).items():
+            # Style statistics count as features of the first extractor.
+            own = space is spaces[0] or isinstance(space.extractor, StyleStatistics)
+            results.figures[name if own else f"{name}@{result.features}"] = result
+    if pairs and not results.figures:
+        raise EvalError(f"Nothing of this can be measured. {' '.join(results.notes)}")
+    return results
 
 
-def _figures(
-    metric: str, space: Space, found: Mapping[str, Labelled], taken: Taken
+def _metric_results(
+    metric: str, space: Space, images: Mapping[str, Labelled], results: Results
 ) -> dict[str, MetricResult]:
-    measured, why = attempted(lambda: scores(metric, found[space.extractor.name], space))
-    taken.note(metric, why)
+    measured, why = _attempt(lambda: scores(metric, images[space.extractor.name], space))
+    results.note(metric, why)
     real = control = control_real = {}
     if measured and len(space.raw_test.styles):
-        real, why = attempted(lambda: held_out_scores(metric, space))
-        taken.note(f"{metric} of held-out pictures", why)
+        real, why = _attempt(lambda: held_out_scores(metric, space))
+        results.note(f"{metric} of held-out pictures", why)
     beside = space.control
     if measured and beside:
-        control, _ = attempted(lambda: scores(metric, found[beside.extractor.name], beside))
+        control, _ = _attempt(lambda: scores(metric, images[beside.extractor.name], beside))
         if real:
-            control_real, _ = attempted(lambda: held_out_scores(metric, beside))
+            control_real, _ = _attempt(lambda: held_out_scores(metric, beside))
     return {
         name: MetricResult(
-            about=FIGURES[name], features=space.extractor.name, measured=score, real=real.get(name),
+            about=METRIC_INFO[name], features=space.extractor.name, measured=score, real=real.get(name),
             control=control.get(name), control_real=control_real.get(name),
         )
         for name, score in measured.items()
     }  # fmt: skip
 
 
-def _named(figures: dict[str, MetricResult], first: Space) -> dict[str, MetricResult]:
-    """By metric in the first space, by metric@features in others. Style statistics belong to the first."""
-
-    def key(name: str, figure: MetricResult) -> str:
-        own = figure.features == first.extractor.name or name in ("gram", "mean_std")
-        return name if own else f"{name}@{figure.features}"
-
-    return {key(name, figure): figure for name, figure in figures.items()}
-
-
-def _picks(space: Space, found: Mapping[str, Labelled]) -> Picks:
-    return picks(View(pictures=space.scaled(found[space.extractor.name]), space=space))
-
-
-# Protocol
 def _protocol(reference: Reference, metrics: Sequence[str], images: list[int]) -> dict[str, Any]:
     controls = [space.control for space in reference.spaces if space.control]
     first = reference.spaces[0]
     return {
         "features": {space.extractor.name: space.extractor.protocol for space in reference.spaces},
         "control": {space.extractor.name: space.extractor.protocol for space in controls},
-        "metrics": _words(metrics),
+        "metrics": {metric: METRICS[metric].protocol for metric in metrics},
         "against": "the training pictures alone; the real column is the test pictures",
         "styles": list(reference.style_names),
         "real_size": list(reference.size),
@@ -262,32 +271,3 @@ def _protocol(reference: Reference, metrics: Sequence[str], images: list[int]) -
         "real_test_images": len(first.raw_test.styles),
         "real_fingerprint": reference.fingerprint,
     }
-
-
-def _words(metrics: Sequence[str]) -> dict[str, str]:
-    """How each metric was taken, with its constants."""
-    words = {
-        "fd": "squared Frechet distance, covariance ddof 1, float64",
-        "accuracy": f"ridge probe on one-hot styles with intercept, lambda {PENALTY:g}, on standardised "
-        "features of the real training pictures; mean over the styles",
-        "kid": "kernel (x.y/d + 1)^3, unbiased, 100 subsets of min(n, m, 1000), seed 2020",
-        "prdc": "k = 5, strict <",
-        "is": "10 splits, shuffled by seed 2020",
-        "similarity": f"centred on the training pictures; CSLS over {NEIGHBOURS} neighbours",
-        "gram": "means over a style of upper triangles (chw) and of channel means and deviations",
-        "diversity": "mean distance of two pictures of a style (at most 20,000 pairs) over that of real ones",
-        "copies": "nearest training picture, threshold the 1 % quantile of held-out pictures",
-    }
-    return {metric: words[metric] for metric in metrics}
-
-
-def _require_size(images: Tensor, size: tuple[int, int]) -> None:
-    """Larger pictures are sharper than all the real ones, and would be marked down for it.
-
-    Smaller ones may pass: they come from a generator that is still growing, and lack what they lack.
-    """
-    if images.shape[2] > size[0] or images.shape[3] > size[1]:
-        raise EvalError(
-            f"Images of {images.shape[3]}x{images.shape[2]} pixels cannot be measured against real ones of "
-            f"{size[1]}x{size[0]}: pack the data set at their resolution."
-        )

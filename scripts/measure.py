@@ -11,12 +11,12 @@ from annotated_types import Interval
 from brushwork.eval.evaluator import Evaluation, Evaluator
 from brushwork.eval.features.cache import FeatureCache, user_cache
 from brushwork.eval.features.resize import Precision, ResizeName
-from brushwork.eval.folder import holds_pictures, report_folder
 from brushwork.eval.pairs.read import pairs_by_stem, read_pairs
 from brushwork.eval.processes import Processes, launched
 from brushwork.eval.report.compare import comparison_table, read_report
 from brushwork.eval.report.tables import table
 from brushwork.eval.report.write import require_folder, write_report
+from brushwork.eval.sources import holds_pictures, report_folder
 from brushwork.models.device import DeviceName, resolve_device
 from brushwork.models.options import Psi, Seed, options
 from brushwork.models.snapshot import find_snapshot, load_generator, snapshot_header
@@ -26,7 +26,7 @@ from brushwork.training.rng import derived_seed
 
 @options
 class MeasureArguments:
-    """Measures a run, a snapshot, images or pairs of images, and writes a report.
+    """Measurement a run, a snapshot, images or pairs of images, and writes a report.
 
     Examples, about a minute on a CPU:
         brushwork measure runs/demo --reference datasets/emoji-32
@@ -84,7 +84,7 @@ class MeasureArguments:
 
 
 def measure_command(args: MeasureArguments) -> None:
-    """Measures the source, prints the table and the comparison, and writes the report.
+    """Measurement the source, prints the table and the comparison, and writes the report.
 
     Ends with exit code 2 if images could not be read, after the others are measured.
     """

@@ -1,4 +1,7 @@
-"""Features on the disk, by the content of the pictures and the protocol: a cut measurement goes on."""
+"""A cache of features on the disk, by the content of the images and the protocol of the extractor.
+
+An interrupted measurement resumes from it.
+"""
 
 import contextlib
 import hashlib
@@ -18,7 +21,7 @@ from brushwork.data.files import write_file
 
 @runtime_checkable
 class Named(Protocol):
-    """As much of an extractor as the cache needs."""
+    """The part of an extractor that the cache needs."""
 
     @property
     def name(self) -> str: ...
@@ -31,33 +34,33 @@ class Named(Protocol):
 
 
 def user_cache() -> Path:
-    """Where features are kept between runs: below XDG_CACHE_HOME, or ~/.cache."""
+    """Folder of the cache between runs: below XDG_CACHE_HOME, or ~/.cache."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "brushwork" / "features"
 
 
 def content_hash(images: UInt8[Tensor, "n 3 h w"]) -> str:
-    """SHA-256 over shape and pixels: the same pictures in the same order, wherever they came from."""
+    """SHA-256 over shape and pixels."""
     digest = hashlib.sha256(repr(tuple(images.shape)).encode())
     digest.update(images.cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
 
 
 LIMIT = 4 * 1024**3
-"""Bytes that a cache may hold; what was not used for longest goes first."""
+"""Bytes that a cache may hold. Files that were used least recently are removed first."""
 
 
 class FeatureCache:
-    """A folder of features, each file whole or absent. Folder None keeps nothing.
+    """A folder of features with atomic writes. Folder None stores nothing.
 
-    A folder that cannot be written only costs the time that it would have saved.
+    A folder that cannot be written is no error.
     """
 
     def __init__(self, folder: Path | None, *, limit: int = LIMIT) -> None:
         self.folder, self.limit = folder, limit
 
     def get(self, extractor: Named, key: str | None, count: int) -> Tensor | None:
-        """Float32 (count, d) as it was put, or None. A file that is cut short, altered or of another shape
-        counts as absent."""
+        """The stored float32 (count, d), or None. A file that is damaged or of another shape counts as
+        absent."""
         path, identity = self._place(extractor, key)
         if path is None:
             return None
@@ -74,7 +77,7 @@ class FeatureCache:
         return features
 
     def put(self, extractor: Named, key: str | None, features: Tensor) -> None:
-        """Keeps features under (protocol, key); without a key, nothing is kept."""
+        """Stores features under (protocol, key). Key None stores nothing."""
         path, identity = self._place(extractor, key)
         if path is None:
             return
@@ -84,7 +87,7 @@ class FeatureCache:
             self._make_room(path.parent)
 
     def _make_room(self, folder: Path) -> None:
-        """Removes the files that were used least recently while all together pass the limit."""
+        """Removes the least recently used files until the others are within the limit."""
         files = [(path, path.stat()) for path in folder.glob("*.safetensors")]
         held = sum(about.st_size for _, about in files)
         for path, about in sorted(files, key=lambda each: each[1].st_mtime):

@@ -1,11 +1,10 @@
-"""Feature extractors behind one small protocol, and the features of many pictures.
+"""The protocol of feature extractors, and the features of many images.
 
-A number about images is a number about features, so every extractor says in its `protocol` string all that
-decides the values: weights, resize filter, normalisation, taps, pooling. Two figures whose protocols differ
-are never compared.
+The `protocol` string of an extractor names everything that decides the values: weights, resize filter,
+normalisation, taps, pooling. Values with different protocols are never compared.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -17,58 +16,49 @@ from brushwork.data.progress import Progress
 
 from ..errors import EvalError
 from ..processes import Processes
-from .cache import FeatureCache
+from .cache import FeatureCache, Named
 
 PART = 256
-"""Pictures whose features are made, kept in the cache and shared among processes as one."""
+"""Images whose features are one entry of the cache, computed by one process."""
 
 BATCH = 64
-"""Pictures drawn or read at once: the same whatever the number of processes, so that numbers are too."""
+"""Images generated or read at once. It does not depend on the number of processes, so that results do not."""
 
 
 Pixels = UInt8[Tensor, "n 3 h w"] | Float32[Tensor, "n 3 h w"]
-"""Values 0..255 in whole levels, or in float where levels would swallow a small difference."""
+"""Values 0..255, as integers, or as float to keep differences below one level."""
 
 
 # The protocol
 @runtime_checkable
-class Extractor(Protocol):
-    """What turns pictures into vectors. `protocol` names everything that decides the values."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def protocol(self) -> str: ...
-
-    @property
-    def dim(self) -> int: ...
+class Extractor(Named, Protocol):
+    """Computes a feature vector of each image."""
 
     @property
     def standardised(self) -> bool:
-        """Whether distances are taken after each feature was brought to mean 0 and deviation 1 on the real
-        training pictures: so for pooled taps of many scales, not so for published protocols."""
+        """Whether distances are taken after each feature is standardised on the real training images: True
+        for pooled taps of many scales, False for published protocols."""
         ...
 
     def __call__(self, images: UInt8[Tensor, "n 3 h w"]) -> Float32[Tensor, "n d"]:
-        """Features on the CPU of pictures of any size, whose values 0..255 are sRGB."""
+        """Features on the CPU, of sRGB images of any size with values 0..255."""
         ...
 
     def control(self) -> "Extractor":
-        """The same with seeded random weights: what no learnt perception is needed for."""
+        """The same extractor with seeded random weights."""
         ...
 
 
 @runtime_checkable
 class Classifier(Extractor, Protocol):
-    """An extractor whose features determine class scores, as the inception score needs them."""
+    """An extractor whose features give class scores, for the inception score."""
 
     def logits(self, features: Float32[Tensor, "n d"]) -> Float32[Tensor, "n classes"]: ...
 
 
 @runtime_checkable
 class MapExtractor(Protocol):
-    """What turns pictures into feature maps, for figures that compare picture with picture."""
+    """Computes feature maps of each image, for metrics of pairs of images."""
 
     @property
     def name(self) -> str: ...
@@ -77,27 +67,32 @@ class MapExtractor(Protocol):
     def maps_protocol(self) -> str: ...
 
     def maps(self, images: Pixels) -> tuple[Float32[Tensor, "n _c _h _w"], ...]:
-        """The maps of each tap, from shallow to deep, on the CPU; of uint8, or of float values 0..255."""
+        """The maps of each tap, from shallow to deep, on the CPU."""
         ...
 
 
 @runtime_checkable
 class Source(Protocol):
-    """Pictures to measure, in a fixed order, each with the style that it claims (-1: none)."""
+    """Images to measure in a fixed order, each with the style that it claims (-1: none)."""
 
     @property
     def styles(self) -> Int64[Tensor, "n"]: ...
 
     def take(self, indices: Int64[Tensor, "k"]) -> UInt8[Tensor, "k 3 h w"]:
-        """These pictures, drawn or read now."""
+        """Generates or reads these images."""
         ...
 
     def key(self, start: int, stop: int) -> str | None:
-        """What identifies the pixels of pictures start..stop; None: nothing short of drawing them."""
+        """Identifies the pixels of images start..stop. None if only the images themselves do."""
+        ...
+
+    @property
+    def protocol(self) -> Mapping[str, str | int | None]:
+        """Its part of the protocol of a measurement."""
         ...
 
 
-# Features of many pictures
+# Features of many images
 def extract(
     extractors: Sequence[Extractor],
     source: Source,
@@ -106,13 +101,13 @@ def extract(
     processes: Processes | None = None,
     progress: str | None = None,
 ) -> list[Float32[Tensor, "n _d"]]:
-    """Features of all pictures of `source` in order, one tensor an extractor, in every process.
+    """Features of all images of `source` in order, one tensor per extractor, in every process.
 
-    Pictures are taken in parts, dealt out to the processes in turn. A part whose features are in the cache
-    is not even drawn, so a run that was cut goes on where it stood. `progress` labels a bar.
+    The processes take parts of the images in turn. The images of a part whose features are in the cache are
+    not generated. `progress` labels a progress bar.
 
-    Raises EvalError for no pictures, for pictures that are not uint8 (N, 3, H, W), and for features that are
-    not finite.
+    Raises EvalError for no images, for images that are not uint8 (N, 3, H, W), and for features that are not
+    finite.
     """
     cache, processes = cache or FeatureCache(None), processes or Processes()
     count = len(source.styles)
@@ -126,7 +121,7 @@ def extract(
         for start in mine:
             stop = min(start + PART, count)
             done[start] = _part(extractors, source, start, stop, cache)
-            # The other processes' parts are done meanwhile, as nearly as one can tell.
+            # An estimate: the other processes take as long for their parts.
             bar.update(min(processes.count * (stop - start), count - bar.n))
     parts = processes.gather(done)
     return [torch.cat([parts[start][e] for start in starts]) for e in range(len(extractors))]
@@ -136,18 +131,17 @@ def _part(
     extractors: Sequence[Extractor], source: Source, start: int, stop: int, cache: FeatureCache
 ) -> list[Tensor]:
     key = source.key(start, stop)
-    found = [cache.get(extractor, key, stop - start) for extractor in extractors]
-    missing = [e for e, features in enumerate(found) if features is None]
-    if missing:
-        made: dict[int, list[Tensor]] = {e: [] for e in missing}
-        for indices in torch.arange(start, stop).split(BATCH):
-            images = _checked_images(source.take(indices))
-            for e in missing:
-                made[e].append(_checked_features(extractors[e], images))
+    cached = [cache.get(extractor, key, stop - start) for extractor in extractors]
+    missing = [e for e, features in enumerate(cached) if features is None]
+    batches: dict[int, list[Tensor]] = {e: [] for e in missing}
+    for indices in torch.arange(start, stop).split(BATCH) if missing else ():
+        images = _checked_images(source.take(indices))
         for e in missing:
-            found[e] = features = torch.cat(made[e])
-            cache.put(extractors[e], key, features)
-    return [features for features in found if features is not None]
+            batches[e].append(_checked_features(extractors[e], images))
+    for e in missing:
+        cached[e] = features = torch.cat(batches[e])
+        cache.put(extractors[e], key, features)
+    return [features for features in cached if features is not None]
 
 
 def _checked_images(images: Tensor) -> Tensor:
@@ -169,21 +163,21 @@ def _checked_features(extractor: Extractor, images: Tensor) -> Tensor:
 # Standardising
 @dataclass(frozen=True, kw_only=True)
 class Standardiser:
-    """Shift and scale that make the features it was fitted on have mean 0 and standard deviation 1."""
+    """Shift and scale that give the features it was fitted on mean 0 and standard deviation 1."""
 
     mean: Float32[Tensor, "d"]
     scale: Float32[Tensor, "d"]
 
     @classmethod
     def fit(cls, features: Float32[Tensor, "n d"]) -> "Standardiser":
-        """A column that never varies is only centred: dividing by its rounding noise would make it loud."""
+        """A constant column is only centred, since its deviation is rounding noise."""
         std, mean = torch.std_mean(features.double(), dim=0, correction=0)
         constant = std <= 1e-6 * mean.abs().clamp(min=1e-6)
         return cls(mean=mean.float(), scale=torch.where(constant, 1.0, 1 / std).float())
 
     @classmethod
     def none(cls, dim: int) -> "Standardiser":
-        """Leaves features as they are."""
+        """Leaves features unchanged."""
         return cls(mean=torch.zeros(dim), scale=torch.ones(dim))
 
     def __call__(self, features: Float32[Tensor, "n d"]) -> Float32[Tensor, "n d"]:

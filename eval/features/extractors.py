@@ -1,4 +1,4 @@
-"""The extractors by their names, as the command line knows them."""
+"""The extractors by name, as on the command line."""
 
 import difflib
 from collections.abc import Callable, Mapping
@@ -10,7 +10,6 @@ import torch
 from ..errors import EvalError
 from .efficientnet import EfficientNetLite
 from .extract import Extractor
-from .hed import HedTaps
 from .inception import Inception
 from .resize import Precision, ResizeName
 from .vgg import VggTaps
@@ -20,14 +19,14 @@ Builder = Callable[[str | torch.device, Path | None, Precision, ResizeName], Ext
 _BUILDERS: dict[str, Builder] = {
     "efficientnet-lite0": lambda d, _w, p, _r: EfficientNetLite("lite0", d, precision=p),
     "efficientnet-lite2": lambda d, _w, p, _r: EfficientNetLite("lite2", d, precision=p),
-    "hed-vgg16": lambda d, w, p, _r: HedTaps(w, d, precision=p),
+    "hed-vgg16": lambda d, w, p, _r: VggTaps.hed(w, d, p),
     "inception": lambda d, w, p, r: Inception(w, d, resize=r, precision=p),
-    "vgg16": lambda d, w, p, _r: VggTaps("vgg16", w, d, precision=p),
-    "vgg19": lambda d, w, p, _r: VggTaps("vgg19", w, d, precision=p),
+    "vgg16": lambda d, w, p, _r: VggTaps.torchvision("vgg16", w, d, p),
+    "vgg19": lambda d, w, p, _r: VggTaps.torchvision("vgg19", w, d, p),
 }
 
 EXTRACTORS = tuple(_BUILDERS)
-"""What `build_extractor` knows. The first is the offline default."""
+"""Names of all extractors. The first is the offline default."""
 
 
 def build_extractor(
@@ -41,14 +40,14 @@ def build_extractor(
     """The extractor called `name`, with its published weights.
 
     Args:
-        weights: paths by extractor, for those whose weights no wheel holds; else they are looked for, and
-            downloaded (`models.weights.find_weights`).
-        precision: of the arithmetic; part of the protocol.
-        resize: the pair of filter and normalisation, for inception alone.
+        weights: paths of weight files by extractor. Others are searched for and downloaded
+            (`models.weights.find_weights`).
+        precision: arithmetic; part of the protocol.
+        resize: filter and normalisation, for inception alone.
 
     Raises:
-        EvalError: no extractor has this name.
-        ModelError: its weights are not to be had.
+        EvalError: the name is unknown.
+        ModelError: its weights are not available.
     """
     if name not in _BUILDERS:
         near = difflib.get_close_matches(name, EXTRACTORS, n=1, cutoff=0.4)

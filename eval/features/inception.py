@@ -1,8 +1,8 @@
-"""The Inception of 2015-12-05, by whose features the published FID is defined.
+"""The Inception of 2015-12-05, whose features define the published FID.
 
-Its blocks are torch-fidelity's: they are patched to compute what the TensorFlow graph did (average pools that
-do not count the padding, a max pool in the last block). Put together here, they need no download to exist,
-and class scores need no second pass.
+Its blocks are torch-fidelity's, which compute what the TensorFlow graph did (average pools that do not count
+the padding, a max pool in the last block). torch-fidelity's own network needs a download to exist, and a
+second pass for class scores.
 """
 
 from collections import OrderedDict
@@ -35,10 +35,10 @@ SIZE = 299
 
 
 class Inception:
-    """Pool3 of the published Inception, 2,048 values a picture, from which class scores follow.
+    """Pool3 of the published Inception, 2,048 values an image, and class scores from them.
 
     Source: Szegedy et al. 2015 (arXiv 1512.00567) for the network, Heusel et al. 2017 (arXiv 1706.08500) for
-    the distance. With `pretrained=False`, seeded random weights: the control, which needs no file.
+    the distance. With `pretrained=False` it has seeded random weights, as the control.
     """
 
     dim = 2048
@@ -54,9 +54,9 @@ class Inception:
         seed: int = 0,
         precision: Precision = "fp32",
     ) -> None:
-        """Takes the published file at `weights`, or looks for it (`models.weights.find_weights`).
+        """Takes the published file at `weights`, or as `models.weights.find_weights` finds it.
 
-        Raises ModelError for weights that are not there or are others.
+        Raises ModelError for weights that are missing or are not this file.
         """
         self.device = torch.device(device)
         self.resize: ResizeName = resize
@@ -72,14 +72,12 @@ class Inception:
         self._network = _folded(_with_state(state)).to(self.device)
         self._scores = state["fc.weight"].float()
 
-    def control(self, seed: int = 0) -> "Inception":
+    def control(self) -> "Inception":
         """The same extractor with seeded random weights."""
-        return Inception(
-            device=self.device, resize=self.resize, pretrained=False, seed=seed, precision=self.precision
-        )
+        return Inception(device=self.device, resize=self.resize, pretrained=False, precision=self.precision)
 
     def __call__(self, images: UInt8[Tensor, "n 3 h w"]) -> Float32[Tensor, "n 2048"]:
-        """Features on the CPU of pictures of any size, whose values 0..255 are sRGB."""
+        """Features on the CPU, of sRGB images of any size with values 0..255."""
         part = 16 if self.device.type == "cpu" else 128
         (features,) = in_parts(
             self._features, images, device=self.device, part=part, precision=self.precision
@@ -87,7 +85,7 @@ class Inception:
         return features
 
     def logits(self, features: Float32[Tensor, "n 2048"]) -> Float32[Tensor, "n 1008"]:
-        """Class scores without their bias, as the inception score takes them (Salimans et al. 2016)."""
+        """Class scores without their bias, for the inception score (Salimans et al. 2016)."""
         return features @ self._scores.T
 
     def _features(self, images: Tensor) -> tuple[Tensor, ...]:
@@ -97,7 +95,7 @@ class Inception:
 
 # The network
 def _fresh_network() -> nn.Sequential:
-    """Up to the last block; the names are those of the published state dict."""
+    """The network up to the last block, with the names of the published state dict."""
     layers: list[tuple[str, nn.Module]] = [
         ("Conv2d_1a_3x3", BasicConv2d(3, 32, kernel_size=3, stride=2)),  # 149 px
         ("Conv2d_2a_3x3", BasicConv2d(32, 32, kernel_size=3)),
@@ -122,14 +120,14 @@ def _fresh_network() -> nn.Sequential:
 
 
 def _untouched_network() -> nn.Sequential:
-    # Its layers draw weights that are replaced at once: not from the caller's random stream.
+    # Its initial weights are replaced at once, and must not advance the caller's random state.
     with torch.random.fork_rng(devices=[]):
         return _fresh_network()
 
 
 def _with_state(state: dict[str, Tensor]) -> nn.Sequential:
     network = _untouched_network().eval()
-    # Files of old have no counts of batches, which only training needs.
+    # Old files have no counts of batches, which only training needs.
     wanted = [name for name in network.state_dict() if not name.endswith("num_batches_tracked")]
     missing = [name for name in [*wanted, "fc.weight"] if name not in state]
     if missing:
@@ -139,8 +137,8 @@ def _with_state(state: dict[str, Tensor]) -> nn.Sequential:
 
 
 def random_state(seed: int = 0) -> dict[str, Tensor]:
-    """Seeded random weights in the published format, class scores included: He-normal, and batch norm with
-    the statistics of seeded noise, so that no depth blows up or fades."""
+    """Seeded random weights in the published format, class scores included: He-normal, with batch norm
+    statistics of seeded noise, so that activations keep their scale."""
     generator = torch.Generator().manual_seed(seed)
     network = _untouched_network()
     randomise(network, generator)
@@ -153,26 +151,24 @@ def random_state(seed: int = 0) -> dict[str, Tensor]:
 
 
 def _graded_noise(generator: torch.Generator) -> Float32[Tensor, "9 3 299 299"]:
-    """One picture flat, the next with detail down to half the frame, the last down to two pixels.
+    """A flat image, one with detail down to half the frame, and so on, down to two pixels.
 
-    So many layers magnify whatever their statistics have not seen: noise of one kind alone lets flat pictures
-    grow tenfold on their way down.
+    The many layers magnify whatever their statistics do not cover: with one kind of noise alone, the
+    activations of flat images grow tenfold.
     """
-    pictures, scales = [], [2**k for k in range(9)]
+    images, scales = [], [2**k for k in range(9)]
     for count in range(1, len(scales) + 1):
         noise = [torch.randn(1, 3, scale, scale, generator=generator) for scale in scales[:count]]
         enlarged = [F.interpolate(n, size=(SIZE, SIZE), mode="bilinear") for n in noise]
-        pictures.append((torch.stack(enlarged).sum(dim=0) * count**-0.5 * 0.8).clamp(-1, 1))
-    return torch.cat(pictures)
+        images.append((torch.stack(enlarged).sum(dim=0) * count**-0.5 * 0.8).clamp(-1, 1))
+    return torch.cat(images)
 
 
 def _folded(network: nn.Sequential) -> nn.Sequential:
-    """The same function half as fast again on a CPU: batch norm inside the convolutions, channels last."""
-
-    def fold(layer: Any) -> None:
-        layer.conv, layer.bn = fuse_conv_bn_eval(layer.conv, layer.bn), nn.Identity()
-
+    """The same function, half as fast again on a CPU: batch norm folded into the convolutions, channels
+    last."""
     for module in network.modules():
         if isinstance(module, BasicConv2d):
-            fold(module)
+            layer: Any = module
+            layer.conv, layer.bn = fuse_conv_bn_eval(layer.conv, layer.bn), nn.Identity()
     return network.requires_grad_(False).to(memory_format=torch.channels_last)

@@ -1,7 +1,7 @@
-"""From pictures to what a network takes: resize filters and normalisations by name, and the pass itself.
+"""Resize filters and normalisations by name, and the pass of images through a network.
 
-Frechet distances of the same pictures differ by points between resize filters (Parmar et al. 2022, arXiv
-2104.11222), so that each pair of filter and normalisation has a name, which becomes part of the protocol.
+Frechet distances of the same images differ by points between resize filters (Parmar et al. 2022, arXiv
+2104.11222). So each pair of filter and normalisation has a name, which is part of the protocol.
 """
 
 from collections.abc import Callable, Iterator
@@ -24,26 +24,26 @@ Inputs = Float32[Tensor, "n 3 {size} {size}"]
 
 # Resize and normalise
 def clean(images: Pictures, size: int = 299) -> Inputs:
-    """Bicubic with antialias in float32, without rounding or clipping between, then (x - 128) / 128.
+    """Bicubic with antialias in float32, without rounding or clipping, then (x - 128) / 128.
 
-    It is what Pillow does to each channel in mode F (Parmar et al. 2022, arXiv 2104.11222): a = -0.5, and
-    a support that widens with the reduction. Values may leave -1..1 a little, as overshoots are not clipped.
+    It equals Pillow's resize of each channel in mode F (Parmar et al. 2022, arXiv 2104.11222): a = -0.5, and
+    a support that widens with the reduction. Overshoots may leave -1..1 slightly.
     """
     resized = F.interpolate(images.float(), size=(size, size), mode="bicubic", antialias=True)
     return (resized - 128) / 128
 
 
 def legacy_pytorch(images: Pictures, size: int = 299) -> Inputs:
-    """Bilinear with half-pixel centres and no antialias, then 2 x / 255 - 1: as pytorch-fid does it."""
+    """Bilinear with half-pixel centres and no antialias, then 2 x / 255 - 1, as in pytorch-fid."""
     resized = F.interpolate(images.float() / 255, size=(size, size), mode="bilinear", align_corners=False)
     return 2 * resized - 1
 
 
 def legacy_tensorflow(images: Pictures, size: int = 299) -> Inputs:
-    """Bilinear as TensorFlow 1 had it, then (x - 128) / 128: as the original FID and torch-fidelity do it.
+    """Bilinear as in TensorFlow 1, then (x - 128) / 128, as in the original FID and torch-fidelity.
 
-    Output pixel i looks at position i * h / size, without the half-pixel shift, so that the picture moves
-    to the lower right when it is enlarged; positions beyond the last pixel repeat it.
+    Output pixel i is read at position i * h / size, without the half-pixel shift. Positions beyond the last
+    pixel repeat it.
     """
     resized = _asymmetric(_asymmetric(images.float(), 3, size), 2, size)
     return (resized - 128) / 128
@@ -67,12 +67,12 @@ RESIZE_WORDS: dict[ResizeName, str] = {
     "legacy_pytorch": "299 px legacy_pytorch (bilinear, no antialias, 2x/255-1)",
     "legacy_tensorflow": "299 px legacy_tensorflow (asymmetric bilinear, no antialias, (x-128)/128)",
 }
-"""What the protocol of Inception says of its input."""
+"""The part of Inception's protocol about its input."""
 
 
-# Passing pictures through a network
+# Passing images through a network
 PRECISION_WORDS: dict[Precision, str] = {"fp32": "float32", "bf16": "bfloat16 autocast"}
-"""What a protocol says of the arithmetic."""
+"""The part of a protocol about the arithmetic."""
 
 
 def in_parts(
@@ -83,11 +83,10 @@ def in_parts(
     part: int,
     precision: Precision = "fp32",
 ) -> tuple[Float32[Tensor, "n ..."], ...]:
-    """`network` of the pictures, `part` at a time on `device`, without gradients; float32 on the CPU.
+    """Passes the images through `network`, `part` at a time on `device`, without gradients.
 
-    `network` takes the pictures and gives tensors that begin with their number. With `fp32` the arithmetic
-    is float32 wherever it runs: neither inside a caller's autocast region nor with the shortened TF32 that
-    GPUs take for convolutions by default. Raises EvalError for no pictures.
+    Returns float32 tensors on the CPU. With `fp32` the arithmetic is float32 on every device: neither a
+    caller's autocast region nor the TF32 of GPUs applies. Raises EvalError for no images.
     """
     if len(images) == 0:
         raise EvalError("There are 0 images to measure: give at least 1.")

@@ -1,7 +1,7 @@
-"""Feature maps as vectors: pooled over space, or as the statistics that style is measured by."""
+"""Feature maps as vectors: pooled over space, or as the statistics of style."""
 
-from collections.abc import Sequence
-from typing import NamedTuple, Protocol, runtime_checkable
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Float32, UInt8
@@ -9,29 +9,80 @@ from torch import Tensor
 
 from brushwork.models.feature_statistics import gram, mean_and_std, mean_and_variance
 
-from ..errors import EvalError
-from .extract import MapExtractor
+from .extract import Extractor, MapExtractor, Pixels
+from .resize import PRECISION_WORDS, Precision, in_parts
 
 PART = 16
-"""Pictures whose maps are in memory at once; the shallow ones of VGG take 13 MB each at 224 pixels."""
+"""Images whose maps are in memory at once. VGG's shallow maps take 13 MB each at 224 pixels."""
+
+STYLE_TAPS = 3
+"""Shallow taps whose statistics describe style."""
 
 
 def pooled(x: Float32[Tensor, "n c h w"]) -> Float32[Tensor, "n c2"]:
-    """Mean and standard deviation per channel over space, means first; the variance is the biased one,
-    without epsilon (a map may be one pixel)."""
+    """Channel means, then standard deviations, over space. The variance is biased and has no epsilon, since a
+    map may have one pixel."""
     mean, variance = mean_and_variance(x)
     return torch.cat([mean, variance.sqrt()], dim=1)
 
 
-@runtime_checkable
-class Controlled(Protocol):
-    """A network of maps that knows its random-weight control."""
+class PooledTaps:
+    """Base of extractors whose features are the means and standard deviations over space of a network's taps.
 
-    def control(self) -> MapExtractor: ...
+    Subclasses implement `_maps`, and `control` as the protocol `Extractor` describes it.
+
+    Args:
+        name: name of the extractor.
+        words: part of the protocol about weights and input.
+        taps: part of the protocol about the taps.
+        channels: sum of the channels of all taps.
+        parts: images at once on a CPU and on a GPU.
+    """
+
+    standardised = True
+
+    def __init__(
+        self,
+        name: str,
+        words: str,
+        taps: str,
+        *,
+        channels: int,
+        parts: tuple[int, int],
+        device: torch.device,
+        precision: Precision,
+    ) -> None:
+        self.name, self.dim = name, 2 * channels
+        self.device = device
+        self.precision: Precision = precision
+        self.protocol = f"{words}, mean+std over space of {taps}, {PRECISION_WORDS[precision]}"
+        self.maps_protocol = f"{words}, {taps}, {PRECISION_WORDS[precision]}"
+        self._part = parts[0] if device.type == "cpu" else parts[1]
+
+    def __call__(self, images: UInt8[Tensor, "n 3 h w"]) -> Float32[Tensor, "n d"]:
+        """Features on the CPU, of sRGB images of any size with values 0..255: per tap its means, then its
+        standard deviations."""
+        return self._in_parts(
+            lambda x: (torch.cat([pooled(maps.float()) for maps in self._maps(x)], dim=1),), images
+        )[0]
+
+    def maps(self, images: Pixels) -> tuple[Float32[Tensor, "n _c _h _w"], ...]:
+        """The maps of the taps, from shallow to deep, on the CPU."""
+        return self._in_parts(lambda x: tuple(self._maps(x)), images)
+
+    def _in_parts(
+        self, network: Callable[[Tensor], tuple[Tensor, ...]], images: Tensor
+    ) -> tuple[Tensor, ...]:
+        return in_parts(network, images, device=self.device, part=self._part, precision=self.precision)
+
+    def _maps(self, images: Tensor) -> Iterable[Tensor]:
+        """The maps of images on the device, values 0..255."""
+        raise NotImplementedError
 
 
 class TapStatistics(NamedTuple):
-    """What one tap says of n pictures. Squared distances of `gram` rows are those of whole Gram matrices."""
+    """Statistics of one tap of n images. Squared distances of `gram` rows are those of whole Gram
+    matrices."""
 
     gram: Float[Tensor, "n t"]
     mean: Float[Tensor, "n c"]
@@ -39,62 +90,51 @@ class TapStatistics(NamedTuple):
 
 
 class StyleStatistics:
-    """An extractor of style: per tap of a network, the Gram matrix (`chw`), the means and the deviations.
+    """An extractor of style: Gram matrix (`chw`), means and deviations of the shallow taps of a network.
 
     A Gram matrix of c channels becomes the c (c + 1) / 2 entries of its upper triangle, those off the
     diagonal times sqrt 2, so that the squared distance of two vectors is the squared Frobenius distance of
-    the matrices (`models.feature_statistics.gram_distance`). Means and deviations are those of
-    `models.feature_statistics.mean_and_std`. `split` takes (cached) vectors apart again.
+    the matrices. `split` separates the vectors into these parts.
     """
 
     standardised = False
 
-    def __init__(self, network: MapExtractor, taps: Sequence[int] = (0, 1, 2)) -> None:
-        """Taps count from the shallowest, 0. Raises EvalError for taps that the network has not."""
-        self.network, self.taps = network, tuple(taps)
-        # One black picture tells the channels; its size is the smallest that every network takes.
-        depths = [maps.shape[1] for maps in network.maps(torch.zeros(1, 3, 64, 64, dtype=torch.uint8))]
-        wrong = [tap for tap in self.taps if not 0 <= tap < len(depths)]
-        if wrong or not self.taps:
-            raise EvalError(
-                f"{network.name} has no tap {', '.join(map(str, wrong)) or 'in an empty choice'}: "
-                f"take of 0 to {len(depths) - 1}."
-            )
-        self.channels = tuple(depths[tap] for tap in self.taps)
+    def __init__(self, network: MapExtractor) -> None:
+        self.network = network
+        # A black image gives the channels. Its size is the smallest that every network takes.
+        maps = network.maps(torch.zeros(1, 3, 64, 64, dtype=torch.uint8))[:STYLE_TAPS]
+        channels = [x.shape[1] for x in maps]
+        self._widths = [width for c in channels for width in (c * (c + 1) // 2, c, c)]
+        self.dim = sum(self._widths)
         self.name = f"{network.name}-style"
         self.protocol = (
             "upper triangle of Gram matrix (chw, off the diagonal times sqrt 2), mean and std (unbiased "
-            f"variance + 1e-5) over space of taps {','.join(map(str, self.taps))} of {network.maps_protocol}"
+            f"variance + 1e-5) over space of taps {','.join(map(str, range(len(maps))))} of "
+            f"{network.maps_protocol}"
         )
-        self.dim = sum(sum(_widths(c)) for c in self.channels)
 
     def __call__(self, images: UInt8[Tensor, "n 3 h w"]) -> Float32[Tensor, "n d"]:
-        """Per tap its Gram entries, means, deviations; on the CPU."""
+        """Per tap its Gram entries, means and deviations, on the CPU."""
         return torch.cat([self._vectors(part) for part in images.split(PART)])
 
     def control(self) -> "StyleStatistics":
-        """The same statistics of the network's control. Raises EvalError for a network that has none."""
-        if not isinstance(self.network, Controlled):
-            raise EvalError(f"{self.network.name} has no random-weight control: measure without one.")
-        return StyleStatistics(self.network.control(), self.taps)
+        """The same statistics of the network's control."""
+        assert isinstance(self.network, Extractor)
+        control = self.network.control()
+        assert isinstance(control, MapExtractor)
+        return StyleStatistics(control)
 
     def split(self, features: Float[Tensor, "n d"]) -> list[TapStatistics]:
-        """The parts of vectors that this extractor made (or of their means), a triple each tap."""
-        widths = [width for channels in self.channels for width in _widths(channels)]
-        parts = features.split(widths, dim=1)
+        """The parts of vectors of this extractor, or of their means, by tap."""
+        parts = features.split(self._widths, dim=1)
         return [TapStatistics(*parts[i : i + 3]) for i in range(0, len(parts), 3)]
 
     def _vectors(self, images: Tensor) -> Tensor:
-        maps = self.network.maps(images)
-        parts = [p for tap in self.taps for p in (triangle(gram(maps[tap])), *mean_and_std(maps[tap]))]
-        return torch.cat(parts, dim=1)
+        maps = self.network.maps(images)[:STYLE_TAPS]
+        return torch.cat([part for x in maps for part in (triangle(gram(x)), *mean_and_std(x))], dim=1)
 
 
 def triangle(matrices: Float32[Tensor, "n c c"]) -> Float32[Tensor, "n t"]:
     """The upper triangles of symmetric matrices, row by row, as vectors of the same Euclidean norm."""
     rows, columns = torch.triu_indices(*matrices.shape[1:])
     return matrices[:, rows, columns] * torch.where(rows == columns, 1.0, 2**0.5)
-
-
-def _widths(channels: int) -> tuple[int, int, int]:
-    return channels * (channels + 1) // 2, channels, channels

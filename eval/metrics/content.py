@@ -1,9 +1,9 @@
-"""Is the content still there? Distances between a picture and what became of it, pair by pair.
+"""Distances between a content image and an output, pair by pair.
 
-None of them knows what content is, so none stands alone: feature distances see what a network saw, SSIM sees
-pixels, CFSD sees only which places of a picture resemble each other. All are 0 (SSIM: 1) for a picture beside
-itself. Sources: Gatys et al. 2016 (feature distance), Wang et al. 2004 (SSIM), Chung et al. 2024, arXiv
-2312.09008 (CFSD), Wright and Ommer 2022, arXiv 2207.12280 (ArtFID).
+None of them measures content alone: feature distances depend on the network, SSIM compares pixels, and CFSD
+compares which places of an image resemble each other. All are 0 (SSIM: 1) for equal images. Sources: Gatys et
+al. 2016 (feature distance), Wang et al. 2004 (SSIM), Chung et al. 2024, arXiv 2312.09008 (CFSD), Wright and
+Ommer 2022, arXiv 2207.12280 (ArtFID).
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from brushwork.models.feature_statistics import channel_normalised
 from ..errors import EvalError
 
 Maps = Sequence[Float[Tensor, "n _c _h _w"]]
-"""Feature maps of the same n pictures, one tensor a tap."""
+"""Feature maps of the same n images, one tensor per tap."""
 
 SSIM_WINDOW = 11
 """Side of the Gaussian window in pixels; its deviation is 1.5."""
@@ -28,40 +28,37 @@ SSIM_PROTOCOL = "SSIM, Gaussian window 11 px, sigma 1.5, K .01 .03, range 255, m
 CFSD_PROTOCOL = "CFSD, dot products over channels^2, KL(content || output), mean over places, mean of taps"
 
 _BLOCK = 2**23
-"""Similarities held at once: 64 MB of float64."""
+"""Similarities in memory at once: 64 MB of float64."""
 
 
 # Features
 def feature_distance(a: Maps, b: Maps, *, normalised: bool) -> Float32[Tensor, "n"]:
-    """Mean over the taps of the squared difference of two pictures' maps, for each pair.
+    """Squared difference of the maps of each pair, averaged over the taps.
 
-    Raw (`normalised` False): the mean over channels and places, 0 to infinity, which grows with the gain of
-    the loudest tap. Channel-normalised: the squared length of the difference of unit vectors, 0 (same
-    direction everywhere) to 4 (opposite), as a mean over places alone: a mean over channels too would count
-    a tap the less the wider it is. The two are no alternatives to each other; say which.
+    Raw: the mean over channels and places, 0 to infinity. It grows with the gain of the loudest tap.
+
+    Normalised: the squared difference of unit vectors over the channels, averaged over places alone: 0 (same
+    direction everywhere) to 4 (opposite). A mean over channels would give wide taps less weight.
     """
-    difference = direction_difference if normalised else squared_difference
+
+    def difference(x: Tensor, y: Tensor) -> Tensor:
+        if not normalised:
+            return (x - y).square().mean((1, 2, 3))
+        return (channel_normalised(x) - channel_normalised(y)).square().sum(1).mean((1, 2))
+
     return torch.stack([difference(x, y) for x, y in zip(a, b, strict=True)]).mean(0).float()
-
-
-def squared_difference(a: Float[Tensor, "n c h w"], b: Float[Tensor, "n c h w"]) -> Float[Tensor, "n"]:
-    return (a - b).square().mean((1, 2, 3))
-
-
-def direction_difference(a: Float[Tensor, "n c h w"], b: Float[Tensor, "n c h w"]) -> Float[Tensor, "n"]:
-    """2 - 2 cos of the angle between the two feature vectors at a place, as a mean over places."""
-    return (channel_normalised(a) - channel_normalised(b)).square().sum(1).mean((1, 2))
 
 
 # Self-similarity
 def cfsd(contents: Maps, outputs: Maps) -> Float32[Tensor, "n"]:
-    """Content feature structural distance: how otherwise the places of an output resemble each other.
+    """Content feature structural distance: do the same places resemble each other in content and output?
 
-    For each place, the softmax of its similarities to all places says what it resembles; the distance is
-    KL(content || output) of these, as a mean over places and taps: 0 to infinity, not symmetric. The authors
-    take one tap, relu3_1 of VGG19, and their code sums over places where their text averages: their figures
-    are h * w times these. It grows with about the fourth power of the maps' gain: compare no two networks by
-    it.
+    Each place has a distribution, the softmax of its similarities to all places. The distance is the
+    KL(content || output) of these distributions, averaged over places and taps: 0 to infinity, not symmetric.
+
+    The authors use one tap, relu3_1 of VGG19. Their code sums over places where their text averages, so their
+    values are h * w times these. The distance grows with about the fourth power of the maps' gain, so values
+    of two networks are not comparable.
     """
     taps = [structural_distance(x, y) for x, y in zip(contents, outputs, strict=True)]
     return torch.stack(taps).mean(0).float()
@@ -70,7 +67,7 @@ def cfsd(contents: Maps, outputs: Maps) -> Float32[Tensor, "n"]:
 def structural_distance(
     content: Float[Tensor, "n c h w"], output: Float[Tensor, "n c h w"]
 ) -> Float[Tensor, "n"]:
-    """CFSD of one tap, in blocks of places and in float64: it is the small rest of terms that cancel."""
+    """CFSD of one tap, in blocks of places, and in float64 because its terms nearly cancel."""
     a, b = content.double(), output.double()
     count, places = len(a), a.shape[2] * a.shape[3]
     step = max(1, _BLOCK // max(1, count * places))
@@ -82,11 +79,10 @@ def structural_distance(
 
 
 def self_similarity(x: Float[Tensor, "n c h w"], rows: slice = slice(None)) -> Float[Tensor, "n rows places"]:
-    """Similarity of the places `rows` (row by row of the picture) to all h * w places.
+    """Similarity of the places `rows` (in row-major order) to all h * w places.
 
-    It is the dot product of their features, each over the number of channels, as in the authors' code: the
-    text leaves the scale open, and without one the softmax would be all on the loudest place. A cosine would
-    be blind to gain, and is not what was published.
+    It is the dot product of their features, each divided by the number of channels, as in the authors' code.
+    Their text leaves the scale open.
     """
     places = rearrange(x, "n c h w -> n (h w) c") / x.shape[1]
     return places[:, rows] @ places.mT
@@ -102,11 +98,11 @@ def row_divergences(a: Float[Tensor, "n r m"], b: Float[Tensor, "n r m"]) -> Flo
 def ssim(
     a: UInt8[Tensor, "n 3 h w"], b: UInt8[Tensor, "m 3 h2 w2"], *, batch: int = 32
 ) -> Float32[Tensor, "n"]:
-    """Structural similarity of each pair, -1 to 1, 1 if they are equal; a mean over places and R, G, B.
+    """Structural similarity of each pair, averaged over places and R, G, B: -1 to 1, and 1 for equal images.
 
-    Raises EvalError for pictures smaller than the window of 11 px, and for sizes that differ.
+    Raises EvalError for images smaller than the window of 11 px, and for different sizes.
     """
-    # It brings torchvision along, whose import takes seconds.
+    # This import takes seconds, because it imports torchvision.
     from torchmetrics.functional.image import structural_similarity_index_measure
 
     require_alike(a, b)
@@ -124,15 +120,15 @@ def ssim(
 
 
 def require_alike(a: Tensor, b: Tensor) -> None:
-    """Raises EvalError unless there are as many pictures on either side, of one size, and at least one."""
+    """Raises EvalError unless both sides have as many images of the same size, and at least one."""
     if a.shape != b.shape:
         raise EvalError(f"Pictures of shape {tuple(a.shape)} and {tuple(b.shape)} are no pairs: match them.")
     if len(a) == 0:
         raise EvalError("There are 0 pairs of pictures to compare: give at least one.")
 
 
-# Content and style in one figure
+# Content and style in one value
 def art_fid(lpips: float, fid: float) -> float:
-    """(1 + LPIPS)(1 + FID): LPIPS of outputs to contents as a mean over the pairs, FID of outputs to the
-    pictures of the style; 1 at best. The published figure takes both by particular networks: name yours."""
+    """(1 + LPIPS)(1 + FID), 1 at best: mean LPIPS between outputs and contents, FID between outputs and
+    images of the style. Published values depend on the networks of both, so name yours."""
     return (1 + lpips) * (1 + fid)

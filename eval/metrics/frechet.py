@@ -2,17 +2,16 @@
 
     d^2 = |mu1 - mu2|^2 + tr S1 + tr S2 - 2 tr (S1 S2)^(1/2)
 
-(Dowson and Landau 1982; Heusel et al. 2017, arXiv 1706.08500, eq. 6.) Covariances have ddof 1, everything is
-float64. It is called FID only with the published Inception features; else "FD" with the features' name.
+(Dowson and Landau 1982; Heusel et al. 2017, arXiv 1706.08500, eq. 6.) Covariances have ddof 1, and everything
+is float64. It is called FID only with the published Inception features, else "FD" with the features' name.
 
-The trace of the root is found without a matrix square root of the product, which is not symmetric:
-as the nuclear norm |A1 A2^T|_* of any factors with S = A^T A. From covariances, A is the symmetric root (and
-the norm comes from `eigvalsh`); from fewer pictures than dimensions, A is the centred features, which is
-exact where a covariance would be singular.
+Own implementation: SciPy's `sqrtm`, which the FID libraries use, is slow and fails for fewer images than
+dimensions. With any factors S = A^T A, the trace of the root is the nuclear norm |A1 A2^T|_*. From
+covariances, A is the symmetric root. From fewer images than dimensions, A is the centred features, which is
+exact although the covariance is singular.
 """
 
 import io
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +25,7 @@ from brushwork.data.files import write_file
 from ..errors import EvalError
 
 SYMMETRY = 1e-5
-"""By how much of its largest entry a covariance from a file may be asymmetric: float32 rounding, no more."""
+"""Asymmetry that a covariance from a file may have, over its largest entry: that of float32 rounding."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,66 +37,18 @@ class Gaussian:
     count: int
 
 
-# Moments
-class RunningGaussian:
-    """Mean and scatter of features that stream by: constant memory, mergeable across processes.
-
-    Batches are combined by the pairwise update of Chan, Golub and LeVeque (1979), which does not cancel as
-    sum-of-squares minus square-of-sums does.
-    """
-
-    def __init__(self, dim: int) -> None:
-        self.count = 0
-        self.mean = torch.zeros(dim, dtype=torch.float64)
-        self.scatter = torch.zeros(dim, dim, dtype=torch.float64)
-
-    def update(self, features: Float[Tensor, "n d"]) -> None:
-        """Takes in a batch, of any size."""
-        if len(features) == 0:
-            return
-        x = features.double().cpu()
-        mean = x.mean(0)
-        centred = x - mean
-        self._combine(len(x), mean, centred.T @ centred)
-
-    def merge(self, other: "RunningGaussian") -> None:
-        """Takes in what another process has seen."""
-        if other.count:
-            self._combine(other.count, other.mean, other.scatter)
-
-    def _combine(self, count: int, mean: Tensor, scatter: Tensor) -> None:
-        total = self.count + count
-        apart = mean - self.mean
-        self.scatter = self.scatter + scatter + torch.outer(apart, apart) * (self.count * count / total)
-        self.mean = self.mean + apart * (count / total)
-        self.count = total
-
-    def gaussian(self) -> Gaussian:
-        """Raises EvalError with fewer than 2 features, which have no covariance."""
-        _require_two(self.count)
-        return Gaussian(mean=self.mean.clone(), covariance=self.scatter / (self.count - 1), count=self.count)
-
-    def state_dict(self) -> dict[str, Tensor]:
-        return {"count": torch.tensor(self.count), "mean": self.mean, "scatter": self.scatter}
-
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        self.count = int(state["count"])
-        self.mean, self.scatter = state["mean"].clone(), state["scatter"].clone()
-
-
 def gaussian_of(features: Float[Tensor, "n d"]) -> Gaussian:
-    """Mean and covariance of features that are all at hand."""
-    moments = RunningGaussian(features.shape[1])
-    moments.update(features)
-    return moments.gaussian()
+    """Mean and covariance of features. Raises EvalError for fewer than 2, which have no covariance."""
+    _require_two(len(features))
+    x = features.double().cpu()
+    mean = x.mean(0)
+    centred = x - mean
+    return Gaussian(mean=mean, covariance=centred.T @ centred / (len(x) - 1), count=len(x))
 
 
 # Distance
 def frechet(a: Gaussian, b: Gaussian) -> float:
-    """Squared Frechet distance of two Gaussians; not negative but for rounding, which is cut off at 0.
-
-    Raises EvalError for Gaussians of different dimensions, which are of different features.
-    """
+    """Squared Frechet distance of two Gaussians, clamped at 0. Raises EvalError for different dimensions."""
     if a.mean.shape != b.mean.shape:
         raise EvalError(
             f"Statistics of {len(a.mean)} and of {len(b.mean)} dimensions cannot be compared: "
@@ -108,7 +59,10 @@ def frechet(a: Gaussian, b: Gaussian) -> float:
 
 
 def frechet_from_features(x: Float[Tensor, "n d"], y: Float[Tensor, "m d"]) -> float:
-    """Squared Frechet distance of two sets of features, by whichever form is exact for their sizes."""
+    """Squared Frechet distance of two sets of features, by the form that is exact for their sizes.
+
+    Raises EvalError for fewer than 2 features a side.
+    """
     _require_two(min(len(x), len(y)))
     if min(len(x), len(y)) >= x.shape[1]:
         return frechet(gaussian_of(x), gaussian_of(y))
@@ -119,19 +73,19 @@ def frechet_from_features(x: Float[Tensor, "n d"], y: Float[Tensor, "m d"]) -> f
 
 
 def trace_of_root(s1: Float64[Tensor, "d d"], s2: Float64[Tensor, "d d"]) -> Float64[Tensor, ""]:
-    """tr (S1 S2)^(1/2), as the eigenvalues of the symmetric S1^(1/2) S2 S1^(1/2)."""
+    """tr (S1 S2)^(1/2), from the eigenvalues of the symmetric S1^(1/2) S2 S1^(1/2)."""
     root = symmetric_root(s1)
     return torch.linalg.eigvalsh(root @ s2 @ root).clamp(min=0).sqrt().sum()
 
 
 def symmetric_root(s: Float64[Tensor, "d d"]) -> Float64[Tensor, "d d"]:
-    """The root of a positive semi-definite matrix; eigenvalues that rounding made negative count as 0."""
+    """Square root of a positive semi-definite matrix. Eigenvalues that rounding made negative count as 0."""
     values, vectors = torch.linalg.eigh(s)
     return (vectors * values.clamp(min=0).sqrt()) @ vectors.T
 
 
 def centred_factor(x: Float64[Tensor, "n d"]) -> Float64[Tensor, "k d"]:
-    """A with A^T A the covariance of x, in at most d rows (QR drops the rest without loss)."""
+    """A with A^T A the covariance of x, in at most d rows (QR removes the others without loss)."""
     factor = (x - x.mean(0)) / (len(x) - 1) ** 0.5
     return factor if len(x) <= x.shape[1] else torch.linalg.qr(factor, mode="r").R
 
@@ -149,9 +103,9 @@ def _require_two(count: int) -> None:
 
 # Files
 def save_statistics(path: Path, gaussian: Gaussian) -> None:
-    """Writes `mu` and `sigma` as pytorch-fid reads them, and `count` where it is known; whole or not at all.
+    """Writes `mu` and `sigma` as pytorch-fid reads them, and `count` if it is known. The write is atomic.
 
-    Raises EvalError for a name that does not end in .npz, by which pytorch-fid knows such files.
+    Raises EvalError for a name that does not end in .npz, which pytorch-fid requires.
     """
     if path.suffix != ".npz":
         raise EvalError(f"Statistics cannot be saved as {path.name}: choose a name that ends in .npz.")
@@ -163,30 +117,25 @@ def save_statistics(path: Path, gaussian: Gaussian) -> None:
 
 
 def load_statistics(path: Path) -> Gaussian:
-    """The Gaussian of an npz file with `mu` (d) and `sigma` (d, d), ours or pytorch-fid's.
+    """Reads the Gaussian of an npz file with `mu` (d) and `sigma` (d, d), ours or pytorch-fid's.
 
-    Without a `count`, as pytorch-fid writes it, the count is 0: unknown. Nothing is unpickled. Raises
-    EvalError for a file that is missing, no npz, or without arrays that are a mean and a covariance.
+    Without a `count`, as in pytorch-fid's files, the count is 0: unknown. Nothing is unpickled. Raises
+    EvalError for a file that is missing, is no npz, or has no arrays that are a mean and a covariance.
     """
     if not path.is_file():
         raise EvalError(f"There are no statistics at {path}: give an npz file with mu and sigma.")
-    arrays = _arrays(path, ("mu", "sigma", "count"))
-    missing = [name for name in ("mu", "sigma") if name not in arrays]
-    if missing:
-        raise EvalError(f"{path} holds no {' and no '.join(missing)}: write it with save_statistics.")
-    return _checked_gaussian(path, arrays["mu"], arrays["sigma"], arrays.get("count", np.array(0)))
-
-
-def _arrays(path: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
-    """Those of the named arrays that the npz file has."""
     try:
         with path.open("rb") as raw:
             file = np.load(raw, allow_pickle=False)
             if not isinstance(file, np.lib.npyio.NpzFile):
                 raise ValueError("a single array")
-            return {name: file[name] for name in names if name in file.files}
-    except Exception as error:  # a damaged archive may trip its readers anywhere
+            arrays = {name: file[name] for name in ("mu", "sigma", "count") if name in file.files}
+    except Exception as error:  # readers of a damaged archive may raise anything
         raise EvalError(f"{path} cannot be read as an npz file: write it again.") from error
+    missing = [name for name in ("mu", "sigma") if name not in arrays]
+    if missing:
+        raise EvalError(f"{path} holds no {' and no '.join(missing)}: write it with save_statistics.")
+    return _checked_gaussian(path, arrays["mu"], arrays["sigma"], arrays.get("count", np.array(0)))
 
 
 def _checked_gaussian(path: Path, mu: np.ndarray, sigma: np.ndarray, count: np.ndarray) -> Gaussian:

@@ -1,85 +1,60 @@
-"""Distances from every picture of one set to every picture of another, in blocks; and who is nearest.
+"""Metrics from distances between images: precision and recall, density and coverage, copies, diversity.
 
-|x - y|^2 = |x|^2 + |y|^2 - 2 x.y is one matrix product, many times faster than differences are. It cancels:
-each squared distance is off by up to 2 (d + 2) u (|x|^2 + |y|^2), u the unit roundoff. So it is taken in
-float64 and about the mean, where |x| is of the size of distances, and whatever rests on such distances says
-how it deals with the remainder.
+Own implementation: density and coverage come from the same pass, memory is bounded by blocks, and every value
+is given image by image, for means over a style and standard errors.
 
-Results are on the CPU.
+|x - y|^2 = |x|^2 + |y|^2 - 2 x.y is one matrix product, which is many times faster than differences. It
+cancels: each squared distance is off by up to 2 (d + 2) u (|x|^2 + |y|^2) with the unit roundoff u. So it is
+computed in float64 and relative to the mean, where |x| is of the size of the distances. Results are on the
+CPU.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import torch
-from jaxtyping import Float, Float64, Int64
+from jaxtyping import Bool, Float, Float32, Float64, Int64
 from torch import Tensor
 
 from ..errors import EvalError
 
 BLOCK = 64 * 2**20
-"""Bytes of distances that are held at once."""
+"""Bytes of distances in memory at once."""
 
 CANDIDATES = 4
-"""How many of the nearest by matrix product are measured again, by their differences."""
+"""Nearest images by matrix product whose distances are computed again from differences."""
+
+COPY_QUANTILE = 0.01
+"""Share of held-out images that are as near to a training image as a copy."""
+
+PAIRS = 20_000
+"""Pairs of images of a style over which diversity averages, at most."""
 
 
 # Distances
 def centre_of(features: Float[Tensor, "n d"]) -> Float64[Tensor, "d"]:
-    """The mean in float64, about which distances are taken."""
+    """The mean in float64, relative to which distances are computed."""
     return features.mean(0, dtype=torch.float64)
 
 
 def squared_blocks(
-    queries: Float[Tensor, "n d"],
-    base: Float[Tensor, "m d"],
-    *,
-    centre: Float64[Tensor, "d"] | None = None,
-    block: int = BLOCK,
+    queries: Float[Tensor, "n d"], base: Float[Tensor, "m d"], centre: Float64[Tensor, "d"] | None = None
 ) -> Iterator[tuple[slice, Tensor]]:
-    """Rows of `queries`, as many as `block` bytes allow, and their squared distances (rows, m) to `base`.
+    """Rows of `queries`, as many as BLOCK allows, and their squared distances (rows, m) to `base`.
 
-    `centre` (default: the mean of `base`) changes the rounding alone. Beside one block, a float64 copy of
-    `base` is held.
+    `centre` (default: the mean of `base`) changes the rounding alone. A float64 copy of `base` is held beside
+    one block.
     """
     centre = centre_of(base) if centre is None else centre
     y = base - centre
     y_squared = torch.linalg.vector_norm(y, dim=1).square()
-    rows = max(1, block // (8 * len(base)))
+    rows = max(1, BLOCK // (8 * len(base)))
     for start in range(0, len(queries), rows):
         part = slice(start, min(start + rows, len(queries)))
         x = queries[part] - centre
         squared = torch.addmm(y_squared, x, y.T, alpha=-2)
         yield part, squared.add_(x.square().sum(1, keepdim=True)).clamp_(min=0)
-
-
-# Nearest
-@dataclass(frozen=True, kw_only=True)
-class Neighbours:
-    """For each query, its nearest row of the base and the Euclidean distance to it."""
-
-    indices: Int64[Tensor, "n"]
-    distances: Float64[Tensor, "n"]
-
-
-def nearest(queries: Float[Tensor, "n d"], base: Float[Tensor, "m d"], *, block: int = BLOCK) -> Neighbours:
-    """The nearest of `base` to each query; of equally near ones, the first of those measured again.
-
-    The four nearest by matrix product are measured again by their differences, so a copy has distance 0
-    exactly and the rounding of the product decides nothing. Raises EvalError for an empty side and for
-    features that are not finite.
-    """
-    require_features(queries, base)
-    # The rows that are measured again are as large as 4 d distances each.
-    block = block * len(base) // max(len(base), CANDIDATES * base.shape[1])
-    indices, distances = [], []
-    for part, squared in squared_blocks(queries, base, block=block):
-        near = squared.topk(min(CANDIDATES, len(base)), largest=False).indices.sort(dim=1).values
-        again = (base[near].double() - queries[part, None]).square().sum(2)
-        best = again.argmin(1, keepdim=True)
-        indices.append(near.gather(1, best).squeeze(1))
-        distances.append(again.gather(1, best).squeeze(1).sqrt())
-    return Neighbours(indices=torch.cat(indices).cpu(), distances=torch.cat(distances).cpu())
 
 
 def require_features(*sides: Tensor, least: int = 1) -> None:
@@ -94,56 +69,180 @@ def require_features(*sides: Tensor, least: int = 1) -> None:
             raise EvalError(f"Features of {bad} images are not finite: check the images and the weights.")
 
 
-# Memorisation
+# Manifolds
 @dataclass(frozen=True, kw_only=True)
-class CopyFigures:
-    """How near samples come to training pictures, against how near held-out real pictures do.
+class Memberships:
+    """m samples against n real images. Precision, recall, density * k and coverage are the means of `inside`,
+    `recalled`, `balls` and `covered`."""
 
-    `share` of the samples lies within `threshold` of a training picture, in 0..1: 1 for copies, about the
-    `quantile` for held-out pictures. `ratio` is the samples' median nearest distance over the held-out
-    pictures' one: 0 for copies, 1 for pictures that are as new as real ones. `distances` and `indices` name
-    each sample's nearest training picture.
-    """
+    balls: Int64[Tensor, "m"]
+    """Number of balls of real images that contain each sample."""
+    recalled: Bool[Tensor, "n"]
+    """Whether each real image lies in the ball of a sample."""
+    covered: Bool[Tensor, "n"]
+    """Whether the ball of each real image contains a sample."""
 
-    share: float
-    threshold: float
-    ratio: float
-    quantile: float
-    distances: Float64[Tensor, "n"]
-    indices: Int64[Tensor, "n"]
+    @property
+    def inside(self) -> Bool[Tensor, "m"]:
+        """Whether each sample lies in the ball of a real image."""
+        return self.balls > 0
 
 
-def copies(
-    samples: Float[Tensor, "n d"],
-    held_out: Float[Tensor, "h d"],
-    train: Float[Tensor, "m d"],
+def memberships(
+    real: Float[Tensor, "n d"],
+    fake: Float[Tensor, "m d"],
     *,
-    quantile: float = 0.01,
-    block: int = BLOCK,
-) -> CopyFigures:
-    """A memorisation check: samples nearer to a training picture than all but `quantile` of held-out ones.
+    k: int = 5,
+    real_radii: Float64[Tensor, "n"] | None = None,
+) -> Memberships:
+    """Which samples lie in which balls, and the other way round.
 
-    The threshold is the distance of an actual held-out picture (the quantile's lower neighbour), and a sample
-    that is as near counts. Raises EvalError for an empty set, a quantile outside 0..1, and held-out pictures
-    of which half are training pictures, against which nothing can be told.
+    The manifold of a set is the union of balls around its images, each with the distance to the k-th nearest
+    other image as its radius (Kynkaanniemi et al. 2019, arXiv 1904.06991, eq. 1 and 2; Naeem et al. 2020,
+    arXiv 2002.09797, eq. 3 and 5). "Inside" is strict, as in the code of both papers and not in their
+    formulas. So identical sets score 1, and sets without any spread score 0. A distance within rounding of
+    the radius counts as equal, that is, as outside.
+
+    `real_radii`, of the same k, saves a third of the work. Raises EvalError for k below 1, for a side with k
+    images or fewer, and for features that are not finite.
     """
-    if not 0 <= quantile < 1:
-        raise EvalError(
-            f"The quantile {quantile} is not in 0..1: 0.01 lets one held-out image in a hundred be."
-        )
-    real, fake = nearest(held_out, train, block=block), nearest(samples, train, block=block)
-    usual = float(real.distances.quantile(0.5))
+    _require_more_than(k, real, fake)
+    centre = centre_of(real)
+    real_radii = radii(real, k, centre) if real_radii is None else real_radii
+    real_limits = _squared_limits(real, real_radii, centre)
+    fake_limits = _squared_limits(fake, radii(fake, k, centre), centre)
+    balls = torch.empty(len(fake), dtype=torch.int64, device=fake.device)
+    recalled = torch.zeros(len(real), dtype=torch.bool, device=real.device)
+    covered = torch.zeros_like(recalled)
+    for part, squared in squared_blocks(fake, real, centre):
+        in_real = squared < real_limits
+        balls[part] = in_real.sum(1)
+        covered |= in_real.any(0)
+        recalled |= (squared < fake_limits[part, None]).any(0)
+    return Memberships(balls=balls.cpu(), recalled=recalled.cpu(), covered=covered.cpu())
+
+
+def radii(
+    features: Float[Tensor, "n d"], k: int = 5, centre: Float64[Tensor, "d"] | None = None
+) -> Float64[Tensor, "n"]:
+    """Distance from each image to the k-th nearest other one. Raises EvalError as `memberships` does."""
+    _require_more_than(k, features)
+    found = torch.empty(len(features), dtype=torch.float64, device=features.device)
+    for part, squared in squared_blocks(features, features, centre):
+        squared.diagonal(part.start).fill_(torch.inf)  # an image is not its own neighbour
+        found[part] = squared.topk(k, largest=False).values[:, -1]
+    return found.sqrt().cpu()
+
+
+def _squared_limits(
+    features: Float[Tensor, "n d"], reach: Float64[Tensor, "n"], centre: Float64[Tensor, "d"]
+) -> Float64[Tensor, "n"]:
+    """Squared radii, minus the largest difference that rounding makes between an equal distance and radius.
+
+    Each is off by 2 (d + 2) u (|x|^2 + |y|^2) at most, with |y| <= |x| + r and so |x|^2 + |y|^2 <=
+    3 (|x|^2 + r^2). There are two of them, and u = eps / 2.
+    """
+    reach = reach.to(features.device)
+    squared_norm = torch.linalg.vector_norm(features - centre, dim=1).square()
+    slack = 6 * (features.shape[1] + 2) * torch.finfo(torch.float64).eps
+    return reach.square() - slack * (squared_norm + reach.square())
+
+
+def _require_more_than(k: int, *sides: Tensor) -> None:
+    if k < 1:
+        raise EvalError(f"k = {k} is no neighbour: take 1 or more.")
+    for features in sides:
+        if len(features) <= k:
+            raise EvalError(
+                f"{k} nearest neighbours need {k + 1} images a side at least and one has {len(features)}: "
+                "add some."
+            )
+    require_features(*sides)
+
+
+# Copies
+@dataclass(frozen=True, kw_only=True)
+class Neighbours:
+    """The nearest row of the base to each query, and the Euclidean distance to it."""
+
+    indices: Int64[Tensor, "n"]
+    distances: Float64[Tensor, "n"]
+
+
+def nearest(queries: Float[Tensor, "n d"], base: Float[Tensor, "m d"]) -> Neighbours:
+    """The nearest row of `base` to each query.
+
+    The distances of the nearest candidates are computed again from differences, so that a copy has distance 0
+    exactly and rounding decides nothing. Of equal distances, the first candidate wins. Raises EvalError for
+    an empty side and for features that are not finite.
+    """
+    require_features(queries, base)
+    indices, distances = [], []
+    for part, squared in squared_blocks(queries, base):
+        candidates = squared.topk(min(CANDIDATES, len(base)), largest=False).indices.sort(dim=1).values
+        rows = max(1, BLOCK // (8 * CANDIDATES * base.shape[1]))
+        for near, x in zip(candidates.split(rows), queries[part].split(rows), strict=True):
+            again = (base[near].double() - x[:, None]).square().sum(2)
+            best = again.argmin(1, keepdim=True)
+            indices.append(near.gather(1, best).squeeze(1))
+            distances.append(again.gather(1, best).squeeze(1).sqrt())
+    return Neighbours(indices=torch.cat(indices).cpu(), distances=torch.cat(distances).cpu())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Copies:
+    """Distances of samples to their nearest training images, compared with those of held-out images."""
+
+    copied: Bool[Tensor, "n"]
+    """Whether each sample is as near to a training image as the nearest COPY_QUANTILE of held-out images."""
+    ratio: float
+    """Median distance of the samples over that of the held-out images: 0 for copies, 1 for images as new as
+    real ones."""
+
+
+def find_copies(
+    samples: Float[Tensor, "n d"], held_out: Float[Tensor, "h d"], train: Float[Tensor, "m d"]
+) -> Copies:
+    """Finds samples that are nearer to a training image than nearly all held-out images are.
+
+    The threshold is the distance of an actual held-out image (the lower neighbour of the quantile). Raises
+    EvalError for an empty set, and if half of the held-out images are training images.
+    """
+    real, fake = nearest(held_out, train).distances, nearest(samples, train).distances
+    usual = float(real.quantile(0.5))
     if usual == 0:
         raise EvalError(
             "Half of the held-out images or more are training images (distance 0): "
             "hold out images that are not."
         )
-    threshold = float(real.distances.quantile(quantile, interpolation="lower"))
-    return CopyFigures(
-        share=float((fake.distances <= threshold).double().mean()),
-        threshold=threshold,
-        ratio=float(fake.distances.quantile(0.5)) / usual,
-        quantile=quantile,
-        distances=fake.distances,
-        indices=fake.indices,
-    )
+    threshold = real.quantile(COPY_QUANTILE, interpolation="lower")
+    return Copies(copied=fake <= threshold, ratio=float(fake.quantile(0.5)) / usual)
+
+
+# Diversity
+def diversity(
+    features: Float32[Tensor, "n d"], styles: Int64[Tensor, "n"], count: int
+) -> Float64[Tensor, "{count}"]:
+    """Mean Euclidean distance between two images of each of `count` styles; NaN for fewer than two images.
+
+    It is taken over all pairs of a style, or over PAIRS seeded random ones if there are more.
+    """
+    means = torch.full((count,), torch.nan, dtype=torch.float64)
+    for style in range(count):
+        own = features[styles == style].double()
+        if len(own) > 1:
+            first, second = _pairs(len(own), np.random.default_rng([0, style]))
+            # Differences, since norms and products would cancel for images that are nearly equal.
+            blocks = zip(first.split(2048), second.split(2048), strict=True)
+            means[style] = sum((own[a] - own[b]).norm(dim=1).sum() for a, b in blocks) / len(first)
+    return means
+
+
+def _pairs(count: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """All pairs of `count` rows, or PAIRS random pairs of two different rows."""
+    if count * (count - 1) // 2 <= PAIRS:
+        first, second = torch.triu_indices(count, count, offset=1)
+        return first, second
+    first = rng.integers(count, size=PAIRS)
+    second = (first + rng.integers(1, count, size=PAIRS)) % count
+    return torch.from_numpy(first), torch.from_numpy(second)

@@ -1,55 +1,61 @@
-"""The metrics of one set of pictures in one feature space: each a function of a view, found by name."""
+"""The metrics of one set of images in one feature space, by name."""
 
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int64, Shaped
+from jaxtyping import Float
 from torch import Tensor
 
 from ..errors import EvalError
 from ..features.extract import Classifier, Extractor
 from ..features.statistics import StyleStatistics, TapStatistics
-from ..measures import Picks, Score
-from ..spaces import Labelled, Space
+from ..reference import Labelled, Space
+from ..results import Picks, Score
 from .frechet import frechet, frechet_from_features, gaussian_of
-from .inception_score import inception_score
 from .kernel import kid
-from .latent import diversity
-from .manifold import memberships
-from .neighbours import copies, nearest
-from .similarity import cosines, csls, nearer_to_own, nearest_mean, own, style_means
-from .style import balanced_accuracy, confusion, margins
+from .neighbours import diversity, find_copies, memberships, nearest
+from .style import (
+    NEIGHBOURS,
+    PENALTY,
+    cosines,
+    csls,
+    margins,
+    mean_score,
+    nearer_to_own,
+    nearest_mean,
+    own_entry,
+    recognition,
+    style_means,
+)
+
+Scores = dict[str, Score]
+
+SPLITS = 10
+"""Parts of the images over which the inception score averages."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class View:
-    """Pictures beside the real ones, in one space and its scale."""
+    """Images and the real images, in one space and its scale."""
 
-    pictures: Labelled
+    images: Labelled
     space: Space
 
-    def each_style(self, score: Callable[[Tensor, Tensor], float], against: Labelled) -> tuple[float, ...]:
-        """`score` of each style's pictures against the real ones of that style; NaN where either are fewer
-        than two."""
-        pairs = ((self.pictures.of(s), against.of(s)) for s in range(self.space.styles))
+    def each_style(self, score: Callable[[Tensor, Tensor], float]) -> tuple[float, ...]:
+        """`score` of each style's images against its training images; NaN for fewer than two of either."""
+        pairs = ((self.images.of(s), self.space.train.of(s)) for s in range(self.space.styles))
         return tuple(
             score(mine, theirs) if min(len(mine), len(theirs)) > 1 else math.nan for mine, theirs in pairs
         )
 
-    def means(self, values: Shaped[Tensor, "n"]) -> Score:
-        """Mean over all pictures of a value that each has, by style too, with its standard error."""
-        values = values.double()
-        by_style: tuple[float, ...] = ()
-        if self.space.styles:
-            means = style_means(values[:, None], self.pictures.styles, self.space.styles)
-            by_style = tuple(means.squeeze(1).tolist())
-        error = values.std() / len(values) ** 0.5
-        return Score(value=float(values.mean()), per_style=by_style, spread=float(error))
+    def mean(self, values: Tensor) -> Score:
+        """Mean over the images, and by style."""
+        return mean_score(values, self.images.styles, self.space.styles)
 
     def require_styles(self, least: int) -> None:
-        """Raises EvalError for fewer styles, and for one of which there is no training picture."""
+        """Raises EvalError for fewer styles, and for a style without training images."""
         count = self.space.styles
         if count < least:
             counted = f"there is {count}" if count == 1 else f"there are {count}"
@@ -58,68 +64,66 @@ class View:
             raise EvalError("It compares styles, and one has no training picture.")
 
 
-Scores = dict[str, Score]
-
-
 # Distribution
 def frechet_scores(view: View) -> Scores:
-    pictures, real = view.pictures, view.space.train
-    dim = pictures.features.shape[1]
-    enough = min(len(pictures.styles), len(real.styles)) >= dim
+    images, real = view.images.features, view.space.train.features
+    enough = min(len(images), len(real)) >= images.shape[1]
     distance = (
-        frechet(gaussian_of(pictures.features), view.space.gaussian)
-        if enough
-        else frechet_from_features(pictures.features, real.features)
+        frechet(gaussian_of(images), view.space.gaussian) if enough else frechet_from_features(images, real)
     )
-    return {"fd": Score(value=distance, per_style=view.each_style(frechet_from_features, real))}
+    return {"fd": Score(value=distance, per_style=view.each_style(frechet_from_features))}
 
 
 def kernel_scores(view: View) -> Scores:
-    def mean(mine: Tensor, theirs: Tensor) -> float:
-        return kid(mine, theirs).mean
-
-    whole = kid(view.pictures.features, view.space.train.features)
-    by_style = view.each_style(mean, view.space.train)
+    whole = kid(view.images.features, view.space.train.features)
+    by_style = view.each_style(lambda mine, theirs: kid(mine, theirs).mean)
     return {"kid": Score(value=whole.mean, per_style=by_style, spread=whole.std)}
 
 
 def manifold_scores(view: View) -> Scores:
-    train = View(pictures=view.space.train, space=view.space)
-    found = memberships(train.pictures.features, view.pictures.features, real_radii=view.space.train_radii)
+    k, train = 5, view.space.train
+    found = memberships(train.features, view.images.features, k=k, real_radii=view.space.train_radii)
     return {
-        "precision": view.means(found.inside),
-        "recall": train.means(found.recalled),
-        "density": view.means(found.balls / found.k),
-        "coverage": train.means(found.covered),
+        "precision": view.mean(found.inside),
+        "recall": mean_score(found.recalled, train.styles, view.space.styles),
+        "density": view.mean(found.balls / k),
+        "coverage": mean_score(found.covered, train.styles, view.space.styles),
     }
 
 
 def inception_scores(view: View) -> Scores:
+    """exp of the mean Kullback-Leibler divergence of class probabilities from their mean (Salimans et al.
+    2016, arXiv 1606.03498, section 4): mean and deviation over splits, by torch-fidelity."""
+    from torch_fidelity.metric_isc import isc_features_to_metric  # its import takes seconds
+
     assert isinstance(view.space.extractor, Classifier)
-    found = inception_score(view.space.extractor.logits(view.pictures.features))
-    return {"is": Score(value=found.mean, spread=found.std)}
+    logits = view.space.extractor.logits(view.images.features)
+    if len(logits) < SPLITS:
+        raise EvalError(
+            f"An inception score over {SPLITS} splits cannot be taken of {len(logits)} images: "
+            "give an image for each split at least."
+        )
+    found = isc_features_to_metric(logits, splits=SPLITS, shuffle=True, rng_seed=2020)
+    return {"is": Score(value=found["inception_score_mean"], spread=found["inception_score_std"])}
 
 
 def copy_scores(view: View) -> Scores:
     train, held_out = view.space.train.features, view.space.test.features
     if len(held_out) == 0:
         raise EvalError("How near is too near is told by held-out pictures, and there are none.")
-    found = copies(view.pictures.features, held_out, train)
-    # Each sample's own ratio averages to what `found.ratio` says of the medians only if there is no skew.
-    near = view.means(found.distances <= found.threshold)
-    return {"copies": near, "nearest_ratio": Score(value=found.ratio)}
+    found = find_copies(view.images.features, held_out, train)
+    return {"copies": view.mean(found.copied), "nearest_ratio": Score(value=found.ratio)}
 
 
 def diversity_scores(view: View) -> Scores:
-    """Mean distance of two pictures of one style, over that of two real training pictures of it. Without
-    styles, all pictures are of one."""
+    """Mean distance of two images of one style, over that of two of its training images. Without styles, all
+    images have one style."""
 
-    def spread(pictures: Labelled) -> Tensor:
-        found = diversity(pictures.features, pictures.styles, count=max(1, view.space.styles))
-        return torch.tensor(found.per_style, dtype=torch.float64)
+    def spread(images: Labelled) -> Tensor:
+        return diversity(images.features, images.styles, max(1, view.space.styles))
 
     real = spread(view.space.train)
-    by_style = spread(view.pictures) / torch.where(real > 0, real, torch.nan)
+    by_style = spread(view.images) / torch.where(real > 0, real, torch.nan)
     if by_style.isnan().all():
         raise EvalError("It takes two pictures of a style, and two different training pictures of it.")
     per_style = tuple(by_style.tolist()) if view.space.styles else ()
@@ -129,68 +133,52 @@ def diversity_scores(view: View) -> Scores:
 # Style
 def probe_scores(view: View) -> Scores:
     view.require_styles(2)
-    predicted = view.space.probe.predict(view.pictures.features)
-    return {"accuracy": recognition(view.pictures.styles, predicted, view.space.styles)}
-
-
-def recognition(styles: Int64[Tensor, "n"], predicted: Int64[Tensor, "n"], count: int) -> Score:
-    """Balanced accuracy, the share of each style that is recognised, and the confusion."""
-    shares = confusion(styles, predicted, count)
-    hits = shares.diagonal()
-    # Of a mean over styles, each a share of its own number of pictures.
-    sizes = torch.bincount(styles, minlength=count).clamp(min=1)
-    error = (hits * (1 - hits) / sizes).nansum().sqrt() / count
-    return Score(
-        value=balanced_accuracy(shares), per_style=tuple(hits.tolist()), spread=float(error),
-        matrix=tuple(tuple(row) for row in shares.tolist()),
-    )  # fmt: skip
+    predicted = view.space.probe.predict(view.images.features)
+    return {"accuracy": recognition(view.images.styles, predicted, view.space.styles)}
 
 
 def similarity_scores(view: View) -> Scores:
     view.require_styles(2)
-    space, styles = view.space, view.pictures.styles
-    cosine = cosines(view.pictures.features - space.centre, space.prototypes)
+    space, styles = view.space, view.images.styles
+    cosine = cosines(view.images.features - space.centre, space.prototypes)
     crowding = nearest_mean(cosines(space.train.features - space.centre, space.prototypes).T)
     calibrated = csls(cosine, crowding)
     matrix = style_means(calibrated, styles, space.styles)
-    mean = view.means(own(calibrated, styles))
+    mean = view.mean(own_entry(calibrated, styles))
     return {
-        "cosine": view.means(own(cosine, styles)),
+        "cosine": view.mean(own_entry(cosine, styles)),
         "csls": Score(
             value=mean.value, per_style=mean.per_style, spread=mean.spread,
             matrix=tuple(tuple(row) for row in matrix.tolist()),
         ),
-        "nearer_to_own": view.means(nearer_to_own(cosine, styles)),
+        "nearer_to_own": view.mean(nearer_to_own(cosine, styles)),
     }  # fmt: skip
 
 
 def statistics_scores(view: View) -> Scores:
     view.require_styles(1)
-    extractor, real = view.space.extractor, view.space.train
+    extractor = view.space.extractor
     assert isinstance(extractor, StyleStatistics)
 
-    def of_each_style(pictures: Labelled) -> list[TapStatistics]:
-        return extractor.split(style_means(pictures.features, pictures.styles, view.space.styles))
+    def style_statistics(images: Labelled) -> list[TapStatistics]:
+        return extractor.split(style_means(images.features, images.styles, view.space.styles))
 
-    pairs = list(zip(of_each_style(view.pictures), of_each_style(real), strict=True))
-    grams = sum((mean_squares(mine.gram, theirs.gram) for mine, theirs in pairs), torch.zeros(()))
-    moments = sum(
-        (mean_squares(mine.mean, theirs.mean) + mean_squares(mine.std, theirs.std) for mine, theirs in pairs),
-        torch.zeros(()),
-    )
-    return {"gram": _against_every_style(grams), "mean_std": _against_every_style(moments)}
+    pairs = list(zip(style_statistics(view.images), style_statistics(view.space.train), strict=True))
+    gram = torch.stack([mean_squares(a.gram, b.gram) for a, b in pairs]).sum(0)
+    mean_std = torch.stack([mean_squares(a.mean, b.mean) + mean_squares(a.std, b.std) for a, b in pairs])
+    return {"gram": _diagonal_score(gram), "mean_std": _diagonal_score(mean_std.sum(0))}
 
 
 def mean_squares(a: Float[Tensor, "s k"], b: Float[Tensor, "t k"]) -> Float[Tensor, "s t"]:
-    """Mean squared difference of every row of one to every row of the other."""
+    """Mean squared difference of every row of `a` to every row of `b`."""
     return (a[:, None] - b[None]).double().square().mean(dim=2)
 
 
-def _against_every_style(distances: Float[Tensor, "s s"]) -> Score:
-    """The diagonal is each style against its own."""
-    own_style = distances.diagonal()
+def _diagonal_score(distances: Float[Tensor, "s s"]) -> Score:
+    """Score of each style against its own, from distances of every style to every style."""
+    own = distances.diagonal()
     return Score(
-        value=float(own_style.nanmean()), per_style=tuple(own_style.tolist()),
+        value=float(own.nanmean()), per_style=tuple(own.tolist()),
         matrix=tuple(tuple(row) for row in distances.tolist()),
     )  # fmt: skip
 
@@ -198,53 +186,80 @@ def _against_every_style(distances: Float[Tensor, "s s"]) -> Score:
 # By name
 @dataclass(frozen=True, kw_only=True)
 class Metric:
-    """What can be asked for: a function of a view, and the figures that it gives."""
+    """A function of a view, and what the protocol says about it."""
 
     score: Callable[[View], Scores]
+    protocol: str
     figures: tuple[str, ...]
+    """Names of its scores."""
 
 
 METRICS: dict[str, Metric] = {
-    "fd": Metric(score=frechet_scores, figures=("fd",)),
-    "accuracy": Metric(score=probe_scores, figures=("accuracy",)),
-    "kid": Metric(score=kernel_scores, figures=("kid",)),
-    "prdc": Metric(score=manifold_scores, figures=("precision", "recall", "density", "coverage")),
-    "is": Metric(score=inception_scores, figures=("is",)),
-    "similarity": Metric(score=similarity_scores, figures=("cosine", "csls", "nearer_to_own")),
-    "gram": Metric(score=statistics_scores, figures=("gram", "mean_std")),
-    "diversity": Metric(score=diversity_scores, figures=("diversity",)),
-    "copies": Metric(score=copy_scores, figures=("copies", "nearest_ratio")),
-}
+    "fd": Metric(
+        score=frechet_scores, figures=("fd",),
+        protocol="squared Frechet distance, covariance ddof 1, float64",
+    ),
+    "accuracy": Metric(
+        score=probe_scores, figures=("accuracy",),
+        protocol=f"ridge probe on one-hot styles with intercept, lambda {PENALTY:g}, on standardised "
+        "features of the real training pictures; mean over the styles",
+    ),
+    "kid": Metric(
+        score=kernel_scores, figures=("kid",),
+        protocol="kernel (x.y/d + 1)^3, unbiased, 100 subsets of min(n, m, 1000), seed 2020",
+    ),
+    "prdc": Metric(
+        score=manifold_scores, figures=("precision", "recall", "density", "coverage"),
+        protocol="k = 5, strict <",
+    ),
+    "is": Metric(score=inception_scores, figures=("is",), protocol="10 splits, shuffled by seed 2020"),
+    "similarity": Metric(
+        score=similarity_scores, figures=("cosine", "csls", "nearer_to_own"),
+        protocol=f"centred on the training pictures; CSLS over {NEIGHBOURS} neighbours",
+    ),
+    "gram": Metric(
+        score=statistics_scores, figures=("gram", "mean_std"),
+        protocol="means over a style of upper triangles (chw) and of channel means and deviations",
+    ),
+    "diversity": Metric(
+        score=diversity_scores, figures=("diversity",),
+        protocol="mean distance of two pictures of a style (at most 20,000 pairs) over that of real ones",
+    ),
+    "copies": Metric(
+        score=copy_scores, figures=("copies", "nearest_ratio"),
+        protocol="nearest training picture, threshold the 1 % quantile of held-out pictures",
+    ),
+}  # fmt: skip
 
 DEFAULT = ("fd", "accuracy", "prdc", "similarity", "diversity", "copies")
 
 
 def require_known(metrics: Iterable[str]) -> None:
-    """Raises EvalError for a metric that there is not."""
+    """Raises EvalError for an unknown metric."""
     for name in metrics:
         if name not in METRICS:
             raise EvalError(f"There is no metric {name!r}: choose from {', '.join(METRICS)}.")
 
 
 def applies(metric: str, extractor: Extractor) -> bool:
-    """Whether a metric can be taken of these features: logits and style statistics are particular."""
+    """Whether a metric can be taken of these features. `gram` needs style statistics, `is` needs logits."""
     if metric == "gram" or isinstance(extractor, StyleStatistics):
         return metric == "gram" and isinstance(extractor, StyleStatistics)
     return metric != "is" or isinstance(extractor, Classifier)
 
 
-# Pictures worth looking at
+# Images for the report
 def picks(view: View, *, each: int = 6, nearest_count: int = 12) -> Picks:
-    """The clearest and least clear of each style, where there are several, and the samples nearest to a
-    training picture."""
+    """The clearest and least clear images of each style, if there are several styles, and the images nearest
+    to a training image."""
     best, worst = [], []
     if view.space.styles > 1:
-        margin = margins(view.space.probe.scores(view.pictures.features), view.pictures.styles)
+        margin = margins(view.space.probe.scores(view.images.features), view.images.styles)
         for style in range(view.space.styles):
-            indices = (view.pictures.styles == style).nonzero().squeeze(1)
+            indices = (view.images.styles == style).nonzero().squeeze(1)
             order = indices[margin[indices].argsort(descending=True)]
             best.append(order[:each])
             worst.append(order.flip(0)[:each])
-    found = nearest(view.pictures.features, view.space.train.features)
+    found = nearest(view.images.features, view.space.train.features)
     closest = found.distances.argsort()[:nearest_count]
     return Picks(best=tuple(best), worst=tuple(worst), nearest=closest, nearest_train=found.indices[closest])

@@ -17,7 +17,7 @@ from brushwork.data.names import name_of_file, normal, styles_of_folders
 from brushwork.data.progress import Progress
 
 from ..errors import EvalError
-from ..folder import unopened
+from ..sources import unopened
 
 COLUMNS = ("output", "content", "style")
 """Columns that a manifest must have. `subject` and `reference` are optional, others are ignored."""

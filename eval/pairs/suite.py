@@ -1,4 +1,4 @@
-"""Measures pairs: each output beside its own content, and the outputs as images of their styles.
+"""Measurement pairs: each output beside its own content, and the outputs as images of their styles.
 
 Every figure of pairs is a mean over the pairs. Beside it stand the same figure with random weights and, if
 there are any, the scores of baselines: the unchanged content, the mean of the style.
@@ -18,12 +18,12 @@ from ..errors import EvalError
 from ..features.cache import FeatureCache
 from ..features.extract import MapExtractor
 from ..features.statistics import StyleStatistics, TapStatistics
-from ..measures import Measures, MetricResult, Score
 from ..metrics.content import CFSD_PROTOCOL, SSIM_PROTOCOL, cfsd, feature_distance, ssim
 from ..metrics.lpips import Lpips
 from ..metrics.registry import METRICS
-from ..metrics.similarity import style_means
+from ..metrics.style import style_means
 from ..reference import Reference
+from ..results import Measurement, MetricResult, Score
 from ..sources import Stored
 from ..suite import measure
 from .figures import PAIR_FIGURES, PAIR_METRICS, STYLE_MEAN, UNCHANGED, Drawings
@@ -63,8 +63,8 @@ def measure_outputs(
     cache: FeatureCache | None = None,
     progress: bool = False,
     label: str = "",
-) -> Measures:
-    """Measures pairs by `metrics`, which are of METRICS (these need a reference) and of PAIR_METRICS.
+) -> Measurement:
+    """Measurement pairs by `metrics`, which are of METRICS (these need a reference) and of PAIR_METRICS.
 
     A metric that cannot be measured is left out with a note: `truth` without drawings, `reference` without
     style images, `lpips` without its network. Raises EvalError for an unknown metric, for one of METRICS
@@ -78,7 +78,7 @@ def measure_outputs(
     if of_outputs and reference is None:
         raise EvalError(f"The metric {of_outputs[0]} needs real pictures: give --reference DATASET.")
     names = tuple(sorted(set(pairs.styles)))
-    measures = Measures(style_names=names, figures={}, protocol={})
+    measures = Measurement(style_names=names, figures={}, protocol={})
     if reference is not None and of_outputs:
         try:
             measures = _outputs(pairs, reference.restricted_to(names), of_outputs, cache, progress)
@@ -105,12 +105,12 @@ def measure_outputs(
 
 def _outputs(
     pairs: PairSet, reference: Reference, metrics: Sequence[str], cache: FeatureCache | None, progress: bool
-) -> Measures:
-    """Measures the outputs as images of their styles. The contents' accuracy becomes a baseline."""
+) -> Measurement:
+    """Measurement the outputs as images of their styles. The contents' accuracy becomes a baseline."""
     names = reference.style_names
     styles = torch.tensor([names.index(style) if names else -1 for style in pairs.styles])
 
-    def measured(images: Tensor, names: Sequence[str]) -> Measures:
+    def measured(images: Tensor, names: Sequence[str]) -> Measurement:
         source = Stored(images=images, styles=styles)
         return measure(source, reference, metrics=names, cache=cache, progress=progress)
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from brushwork.data.images import Cell, fit_image, image_grid
 
 from ..features.extract import Source
-from ..measures import Picks
+from ..results import Picks
 from .tables import shortened
 
 SAMPLES = "The first pictures of each style"

@@ -8,7 +8,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ..collapse import ADVICE
-from ..measures import Measures, MetricResult
+from ..results import Measurement, MetricResult
 from .grids import BEST_AND_WORST, NEAREST, SAMPLES
 from .plots import confusion_maps, curve, similarity_maps, small_multiples, style_bars, worst_first
 from .tables import (
@@ -69,7 +69,7 @@ class Illustration:
     alt: str
 
 
-def page(measures: Measures, images: Mapping[str, bytes]) -> str:
+def page(measures: Measurement, images: Mapping[str, bytes]) -> str:
     """Returns the whole report as HTML. `images` are PNG files by title."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined,
@@ -104,7 +104,7 @@ def page(measures: Measures, images: Mapping[str, bytes]) -> str:
 
 
 # Cards
-def _cards(measures: Measures) -> list[Card]:
+def _cards(measures: Measurement) -> list[Card]:
     """The warning of a collapse, the first figure, the style accuracy, the worst style, the near-copies."""
     own, cards = own_figures(measures), []
     if measures.warning:
@@ -173,7 +173,7 @@ def _setting(entry: object) -> str:
 
 
 # Plots
-def _bars(measures: Measures, styled: Mapping[str, MetricResult]) -> list[Illustration]:
+def _bars(measures: Measurement, styled: Mapping[str, MetricResult]) -> list[Illustration]:
     """The first figure at full width, then the other figures as small panels, one image a feature space."""
     if not styled:
         return []
@@ -222,7 +222,7 @@ def _heat_maps(own: Mapping[str, MetricResult], style_names: Sequence[str]) -> l
     return maps
 
 
-def _curves(measures: Measures) -> list[Illustration]:
+def _curves(measures: Measurement) -> list[Illustration]:
     return [
         Illustration(
             title=f"Effect of {name}", text="", png=curve(points, AXES.get(name, name)),

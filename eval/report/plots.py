@@ -18,8 +18,8 @@ from matplotlib.transforms import Bbox
 
 from brushwork.data.lettering import readable
 
-from ..measures import CurvePoint, MetricResult, Score
 from ..pairs.figures import BASELINES, RESTYLED, about_logged
+from ..results import CurvePoint, MetricResult, Score
 from .tables import minus, number, numbers, shortened
 
 INK, MUTED, ACCENT, MARK = "#1f2430", "#596275", "#3056a0", "#b54708"

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ..collapse import ADVICE
-from ..measures import Measures, MetricResult, Score
+from ..results import Measurement, MetricResult, Score
 
 WIDTH = 100
 """Characters in a line of a table for a terminal, at most."""
@@ -74,7 +74,7 @@ def shortened(text: str, limit: int) -> str:
 
 
 # Columns
-def by_features(measures: Measures) -> dict[str, dict[str, MetricResult]]:
+def by_features(measures: Measurement) -> dict[str, dict[str, MetricResult]]:
     """Returns {features: {name: figure}} in the order of measurement, names without `@features`."""
     groups: dict[str, dict[str, MetricResult]] = {}
     for name, figure in measures.figures.items():
@@ -87,7 +87,7 @@ def by_style(figures: Mapping[str, MetricResult]) -> dict[str, MetricResult]:
     return {name: figure for name, figure in figures.items() if figure.measured.per_style}
 
 
-def own_figures(measures: Measures) -> dict[str, MetricResult]:
+def own_figures(measures: Measurement) -> dict[str, MetricResult]:
     """Returns the figures in the first feature space, whose names have no `@features`."""
     return {name: figure for name, figure in measures.figures.items() if "@" not in name}
 
@@ -139,7 +139,7 @@ def _taken_for(shares: Sequence[float], style_names: tuple[str, ...]) -> str:
 
 
 # Terminal
-def table(measures: Measures) -> str:
+def table(measures: Measurement) -> str:
     """Returns all figures as text for a terminal, at most 100 characters wide.
 
     In this order: a warning if styles have collapsed, each figure beside its ceiling and its control,
@@ -172,7 +172,7 @@ def aligned(
     ]
 
 
-def _figure_lines(measures: Measures) -> list[str]:
+def _figure_lines(measures: Measurement) -> list[str]:
     if not measures.figures:
         return ["Nothing was measured."]
     heads = [
@@ -202,7 +202,7 @@ def _figure_lines(measures: Measures) -> list[str]:
     return shown
 
 
-def _style_lines(measures: Measures) -> list[str]:
+def _style_lines(measures: Measurement) -> list[str]:
     styled = by_style(own_figures(measures))
     wanted = [name for name in ("fd", "accuracy") if name in styled] or list(styled)[:2]
     figures = {name: styled[name] for name in wanted}
@@ -219,7 +219,7 @@ def _style_lines(measures: Measures) -> list[str]:
     return aligned([heads, *rows], left=words, flexible=words[:-1])
 
 
-def _baseline_lines(measures: Measures) -> list[str]:
+def _baseline_lines(measures: Measurement) -> list[str]:
     rows = [
         [name, with_spread(figure.measured), baseline, with_spread(score)]
         for name, figure in measures.figures.items()

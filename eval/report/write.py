@@ -10,7 +10,7 @@ from brushwork.data.files import write_file
 from brushwork.data.images import png_bytes
 
 from ..errors import EvalError
-from ..measures import Measures
+from ..results import Measurement
 from .page import page
 
 
@@ -21,7 +21,7 @@ def require_folder(out_dir: Path) -> None:
             raise EvalError(f"'{path}' is a file: name a folder with --out.")
 
 
-def write_report(measures: Measures, out_dir: Path, *, grids: Mapping[str, Image.Image]) -> None:
+def write_report(measures: Measurement, out_dir: Path, *, grids: Mapping[str, Image.Image]) -> None:
     """Writes `report.json` and `report.html` to `out_dir`, each whole or not at all.
 
     `grids` are shown on the page under their titles, and saved beside it as `title-in-small-letters.png`.
@@ -43,7 +43,7 @@ def write_report(measures: Measures, out_dir: Path, *, grids: Mapping[str, Image
         ) from error
 
 
-def _json(measures: Measures) -> str:
+def _json(measures: Measurement) -> str:
     try:
         return json.dumps(measures.to_json(), indent=1, allow_nan=False) + "\n"
     except ValueError as error:

@@ -14,7 +14,7 @@ from brushwork.data.progress import Progress
 from brushwork.eval.features.inception import Inception, random_state
 from brushwork.eval.metrics.frechet import frechet, gaussian_of
 from brushwork.eval.metrics.kernel import KernelDistance, kid
-from brushwork.eval.metrics.manifold import prdc
+from brushwork.eval.metrics.neighbours import memberships
 from brushwork.models.options import options
 from brushwork.scripts.bench.agreement import agreement, exactness, noise_images
 from brushwork.scripts.bench.harness import Comparison, Part, compare, machine
@@ -118,8 +118,8 @@ def compare_manifold(sizes: BenchmarkSizes) -> Comparison:
     x, y = _two_samples(sizes)
 
     def ours() -> tuple[float, float]:
-        result = prdc(x, y, k=NEIGHBOURS)
-        return result.precision, result.recall
+        found = memberships(x, y, k=NEIGHBOURS)
+        return float(found.inside.double().mean()), float(found.recalled.double().mean())
 
     functions: dict[str, Callable[[], tuple[float, float]]] = {
         "ours (float64)": ours,

@@ -123,7 +123,7 @@ def calibrated(config: TrainConfig, bench: QualityConfig) -> Calibration:
 
 
 def measured_seconds(config: TrainConfig, ways: Sequence[str], *, rounds: int = 3) -> dict[str, Seconds]:
-    """Measures the ways alternately in this process; medians over the rounds."""
+    """Measurement the ways alternately in this process; medians over the rounds."""
     prepare_process(config.speed, threads=config.threads, processes=1)
     pictures = open_pictures(config.data, "train", config.loader.cache)
     results: dict[str, list[Seconds]] = {way: [] for way in ways}

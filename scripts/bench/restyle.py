@@ -27,10 +27,10 @@ from brushwork.data.writing import save_picture
 from brushwork.eval.errors import EvalError
 from brushwork.eval.features.cache import FeatureCache, user_cache
 from brushwork.eval.features.efficientnet import EfficientNetLite
-from brushwork.eval.measures import Measures, Score
 from brushwork.eval.pairs.figures import Drawings
 from brushwork.eval.pairs.suite import PairNetworks, measure_outputs
 from brushwork.eval.reference import Reference, load_reference
+from brushwork.eval.results import Measurement, Score
 from brushwork.models.options import Count, Psi, Seed, options
 from brushwork.scripts.bench.harness import Table, machine
 from brushwork.scripts.bench.report import write_report
@@ -119,7 +119,7 @@ def _stored(path: Path | None, method: Method, task: Task) -> Outputs | None:
 # Measuring
 @dataclass(frozen=True, kw_only=True)
 class OutputMetrics:
-    """Measures the outputs of any method."""
+    """Measurement the outputs of any method."""
 
     reference: Reference
     drawings: Drawings
@@ -134,7 +134,7 @@ class OutputMetrics:
         networks = PairNetworks(maps=network, control=network.control())
         return cls(reference=reference, drawings=drawings, networks=networks, cache=cache)
 
-    def __call__(self, name: str, task: Task, outputs: Tensor) -> Measures:
+    def __call__(self, name: str, task: Task, outputs: Tensor) -> Measurement:
         return measure_outputs(
             task.pairs(outputs), self.networks, metrics=METRICS, reference=self.reference,
             drawings=self.drawings, cache=self.cache, label=name,
@@ -146,7 +146,7 @@ class MethodResult:
     """Metrics and time of a method."""
 
     name: str
-    measures: Measures
+    measures: Measurement
     seconds: float | None = None
     """Wall-clock seconds for each image; None if the method is not timed."""
     processor_seconds: float | None = None

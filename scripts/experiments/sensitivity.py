@@ -11,9 +11,8 @@ import tyro
 from brushwork.data.pictures import load_pictures
 from brushwork.eval.features.cache import FeatureCache, user_cache
 from brushwork.eval.features.extractors import build_extractor
-from brushwork.eval.figures import FIGURES
-from brushwork.eval.measures import Measures, Score
 from brushwork.eval.reference import Reference, load_reference
+from brushwork.eval.results import METRIC_INFO, Measurement, Score
 from brushwork.eval.sources import Stored
 from brushwork.eval.suite import extractors_for, measure
 from brushwork.models.options import options
@@ -134,8 +133,8 @@ def measure_faults(
     faults: Sequence[str] = tuple(FAULTS),
     metrics: Sequence[str] = METRICS,
     cache: FeatureCache | None = None,
-) -> dict[str, Measures]:
-    """Measures of the labelled held-out images after each fault, by its name."""
+) -> dict[str, Measurement]:
+    """Measurement of the labelled held-out images after each fault, by its name."""
     test, train = labelled(test), labelled(train)
     count = len(reference.style_names)
     return {
@@ -154,13 +153,13 @@ def labelled(pictures: Stored) -> Stored:
 
 def detected(figure: str, harmed: Score, healthy: Score) -> bool:
     """Whether a distance is 1.5 times as large, or a share differs by a tenth and three standard errors."""
-    if FIGURES[figure].kind == "distance":
+    if METRIC_INFO[figure].kind == "distance":
         return harmed.value > 1.5 * max(healthy.value, 1e-12)
     errors = ((harmed.spread or 0.0) ** 2 + (healthy.spread or 0.0) ** 2) ** 0.5
     return abs(harmed.value - healthy.value) > max(0.1, 3 * errors)
 
 
-def table(measures: Mapping[str, Measures], figures: Sequence[str]) -> str:
+def table(measures: Mapping[str, Measurement], figures: Sequence[str]) -> str:
     """Markdown with a row for each fault: the value, then that of random weights. Bold is detected."""
 
     def cell(name: str, fault: str) -> str:
@@ -173,7 +172,7 @@ def table(measures: Mapping[str, Measures], figures: Sequence[str]) -> str:
             for score, before in parts
         )
 
-    head = "| fault | " + " | ".join(FIGURES[name].title for name in figures) + " |"
+    head = "| fault | " + " | ".join(METRIC_INFO[name].title for name in figures) + " |"
     rows = [f"| {fault} | " + " | ".join(cell(name, fault) for name in figures) + " |" for fault in measures]
     return "\n".join([head, "|---" * (len(figures) + 1) + "|", *rows])
 
@@ -183,7 +182,7 @@ def _number(value: float) -> str:
 
 
 def main(args: SensitivityArguments) -> None:
-    """Measures and prints."""
+    """Measurement and prints."""
     test, train = (
         Stored(images=split.images, styles=split.styles)
         for split in (load_pictures(args.dataset, name) for name in ("test", "train"))

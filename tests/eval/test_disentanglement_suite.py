@@ -1,19 +1,25 @@
-"""Generators whose doors are known: ideal ones, such as see everything, and such as swap only one thing."""
+"""Generators with known encoders: ideal ones, ones that encode everything, ones that swap one thing."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from brushwork.data.pictures import Pictures
-from brushwork.data.progress import Progress
-from brushwork.eval.disentanglement_suite import CHANCE, PALETTE, PIXELS, Doors, Side, with_disentanglement
+from brushwork.eval.disentanglement_suite import (
+    CHANCE,
+    PALETTE,
+    PIXELS,
+    EncoderPaths,
+    LabelledImages,
+    with_disentanglement,
+)
 from brushwork.eval.errors import EvalError
-from brushwork.eval.measures import Measures, MetricResult
 from brushwork.eval.pairs.figures import UNCHANGED
 from brushwork.eval.reference import Reference, build_reference
+from brushwork.eval.results import Measurement, MetricResult
 from brushwork.eval.sources import Stored
 
 NAMES = ("azure", "brick", "cream")
@@ -26,14 +32,14 @@ def pattern(subject: int) -> Tensor:
     return (order < 32).float().view(1, 1, 8, 8)
 
 
-def drawn(shown: Tensor, colour: Tensor) -> Tensor:
+def painted(shown: Tensor, colour: Tensor) -> Tensor:
     return (colour * (0.5 + 0.5 * shown)).round().byte()
 
 
 def pictures(first: int, subjects: int) -> Pictures:
     places = [(n, s) for s in range(3) for n in range(first, first + subjects)]
     return Pictures(
-        images=torch.cat([drawn(pattern(n), COLOURS[s][None]) for n, s in places]),
+        images=torch.cat([painted(pattern(n), COLOURS[s][None]) for n, s in places]),
         styles=torch.tensor([s for _, s in places]), subjects=tuple(f"{n:03}" for n, _ in places),
         style_names=NAMES, fingerprint="f",
     )  # fmt: skip
@@ -52,39 +58,39 @@ class Colours:
         return self
 
 
-# Doors
+# Encoders
 def shown(images: Tensor) -> Tensor:
-    """The pattern, which is what is above the picture's own mean."""
+    """The pattern: what is lighter than the mean of the image."""
     light = images.float().mean(1, keepdim=True)
     return (light > light.mean((2, 3), keepdim=True)).float()
 
 
 def colours(images: Tensor) -> Tensor:
-    """The full colour, of which half the places show the half."""
+    """The full colour; half of the places show half of it."""
     return images.float().mean((2, 3)) / 0.75
 
 
-def swapped(contents: Tensor, style_features: Tensor) -> Tensor:
-    return drawn(shown(contents), colours(style_features)[:, :, None, None])
+def swapped(contents: Tensor, style_images: Tensor) -> Tensor:
+    return painted(shown(contents), colours(style_images)[:, :, None, None])
 
 
-def blue(contents: Tensor, style_features: Tensor) -> Tensor:
-    return drawn(shown(contents), COLOURS[:1])
+def blue(contents: Tensor, style_images: Tensor) -> Tensor:
+    return painted(shown(contents), COLOURS[:1])
 
 
-IDEAL = Doors(content=lambda images: [shown(images)], style=colours, swap=swapped)
+IDEAL = EncoderPaths(content=lambda images: [shown(images)], style=colours, swap=swapped)
 
 
-def reference_of(train: Side, test: Side) -> Reference:
+def reference_of(train: LabelledImages, test: LabelledImages) -> Reference:
     real, held_out = (Stored(images=side.images, styles=side.styles) for side in (train, test))
     return build_reference(real, held_out, NAMES, "f", [Colours()], control=False)
 
 
-def measured(doors: Doors, control: Doors | None = None) -> dict[str, MetricResult]:
-    train, test = (Side.of(pictures, NAMES, 1000) for pictures in (TRAIN, TEST))
+def measured(paths: EncoderPaths, control: EncoderPaths | None = None) -> dict[str, MetricResult]:
+    train, test = (LabelledImages.of(pictures, NAMES, 1000) for pictures in (TRAIN, TEST))
     reference = reference_of(train, test)
-    before = Measures(style_names=NAMES, figures={}, protocol={"metrics": {"fd": "words"}})
-    found = with_disentanglement(before, doors, control, train=train, test=test, reference=reference)
+    before = Measurement(style_names=NAMES, figures={}, protocol={"metrics": {"fd": "words"}})
+    found = with_disentanglement(before, paths, control, train=train, test=test, reference=reference)
     assert found.protocol["metrics"].keys() == {"fd", "disentanglement"}
     return dict(found.figures)
 
@@ -93,8 +99,8 @@ def value(figure: MetricResult) -> float:
     return figure.measured.value
 
 
-# Figures
-def test_ideal_doors() -> None:
+# Results
+def test_ideal_encoders() -> None:
     figures = measured(IDEAL)
     assert value(figures["style_in_content"]) == pytest.approx(1 / 3)
     assert value(figures["subject_in_content"]) == 1
@@ -108,7 +114,7 @@ def test_ideal_doors() -> None:
     assert all(figure.control is None for figure in figures.values())
 
 
-def test_chance_and_what_the_pixels_say_stand_beside() -> None:
+def test_baselines() -> None:
     figures = measured(IDEAL)
     chances = {name: figure.baselines[CHANCE].value for name, figure in figures.items()}
     assert chances == pytest.approx({
@@ -129,26 +135,28 @@ def test_codes_that_hold_everything() -> None:
     def all_of_it(images: Tensor) -> Tensor:
         return images.float() / 255
 
-    doors = Doors(
+    paths = EncoderPaths(
         content=lambda images: [all_of_it(images)], style=lambda images: all_of_it(images).flatten(1),
         swap=swapped,
     )  # fmt: skip
-    figures = measured(doors)
+    figures = measured(paths)
     assert value(figures["style_in_content"]) == value(figures["style_in_style"]) == 1
     assert value(figures["subject_in_style"]) > 0.9
 
 
-def test_a_swap_that_ignores_the_style_is_at_chance() -> None:
-    figures = measured(replace(IDEAL, swap=blue))
-    assert value(figures["swapped_style"]) == pytest.approx(1 / 3)
-    assert figures["swapped_style"].measured.per_style == (1, 0, 0)
-    assert value(figures["swapped_content"]) == 1
-
-
-def test_a_swap_that_takes_everything_keeps_no_content() -> None:
-    figures = measured(replace(IDEAL, swap=lambda contents, style_features: style_features))
-    assert value(figures["swapped_style"]) == 1
-    assert value(figures["swapped_content"]) == 0
+@pytest.mark.parametrize(
+    ("swap", "per_style", "content"),
+    [
+        (blue, (1, 0, 0), 1),  # ignores the style image
+        (lambda contents, style_images: style_images, (1, 1, 1), 0),  # ignores the content image
+    ],
+)
+def test_swaps_that_ignore_an_image(
+    swap: Callable[[Tensor, Tensor], Tensor], per_style: tuple[float, ...], content: float
+) -> None:
+    results = measured(replace(IDEAL, swap=swap))
+    assert results["swapped_style"].measured.per_style == per_style
+    assert value(results["swapped_content"]) == content
 
 
 def test_the_network_before_training_is_the_control() -> None:
@@ -157,30 +165,23 @@ def test_the_network_before_training_is_the_control() -> None:
     assert control is not None
     assert control.value == pytest.approx(1 / 3)
     assert not figures["swapped_style"].control_matches
-    assert figures["style_in_content"].control_matches, "what it sees as well was not learnt"
+    assert figures["style_in_content"].control_matches, "it was not learnt"
 
 
-# Pictures
-def test_styles_are_numbered_as_the_generator_does_and_subjects_kept_whole() -> None:
-    side = Side.of(TEST, ("cream", "azure"), 9)
-    assert torch.bincount(side.styles).tolist() == [4, 4]
-    assert len(set(side.subjects)) == 4
-    assert torch.equal(side.images[0].float().amax((1, 2)), COLOURS[0][:, 0, 0]), "rows stay in their order"
-    assert side.styles[0] == 1
+# Images
+def test_styles_are_numbered_as_in_the_generator_and_subjects_kept_whole() -> None:
+    found = LabelledImages.of(TEST, ("cream", "azure"), 9)
+    assert torch.bincount(found.styles).tolist() == [4, 4]
+    assert len(set(found.subjects)) == 4
+    assert torch.equal(found.images[0].float().amax((1, 2)), COLOURS[0][:, 0, 0])
+    assert found.styles[0] == 1
     unlabelled = replace(TEST, styles=torch.where(TEST.styles == 1, -1, TEST.styles))
-    assert torch.bincount(Side.of(unlabelled, NAMES, 1000).styles, minlength=3).tolist() == [10, 0, 10]
-
-
-def test_every_picture_moves_the_bar() -> None:
-    side = Side.of(TEST, NAMES, 1000)
-    with Progress(total=30, disable=True) as bar:
-        codes = side.codes(lambda images: ([F.adaptive_avg_pool2d(images.float(), 1).flatten(1)], []), bar)
-    assert codes.readings[0].shape == (30, 3)
-    assert codes.subjects == side.subjects
+    styles = LabelledImages.of(unlabelled, NAMES, 1000).styles
+    assert torch.bincount(styles, minlength=3).tolist() == [10, 0, 10]
 
 
 def test_one_style_cannot_be_disentangled() -> None:
-    alone = Measures(style_names=("a",), figures={}, protocol={})
-    side = Side.of(TEST, NAMES, 1000)
+    alone = Measurement(style_names=("a",), figures={}, protocol={})
+    test = LabelledImages.of(TEST, NAMES, 1000)
     with pytest.raises(EvalError, match="two styles or more, and there are 1"):
-        with_disentanglement(alone, IDEAL, None, train=side, test=side, reference=reference_of(side, side))
+        with_disentanglement(alone, IDEAL, None, train=test, test=test, reference=reference_of(test, test))

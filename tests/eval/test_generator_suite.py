@@ -1,4 +1,4 @@
-"""Path length and the truncation curve, with generators whose answers are known."""
+"""Path length and the truncation curve of generators with known results."""
 
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -7,8 +7,18 @@ import pytest
 import torch
 from torch import Tensor
 
-from brushwork.eval.generator_suite import PathDistance, feature_steps, with_path_length, with_truncation
-from brushwork.eval.measures import Measures
+from brushwork.eval import generator_suite as module
+from brushwork.eval.errors import EvalError
+from brushwork.eval.generator_suite import (
+    StepDistance,
+    feature_steps,
+    path_length,
+    path_places,
+    trimmed_mean,
+    with_path_length,
+    with_truncation,
+)
+from brushwork.eval.results import Measurement
 from brushwork.eval.sources import Samples
 from brushwork.eval.suite import measure
 
@@ -17,40 +27,95 @@ if TYPE_CHECKING:
 else:
     World = Any
 
-
-def empty() -> Measures:
-    return Measures(style_names=("a", "b"), figures={}, protocol={"metrics": {"fd": "words"}})
-
-
-def ramp(styles: Tensor, start: Tensor, end: Tensor, t: Tensor) -> Tensor:
-    """Pictures that move by 3 on the whole way in the first style, and not at all in the second."""
-    value = (3 * t * styles[:, 0])[:, None, None, None]
-    return value.expand(-1, 3, 2, 2).clone()
+STYLES = torch.eye(2, dtype=torch.float64)[[0, 1, 0, 1, 0]]
+SEEDS = torch.tensor([3, 5, 7, 11, 2**40 + 1])
 
 
-def squares(a: Tensor, b: Tensor) -> Tensor:
-    return (a - b).square().mean(dim=(1, 2, 3))
+def squared_distance(a: Tensor, b: Tensor) -> Tensor:
+    return (a - b).square().sum((1, 2, 3))
 
 
-def test_path_length_of_a_straight_way() -> None:
-    found = with_path_length(
-        empty(), ramp, PathDistance(name="squares", protocol="p", of=squares), per_style=8
+def codes(seeds: Tensor) -> Tensor:
+    rows = [
+        torch.randn(6, generator=torch.Generator().manual_seed(int(s)), dtype=torch.float64) for s in seeds
+    ]
+    return torch.stack(rows)
+
+
+def linear(w: Tensor) -> Tensor:
+    """A w with A of shape (3 * 2 * 2, 6)."""
+    matrix = torch.randn(12, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    return (w @ matrix.T).unflatten(1, (3, 2, 2))
+
+
+# Path length
+@pytest.mark.parametrize("epsilon", [1e-4, 1e-2])
+def test_linear_generator(epsilon: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """|A (w1 - w0) eps|^2 / eps^2 = |A (w1 - w0)|^2 at every place, from the same path for both ends."""
+    monkeypatch.setattr(module, "EPSILON", epsilon)
+    monkeypatch.setattr(module, "BATCH", 2)
+
+    def interpolate(styles: Tensor, a: Tensor, b: Tensor, t: Tensor) -> Tensor:
+        return linear(torch.lerp(codes(a), codes(b), t[:, None]))
+
+    ends, _ = path_places(SEEDS, 4)
+    expected = squared_distance(linear(codes(ends)), linear(codes(SEEDS)))
+    found = path_length(interpolate, squared_distance, STYLES, SEEDS, seed=4)
+    torch.testing.assert_close(found, expected, rtol=1e-6, atol=0)
+
+
+def test_arc_and_constant_generator() -> None:
+    """A unit circle from angle 0 to the style's: |chord|^2 / eps^2 = angle^2 for small steps."""
+
+    def arc(styles: Tensor, a: Tensor, b: Tensor, t: Tensor) -> Tensor:
+        angle = t * (styles @ torch.tensor([0.5, 2.0], dtype=torch.float64))
+        return torch.stack([angle.cos(), angle.sin(), 0 * t], dim=1)[..., None, None]
+
+    found = path_length(arc, squared_distance, STYLES, SEEDS)
+    expected = torch.tensor([0.25, 4, 0.25, 4, 0.25], dtype=torch.float64)
+    torch.testing.assert_close(found, expected, rtol=1e-6, atol=0)
+    constant = path_length(lambda s, a, b, t: torch.ones(len(a), 3, 2, 2), squared_distance, STYLES, SEEDS)
+    assert torch.equal(constant, torch.zeros(5))
+
+
+def test_places_depend_on_the_seeds_alone() -> None:
+    ends, places = path_places(torch.arange(500), 1)
+    assert path_places(torch.tensor([17]), 1) == (ends[17], places[17])
+    assert not torch.equal(path_places(torch.arange(500), 2)[0], ends)
+    assert len(ends.unique()) == 500
+    assert 0 <= places.min() < 0.02 < 0.98 < places.max() < 1
+
+
+def test_trimmed_mean_leaves_out_a_hundredth_at_either_end() -> None:
+    values = torch.arange(201.0)
+    values[[0, 200]] = torch.tensor([-1e6, 1e9])
+    # The quantiles .01 and .99 of 201 values are the third from either end, which stay.
+    assert trimmed_mean(values[torch.randperm(201)]) == pytest.approx(torch.arange(2, 199).double().mean())
+    assert trimmed_mean(torch.tensor([3.0])) == 3
+    assert trimmed_mean(torch.arange(10.0)) == 4.5  # between two values, the outer one is the bound
+
+
+def test_path_length_of_a_measurement() -> None:
+    def ramp(styles: Tensor, start: Tensor, end: Tensor, t: Tensor) -> Tensor:
+        return (3 * t * styles[:, 0])[:, None, None, None].expand(-1, 3, 1, 1) / 3**0.5
+
+    before = Measurement(style_names=("a", "b"), figures={}, protocol={"metrics": {"fd": "words"}})
+    steps = StepDistance(
+        name="s", protocol="p", distance=squared_distance, control=lambda a, b: 2 * squared_distance(a, b)
     )
-    figure = found.figures["ppl"]
-    assert figure.measured.per_style == pytest.approx((9.0, 0.0), rel=1e-6)
-    assert figure.control is None
-    assert "squares" in figure.features
+    found = with_path_length(before, ramp, steps, per_style=8)
+    result = found.figures["ppl"]
+    assert result.measured.per_style == pytest.approx((9.0, 0.0), rel=1e-5)
+    assert result.control is not None
+    assert result.control.value == pytest.approx(2 * result.measured.value)
     assert set(found.protocol["metrics"]) == {"fd", "ppl"}
+    with pytest.raises(EvalError, match="too large for 8 consecutive seeds"):
+        with_path_length(before, ramp, steps, per_style=8, seed=2**63 - 1)
+    with pytest.raises(TypeError, match=r"torch\.uint8: path_length needs float"):
+        with_path_length(before, lambda *path: ramp(*path).byte(), steps, per_style=8)
 
 
-def test_path_length_is_read_beside_its_control() -> None:
-    steps = PathDistance(name="s", protocol="p", of=squares, control=lambda a, b: 2 * squares(a, b))
-    figure = with_path_length(empty(), ramp, steps, per_style=4).figures["ppl"]
-    assert figure.control is not None
-    assert figure.control.value == pytest.approx(2 * figure.measured.value)
-
-
-def test_steps_of_features_reach_the_network_unrounded() -> None:
+def test_feature_steps_reach_the_network_unrounded() -> None:
     class Maps:
         name, maps_protocol = "maps", "maps as they are"
 
@@ -60,12 +125,13 @@ def test_steps_of_features_reach_the_network_unrounded() -> None:
     steps = feature_steps(Maps(), None)
     a = torch.rand(2, 3, 2, 2)
     assert steps.control is None
-    assert (steps.of(a, a + 1e-5 * torch.tensor([1.0, 0.0, -1.0])[:, None, None]) > 0).all()
-    assert steps.of(a, a).tolist() == [0.0, 0.0]
+    assert (steps.distance(a, a + 1e-5 * torch.tensor([1.0, 0.0, -1.0])[:, None, None]) > 0).all()
+    assert steps.distance(a, a).tolist() == [0.0, 0.0]
 
 
-def test_truncation_takes_recall_and_gives_a_curve(world: World) -> None:
-    """Toward one colour a style: recall falls, and the distance to the real pictures grows."""
+# Truncation
+def test_truncation_lowers_recall_and_gives_a_curve(world: World) -> None:
+    """Toward one colour per style, recall falls and the distance to the real images grows."""
     means = torch.stack(
         [world.train.images[world.train.styles == s].float().mean((0, 2, 3)) for s in range(3)]
     )

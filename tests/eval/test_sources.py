@@ -1,53 +1,146 @@
-"""Pictures that are drawn when they are wanted, and their keys."""
+"""Images from a sampler, in memory and from folders, and the folders of reports."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 
-from brushwork.eval.sources import Samples, Stored
+from brushwork.data.errors import DataError
+from brushwork.data.names import file_name
+from brushwork.eval.errors import EvalError
+from brushwork.eval.sources import (
+    Samples,
+    Stored,
+    consecutive_seeds,
+    holds_pictures,
+    read_styled_folder,
+    report_folder,
+)
 
 if TYPE_CHECKING:
     from .conftest import World
 else:
     World = Any
 
+STYLES = ("dark", "light")
 
+
+# Samples
 def test_every_style_gets_the_same_seeds() -> None:
-    asked: list[tuple[int, int]] = []
+    calls: list[tuple[int, int]] = []
 
     def spy(styles: Tensor, seeds: Tensor) -> Tensor:
         assert styles.shape == (len(seeds), 3)
         assert styles.dtype == torch.float32
         assert seeds.dtype == torch.int64
-        asked.extend(zip(styles.argmax(1).tolist(), seeds.tolist(), strict=True))
+        calls.extend(zip(styles.argmax(1).tolist(), seeds.tolist(), strict=True))
         return torch.zeros(len(seeds), 3, 4, 4, dtype=torch.uint8)
 
     source = Samples(sampler=spy, count=3, per_style=5, seed=100)
     for indices in torch.arange(15).split(4):
         source.take(indices)
-    assert asked == [(style, seed) for style in range(3) for seed in range(100, 105)]
-    assert source.styles.tolist() == [style for style, _ in asked]
+    assert calls == [(style, seed) for style in range(3) for seed in range(100, 105)]
+    assert source.styles.tolist() == [style for style, _ in calls]
 
 
-def test_a_picture_may_be_drawn_again_alone(world: World) -> None:
-    source = world.samples(5, seed=3)
-    whole = source.take(torch.arange(15))
-    assert source.take(torch.tensor([11, 2])).equal(whole[[11, 2]])
+def test_seeds_stay_within_64_bits(world: World) -> None:
+    last = 2**63 - 1
+    assert consecutive_seeds(last - 4, 5).tolist() == list(range(last - 4, last + 1))
+    with pytest.raises(
+        EvalError, match=f"Seed {last} is too large for 5 consecutive seeds: take {last - 4} "
+    ):
+        world.samples(5, seed=last)
 
 
-def test_keys_of_samples_say_all_that_decides_them(world: World) -> None:
+@pytest.mark.parametrize("per_style", [-1, 1])
+def test_too_few_samples(world: World, per_style: int) -> None:
+    with pytest.raises(EvalError, match=f"{per_style} samples a style"):
+        world.samples(per_style)
+
+
+def test_keys_cover_all_that_decides_the_images(world: World) -> None:
     def key(identity: str | None = "weights", per_style: int = 5, seed: int = 0, stop: int = 4) -> str | None:
         return world.samples(per_style, seed, identity).key(0, stop)
 
-    keys = [key(), key("others"), key(per_style=6), key(seed=1), key(stop=5)]
-    assert len(set(keys)) == 5
-    assert key() == keys[0]
-    assert key(None) is None  # nothing is known of the sampler: nothing may be kept
-
-
-def test_keys_of_pictures_are_their_content(world: World) -> None:
+    assert len({key(), key("others"), key(per_style=6), key(seed=1), key(stop=5)}) == 5
+    assert key() == key()
+    assert key(None) is None
     stored = world.pictures(0, 3)
     relabelled = Stored(images=stored.images, styles=stored.styles.flip(0))
-    assert stored.key(0, 4) == relabelled.key(0, 4)
-    assert stored.key(0, 4) != stored.key(1, 5)
+    assert stored.key(0, 4) == relabelled.key(0, 4) != stored.key(1, 5)
+
+
+# Folders
+def shades(per_style: int) -> tuple[Tensor, Tensor]:
+    styles = torch.arange(2).repeat_interleave(per_style)
+    noise = torch.randint(0, 60, (len(styles), 3, 8, 8), generator=torch.Generator().manual_seed(0))
+    return (noise + 130 * styles[:, None, None, None]).to(torch.uint8), styles
+
+
+def save(root: Path, style: str, name: str, image: Tensor) -> None:
+    (root / style).mkdir(parents=True, exist_ok=True)
+    Image.fromarray(image.permute(1, 2, 0).numpy()).save(root / style / name)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for i, (image, style) in enumerate(zip(*shades(4), strict=True)):
+        save(tmp_path / "made", STYLES[int(style)], f"{i}.png", image)
+    return tmp_path / "made"
+
+
+def test_reads_pixels_and_styles(folder: Path, tmp_path: Path) -> None:
+    found = read_styled_folder(folder)
+    images, styles = shades(4)
+    assert found.style_names == STYLES
+    assert torch.equal(found.images, images)
+    assert torch.equal(found.styles, styles)
+    flat = read_styled_folder(folder / "light")
+    assert flat.style_names == ()
+    assert flat.styles.tolist() == [-1] * 4
+    names = ("a/b", "what?", "50% off")
+    for name in names:
+        save(tmp_path / "named", file_name(name), "0.png", images[0])
+    assert set(read_styled_folder(tmp_path / "named").style_names) == set(names)
+
+
+def test_broken_images_are_named_and_the_others_read(folder: Path) -> None:
+    whole = (folder / "light" / "4.png").read_bytes()
+    (folder / "light" / "gone.png").symlink_to("nowhere.png")
+    (folder / "dark" / "0.png").write_bytes(whole[:50])
+    found = read_styled_folder(folder)
+    images, styles = shades(4)
+    assert torch.equal(found.images, images[1:])
+    assert torch.equal(found.styles, styles[1:])
+    gone, cut = found.broken
+    assert "gone.png' cannot be opened" in gone
+    assert "0.png' cannot be read" in cut
+    for path in folder.rglob("[1-9].png"):
+        path.write_bytes(whole[:50])
+    with pytest.raises(DataError, match=r"gone\.png' cannot be opened"):
+        read_styled_folder(folder)
+
+
+def test_refuses_different_sizes_and_images_without_a_style(folder: Path) -> None:
+    save(folder, "light", "large.png", torch.zeros(3, 8, 16, dtype=torch.uint8))
+    with pytest.raises(EvalError, match=r"large\.png' is 16x8 pixels and .* 8x8"):
+        read_styled_folder(folder)
+    (folder / "light" / "large.png").unlink()
+    save(folder, "_unlabelled", "loose.png", torch.zeros(3, 8, 8, dtype=torch.uint8))
+    with pytest.raises(EvalError, match=r"loose\.png' is in no style folder"):
+        read_styled_folder(folder)
+
+
+def test_runs_snapshots_and_folders(folder: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    (run / "snapshots").mkdir(parents=True)
+    snapshot = run / "snapshots" / "generator.safetensors"
+    snapshot.touch()
+    paths = (folder, run, snapshot, tmp_path / "absent")
+    assert [holds_pictures(path) for path in paths] == [True, False, False, False]
+    assert report_folder(folder) == tmp_path / "made-measure"
+    assert report_folder(run) == report_folder(snapshot) == run / "measure"
+    assert report_folder(Path("somebody/model")) == Path("model/measure")

@@ -1,4 +1,4 @@
-"""The whole measure on a world of three styles in which everything can be worked out."""
+"""The suite on a world of three styles with known results."""
 
 import json
 import math
@@ -11,10 +11,9 @@ import torch
 from torch import Tensor
 
 from brushwork.eval.errors import EvalError
-from brushwork.eval.measures import Measures
 from brushwork.eval.metrics.frechet import frechet_from_features, gaussian_of
 from brushwork.eval.reference import Reference, build_reference
-from brushwork.eval.report.compare import compare
+from brushwork.eval.results import Measurement
 from brushwork.eval.sources import Samples, Stored
 from brushwork.eval.suite import measure, measure_against, rehearsed
 
@@ -26,11 +25,11 @@ else:
 BASIC = ("fd", "accuracy")
 
 
-def drawn(sampler: Callable[[Tensor, Tensor], Tensor], per_style: int = 60, seed: int = 0) -> Samples:
+def samples_of(sampler: Callable[[Tensor, Tensor], Tensor], per_style: int = 60, seed: int = 0) -> Samples:
     return Samples(sampler=sampler, count=3, per_style=per_style, seed=seed)
 
 
-# The measure
+# Measuring
 def test_a_perfect_sampler_reaches_the_ceiling(world: World) -> None:
     figures = measure(world.samples(), world.reference).figures
     accuracy, distance = figures["accuracy"], figures["fd"]
@@ -46,10 +45,9 @@ def test_a_perfect_sampler_reaches_the_ceiling(world: World) -> None:
     assert figures["copies"].measured.value < 0.1
 
 
-def test_permuted_styles_fail_by_style_alone(world: World) -> None:
-    """All pictures together are the same, so only what looks at styles may see it."""
-    straight = measure(drawn(world.perfect), world.reference).figures
-    wrong = measure(drawn(world.permuted), world.reference).figures
+def test_only_metrics_by_style_notice_permuted_styles(world: World) -> None:
+    straight = measure(samples_of(world.perfect), world.reference).figures
+    wrong = measure(samples_of(world.permuted), world.reference).figures
     for name in ("fd", "precision", "recall", "coverage"):
         assert wrong[name].measured.value == pytest.approx(straight[name].measured.value, rel=1e-6)
     assert wrong["accuracy"].measured.value < 0.05
@@ -61,7 +59,7 @@ def test_permuted_styles_fail_by_style_alone(world: World) -> None:
         assert straight["csls"].measured.matrix[style][style] == max(straight["csls"].measured.matrix[style])
 
 
-def test_copies_are_caught(world: World) -> None:
+def test_copies_are_found(world: World) -> None:
     figures = measure(world.train, world.reference, metrics=("copies",)).figures
     assert figures["copies"].measured.value == 1
     assert figures["nearest_ratio"].measured.value == 0
@@ -70,33 +68,24 @@ def test_copies_are_caught(world: World) -> None:
     assert real.value < 0.05
 
 
-def test_one_drawing_over_and_over_has_no_diversity(world: World) -> None:
+def test_one_image_over_and_over_has_no_diversity(world: World) -> None:
     def collapsed(styles: Tensor, seeds: Tensor) -> Tensor:
         return world.perfect(styles, torch.zeros_like(seeds))
 
-    figures = measure(drawn(collapsed), world.reference).figures
+    figures = measure(samples_of(collapsed), world.reference).figures
     assert figures["diversity"].measured.value == 0
     assert figures["recall"].measured.value < 0.05
     assert figures["accuracy"].measured.value > 0.9
 
 
 def test_the_control_does_not_see_colour(world: World) -> None:
-    accuracy = measure(drawn(world.permuted), world.reference, metrics=BASIC).figures["accuracy"]
+    accuracy = measure(samples_of(world.permuted), world.reference, metrics=BASIC).figures["accuracy"]
     assert accuracy.control_real is not None
     assert accuracy.real is not None
     assert accuracy.control_real.value < 0.5 < accuracy.real.value
     assert not accuracy.control_matches
     bare = world.build(control=False)
-    assert measure(drawn(world.perfect, 4), bare, metrics=BASIC).figures["fd"].control is None
-
-
-def test_a_worse_sampler_is_farther(world: World) -> None:
-    def blotted(styles: Tensor, seeds: Tensor) -> Tensor:
-        return world.perfect(styles, seeds) // 2
-
-    good, bad = (measure(drawn(s), world.reference).figures for s in (world.perfect, blotted))
-    assert bad["fd"].measured.value > 5 * good["fd"].measured.value
-    assert bad["precision"].measured.value < 0.1 < good["precision"].measured.value
+    assert measure(samples_of(world.perfect, 4), bare, metrics=BASIC).figures["fd"].control is None
 
 
 def test_the_worst_style_is_named(world: World) -> None:
@@ -104,27 +93,32 @@ def test_the_worst_style_is_named(world: World) -> None:
         bad = (styles.argmax(1) == 1)[:, None, None, None]
         return torch.where(bad, 255, world.perfect(styles, seeds)).byte()
 
-    measures = measure(drawn(one_bad, 20), world.reference)
-    assert measures.to_json()["figures"]["fd"]["worst_style"] == "brick"
-    assert measures.summary()["fd_worst_style"] == max(measures.figures["fd"].measured.per_style)
+    measurement = measure(samples_of(one_bad, 20), world.reference)
+    assert measurement.to_json()["figures"]["fd"]["worst_style"] == "brick"
+    assert measurement.summary()["fd_worst_style"] == max(measurement.figures["fd"].measured.per_style)
 
 
-def test_distances_are_of_standardised_features(world: World) -> None:
-    """The figure by its definition: standardised by real training features, and against them alone."""
-    extractor = world.colours()
+@pytest.mark.parametrize("standardise", [True, False])
+def test_distances_follow_their_definition(world: World, standardise: bool) -> None:
+    """Against the training images alone, standardised on them if the extractor asks for it."""
+
+    class Scaled(world.colours):
+        standardised = standardise
+
+    extractor = Scaled()
     train = extractor(world.train.images).double()
     std, mean = torch.std_mean(train, dim=0, correction=0)
-    std[7] = 1  # the column that never varies
-    samples = torch.cat(
-        [extractor(world.perfect(torch.eye(3)[s].expand(9, 3), torch.arange(5, 14))) for s in range(3)]
-    )
-    expected = frechet_from_features((samples - mean) / std, (train - mean) / std)
-    found = measure(drawn(world.perfect, 9, 5), world.reference, metrics=("fd",)).figures["fd"]
-    assert found.measured.value == pytest.approx(expected, rel=1e-3)
+    std[7] = 1  # the constant column
+    samples = samples_of(world.perfect, 9, 5)
+    images = extractor(samples.take(torch.arange(27))).double()
+    if standardise:
+        images, train = (images - mean) / std, (train - mean) / std
+    found = measure(samples, world.build(extractor, control=False), metrics=("fd",)).figures["fd"]
+    assert found.measured.value == pytest.approx(frechet_from_features(images, train), rel=1e-3)
 
 
-def test_held_out_pictures_are_as_far_as_fresh_samples_of_the_same_distribution(world: World) -> None:
-    """Independent Gaussian draws. A reference that held the held-out pictures would lie nearer to these."""
+def test_held_out_images_are_as_far_as_new_samples_of_the_same_distribution(world: World) -> None:
+    """Independent Gaussian images. Held-out images inside the reference would be nearer to it."""
 
     class Values(world.colours):
         name, dim, standardised = "values", 12, False
@@ -132,13 +126,13 @@ def test_held_out_pictures_are_as_far_as_fresh_samples_of_the_same_distribution(
         def __call__(self, images: Tensor) -> Tensor:
             return (images.float() - 128).flatten(1) / 32
 
-    def draws(seed: int) -> Stored:
+    def gaussian(seed: int) -> Stored:
         noise = torch.randn(300, 3, 2, 2, generator=torch.Generator().manual_seed(seed))
         images = (128 + 32 * noise).round().clamp(0, 255).byte()
         return Stored(images=images, styles=torch.arange(3).repeat_interleave(100))
 
-    reference = build_reference(draws(0), draws(1), world.style_names, "f", [Values()], control=False)
-    found = [measure(draws(seed), reference, metrics=("fd", "kid")).figures for seed in range(2, 10)]
+    reference = build_reference(gaussian(0), gaussian(1), world.style_names, "f", [Values()], control=False)
+    found = [measure(gaussian(seed), reference, metrics=("fd", "kid")).figures for seed in range(2, 10)]
     for name in ("fd", "kid"):
         fresh = torch.tensor([figures[name].measured.value for figures in found])
         real = found[0][name].real
@@ -149,27 +143,7 @@ def test_held_out_pictures_are_as_far_as_fresh_samples_of_the_same_distribution(
             assert abs(real.value) < 3 * fresh.std()
 
 
-def test_a_report_against_training_and_held_out_pictures_is_not_compared(world: World) -> None:
-    ours = measure(world.samples(6), world.reference).to_json()
-    earlier = "all real pictures (train + test) for fd, kid and gram, the training pictures for all else"
-    theirs = {**ours, "protocol": {**ours["protocol"], "against": earlier}}
-    with pytest.raises(EvalError, match="against: all real pictures"):
-        compare(ours, theirs)
-
-
-def test_published_features_are_taken_as_they_are(world: World) -> None:
-    class Raw(world.colours):
-        standardised = False
-
-    reference = world.build(Raw(), control=False)
-    samples = drawn(world.perfect, 9)
-    images = samples.take(torch.arange(27))
-    expected = frechet_from_features(Raw()(images), Raw()(world.train.images))
-    found = measure(samples, reference, metrics=("fd",)).figures["fd"].measured.value
-    assert found == pytest.approx(expected, rel=1e-6)
-
-
-def test_two_evaluators_stand_side_by_side(world: World) -> None:
+def test_two_extractors(world: World) -> None:
     class Second(world.colours):
         name = "second"
 
@@ -187,7 +161,7 @@ def test_images_measure_as_their_sampler(world: World) -> None:
     shuffle = torch.randperm(60, generator=torch.Generator().manual_seed(0))
     stored = Stored(images=images[shuffle], styles=styles[shuffle])
     found, sampled = (
-        measure(source, world.reference).figures for source in (stored, drawn(world.perfect, 20))
+        measure(source, world.reference).figures for source in (stored, samples_of(world.perfect, 20))
     )
     for name, figure in sampled.items():
         assert found[name].measured.value == pytest.approx(figure.measured.value, rel=1e-5, abs=1e-6), name
@@ -198,14 +172,14 @@ def test_restricted_to_fewer_styles_in_another_order(world: World) -> None:
         return world.perfect(torch.stack([styles[:, 1], torch.zeros(len(styles)), styles[:, 0]], 1), seeds)
 
     samples = Samples(sampler=narrow, count=2, per_style=30)
-    measures = measure(samples, world.reference.restricted_to(["cream", "azure"]))
-    assert measures.style_names == ("cream", "azure")
-    assert measures.figures["accuracy"].measured.value > 0.9
-    assert measures.figures["fd"].measured.value < 0.5
-    assert measures.protocol["real_train_images"] == 160
+    measurement = measure(samples, world.reference.restricted_to(["cream", "azure"]))
+    assert measurement.style_names == ("cream", "azure")
+    assert measurement.figures["accuracy"].measured.value > 0.9
+    assert measurement.figures["fd"].measured.value < 0.5
+    assert measurement.protocol["real_train_images"] == 160
 
 
-def test_unlabelled_real_pictures_are_left_out(world: World) -> None:
+def test_unlabelled_real_images_are_left_out(world: World) -> None:
     styles = world.train.styles.clone()
     styles[::4] = -1
     train = Stored(images=world.train.images, styles=styles)
@@ -214,8 +188,8 @@ def test_unlabelled_real_pictures_are_left_out(world: World) -> None:
     assert reference.spaces[0].control is None
 
 
-def test_pictures_worth_looking_at(world: World) -> None:
-    """Of each style, those that the probe is surest of and those that it takes for another."""
+def test_picks(world: World) -> None:
+    """The worst of a style are those that the probe assigns to another."""
     images, styles = world.pictures(0, 20).images.clone(), world.pictures(0, 20).styles
     images[7], images[33] = world.train.images[100], world.train.images[3]
     picks = measure(Stored(images=images, styles=styles), world.reference).picks
@@ -227,21 +201,41 @@ def test_pictures_worth_looking_at(world: World) -> None:
     assert (nearest[7], nearest[33]) == (100, 3)
 
 
+def test_inception_score_of_an_extractor_with_class_scores(world: World) -> None:
+    """Certain scores, half of them for either class: exp(ln 2) up to the balance of each split."""
+
+    class Classes(world.colours):
+        def logits(self, features: Tensor) -> Tensor:
+            blue = features[:, 2] > features[:, 0]
+            return 100 * torch.stack([blue, ~blue], dim=1).float()
+
+    reference = world.build(Classes(), control=False)
+    pictures = world.pictures(0, 100)
+    two = Stored(images=pictures.images[:200], styles=pictures.styles[:200])
+    found = measure(two, reference, metrics=("fd", "is")).figures["is"].measured
+    assert 1.9 < found.value < 2
+    assert found.spread is not None
+    assert 0 < found.spread < 0.1
+    few = measure(world.pictures(0, 3), reference, metrics=("fd", "is"))
+    assert few.notes[0].startswith("is: An inception score over 10 splits cannot be taken of 9 images")
+    assert "is" not in few.figures
+
+
 # What cannot be taken
 ALL = ("fd", "accuracy", "kid", "prdc", "similarity", "diversity", "copies")
 
 
-def of_few(world: World, train: Stored, test: Stored, names: tuple[str, ...], drawn: Stored) -> Measures:
+def of_few(world: World, train: Stored, test: Stored, names: tuple[str, ...], samples: Stored) -> Measurement:
     reference = build_reference(train, test, names, "f", [world.colours()])
-    measures = measure(drawn, reference, metrics=ALL)
-    json.dumps(measures.to_json(), allow_nan=False)
-    return measures
+    measurement = measure(samples, reference, metrics=ALL)
+    json.dumps(measurement.to_json(), allow_nan=False)
+    return measurement
 
 
-def test_too_few_pictures_for_a_metric_leave_it_out_with_a_note(world: World) -> None:
+def test_too_few_images_for_a_metric_leave_it_out_with_a_note(world: World) -> None:
     """4 held-out pictures have no neighbourhoods of 5, 4 samples have none either."""
     of_two = Stored(images=world.train.images[:160], styles=world.train.styles[:160])
-    held_out, drawn = (
+    held_out, samples = (
         Stored(images=found.images[:4], styles=found.styles[:4])
         for found in (world.pictures(500, 2), world.pictures(700, 2))
     )
@@ -251,77 +245,77 @@ def test_too_few_pictures_for_a_metric_leave_it_out_with_a_note(world: World) ->
     assert enough.figures["fd"].real is not None
     why = "5 nearest neighbours need 6 images a side at least and one has 4: add some."
     assert enough.notes == (f"prdc of held-out pictures: {why}",)
-    few = of_few(world, of_two, held_out, names, drawn)
+    few = of_few(world, of_two, held_out, names, samples)
     assert few.notes == (f"prdc: {why}",)
     assert {"fd", "accuracy", "kid", "csls", "diversity", "copies"} <= few.figures.keys()
     assert "precision" not in few.figures
 
 
-def test_a_style_with_one_picture_has_no_distance_of_its_own(world: World) -> None:
+def test_a_style_with_one_image_has_no_distance_of_its_own(world: World) -> None:
     found = world.pictures(0, 2)
     few = Stored(images=found.images[:5], styles=found.styles[:5])
-    measures = measure(few, world.reference, metrics=("fd", "kid", "diversity"))
-    for figure in measures.figures.values():
+    measurement = measure(few, world.reference, metrics=("fd", "kid", "diversity"))
+    for figure in measurement.figures.values():
         assert math.isfinite(figure.measured.value)
         assert [math.isfinite(value) for value in figure.measured.per_style] == [True, True, False]
     assert few.styles.unique().tolist() == [0, 1, 2]
 
 
-def test_without_held_out_pictures_there_is_no_ceiling(world: World) -> None:
+def test_without_held_out_images_there_is_no_ceiling(world: World) -> None:
     nothing = Stored(images=world.test.images[:0], styles=world.test.styles[:0])
-    measures = of_few(world, world.train, nothing, world.style_names, world.pictures(0, 20))
-    assert {"fd", "accuracy", "recall", "csls", "diversity"} <= measures.figures.keys()
-    assert all(figure.real is None for figure in measures.figures.values())
-    assert "copies" not in measures.figures
-    assert [note.partition(":")[0] for note in measures.notes] == ["held-out pictures", "copies"]
+    measurement = of_few(world, world.train, nothing, world.style_names, world.pictures(0, 20))
+    assert {"fd", "accuracy", "recall", "csls", "diversity"} <= measurement.figures.keys()
+    assert all(figure.real is None for figure in measurement.figures.values())
+    assert "copies" not in measurement.figures
+    assert [note.partition(":")[0] for note in measurement.notes] == ["held-out pictures", "copies"]
 
 
-def test_one_style_is_measured_but_for_what_compares_styles(world: World) -> None:
-    train, test, drawn = (
+def test_one_style_has_all_metrics_that_do_not_compare_styles(world: World) -> None:
+    train, test, samples = (
         Stored(images=found.images[found.styles == 0], styles=found.styles[found.styles == 0])
         for found in (world.train, world.test, world.pictures(0, 20))
     )
-    measures = of_few(world, train, test, world.style_names[:1], drawn)
-    assert {"fd", "kid", "recall", "diversity", "copies"} <= measures.figures.keys()
-    assert [note.partition(":")[0] for note in measures.notes] == ["accuracy", "similarity"]
-    assert measures.picks is not None
-    assert measures.picks.best == ()
+    measurement = of_few(world, train, test, world.style_names[:1], samples)
+    assert {"fd", "kid", "recall", "diversity", "copies"} <= measurement.figures.keys()
+    assert [note.partition(":")[0] for note in measurement.notes] == ["accuracy", "similarity"]
+    assert measurement.picks is not None
+    assert measurement.picks.best == ()
 
 
-def test_without_styles_all_pictures_are_one_group(world: World) -> None:
+def test_without_styles_all_images_are_one_group(world: World) -> None:
     """Where the real pictures have none, and where those to measure have none: the same figures, which are
     those that need no label."""
 
     def bare(found: Stored) -> Stored:
         return Stored(images=found.images, styles=torch.full_like(found.styles, -1))
 
-    drawn = world.pictures(0, 20)
-    unlabelled = of_few(world, bare(world.train), bare(world.test), (), bare(drawn))
+    samples = world.pictures(0, 20)
+    unlabelled = of_few(world, bare(world.train), bare(world.test), (), bare(samples))
     for train, test, names, images in (
-        (bare(world.train), bare(world.test), (), drawn),
-        (world.train, world.test, world.style_names, bare(drawn)),
+        (bare(world.train), bare(world.test), (), samples),
+        (world.train, world.test, world.style_names, bare(samples)),
     ):
         other = of_few(world, train, test, names, images)
         assert other.figures == unlabelled.figures
         assert other.style_names == ()
     assert {"fd", "kid", "recall", "diversity", "copies"} <= unlabelled.figures.keys()
     assert [note.partition(":")[0] for note in unlabelled.notes] == ["accuracy", "similarity"]
-    labelled = of_few(world, world.train, world.test, world.style_names, drawn)
+    labelled = of_few(world, world.train, world.test, world.style_names, samples)
     for name in ("fd", "kid", "recall", "copies"):
         found, expected = unlabelled.figures[name], labelled.figures[name]
         assert found.measured.per_style == ()
         assert found.measured.value == pytest.approx(expected.measured.value, rel=1e-6)
-    grey = bare(Stored(images=drawn.images[:1].expand(20, -1, -1, -1), styles=drawn.styles[:20]))
+    grey = bare(Stored(images=samples.images[:1].expand(20, -1, -1, -1), styles=samples.styles[:20]))
     collapsed = of_few(world, bare(world.train), bare(world.test), (), grey)
     assert collapsed.figures["diversity"].measured.value == 0
 
 
-def test_nothing_to_measure_is_one_sentence(world: World) -> None:
+def test_no_metric_at_all_is_an_error(world: World) -> None:
     with pytest.raises(EvalError, match=r"Nothing of this can be measured\. prdc: 5 nearest neighbours"):
         measure(world.pictures(0, 1), world.reference, metrics=("prdc",))
 
 
-def test_a_rehearsal_says_what_can_be_taken_of_so_many_samples(world: World) -> None:
+def test_a_rehearsal_shows_which_metrics_can_be_taken(world: World) -> None:
     assert set(rehearsed(world.reference, BASIC, 2).figures) == set(BASIC)
     found = rehearsed(world.reference, ("fd", "prdc"), 1)
     assert set(found.figures) == {"fd"}
@@ -333,8 +327,8 @@ def test_a_rehearsal_says_what_can_be_taken_of_so_many_samples(world: World) -> 
 def test_against_statistics(world: World) -> None:
     extractor = world.colours()
     real = gaussian_of(extractor(world.train.images))
-    measures = measure_against(world.train, real, extractor)
-    assert measures.figures["fd"].measured.value == pytest.approx(0, abs=1e-6)
+    measurement = measure_against(world.train, real, extractor)
+    assert measurement.figures["fd"].measured.value == pytest.approx(0, abs=1e-6)
     shifted = replace(real, mean=real.mean + 2)
     found = measure_against(world.train, shifted, extractor).figures["fd"].measured.value
     assert found == pytest.approx(8 * 4)
@@ -344,11 +338,11 @@ def test_against_statistics(world: World) -> None:
 
 
 # Protocol
-def test_protocols_differ_by_whatever_decides(world: World) -> None:
+def test_the_protocol_covers_every_setting(world: World) -> None:
     def protocol(
         reference: Reference, per_style: int = 6, seed: int = 0, psi: float = 1.0, metrics: Any = BASIC
     ) -> str:
-        samples, conditions = drawn(world.perfect, per_style, seed), {"psi": psi}
+        samples, conditions = samples_of(world.perfect, per_style, seed), {"psi": psi}
         return json.dumps(measure(samples, reference, metrics=metrics, conditions=conditions).protocol)
 
     same = protocol(world.reference)
@@ -368,59 +362,36 @@ def test_protocols_differ_by_whatever_decides(world: World) -> None:
 
 
 def test_json_holds_everything(world: World) -> None:
-    measures = measure(world.samples(6), world.reference, label="a fake")
-    content = json.loads(json.dumps(measures.to_json(), allow_nan=False))
+    measurement = measure(world.samples(6), world.reference, label="a fake")
+    content = json.loads(json.dumps(measurement.to_json(), allow_nan=False))
     assert content["label"] == "a fake"
     figure = content["figures"]["accuracy"]
-    assert figure["measured"]["value"] == measures.figures["accuracy"].measured.value
+    assert figure["measured"]["value"] == measurement.figures["accuracy"].measured.value
     assert set(figure) >= {"real", "control", "control_real", "worst_style", "control_matches"}
     assert content["protocol"]["images_per_style"] == [6, 6, 6]
     assert "torch" in content["environment"]
 
 
 # Mistakes
-def test_unknown_styles_are_named(world: World) -> None:
+def test_mistakes_are_named(world: World) -> None:
+    pictures = world.pictures(0, 2)
     with pytest.raises(EvalError, match="no style 'dusk', 'ebony'"):
         world.reference.restricted_to(["azure", "dusk", "ebony"])
-
-
-def test_unknown_metric(world: World) -> None:
     with pytest.raises(EvalError, match=r"no metric 'fdd': choose from fd, accuracy"):
-        measure(world.samples(6), world.reference, metrics=("fdd",))
-
-
-@pytest.mark.parametrize("per_style", [-1, 0, 1])
-def test_too_few_samples(world: World, per_style: int) -> None:
-    with pytest.raises(EvalError, match=f"{per_style} samples a style"):
-        world.samples(per_style)
-
-
-def test_samples_that_are_no_pictures(world: World) -> None:
-    def floats(styles: Tensor, seeds: Tensor) -> Tensor:
-        return world.perfect(styles, seeds).float() / 0
-
-    with pytest.raises(EvalError, match="float32"):
-        measure(drawn(floats, 4), world.reference)
-    with pytest.raises(EvalError, match="0 images for 1 seeds"):
-        measure(drawn(lambda styles, seeds: world.perfect(styles, seeds)[:0], 4), world.reference)
-
-
-def test_larger_pictures_than_the_real_ones(world: World) -> None:
-    def large(styles: Tensor, seeds: Tensor) -> Tensor:
-        return world.perfect(styles, seeds).repeat(1, 1, 2, 2)
-
+        measure(pictures, world.reference, metrics=("fdd",))
+    large = Stored(images=pictures.images.repeat(1, 1, 2, 2), styles=pictures.styles)
     with pytest.raises(EvalError, match=r"8x8 pixels.*4x4"):
-        measure(drawn(large, 4), world.reference)
-
-
-def test_a_few_images_without_a_style(world: World) -> None:
-    found = world.pictures(0, 2)
-    lost = Stored(images=found.images, styles=torch.tensor([0, 0, 1, 1, 2, -1]))
+        measure(large, world.reference)
+    lost = Stored(images=pictures.images, styles=torch.tensor([0, 0, 1, 1, 2, -1]))
     with pytest.raises(EvalError, match="1 images to measure have no style"):
         measure(lost, world.reference)
-
-
-def test_a_reference_without_pictures_is_a_mistake(world: World) -> None:
     bare = Stored(images=world.train.images[:4], styles=torch.full((4,), -1))
     with pytest.raises(EvalError, match="0 training pictures to measure against"):
         build_reference(bare, world.test, ("flat",), "f", [world.colours()])
+
+
+def test_refuses_samplers_of_other_tensors(world: World) -> None:
+    with pytest.raises(EvalError, match="float32"):
+        measure(samples_of(lambda *args: world.perfect(*args).float(), 4), world.reference)
+    with pytest.raises(EvalError, match="0 images for 1 seeds"):
+        measure(samples_of(lambda *args: world.perfect(*args)[:0], 4), world.reference)

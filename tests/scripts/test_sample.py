@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from brushwork.data.files import write_file
-from brushwork.eval.folder import read_styled_folder
+from brushwork.eval.sources import read_styled_folder
 from brushwork.models.generator import Generator, GeneratorConfig
 from brushwork.models.sampling import SampledBatch, sample_batches, sample_matrix
 from brushwork.models.snapshot import generator_bytes, load_generator

@@ -13,7 +13,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from brushwork.data.loader import Pictures, StoredPictures
-from brushwork.eval.collapse import COLLAPSED, one_picture
+from brushwork.eval.collapse import COLLAPSED, collapse_warning
 from brushwork.models.generator import Generator
 from brushwork.models.sampling import sample
 from brushwork.models.stage import Stage
@@ -56,7 +56,7 @@ class StyleDiversity:
     @property
     def warning(self) -> str:
         """'3 of 6 styles draw one picture: bold, linear, outline'; empty if none does."""
-        return one_picture(self.collapsed, len(self.shares))
+        return collapse_warning(self.collapsed, len(self.shares))
 
     def values(self) -> dict[str, float]:
         """For the log: mean, worst and each style's ratio, and the number of collapsed styles."""
@@ -78,7 +78,7 @@ def collapsed_lines(history: Sequence[Mapping[str, float | int]]) -> int:
 
 @dataclass
 class DiversityProbe:
-    """Measures `StyleDiversity` of a generator, always with the same latent codes and real images.
+    """Measurement `StyleDiversity` of a generator, always with the same latent codes and real images.
 
     The real images are measured once for each resolution.
     """
@@ -91,7 +91,7 @@ class DiversityProbe:
         return self.pictures.style_names or ("unlabelled",)
 
     def __call__(self, generator: Generator, stage: Stage) -> StyleDiversity:
-        """Measures a few samples of each style at `stage`.
+        """Measurement a few samples of each style at `stage`.
 
         Styles with fewer than two images, or with images that are all the same, are left out. Of very many
         styles an evenly spaced selection is measured.

@@ -15,8 +15,6 @@ from torch import Tensor
 
 from brushwork.data.pictures import Pictures, load_pictures
 from brushwork.eval.features.extract import MapExtractor
-from brushwork.eval.figures import FIGURES
-from brushwork.eval.measures import Measures
 from brushwork.eval.metrics.registry import METRICS
 from brushwork.eval.pairs.figures import BASELINES, RESTYLED, STYLE_MEAN, UNCHANGED, Drawings
 from brushwork.eval.pairs.read import PairSet
@@ -24,6 +22,7 @@ from brushwork.eval.pairs.suite import PairNetworks, measure_outputs
 from brushwork.eval.pairs.truth import style_mean_of
 from brushwork.eval.processes import Processes
 from brushwork.eval.reference import Reference
+from brushwork.eval.results import METRIC_INFO, Measurement
 from brushwork.models.generator import Generator, at_stage
 from brushwork.models.restyling import content_style_codes, restyle
 from brushwork.models.stage import Stage
@@ -185,13 +184,13 @@ class RestyledMetrics:
         """The metrics of unchanged contents and, for `truth`, of the mean image of each style."""
         found: dict[str, float] = {}
         for name, figure in self._measured(self.held_out.images).figures.items():
-            if name.partition("@")[0] in (*FIGURES, "truth"):
+            if name.partition("@")[0] in (*METRIC_INFO, "truth"):
                 found[f"{RESTYLED}{name}_{BASELINES[UNCHANGED]}"] = figure.measured.value
             if STYLE_MEAN in figure.baselines:
                 found[f"{RESTYLED}{name}_{BASELINES[STYLE_MEAN]}"] = figure.baselines[STYLE_MEAN].value
         return found
 
-    def _measured(self, outputs: Tensor) -> Measures:
+    def _measured(self, outputs: Tensor) -> Measurement:
         return measure_outputs(
             self.held_out.beside(outputs), self.networks, metrics=self.metrics, reference=self.reference,
             drawings=self.held_out.drawings,

@@ -1,4 +1,4 @@
-"""Features of many pictures: in order, in parts, from the cache, by several processes; and standardising."""
+"""Features of many images, in parts, from the cache, and by several processes; and standardising."""
 
 import os
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from torch import Tensor
 from brushwork.eval.errors import EvalError
 from brushwork.eval.features import extract as module
 from brushwork.eval.features.cache import FeatureCache, content_hash
-from brushwork.eval.features.extract import PART, Standardiser, extract
+from brushwork.eval.features.extract import Standardiser, extract
 from brushwork.eval.processes import Processes
 from brushwork.eval.sources import Stored
 
@@ -50,7 +50,7 @@ def test_features_come_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     assert extractor.seen == [4, 2, 4, 2, 3]
 
 
-def test_pictures_are_drawn_once_for_all_extractors() -> None:
+def test_images_are_generated_once_for_all_extractors() -> None:
     drawn: list[int] = []
 
     class Counted(Stored):
@@ -64,7 +64,7 @@ def test_pictures_are_drawn_once_for_all_extractors() -> None:
     assert first.equal(second)
 
 
-def test_a_cut_run_goes_on_where_it_stood(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_run_resumes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "PART", 4)
     source, cache = pictures(12), FeatureCache(tmp_path)
 
@@ -108,7 +108,7 @@ def test_the_parts_of_two_processes_make_the_whole(monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize(
     "images", [torch.rand(4, 3, 8, 8), torch.zeros(4, 1, 8, 8).byte(), torch.zeros(4, 8, 8, 3).byte()]
 )
-def test_refuses_what_is_no_picture(images: Tensor) -> None:
+def test_refuses_other_tensors(images: Tensor) -> None:
     class Loose(Stored):
         def take(self, indices: Tensor) -> Tensor:
             return images[indices]
@@ -173,7 +173,7 @@ def test_no_cache_keeps_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_full_cache_forgets_what_was_not_used_for_longest(tmp_path: Path) -> None:
+def test_a_full_cache_removes_the_least_recently_used(tmp_path: Path) -> None:
     features = torch.randn(5, 3)
     FeatureCache(tmp_path).put(MeanColour(), "size", features)
     (path,) = tmp_path.iterdir()
@@ -187,7 +187,7 @@ def test_a_full_cache_forgets_what_was_not_used_for_longest(tmp_path: Path) -> N
     assert [key for key in "abcd" if cache.get(MeanColour(), key, 5) is not None] == ["a", "c", "d"]
 
 
-def test_a_cache_that_cannot_be_written_ends_nothing(tmp_path: Path) -> None:
+def test_a_cache_that_cannot_be_written_is_no_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     cache = FeatureCache(tmp_path / "file")
     cache.put(MeanColour(), "key", torch.randn(5, 3))
@@ -203,7 +203,3 @@ def test_content_hash_sees_pixels_order_and_shape() -> None:
     }
     assert len(hashes) == 5
     assert content_hash(images.clone()) in hashes
-
-
-def test_parts_are_whole_batches() -> None:
-    assert PART % module.BATCH == 0

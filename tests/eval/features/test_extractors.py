@@ -1,4 +1,4 @@
-"""Every name builds its extractor, and what is asked for reaches it. Nothing is downloaded."""
+"""Every name builds its extractor with its options. Nothing is downloaded."""
 
 from pathlib import Path
 
@@ -8,24 +8,12 @@ import torch
 from brushwork.eval.errors import EvalError
 from brushwork.eval.features import extractors as module
 from brushwork.eval.features.efficientnet import EfficientNetLite
-from brushwork.eval.features.extractors import EXTRACTORS, build_extractor
-from brushwork.eval.features.vgg import VggTaps
+from brushwork.eval.features.extractors import build_extractor
 from brushwork.models.errors import ModelError
 
 
-def test_names() -> None:
-    assert EXTRACTORS == (
-        "efficientnet-lite0",
-        "efficientnet-lite2",
-        "hed-vgg16",
-        "inception",
-        "vgg16",
-        "vgg19",
-    )
-
-
 @pytest.mark.parametrize("name", ["efficientnet-lite0", "efficientnet-lite2"])
-def test_offline_ones(name: str) -> None:
+def test_offline_extractors(name: str) -> None:
     extractor = build_extractor(name, torch.device("cpu"), precision="bf16")
     assert isinstance(extractor, EfficientNetLite)
     assert extractor.name == name
@@ -42,24 +30,25 @@ def test_weights_are_taken_by_name(name: str, tmp_path: Path) -> None:
         build_extractor(name, weights={name: path, "lpips": tmp_path / "another"})
 
 
-def test_choices_reach_the_networks(monkeypatch: pytest.MonkeyPatch) -> None:
-    built, any_network = [], VggTaps(taps=("relu1_1",), pretrained=False, size=16)
+def test_options_reach_the_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[tuple[object, ...]] = []
+    any_network = EfficientNetLite()
 
-    def inception(weights: Path | None, device: str, *, resize: str, precision: str) -> VggTaps:
-        built.append(("inception", weights, device, precision, resize))
+    def inception(*args: object, resize: str, precision: str) -> EfficientNetLite:
+        calls.append((*args, resize, precision))
         return any_network
 
-    def vgg(arch: str, weights: Path | None, device: str, *, precision: str) -> VggTaps:
-        built.append((arch, weights, device, precision))
+    def torchvision(*args: object) -> EfficientNetLite:
+        calls.append(args)
         return any_network
 
     monkeypatch.setattr(module, "Inception", inception)
-    monkeypatch.setattr(module, "VggTaps", vgg)
+    monkeypatch.setattr(module.VggTaps, "torchvision", torchvision)
     path = Path("there")
     for name, weights in (("inception", {"inception": path}), ("vgg16", {"vgg16": path}), ("vgg19", {})):
         build_extractor(name, "cuda:1", weights=weights, precision="bf16", resize="legacy_pytorch")
-    assert built == [
-        ("inception", path, "cuda:1", "bf16", "legacy_pytorch"),
+    assert calls == [
+        (path, "cuda:1", "legacy_pytorch", "bf16"),
         ("vgg16", path, "cuda:1", "bf16"),
         ("vgg19", None, "cuda:1", "bf16"),
     ]

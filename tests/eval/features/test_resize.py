@@ -1,4 +1,4 @@
-"""Every resize against an independent one (Pillow's, PyTorch's, torch-fidelity's), and the pass in parts."""
+"""Resizes against Pillow's and torch-fidelity's, and the pass of images in parts."""
 
 from collections.abc import Iterator
 
@@ -49,14 +49,6 @@ def test_clean_is_pillows(shape: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize("shape", SIZES)
-def test_legacy_pytorch_is_pytorch_fids(shape: tuple[int, int]) -> None:
-    """As its data loader and its network do it one after the other, half-pixel centres and all."""
-    images = pictures(2, *shape)
-    resized = F.interpolate(images.float().div(255), (299, 299), mode="bilinear", align_corners=False)
-    torch.testing.assert_close(legacy_pytorch(images), 2 * resized - 1, rtol=0, atol=1e-6)
-
-
-@pytest.mark.parametrize("shape", SIZES)
 def test_legacy_tensorflow_is_torch_fidelitys(shape: tuple[int, int]) -> None:
     images = pictures(2, *shape)
     resized = interpolate_bilinear_2d_like_tensorflow1x(images.float(), size=(299, 299), align_corners=False)
@@ -89,8 +81,8 @@ def test_range_shape_and_independence(name: ResizeName) -> None:
     assert name in RESIZE_WORDS[name]
 
 
-def test_only_clean_sees_every_pixel_of_a_large_picture() -> None:
-    """One in 64 pixels is lit: with antialias its light is spread, without it most of it is passed over."""
+def test_only_clean_reads_every_pixel_of_a_large_image() -> None:
+    """One in 64 pixels is lit. With antialias its light is spread; without, most pixels are skipped."""
     images = torch.zeros(1, 3, 256, 256, dtype=torch.uint8)
     images[..., ::8, ::8] = 255
     images = images.roll((3, 3), dims=(2, 3))
@@ -117,7 +109,7 @@ def test_parts_in_order() -> None:
         in_parts(network, images[:0], device=CPU, part=3)
 
 
-def test_float32_inside_anybodys_autocast_and_no_gradients() -> None:
+def test_float32_inside_autocast_and_no_gradients() -> None:
     weight = torch.randn(8, 3, generator=torch.Generator().manual_seed(0), requires_grad=True)
     images = pictures(2, 1, 1)
 
@@ -145,8 +137,8 @@ def settings() -> Iterator[None]:
 
 @pytest.mark.usefixtures("settings")
 @pytest.mark.parametrize("allowed", [True, False])
-def test_no_shortened_float32_and_settings_as_found(allowed: bool) -> None:
-    """GPUs take TF32 for convolutions unless told; whatever the caller has told them stays told."""
+def test_no_tf32_and_settings_are_restored(allowed: bool) -> None:
+    """GPUs use TF32 for convolutions by default. The caller's settings are restored."""
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = allowed
     inside = []
 

@@ -1,12 +1,10 @@
-"""Pooling by hand; vectors of style whose distances are those of Gram matrices."""
+"""Pooling by hand, and style vectors with the distances of Gram matrices."""
 
 import pytest
 import torch
 from torch import Tensor
 
-from brushwork.eval.errors import EvalError
 from brushwork.eval.features.efficientnet import EfficientNetLite
-from brushwork.eval.features.extract import Extractor
 from brushwork.eval.features.statistics import StyleStatistics, pooled, triangle
 from brushwork.models.feature_statistics import gram_distance, mean_and_std
 
@@ -47,9 +45,7 @@ def test_triangle_keeps_the_norm() -> None:
 
 def test_distances_of_vectors_are_those_of_maps() -> None:
     network = Colours()
-    statistics = StyleStatistics(network, taps=(0, 1))
-    assert isinstance(statistics, Extractor)
-    assert not statistics.standardised
+    statistics = StyleStatistics(network)
     a, b = pictures(5), pictures(5, seed=1)
     x, y = statistics(a), statistics(b)
     assert x.shape == (5, statistics.dim) == (5, 6 + 3 + 3 + 21 + 6 + 6)
@@ -60,25 +56,20 @@ def test_distances_of_vectors_are_those_of_maps() -> None:
         torch.testing.assert_close((theirs.mean, theirs.std), mean_and_std(q))
 
 
-def test_mean_vectors_split_in_any_precision() -> None:
-    statistics = StyleStatistics(Colours(), taps=(1,))
-    ((gram, mean, std),) = statistics.split(statistics(pictures(3)).double().mean(0, keepdim=True))
-    assert (gram.shape, mean.shape, std.shape) == ((1, 21), (1, 6), (1, 6))
-    assert gram.dtype == torch.float64
-
-
-def test_maps_of_few_pictures_are_in_memory_at_once() -> None:
+def test_maps_of_few_images_are_in_memory_at_once() -> None:
     network = Colours()
-    statistics = StyleStatistics(network, taps=(0,))
+    statistics = StyleStatistics(network)
     network.parts.clear()
     images = pictures(40)
     features = statistics(images)
     assert max(network.parts) <= 16
     assert sum(network.parts) == 40
     torch.testing.assert_close(features[33:34], statistics(images[33:34]))
+    (gram, mean, std), _ = statistics.split(features.double().mean(0, keepdim=True))
+    assert (gram.shape, mean.shape, std.shape) == ((1, 6), (1, 3), (1, 3))
 
 
-def test_on_the_evaluator() -> None:
+def test_statistics_of_the_evaluator() -> None:
     """Three taps of Lite0: 24, 40 and 80 channels."""
     statistics = StyleStatistics(EfficientNetLite("lite0"))
     assert statistics.dim == sum(c * (c + 1) // 2 + 2 * c for c in (24, 40, 80)) == 4648
@@ -87,16 +78,6 @@ def test_on_the_evaluator() -> None:
         assert word in statistics.protocol
     control = statistics.control()
     assert control.name == "efficientnet-lite0-random-style"
-    assert control.taps == statistics.taps
     x, y = statistics(pictures(3)), control(pictures(3))
     assert x.shape == y.shape == (3, 4648)
     assert not torch.allclose(x, y, atol=0.01)
-
-
-def test_mistakes_are_named() -> None:
-    with pytest.raises(EvalError, match="no tap 2, -1: take of 0 to 1"):
-        StyleStatistics(Colours(), taps=(0, 2, -1))
-    with pytest.raises(EvalError, match="take of 0 to 1"):
-        StyleStatistics(Colours(), taps=())
-    with pytest.raises(EvalError, match="colours has no random-weight control"):
-        StyleStatistics(Colours(), taps=(0,)).control()

@@ -1,114 +1,208 @@
-"""Blocked distances against plain ones, and a check for copies that knows copies."""
+"""Distances in blocks, the formulas of precision and recall with all their ties, copies, and diversity."""
 
 import pytest
 import torch
 from torch import Tensor
 
 from brushwork.eval.errors import EvalError
-from brushwork.eval.metrics.neighbours import copies, nearest, squared_blocks
+from brushwork.eval.metrics import neighbours as module
+from brushwork.eval.metrics.neighbours import (
+    diversity,
+    find_copies,
+    memberships,
+    nearest,
+    radii,
+    squared_blocks,
+)
 
 
 def features(seed: int, count: int, dim: int) -> Tensor:
     return torch.randn(count, dim, generator=torch.Generator().manual_seed(seed))
 
 
+def line(*values: float) -> Tensor:
+    return torch.tensor(values, dtype=torch.float32)[:, None]
+
+
 def plain(x: Tensor, y: Tensor) -> Tensor:
-    """Distances by differences."""
-    return (x.double()[:, None] - y.double()[None]).square().sum(2).sqrt()
+    """Distances from differences."""
+    return torch.cdist(x.double(), y.double(), compute_mode="donot_use_mm_for_euclid_dist")
+
+
+def prdc(real: Tensor, fake: Tensor, k: int = 5) -> list[float]:
+    """Precision, recall, density, coverage."""
+    found = memberships(real, fake, k=k)
+    parts = (found.inside, found.recalled, found.balls, found.covered)
+    means = [float(part.double().mean()) for part in parts]
+    return [*means[:2], means[2] / k, means[3]]
+
+
+def naive(real: Tensor, fake: Tensor, k: int) -> list[float]:
+    """The formulas on whole matrices of distances."""
+    real_radii = plain(real, real).sort(dim=1).values[:, k]
+    fake_radii = plain(fake, fake).sort(dim=1).values[:, k]
+    cross = plain(real, fake)
+    in_real = cross < real_radii[:, None]
+    parts = (in_real.any(0), (cross < fake_radii).any(1), in_real.sum(0).double() / k, in_real.any(1))
+    return [float(part.double().mean()) for part in parts]
 
 
 # Distances
 @pytest.mark.parametrize("block", [1, 8 * 30 * 7, 2**20])  # a row, seven rows, all rows at once
-def test_blocks_are_the_distances(block: int) -> None:
+def test_blocks_are_the_distances(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "BLOCK", block)
     x, y = 2 * features(0, 50, 9) + 5, features(1, 30, 9)
-    parts = list(squared_blocks(x, y, block=block))
+    parts = list(squared_blocks(x, y))
     assert [part.start for part, _ in parts[1:]] == [part.stop for part, _ in parts[:-1]]
     assert all(len(squared) * 30 * 8 <= max(block, 30 * 8) for _, squared in parts)
     torch.testing.assert_close(torch.cat([s for _, s in parts]).sqrt(), plain(x, y), rtol=1e-12, atol=0)
 
 
-def test_far_from_the_origin_nothing_is_lost() -> None:
-    """About the origin, squares of 1e14 would leave four digits of these squared distances."""
+def test_distances_are_exact_far_from_the_origin() -> None:
+    """Relative to the origin, squares of 1e14 would leave four digits of these squared distances."""
     x, y = features(0, 20, 5).double() + 1e7, features(1, 20, 5).double() + 1e7
     (_, squared), = squared_blocks(x, y)  # fmt: skip
     torch.testing.assert_close(squared.sqrt(), plain(x, y), rtol=1e-12, atol=0)
 
 
-# Nearest
 @pytest.mark.parametrize("block", [1, 1000, 2**20])
 @pytest.mark.parametrize(("n", "m"), [(40, 60), (40, 1), (1, 3)])
-def test_nearest_is_the_minimum(n: int, m: int, block: int) -> None:
+def test_nearest_is_the_minimum(n: int, m: int, block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "BLOCK", block)
     x, y = features(0, n, 7), features(1, m, 7)
-    found, expected = nearest(x, y, block=block), plain(x, y).min(1)
+    found, expected = nearest(x, y), plain(x, y).min(1)
     assert torch.equal(found.indices, expected.indices)
     torch.testing.assert_close(found.distances, expected.values, rtol=1e-14, atol=0)
 
 
-def test_copies_are_at_distance_zero_and_near_copies_are_not() -> None:
-    """A copy and its neighbour by 1e-7, of norm 1e3: the matrix product cannot tell them apart."""
+def test_nearest_tells_a_copy_from_a_near_copy() -> None:
+    """A copy and its neighbour by 1e-7, of norm 1e3, which the matrix product cannot separate."""
     base = 100 * features(0, 50, 100).double()
     queries = base[:10].clone()
     crowded = torch.cat([queries + 1e-7, base, queries - 1e-7])
     found = nearest(queries, crowded)
     assert torch.equal(found.indices, torch.arange(10, 20))
     assert torch.equal(found.distances, torch.zeros(10, dtype=torch.float64))
-    without = nearest(queries, crowded[:10])
-    torch.testing.assert_close(
-        without.distances, torch.full((10,), 1e-6, dtype=torch.float64), rtol=1e-5, atol=0
-    )
 
 
-def test_bad_features() -> None:
-    x = features(0, 3, 2)
+# Precision and recall, density and coverage
+@pytest.mark.parametrize(("k", "density"), [(1, 11 / 6), (2, 13 / 12)])
+def test_a_line_of_points_and_their_midpoints(k: int, density: float) -> None:
+    real = line(0, 1, 2, 3, 4, 5)
+    assert prdc(real, real + 0.5, k) == pytest.approx([1, 1, density, 1], rel=1e-14)
+
+
+def test_memberships_by_hand() -> None:
+    """With k = 1, real 0, 1 and 5 have radii 1, 1 and 4; samples 0.5, 8 and 30 have 7.5, 7.5 and 22."""
+    found = memberships(line(0, 1, 5), line(0.5, 8, 30), k=1)
+    assert found.balls.tolist() == [2, 1, 0]
+    assert found.covered.tolist() == found.recalled.tolist() == [True, True, True]
+    assert radii(line(0, 1, 3, 7), 3).tolist() == pytest.approx([7, 6, 4, 7])
+    assert radii(line(2, 2, 2, 5), 2).tolist() == pytest.approx([0, 0, 0, 3])
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.1, 1e3])
+def test_identical_sets_score_one(shift: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The image at the end of a ball is outside: counting one such in ten would make the density 1.02."""
+    for x in (features(0, 200, 50) + shift, features(1, 300, 3).double() + shift):
+        shuffled = x[torch.randperm(len(x), generator=torch.Generator().manual_seed(0))]
+        assert prdc(x, shuffled) == [1, 1, 1, 1]
+        with monkeypatch.context() as patch:
+            patch.setattr(module, "BLOCK", 8 * 7 * len(x))
+            assert prdc(x, x.clone()) == [1, 1, 1, 1]
+
+
+@pytest.mark.parametrize("value", [0.0, 0.1, 1 / 3, 12345.678])
+def test_sets_without_spread_and_sets_far_apart_score_zero(value: float) -> None:
+    rows = features(0, 1, 64) * value
+    assert prdc(rows.repeat(30, 1), rows.repeat(20, 1)) == [0, 0, 0, 0]
+    assert prdc(features(0, 50, 8), features(1, 50, 8) + 100) == [0, 0, 0, 0]
+
+
+@pytest.mark.parametrize("k", [1, 5])
+@pytest.mark.parametrize("block", [1, 5000, 2**26])
+@pytest.mark.parametrize(("n", "m", "dim", "scale"), [(80, 120, 6, 0.9), (120, 31, 6, 1.3), (90, 90, 500, 1)])
+def test_equals_the_naive_formula(
+    n: int, m: int, dim: int, scale: float, k: int, block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "BLOCK", block)
+    real, fake = features(0, n, dim), scale * features(1, m, dim) + 0.2
+    assert prdc(real, fake, k) == pytest.approx(naive(real, fake, k), rel=1e-14)
+
+
+def test_integer_grids_with_all_their_ties() -> None:
+    """Distances of integers are exact in both: ties at the end of a ball are outside."""
+    generator = torch.Generator().manual_seed(0)
+    real = torch.randint(0, 6, (150, 3), generator=generator).float()
+    fake = torch.randint(1, 7, (130, 3), generator=generator).float()
+    assert prdc(real, fake, 3) == pytest.approx(naive(real, fake, 3), rel=1e-14)
+
+
+def test_known_radii_give_the_same() -> None:
+    real, fake = features(0, 60, 5) + 3, features(1, 50, 5) + 3
+    expected = memberships(real, fake)
+    assert torch.equal(memberships(real, fake, real_radii=radii(real)).balls, expected.balls)
+    assert memberships(real, fake, real_radii=2 * radii(real)).balls.sum() > expected.balls.sum()
+
+
+def test_mistakes_are_named() -> None:
+    x = features(0, 6, 2)
+    with pytest.raises(EvalError, match="need 6 images a side at least and one has 5"):
+        memberships(x, x[:5])
+    with pytest.raises(EvalError, match="k = 0"):
+        memberships(x, x, k=0)
     with pytest.raises(EvalError, match="one has 0"):
         nearest(x, x[:0])
     with pytest.raises(EvalError, match="of 1 images are not finite"):
         nearest(x, x.clone().index_fill_(0, torch.tensor([1]), torch.nan))
+    with pytest.raises(EvalError, match="hold out"):
+        find_copies(x, x, x)
 
 
-# Memorisation
+# Copies
 def test_copies_are_found() -> None:
     train, held_out = features(0, 300, 16), features(1, 200, 16)
-    figures = copies(train[50:150], held_out, train)
-    assert figures.share == 1
-    assert figures.ratio == 0
-    assert torch.equal(figures.indices, torch.arange(50, 150))
-    half = copies(torch.cat([train[:50], held_out[:50] + 20]), held_out, train)
-    assert half.share == 0.5
+    found = find_copies(train[50:150], held_out, train)
+    assert found.copied.all()
+    assert found.ratio == 0
+    half = find_copies(torch.cat([train[:50], held_out[:50] + 20]), held_out, train)
+    assert half.copied.tolist() == [True] * 50 + [False] * 50
 
 
-@pytest.mark.parametrize(
-    ("count", "quantile", "below"), [(201, 0.0, 0), (201, 0.01, 2), (150, 0.01, 1), (40, 0.25, 9)]
-)
-def test_held_out_pictures_score_the_quantile(count: int, quantile: float, below: int) -> None:
-    """The threshold is a held-out picture's own distance; (count - 1) * quantile of them are below it."""
+@pytest.mark.parametrize(("count", "copied"), [(201, 3), (150, 2), (40, 1)])
+def test_held_out_images_score_the_quantile(count: int, copied: int) -> None:
+    """The threshold is the distance of a held-out image; (count - 1) / 100 of them are below it."""
     train, held_out = features(0, 300, 16), features(1, count, 16)
-    figures = copies(held_out, held_out, train, quantile=quantile)
-    assert figures.share == pytest.approx((below + 1) / count)
-    assert figures.ratio == 1
-    assert figures.threshold == float(figures.distances.sort().values[below])
+    found = find_copies(held_out, held_out, train)
+    assert int(found.copied.sum()) == copied
+    assert found.ratio == 1
 
 
-def test_new_pictures_of_the_same_distribution_are_near_the_quantile() -> None:
-    train, held_out, new = features(0, 500, 8), features(1, 1000, 8), features(2, 1000, 8)
-    figures = copies(new, held_out, train, quantile=0.05)
-    assert figures.share == pytest.approx(0.05, abs=0.02)
-    assert figures.ratio == pytest.approx(1, abs=0.05)
-
-
-def test_share_grows_as_samples_near_the_training_pictures() -> None:
+def test_copies_grow_as_samples_near_the_training_images() -> None:
     train, held_out, noise = features(0, 300, 16), features(1, 200, 16), features(2, 300, 16)
-    figures = [copies(train + s * noise, held_out, train) for s in (0.1, 0.4, 0.6, 1.0)]
-    shares = [f.share for f in figures]
+    found = [find_copies(train + s * noise, held_out, train) for s in (0.1, 0.4, 0.6, 1.0)]
+    shares = [float(f.copied.double().mean()) for f in found]
     assert shares == sorted(shares, reverse=True)
     assert shares[0] == 1 > shares[-1]
-    ratios = [f.ratio for f in figures]
-    assert ratios == sorted(ratios)
+    assert [f.ratio for f in found] == sorted(f.ratio for f in found)
 
 
-def test_mistakes() -> None:
-    train, held_out = features(0, 20, 4), features(1, 20, 4)
-    with pytest.raises(EvalError, match=r"quantile 1\.5"):
-        copies(held_out, held_out, train, quantile=1.5)
-    with pytest.raises(EvalError, match="hold out"):
-        copies(held_out, train, train)
+# Diversity
+def test_diversity_of_known_distances() -> None:
+    """A 3-4-5 triangle, a pair of twins, one alone, none."""
+    x = torch.tensor([[0.0, 0], [3, 0], [3, 4], [7, 7], [7, 7], [1, 1]])
+    found = diversity(x, torch.tensor([0, 0, 0, 1, 1, 2]), 4)
+    assert found.tolist() == pytest.approx([4, 0, torch.nan, torch.nan], nan_ok=True)
+
+
+def test_random_pairs_approximate_all_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, styles = features(0, 300, 5), torch.zeros(300, dtype=torch.int64)
+    monkeypatch.setattr(module, "PAIRS", 300 * 299 // 2)
+    exact = float(diversity(x, styles, 1))
+    assert exact == pytest.approx(float(torch.pdist(x).mean()), rel=1e-6)
+    monkeypatch.setattr(module, "PAIRS", 5000)
+    assert float(diversity(x, styles, 1)) == pytest.approx(exact, rel=0.02)
+    assert diversity(x, styles, 1) != exact
+    # A pair has two different images, which are all equally far apart here.
+    monkeypatch.setattr(module, "PAIRS", 200)
+    assert float(diversity(torch.eye(30), styles[:30], 1)) == pytest.approx(2**0.5)

@@ -9,20 +9,19 @@ from typing import Any
 import pytest
 
 from brushwork.eval.errors import EvalError
-from brushwork.eval.figures import FIGURES
-from brushwork.eval.measures import Measures, MetricResult, Score
 from brushwork.eval.report.compare import compare, comparison_table, read_report, verdict
 from brushwork.eval.report.write import write_report
+from brushwork.eval.results import METRIC_INFO, Measurement, MetricResult, Score
 
 LONG = "EfficientNet-Lite0 of ImageNet, blocks 1, 3, 5, 10 and 15, means and deviations, enlarged to {} px"
 
 
-def measures(fd: float = 50.0, accuracy: float = 0.5, *, spread: float = 0.01, size: int = 64) -> Measures:
+def measures(fd: float = 50.0, accuracy: float = 0.5, *, spread: float = 0.01, size: int = 64) -> Measurement:
     scores = {"fd": Score(value=fd, per_style=(fd, fd)), "accuracy": Score(value=accuracy, spread=spread)}
-    return Measures(
+    return Measurement(
         style_names=("flat", "sketch"),
         figures={
-            name: MetricResult(about=FIGURES[name], features="net", measured=score)
+            name: MetricResult(about=METRIC_INFO[name], features="net", measured=score)
             for name, score in scores.items()
         },
         protocol={"features": {"net": LONG.format(size)}, "images": [200, 200], "seed": 0, "real": (32, 32)},

@@ -8,9 +8,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from brushwork.eval.measures import Picks
 from brushwork.eval.report import grids
 from brushwork.eval.report.grids import best_worst_grid, nearest_grid, samples_grid
+from brushwork.eval.results import Picks
 from brushwork.eval.sources import Stored
 
 NAMES = ("flat", "round")

@@ -13,11 +13,10 @@ import pytest
 from PIL import Image
 
 from brushwork.data.images import png_bytes
-from brushwork.eval.figures import FIGURES
-from brushwork.eval.measures import CurvePoint, Measures, MetricResult, Score
 from brushwork.eval.report import page as module
 from brushwork.eval.report.grids import NEAREST
 from brushwork.eval.report.page import page
+from brushwork.eval.results import METRIC_INFO, CurvePoint, Measurement, MetricResult, Score
 
 NAMES = ("flat", "round & soft", "<sketch>")
 MATRIX = ((0.5, 0.3, 0.2), (0.1, 0.8, 0.1), (0.25, 0.25, 0.5))
@@ -30,14 +29,14 @@ def figure(name: str, value: float, features: str = "net", *, control: bool = Tr
         return Score(value=value, per_style=(value, 2 * value, 3 * value), spread=value / 40, matrix=matrix)
 
     return MetricResult(
-        about=FIGURES[name], features=features, measured=score(value), real=score(1.25 * value),
+        about=METRIC_INFO[name], features=features, measured=score(value), real=score(1.25 * value),
         control=score(0.7 * value) if control else None, control_real=score(1.5 * value) if control else None,
     )  # fmt: skip
 
 
-def measured(control: bool = True, **more: MetricResult) -> Measures:
+def measured(control: bool = True, **more: MetricResult) -> Measurement:
     figures = {name: figure(name, 0.4, control=control) for name in ("accuracy", "precision", "csls", "gram")}
-    return Measures(
+    return Measurement(
         style_names=NAMES,
         figures={"fd": figure("fd", 64.24, control=control), **figures,
                  "fd@inception": figure("fd", 31.5, "inception", control=control), **more},
@@ -130,7 +129,7 @@ def test_a_figure_has_ceiling_control_worst_style_and_note() -> None:
     cells = re.findall(r"<td[^>]*>(.*?)</td>", row[: row.index("</tr>")])
     plain = [unescape(re.sub("<[^>]*>", "", cell)) for cell in cells]
     assert plain == ["64.2 ± 1.6", "80.3", "45.0", "96.4", "<sketch> 193"]
-    assert FIGURES["fd"].note in unescape(text)
+    assert METRIC_INFO["fd"].note in unescape(text)
     assert "less is better" in text
     assert "in the features of inception" in text
 
@@ -152,7 +151,7 @@ def test_protocol_is_readable() -> None:
     assert "<dt>torch</dt><dd>2.99</dd>" in text
 
 
-def cards(measures: Measures) -> list[str]:
+def cards(measures: Measurement) -> list[str]:
     return re.findall(r'<div class="card">(.*?)</div>', squeezed(page(measures, {})))
 
 
@@ -166,7 +165,7 @@ def test_cards_show_the_main_figures_and_a_collapse() -> None:
     assert "chance: 0.333" in found[1]
     assert "&lt;sketch&gt;" in found[2]
     shares = Score(value=0.5, per_style=(0.9, 0.3, 0.2))
-    diversity = MetricResult(about=FIGURES["diversity"], features="net", measured=shares)
+    diversity = MetricResult(about=METRIC_INFO["diversity"], features="net", measured=shares)
     collapse = cards(measured(diversity=diversity))[0]
     for words in ("2 of 3 styles draw one picture", escape("round & soft, <sketch>"), "To try:"):
         assert words in collapse
@@ -179,7 +178,7 @@ def test_a_badge_marks_only_figures_that_the_control_matches() -> None:
     notes = re.findall(r'<tr class="note">(.*?)</tr>', text)
     marked = [note for note in notes if "control sees as much" in note]
     assert len(marked) == 1
-    assert FIGURES["precision"].note in unescape(marked[0])
+    assert METRIC_INFO["precision"].note in unescape(marked[0])
     assert "no evidence" in text
     assert "control sees as much" not in page(measured(), {})
 
@@ -195,15 +194,16 @@ def test_baselines_and_notes_are_shown_where_there_are_any() -> None:
 
 
 def test_measurements_without_styles_figures_or_images_have_a_page() -> None:
-    fd = MetricResult(about=FIGURES["fd"], features="inception", measured=Score(value=23.45))
-    outline = Outline(page(Measures(style_names=(), figures={"fd": fd}, protocol={}), {}))
+    fd = MetricResult(about=METRIC_INFO["fd"], features="inception", measured=Score(value=23.45))
+    outline = Outline(page(Measurement(style_names=(), figures={"fd": fd}, protocol={}), {}))
     assert (outline.headings, outline.widths) == (["The figures", "Protocol"], [2, 2, 2, 2])
-    assert Outline(page(Measures(style_names=(), figures={}, protocol={}), {})).open == []
+    assert Outline(page(Measurement(style_names=(), figures={}, protocol={}), {})).open == []
     gap = Score(value=5.0, per_style=(math.nan, 1.0, 2.0), matrix=((math.nan,) * 3, *MATRIX[1:]))
     figures = {
-        name: MetricResult(about=FIGURES[name], features="net", measured=gap) for name in ("fd", "accuracy")
+        name: MetricResult(about=METRIC_INFO[name], features="net", measured=gap)
+        for name in ("fd", "accuracy")
     }
-    text = page(Measures(style_names=NAMES, figures=figures, protocol={}), {})
+    text = page(Measurement(style_names=NAMES, figures=figures, protocol={}), {})
     assert "nan" not in re.sub('base64,[^"]*', "", text)
 
 

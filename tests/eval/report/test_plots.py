@@ -11,8 +11,6 @@ from matplotlib.figure import Figure as Sheet
 from matplotlib.lines import Line2D
 from PIL import Image
 
-from brushwork.eval.figures import FIGURES
-from brushwork.eval.measures import CurvePoint, MetricResult, Score
 from brushwork.eval.report import plots
 from brushwork.eval.report.plots import (
     confusion_maps,
@@ -24,6 +22,7 @@ from brushwork.eval.report.plots import (
     training_curves,
     worst_first,
 )
+from brushwork.eval.results import METRIC_INFO, CurvePoint, MetricResult, Score
 
 NAMES = ("flat", "round", "sketch")
 Matrix = tuple[tuple[float, ...], ...]
@@ -39,7 +38,8 @@ def figure(
     name: str, *per_style: float, real: tuple[float, ...] = (), matrix: Matrix = (), real_matrix: Matrix = ()
 ) -> MetricResult:
     return MetricResult(
-        about=FIGURES[name], features="net", measured=Score(value=1.0, per_style=per_style, matrix=matrix),
+        about=METRIC_INFO[name], features="net",
+        measured=Score(value=1.0, per_style=per_style, matrix=matrix),
         real=Score(value=1.0, per_style=real, matrix=real_matrix) if real or real_matrix else None,
     )  # fmt: skip
 

@@ -5,8 +5,6 @@ from dataclasses import replace
 
 import pytest
 
-from brushwork.eval.figures import FIGURES
-from brushwork.eval.measures import Measures, MetricResult, Score
 from brushwork.eval.report.tables import (
     aligned,
     by_features,
@@ -19,6 +17,7 @@ from brushwork.eval.report.tables import (
     table,
     with_spread,
 )
+from brushwork.eval.results import METRIC_INFO, Measurement, MetricResult, Score
 
 NAMES = ("flat", "round", "sketch")
 
@@ -31,18 +30,18 @@ def figure(name: str, measured: Score, *beside: Score, features: str = "net") ->
     """`beside`: of held-out real pictures, of the control, of the control's real pictures."""
     real, control, control_real = (*beside, None, None, None)[:3]
     return MetricResult(
-        about=FIGURES[name], features=features, measured=measured, real=real, control=control,
+        about=METRIC_INFO[name], features=features, measured=measured, real=real, control=control,
         control_real=control_real,
     )  # fmt: skip
 
 
-def measured(names: tuple[str, ...] = NAMES) -> Measures:
+def measured(names: tuple[str, ...] = NAMES) -> Measurement:
     count = len(names)
     confusion = tuple(tuple(0.5 if r == c else 0.5 / (count - 1) for c in range(count)) for r in range(count))
     accuracy = Score(value=0.5, per_style=(0.5,) * count, spread=0.012, matrix=confusion)
     fd = [100.0 + 10 * s for s in range(count)]
     baselines = {"content unchanged": score(80.25)}
-    return Measures(
+    return Measurement(
         style_names=names,
         figures={
             "fd": figure("fd", score(737.44, *fd), score(136.9, *[20.0] * count), score(223.1), score(190.8)),
@@ -132,9 +131,9 @@ def test_table_has_a_row_a_figure_and_a_row_a_style() -> None:
 
 
 def test_empty_columns_are_left_out() -> None:
-    bare = Measures(style_names=(), figures={"fd": figure("fd", score(23.45))}, protocol={})
+    bare = Measurement(style_names=(), figures={"fd": figure("fd", score(23.45))}, protocol={})
     assert table(bare).splitlines() == ["figure  better  measured", "net:", "  fd    less       23.45"]
-    assert table(Measures(style_names=(), figures={}, protocol={})) == "Nothing was measured."
+    assert table(Measurement(style_names=(), figures={}, protocol={})) == "Nothing was measured."
 
 
 def test_thirty_long_names_fit_a_terminal() -> None:
@@ -146,7 +145,7 @@ def test_thirty_long_names_fit_a_terminal() -> None:
 
 def test_a_style_without_pictures_has_no_number() -> None:
     figures = {"fd": figure("fd", score(5.0, math.nan, 3.0, 4.0))}
-    text = table(Measures(style_names=NAMES, figures=figures, protocol={}))
+    text = table(Measurement(style_names=NAMES, figures=figures, protocol={}))
     assert next(line for line in text.splitlines() if line.startswith("flat")).split() == ["flat", "–"]
     assert "nan" not in text
 

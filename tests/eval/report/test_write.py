@@ -9,16 +9,15 @@ import pytest
 from PIL import Image
 
 from brushwork.eval.errors import EvalError
-from brushwork.eval.figures import FIGURES
-from brushwork.eval.measures import CurvePoint, Measures, MetricResult, Score
 from brushwork.eval.report.write import write_report
+from brushwork.eval.results import METRIC_INFO, CurvePoint, Measurement, MetricResult, Score
 
 
-def measured(fd: float = 70.5, recall: float = 0.5) -> Measures:
+def measured(fd: float = 70.5, recall: float = 0.5) -> Measurement:
     score = Score(value=fd, per_style=(fd, math.nan))
-    return Measures(
+    return Measurement(
         style_names=("flat", "sketch"),
-        figures={"fd": MetricResult(about=FIGURES["fd"], features="net", measured=score)},
+        figures={"fd": MetricResult(about=METRIC_INFO["fd"], features="net", measured=score)},
         protocol={"seed": 0},
         curves={"truncation": (CurvePoint(x=1.0, scores={"recall": recall}),)},
     )
@@ -56,7 +55,7 @@ def test_a_failed_write_keeps_the_old_report(tmp_path: Path, monkeypatch: pytest
 
 
 @pytest.mark.parametrize("broken", [measured(fd=math.inf), measured(recall=math.nan)])
-def test_figures_that_json_cannot_hold_are_refused(broken: Measures, tmp_path: Path) -> None:
+def test_figures_that_json_cannot_hold_are_refused(broken: Measurement, tmp_path: Path) -> None:
     with pytest.raises(EvalError, match="no finite number"):
         write_report(broken, tmp_path, grids={})
     assert list(tmp_path.iterdir()) == []

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 
-from brushwork.eval.measures import Score
+from brushwork.eval.results import Score
 from brushwork.eval.sources import Stored
 from brushwork.scripts.experiments.sensitivity import (
     FAULTS,

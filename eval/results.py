@@ -1,0 +1,271 @@
+"""Results: what each metric is called, its scores, and a whole measurement with its protocol."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from jaxtyping import Int64
+from torch import Tensor
+
+from .collapse import COLLAPSED, collapse_warning
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricInfo:
+    """Title and meaning of a metric, whatever it is taken of."""
+
+    title: str
+    better: Literal["less", "more"]
+    kind: Literal["distance", "share"]
+    """A distance has its own scale in every feature space. A share means the same in all."""
+    note: str
+    """One sentence for the report: what the value says, and what its spread is."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """Value of one metric for one set of images. `per_style` and the rows of `matrix` follow the style
+    names."""
+
+    value: float
+    per_style: tuple[float, ...] = ()
+    spread: float | None = None
+    """Expected scatter of `value` over repetitions. The note of the metric says which kind it is."""
+    matrix: tuple[tuple[float, ...], ...] = ()
+    """(styles, styles): claimed style by compared style (confusion, similarity, or distance)."""
+
+    def to_json(self) -> dict[str, Any]:
+        parts: dict[str, Any] = {"value": None if math.isnan(self.value) else self.value}
+        if self.spread is not None:
+            parts["spread"] = None if math.isnan(self.spread) else self.spread
+        if self.per_style:
+            parts["per_style"] = _finite(self.per_style)
+        if self.matrix:
+            parts["matrix"] = [_finite(row) for row in self.matrix]
+        return parts
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricResult:
+    """One metric in one feature space, with its ceiling, its control and its baselines."""
+
+    about: MetricInfo
+    features: str
+    """Name of the feature extractor."""
+    measured: Score
+    real: Score | None = None
+    """Ceiling: the score of held-out real images."""
+    control: Score | None = None
+    """Control: the score in the features of the same network with random weights."""
+    control_real: Score | None = None
+    """Score of held-out real images in the control's features."""
+    baselines: Mapping[str, Score] = field(default_factory=dict)
+    """Scores of trivial methods, by name."""
+
+    @property
+    def control_matches(self) -> bool:
+        """Whether random weights give the same result, so that it is no evidence of learnt perception.
+
+        Shares match within two standard errors. The scale of distances differs between feature spaces, so
+        the ratio to the distance of held-out real images is compared, within 5 %.
+
+        A share below half of the ceiling never matches: recall 0 where real images have 0.6 is a collapse,
+        whatever random weights see.
+        """
+        if self.control is None or self._far_below_real:
+            return False
+        if self.about.kind == "share":
+            slack = 2 * math.hypot(self.measured.spread or 0.0, self.control.spread or 0.0)
+            return abs(self.measured.value - self.control.value) <= slack
+        if self.real is None or self.control_real is None:
+            return False
+        if min(self.real.value, self.control_real.value) <= 0:  # an unbiased estimate may be negative
+            return False
+        ratio = self.measured.value / self.real.value
+        return self.control.value / self.control_real.value >= 0.95 * ratio > 0.95
+
+    @property
+    def _far_below_real(self) -> bool:
+        shares = self.about.kind == "share" and self.about.better == "more"
+        return shares and self.real is not None and self.measured.value < self.real.value / 2
+
+    def worst(self) -> int | None:
+        """Index of the style with the worst score. None without styles."""
+        values = self.measured.per_style
+        if not values or any(math.isnan(value) for value in values):
+            return None
+        return values.index(max(values) if self.about.better == "less" else min(values))
+
+    def to_json(self, style_names: tuple[str, ...]) -> dict[str, Any]:
+        worst = self.worst()
+        scores = {"measured": self.measured, "real": self.real, "control": self.control,
+                  "control_real": self.control_real}  # fmt: skip
+        return {
+            "title": self.about.title,
+            "better": self.about.better,
+            "features": self.features,
+            **{name: score.to_json() for name, score in scores.items() if score is not None},
+            "baselines": {name: score.to_json() for name, score in self.baselines.items()},
+            "worst_style": None if worst is None else style_names[worst],
+            "control_matches": self.control_matches,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class CurvePoint:
+    """Scores by name at one setting `x` of a parameter."""
+
+    x: float
+    scores: Mapping[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picks:
+    """Indices of the images that a report shows: the best and worst of each style by the probe's margin, and
+    those nearest to a training image, with the index of that training image."""
+
+    best: tuple[Int64[Tensor, "_k"], ...]
+    worst: tuple[Int64[Tensor, "_k"], ...]
+    nearest: Int64[Tensor, "k"]
+    nearest_train: Int64[Tensor, "k"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measurement:
+    """All results of one measurement. Two measurements are comparable if their protocols are equal.
+
+    Keys of `figures` are metric names in the features of the first extractor (`fd`), and metric@extractor in
+    those of others (`fd@inception`).
+    """
+
+    style_names: tuple[str, ...]
+    figures: Mapping[str, MetricResult]
+    protocol: Mapping[str, Any]
+    environment: Mapping[str, Any] = field(default_factory=dict)
+    """Versions and device, which should not change the results. Not part of the protocol."""
+    curves: Mapping[str, tuple[CurvePoint, ...]] = field(default_factory=dict)
+    picks: Picks | None = None
+    label: str = ""
+    """Name of what was measured. Not part of the protocol."""
+    notes: tuple[str, ...] = ()
+    """Sentences about metrics that were left out and images that could not be read."""
+
+    @property
+    def warning(self) -> str:
+        """Sentence that names the collapsed styles, by their diversity. Empty if there are none."""
+        diversity = self.figures.get("diversity")
+        shares = diversity.measured.per_style if diversity else ()
+        collapsed = [
+            name for name, share in zip(self.style_names, shares, strict=bool(shares)) if share < COLLAPSED
+        ]
+        return collapse_warning(collapsed, len(self.style_names))
+
+    def summary(self) -> dict[str, float]:
+        """Each metric's value, its mean over the styles and its worst style, for a curve over training."""
+        values: dict[str, float] = {}
+        for name, figure in self.figures.items():
+            values[name] = figure.measured.value
+            worst = figure.worst()
+            if worst is not None:
+                per_style = figure.measured.per_style
+                values[f"{name}_style_mean"] = sum(per_style) / len(per_style)
+                values[f"{name}_worst_style"] = per_style[worst]
+        return values
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything but the picks, as plain values."""
+        return {
+            "label": self.label,
+            "warning": self.warning,
+            "notes": list(self.notes),
+            "protocol": dict(self.protocol),
+            "environment": dict(self.environment),
+            "style_names": list(self.style_names),
+            "figures": {name: figure.to_json(self.style_names) for name, figure in self.figures.items()},
+            "curves": {
+                name: [{"x": point.x, **point.scores} for point in points]
+                for name, points in self.curves.items()
+            },
+        }
+
+
+def _finite(values: tuple[float, ...]) -> list[float | None]:
+    """JSON has no NaN: a style without images has null."""
+    return [value if math.isfinite(value) else None for value in values]
+
+
+METRIC_INFO: dict[str, MetricInfo] = {
+    "fd": MetricInfo(
+        title="Frechet distance", better="less", kind="distance",
+        note="Distance of the samples of all styles to the real training images, each set taken as one "
+        "Gaussian; 0 if they agree. By style: against the training images of that style.",
+    ),
+    "accuracy": MetricInfo(
+        title="style accuracy", better="more", kind="share",
+        note="Share of images whose style a linear probe recognises, averaged over the styles, with its "
+        "standard error. The probe was fitted on real training images.",
+    ),
+    "kid": MetricInfo(
+        title="kernel distance", better="less", kind="distance",
+        note="Squared maximum mean discrepancy with a cubic kernel. It is unbiased and may be negative; the "
+        "spread is the deviation over its subsets.",
+    ),
+    "precision": MetricInfo(
+        title="precision", better="more", kind="share",
+        note="Share of samples inside the manifold of the real training images, with its standard error.",
+    ),
+    "recall": MetricInfo(
+        title="recall", better="more", kind="share",
+        note="Share of real training images inside the manifold of the samples, with its standard error.",
+    ),
+    "density": MetricInfo(
+        title="density", better="more", kind="share",
+        note="Mean number of real neighbourhoods that contain a sample, over k; it may exceed 1.",
+    ),
+    "coverage": MetricInfo(
+        title="coverage", better="more", kind="share",
+        note="Share of real training images with a sample in their neighbourhood.",
+    ),
+    "is": MetricInfo(
+        title="inception score", better="more", kind="share",
+        note="Exponential of the mean divergence between the class probabilities of a sample and of all "
+        "samples; the spread is the deviation over ten splits.",
+    ),
+    "cosine": MetricInfo(
+        title="cosine to the style", better="more", kind="share",
+        note="Mean cosine to the prototype of the target style. It is not calibrated: read it beside the "
+        "next.",
+    ),
+    "csls": MetricInfo(
+        title="calibrated cosine", better="more", kind="share",
+        note="Twice the cosine minus the mean similarities of the image and of the prototype to their "
+        "neighbours (CSLS).",
+    ),
+    "nearer_to_own": MetricInfo(
+        title="nearer to its own style", better="more", kind="share",
+        note="Chance that an image is nearer to the prototype of its own style than to another; 0.5 is "
+        "chance.",
+    ),
+    "gram": MetricInfo(
+        title="Gram distance", better="less", kind="distance",
+        note="Squared distance between the mean Gram matrices (normalised by chw) of samples and of real "
+        "training images.",
+    ),
+    "mean_std": MetricInfo(
+        title="mean/std distance", better="less", kind="distance",
+        note="Squared distance between the mean channel statistics, summed over the taps.",
+    ),
+    "diversity": MetricInfo(
+        title="diversity within a style", better="more", kind="share",
+        note="Mean distance between two samples of a style, over that between two real training images.",
+    ),
+    "copies": MetricInfo(
+        title="share of near-copies", better="less", kind="share",
+        note="Share of samples nearer to a training image than all but 1 % of held-out real images are.",
+    ),
+    "nearest_ratio": MetricInfo(
+        title="distance to the nearest training picture", better="more", kind="share",
+        note="As a multiple of the median of held-out real images: values near 0 are copies.",
+    ),
+}  # fmt: skip

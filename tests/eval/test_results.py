@@ -1,0 +1,112 @@
+"""Results: matching controls, the worst style, JSON and logs."""
+
+import json
+import math
+from dataclasses import replace
+
+import pytest
+
+from brushwork.eval.results import CurvePoint, Measurement, MetricInfo, MetricResult, Score
+
+SHARE = MetricInfo(title="a share", better="more", kind="share", note="")
+DISTANCE = MetricInfo(title="a distance", better="less", kind="distance", note="")
+
+
+def share(measured: float, control: float, spread: float = 0.01) -> MetricResult:
+    scores = (Score(value=value, spread=spread) for value in (measured, control))
+    return MetricResult(about=SHARE, features="f", measured=next(scores), control=next(scores))
+
+
+def distance(measured: float, real: float, control: float, control_real: float) -> MetricResult:
+    values = (Score(value=float(value)) for value in (measured, real, control, control_real))
+    return MetricResult(
+        about=DISTANCE, features="f", measured=next(values), real=next(values), control=next(values),
+        control_real=next(values),
+    )  # fmt: skip
+
+
+# Controls
+@pytest.mark.parametrize(("control", "matches"), [(0.52, True), (0.53, False), (0.47, False)])
+def test_a_share_matches_within_two_errors(control: float, matches: bool) -> None:
+    assert share(0.5, control).control_matches is matches  # two of sqrt(2) hundredths
+
+
+@pytest.mark.parametrize(
+    ("scores", "matches"),
+    [
+        ((800, 100, 0.8, 0.1), True),
+        ((800, 100, 2.0, 0.1), True),  # the control sees even more
+        ((800, 100, 0.4, 0.1), False),
+        ((800, 100, 0.4, -0.1), False),  # there is no ratio to a negative estimate
+        ((100, 100, 0.1, 0.1), False),  # at the ceiling there is no difference to see
+    ],
+)
+def test_a_distance_matches_by_its_ratio_to_that_of_real_images(
+    scores: tuple[float, float, float, float], matches: bool
+) -> None:
+    assert distance(*scores).control_matches is matches
+
+
+@pytest.mark.parametrize(
+    ("measured", "real", "matches"),
+    [(0.0, 0.6, False), (0.29, 0.6, False), (0.31, 0.6, True), (0.0, 0.0, True)],
+)
+def test_no_control_matches_a_share_far_below_the_ceiling(
+    measured: float, real: float, matches: bool
+) -> None:
+    result = replace(share(measured, measured), real=Score(value=real))
+    assert result.control_matches is matches
+
+
+def test_without_a_control_nothing_matches() -> None:
+    assert not MetricResult(about=SHARE, features="f", measured=Score(value=1.0)).control_matches
+    lonely = MetricResult(about=DISTANCE, features="f", measured=Score(value=1.0), control=Score(value=1.0))
+    assert not lonely.control_matches
+
+
+# Styles
+@pytest.mark.parametrize(
+    ("about", "per_style", "worst"),
+    [(DISTANCE, (2.0, 3.0, 1.0), 1), (SHARE, (2.0, 3.0, 1.0), 2), (SHARE, (2.0, math.nan), None)],
+)
+def test_the_worst_style(about: MetricInfo, per_style: tuple[float, ...], worst: int | None) -> None:
+    score = Score(value=2.0, per_style=per_style)
+    assert MetricResult(about=about, features="f", measured=score).worst() == worst
+
+
+def measurement() -> Measurement:
+    score = Score(value=3.0, per_style=(2.0, 4.0), spread=0.5, matrix=((0.0, math.nan), (1.0, 2.0)))
+    figure = MetricResult(
+        about=DISTANCE, features="f", measured=score, baselines={"nothing": Score(value=9.0)}
+    )
+    return Measurement(
+        style_names=("a", "b"), figures={"fd": figure}, protocol={"n": 2}, label="words",
+        curves={"truncation": (CurvePoint(x=0.5, scores={"fd": 7.0}),)},
+    )  # fmt: skip
+
+
+def test_collapsed_styles_are_named() -> None:
+    def warning(*shares: float) -> str:
+        diversity = MetricResult(about=SHARE, features="f", measured=Score(value=0.5, per_style=shares))
+        names = tuple("abcdefgh"[: len(shares)])
+        return Measurement(style_names=names, figures={"diversity": diversity}, protocol={}).warning
+
+    assert warning(0.9, 0.5) == ""
+    assert warning(0.9, 0.49) == "1 of 2 styles draws one picture: b"
+    assert warning(0.1, 0.9, 0.2) == "2 of 3 styles draw one picture: a, c"
+    assert warning(*[0.1] * 7, 1.0) == "7 of 8 styles draw one picture: a, b, c, d and 3 more"
+    assert measurement().warning == ""
+
+
+def test_summary_is_flat() -> None:
+    assert measurement().summary() == {"fd": 3.0, "fd_style_mean": 3.0, "fd_worst_style": 4.0}
+
+
+def test_json_is_plain_and_has_no_nan() -> None:
+    found = json.loads(json.dumps(measurement().to_json(), allow_nan=False))
+    assert found["figures"]["fd"]["measured"] == {
+        "value": 3.0, "spread": 0.5, "per_style": [2.0, 4.0], "matrix": [[0.0, None], [1.0, 2.0]],
+    }  # fmt: skip
+    assert found["figures"]["fd"]["worst_style"] == "b"
+    assert found["figures"]["fd"]["baselines"]["nothing"]["value"] == 9.0
+    assert found["curves"] == {"truncation": [{"x": 0.5, "fd": 7.0}]}
