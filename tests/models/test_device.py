@@ -9,7 +9,13 @@ from brushwork.models.errors import ModelError
 
 @pytest.mark.parametrize(
     ("gpus", "name", "device"),
-    [(0, "auto", "cpu"), (2, "auto", "cuda"), (2, "cpu", "cpu"), (2, "cuda", "cuda"), (2, "cuda:1", "cuda:1")],
+    [
+        (0, "auto", "cpu"),
+        (2, "auto", "cuda"),
+        (2, "cpu", "cpu"),
+        (2, "cuda", "cuda"),
+        (2, "cuda:1", "cuda:1"),
+    ],
 )
 def test_a_name_is_resolved_on_a_machine_with_so_many_gpus(
     monkeypatch: pytest.MonkeyPatch, gpus: int, name: str, device: str
@@ -21,7 +27,7 @@ def test_a_name_is_resolved_on_a_machine_with_so_many_gpus(
 
 @pytest.mark.parametrize("name", ["abacus", "cpu:5", "meta", "", "cuda:", "cuda:-1"])
 def test_an_unknown_name_is_refused(name: str) -> None:
-    with pytest.raises(ModelError, match="unknown device .*: choose auto, cpu, cuda, cuda:N or mps"):
+    with pytest.raises(ModelError, match=r"unknown device .* choose auto"):
         resolve_device(name)
 
 
