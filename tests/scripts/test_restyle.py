@@ -74,7 +74,7 @@ def test_files_and_folders_in_several_styles(shell: Shell, trained: Path, tmp_pa
     single = draw(tmp_path / "exact.png")
     said = shell("restyle", trained, tmp_path / "in", single, "--style", "all", *CPU)
     out = trained / "restyled"
-    assert f"9 pictures of 3 contents, grid.png: {out}" in said
+    assert f"9 images of 3 contents, grid.png: {out}" in said
     assert "1 contents are above 16 px" in said
     assert "pairs.csv --reference DATASET" in said
     for style in ("00-filled", "01-outline", "02-gradient"):
@@ -268,7 +268,7 @@ def test_sample_like_a_picture(shell: Shell, trained: Path, tmp_path: Path) -> N
     model, other = draw(tmp_path / "model.png", (30, 20)), draw(tmp_path / "other one.png")
     for name, like in (("a", (model,)), ("b", (other,)), ("c", (model, other))):
         said = shell("sample", trained, "--style-image", *like, "--seeds", "0-2", "--out", tmp_path / name)
-        assert "3 pictures" in said
+        assert "3 images" in said
     first = [np.asarray(opened(tmp_path / "a" / "like model" / f"seed{seed}.png")) for seed in range(3)]
     assert first[0].shape == (16, 16, 3)
     assert (first[0] != first[1]).any(), "seeds make variety"
