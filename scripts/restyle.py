@@ -34,8 +34,8 @@ class RestyleArguments:
     Examples, seconds on a CPU, after a training of ten minutes:
         brushwork train emoji-32-restyle --data datasets/emoji-32 --max-minutes 10
         brushwork restyle runs/emoji-32-restyle datasets/emoji-32 --style all
-        brushwork restyle runs/emoji-32-restyle datasets/emoji/noto --style openmoji,noto=0.3+openmoji=0.7
-        brushwork restyle runs/emoji-32-restyle datasets/emoji-32 --style-image datasets/emoji/noto/*
+        brushwork restyle runs/emoji-32-restyle datasets/emoji/noto/1f600.png --style noto=0.3+openmoji=0.7
+        brushwork restyle runs/emoji-32-restyle datasets/emoji-32 --style-image datasets/emoji/noto/1f600.png
     """
 
     run: Annotated[str, tyro.conf.Positional]
