@@ -126,7 +126,7 @@ def field_texts(kind: type) -> dict[str, str]:
     tree: Any = ast.parse(textwrap.dedent(inspect.getsource(kind)))
     body = tree.body[0].body
     return {
-        field.target.id: text.value.value
+        ast.unparse(field.target): ast.literal_eval(text.value)
         for field, text in pairwise(body)
         if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr)
     }
