@@ -1,6 +1,6 @@
-"""The command `brushwork VERB`: finds the verb, parses its options, turns mistakes into one sentence.
+"""The command `brushwork VERB`: imports the script of the verb, and ends user errors with one sentence.
 
-What takes long to import is imported where it is used, so that the run_command is there before it.
+Slow imports are inside functions: `brushwork --help` is quick, and `run_command` is there before they start.
 """
 
 import contextlib
@@ -11,7 +11,7 @@ import importlib.metadata
 import io
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NoReturn, TypeVar
 
 from brushwork.data.errors import DataError
@@ -22,37 +22,38 @@ from brushwork.training.errors import TrainingError
 Arguments = TypeVar("Arguments")
 
 VERBS = {
-    "fetch": "fetch pictures in several styles: emoji, icons, photographs, modes",
+    "fetch": "download images in several styles: emoji, icons, photographs, modes",
     "pack": "curate a folder of styles into a data set",
-    "pretrain": "prepare a generator on pictures without labels",
+    "pretrain": "pretrain a generator on images without labels",
     "train": "train a style-conditional StyleGAN",
-    "tune": "search better settings of a preset by short trainings",
-    "sample": "draw pictures, grids and figures from a trained run",
-    "restyle": "redraw pictures in a style, by name or like other pictures",
-    "stylize": "redraw pictures like others by optimising pixels, without a trained run",
+    "tune": "search for better settings of a preset by short trainings",
+    "sample": "generate images, grids and figures from a trained run",
+    "restyle": "restyle images by the name of a style or like other images",
+    "stylize": "restyle images by optimising pixels, without a trained run",
     "measure": "measure how well a run keeps the styles",
-    "bench": "time and compare with other implementations",
+    "bench": "time this project and compare it with other implementations",
 }
-WITHOUT_A_NAME = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
-"""What a disk refuses in the middle of a file, where the system no longer says which: full, over the quota,
-too large, broken."""
-USAGE = "usage: brushwork VERB ...\n\n" + "".join(f"  {verb:9} {text}\n" for verb, text in VERBS.items())
+NAMELESS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+"""Disk errors in the middle of a file, for which the system gives no file name."""
 
 
-# Mistakes
+# Errors
 def run_command(action: Callable[[], object]) -> None:
-    """Runs an action; a mistake of the user's ends it with one sentence and exit code 2."""
+    """Run `action`; end with one sentence and exit code 2 where the user made an error.
+
+    A closed standard output ends with code 141 and Ctrl-C with 130. Other exceptions are raised again.
+    """
     try:
         try:
             action()
         finally:
-            sys.stdout.flush()  # or a reader that has gone would show when the interpreter ends
+            sys.stdout.flush()  # so that a closed output shows here, not when the interpreter ends
     except (DataError, EvalError, ModelError, TrainingError) as error:
         fail(str(error))
     except (OSError, ValueError) as error:
-        if isinstance(error, BrokenPipeError) and _reader_has_gone():
-            sys.exit(141)  # as a shell says of a program that SIGPIPE ended
-        sentence = _of_a_file(error) if isinstance(error, OSError) else _refused(error)
+        if isinstance(error, BrokenPipeError) and _output_is_closed():
+            sys.exit(141)  # what a shell reports for a program that SIGPIPE ended
+        sentence = _file_sentence(error) if isinstance(error, OSError) else _option_sentence(error)
         if sentence is None:
             raise
         fail(sentence)
@@ -62,28 +63,28 @@ def run_command(action: Callable[[], object]) -> None:
 
 
 def fail(sentence: str) -> NoReturn:
-    """Ends the command with a sentence and exit code 2."""
+    """End the command with a sentence and exit code 2."""
     print(f"brushwork: {sentence}", file=sys.stderr)
     sys.exit(2)
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """What to try instead of a word that is not known, as the end of a sentence."""
+    """Return the end of a sentence that suggests known words in place of `word`."""
     near = difflib.get_close_matches(word, known, n=1)
     hint = f"did you mean {near[0]!r}? There are" if near else "take one of"
     return f"{hint} {', '.join(known)}."
 
 
-def _of_a_file(error: OSError) -> str | None:
-    """What to say of a file that cannot be read or written; None: it is no matter of a file."""
+def _file_sentence(error: OSError) -> str | None:
+    """Describe a file that cannot be read or written; None if the error is not about a file."""
     name = error.filename2 or error.filename
-    if error.errno is None or (name is None and error.errno not in WITHOUT_A_NAME):
+    if error.errno is None or (name is None and error.errno not in NAMELESS):
         return None
-    return f"cannot read or write {name or 'the results'}: {error.strerror}; mend that, then repeat."
+    return f"cannot read or write {name or 'the results'}: {error.strerror}; fix this, then repeat."
 
 
-def _reader_has_gone() -> bool:
-    """Whether nobody reads standard output any more, which is then turned off."""
+def _output_is_closed() -> bool:
+    """Whether standard output is closed; if so, discard what is still to be written to it."""
     try:
         print(flush=True)
     except BrokenPipeError:
@@ -92,29 +93,29 @@ def _reader_has_gone() -> bool:
     return False
 
 
-def _refused(error: BaseException | None) -> str | None:
-    """What to say of an option's value that is not allowed; None: the error does not come of one."""
+def _option_sentence(error: BaseException | None) -> str | None:
+    """Describe the option whose value is not allowed; None if the error has another cause."""
     from pydantic import ValidationError
 
     from brushwork.models.options import sentence_of
 
-    within = ""
+    prefix = ""
     while error is not None and not isinstance(error, ValidationError):
-        within = getattr(error, "arg", "")  # where tyro's error was: the field whose own options were refused
+        prefix = getattr(error, "arg", "")  # tyro's error: the field that holds the option
         error = error.__context__
-    return None if error is None else sentence_of(error, lambda name: _as_typed(f"{within}.{name}"))
+    return None if error is None else sentence_of(error, lambda name: _typed_option(f"{prefix}.{name}"))
 
 
-def _as_typed(name: str) -> str:
-    """The option by which the command line set a field, else the field's dotted name."""
+def _typed_option(name: str) -> str:
+    """Return the option by which the command line set a field, or else the field's dotted name."""
     parts = name.partition("[")[0].replace("_", "-").split(".")
     typed = {word.partition("=")[0].replace("_", "-") for word in sys.argv if word.startswith("--")}
     options = (f"--{'.'.join(parts[start:])}" for start in range(len(parts)))
     return next((option for option in options if option in typed), name.lstrip("."))
 
 
-def _renamed(message: str) -> str | None:
-    """What to say of an option that once had another name; None if tyro's message is of something else."""
+def _rename_sentence(message: str) -> str | None:
+    """Give the new name of a renamed option; None if tyro's message is about something else."""
     if "nrecognized" not in message:
         return None
     from brushwork.training.renames import renamed
@@ -132,44 +133,56 @@ def parse(
     prog: str | None = None,
     description: str | None = None,
 ) -> Arguments:
-    """The options of a command line, by default this process's; a mistake ends the command."""
+    """Parse `words` (by default the command line of this process) into `kind`, on top of `default`.
+
+    An error in them ends the process with exit code 2.
+    """
     import tyro
 
-    said = io.StringIO()
+    messages = io.StringIO()
     try:
-        with contextlib.redirect_stderr(said):
+        with contextlib.redirect_stderr(messages):
             return tyro.cli(
                 kind, default=tyro.MISSING_NONPROP if default is None else default, args=words, prog=prog,
                 description=description,
             )  # fmt: skip
     except SystemExit as ended:
-        if sentence := _refused(ended) or _renamed(said.getvalue()):
+        if sentence := _option_sentence(ended) or _rename_sentence(messages.getvalue()):
             fail(sentence)
-        sys.stderr.write(said.getvalue())
+        sys.stderr.write(messages.getvalue())
         raise
 
 
-def parse_and_run(arguments: type[Arguments], main: Callable[[Arguments], object]) -> None:
-    """Parses the command line as `arguments` and runs `main` on them."""
-    run_command(lambda: main(parse(arguments)))
+def parse_and_run(arguments: type[Arguments], command: Callable[[Arguments], object]) -> None:
+    """Parse the command line as `arguments` and run `command` on them."""
+    run_command(lambda: command(parse(arguments)))
+
+
+def run_subcommand(command: str, noun: str, about: Mapping[str, str], package: str) -> None:
+    """Run `main` of the module in `package` that the first word of the command line names.
+
+    Args:
+        command: the words typed before that word.
+        noun: what the word is called.
+        about: a line of help for each of them.
+    """
+    name = sys.argv[1] if len(sys.argv) > 1 else "--help"
+    if name in ("-h", "--help"):
+        lines = "".join(f"  {word:9} {text}\n" for word, text in about.items())
+        print(f"usage: {command} {noun.upper()} ...\n\n{lines}\nEvery {noun} has --help, with an example.")
+    elif name not in about:
+        fail(f"There is no {noun} {name!r}: {nearest(name, about)}")
+    else:
+        sys.argv = [f"{command} {name}", *sys.argv[2:]]
+        importlib.import_module(f"{package}.{name}").main()
 
 
 def main() -> None:
     """Entry point of the command `brushwork`."""
-    run_command(_run_verb)
-
-
-def _run_verb() -> None:
-    verb = sys.argv[1] if len(sys.argv) > 1 else "--help"
-    if verb in ("-h", "--help"):
-        print(USAGE + "\nEvery verb has --help, with an example.")
-    elif verb == "--version":
+    if sys.argv[1:2] == ["--version"]:
         print(f"brushwork {importlib.metadata.version('brushwork')}")
-    elif verb not in VERBS:
-        fail(f"There is no verb {verb!r}: {nearest(verb, VERBS)}")
     else:
-        sys.argv = [f"brushwork {verb}", *sys.argv[2:]]
-        importlib.import_module(f"brushwork.scripts.{verb}").main()
+        run_command(lambda: run_subcommand("brushwork", "verb", VERBS, "brushwork.scripts"))
 
 
 if __name__ == "__main__":

@@ -5,19 +5,18 @@ from brushwork.training.prepare.pretraining import pretraining
 from brushwork.training.preset_files import read_preset
 from brushwork.training.presets import PRESETS
 
-DESCRIPTION = """Pretrain the generator of a preset, with encoders, on pictures alone: it learns to
-reconstruct them (with --generator.content-vae-channels as a variational autoencoder), and that two crops of a
-picture share a style. Labels are not used. A run starts from it with --start-from and the same generator
-options.
+DESCRIPTION = """Pretrain the generator of a preset, with encoders, on pictures without labels. It learns to
+reconstruct them (with --generator.content-vae-channels as a variational autoencoder), and to give two crops
+of one picture the same style. A run with the same generator options starts from it with --start-from.
 
-On a processor, in five minutes:
+On a processor, in five minutes, and a run that starts from it:
     brushwork pretrain emoji-32 --data datasets/emoji-32 --out runs/pretrained --max-minutes 5
-    brushwork train emoji-32 --data datasets/emoji-32 --out runs/emoji --start-from runs/pretrained
+    brushwork train emoji-32 --data datasets/emoji-32 --out runs/started --start-from runs/pretrained
 """
 
 
 def main() -> None:
-    """Trains what `pretraining` makes of any preset."""
+    """Pretrain for any preset."""
     prepared = {name: (text, pretraining(config)) for name, (text, config) in PRESETS.items()}
     launch(prepared, lambda path: pretraining(read_preset(path)), DESCRIPTION)
 

@@ -5,31 +5,42 @@ from collections.abc import Callable
 from pathlib import Path
 
 from brushwork.data.loader import open_pictures
+from brushwork.data.pictures import DATASET_JSON
 from brushwork.eval.collapse import ADVICE
 from brushwork.scripts.cli import run_command
-from brushwork.scripts.configured import configured
+from brushwork.scripts.configured import Presets, configured
 from brushwork.training.config import TrainConfig
+from brushwork.training.errors import TrainingError
 from brushwork.training.preset_files import read_preset
-from brushwork.training.presets import PRESETS, Presets
+from brushwork.training.presets import PRESETS
 from brushwork.training.run.metrics import InLoopMetrics
 from brushwork.training.run.progress import clock
 from brushwork.training.trainer import Outcome, Trainer
 
-DESCRIPTION = """Train a style-conditional StyleGAN from a preset, or from FILE.json: what tuning wrote, or
-the config.json of a run. Every option overrides it.
+DESCRIPTION = """Train a style-conditional StyleGAN from a preset or from FILE.json: the best.json of
+`brushwork tune`, or the config.json of a run. Options override it.
 
-On a processor in ten minutes, on the GPUs of a machine, and what tuning found to be best:
+On a processor in ten minutes, on the GPUs of a machine, and with the settings of an earlier run:
     brushwork train emoji-32 --data datasets/emoji-32 --max-minutes 10
-    accelerate launch scripts/train.py emoji-64 --data datasets/emoji-64
-    brushwork train runs/tune-emoji-32/best.json
+    accelerate launch scripts/train.py emoji-32 --data datasets/emoji-32 --out runs/gpus
+    brushwork train runs/demo/config.json --out runs/again --seed 1
 """
 
 
 def train_command(config: TrainConfig) -> Outcome:
-    """Trains, and says at the end where everything lies."""
+    """Train and print how the run ended.
+
+    Raises:
+        TrainingError: the run folder is a packed data set, or inside one.
+    """
+    for folder in (config.out.absolute(), *config.out.absolute().parents):
+        if (folder / DATASET_JSON).is_file():
+            raise TrainingError(
+                f"--out {config.out} lies in the packed data set {folder}, and packing that again would "
+                "delete the run: name another folder."
+            )
     pictures = open_pictures(config.data, "train", config.loader.cache)
-    metrics = InLoopMetrics(config.metrics, config.data)
-    trainer = Trainer(config, pictures, metrics=metrics)
+    trainer = Trainer(config, pictures, metrics=InLoopMetrics(config.metrics, config.data))
     outcome = trainer.run()
     if trainer.accelerator.is_main_process:
         print(last_line(outcome, config.out))
@@ -39,18 +50,19 @@ def train_command(config: TrainConfig) -> Outcome:
 
 
 def last_line(outcome: Outcome, run: Path) -> str:
-    """What became of the run, and how to go on."""
+    """Return a line on how the run ended, and where the results are or how to resume."""
     at = f"at {outcome.nimg / 1000:.1f} kimg and {outcome.resolution} px, in {clock(outcome.seconds)}"
-    if outcome.signal is not None:
+    if outcome.reason == "signal":
         return f"stopped by signal {outcome.signal} {at}; checkpoint written: go on with --resume (run {run})"
-    why = {"finished": "finished", "time": "time is up", "collapse": "stopped by --stop-on-collapse"}[
-        outcome.reason
-    ]
-    return f"{why} {at}: samples in {run / 'samples'}, snapshot in {run / 'snapshots'}"
+    ends = {"finished": "finished", "time": "time is up", "collapse": "stopped by --stop-on-collapse"}
+    return f"{ends[outcome.reason]} {at}: samples in {run / 'samples'}, snapshot in {run / 'snapshots'}"
 
 
-def launch(presets: Presets, from_file: Callable[[Path], TrainConfig], description: str) -> None:
-    """Parses the command line, a preset or a file and then options, and trains."""
+def launch(presets: Presets[TrainConfig], from_file: Callable[[Path], TrainConfig], description: str) -> None:
+    """Parse the command line (a preset or a file, then options) and train.
+
+    The exit code is 128 plus the signal after a signal, and 3 after a collapse.
+    """
 
     def train() -> None:
         outcome = train_command(configured(presets, from_file, description))
@@ -63,7 +75,7 @@ def launch(presets: Presets, from_file: Callable[[Path], TrainConfig], descripti
 
 
 def main() -> None:
-    """Trains from any preset."""
+    """Train from any preset."""
     launch(PRESETS, read_preset, DESCRIPTION)
 
 

@@ -1,6 +1,6 @@
-"""Shapes in signatures are checked while the tests run; threads are few so that runs are repeatable.
+"""Checks of shapes in signatures, one thread for repeatable runs, and fixtures for all tests.
 
-What several files of tests need stands here: a packed toy data set, a finished run, the command as a shell.
+The fixtures are a packed toy data set, a finished run, and the command as a shell.
 """
 
 import os
@@ -10,9 +10,7 @@ from pathlib import Path
 
 import pytest
 
-os.environ.setdefault(
-    "OMP_NUM_THREADS", "1"
-)  # as many processes as cores run the tests; more threads only spin
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # the tests run in as many processes as there are cores
 os.environ.setdefault("WANDB_MODE", "disabled")
 os.environ.setdefault("MPLBACKEND", "Agg")
 
@@ -20,11 +18,11 @@ from jaxtyping import install_import_hook
 
 install_import_hook(["brushwork.models", "brushwork.training", "brushwork.eval"], "beartype.beartype")
 
-# Imports of brushwork stand inside the fixtures: the hook above must come first.
+# The fixtures import brushwork themselves: the hook above must come first.
 
 
 class Shell:
-    """Runs `brushwork ...` in this process and keeps what it said."""
+    """Runs `brushwork ...` in this process and returns what it prints."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
         self.monkeypatch, self.capsys = monkeypatch, capsys
@@ -38,15 +36,15 @@ class Shell:
         return self.capsys.readouterr().out
 
     def mistake(self, *words: object) -> str:
-        """The one sentence of a command that ends with exit code 2."""
+        """Standard error of a command that ends with one sentence and exit code 2."""
         with pytest.raises(SystemExit) as ended:
             self(*words)
         assert ended.value.code == 2
-        said = self.capsys.readouterr().err
-        assert "Traceback" not in said
-        sentences = [line for line in said.splitlines() if line.startswith("brushwork: ")]
-        assert len(sentences) == 1, said
-        return said
+        printed = self.capsys.readouterr().err
+        assert "Traceback" not in printed
+        sentences = [line for line in printed.splitlines() if line.startswith("brushwork: ")]
+        assert len(sentences) == 1, printed
+        return printed
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from annotated_types import Interval
 
 from brushwork.data.loader import LoaderConfig
+from brushwork.models.device import DeviceName
 from brushwork.models.discriminator import DiscriminatorConfig
 from brushwork.models.generator import GeneratorConfig
 from brushwork.models.layers import group_size
@@ -101,8 +102,9 @@ class TrainConfig:
     """Seed of everything random."""
     precision: Precision = "auto"
     """fp32, bf16 (autocast), or auto: the faster one by a short measurement. Penalties are in fp32."""
-    device: Literal["auto", "cpu"] = "auto"
-    """auto: the GPU if there is one; cpu: the processor."""
+    device: DeviceName = "auto"
+    """Where the networks run: auto (the CUDA GPU if there is one, else the processor), cpu, cuda, cuda:N or
+    mps. Of several processes with cuda, each takes a GPU of its own."""
     threads: Threads = 0
     """Threads of each process; 0: OMP_NUM_THREADS, or else the cores divided among the processes."""
     generator: GeneratorConfig = field(default_factory=GeneratorConfig)

@@ -1,6 +1,7 @@
 """The training loop: one step after another, with logging and saving in between."""
 
 import math
+import os
 import signal
 import time
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from accelerate import Accelerator
 
 from brushwork.data.loader import Pictures, StoredPictures
 from brushwork.eval.processes import Watch
+from brushwork.models.device import resolve_device
 from brushwork.models.layers import group_size
 from brushwork.models.stage import Stage
 
@@ -56,9 +58,21 @@ class Outcome:
 
 
 def accelerator_for(config: TrainConfig) -> Accelerator:
-    """The Accelerator of this process, on the configured device."""
+    """Return the Accelerator of this process, on the device of `config`.
+
+    With `cpu=False` and no GPU, Accelerate would take each of several processes to be alone.
+
+    Raises:
+        ModelError: this machine has no such device.
+        TrainingError: the device is one GPU, and there are several processes.
+    """
+    device = resolve_device(config.device)
+    if device.index is not None:
+        if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+            raise TrainingError(f"--device {config.device} is one GPU for several processes: take cuda.")
+        os.environ["ACCELERATE_TORCH_DEVICE"] = str(device)
     return Accelerator(
-        cpu=config.device == "cpu", log_with=list(config.trackers.use) or None, project_dir=config.out
+        cpu=device.type == "cpu", log_with=list(config.trackers.use) or None, project_dir=config.out
     )
 
 

@@ -1,40 +1,24 @@
-"""The command `brushwork bench KIND`."""
+"""The command `brushwork bench BENCHMARK`."""
 
-import importlib
-import sys
+from brushwork.scripts.cli import run_command, run_subcommand
 
-from brushwork.eval.errors import EvalError
-from brushwork.scripts.cli import nearest, run_command
-
-KINDS = {
-    "metrics": "time and values of the metrics beside other libraries",
-    "restyle": "runs beside other methods of restyling, measured alike",
-    "sample": "images a second of generating and of encoding",
+BENCHMARKS = {
+    "metrics": "distances, features and memory beside other libraries",
+    "restyle": "runs beside other restylers, measured alike",
+    "sample": "images generated and written a second",
     "stylize": "time to the loss of published style transfer",
-    "train": "images a second of a preset, and its share of the machine's peak",
-    "quality": "quality against time for several ways of training",
-    "data": "images a second and core: decoded, moved, in batches",
+    "train": "images trained a second, and how near the machine's limit",
+    "quality": "quality of ways of training over time",
+    "data": "images decoded, moved and batched, a second and core",
     "growth": "time and memory by resolution, batch and width",
-    "styles": "time and memory of 8, 100 and 1000 styles",
+    "styles": "time and memory for 8, 100 and 1000 styles",
 }
-"""Help texts by the names of the modules."""
+"""A line of help for each module here that is a benchmark."""
 
 
 def main() -> None:
-    """Runs the benchmark that the first word of the command line names."""
-    run_command(_run_kind)
-
-
-def _run_kind() -> None:
-    name = sys.argv[1] if len(sys.argv) > 1 else "--help"
-    if name in ("-h", "--help"):
-        kinds = "".join(f"  {kind:9} {about}\n" for kind, about in KINDS.items())
-        print(f"usage: brushwork bench KIND ...\n\n{kinds}\nEvery kind has --help, with an example.")
-        return
-    if name not in KINDS:
-        raise EvalError(f"There is no benchmark {name!r}: {nearest(name, KINDS)}")
-    sys.argv = [f"brushwork bench {name}", *sys.argv[2:]]
-    importlib.import_module(f"brushwork.scripts.bench.{name}").main()
+    """Run the benchmark that the command line names."""
+    run_command(lambda: run_subcommand("brushwork bench", "benchmark", BENCHMARKS, "brushwork.scripts.bench"))
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ def test_a_name_is_resolved_on_a_machine_with_so_many_gpus(
 
 @pytest.mark.parametrize("name", ["abacus", "cpu:5", "meta", "", "cuda:", "cuda:-1"])
 def test_an_unknown_name_is_refused(name: str) -> None:
-    with pytest.raises(ModelError, match=r"unknown device .*: choose auto, cpu, cuda, cuda:N or mps"):
+    with pytest.raises(ModelError, match=r"unknown device .* choose auto"):
         resolve_device(name)
 
 

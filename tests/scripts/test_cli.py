@@ -1,18 +1,22 @@
-"""What ends a command: one sentence for mistakes, silence for a reader that has gone, a trace for faults."""
+"""What ends a command: one sentence for user errors, nothing for a closed output, a traceback for bugs."""
 
 import errno
 import importlib
+import importlib.metadata
+import re
 import resource
+import shlex
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
 from brushwork.data.files import write_file
+from brushwork.scripts import cli, configured
+from brushwork.scripts.bench import BENCHMARKS
 from brushwork.scripts.cli import VERBS, main, run_command
 from brushwork.training.presets import PRESETS, toy
 
@@ -21,53 +25,46 @@ if TYPE_CHECKING:
 else:
     Shell = Any
 
+CONFIGURED = ("train", "pretrain", "tune", "bench train", "bench growth", "bench quality")
+COMMANDS = [
+    *(verb for verb in VERBS if verb not in ("bench", *CONFIGURED)),
+    *(f"fetch {what}" for what in ("emoji", "icons", "photographs", "modes", "hed-vgg16")),
+    *(f"bench {name}" for name in BENCHMARKS),
+    *("train", "pretrain", "tune"),
+]
+
 
 def run_python(code: str) -> "subprocess.Popen[str]":
     words = [sys.executable, "-c", code]
     return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-# Files
-def below_a_file(folder: Path) -> Path:
-    (folder / "file").write_text("")
-    return folder / "file" / "x"
-
-
-def folder_of_that_name(folder: Path) -> Path:
-    (folder / "taken" / "x").mkdir(parents=True)
-    return folder / "taken"
-
-
-def in_a_loop(folder: Path) -> Path:
-    (folder / "loop").symlink_to(folder / "loop")
-    return folder / "loop" / "x"
-
-
-@pytest.mark.parametrize(
-    ("place", "why"),
-    [
-        (below_a_file, errno.ENOTDIR),
-        (folder_of_that_name, errno.EISDIR),
-        (in_a_loop, errno.ELOOP),
-        (lambda folder: folder / ("x" * 300) / "y", errno.ENAMETOOLONG),
-    ],
-)
-def test_a_place_that_cannot_be_written_is_named(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, place: Callable[[Path], Path], why: int
-) -> None:
-    path = place(tmp_path)
+def help_of(shell: Shell, command: str) -> str:
     with pytest.raises(SystemExit) as ended:
-        run_command(lambda: write_file(path, "content"))
-    said = capsys.readouterr().err
+        shell(*command.split(), "--help")
+    assert ended.value.code == 0
+    return shell.capsys.readouterr().out
+
+
+# Files
+@pytest.mark.parametrize("name", ["file/x", "folder", "x" * 300])
+def test_a_file_that_cannot_be_written_is_named(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "folder" / "x").mkdir(parents=True)
+    with pytest.raises(SystemExit) as ended:
+        run_command(lambda: write_file(tmp_path / name, "content"))
     assert ended.value.code == 2
-    assert said.startswith(f"brushwork: cannot read or write {tmp_path}")
-    assert said.count("\n") == 1
-    assert "; mend that, then repeat." in said
-    assert isinstance(ended.value.__context__, OSError)
-    assert ended.value.__context__.errno in (why, errno.EEXIST)
+    printed = capsys.readouterr().err
+    assert printed.startswith(f"brushwork: cannot read or write {tmp_path}")
+    assert printed.endswith("; fix this, then repeat.\n")
+    assert printed.count("\n") == 1
 
 
-def test_a_file_that_may_not_grow_is_a_sentence(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_a_file_above_the_size_limit_is_a_sentence(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
     try:
@@ -76,24 +73,24 @@ def test_a_file_that_may_not_grow_is_a_sentence(capsys: pytest.CaptureFixture[st
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert ended.value.code == 2
-    assert "File too large; mend that, then repeat." in capsys.readouterr().err
+    assert "File too large; fix this, then repeat." in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
-    "fault",
+    "bug",
     [ValueError("x"), OSError("no number"), ConnectionRefusedError(errno.ECONNREFUSED, "x"), KeyError()],
 )
-def test_a_fault_of_ours_keeps_its_trace(fault: Exception) -> None:
+def test_a_bug_keeps_its_traceback(bug: Exception) -> None:
     def fail() -> None:
-        raise fault
+        raise bug
 
-    with pytest.raises(type(fault)) as raised:
+    with pytest.raises(type(bug)) as raised:
         run_command(fail)
-    assert raised.value is fault
+    assert raised.value is bug
 
 
-def test_a_reader_that_has_gone_ends_the_command_without_a_word() -> None:
+def test_a_closed_output_ends_the_command_silently() -> None:
     lines = "[print('x' * 99) for _ in range(10**5)]"
     code = f"from brushwork.scripts.cli import run_command; run_command(lambda: {lines})"
     with run_python(code) as process:
@@ -105,8 +102,8 @@ def test_a_reader_that_has_gone_ends_the_command_without_a_word() -> None:
         assert process.wait() == 141
 
 
-# Interrupts
-def test_an_interrupt_while_a_verb_is_imported_is_no_trace(
+# Start
+def test_an_interrupt_during_imports_has_no_traceback(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def interrupted(_: str) -> None:
@@ -120,24 +117,30 @@ def test_an_interrupt_while_a_verb_is_imported_is_no_trace(
     assert capsys.readouterr().err == "brushwork: interrupted\n"
 
 
-def test_nothing_that_takes_long_is_imported_before_mistakes_are_caught() -> None:
+def test_slow_packages_are_imported_after_errors_are_caught() -> None:
     slow = "{'torch', 'numpy', 'pydantic', 'tyro'}"
     with run_python(f"import sys, brushwork.scripts.cli; print({slow} & set(sys.modules))") as process:
         assert process.communicate()[0] == "set()\n"
 
 
-# Options
-@pytest.mark.parametrize("verb", VERBS)
-def test_a_verb_alone_says_what_it_lacks(shell: Shell, verb: str) -> None:
-    if verb == "bench":
-        assert "usage" in shell(verb)
-        return
+def test_verbs_and_benchmarks_are_listed_and_an_unknown_one_is_an_error(shell: Shell) -> None:
+    assert shell("--version") == f"brushwork {importlib.metadata.version('brushwork')}\n"
+    assert all(f"  {verb} " in shell() for verb in VERBS)
+    assert all(f"  {name} " in shell("bench") for name in BENCHMARKS)
+    assert "no verb 'emboss': take one of fetch, pack" in shell.mistake("emboss")
+    assert "no verb 'trian': did you mean 'train'?" in shell.mistake("trian", "toy")
+    assert "no benchmark 'metric': did you mean 'metrics'?" in shell.mistake("bench", "metric")
+
+
+@pytest.mark.parametrize("verb", [verb for verb in VERBS if verb != "bench"])
+def test_a_verb_alone_names_what_is_missing(shell: Shell, verb: str) -> None:
     with pytest.raises(SystemExit) as ended:
         shell(verb)
     assert ended.value.code == 2
     assert shell.capsys.readouterr().err
 
 
+# Options
 def test_a_value_that_is_refused_after_parsing_is_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         run_command(lambda: replace(toy().loss, r1_gamma=float("nan")))
@@ -145,31 +148,62 @@ def test_a_value_that_is_refused_after_parsing_is_a_sentence(capsys: pytest.Capt
     assert capsys.readouterr().err == "brushwork: r1_gamma is nan: it must be a finite number or 'auto'.\n"
 
 
-def test_an_unknown_option_is_looked_up_in_a_command_that_exists(shell: Shell) -> None:
+def test_an_unknown_option_gets_a_suggestion(shell: Shell) -> None:
     with pytest.raises(SystemExit) as ended:
         shell("train", "toy", "--bacth", "3")
     assert ended.value.code == 2
-    said = shell.capsys.readouterr().err
-    assert "--batch" in said
-    assert "brushwork train toy --help" in said
+    printed = shell.capsys.readouterr().err
+    assert "--batch" in printed
+    assert "brushwork train toy --help" in printed
 
 
-# Presets
-@pytest.mark.parametrize(
-    "command", ["train", "pretrain", "tune", "bench train", "bench growth", "bench quality"]
-)
-def test_presets_are_listed_and_an_unknown_one_is_a_mistake(shell: Shell, command: str) -> None:
+# Help
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_has_examples_that_parse(shell: Shell, command: str) -> None:
+    text = help_of(shell, command)
+    examples = re.findall(r"^ +brushwork (.+)$", text, re.MULTILINE)
+    assert examples or command.startswith("bench")
+    parse = cli.parse
+
+    def parse_only(*arguments: Any, **options: Any) -> NoReturn:
+        parse(*arguments, **options)
+        raise SystemExit(0)
+
+    shell.monkeypatch.setattr(cli, "parse", parse_only)
+    shell.monkeypatch.setattr(configured, "parse", parse_only)
+    shell.monkeypatch.setattr("brushwork.scripts.stylize.parse", parse_only)
+    for example in examples:
+        if not example.split()[1].endswith(".json"):
+            with pytest.raises(SystemExit) as ended:
+                shell(*shlex.split(example))
+            assert ended.value.code == 0, example
+
+
+@pytest.mark.parametrize("command", CONFIGURED)
+def test_help_lists_presets_and_main_options(shell: Shell, command: str) -> None:
+    text = help_of(shell, command)
+    assert f"usage: brushwork {command} PRESET" in text
+    for name, (about, _) in PRESETS.items():
+        assert f"{name} " in text
+        assert about in text
+    short = help_of(shell, f"{command} emoji-32")
+    assert short.count("\n") < 60
+    assert f"brushwork {command} emoji-32 --help-all" in short
+    for text_of_options in (text, short):
+        for names in configured.MAIN_OPTIONS.values():
+            assert all(f"  --{name} " in text_of_options for name in names)
+    assert re.search(r"--optimizer.generator-lr .* \[0.01\]$", short, re.MULTILINE)
+    words = command.split()
+    assert "no preset 'emojj-32': did you mean 'emoji-32'?" in shell.mistake(*words, "emojj-32")
+    assert "first word names a preset or a FILE.json: emoji-32, " in shell.mistake(*words, "--seed", "1")
+
+
+def test_help_all_lists_every_option(shell: Shell) -> None:
     with pytest.raises(SystemExit) as ended:
-        shell(*command.split(), "--help")
+        shell("tune", "toy", "--help-all")
     assert ended.value.code == 0
-    said = shell.capsys.readouterr().out
-    assert f"usage: brushwork {command} PRESET" in said
-    assert f"brushwork {command} PRESET --help" in said
-    for name, (text, _) in PRESETS.items():
-        assert f"{name} " in said
-        assert text in said
-    assert "no preset 'emojj-32': did you mean 'emoji-32'?" in shell.mistake(*command.split(), "emojj-32")
-    for words in ((), ("--seed", "1")):
-        assert "first word names a preset or a FILE.json: emoji-32, " in shell.mistake(
-            *command.split(), *words
-        )
+    text = shell.capsys.readouterr().out
+    assert "--trials" in help_of(shell, "tune toy")
+    for option in configured.options_of(type(toy())):
+        if option.name.rpartition(".")[2] not in ("rise-kimg", "fall-kimg"):  # only in files
+            assert f"--{option.name}" in text

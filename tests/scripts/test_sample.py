@@ -1,4 +1,4 @@
-"""`brushwork sample` as a user meets it: as many pictures as are asked for, in files that are right."""
+"""`brushwork sample`: as many images as there are seeds, in the right files; errors are one sentence."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -11,12 +11,15 @@ import torch
 from PIL import Image
 
 from brushwork.data.files import write_file
+from brushwork.data.images import read_image
+from brushwork.eval import sample_folder as module
 from brushwork.eval.sources import read_styled_folder
+from brushwork.models.errors import ModelError
 from brushwork.models.generator import Generator, GeneratorConfig
 from brushwork.models.sampling import SampledBatch, sample_batches, sample_matrix
 from brushwork.models.snapshot import generator_bytes, load_generator
 from brushwork.models.stage import Stage
-from brushwork.scripts import sample as module
+from brushwork.scripts.sample import parse_seeds
 
 if TYPE_CHECKING:
     from ..conftest import Shell
@@ -26,89 +29,118 @@ else:
 CPU = ("--device", "cpu")
 
 
-def opened(path: Path) -> np.ndarray:
-    with Image.open(path) as image:
-        return np.asarray(image.convert("RGB"))
+# Seeds
+@pytest.mark.parametrize(
+    ("text", "seeds"),
+    [
+        ("0-3,7", [0, 1, 2, 3, 7]),
+        ("0,0,2-4,3", [0, 2, 3, 4]),
+        ("9223372036854775806-9223372036854775807", [2**63 - 2, 2**63 - 1]),
+    ],
+)
+def test_seeds_are_numbers_and_ranges_each_once(text: str, seeds: list[int]) -> None:
+    assert parse_seeds(text) == seeds
 
 
-def counted_drawings(shell: Shell) -> list[int]:
-    """How many pictures are drawn for files of their own, batch by batch."""
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        *((text, "cannot read the seeds") for text in ("", "a", "1,,2", "-4")),
+        ("5-3", "'5-3' go downwards: write 3-5"),
+        ("9223372036854775808", "is too large: seeds go from 0 to 9223372036854775807"),
+        ("9" * 5000, "is too large"),
+        ("0-99999999999", "are 100000000000: take at most 1000000"),
+        ("0-9223372036854775807", "take at most"),
+    ],
+)
+def test_other_seeds_are_refused(text: str, sentence: str) -> None:
+    with pytest.raises(ModelError, match=sentence) as raised:
+        parse_seeds(text)
+    assert len(str(raised.value)) < 200
+
+
+def test_the_largest_seeds_are_sampled(shell: Shell, run: Path, tmp_path: Path) -> None:
+    last = "9223372036854775807"
+    shell("sample", run, "--seeds", f"{last[:-1]}0-{last}", "--styles", "01-outline", "--out", tmp_path, *CPU)
+    assert len(list((tmp_path / "01-outline").glob("seed*.png"))) == 8
+    assert (tmp_path / "mixing.png").exists()
+
+
+# Files
+def count_generated(shell: Shell) -> list[int]:
+    """The number of images that are generated for files of their own, batch by batch."""
     sizes: list[int] = []
 
     def counting(*arguments: Any, **options: Any) -> Iterator[SampledBatch]:
-        for drawn in sample_batches(*arguments, **options):
-            sizes.append(len(drawn.cells))
-            yield drawn
+        for some in sample_batches(*arguments, **options):
+            sizes.append(len(some.cells))
+            yield some
 
     shell.monkeypatch.setattr(module, "sample_batches", counting)
     return sizes
 
 
 def test_more_seeds_than_a_batch_and_than_the_grid_shows(shell: Shell, run: Path, tmp_path: Path) -> None:
-    grids, image_grid, sizes = [], module.image_grid, counted_drawings(shell)
-
-    def watched(cells: Any, **options: Any) -> Image.Image:
-        grids.append(options["column_labels"])
-        return image_grid(cells, **options)
-
-    shell.monkeypatch.setattr(module, "image_grid", watched)
-    said = shell("sample", run, "--seeds", "3-32", "--batch", "16", "--out", tmp_path, *CPU)
-    assert "90 pictures, grid (of the first 24 of 30 seeds)" in said
+    sizes = count_generated(shell)
+    printed = shell("sample", run, "--seeds", "3-32", "--batch", "16", "--out", tmp_path, *CPU)
+    assert "90 images, grid (the first 24 of 30 seeds)" in printed
     assert sizes == [16] * 5 + [10]
-    assert grids[0] == [str(seed) for seed in range(3, 27)]
+    with Image.open(tmp_path / "grid.png") as grid:
+        assert 24 * 64 < grid.width < 28 * 64
     generator = load_generator(run)
     whole = sample_matrix(generator, torch.eye(3), torch.arange(3, 33)).permute(0, 1, 3, 4, 2).numpy()
     for row, name in enumerate(generator.style_names):
         assert {path.name for path in (tmp_path / name).iterdir()} == {f"seed{s}.png" for s in range(3, 33)}
         for column in range(30):
-            drawn = opened(tmp_path / name / f"seed{column + 3}.png").astype(int)
-            assert np.abs(drawn - whole[row, column]).max() <= 1, "convolutions may round otherwise"
+            pixels = read_image(tmp_path / name / f"seed{column + 3}.png").astype(int)
+            assert np.abs(pixels - whole[row, column]).max() <= 1, "convolutions may round otherwise"
 
 
-def test_keep_goes_on_without_drawing_again(shell: Shell, run: Path, tmp_path: Path) -> None:
-    options = ("sample", run, "--styles", "01-outline", "--out", tmp_path, *CPU)
+def test_skip_existing_generates_missing_and_broken_files(shell: Shell, run: Path, tmp_path: Path) -> None:
+    options = ("sample", run, "--styles", "01-outline", "--seeds", "0-5", "--out", tmp_path, *CPU)
     folder = tmp_path / "01-outline"
-    shell(*options, "--seeds", "0-5")
-    wanted = {path.name: path.read_bytes() for path in folder.iterdir()}
-    (folder / "seed1.png").write_text("the user's own")
+    shell(*options)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    Image.new("RGB", (16, 16)).save(folder / "seed1.png")
+    own = (folder / "seed1.png").read_bytes()
+    (folder / "seed2.png").write_bytes(before["seed2.png"][:-5])
+    (folder / "seed3.png").write_bytes(b"")
     (folder / "seed4.png").unlink()
-    sizes = counted_drawings(shell)
-    said = shell(*options, "--seeds", "0-5", "--skip-existing")
-    assert sizes == [1]
-    assert "1 pictures (5 were there)" in said
-    assert (folder / "seed1.png").read_text() == "the user's own"
-    assert np.abs(opened(folder / "seed4.png").astype(int)).sum() > 0
-    sizes.clear()
-    assert "0 pictures (6 were there)" in shell(*options, "--seeds", "0-5", "--skip-existing")
-    assert not sizes
-    shell(*options, "--seeds", "0-5")
-    assert {path.name: path.read_bytes() for path in folder.iterdir()} == wanted, "all are drawn anew"
+    sizes = count_generated(shell)
+    assert "3 images (3 were there)" in shell(*options, "--skip-existing")
+    assert "0 images (6 were there)" in shell(*options, "--skip-existing")
+    assert sizes == [3]
+    assert (folder / "seed1.png").read_bytes() == own
+    for name in ("seed2.png", "seed3.png", "seed4.png"):
+        before_pixels = read_image(before[name]).astype(int)
+        assert np.abs(read_image(folder / name) - before_pixels).max() <= 1
+    shell(*options)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before, "all are generated anew"
 
 
-def test_a_job_that_is_stopped_leaves_whole_pictures_and_is_gone_on_with(
+def test_an_interrupted_job_leaves_whole_images_and_can_be_continued(
     shell: Shell, run: Path, tmp_path: Path
 ) -> None:
     options = ("sample", run, "--styles", "01-outline", "--seeds", "0-11", "--batch", "4", *CPU)
     shell(*options, "--out", tmp_path / "whole")
     with pytest.MonkeyPatch.context() as patch:
 
-        def stopped(*rest: Any, **others: Any) -> Iterator[SampledBatch]:
+        def interrupted(*rest: Any, **others: Any) -> Iterator[SampledBatch]:
             yield from islice(sample_batches(*rest, **others), 2)
             raise KeyboardInterrupt
 
-        patch.setattr(module, "sample_batches", stopped)
+        patch.setattr(module, "sample_batches", interrupted)
         with pytest.raises(SystemExit) as ended:
             shell(*options, "--out", tmp_path / "parts")
     assert ended.value.code == 130
     folder = tmp_path / "parts" / "01-outline"
-    left = {path.name for path in folder.iterdir()}
-    assert left <= {f"seed{seed}.png" for seed in range(8)}
+    assert {path.name for path in folder.iterdir()} <= {f"seed{seed}.png" for seed in range(8)}
     shell(*options, "--out", tmp_path / "parts", "--skip-existing")
-    for seed in range(12):
-        path = tmp_path / "whole" / "01-outline" / f"seed{seed}.png"
-        assert np.abs(opened(path).astype(int) - opened(folder / path.name)).max() <= 1
+    for path in (tmp_path / "whole" / "01-outline").iterdir():
+        assert np.abs(read_image(path).astype(int) - read_image(folder / path.name)).max() <= 1
 
 
+# Styles
 ODD = ("Art Nouveau", "Art_Nouveau", "Paris, 1900", "a:b", "grid.png", "ink+wash", "pop=art", "日本")
 
 
@@ -119,40 +151,51 @@ def odd(tmp_path: Path) -> Path:
     config = GeneratorConfig(
         resolution=16, z_dim=8, w_dim=8, mapping_layers=2, channel_base=128, channel_max=12
     )
-    generator = Generator(config, ODD)
     path = tmp_path / "odd.safetensors"
-    write_file(path, generator_bytes(generator, stage=Stage(16), notes={}))
+    write_file(path, generator_bytes(Generator(config, ODD), stage=Stage(16), notes={}))
     return path
 
 
-def test_every_style_has_a_folder_of_its_own_by_which_it_is_known_again(
+def test_every_style_has_a_folder_that_reads_back_as_that_style(
     shell: Shell, odd: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
     shell("sample", odd, "--seeds", "0-1", "--out", out, *CPU)
     assert len(list(out.glob("*/seed*.png"))) == 2 * len(ODD)
-    found = read_styled_folder(out)
-    assert set(found.style_names) - {"grid.png-2"} == set(ODD) - {"grid.png"}
-    drawn = sample_matrix(load_generator(odd), torch.eye(len(ODD)), torch.arange(2))
-    for style, images in zip(found.style_names, found.images.unflatten(0, (len(ODD), 2)), strict=True):
+    read = read_styled_folder(out)
+    assert {name.removesuffix("-2") for name in read.style_names} == set(ODD)
+    expected = sample_matrix(load_generator(odd), torch.eye(len(ODD)), torch.arange(2))
+    for style, images in zip(read.style_names, read.images.unflatten(0, (len(ODD), 2)), strict=True):
         row = ODD.index(style.removesuffix("-2"))
-        assert (images.int() - drawn[row].int()).abs().max() <= 1, style
+        assert (images.int() - expected[row].int()).abs().max() <= 1, style
 
 
 def test_styles_are_named_exactly_and_written_once(shell: Shell, odd: Path, tmp_path: Path) -> None:
-    wanted = "Paris, 1900, ink+wash,pop=art=0.5+a:b=0.5,ink+wash"
-    said = shell("sample", odd, "--styles", wanted, "--seeds", "0", "--out", tmp_path / "out", *CPU)
-    assert "3 pictures" in said
+    styles = "Paris, 1900, ink+wash,pop=art=0.5+a:b=0.5,ink+wash"
+    printed = shell("sample", odd, "--styles", styles, "--seeds", "0", "--out", tmp_path / "out", *CPU)
+    assert "3 images" in printed
     folders = {path.name for path in (tmp_path / "out").iterdir() if path.is_dir()}
     assert folders == {"Paris, 1900", "ink+wash", "pop=art=0.5+a%3Ab=0.5"}
 
 
 @pytest.mark.parametrize(
-    ("options", "words"),
-    [(("--cutoff", "-1"), "--cutoff is -1: it must be"), (("--device", "abacus"), "cannot run on 'abacus'")],
+    ("options", "sentence"),
+    [
+        (("--cutoff", "-1"), "--cutoff is -1: it must be"),
+        (("--cutoff", "7"), "cutoff 7: choose 0 to 6"),
+        (("--mixing-layer", "6"), "mixing layer 6: choose from 1 to 5"),
+        (("--device", "abacus"), "--device is 'abacus': it must be auto, cpu, cuda, cuda:N or mps."),
+        (("--device", "cuda:99"), "no device 'cuda:99'"),
+        (("--styles", "01-outlin"), "did you mean '01-outline'"),
+    ],
 )
-def test_mistakes_in_sample(
-    shell: Shell, run: Path, tmp_path: Path, options: tuple[str, ...], words: str
-) -> None:
-    assert words in shell.mistake("sample", run, *options, "--out", tmp_path / "out")
+def test_errors(shell: Shell, run: Path, tmp_path: Path, options: tuple[str, ...], sentence: str) -> None:
+    assert sentence in shell.mistake("sample", run, *options, "--out", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_what_is_no_run_is_refused(shell: Shell, packed: Path, tmp_path: Path) -> None:
+    assert "holds no snapshot" in shell.mistake("sample", packed)
+    assert "does not exist" in shell.mistake("sample", tmp_path / "nothing")
+    (tmp_path / "weights.safetensors").write_text("no weights")
+    assert "no readable snapshot" in shell.mistake("sample", tmp_path / "weights.safetensors")

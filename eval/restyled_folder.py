@@ -1,4 +1,4 @@
-"""The work of `brushwork restyle`: contents times styles to files, a grid, and a manifest to measure by."""
+"""Restyled images in a folder: contents times styles, a grid, and a manifest for `brushwork measure`."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 import torch
 from einops import rearrange, repeat
+from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
 
@@ -28,48 +29,46 @@ from brushwork.models.restyling import (
 )
 from brushwork.models.sampling import style_codes
 from brushwork.models.styles import split_styles, style_weights
-from brushwork.scripts.inputs import LeftOut, readable
 
-AT_ONCE = 2**22
-"""Pixels redrawn at once, in all pictures and styles together, which bounds the memory."""
-MOST = 64
-"""Pictures at once, however small."""
+BATCH_PIXELS = 2**22
+"""Pixels restyled at once, over all images and styles: a bound for the memory."""
+BATCH = 64
+"""Images restyled at once, however small."""
 GRID_ROWS, GRID_SIDE = 12, 256
-"""Contents in the grid, and the most pixels that a cell measures."""
-SHOWN = 64
-"""Cells smaller than this are enlarged to it."""
+"""Contents in the grid, and the longest side of one of its cells in pixels."""
+MIN_CELL = 64
+"""Images with fewer pixels a side are enlarged to this in figures."""
 CONTENTS, FITTED = "contents", "fitted"
-"""Folders beside those of the styles: what the manifest lists at the network's resolution."""
+"""Folders beside those of the styles, for what the manifest lists at the network's resolution."""
 GRID, MANIFEST = "grid.png", "pairs.csv"
 
 Group = list[tuple[Original, Cutout]]
-
 StyleCode = Literal["content", "latent"]
 
 
-# Targets
+# Styles
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """A style to redraw in."""
+    """A style to restyle images to: codes for all images, or weights to encode each image under."""
 
     name: str
     """As the manifest gives it."""
     codes: Tensor | None = None
-    """w for each layer, float (L, D), the same for all pictures; None where they are read off each."""
+    """w for each layer, float (L, D), the same for all images."""
     weights: Tensor | None = None
-    """(S,): each picture's own style is encoded under these."""
+    """Style weights (S,): each image's own style code is encoded under them."""
     psi: float = 1.0
-    """Truncation of what is read off."""
+    """Truncation of encoded style codes."""
     label: str | None = None
-    """The one style that it is: pictures that are in it already are passed over."""
-    picture: np.ndarray | None = None
-    """The single picture that it was read off, uint8 (R, R, 3)."""
+    """The label, if it is one: images with this label are skipped."""
+    image: np.ndarray | None = None
+    """The style image, if it is a single one, uint8 (R, R, 3)."""
 
     def suits(self, original: Original) -> bool:
         return self.label is None or self.label != original.style
 
-    def codes_for(self, generator: Generator, images: Tensor) -> Tensor:
-        """Of uint8 (N, 3, H, W): float (N, L, D)."""
+    def codes_for(self, generator: Generator, images: UInt8[Tensor, "n 3 h w"]) -> Float[Tensor, "n l d"]:
+        """Return the style codes of each image."""
         if self.codes is not None:
             return repeat(self.codes, "l d -> n l d", n=len(images))
         assert self.weights is not None
@@ -78,18 +77,24 @@ class Target:
 
 
 def style_texts(text: str, names: Sequence[str]) -> list[str]:
-    """What a list of styles names, each once; all styles for "all"."""
+    """Return the styles of a comma-separated list, each once; every style for "all"."""
     if text == "all":
         return list(names) or ["none"]
     return list(dict.fromkeys(split_styles(text, names)))
 
 
-def targets_of_labels(
+def targets_of_styles(
     generator: Generator, texts: Sequence[str], *, style_code: StyleCode, seed: int, psi: float
 ) -> list[Target]:
-    """Styles and blends by name, with each picture's own style code or that of one seed for all.
+    """Return the targets of names and blends.
 
-    Raises ModelError for unknown ones.
+    Args:
+        style_code: "content" encodes each image's own style code, "latent" maps one latent code for all.
+        seed: seed of the latent code.
+        psi: truncation.
+
+    Raises:
+        ModelError: an unknown style, or a blend with invalid weights.
     """
     names = generator.style_names
     styles = torch.stack([style_weights(text, names) for text in texts])
@@ -106,34 +111,41 @@ def targets_of_labels(
     ]
 
 
-def target_of_images(generator: Generator, paths: Sequence[Path], known: str) -> Target:
-    """The style of one or several pictures; `known` is its name, or "none"."""
-    pictures = [fitted_picture(path, generator) for path in paths]
-    style_features = style_code_of(generator, pictures, known)
+def target_of_images(generator: Generator, paths: Sequence[Path], label: str) -> Target:
+    """Return the style of one or several image files, called `label` unless that is "none".
+
+    Raises as `read_style_images`.
+    """
+    images, code = read_style_images(generator, paths, label)
     more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
     return Target(
-        name=f"like {paths[0].stem}{more}" if known == "none" else known,
-        codes=repeat(style_features, "1 d -> l d", l=generator.layers),
-        picture=pictures[0] if len(pictures) == 1 else None,
+        name=f"like {paths[0].stem}{more}" if label == "none" else label,
+        codes=repeat(code, "1 d -> l d", l=generator.layers),
+        image=images[0] if len(images) == 1 else None,
     )
 
 
-def fitted_picture(path: Path, generator: Generator) -> np.ndarray:
-    """The middle of a picture at the network's resolution, uint8 (R, R, 3). Raises DataError for no
-    picture."""
-    return fit_image(read_image(path), generator.trained_stage.resolution)
+def read_style_images(
+    generator: Generator, paths: Sequence[Path], label: str
+) -> tuple[list[np.ndarray], Float[Tensor, "1 d"]]:
+    """Return image files, cropped to the network's resolution R as uint8 (R, R, 3), and their style code.
+
+    Raises:
+        DataError: a file is not an image.
+        ModelError: the generator has no encoders, or `label` is neither a style nor "none".
+    """
+    _ = generator.encoders  # raises before any file is read
+    images = [fit_image(read_image(path), generator.trained_stage.resolution) for path in paths]
+    weights = style_weights(label, generator.style_names)
+    return images, reference_style_code(
+        generator, torch.stack([as_tensor(pixels) for pixels in images]), weights
+    )
 
 
-def style_code_of(generator: Generator, pictures: Sequence[np.ndarray], known: str) -> Tensor:
-    """The style code (1, D) of pictures of one style. Raises ModelError where `known` is no style."""
-    images = torch.stack([as_tensor(pixels) for pixels in pictures])
-    return reference_style_code(generator, images, style_weights(known, generator.style_names))
-
-
-# Redrawing
+# Restyling
 @dataclass(frozen=True, kw_only=True)
 class Restyling:
-    """How contents are redrawn."""
+    """The settings by which contents are restyled, as for `models.restyling.restyle_matrix`."""
 
     generator: Generator
     targets: Sequence[Target]
@@ -141,71 +153,64 @@ class Restyling:
     mode: Mode = "tiled"
     seed: int = 0
 
-    def run(self, originals: Sequence[Original], out: Path) -> "Restyled":
-        """Redraws every content that can be read in every target that suits it.
+    def run(
+        self, originals: Sequence[Original], readable: Iterable[tuple[Original, Cutout]], out: Path
+    ) -> "RestyledFolder":
+        """Restyle contents to every target that suits them, into `out`.
 
-        Raises DataError where none suits any.
+        Args:
+            originals: all contents.
+            readable: those of them that can be read, in the same order, with their pixels.
+
+        Raises:
+            DataError: every content is in every target style already.
         """
-        left_out = LeftOut()
-        album = Album(out, self.targets, self.generator.trained_stage.resolution, originals)
+        folder = RestyledFolder(out, self.targets, self.generator.trained_stage.resolution, originals)
         total = sum(target.suits(original) for original in originals for target in self.targets)
         if total == 0:
             raise DataError(
                 f"All {len(originals)} contents are in style '{self.targets[0].name}' already: name another."
             )
         with Progress(total=total, desc="restyle", unit="img", leave=False) as bar:
-            for group in groups(readable(originals, left_out)):
+            for group in groups(readable):
                 for original, cutout in group:
-                    album.add_content(original, cutout)
-                for target, drawn in self.redrawn(group):
-                    for (original, cutout), pixels in zip(group, drawn, strict=True):
+                    folder.add_content(original, cutout)
+                for target, images in self.restyled(group):
+                    for (original, cutout), pixels in zip(group, images, strict=True):
                         if self.targets[target].suits(original):
-                            album.add_result(original, cutout, target, pixels)
+                            folder.add_result(original, cutout, target, pixels)
                             bar.update()
-        album.finish()
-        return Restyled(
-            results=len(album.rows), contents=album.contents, larger=album.larger, left_out=left_out
-        )
+        folder.finish()
+        return folder
 
-    def redrawn(self, group: Group) -> Iterator[tuple[int, np.ndarray]]:
-        """Each target that suits any of the group, and the whole group in it, uint8 (N, H, W, 3)."""
+    def restyled(self, group: Group) -> Iterator[tuple[int, np.ndarray]]:
+        """Yield each target that suits any of the group, and the whole group in it, uint8 (N, H, W, 3)."""
         images = torch.stack([as_tensor(cutout.pixels) for _, cutout in group])
         own = own_style_codes(self.generator, images, self.labels(group)) if self.strength < 1 else None
-        wanted = [i for i, target in enumerate(self.targets) if any(target.suits(one) for one, _ in group)]
-        step = max(1, AT_ONCE // (len(group) * images.shape[2] * images.shape[3]))
-        for start in range(0, len(wanted), step):
-            some = wanted[start : start + step]
+        suited = [i for i, target in enumerate(self.targets) if any(target.suits(one) for one, _ in group)]
+        step = max(1, BATCH_PIXELS // (len(group) * images.shape[2] * images.shape[3]))
+        for start in range(0, len(suited), step):
+            some = suited[start : start + step]
             codes = torch.stack([self.targets[target].codes_for(self.generator, images) for target in some])
-            drawn = restyle_matrix(
+            restyled = restyle_matrix(
                 self.generator, images, codes, torch.full((len(group),), self.seed), strength=self.strength,
                 own=own, mode=self.mode,
             )  # fmt: skip
-            yield from zip(some, rearrange(drawn, "k n c h w -> k n h w c").numpy(), strict=True)
+            yield from zip(some, rearrange(restyled, "k n c h w -> k n h w c").numpy(), strict=True)
 
-    def labels(self, group: Group) -> Tensor:
-        """(N, S): the style that each is in, where it is known and the network's."""
+    def labels(self, group: Group) -> Float[Tensor, "n s"]:
+        """Return the weights of the style that each content has, where the network knows it."""
         names = self.generator.style_names
         known = [one.style if one.style in names else "none" for one, _ in group]
         return torch.stack([style_weights(style or "none", names) for style in known])
 
 
-@dataclass(frozen=True, kw_only=True)
-class Restyled:
-    """How many results there are, of how many contents, how many of these were larger than the network's
-    pictures, and what could not be read."""
-
-    results: int
-    contents: int
-    larger: int
-    left_out: LeftOut
-
-
-def groups(pictures: Iterable[tuple[Original, Cutout]]) -> Iterator[Group]:
-    """The pictures in their order, those of one size together as far as memory is to bear."""
+def groups(images: Iterable[tuple[Original, Cutout]]) -> Iterator[Group]:
+    """Yield the images in their order, successive ones of one size together, as far as memory allows."""
     group: Group = []
-    for original, cutout in pictures:
+    for original, cutout in images:
         height, width = cutout.pixels.shape[:2]
-        most = min(MOST, max(1, AT_ONCE // (height * width)))
+        most = min(BATCH, max(1, BATCH_PIXELS // (height * width)))
         if group and (group[0][1].pixels.shape != cutout.pixels.shape or len(group) == most):
             yield group
             group = []
@@ -215,12 +220,11 @@ def groups(pictures: Iterable[tuple[Original, Cutout]]) -> Iterator[Group]:
 
 
 # Files
-class Album:
-    """Results as out/<style>/<name>.png, with grid.png and with pairs.csv for `brushwork measure`.
+class RestyledFolder:
+    """Writes results to out/<style>/<name>.png, and grid.png and pairs.csv.
 
-    The manifest lists pictures at the network's resolution, the reference data set's: where results or
-    contents have another size, copies that are cut to the middle square and resized, as `brushwork pack`
-    does it.
+    The manifest lists images at the network's resolution, as the reference data set has them. Where contents
+    or results have another size, it lists copies that are cropped and resized as by `brushwork pack`.
     """
 
     def __init__(
@@ -230,16 +234,18 @@ class Album:
         names = (file_name(target.name) for target in targets)
         self.folders = unique_names(names, taken=(CONTENTS, FITTED, GRID, MANIFEST))
         count = min(GRID_ROWS, len(originals))
-        self.picks = {originals[(2 * i + 1) * len(originals) // (2 * count)].name for i in range(count)}
+        self.in_grid = {originals[(2 * i + 1) * len(originals) // (2 * count)].name for i in range(count)}
         self.cells: dict[str, list[np.ndarray | None]] = {}
         self.rows: list[dict[str, str]] = []
+        """Of the manifest, one for each result."""
         self.contents = self.larger = 0
+        """How many contents there are, and how many of them are larger than the network's images."""
 
     def add_content(self, original: Original, cutout: Cutout) -> None:
-        save_picture(self.out / CONTENTS / f"{original.name}.png", self.fitted(cutout.pixels))
+        save_picture(self.out / CONTENTS / f"{original.name}.png", fit_image(cutout.pixels, self.side))
         self.contents += 1
         self.larger += max(cutout.pixels.shape) > self.side
-        if original.name in self.picks:
+        if original.name in self.in_grid:
             self.cells[original.name] = [thumbnail(cutout.pixels), *[None] * len(self.targets)]
 
     def add_result(self, original: Original, cutout: Cutout, target: int, pixels: np.ndarray) -> None:
@@ -247,53 +253,50 @@ class Album:
         save_picture(self.out / output, cutout.recoloured(pixels))
         if pixels.shape[:2] != (self.side, self.side):
             output = f"{FITTED}/{output}"
-            save_picture(self.out / output, self.fitted(pixels))
-        if original.name in self.picks:
+            save_picture(self.out / output, fit_image(pixels, self.side))
+        if original.name in self.in_grid:
             self.cells[original.name][target + 1] = thumbnail(pixels)
         row = {
             "output": output, "content": f"{CONTENTS}/{original.name}.png",
             "style": self.targets[target].name, "subject": original.subject,
         }  # fmt: skip
-        if self.targets[target].picture is not None:
+        if self.targets[target].image is not None:
             row["reference"] = self.reference(target)
         self.rows.append(row)
 
     def finish(self) -> None:
-        """Writes the style pictures, the manifest and the grid; nothing without a result."""
+        """Write the style images, the manifest and the grid; nothing if there is no result."""
         if not self.rows:
             return
         for i, target in enumerate(self.targets):
-            if target.picture is not None:
-                save_picture(self.out / self.reference(i), target.picture)
+            if target.image is not None:
+                save_picture(self.out / self.reference(i), target.image)
         write_csv(self.out / MANIFEST, self.rows)
         if self.cells:
             save_picture(self.out / GRID, self.grid())
 
     def grid(self) -> Image.Image:
-        """Contents by styles, above them the pictures that the styles were read off."""
+        """Contents by styles, below a row of the style images."""
         labels, rows = list(self.cells), list(self.cells.values())
-        if any(target.picture is not None for target in self.targets):
-            labels, rows = ["style", *labels], [[None, *[target.picture for target in self.targets]], *rows]
+        if any(target.image is not None for target in self.targets):
+            labels, rows = ["style", *labels], [[None, *[target.image for target in self.targets]], *rows]
         side = max(max(cell.shape[:2]) for cells in rows for cell in cells if cell is not None)
         cells = [[None if cell is None else fit_image(cell, side, "pad") for cell in row] for row in rows]
         headings = ["content", *[target.name for target in self.targets]]
-        scale = max(1, SHOWN // side)
+        scale = max(1, MIN_CELL // side)
         return image_grid(cells, row_labels=labels, column_labels=headings, scale=scale)
-
-    def fitted(self, pixels: np.ndarray) -> Image.Image:
-        return Image.fromarray(fit_image(pixels, self.side))
 
     def reference(self, target: int) -> str:
         return f"{FITTED}/{self.folders[target]}.png"
 
 
-def as_tensor(pixels: np.ndarray) -> Tensor:
-    """uint8 (H, W, 3) to (3, H, W)"""
+def as_tensor(pixels: np.ndarray) -> UInt8[Tensor, "3 h w"]:
+    """uint8 (H, W, 3) to (3, H, W)."""
     return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
 
 
 def thumbnail(pixels: np.ndarray) -> np.ndarray:
-    """The picture in its shape, no larger than a cell of the grid."""
+    """Return the image in its aspect, no larger than a cell of the grid."""
     image = Image.fromarray(pixels)
     image.thumbnail((GRID_SIDE, GRID_SIDE), Image.Resampling.LANCZOS)
     return np.array(image)
