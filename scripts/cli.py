@@ -10,6 +10,7 @@ import importlib
 import importlib.metadata
 import io
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NoReturn, TypeVar
@@ -124,6 +125,20 @@ def _rename_sentence(message: str) -> str | None:
     return next((sentence for word in typed if word in message and (sentence := renamed(word))), None)
 
 
+def _missing_sentence(message: str) -> str | None:
+    """Name the required arguments that were not given; None if tyro's message is about something else."""
+    lines = [line.replace("│", " ").rstrip() for line in message.splitlines()]
+    start = next((i for i, line in enumerate(lines) if line.lstrip().startswith("Missing from ")), None)
+    if start is None:
+        return None
+    command = lines[start].partition("Missing from ")[2].rstrip(":")
+    names = lines[start].index("Missing") + 4  # the column of the arguments' names
+    rest = lines[start + 1 :]
+    missing = [line.strip() for line in rest if re.match(rf" {{{names}}}\S", line) and "--help" not in line]
+    verb = "is" if len(missing) == 1 else "are"
+    return f"{' and '.join(missing)} {verb} missing: see `{command} --help`."
+
+
 # Command lines
 def parse(
     kind: type[Arguments],
@@ -147,9 +162,11 @@ def parse(
                 description=description,
             )  # fmt: skip
     except SystemExit as ended:
-        if sentence := _option_sentence(ended) or _rename_sentence(messages.getvalue()):
+        message = messages.getvalue()
+        sentence = _option_sentence(ended) or _rename_sentence(message) or _missing_sentence(message)
+        if sentence:
             fail(sentence)
-        sys.stderr.write(messages.getvalue())
+        sys.stderr.write(message)
         raise
 
 

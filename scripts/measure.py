@@ -36,7 +36,7 @@ class MeasureArguments:
         torchrun --nproc-per-node 2 scripts/measure.py runs/demo --reference datasets/emoji-32
     """
 
-    source: Annotated[str, tyro.conf.Positional]
+    source: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")]
     """RUN (run folder, snapshot, Hub id), FOLDER with images in FOLDER/<style>/* (or without styles), or
     PAIRS.csv with columns output, content, style (optionally subject and reference)."""
     reference: Path | None = None

@@ -38,7 +38,7 @@ class RestyleArguments:
         brushwork restyle runs/emoji-32-restyle datasets/emoji-32 --style-image datasets/emoji/noto/1f600.png
     """
 
-    run: Annotated[str, tyro.conf.Positional]
+    run: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     """A run folder, a snapshot file or a Hub repository, trained with --generator.encoders."""
     contents: Annotated[tuple[Path, ...], tyro.conf.Positional] = ()
     """Images, folders of images at any depth, and packed data sets."""

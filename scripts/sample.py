@@ -36,7 +36,7 @@ class SampleArguments:
         brushwork sample runs/emoji-32-restyle --style-image datasets/emoji/noto/1f600.png
     """
 
-    run: Annotated[str, tyro.conf.Positional]
+    run: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     """A run folder, a snapshot file or a Hub repository."""
     styles: str = "all"
     """Styles separated by commas; each a name, a blend (noto=0.3+openmoji=0.7) or none (the null style). A

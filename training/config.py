@@ -82,7 +82,7 @@ class TrainConfig:
     out: Path = Path("runs/train")
     """Run folder: config.json, metrics.jsonl, samples/, checkpoints/, snapshots/."""
     start_from: Path | None = None
-    """Run or snapshot whose generator this run starts from, of `brushwork pretrain` or of equal widths."""
+    """Run or snapshot to start from, of equal widths, such as one of `brushwork pretrain`."""
     resume: bool = False
     """Continue from the newest checkpoint in the run folder; without one, start from the beginning."""
     total_kimg: Duration = 25000.0
@@ -92,12 +92,12 @@ class TrainConfig:
     """Time limit for training, over all sessions of a run; None: no limit. The growing schedule is shortened
     to fit, by a measurement of this machine and then by the speed that each status line shows."""
     stop_on_collapse: bool = False
-    """Stop, with exit code 3, when the samples of some style are all alike in five status lines in a row."""
+    """Stop, with exit code 3, when a style collapses: all samples alike in five status lines in a row."""
     batch: Batch = 32
     """Images per step, over all processes."""
     accumulate: Batch = 1
-    """Number of parts into which each process divides its share of the batch, to save memory. A part should
-    hold whole groups of the minibatch statistics."""
+    """Parts of each process's share of the batch, to save memory. A part should hold whole groups of the
+    minibatch statistics."""
     seed: Seed = 0
     """Seed of everything random."""
     precision: Precision = "auto"

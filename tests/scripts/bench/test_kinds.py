@@ -207,4 +207,5 @@ def test_mistakes(
 def test_fetch_hed_vgg16_prints_the_path(shell: Shell, tmp_path: Path) -> None:
     shell.monkeypatch.setattr("brushwork.scripts.fetch.fetch_hed_vgg16", lambda: tmp_path / hed.FILE)
     assert str(tmp_path / hed.FILE) in shell("fetch", "hed-vgg16")
-    assert "name one, as in `brushwork fetch emoji DIR`" in shell.mistake("fetch", "emoji")
+    assert "DIR is missing: see `brushwork fetch emoji --help`" in shell.mistake("fetch", "emoji")
+    assert "FOLDER and DATASET and --resolution INT are missing" in shell.mistake("pack")

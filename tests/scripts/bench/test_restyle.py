@@ -185,7 +185,7 @@ def test_methods_of_a_run_are_those_of_brushwork_restyle(generator: Generator) -
     styles = style_weights(name, generator.style_names)[None]
     own = content_style_codes(generator, contents, styles, 0.7)
     assert label.restyle(TASK, rows).equal(restyle(generator, contents, own, seeds))
-    codes = style_codes(generator, seeds, styles, psi=0.7)
+    codes = style_codes(generator, styles, seeds, psi=0.7)
     assert latent.restyle(TASK, rows).equal(restyle(generator, contents, codes, seeds))
 
 
