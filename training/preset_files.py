@@ -34,6 +34,7 @@ class PresetFile:
     about: str = ""
     """Where it comes from."""
     config: TrainConfig
+    setup: Json = field(default_factory=dict)
     facts: Json = field(default_factory=dict)
     """Those of a run's config.json, which are not read."""
 

@@ -46,11 +46,11 @@ def build_networks(config: TrainConfig, style_names: tuple[str, ...], device: to
             module.fused = config.speed.fused
 
     # Channels-last convolutions are twice as fast on a processor and feed tensor cores on a GPU.
-    def place(module: nn.Module) -> None:
+    def to_device(module: nn.Module) -> None:
         module.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    place(generator)
-    place(discriminator)
+    to_device(generator)
+    to_device(discriminator)
     nets = Networks(generator=generator, discriminator=discriminator)
     compile_networks(nets, config.speed)
     return nets
@@ -101,8 +101,8 @@ class TrainingState:
     optimizers: Optimizers
     nimg: int = 0
     """Images seen; the clock of all schedules."""
-    place: float = 0.0
-    """Position in the schedule (`plan.Course`)."""
+    position: float = 0.0
+    """Position in the schedule (`plan.RunSchedule`)."""
     scale: float = 1.0
     """Images per position of the schedule."""
     planned_images: int = 0
@@ -141,7 +141,7 @@ class TrainingState:
         """The whole state by name."""
         return {
             "nimg": self.nimg,
-            "place": self.place,
+            "position": self.position,
             "scale": self.scale,
             "planned_images": self.planned_images,
             "stage": [self.average.trained_stage.resolution, self.average.trained_stage.alpha],
@@ -156,7 +156,7 @@ class TrainingState:
     def load_state_dict(self, state: State) -> None:
         """Restores the state. Raises KeyError, TypeError, ValueError or RuntimeError if it does not fit."""
         self.nimg, self.seconds = int(state["nimg"]), float(state["seconds"])
-        self.place, self.scale = float(state["place"]), float(state["scale"])
+        self.position, self.scale = float(state["position"]), float(state["scale"])
         self.planned_images = int(state["planned_images"])
         resolution, alpha = state["stage"]
         self.average.trained_stage = Stage(resolution, alpha)

@@ -22,7 +22,7 @@ from .config import TrainConfig
 from .distributed import all_reduce, all_reduce_max, broadcast_from_main
 from .errors import TrainingError
 from .interrupt import StopRequest, stop_on_signals
-from .plan import Course, Plan
+from .plan import Plan, RunSchedule
 from .prepare.networks import prepare
 from .run.artifacts import Artifacts, Due
 from .run.background import Background
@@ -31,7 +31,7 @@ from .run.diversity import PATIENCE, DiversityProbe, collapsed_lines
 from .run.header import header
 from .run.metrics import InLoopMetrics
 from .run.progress import StepMeter, named_means, progress, status_line, weighted
-from .run.run_folder import Claim, Facts, RunFolder
+from .run.run_folder import RunFolder, RunSetup, RunStart
 from .run.trackers import start_trackers
 from .schedules import due, phases
 from .speed import prepare_process
@@ -90,7 +90,7 @@ class Trainer:
         self, config: TrainConfig, pictures: Pictures | StoredPictures, metrics: InLoopMetrics | None = None
     ) -> None:
         self.config, self.metrics = config, metrics if config.interval.metrics_kimg else None
-        self.folder, self.course = RunFolder(config.out), Course.of(config)
+        self.folder, self.schedule = RunFolder(config.out), RunSchedule.of(config)
         self.accelerator, self.stop = accelerator_for(config), StopRequest()
         self.device = self.accelerator.device
         config.rows_of(self.accelerator.num_processes)  # raises now, not after the preparation
@@ -109,14 +109,14 @@ class Trainer:
 
     def _prepare(self, pictures: Pictures | StoredPictures) -> None:
         config, began = self.config, time.perf_counter()
-        claim: Claim = broadcast_from_main(self.accelerator, lambda: self._claim(pictures))
-        self.facts = claim.facts
+        claim: RunStart = broadcast_from_main(self.accelerator, lambda: self._claim(pictures))
+        self.setup = claim.setup
         start_trackers(self.accelerator, config)
         if self.metrics is not None:
             self.metrics.prepare(self.device)
         start_from = None if claim.checkpoint else config.start_from
         self.state = TrainingState.fresh(config, pictures.style_names, self.device, start_from=start_from)
-        self.state.average.trained_stage = self.course.stage_at(0.0)
+        self.state.average.trained_stage = self.schedule.stage_at(0.0)
         classifier = self.folder.path / "classifier.safetensors"
         self.prepared = prepare(config, pictures, self.state.nets.generator, classifier, self.accelerator)
         if self.prepared.frozen_networks.classifier is not None:
@@ -128,14 +128,16 @@ class Trainer:
         self.artifacts = Artifacts(
             config=config, folder=self.folder, accelerator=self.accelerator, state=self.state,
             pictures=self.prepared.pictures, diversity=self.diversity, metrics=self.metrics,
-            fingerprint=self.facts.fingerprint, background=self.background,
+            fingerprint=self.setup.fingerprint, background=self.background,
         )  # fmt: skip
         if claim.aside is not None:
             self.artifacts.say(f"moved to {claim.aside}: the files of an earlier run without a checkpoint")
         if claim.checkpoint is not None:
             self._resume(claim.checkpoint)
         self.first = self.state.nimg  # everything due there was saved before the checkpoint
-        self.plan = Plan(config=config, course=self.course, state=self.state, accelerator=self.accelerator)
+        self.plan = Plan(
+            config=config, schedule=self.schedule, state=self.state, accelerator=self.accelerator
+        )
         if config.max_minutes is not None:
             self.plan.measure(self._updates(TrainingState.fresh(config, pictures.style_names, self.device)))
         self.state.seconds += time.perf_counter() - began
@@ -164,7 +166,7 @@ class Trainer:
 
     def _loop(self) -> Outcome:
         self.started, self.seconds_before = time.perf_counter(), self.state.seconds
-        self.artifacts.say(header(self.plan, self.facts.precision, self.prepared.pictures))
+        self.artifacts.say(header(self.plan, self.setup.precision, self.prepared.pictures))
         if self.prepared.figures and self.state.nimg == 0:
             self.artifacts.say(
                 " | ".join(f"{name} {value:.3f}" for name, value in self.prepared.figures.items())
@@ -182,9 +184,9 @@ class Trainer:
         state, stage = self.state, self.stage
         if self._enters_resolution():
             state.reset_optimizers(self.config.optimizer)
-        set_rates(state.optimizers, self.config.optimizer, self.course.rate_factor_at(state.place))
+        set_rates(state.optimizers, self.config.optimizer, self.schedule.rate_factor_at(state.position))
         stats = self.updater.step(stage)
-        state.place += self.config.batch / state.scale
+        state.position += self.config.batch / state.scale
         self.meter.add(stats, self.config.batch, stage.resolution)
         state.seconds = self.seconds_before + time.perf_counter() - self.started
 
@@ -203,14 +205,14 @@ class Trainer:
     @property
     def stage(self) -> Stage:
         """The stage of the next step."""
-        return self.course.stage_at(self.state.place)
+        return self.schedule.stage_at(self.state.position)
 
     def _enters_resolution(self) -> bool:
         """Whether the next step is the first at its resolution."""
         return self.stage.resolution != self.state.average.trained_stage.resolution
 
     def _why_stop(self) -> Reason | None:
-        if self.course.is_over(self.state.nimg, self.state.place):
+        if self.schedule.is_over(self.state.nimg, self.state.position):
             return "finished"
         if self.accelerator.num_processes > 1 and self.state.nimg // self.config.batch % AGREE_EVERY:
             return None
@@ -265,7 +267,7 @@ class Trainer:
         if self.meter.is_at(self.stage.resolution):
             self.plan.correct(self.stage.resolution, rate)
         self.plan.settle()
-        left = min((self.course.images - self.state.nimg) / rate, self.plan.seconds_left)
+        left = min((self.schedule.images - self.state.nimg) / rate, self.plan.seconds_left)
         self.artifacts.say(status_line(values, self.stage, left=left, warning=self.warning))
         self.artifacts.log(values)
         self.bar.total = self.state.nimg + max(0, round(left * rate))
@@ -284,15 +286,15 @@ class Trainer:
 
     # State
 
-    def _claim(self, pictures: Pictures | StoredPictures) -> Claim:
+    def _claim(self, pictures: Pictures | StoredPictures) -> RunStart:
         config = self.config
         self.folder.own()
         rows = config.rows_of(self.accelerator.num_processes)
-        facts = Facts(
+        setup = RunSetup(
             precision=choose_precision(config.precision, self.device), fingerprint=pictures.fingerprint,
             styles=tuple(pictures.style_names), group=group_size(rows, config.discriminator.minibatch_group),
         )  # fmt: skip
-        return self.folder.claim(config, facts, resume=config.resume)
+        return self.folder.claim(config, setup, resume=config.resume)
 
     def _resume(self, checkpoint: Path) -> None:
         try:
@@ -309,5 +311,5 @@ class Trainer:
     def _updates(self, state: TrainingState) -> Updater:
         return Updater.of(
             self.config, self.prepared.pictures, state, self.prepared.frozen_networks, self.accelerator,
-            bf16=self.facts.precision == "bf16",
+            bf16=self.setup.precision == "bf16",
         )  # fmt: skip

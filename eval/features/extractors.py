@@ -1,26 +1,43 @@
-"""The extractors by name, as on the command line."""
+"""The extractors by name, as on the command line. Packages of the extra `metrics` are imported on use."""
 
 import difflib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
+from typing import Literal
 
 import torch
 
 from ..errors import EvalError
-from .efficientnet import EfficientNetLite
 from .extract import Extractor
-from .inception import Inception
 from .resize import Precision, ResizeName
 from .vgg import VggTaps
 
 Builder = Callable[[str | torch.device, Path | None, Precision, ResizeName], Extractor]
 
+
+def _efficientnet(variant: Literal["lite0", "lite2"]) -> Builder:
+    def build(device: str | torch.device, _w: Path | None, precision: Precision, _r: ResizeName) -> Extractor:
+        from .efficientnet import EfficientNetLite
+
+        return EfficientNetLite(variant, device, precision=precision)
+
+    return build
+
+
+def _inception(
+    device: str | torch.device, weights: Path | None, precision: Precision, resize: ResizeName
+) -> Extractor:
+    from .inception import Inception
+
+    return Inception(weights, device, resize=resize, precision=precision)
+
+
 _BUILDERS: dict[str, Builder] = {
-    "efficientnet-lite0": lambda d, _w, p, _r: EfficientNetLite("lite0", d, precision=p),
-    "efficientnet-lite2": lambda d, _w, p, _r: EfficientNetLite("lite2", d, precision=p),
+    "efficientnet-lite0": _efficientnet("lite0"),
+    "efficientnet-lite2": _efficientnet("lite2"),
     "hed-vgg16": lambda d, w, p, _r: VggTaps.hed(w, d, p),
-    "inception": lambda d, w, p, r: Inception(w, d, resize=r, precision=p),
+    "inception": _inception,
     "vgg16": lambda d, w, p, _r: VggTaps.torchvision("vgg16", w, d, p),
     "vgg19": lambda d, w, p, _r: VggTaps.torchvision("vgg19", w, d, p),
 }

@@ -30,7 +30,7 @@ from brushwork.training.calibration import choose_precision, seconds_per_image
 from brushwork.training.config import TrainConfig
 from brushwork.training.context import FrozenNetworks
 from brushwork.training.errors import TrainingError
-from brushwork.training.plan import Course
+from brushwork.training.plan import RunSchedule
 from brushwork.training.run.metrics import InLoopMetrics
 from brushwork.training.run.run_folder import RunFolder
 from brushwork.training.speed import prepare_process
@@ -143,8 +143,8 @@ def measured_seconds(config: TrainConfig, ways: Sequence[str], *, rounds: int = 
 
 def fitted(config: TrainConfig, seconds: Seconds, minutes: float) -> TrainConfig:
     """`config` with its schedule scaled to take `minutes`."""
-    course = Course.of(config)
-    factor = 60 * minutes / course.seconds(0.0, course.end, seconds)
+    schedule = RunSchedule.of(config)
+    factor = 60 * minutes / schedule.seconds(0.0, schedule.end, seconds)
     return replace(
         config, growing=config.growing.scaled(factor), total_kimg=config.total_kimg * factor, max_minutes=None
     )
@@ -152,7 +152,7 @@ def fitted(config: TrainConfig, seconds: Seconds, minutes: float) -> TrainConfig
 
 def minutes_at(nimg: int, config: TrainConfig, seconds: Seconds) -> float:
     """Minutes of training up to image `nimg`."""
-    return Course.of(config).seconds(0.0, float(nimg), seconds) / 60
+    return RunSchedule.of(config).seconds(0.0, float(nimg), seconds) / 60
 
 
 # Runs
@@ -215,7 +215,7 @@ def train_and_measure(base: TrainConfig, bench: QualityConfig) -> "Quality":
             seconds = calibration.seconds[way]
             config = run_config(base, way, seed, seconds, bench)
             # The last batch may pass the end.
-            last = math.ceil(Course.of(config).images / config.batch) * config.batch
+            last = math.ceil(RunSchedule.of(config).images / config.batch) * config.batch
             if not any((config.out / "snapshots").glob(f"generator-{last:09d}.safetensors")):
                 in_child(train, config)
             curves.append(measured_curve(config, way, seed, seconds, metrics))

@@ -59,7 +59,7 @@ class Result:
             "reason": json.loads((folder / FINISHED).read_text())["reason"],
             "images": images, "minutes": seconds / 60,
             "img_per_s": images / seconds if seconds else None,
-            "precision": config.facts.precision if config else None,
+            "precision": config.setup.precision if config else None,
         }  # fmt: skip
 
     def to_json(self) -> Json:

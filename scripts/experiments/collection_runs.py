@@ -134,7 +134,7 @@ def require_same(config: TrainConfig) -> None:
     for name in ("max_minutes", "total_kimg"):
         if theirs.get(name) != ours[name]:
             lines.append(f"{name}: {theirs.get(name)} there, {ours[name]} here")
-    if stored.facts.fingerprint != describe(config.data).fingerprint:
+    if stored.setup.fingerprint != describe(config.data).fingerprint:
         lines.append(f"data: {theirs.get('data')} there was packed of other pictures than {config.data} here")
     if lines:
         raise TrainingError(

@@ -35,7 +35,7 @@ def test_from_images_to_a_report(shell: Shell, pictures: Path, tmp_path: Path) -
     assert (out / "curves.png").exists()
     assert list(out.rglob("events.out.tfevents*"))
     shell("sample", out, "--seeds", "0-2", "--styles", "all")
-    names = json.loads((out / "config.json").read_text())["facts"]["styles"]
+    names = json.loads((out / "config.json").read_text())["setup"]["styles"]
     assert read_image(out / "generated" / names[0] / "seed1.png").shape == (16, 16, 3)
     for figure in ("grid.png", "mixing.png", "truncation.png", "interpolation.gif"):
         assert read_image(out / "generated" / figure).std() > 1, f"{figure} shows something"

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from brushwork.models.stage import Stage
-from brushwork.training.plan import GROWN_BY, RESERVE, Course
+from brushwork.training.plan import GROWN_BY, RESERVE, RunSchedule
 from brushwork.training.presets import PRESETS
 from brushwork.training.schedules import GrowingConfig
 
@@ -12,23 +12,23 @@ GROWING = GrowingConfig(start_resolution=8, fade_kimg=(1.0,), steady_kimg=(2.0, 
 RATES = {8: 0.001, 16: 0.01, 32: 0.1}
 
 
-def course(kimg: float, *, lr_decay_fraction: float = 0.0) -> Course:
+def schedule(kimg: float, *, lr_decay_fraction: float = 0.0) -> RunSchedule:
     small = PRESETS["emoji-32"][1]
     optimizer = replace(small.optimizer, lr_decay_fraction=lr_decay_fraction)
-    return Course.of(replace(small, growing=GROWING, total_kimg=kimg, optimizer=optimizer))
+    return RunSchedule.of(replace(small, growing=GROWING, total_kimg=kimg, optimizer=optimizer))
 
 
-def walked(path: Course, scale: float, batch: int = 10) -> list[tuple[int, Stage]]:
+def walked(path: RunSchedule, scale: float, batch: int = 10) -> list[tuple[int, Stage]]:
     """Images and stage of every step, at one scale."""
-    nimg, place, steps = 0, 0.0, []
-    while not path.is_over(nimg, place):
-        steps.append((nimg, path.stage_at(place)))
-        nimg, place = nimg + batch, place + batch / scale
+    nimg, position, steps = 0, 0.0, []
+    while not path.is_over(nimg, position):
+        steps.append((nimg, path.stage_at(position)))
+        nimg, position = nimg + batch, position + batch / scale
     return steps
 
 
 def test_a_long_run_is_at_the_place_of_its_images() -> None:
-    path = course(10.0)
+    path = schedule(10.0)
     assert (path.images, path.end) == (10_000, 10_000)
     assert path.scale_for_images(0, 0.0) == 1.0
     steps = dict(walked(path, 1.0))
@@ -40,7 +40,7 @@ def test_a_long_run_is_at_the_place_of_its_images() -> None:
 
 @pytest.mark.parametrize("kimg", [0.5, 3.0, 7.9])
 def test_a_run_with_too_few_images_sees_every_resolution_all_the_same(kimg: float) -> None:
-    path = course(kimg)
+    path = schedule(kimg)
     steps = walked(path, path.scale_for_images(0, 0.0))
     assert len(steps) == kimg * 100
     sides = [stage.resolution for _, stage in steps]
@@ -50,15 +50,15 @@ def test_a_run_with_too_few_images_sees_every_resolution_all_the_same(kimg: floa
 
 
 def test_a_run_that_is_lengthened_goes_on_from_its_place_without_a_jump() -> None:
-    short, longer = course(1.0), course(20.0)
-    place = 500 / short.scale_for_images(0, 0.0)
-    scale = longer.scale_for_images(500, place)
+    short, longer = schedule(1.0), schedule(20.0)
+    position = 500 / short.scale_for_images(0, 0.0)
+    scale = longer.scale_for_images(500, position)
     assert scale == 1.0
-    assert longer.stage_at(place) == short.stage_at(place)
+    assert longer.stage_at(position) == short.stage_at(position)
 
 
 def test_the_time_that_a_stretch_takes_computed_by_hand() -> None:
-    path = course(10.0)
+    path = schedule(10.0)
     # 8 px: 2000 images; 16 px: 1000 + 4000; 32 px: the rest.
     assert path.seconds(0.0, 10_000.0, RATES) == pytest.approx(2 + 50 + 300)
     assert path.seconds(0.0, 1_500.0, RATES) == pytest.approx(1.5)
@@ -66,18 +66,18 @@ def test_the_time_that_a_stretch_takes_computed_by_hand() -> None:
 
 
 @pytest.mark.parametrize("seconds", [30.0, 120.0, 300.0])
-@pytest.mark.parametrize(("nimg", "place"), [(0, 0.0), (800, 2500.0)])
+@pytest.mark.parametrize(("nimg", "position"), [(0, 0.0), (800, 2500.0)])
 def test_the_shortened_course_takes_the_time_that_is_left_but_for_the_reserve(
-    seconds: float, nimg: int, place: float
+    seconds: float, nimg: int, position: float
 ) -> None:
-    path = course(10.0)
-    scale = path.scale_for_time(nimg, place, RATES, seconds)
+    path = schedule(10.0)
+    scale = path.scale_for_time(nimg, position, RATES, seconds)
     assert scale < 1
-    assert scale * path.seconds(place, path.end, RATES) == pytest.approx(RESERVE * seconds)
+    assert scale * path.seconds(position, path.end, RATES) == pytest.approx(RESERVE * seconds)
 
 
 def test_a_course_is_never_lengthened_and_time_that_is_over_is_no_division_by_0() -> None:
-    path = course(10.0)
+    path = schedule(10.0)
     assert path.scale_for_time(0, 0.0, RATES, 36_000.0) == 1.0
     assert path.scale_for_images(20_000, 10_000.0) == 1.0
     assert 0 < path.scale_for_time(0, 0.0, RATES, -5.0) < 1e-2
@@ -85,22 +85,22 @@ def test_a_course_is_never_lengthened_and_time_that_is_over_is_no_division_by_0(
 
 
 def test_a_shortened_course_goes_on_at_its_end_unless_its_rates_have_fallen_to_0() -> None:
-    steady, falling = course(10.0), course(10.0, lr_decay_fraction=0.5)
+    steady, falling = schedule(10.0), schedule(10.0, lr_decay_fraction=0.5)
     assert not steady.is_over(5_000, 10_000.0)
     assert falling.is_over(5_000, 10_000.0)
     assert steady.is_over(10_000, 10_000.0)
-    places = (0.0, 5_000.0, 7_500.0, 10_000.0, 11_000.0)
-    assert [falling.rate_factor_at(place) for place in places] == [1, 1, 0.5, 0, 0]
+    positions = (0.0, 5_000.0, 7_500.0, 10_000.0, 11_000.0)
+    assert [falling.rate_factor_at(position) for position in positions] == [1, 1, 0.5, 0, 0]
 
 
 def test_the_plan_says_what_is_still_to_come() -> None:
-    path = course(10.0)
+    path = schedule(10.0)
     assert path.describe(0.0, 0, 1.0) == "8 px, 16 px from 2, 32 px from 7 to 10 kimg"
     assert path.describe(2500.0, 1250, 0.5) == "16 px, 32 px from 3.5 to 5 kimg"
 
 
 def test_every_preset_reaches_its_resolution() -> None:
     for name, (_, config) in PRESETS.items():
-        path = Course.of(config)
+        path = RunSchedule.of(config)
         assert path.end == path.images, name
         assert path.stage_at(path.end) == Stage(config.generator.resolution), name

@@ -52,7 +52,7 @@ def test_files_and_folders_of_before_are_refused_by_the_new_name(
     file.write_text(json.dumps(content))
     with pytest.raises(TrainingError, match="every is now called interval"):
         read_preset(file)
-    facts = {"precision": "fp32", "fingerprint": "x", "styles": ["a"], "group": 2}
-    file.write_text(json.dumps({"config": content["config"], "facts": facts}))
+    setup = {"precision": "fp32", "fingerprint": "x", "styles": ["a"], "group": 2}
+    file.write_text(json.dumps({"config": content["config"], "facts": setup}))
     with pytest.raises(TrainingError, match=r"earlier brushwork \(every.* is now called interval"):
         RunFolder(tmp_path).read()

@@ -13,7 +13,7 @@ def header(plan: Plan, precision: str, pictures: Pictures | StoredPictures) -> s
     config, state, device = plan.config, plan.state, plan.accelerator.device.type
     each = f" of {counted(torch.get_num_threads(), 'thread')}" if device == "cpu" else ""
     machine = f"{device}, {counted(plan.accelerator.num_processes, 'process')}{each}, {precision}"
-    path, limit = plan.course.describe(state.place, state.nimg, state.scale), config.max_minutes
+    path, limit = plan.schedule.describe(state.position, state.nimg, state.scale), config.max_minutes
     time = "" if limit is None else f", {state.seconds / 60:.1f} of {limit:g} minutes are used"
     source = f", weights from {config.start_from}" if config.start_from and state.nimg == 0 else ""
     return f"{machine} | {balance(pictures.styles, pictures.style_names)}\nplan: {path}{time}{source}"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from filelock import FileLock, Timeout
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import AliasChoices, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from brushwork.data.files import remove_partials, write_file, write_json
@@ -46,7 +46,7 @@ def differences(theirs: Json, ours: Json) -> list[str]:
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(strict=True, extra="forbid"))
-class Facts:
+class RunSetup:
     """What a run takes from machine and data at its start, and keeps on resume."""
 
     precision: Literal["fp32", "bf16"]
@@ -63,14 +63,14 @@ class Stored:
     """The content of config.json."""
 
     config: Json
-    facts: Facts
+    setup: RunSetup = Field(validation_alias=AliasChoices("setup", "facts"))  # facts: in version 0.2
 
 
 @dataclass(frozen=True, kw_only=True)
-class Claim:
+class RunStart:
     """How a run starts: afresh, or from a checkpoint."""
 
-    facts: Facts
+    setup: RunSetup
     """The stored ones, if the run is resumed."""
     checkpoint: Path | None
     """The checkpoint to resume from."""
@@ -85,7 +85,7 @@ LEFT_BY_RUNS = (
 """What training, `sample`, `restyle` and `measure` write into a run folder."""
 
 
-def _other_data(theirs: Facts, ours: Facts) -> list[str]:
+def _other_data(theirs: RunSetup, ours: RunSetup) -> list[str]:
     """The differences of the data and groups of a run, one line each."""
     found = []
     for name, what in (("fingerprint", "data set, by its fingerprint"), ("styles", "styles"),
@@ -179,7 +179,7 @@ class RunFolder:
             )
         return stored
 
-    def claim(self, config: TrainConfig, facts: Facts, *, resume: bool) -> Claim:
+    def claim(self, config: TrainConfig, setup: RunSetup, *, resume: bool) -> RunStart:
         """Starts or resumes a run in the folder.
 
         Raises:
@@ -188,7 +188,7 @@ class RunFolder:
         """
         found = checkpoints(self.checkpoints)
         if not found:
-            return Claim(facts=facts, checkpoint=None, aside=self._begin(config, facts))
+            return RunStart(setup=setup, checkpoint=None, aside=self._begin(config, setup))
         stored = self.read()
         if stored is None:
             raise TrainingError(
@@ -196,7 +196,7 @@ class RunFolder:
                 "or choose another --out."
             )
         ours = plain(asdict(config))
-        if lines := [*differences(stored.config, ours), *_other_data(stored.facts, facts)]:
+        if lines := [*differences(stored.config, ours), *_other_data(stored.setup, setup)]:
             raise TrainingError(
                 f"{self.path} holds a run of another configuration; choose another --out or restore:\n  "
                 + "\n  ".join(lines)
@@ -206,10 +206,10 @@ class RunFolder:
             raise TrainingError(
                 f"{self.path} holds a run already; go on with --resume, or choose another --out."
             )
-        self._write(ours, stored.facts)
-        return Claim(facts=stored.facts, checkpoint=found[-1], aside=None)
+        self._write(ours, stored.setup)
+        return RunStart(setup=stored.setup, checkpoint=found[-1], aside=None)
 
-    def _begin(self, config: TrainConfig, facts: Facts) -> Path | None:
+    def _begin(self, config: TrainConfig, setup: RunSetup) -> Path | None:
         """Starts from image 0. Files of an earlier run without a checkpoint are moved to a subfolder, except
         for the style classifier of an equal configuration."""
         ours = plain(asdict(config))
@@ -220,7 +220,7 @@ class RunFolder:
         same = (
             stored is not None
             and not differences(stored.config, ours)
-            and not _other_data(stored.facts, facts)
+            and not _other_data(stored.setup, setup)
         )
         kept = ("config.json", "classifier.safetensors") if same else ()
         left = [self.path / name for name in LEFT_BY_RUNS if name not in kept and (self.path / name).exists()]
@@ -230,11 +230,11 @@ class RunFolder:
             aside.mkdir()
             for path in left:
                 path.rename(aside / path.name)
-        self._write(ours, facts)
+        self._write(ours, setup)
         return aside
 
-    def _write(self, config: Json, facts: Facts) -> None:
-        write_json(self.config_file, {"config": config, "facts": asdict(facts)}, durable=True)
+    def _write(self, config: Json, setup: RunSetup) -> None:
+        write_json(self.config_file, {"config": config, "setup": asdict(setup)}, durable=True)
 
     # The log
 

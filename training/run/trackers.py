@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 from accelerate import Accelerator
-from wandb.errors import Error as WandbError
 
 from ..config import TrainConfig
 from ..errors import TrainingError
@@ -24,9 +23,14 @@ def start_trackers(accelerator: Accelerator, config: TrainConfig) -> None:
               for name, value in flat(plain(asdict(config)))}  # fmt: skip
     wandb = {"name": config.out.name, "dir": str(config.out), "mode": config.trackers.wandb_mode,
              "group": config.trackers.group}  # fmt: skip
+    wandb_errors: tuple[type[Exception], ...] = ()
+    if "wandb" in config.trackers.use:
+        from wandb.errors import Error  # of the extra `trackers`
+
+        wandb_errors = (Error,)
     try:
         accelerator.init_trackers(config.trackers.project, config=values, init_kwargs={"wandb": wandb})
-    except WandbError as error:
+    except wandb_errors as error:
         raise TrainingError(
             f"wandb cannot start ({str(error).splitlines()[0]}): log in with `wandb login`, or leave "
             "--trackers.wandb-mode at offline."

@@ -9,7 +9,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from brushwork.eval.features.efficientnet import EfficientNetLite
 from brushwork.models.errors import ModelError
 from brushwork.models.pretrained.hed import hed_vgg16
 from brushwork.models.pretrained.vgg import PUBLISHED, Vgg
@@ -44,6 +43,8 @@ class EfficientNetFeatures(nn.Module):
 
     def __init__(self, device: str) -> None:
         super().__init__()
+        from brushwork.eval.features.efficientnet import EfficientNetLite  # of the extra `metrics`
+
         self.network = EfficientNetLite("lite0", device)
 
     def forward(self, images: Float[Tensor, "n 3 h w"]) -> dict[str, Float[Tensor, "n _c _h _w"]]:

@@ -209,7 +209,7 @@ def test_runs_of_another_configuration_are_refused(
     require_same(run.config)
     stored = {
         "config": json.loads(json.dumps(asdict(run.config), default=str)),
-        "facts": {"precision": "fp32", "fingerprint": "other", "styles": [], "group": 4},
+        "setup": {"precision": "fp32", "fingerprint": "other", "styles": [], "group": 4},
     }
     run.folder.mkdir(parents=True)
     (run.folder / "config.json").write_text(json.dumps(stored))

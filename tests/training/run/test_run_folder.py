@@ -11,9 +11,9 @@ import pytest
 
 from brushwork.training.config import TrainConfig
 from brushwork.training.errors import TrainingError
-from brushwork.training.run.run_folder import Claim, Facts, RunFolder, differences
+from brushwork.training.run.run_folder import RunFolder, RunSetup, RunStart, differences
 
-FACTS = Facts(precision="fp32", fingerprint="abc", styles=("ink", "oil"), group=4)
+SETUP = RunSetup(precision="fp32", fingerprint="abc", styles=("ink", "oil"), group=4)
 
 Make = Callable[..., TrainConfig]
 
@@ -59,7 +59,7 @@ def test_a_file_or_a_place_below_one_is_no_folder(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_was_removed_under_its_run_is_named(folder: RunFolder, make_config: Make) -> None:
-    folder.claim(make_config(), FACTS, resume=False)
+    folder.claim(make_config(), SETUP, resume=False)
     folder.require()
     folder.config_file.unlink()
     with pytest.raises(TrainingError, match=r"config.json is gone"):
@@ -72,29 +72,29 @@ def test_a_folder_that_was_removed_under_its_run_is_named(folder: RunFolder, mak
 @pytest.fixture
 def trained(folder: RunFolder, make_config: Make) -> RunFolder:
     """With a checkpoint, of seed 1."""
-    folder.claim(make_config(seed=1), FACTS, resume=False)
+    folder.claim(make_config(seed=1), SETUP, resume=False)
     folder.checkpoints.mkdir()
     (folder.checkpoints / "000000000008.pt").touch()
     return folder
 
 
 def test_an_empty_folder_is_taken_and_the_configuration_written(folder: RunFolder, make_config: Make) -> None:
-    assert folder.claim(make_config(batch=4), FACTS, resume=False) == Claim(
-        facts=FACTS, checkpoint=None, aside=None
+    assert folder.claim(make_config(batch=4), SETUP, resume=False) == RunStart(
+        setup=SETUP, checkpoint=None, aside=None
     )
     stored = folder.read()
     assert stored is not None
-    assert stored.facts == FACTS
+    assert stored.setup == SETUP
     assert stored.config["batch"] == 4
     assert stored.config["generator"]["resolution"] == 16
     assert [path.name for path in folder.path.iterdir()] == ["config.json"]
 
 
 def test_the_stored_facts_win_over_those_measured_later(trained: RunFolder, make_config: Make) -> None:
-    later = replace(FACTS, precision="bf16")
+    later = replace(SETUP, precision="bf16")
     newest = trained.checkpoints / "000000000008.pt"
-    assert trained.claim(make_config(seed=1), later, resume=True) == Claim(
-        facts=FACTS, checkpoint=newest, aside=None
+    assert trained.claim(make_config(seed=1), later, resume=True) == RunStart(
+        setup=SETUP, checkpoint=newest, aside=None
     )
 
 
@@ -104,7 +104,7 @@ def test_another_configuration_is_refused_naming_the_fields_that_differ(
     config, before = make_config(seed=1), trained.config_file.read_bytes()
     other = replace(config, seed=2, generator=replace(config.generator, w_dim=12), total_kimg=9.0)
     with pytest.raises(TrainingError) as raised:
-        trained.claim(other, FACTS, resume=True)
+        trained.claim(other, SETUP, resume=True)
     message = str(raised.value)
     assert "holds a run of another configuration" in message
     assert "seed: 1 there, 2 here" in message
@@ -126,7 +126,7 @@ def test_other_data_or_groups_are_refused(
     trained: RunFolder, make_config: Make, changes: dict[str, Any], words: str
 ) -> None:
     with pytest.raises(TrainingError, match=re.escape(words)):
-        trained.claim(make_config(seed=1), replace(FACTS, **changes), resume=True)
+        trained.claim(make_config(seed=1), replace(SETUP, **changes), resume=True)
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_other_data_or_groups_are_refused(
 def test_what_no_step_depends_on_may_change(
     trained: RunFolder, make_config: Make, changes: dict[str, Any]
 ) -> None:
-    trained.claim(make_config(seed=1, **changes), FACTS, resume=True)
+    trained.claim(make_config(seed=1, **changes), SETUP, resume=True)
     stored = trained.read()
     assert stored is not None
     (name,) = changes
@@ -145,7 +145,7 @@ def test_what_no_step_depends_on_may_change(
 
 def test_a_folder_with_checkpoints_asks_for_resume(trained: RunFolder, make_config: Make) -> None:
     with pytest.raises(TrainingError, match="holds a run already; go on with --resume"):
-        trained.claim(make_config(seed=1), FACTS, resume=False)
+        trained.claim(make_config(seed=1), SETUP, resume=False)
 
 
 def test_checkpoints_that_nothing_tells_the_run_of_are_left_alone(
@@ -153,7 +153,7 @@ def test_checkpoints_that_nothing_tells_the_run_of_are_left_alone(
 ) -> None:
     trained.config_file.unlink()
     with pytest.raises(TrainingError, match=r"holds checkpoints but no config.json"):
-        trained.claim(make_config(), FACTS, resume=True)
+        trained.claim(make_config(), SETUP, resume=True)
     assert not trained.config_file.exists()
 
 
@@ -163,14 +163,14 @@ def test_what_a_run_without_a_checkpoint_left_is_moved_aside(
 ) -> None:
     config = make_config()
     for number in (1, 2):
-        claim = folder.claim(config, FACTS, resume=resume)
+        claim = folder.claim(config, SETUP, resume=resume)
         assert claim.aside == (folder.path / f"stopped-{number - 1}" if number > 1 else None)
         folder.log({"nimg": 8})
         (folder.path / "classifier.safetensors").write_text("the same for the same run")
         (folder.path / "notes.txt").write_text("mine")
     other = make_config(seed=9)
-    assert folder.claim(other, FACTS, resume=resume) == Claim(
-        facts=FACTS, checkpoint=None, aside=folder.path / "stopped-2"
+    assert folder.claim(other, SETUP, resume=resume) == RunStart(
+        setup=SETUP, checkpoint=None, aside=folder.path / "stopped-2"
     )
     assert sorted(path.name for path in folder.path.iterdir()) == [
         "config.json", "notes.txt", "stopped-1", "stopped-2",
@@ -183,13 +183,13 @@ def test_what_a_run_without_a_checkpoint_left_is_moved_aside(
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"\xff\xfe", b"{}", b'{"config": 1, "facts": 2}', b'{"config": {}, "facts": {}}']
+    "content", [b"", b"\xff\xfe", b"{}", b'{"config": 1, "setup": 2}', b'{"config": {}, "setup": {}}']
 )
 def test_a_damaged_configuration_is_one_sentence(
     trained: RunFolder, make_config: Make, content: bytes
 ) -> None:
     trained.config_file.write_bytes(content)
-    for action in (trained.read, lambda: trained.claim(make_config(), FACTS, resume=True)):
+    for action in (trained.read, lambda: trained.claim(make_config(), SETUP, resume=True)):
         with pytest.raises(TrainingError, match=r"config.json is damaged") as raised:
             action()
         assert "\n" not in str(raised.value)

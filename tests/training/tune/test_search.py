@@ -196,15 +196,15 @@ def test_a_trial_worse_than_the_median_is_pruned_at_the_second_measurement(
 ) -> None:
     """Trials 0 to 3 are complete, at 0, 1, 2 and 3: the median is 1.5, and 1.4 alone is better."""
 
-    def course(config: TrainConfig, measurement: int) -> float:
+    def schedule(config: TrainConfig, measurement: int) -> float:
         trial = int(config.out.name)
         return {4: 1.6, 5: 1.4}.get(trial, float(trial)) - 0.1 * measurement
 
-    result = search(Training(course), trials=6)
+    result = search(Training(schedule), trials=6)
     assert ends(result) == ["complete"] * 4 + ["pruned", "complete"]
     assert counts(result) == [4] * 4 + [2, 4]
     config = replace(base, out=base.out.with_name("unpruned"))
-    assert ends(search(Training(course), config=config, trials=6, prune=False)) == ["complete"] * 6
+    assert ends(search(Training(schedule), config=config, trials=6, prune=False)) == ["complete"] * 6
 
 
 def test_the_last_measurement_never_prunes(search: Search) -> None:
