@@ -42,7 +42,7 @@ def test_options_reach_the_networks(monkeypatch: pytest.MonkeyPatch) -> None:
         calls.append(args)
         return any_network
 
-    monkeypatch.setattr(module, "Inception", inception)
+    monkeypatch.setattr("brushwork.eval.features.inception.Inception", inception)
     monkeypatch.setattr(module.VggTaps, "torchvision", torchvision)
     path = Path("there")
     for name, weights in (("inception", {"inception": path}), ("vgg16", {"vgg16": path}), ("vgg19", {})):
