@@ -113,17 +113,17 @@ class ContentEncoder(Trunk):
         *finer, x = self.feature_pyramid(images, stage, statistics)
         for block in self.refine:
             x = block(x, statistics)
-        divergence = None
+        kl_divergence = None
         if self.latent:
             mean, log_variance = self.to_moments(self.normalise_inner(x, statistics)).float().chunk(2, dim=1)
-            divergence, code = kl(mean, log_variance), mean
+            kl_divergence, code = kl(mean, log_variance), mean
             if normal is not None:
                 code = mean + (log_variance / 2).exp() * normal(tuple(mean.shape[1:]))
             x = self.from_latent(code)
         by_size = {str(maps.shape[-1]): maps for maps in finer}
         details = {int(r): self.detail_norms[r](conv(by_size[r]), statistics)
                    for r, conv in self.details.items() if r in by_size}  # fmt: skip
-        return Content(features=self.normalise(x, statistics), details=details, divergence=divergence)
+        return Content(features=self.normalise(x, statistics), details=details, kl_divergence=kl_divergence)
 
 
 class ContentBlock(nn.Module):

@@ -25,7 +25,7 @@ from .layers import (
     leaky,
     leaky_,
 )
-from .norm import EPS, Moments, Shared, Standard, wide
+from .norm import EPS, ChannelMoments, Shared, Standard, wide
 
 Modulation = Literal["adain", "modulated"]
 StyleCodes = Float[Tensor, "n d"]
@@ -37,7 +37,7 @@ def adain(
     scale: Float[Tensor, "n c"],
     shift: Float[Tensor, "n c"],
     eps: float = EPS,
-    moments: Moments | None = None,
+    moments: ChannelMoments | None = None,
 ) -> Float[Tensor, "n c h w"]:
     """Adaptive instance normalisation: gives each channel of each image the standard deviation `scale` and
     the mean `shift` (Huang & Belongie 2017, arXiv:1703.06868, equation 8).

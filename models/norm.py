@@ -21,14 +21,14 @@ def wide(x: Tensor) -> Tensor:
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
-class Moments(NamedTuple):
+class ChannelMoments(NamedTuple):
     """Means over space of maps and of their squares."""
 
     mean: PerChannel
     mean_square: PerChannel
 
     @classmethod
-    def of(cls, y: Maps) -> "Moments":
+    def of(cls, y: Maps) -> "ChannelMoments":
         return cls(y.mean(dim=(2, 3)), y.square().mean(dim=(2, 3)))
 
 
@@ -42,13 +42,13 @@ class SharedStatistics:
     """
 
     def __init__(self) -> None:
-        self.known: dict[nn.Module, Moments] = {}
+        self.known: dict[nn.Module, ChannelMoments] = {}
 
-    def moments(self, layer: nn.Module, y: Maps) -> Moments:
+    def moments(self, layer: nn.Module, y: Maps) -> ChannelMoments:
         """Returns the moments (N, C) that `layer` uses for the maps `y`."""
         if layer not in self.known:
-            self.known[layer] = Moments(*(x.mean(dim=0, keepdim=True) for x in Moments.of(y)))
-        return Moments(*(x.expand(len(y), -1) for x in self.known[layer]))
+            self.known[layer] = ChannelMoments(*(x.mean(dim=0, keepdim=True) for x in ChannelMoments.of(y)))
+        return ChannelMoments(*(x.expand(len(y), -1) for x in self.known[layer]))
 
 
 Shared = SharedStatistics | None
@@ -72,10 +72,10 @@ class Standard(NamedTuple):
     @classmethod
     def of(
         cls, y: Maps, scale: PerChannel | None = None, *, unbiased: bool, eps: float = EPS,
-        moments: Moments | None = None,
+        moments: ChannelMoments | None = None,
     ) -> "Standard":  # fmt: skip
         """`scale` is s, by default 1; `eps` is added to the variance; `moments` replace those of y."""
-        mean, mean_square = moments or Moments.of(y)
+        mean, mean_square = moments or ChannelMoments.of(y)
         variance = torch.addcmul(mean_square, mean, mean, value=-1).clamp_(min=0)
         if unbiased:
             variance = variance * _correction(y)

@@ -27,7 +27,7 @@ class Content:
     """(N, C, s, s): the start features of the synthesis."""
     details: Mapping[int, Tensor] = field(default_factory=dict)
     """(N, C, r, r): features to add at finer resolutions r."""
-    divergence: Tensor | None = None
+    kl_divergence: Tensor | None = None
     """(N,): KL divergence of the code from its prior; None without a variational bottleneck."""
 
 

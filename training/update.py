@@ -101,27 +101,27 @@ class Updater:
             network.zero_grad(set_to_none=True)
 
     def _update(self, stage: Stage, regime: Regime, *, apply: bool) -> StepStats:
-        state, gamma = self.state, self._gamma(stage) if apply else 0.0
-        if objective := ADVERSARIAL.get(regime):
-            if self.config.loss.update_order == "simultaneous":
-                both = self._parts("simultaneous", stage, gamma, simultaneous_step, objective)
-                if apply:
-                    self._apply_discriminator()
-                    self._apply_generator([generator for _, generator in both])
-                seen, learned = zip(*both, strict=True)
-                return StepStats(discriminator=mean_of_parts(seen), generator=mean_of_parts(learned))
-            seen = self._parts("discriminator", stage, gamma, discriminator_step, objective)
+        gamma = self._gamma(stage) if apply else 0.0
+        if regime in ENCODERS:
+            parts = self._parts("generator", stage, 0.0, encoder_step, ENCODERS[regime])
+            if apply:
+                self._apply_generator(parts)
+            return StepStats(discriminator=None, generator=mean_of_parts(parts))
+        objective = ADVERSARIAL[regime]
+        if self.config.loss.update_order == "simultaneous":
+            both = self._parts("simultaneous", stage, gamma, simultaneous_step, objective)
+            discriminator, generator = zip(*both, strict=True)
             if apply:
                 self._apply_discriminator()
-            with frozen(state.nets.discriminator):
-                learned = self._parts("generator", stage, 0.0, generator_step, objective)
         else:
-            seen = []
-            learned = self._parts("generator", stage, 0.0, encoder_step, ENCODERS[regime])
+            discriminator = self._parts("discriminator", stage, gamma, discriminator_step, objective)
+            if apply:
+                self._apply_discriminator()
+            with frozen(self.state.nets.discriminator):
+                generator = self._parts("generator", stage, 0.0, generator_step, objective)
         if apply:
-            self._apply_generator(learned)
-        discriminator = mean_of_parts(seen) if seen else None
-        return StepStats(discriminator=discriminator, generator=mean_of_parts(learned))
+            self._apply_generator(generator)
+        return StepStats(discriminator=mean_of_parts(discriminator), generator=mean_of_parts(generator))
 
     def _parts(
         self, purpose: str, stage: Stage, gamma: float, step: Callable[..., Result], objective: object

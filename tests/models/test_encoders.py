@@ -83,7 +83,7 @@ def test_content_features_are_normalised_at_every_stage(stage: Stage, latent: in
         content = content_encoder(latent)(images(stage.resolution) * scale + shift, stage)
         assert content.features.shape == (3, 8, 8, 8)
         assert_normalised(content.features)
-        assert (content.divergence is not None) == bool(latent)
+        assert (content.kl_divergence is not None) == bool(latent)
 
 
 def test_fading_in_starts_from_the_stage_before() -> None:
@@ -98,8 +98,8 @@ def test_the_bottleneck_is_noisy_only_with_noise() -> None:
     encoder, x = content_encoder(latent=2), images()
     torch.nn.init.zeros_(encoder.to_moments.weight)  # mean 0, variance 1: the prior itself
     mean, noisy = encoder(x, Stage(16)), encoder(x, Stage(16), lambda shape: torch.randn(3, *shape))
-    assert mean.divergence is not None
-    assert mean.divergence.abs().max() == 0
+    assert mean.kl_divergence is not None
+    assert mean.kl_divergence.abs().max() == 0
     assert mean.features.abs().max() == 0
     assert noisy.features.std() > 0.5
     shape = (2, 3, 4, 4)  # of N(2, 9) from N(0, 1): (4 + 9 - 1 - ln 9) / 2

@@ -27,9 +27,14 @@ def joint(make_config: Callable[..., TrainConfig]) -> Callable[..., TrainConfig]
     def make(**changes: Any) -> TrainConfig:
         plain = make_config()
         generator = replace(plain.generator, encoders=True, content_blocks=1)
-        judge = ClassifierConfig(kimg=0.032, batch=8)
+        classifier_config = ClassifierConfig(kimg=0.032, batch=8)
         return replace(
-            plain, generator=generator, restyle=MIXED, classifier=judge, total_kimg=0.096, **changes
+            plain,
+            generator=generator,
+            restyle=MIXED,
+            classifier=classifier_config,
+            total_kimg=0.096,
+            **changes,
         )
 
     return make

@@ -221,7 +221,7 @@ def test_both_at_once_get_the_gradients_of_their_own_steps(
     nets: Networks, batch: Batch, pairing: Pairing, gamma: float, r2: bool
 ) -> None:
     loss = LossConfig(pairing=pairing, mixing=0.5, r2=r2)
-    told, drawn = simultaneous_step(Sampling(), nets, batch, step_context(loss, gamma=gamma, grad_scale=0.5))
+    seen, drawn = simultaneous_step(Sampling(), nets, batch, step_context(loss, gamma=gamma, grad_scale=0.5))
     both = gradients(nets.discriminator), gradients(nets.generator)
     # Each step draws the same pictures, since it draws them first of all.
     told_alone = discriminator_step(Sampling(), nets, batch, step_context(loss, gamma=gamma, grad_scale=0.5))
@@ -229,7 +229,7 @@ def test_both_at_once_get_the_gradients_of_their_own_steps(
         drawn_alone = generator_step(Sampling(), nets, batch, step_context(loss, grad_scale=0.5))
     assert close(both[0], gradients(nets.discriminator))
     assert close(both[1], gradients(nets.generator))
-    torch.testing.assert_close(vars(told), vars(told_alone), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(vars(seen), vars(told_alone), rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(drawn.loss, drawn_alone.loss, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(drawn.w_sums, drawn_alone.w_sums)
 

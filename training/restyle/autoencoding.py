@@ -22,11 +22,11 @@ class Autoencoding:
         visible = context.styles(batch) * ~dropped[:, None]
         code = encoders.style(images, visible, stage)
         reconstructed = synthesise(generator, code, content, context)
-        found = {"reconstruct": terms.pixels(reconstructed, images, config.pixels)}
+        computed = {"reconstruct": terms.pixels(reconstructed, images, config.pixels)}
         if weights["reconstruct_perceptual"]:
             perception = context.frozen_networks.perception
             assert perception is not None
             with torch.no_grad():
                 originals = perception(images, stage)
-            found["reconstruct_perceptual"] = terms.perceptual(perception(reconstructed, stage), originals)
-        return found | kl_term(content, weights)
+            computed["reconstruct_perceptual"] = terms.perceptual(perception(reconstructed, stage), originals)
+        return computed | kl_term(content, weights)

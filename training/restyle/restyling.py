@@ -56,16 +56,16 @@ class Restyling:
     def terms_of_fakes(self, generator: Generator, fakes: Fakes, batch: Batch, context: StepContext) -> Terms:
         assert isinstance(fakes, Restyled)
         weights = context.term_weights
-        found = encoder_terms(generator, fakes, batch, context) | perceptual_terms(fakes, batch, context)
+        computed = encoder_terms(generator, fakes, batch, context) | perceptual_terms(fakes, batch, context)
         if weights["diversity"]:
             z = context.rng.normal((generator.mapping.z_dim,))
             other = generator.mapping(z, fakes.target_styles)
             second = synthesise(generator, other, fakes.content, context)
-            found["diversity"] = -terms.pixels(fakes.images, second, "l1")
+            computed["diversity"] = -terms.pixels(fakes.images, second, "l1")
         if weights["paired"]:
-            drawn = swap_neighbours(context.real_images(batch))
-            found["paired"] = terms.pixels(fakes.images, drawn, context.restyle.pixels)
-        return found | kl_term(fakes.content, weights)
+            exemplars = swap_neighbours(context.real_images(batch))
+            computed["paired"] = terms.pixels(fakes.images, exemplars, context.restyle.pixels)
+        return computed | kl_term(fakes.content, weights)
 
 
 def swap_neighbours(x: Tensor) -> Tensor:
@@ -135,50 +135,50 @@ def synthesise(
 
 def encoder_terms(generator: Generator, fakes: Restyled, batch: Batch, context: StepContext) -> Terms:
     """Terms that read restyled images with the encoders: `style`, `content` and `cycle`."""
-    weights, encoders, found = context.term_weights, generator.encoders, Terms()
+    weights, encoders, computed = context.term_weights, generator.encoders, Terms()
     features = fakes.style_features
     if weights["style"] or weights["cycle"]:
         features = encoders.style.style_features(fakes.images, context.stage)
     if weights["style"]:
         encoded = encoders.style.head(features, fakes.target_styles)
-        found["style"] = terms.style(encoded, fakes.w, fakes.unmixed)
+        computed["style"] = terms.style(encoded, fakes.w, fakes.unmixed)
     if not (weights["content"] or weights["cycle"]):
-        return found
+        return computed
     content = encoders.content(fakes.images, context.stage, context.rng.normal)
     if weights["content"]:
-        found["content"] = terms.content(content.features, fakes.content.features)
+        computed["content"] = terms.content(content.features, fakes.content.features)
     if weights["cycle"]:
         # An image restyled with its own features must still show them; the others get their original's back.
         source = torch.where(fakes.from_self[:, None] > 0, features, fakes.style_features)
         own = encoders.style.head(source, fakes.real_styles)
         back = synthesise(generator, own, content, context)
-        found["cycle"] = terms.pixels(back, context.real_images(batch), context.restyle.pixels)
-    return found
+        computed["cycle"] = terms.pixels(back, context.real_images(batch), context.restyle.pixels)
+    return computed
 
 
 def perceptual_terms(fakes: Restyled, batch: Batch, context: StepContext) -> Terms:
     """Terms of the frozen networks: `classifier`, `perceptual` and `gram`."""
-    weights, frozen, found = context.term_weights, context.frozen_networks, Terms()
+    weights, frozen, computed = context.term_weights, context.frozen_networks, Terms()
     if weights["classifier"]:
         assert frozen.classifier is not None
         logits = frozen.classifier(fakes.images, context.stage)
-        found["classifier"] = terms.classifier(logits, fakes.target_styles)
+        computed["classifier"] = terms.classifier(logits, fakes.target_styles)
     if not (weights["perceptual"] or weights["gram"]):
-        return found
+        return computed
     assert frozen.perception is not None
     maps = frozen.perception(fakes.images, context.stage)
     with torch.no_grad():
         originals = frozen.perception(context.real_images(batch), context.stage)
     if weights["perceptual"]:
-        found["perceptual"] = terms.perceptual(maps, originals)
+        computed["perceptual"] = terms.perceptual(maps, originals)
     if weights["gram"]:
         exemplars = [swap_neighbours(each) for each in originals]
-        found["gram"] = terms.gram(maps, exemplars, fakes.from_exemplar * fakes.unmixed)
-    return found
+        computed["gram"] = terms.gram(maps, exemplars, fakes.from_exemplar * fakes.unmixed)
+    return computed
 
 
 def kl_term(content: Content, weights: Mapping[str, float]) -> Terms:
     """`kl`: the divergence of a variational content code from its prior."""
-    if content.divergence is None or not weights["kl"]:
+    if content.kl_divergence is None or not weights["kl"]:
         return {}
-    return {"kl": content.divergence.mean()}
+    return {"kl": content.kl_divergence.mean()}

@@ -57,16 +57,16 @@ def restyled_by(nets: Networks, batch: Batch, *, mixing: float = 0.0, **changes:
 
 def test_restyled_images_have_their_neighbours_style(both: Networks, batch: Batch) -> None:
     by_label, by_exemplar = restyled_by(both, batch), restyled_by(both, batch, exemplar_prob=1.0)
-    by_self = restyled_by(both, batch, self_style_prob=1.0)
+    from_self = restyled_by(both, batch, self_style_prob=1.0)
     target, encode = swap_neighbours(batch.styles), both.generator.encoders.style
     assert by_label.target_styles.equal(target)
     assert by_label.w.equal(by_label.mapped)
     torch.testing.assert_close(by_exemplar.w, encode(swap_neighbours(batch.images), target, STAGE))
-    torch.testing.assert_close(by_self.w, encode(batch.images, target, STAGE))
+    torch.testing.assert_close(from_self.w, encode(batch.images, target, STAGE))
     assert by_exemplar.mapped.equal(by_label.mapped)
     assert by_label.unmixed.tolist() == [1.0] * 4
     sources = [
-        (r.from_exemplar.mean().item(), r.from_self.mean().item()) for r in (by_label, by_exemplar, by_self)
+        (r.from_exemplar.mean().item(), r.from_self.mean().item()) for r in (by_label, by_exemplar, from_self)
     ]
     assert sources == [(0.0, 0.0), (1.0, 0.0), (0.0, 1.0)]
     assert restyled_by(both, batch, mixing=1.0).unmixed.tolist() == [0.0] * 4

@@ -5,7 +5,7 @@ import torch
 
 from brushwork.models.stage import Stage
 from brushwork.training.adversarial import DiscriminatorStats
-from brushwork.training.run import progress as ticks
+from brushwork.training.run import progress as progress
 from brushwork.training.run.progress import NAMES, StepMeter, clock, status_line
 from brushwork.training.step import GeneratorStats
 from brushwork.training.update import StepStats
@@ -68,7 +68,7 @@ def test_a_loss_that_is_not_finite_shows_in_the_mean() -> None:
 
 def test_the_rate_counts_from_the_last_tick(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
-    monkeypatch.setattr(ticks.time, "perf_counter", lambda: now)
+    monkeypatch.setattr(progress.time, "perf_counter", lambda: now)
     meter = StepMeter(torch.device("cpu"))
     meter.restart()
     meter.add(step(1.0, generator_loss=1.0), 30, 16)

@@ -45,7 +45,7 @@ def wall(x: Tensor) -> Tensor:
     return (-x + 5e-5 * x.square() + (x - 1).relu().pow(4)).sum()
 
 
-def descend(
+def minimise(
     optimizer: PixelOptimizer, loss: Loss, steps: int, x: Tensor = ZEROS
 ) -> tuple[Tensor, list[float]]:
     losses = []
@@ -62,7 +62,7 @@ def best(optimizer: PixelOptimizer) -> Tensor:
 
 
 def test_adam_is_that_of_pytorch() -> None:
-    found, _ = descend(Adam(lr=0.05), quadratic, 10)
+    found, _ = minimise(Adam(lr=0.05), quadratic, 10)
     x = ZEROS.clone().requires_grad_()
     other = torch.optim.Adam([x], lr=0.05, betas=(0.9, 0.99))
     for _ in range(10):
@@ -73,14 +73,14 @@ def test_adam_is_that_of_pytorch() -> None:
 
 def test_adam_keeps_the_image_of_the_lowest_loss() -> None:
     optimizer = Adam(lr=0.5)
-    _, losses = descend(optimizer, quadratic, 4)
+    _, losses = minimise(optimizer, quadratic, 4)
     assert quadratic(best(optimizer))[0] == min(losses)
     assert optimizer.loss == losses[-1] > min(losses)
 
 
 def test_the_moments_of_adam_are_resized() -> None:
     optimizer = Adam(lr=0.05)
-    descend(optimizer, quadratic, 4)
+    minimise(optimizer, quadratic, 4)
     before = optimizer.first.mean()
     optimizer.resize(2 * SIDE, 2 * SIDE)
     assert optimizer.first.shape == (1, 3, 2 * SIDE, 2 * SIDE)
@@ -98,7 +98,7 @@ def test_the_loss_of_lbfgs_never_rises() -> None:
 
 def test_lbfgs_takes_steps_back_that_raise_the_loss() -> None:
     optimizer = Lbfgs(history=10)
-    _, losses = descend(optimizer, wall, 60)
+    _, losses = minimise(optimizer, wall, 60)
     assert max(losses) > 1e12, "a full step raised it"
     lowest = min(wall(torch.full_like(MINIMUM, x))[0] for x in torch.linspace(1, 2, 1000).tolist())
     assert optimizer.loss == pytest.approx(lowest, rel=1e-3)
@@ -106,19 +106,19 @@ def test_lbfgs_takes_steps_back_that_raise_the_loss() -> None:
 
 def test_lbfgs_converges_on_a_quadratic() -> None:
     optimizer = Lbfgs(history=20)
-    descend(optimizer, quadratic, 80)
+    minimise(optimizer, quadratic, 80)
     torch.testing.assert_close(best(optimizer), MINIMUM, atol=1e-3, rtol=0)
 
 
 @pytest.mark.parametrize("make", [lambda: Lbfgs(history=4), lambda: Adam(lr=0.05)])
 def test_a_minimum_is_a_fixed_point_and_resuming_is_exact(make: Callable[[], PixelOptimizer]) -> None:
-    assert descend(make(), quadratic, 3, x=MINIMUM)[0].equal(MINIMUM)
-    whole, _ = descend(make(), rosenbrock, 20)
+    assert minimise(make(), quadratic, 3, x=MINIMUM)[0].equal(MINIMUM)
+    whole, _ = minimise(make(), rosenbrock, 20)
     for steps in (1, 3, 9):
         first, second = make(), make()
-        x, _ = descend(first, rosenbrock, steps)
+        x, _ = minimise(first, rosenbrock, steps)
         second.load_state_dict({name: value.clone() for name, value in first.state_dict().items()})
-        assert descend(second, rosenbrock, 20 - steps, x=x)[0].equal(whole)
+        assert minimise(second, rosenbrock, 20 - steps, x=x)[0].equal(whole)
 
 
 def test_losses_that_are_not_finite_stop_or_shorten_the_step() -> None:
@@ -131,7 +131,7 @@ def test_losses_that_are_not_finite_stop_or_shorten_the_step() -> None:
     nearer = optimizer(far, math.nan, gradient)
     assert float(nearer.norm()) == pytest.approx(0.1 * float(far.norm()), rel=1e-4)
     with pytest.raises(TrainingError, match="the loss is nan"):
-        descend(optimizer, lambda _: (math.nan, gradient), 40, x=nearer)
+        minimise(optimizer, lambda _: (math.nan, gradient), 40, x=nearer)
     assert best(optimizer).equal(ZEROS)
 
 
