@@ -2,8 +2,7 @@
 
 None of them measures content alone: feature distances depend on the network, SSIM compares pixels, and CFSD
 compares which places of an image resemble each other. All are 0 (SSIM: 1) for equal images. Sources: Gatys et
-al. 2016 (feature distance), Wang et al. 2004 (SSIM), Chung et al. 2024, arXiv 2312.09008 (CFSD), Wright and
-Ommer 2022, arXiv 2207.12280 (ArtFID).
+al. 2016 (feature distance), Wang et al. 2004 (SSIM), Chung et al. 2024, arXiv 2312.09008 (CFSD).
 """
 
 from collections.abc import Sequence
@@ -128,7 +127,3 @@ def require_alike(a: Tensor, b: Tensor) -> None:
 
 
 # Content and style in one value
-def art_fid(lpips: float, fid: float) -> float:
-    """(1 + LPIPS)(1 + FID), 1 at best: mean LPIPS between outputs and contents, FID between outputs and
-    images of the style. Published values depend on the networks of both, so name yours."""
-    return (1 + lpips) * (1 + fid)

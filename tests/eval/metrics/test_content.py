@@ -12,7 +12,6 @@ from brushwork.data.sources.toy import toy_pictures
 from brushwork.eval.errors import EvalError
 from brushwork.eval.metrics import content as module
 from brushwork.eval.metrics.content import (
-    art_fid,
     cfsd,
     feature_distance,
     self_similarity,
@@ -176,8 +175,3 @@ def test_all_worsen_with_the_fault(images: Tensor, fault: str) -> None:
         means = [float(measure(spoil(images, strength)).mean()) for strength in strengths]
         assert means[0] > 0
         assert all(next_ > 1.1 * mean for mean, next_ in itertools.pairwise(means)), means
-
-
-def test_art_fid() -> None:
-    assert art_fid(0.0, 0.0) == 1
-    assert art_fid(0.5, 19.0) == 30
