@@ -1,4 +1,4 @@
-"""Measurement what a user can point at: a generator, a folder of images, pairs of images."""
+"""Measures what a user can point at: a generator, a folder of images, pairs of images."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -82,7 +82,7 @@ class Evaluator:
 
     # What can be measured
     def folder(self, folder: Path) -> Evaluation:
-        """Measurement images in FOLDER/<style>/*, or images without styles."""
+        """Measures images in FOLDER/<style>/*, or images without styles."""
         found = read_styled_folder(folder)
         source = Stored(images=found.images, styles=found.styles)
         if self._published:
@@ -100,7 +100,7 @@ class Evaluator:
         return Evaluation(measures=measures, grids=grids, count=len(found.styles), broken=found.broken)
 
     def pairs(self, pairs: PairSet, label: str) -> Evaluation:
-        """Measurement outputs beside their contents."""
+        """Measures outputs beside their contents."""
         drawings = None
         if self.reference is not None:
             test, train = (load_pictures(self.reference, split) for split in ("all", "train"))
@@ -130,7 +130,7 @@ class Evaluator:
         self, generator: Generator, *, label: str, digest: str, weights_seed: int, per_style: int, seed: int,
         psi: float,
     ) -> Evaluation:  # fmt: skip
-        """Measurement samples of a generator.
+        """Measures samples of a generator.
 
         Args:
             label: name of the generator in the report.
@@ -207,7 +207,7 @@ class Evaluator:
         """Adds what the codes of a generator hold. The control is the generator before its training."""
         names = generator.style_names
         if measures.style_names != names:
-            raise EvalError("It takes labels, and the real pictures have none.")
+            raise EvalError("This needs labels, and the real images have none.")
         assert self.reference is not None
         train = LabelledImages.of(load_pictures(self.reference, "train"), names, MOST_TRAIN)
         test = LabelledImages.of(load_pictures(self.reference, "test"), names, MOST_TEST)
@@ -263,9 +263,9 @@ class Evaluator:
 
 
 def images_of_styles(pictures: Pictures, names: Sequence[str]) -> Tensor:
-    """Returns the images of these styles in the data set's order, as `Reference.restricted_to` keeps them.
+    """Returns the images of the styles `names`, in the data set's order, as `Reference.restricted_to` does.
 
-    Without names, these are all labelled images. Of a data set without styles, these are all images.
+    Without names: all labelled images, or all images where the data set has no styles.
     """
     if not pictures.style_names:
         return pictures.images

@@ -123,10 +123,11 @@ class AdaINConv(nn.Module):
 class ModulatedConv(nn.Module):
     """StyleGAN2's layer: modulated convolution (filtered when it enlarges), noise, bias, leaky ReLU.
 
-    The gain sqrt(2) follows the activation. In the weights, demodulation would undo it.
+    The gain sqrt(2) follows the activation. In the weights, demodulation would undo it. `eps` is not used:
+    it belongs to the normalisation of maps.
     """
 
-    def __init__(self, inputs: int, outputs: int, w_dim: int, *, up: bool = False) -> None:
+    def __init__(self, inputs: int, outputs: int, w_dim: int, *, up: bool = False, eps: float = EPS) -> None:
         super().__init__()
         self.conv = EqualConv2d(inputs, outputs, 3, gain=1.0, resample="up" if up else "none")
         self.affine = EqualLinear(w_dim, inputs, bias=1.0)
@@ -138,6 +139,13 @@ class ModulatedConv(nn.Module):
         weight = self.conv.weight * self.conv.scale
         x = modulated_conv(x, weight, self.affine(w), resample=self.conv.resample)
         return leaky_(self.bias(self.noise(x, normal))) * 2**0.5
+
+
+STYLE_INJECTION: dict[Modulation, type[AdaINConv] | type[ModulatedConv]] = {
+    "adain": AdaINConv,
+    "modulated": ModulatedConv,
+}
+"""The layer of each `GeneratorConfig.modulation`."""
 
 
 def inject(

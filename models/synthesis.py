@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 
 import torch
 from einops import repeat
@@ -11,7 +10,7 @@ from torch import Tensor, nn
 
 from .errors import ModelError
 from .layers import Bias, EqualConv2d, Normal, SelfAttention, upsample2x
-from .modulation import AdaINConv, ModulatedConv, Modulation, StyledEpilogue
+from .modulation import STYLE_INJECTION, Modulation, StyledEpilogue
 from .norm import EPS, Shared
 from .stage import SMALLEST, Stage, fade, layer_count, resolutions
 
@@ -40,10 +39,9 @@ class SynthesisBlock(nn.Module):
         attention: bool,
     ) -> None:  # fmt: skip
         super().__init__()
-        layer = ModulatedConv if kind == "modulated" else partial(AdaINConv, eps=eps)
-        start = StyledEpilogue(outputs, w_dim, eps)
-        self.enter = start if first else layer(inputs, outputs, w_dim, up=True)
-        self.refine = layer(outputs, outputs, w_dim)
+        layer, start = STYLE_INJECTION[kind], StyledEpilogue(outputs, w_dim, eps)
+        self.enter = start if first else layer(inputs, outputs, w_dim, up=True, eps=eps)
+        self.refine = layer(outputs, outputs, w_dim, eps=eps)
         self.attention = SelfAttention(outputs) if attention else nn.Identity()
 
     def forward(

@@ -63,7 +63,8 @@ def run_command(action: Callable[[], object]) -> None:
         if (extra := EXTRAS.get((error.name or "").partition(".")[0])) is None:
             raise
         fail(
-            f"this needs {error.name}, which is not installed: pip install 'brushwork[{extra}]', then repeat."
+            f"this needs {error.name}, which is not installed: pip install 'brushwork[{extra}]' "
+            f"(in a clone: pip install -e '.[{extra}]'), then repeat."
         )
     except (OSError, ValueError) as error:
         if isinstance(error, BrokenPipeError) and _output_is_closed():

@@ -26,7 +26,7 @@ from brushwork.training.rng import derived_seed
 
 @options
 class MeasureArguments:
-    """Measurement a run, a snapshot, images or pairs of images, and writes a report.
+    """Measures a run, a snapshot, images or pairs of images, and writes a report.
 
     Examples, about a minute on a CPU:
         brushwork measure runs/demo --reference datasets/emoji-32
@@ -84,7 +84,7 @@ class MeasureArguments:
 
 
 def measure_command(args: MeasureArguments) -> None:
-    """Measurement the source, prints the table and the comparison, and writes the report.
+    """Measures the source, prints the table and the comparison, and writes the report.
 
     Ends with exit code 2 if images could not be read, after the others are measured.
     """

@@ -37,7 +37,7 @@ def faster_precision(device: torch.device) -> Precision:
 def least_seconds(candidates: Mapping[str, Callable[[], object]], *, rounds: int) -> dict[str, float]:
     """Seconds of each candidate's fastest call. The candidates take turns, after two rounds of warm-up.
 
-    Other work on the machine adds time and never takes any away, so the least is the surest.
+    Other work on the machine can only add time, so the fastest call is the best estimate.
     """
     seconds = dict.fromkeys(candidates, float("inf"))
     for number in range(rounds + 2):
@@ -68,9 +68,9 @@ def seconds_of(action: Callable[[], object], *, repeats: int = 3) -> float:
 def seconds_per_image(scratch: Updater) -> dict[int, float]:
     """Seconds per image of the global batch, at each resolution of the growing schedule.
 
-    Whole training steps are timed: loader, gradients over processes, optimizers and average. They change the
+    It times whole training steps: loader, gradients over processes, optimizers and average. They change the
     state of `scratch`, which must not be used afterwards. Resolutions that fade in are timed half faded.
-    Objectives and lazy penalties count by their shares.
+    Objectives and lazy penalties are weighted by how often they occur.
     """
     config, device = scratch.config, scratch.accelerator.device
 

@@ -19,8 +19,10 @@ from .speed import SpeedConfig
 
 
 def compile_networks(nets: Networks, config: SpeedConfig) -> None:
-    """From here on, calls of the synthesis and of the discriminator are compiled, each for every resolution
-    by itself. What is compiled is found again on the disk by the next run (`TORCHINDUCTOR_CACHE_DIR`)."""
+    """Compiles the synthesis and the discriminator, once for each resolution, when they are first called.
+
+    The next run finds the compiled code on the disk (`TORCHINDUCTOR_CACHE_DIR`).
+    """
     if config.compile == "off":
         return
     # einops registers each type when it first meets it; whatever calls einops is then compiled anew.
@@ -31,7 +33,8 @@ def compile_networks(nets: Networks, config: SpeedConfig) -> None:
 
 
 def eager_where_needed(stage: Stage, gamma: float) -> contextlib.AbstractContextManager[object]:
-    """While it lasts, what is compiled is left aside, if this step needs that."""
+    """A context in which compiled networks run eagerly, if this step has what they were not compiled for: a
+    gradient penalty or a fade."""
     if gamma > 0 or stage.alpha < 1:
         return torch.compiler.set_stance("force_eager")
     return contextlib.nullcontext()

@@ -28,7 +28,7 @@ VERSION = 1
 
 @options
 class PresetFile:
-    """What stands in a file."""
+    """The content of a preset file, or of a run's config.json."""
 
     version: Annotated[int, Interval(ge=1, le=VERSION)] = VERSION
     about: str = ""
@@ -36,7 +36,7 @@ class PresetFile:
     config: TrainConfig
     setup: Json = field(default_factory=dict)
     facts: Json = field(default_factory=dict)
-    """Those of a run's config.json, which are not read."""
+    """Facts of a run, in its config.json. They are not read."""
 
 
 READER = TypeAdapter(PresetFile)
@@ -53,8 +53,9 @@ def to_json(config: TrainConfig) -> Json:
 
 
 def read_preset(path: Path) -> TrainConfig:
-    """The configuration in a file of `write_preset`, or in the config.json of a run. `resume` is off: to go
-    on is said anew each time.
+    """Reads a configuration from a file of `write_preset`, or from the config.json of a run.
+
+    `resume` is off: each command says anew whether it resumes.
 
     Raises:
         TrainingError: no such file, not such a file, or one whose fields or values are not valid.

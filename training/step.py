@@ -201,9 +201,9 @@ def simultaneous_step(
     with full_precision(images):
         learners = [each for each in generator.parameters() if each.requires_grad]
         torch.autograd.backward(tensors, gradients, inputs=learners)
-    terms = {"adversarial": adversarial, **others} if objective.composite and weight else others
+    terms = {"adversarial": adversarial, **others} if weight else others
     value = total.detach() + weight * adversarial.detach()
-    return loss.stats, _stats(value, terms, _w_sums(generator, fakes))
+    return loss.stats, _stats(value, terms if objective.composite else {}, _w_sums(generator, fakes))
 
 
 def encoder_step(objective: Objective, nets: Networks, batch: Batch, context: StepContext) -> GeneratorStats:

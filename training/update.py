@@ -55,7 +55,7 @@ class StepStats:
 class Updater:
     """Trains the networks of `state`, each process on its share of the batch.
 
-    Training, compilation, the measurement of speed and the benchmarks all step through `step`.
+    Training, the calibration of speed and the benchmarks all step through `step`.
     """
 
     config: TrainConfig

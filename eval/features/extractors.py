@@ -58,7 +58,7 @@ def build_extractor(
 
     Args:
         weights: paths of weight files by extractor. Others are searched for and downloaded
-            (`models.weights.find_weights`).
+            (`models.pretrained.weights.find_weights`).
         precision: arithmetic; part of the protocol.
         resize: filter and normalisation, for inception alone.
 

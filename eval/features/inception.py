@@ -54,7 +54,7 @@ class Inception:
         seed: int = 0,
         precision: Precision = "fp32",
     ) -> None:
-        """Takes the published file at `weights`, or as `models.weights.find_weights` finds it.
+        """Takes the published file at `weights`, or as `models.pretrained.weights.find_weights` finds it.
 
         Raises ModelError for weights that are missing or are not this file.
         """

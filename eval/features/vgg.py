@@ -56,7 +56,7 @@ class VggTaps(PooledTaps):
         device: str | torch.device = "cpu",
         precision: Precision = "fp32",
     ) -> "VggTaps":
-        """With ImageNet's weights from `weights`, or as `models.weights.find_weights` finds them.
+        """With ImageNet's weights from `weights`, or as `models.pretrained.weights.find_weights` finds them.
 
         Raises ModelError for weights that are missing or are not the published file.
         """

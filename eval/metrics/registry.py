@@ -110,7 +110,7 @@ def inception_scores(view: View) -> Scores:
 def copy_scores(view: View) -> Scores:
     train, held_out = view.space.train.features, view.space.test.features
     if len(held_out) == 0:
-        raise EvalError("How near is too near is told by held-out pictures, and there are none.")
+        raise EvalError("Copies are told from held-out images, and this data set has none.")
     found = find_copies(view.images.features, held_out, train)
     return {"copies": view.mean(found.copied), "nearest_ratio": Score(value=found.ratio)}
 
@@ -125,7 +125,7 @@ def diversity_scores(view: View) -> Scores:
     real = spread(view.space.train)
     by_style = spread(view.images) / torch.where(real > 0, real, torch.nan)
     if by_style.isnan().all():
-        raise EvalError("It takes two pictures of a style, and two different training pictures of it.")
+        raise EvalError("Diversity needs two images of a style, and two different training images of it.")
     per_style = tuple(by_style.tolist()) if view.space.styles else ()
     return {"diversity": Score(value=float(by_style.nanmean()), per_style=per_style)}
 

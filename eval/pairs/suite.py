@@ -1,4 +1,4 @@
-"""Measurement pairs: each output beside its own content, and the outputs as images of their styles.
+"""Measures pairs: each output beside its own content, and the outputs as images of their styles.
 
 Every figure of pairs is a mean over the pairs. Beside it stand the same figure with random weights and, if
 there are any, the scores of baselines: the unchanged content, the mean of the style.
@@ -64,7 +64,7 @@ def measure_outputs(
     progress: bool = False,
     label: str = "",
 ) -> Measurement:
-    """Measurement pairs by `metrics`, which are of METRICS (these need a reference) and of PAIR_METRICS.
+    """Measures pairs by `metrics`, which are of METRICS (these need a reference) and of PAIR_METRICS.
 
     A metric that cannot be measured is left out with a note: `truth` without drawings, `reference` without
     style images, `lpips` without its network. Raises EvalError for an unknown metric, for one of METRICS
@@ -106,7 +106,7 @@ def measure_outputs(
 def _outputs(
     pairs: PairSet, reference: Reference, metrics: Sequence[str], cache: FeatureCache | None, progress: bool
 ) -> Measurement:
-    """Measurement the outputs as images of their styles. The contents' accuracy becomes a baseline."""
+    """Measures the outputs as images of their styles. The contents' accuracy becomes a baseline."""
     names = reference.style_names
     styles = torch.tensor([names.index(style) if names else -1 for style in pairs.styles])
 

@@ -134,7 +134,7 @@ class Line:
 
 
 def measure_growth(config: TrainConfig, repeats: int) -> tuple[Line, ...]:
-    """Measurement a line for each quantity. Variants that are impossible or too large are left out.
+    """Measures a line for each quantity. Variants that are impossible or too large are left out.
 
     Raises TrainingError, ModelError, DataError or EvalError if `config` itself cannot be measured.
     """

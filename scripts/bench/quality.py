@@ -88,9 +88,9 @@ class QualityConfig:
     def __post_init__(self) -> None:
         for name in self.ways:
             if name not in WAYS:
-                raise TrainingError(f"There is no way {name!r} of training: take of {', '.join(WAYS)}.")
+                raise TrainingError(f"{name!r} is no variant of training; choose from {', '.join(WAYS)}.")
         if not self.ways:
-            raise TrainingError(f"There is no way of training to compare: take of {', '.join(WAYS)}.")
+            raise TrainingError(f"Nothing to compare: choose variants from {', '.join(WAYS)}.")
 
 
 # Rates
@@ -123,7 +123,7 @@ def calibrated(config: TrainConfig, bench: QualityConfig) -> Calibration:
 
 
 def measured_seconds(config: TrainConfig, ways: Sequence[str], *, rounds: int = 3) -> dict[str, Seconds]:
-    """Measurement the ways alternately in this process; medians over the rounds."""
+    """Measures the ways alternately in this process; medians over the rounds."""
     prepare_process(config.speed, threads=config.threads, processes=1)
     pictures = open_pictures(config.data, "train", config.loader.cache)
     results: dict[str, list[Seconds]] = {way: [] for way in ways}

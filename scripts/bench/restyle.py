@@ -119,7 +119,7 @@ def _stored(path: Path | None, method: Method, task: Task) -> Outputs | None:
 # Measuring
 @dataclass(frozen=True, kw_only=True)
 class OutputMetrics:
-    """Measurement the outputs of any method."""
+    """Measures the outputs of any method."""
 
     reference: Reference
     drawings: Drawings

@@ -61,7 +61,7 @@ class Arguments:
         ):
             for name in names:
                 if name not in known:
-                    raise TrainingError(f"There is no {what} {name!r}: take of {', '.join(known)}.")
+                    raise TrainingError(f"There is no {what} {name!r}: choose from {', '.join(known)}.")
         if not self.collections or not self.variants:
             raise TrainingError("There is nothing to train: name collections and variants.")
 

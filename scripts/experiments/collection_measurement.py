@@ -91,7 +91,7 @@ class Measurement:
         self.run = run
 
     def complete(self) -> None:
-        """Measurement each snapshot, the held-out images in the same way, and the last snapshot in full."""
+        """Measures each snapshot, the held-out images in the same way, and the last snapshot in full."""
         paths, folder = snapshots(self.run.folder), self.run.folder
         protocol = curve_protocol(self.run)
         curve = stored(folder / CURVE_FILE, protocol) or {"protocol": protocol, "points": {}}

@@ -134,7 +134,7 @@ def measure_faults(
     metrics: Sequence[str] = METRICS,
     cache: FeatureCache | None = None,
 ) -> dict[str, Measurement]:
-    """Measurement of the labelled held-out images after each fault, by its name."""
+    """Measurements of the labelled held-out images after each fault, by its name."""
     test, train = labelled(test), labelled(train)
     count = len(reference.style_names)
     return {
@@ -182,7 +182,7 @@ def _number(value: float) -> str:
 
 
 def main(args: SensitivityArguments) -> None:
-    """Measurement and prints."""
+    """Measures and prints."""
     test, train = (
         Stored(images=split.images, styles=split.styles)
         for split in (load_pictures(args.dataset, name) for name in ("test", "train"))

@@ -9,15 +9,12 @@ from torch import Tensor
 
 from brushwork.models.layers import Resample, convolve
 from brushwork.models.modulation import (
-    AdaINConv,
-    ModulatedConv,
+    STYLE_INJECTION,
     Modulation,
     StyledEpilogue,
     adain,
     modulated_conv,
 )
-
-LAYERS = {"adain": AdaINConv, "modulated": ModulatedConv}
 
 
 def moments(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -98,7 +95,7 @@ def test_modulated_conv_equals_one_convolution_per_image(resample: Resample) -> 
 @pytest.mark.parametrize("kind", get_args(Modulation))
 @pytest.mark.parametrize("up", [False, True])
 def test_both_kinds_map_features_and_codes_to_features(kind: Modulation, up: bool) -> None:
-    layer, x, w = LAYERS[kind](4, 6, 8, up=up), torch.randn(2, 4, 8, 8), torch.randn(2, 8)
+    layer, x, w = STYLE_INJECTION[kind](4, 6, 8, up=up), torch.randn(2, 4, 8, 8), torch.randn(2, 8)
     side = 16 if up else 8
     y = layer(x, w, lambda shape: torch.randn(2, *shape))
     assert y.shape == (2, 6, side, side)

@@ -35,7 +35,7 @@ else:
 
 
 def measured(shell: Shell, source: Path, out: Path, *options: object) -> dict:
-    """Measurement and returns the report."""
+    """Measures and returns the report."""
     shell("measure", source, "--out", out, "--device", "cpu", "--no-control", *options)
     assert "<html" in (out / "report.html").read_text()
     return json.loads((out / "report.json").read_text())

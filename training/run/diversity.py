@@ -78,7 +78,7 @@ def collapsed_lines(history: Sequence[Mapping[str, float | int]]) -> int:
 
 @dataclass
 class DiversityProbe:
-    """Measurement `StyleDiversity` of a generator, always with the same latent codes and real images.
+    """Measures the `StyleDiversity` of a generator, always with the same latent codes and real images.
 
     The real images are measured once for each resolution.
     """
@@ -91,7 +91,7 @@ class DiversityProbe:
         return self.pictures.style_names or ("unlabelled",)
 
     def __call__(self, generator: Generator, stage: Stage) -> StyleDiversity:
-        """Measurement a few samples of each style at `stage`.
+        """Measures a few samples of each style at `stage`.
 
         Styles with fewer than two images, or with images that are all the same, are left out. Of very many
         styles an evenly spaced selection is measured.

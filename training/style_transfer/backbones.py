@@ -82,7 +82,8 @@ def find_backbone(
             return to_device(Vgg.random("vgg19", layers), device)
         if unknown := [layer for layer in layers if layer not in LITE_STRIDES]:
             raise ModelError(
-                f"efficientnet-lite0 has no layer {', '.join(unknown)}: take of {', '.join(LITE_STRIDES)}."
+                f"efficientnet-lite0 has no layer {', '.join(unknown)}: "
+                f"choose from {', '.join(LITE_STRIDES)}."
             )
         return EfficientNetFeatures(device)
     if backbone == "hed-vgg16":

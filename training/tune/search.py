@@ -180,7 +180,7 @@ class Pruned(Exception):
 
 
 class TrialMetrics(InLoopMetrics):
-    """Measurement with the reference that all trials share, reports to the study, and prunes.
+    """Measures with the reference that all trials share, reports to the study, and prunes.
 
     Raises Pruned, or Diverged if the metric is not finite.
     """

@@ -190,7 +190,7 @@ def test_stylize(shell: Shell, tmp_path: Path) -> None:
         (("data", "nowhere"), "'nowhere' does not exist"),
         (("data", "RUN"), "no packed data set"),
         (("data", "PACKED", "--batches", 0), "--batches is 0: it must be"),
-        (("quality", "toy", "--ways", "sideways"), "There is no way 'sideways' of training"),
+        (("quality", "toy", "--ways", "sideways"), "'sideways' is no variant of training"),
         (("growth", "toy", "--accumulate", 3), "does not divide"),
         (("growth", "nowhere.json"), "nowhere.json"),
     ],

@@ -233,8 +233,8 @@ def test_unknown_names_and_nothing_to_do_are_refused() -> None:
     assert Arguments().preset in PRESETS
     for wrong, words in (
         ({"preset": "emoji-33"}, "no preset 'emoji-33'"),
-        ({"collections": ("coins",)}, "no collection 'coins': take of emoji"),
-        ({"variants": ("slow",)}, "no variant 'slow': take of default, before"),
+        ({"collections": ("coins",)}, "no collection 'coins': choose from emoji"),
+        ({"variants": ("slow",)}, "no variant 'slow': choose from default, before"),
         ({"collections": ()}, "nothing to train"),
     ):
         with pytest.raises(TrainingError, match=words):

@@ -233,6 +233,22 @@ def gradients(network: torch.nn.Module) -> dict[str, Tensor]:
     return found
 
 
+def test_both_orders_log_the_terms_of_a_composite_loss_alone(
+    both: Networks, frozen_networks: FrozenNetworks, batch: Batch
+) -> None:
+    class Plain(Restyling):
+        composite = False
+
+    def logged(objective: Restyling) -> tuple[set[str], set[str]]:
+        context = step_context(stage=STAGE, frozen_networks=frozen_networks)
+        _, together = simultaneous_step(objective, both, batch, context)
+        return set(together.terms), set(generator_step(objective, both, batch, context).terms)
+
+    together, alone = logged(Restyling())
+    assert together == alone and {"adversarial", "style"} <= together
+    assert logged(Plain()) == (set(), set())
+
+
 def test_the_scale_multiplies_all_gradients(
     both: Networks, frozen_networks: FrozenNetworks, batch: Batch
 ) -> None:

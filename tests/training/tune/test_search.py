@@ -37,7 +37,7 @@ def bowl(config: TrainConfig, measurement: int) -> float:
 
 @dataclass
 class Training:
-    """Measurement a formula four times, and records the configurations."""
+    """Measures a formula four times, and records the configurations."""
 
     formula: Formula = bowl
     stop_at: int = -1
