@@ -1,6 +1,6 @@
 """Metrics of torch-fidelity, pytorch-fid and SciPy with the signatures of ours.
 
-torch-fidelity is installed with brushwork, pytorch-fid is not. pytorch-fid 0.3.0 does not run with SciPy
+torch-fidelity comes with the extra `metrics`, pytorch-fid is not. pytorch-fid 0.3.0 does not run with SciPy
 1.18, so its Frechet distance is computed by its formula.
 """
 

@@ -27,7 +27,7 @@ class StylizeConfig:
 
     backbone: Backbone = "vgg19"
     """Network whose features are compared: vgg19 and vgg16 (torchvision's, downloaded once), hed-vgg16
-    (`brushwork fetch hed-vgg16`), efficientnet-lite0 (installed with brushwork), random (an untrained vgg19,
+    (`brushwork fetch hed-vgg16`), efficientnet-lite0 (extra `metrics`), random (an untrained vgg19,
     as a control)."""
     weights: Path | None = None
     """File of the backbone's weights, checked by its SHA-256. Default: the file in the cache."""
