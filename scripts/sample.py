@@ -12,7 +12,7 @@ from brushwork.eval.sample_folder import COLUMNS, SampleFolder
 from brushwork.models.device import DeviceName, resolve_device
 from brushwork.models.errors import ModelError
 from brushwork.models.options import Batch, LayerIndex, Psi, options
-from brushwork.models.sampling import Precision
+from brushwork.models.sampling import Precision, require_trained
 from brushwork.models.snapshot import load_generator
 from brushwork.models.styles import style_weights
 from brushwork.scripts.cli import parse_and_run
@@ -125,6 +125,7 @@ def sample_command(args: SampleArguments) -> None:
     else:
         names = style_texts(args.styles, generator.style_names)
         styles = torch.stack([style_weights(name, generator.style_names) for name in names])
+        require_trained(generator, styles, args.psi)  # before anything is written
         codes, figures = folder.latent_codes(), f"grid{shown}, mixing, truncation and interpolation figures"
         folder.write_figures(styles, names)
     written = ""

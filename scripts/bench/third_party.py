@@ -1,7 +1,7 @@
 """Metrics of torch-fidelity, pytorch-fid and SciPy with the signatures of ours.
 
-torch-fidelity comes with the extra `metrics`, pytorch-fid is not. pytorch-fid 0.3.0 does not run with SciPy
-1.18, so its Frechet distance is computed by its formula.
+torch-fidelity comes with the extra `metrics`, pytorch-fid with `bench`. pytorch-fid 0.3.0 does not run
+with SciPy 1.18, so its Frechet distance is computed by its formula.
 """
 
 import tempfile

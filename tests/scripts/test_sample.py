@@ -187,6 +187,7 @@ def test_styles_are_named_exactly_and_written_once(shell: Shell, odd: Path, tmp_
         (("--device", "abacus"), "--device is 'abacus': it must be auto, cpu, cuda, cuda:N or mps."),
         (("--device", "cuda:99"), "no device 'cuda:99'"),
         (("--styles", "01-outlin"), "did you mean '01-outline'"),
+        (("--styles", "01-outline,02-gradient,none"), "this run was not trained without a style"),
     ],
 )
 def test_errors(shell: Shell, run: Path, tmp_path: Path, options: tuple[str, ...], sentence: str) -> None:
