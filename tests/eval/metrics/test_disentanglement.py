@@ -10,6 +10,7 @@ from brushwork.eval.metrics.disentanglement import (
     Codes,
     channel_products,
     nearer,
+    palette,
     partners,
     pooled_places,
     read_style,
@@ -151,3 +152,13 @@ def test_nearer_to_the_one_or_the_other() -> None:
     own, other = torch.zeros(3, 2), torch.full((3, 2), 2.0)
     read = torch.tensor([[0.5, 0.5], [1.0, 1.0], [1.5, 1.5]])
     assert nearer(read, own, other).tolist() == [1, 0.5, 0]
+
+
+def test_a_palette_is_means_and_deviations_of_the_colours_without_layout() -> None:
+    images = torch.zeros(2, 3, 4, 4, dtype=torch.uint8)
+    images[0, 0] = 255
+    images[1, 1, :2] = 255
+    flat, halves = palette(images)
+    assert flat.tolist() == [1, 0, 0, 0, 0, 0]
+    assert halves.tolist() == pytest.approx([0, 0.5, 0, 0, (16 * 0.25 / 15) ** 0.5, 0])
+    assert palette(images.flip(2)).equal(palette(images))

@@ -51,7 +51,7 @@ def test_the_perceptual_term_is_blind_to_contrast_and_reaches_4() -> None:
 
 
 def test_pixels_and_contents() -> None:
-    a, b = torch.zeros(1, 3, 2, 2), torch.full((1, 3, 2, 2), 0.5)
+    a, b = torch.full((1, 3, 2, 2), 0.25), torch.full((1, 3, 2, 2), 0.75)
     assert float(terms.pixels(a, b, "l1")) == 0.5
     assert float(terms.pixels(a, b, "l2")) == 0.25
     kept, original = a.clone().requires_grad_(), b.clone().requires_grad_()
