@@ -2,44 +2,88 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
+from typing import Annotated
 
 import torch
+from annotated_types import Interval
 from einops import repeat
 from PIL import Image
 from torch import Tensor
 
 from brushwork.data.errors import DataError
 from brushwork.data.names import styles_of_folders
-from brushwork.data.pictures import Pictures, describe, load_pictures
+from brushwork.data.pictures import Pictures, load_pictures
 from brushwork.models.generator import Generator
+from brushwork.models.options import Psi, Seed, options
 from brushwork.models.restyling import content_codes, own_style_codes, restyle
 from brushwork.models.sampling import generate_between, sample
 
-from .disentanglement_suite import MOST_TEST, MOST_TRAIN, EncoderPaths, LabelledImages, with_disentanglement
+from .disentanglement_suite import MOST_TEST, MOST_TRAIN, EncoderPaths, chosen_images, with_disentanglement
 from .errors import EvalError
-from .features.cache import FeatureCache
+from .features.cache import FeatureCache, user_cache
 from .features.extract import Extractor, MapExtractor, Source
 from .features.extractors import build_extractor
 from .features.resize import Precision, ResizeName
-from .generator_suite import (
-    GENERATOR_METRICS,
-    feature_steps,
-    lpips_steps,
-    with_path_length,
-    with_truncation,
-)
-from .metrics.frechet import gaussian_of, load_statistics, save_statistics
+from .generator_suite import GENERATOR_METRICS, with_path_length, with_truncation
+from .metrics.frechet import load_statistics
 from .metrics.lpips import Lpips
 from .metrics.registry import DEFAULT, METRICS
+from .pairs.figures import Drawings
 from .pairs.read import PairSet
-from .pairs.suite import Drawings, PairNetworks, default_metrics, measure_outputs
+from .pairs.suite import PairNetworks, default_metrics, measure_outputs
 from .processes import Processes
 from .reference import Reference, load_reference
 from .report.grids import BEST_AND_WORST, NEAREST, SAMPLES, best_worst_grid, nearest_grid, samples_grid
 from .results import Measurement
-from .sources import Samples, Stored, read_styled_folder
+from .sources import Samples, read_styled_folder
 from .suite import extractors_for, measure, measure_against
+
+WEIGHTS = ("hed-vgg16", "inception", "lpips", "vgg16", "vgg19")
+"""Networks whose weights no package holds."""
+
+
+@options
+class EvaluatorConfig:
+    """What is measured, of how many samples, and by which networks."""
+
+    reference: Path | None = None
+    """Packed data set to compare with, or published statistics (.npz with mu and sigma)."""
+    metrics: tuple[str, ...] = ()
+    """Any source: fd accuracy prdc similarity diversity copies kid is gram. Runs: ppl truncation, with
+    encoders disentanglement. Pairs: content ssim cfsd lpips truth reference. By default those that are quick
+    and need no download."""
+    features: tuple[str, ...] = ("efficientnet-lite0",)
+    """Feature extractors: efficientnet-lite0, efficientnet-lite2, hed-vgg16, inception, vgg16, vgg19."""
+    control: bool = True
+    """Measure with the features of random weights, too."""
+    weights: tuple[str, ...] = ()
+    """Files of weights as NAME=PATH, of hed-vgg16, inception, lpips, vgg16, vgg19. By default from the cache,
+    else downloaded (hed-vgg16: by `brushwork fetch hed-vgg16`)."""
+    per_style: Annotated[int, Interval(ge=2, le=10**6)] = 200
+    """Samples of each style. The figures in the docs have 200."""
+    psi: Psi = 1.0
+    """Truncation toward each style's average, 0 to 1. The figures in the docs have 1."""
+    seed: Seed = 0
+    """Seed of the first sample of every style. Sample i has seed + i."""
+    resize: ResizeName = "clean"
+    """Filter and normalisation before Inception. FIDs with different ones must not be compared."""
+    precision: Precision = "fp32"
+    """Arithmetic of the feature networks."""
+
+    def __post_init__(self) -> None:
+        for text in self.weights:
+            name, _, path = text.partition("=")
+            if name not in WEIGHTS or not path:
+                raise EvalError(
+                    f"--weights has {text!r}: write NAME=PATH, with NAME of {', '.join(WEIGHTS)}."
+                )
+
+    @property
+    def weight_files(self) -> dict[str, Path]:
+        """The files of weights by network."""
+        return {name: Path(path) for name, _, path in (text.partition("=") for text in self.weights)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,71 +98,48 @@ class Evaluation:
     """A sentence for each image or pair that could not be read."""
 
 
-@dataclass(frozen=True, kw_only=True)
 class Evaluator:
-    """Everything that a measurement needs beside its images.
+    """Measures generators, folders and pairs by one configuration, on one device."""
 
-    `reference` is a packed data set, or published statistics (.npz) for the Frechet distance alone.
-    """
-
-    reference: Path | None
-    features: tuple[str, ...]
-    metrics: tuple[str, ...] = ()
-    control: bool = True
-    weights: Mapping[str, Path] = field(default_factory=dict)
-    """Files of weights by network; others come from the cache or a download."""
-    resize: ResizeName = "clean"
-    precision: Precision = "fp32"
-    device: torch.device
-    processes: Processes
-    cache: FeatureCache
-    statistics_out: Path | None = None
-    """Where mean and covariance of the reference's training images are saved."""
-
-    @property
-    def style_names(self) -> tuple[str, ...]:
-        """The styles of the reference; none without a data set."""
-        return () if self.reference is None or self._published else describe(self.reference).styles
+    def __init__(self, config: EvaluatorConfig, device: torch.device, processes: Processes) -> None:
+        self.config, self.device, self.processes = config, device, processes
+        self.cache = FeatureCache(user_cache())
 
     # What can be measured
     def folder(self, folder: Path) -> Evaluation:
         """Measures images in FOLDER/<style>/*, or images without styles."""
         found = read_styled_folder(folder)
-        source = Stored(images=found.images, styles=found.styles)
         if self._published:
-            measures, grids = self._against_statistics(source, str(folder), {}), {}
+            measures, grids = self._against_statistics(found), {}
         else:
-            metrics = self.metrics or DEFAULT
-            names = styles_of_folders(found.style_names, self.style_names)
-            reference = self._load_reference(metrics).restricted_to(names)
-            measures = measure(
-                source, reference, metrics=metrics, cache=self.cache, processes=self.processes,
-                progress=True, label=str(folder),
-            )  # fmt: skip
-            grids = self._grids(measures, source)
-        measures = replace(measures, notes=(*measures.notes, *found.broken))
+            reference = self._load_reference(self._metrics)
+            names = styles_of_folders(found.style_names, reference.style_names)
+            measures = self._measure(found, reference.restricted_to(names), self._metrics)
+            grids = self._grids(measures, found)
+        measures = replace(measures, label=str(folder), notes=(*measures.notes, *found.broken))
         return Evaluation(measures=measures, grids=grids, count=len(found.styles), broken=found.broken)
 
     def pairs(self, pairs: PairSet, label: str) -> Evaluation:
         """Measures outputs beside their contents."""
-        drawings = None
-        if self.reference is not None:
-            test, train = (load_pictures(self.reference, split) for split in ("all", "train"))
+        config, drawings = self.config, None
+        if config.reference is not None:
+            test, train = (load_pictures(config.reference, split) for split in ("all", "train"))
             drawings = Drawings(test=test, train=train)
-        metrics = self.metrics or default_metrics(pairs, drawings)
-        maps = next((e for e in map(self._extractor, self.features) if isinstance(e, MapExtractor)), None)
+        metrics = config.metrics or default_metrics(pairs, drawings)
+        maps = next((e for e in map(self._extractor, config.features) if isinstance(e, MapExtractor)), None)
         if maps is None:
             raise EvalError(
-                f"Pairs need feature maps, and {', '.join(self.features)} has none: add --features "
+                f"Pairs need feature maps, and {', '.join(config.features)} has none: add --features "
                 "efficientnet-lite0."
             )
-        control = maps.control() if self.control else None
+        control = maps.control() if config.control else None
+        lpips = config.weight_files.get("lpips")
         networks = PairNetworks(
             maps=maps, control=control if isinstance(control, MapExtractor) else None,
-            lpips=self._lpips() if "lpips" in metrics else None,
+            lpips=Lpips.from_weights(lpips, device=self.device) if "lpips" in metrics else None,
         )  # fmt: skip
         of_outputs = [metric for metric in metrics if metric in METRICS]
-        reference = None if self.reference is None else self._load_reference(of_outputs)
+        reference = None if config.reference is None else self._load_reference(of_outputs)
         measures = measure_outputs(
             pairs, networks, metrics=metrics, reference=reference, drawings=drawings, cache=self.cache,
             progress=True, label=label,
@@ -126,42 +147,33 @@ class Evaluator:
         measures = replace(measures, notes=(*measures.notes, *pairs.broken))
         return Evaluation(measures=measures, count=len(pairs), broken=pairs.broken)
 
-    def generator(
-        self, generator: Generator, *, label: str, digest: str, weights_seed: int, per_style: int, seed: int,
-        psi: float,
-    ) -> Evaluation:  # fmt: skip
+    def generator(self, generator: Generator, *, label: str, digest: str, weights_seed: int) -> Evaluation:
         """Measures samples of a generator.
 
         Args:
             label: name of the generator in the report.
             digest: digest of its weights, by which features are cached.
             weights_seed: torch seed of its weights before training, for the control of disentanglement.
-            per_style: samples of each style, from seeds `seed` on.
-            seed: seed of the first sample of every style.
-            psi: truncation.
         """
-        names, metrics = generator.style_names, self.metrics or DEFAULT
-        if "disentanglement" in metrics:
+        config, names = self.config, generator.style_names
+        if "disentanglement" in self._metrics:
             _ = generator.encoders  # a generator without any is refused before the rest is measured
 
         def samples_at(psi: float) -> Samples:
-            identity = f"{digest} psi {psi} on {self.device.type} by torch {torch.__version__}"
             return Samples(
-                sampler=lambda styles, seeds: sample(generator, styles, seeds, psi=psi),
-                count=len(names), per_style=per_style, seed=seed, identity=identity,
+                sampler=lambda styles, seeds: sample(generator, styles, seeds, psi=psi), count=len(names),
+                per_style=config.per_style, seed=config.seed, conditions={"psi": psi},
+                identity=f"{digest} psi {psi} on {self.device.type} by torch {torch.__version__}",
             )  # fmt: skip
 
-        samples = samples_at(psi)
+        samples = samples_at(config.psi)
         if self._published:
-            return Evaluation(measures=self._against_statistics(samples, label, {"psi": psi}))
-        of_images = [metric for metric in metrics if metric not in GENERATOR_METRICS]
+            return Evaluation(measures=replace(self._against_statistics(samples), label=label))
+        of_images = [metric for metric in self._metrics if metric not in GENERATOR_METRICS]
         reference = self._load_reference(of_images).restricted_to(names)
-        measures = measure(
-            samples, reference, metrics=of_images, cache=self.cache, processes=self.processes, progress=True,
-            label=label, conditions={"psi": psi},
-        )  # fmt: skip
+        measures = replace(self._measure(samples, reference, of_images), label=label)
         additions: dict[str, Callable[[Measurement], Measurement]] = {
-            "ppl": lambda measures: self._with_path_length(measures, generator, reference, seed),
+            "ppl": lambda measures: self._with_path_length(measures, generator, reference),
             "truncation": lambda measures: with_truncation(
                 measures, samples_at, reference, cache=self.cache, processes=self.processes, progress=True
             ),
@@ -169,7 +181,7 @@ class Evaluator:
                 measures, generator, reference, weights_seed
             ),
         }
-        for metric in (metric for metric in GENERATOR_METRICS if metric in metrics):
+        for metric in (metric for metric in GENERATOR_METRICS if metric in self._metrics):
             try:
                 measures = additions[metric](measures)
             except (DataError, EvalError) as error:
@@ -180,82 +192,83 @@ class Evaluator:
 
     # Metrics of a generator
     def _with_path_length(
-        self, measures: Measurement, generator: Generator, reference: Reference, seed: int
+        self, measures: Measurement, generator: Generator, reference: Reference
     ) -> Measurement:
-        """Adds the path length: by LPIPS if its weights were given, else by the first feature maps."""
+        """Adds the path length by the first feature maps."""
         space = reference.spaces[0]
         network, control = space.extractor, space.control and space.control.extractor
-        if "lpips" in self.weights:
-            steps = lpips_steps(self._lpips(), control=self.control)
-        elif isinstance(network, MapExtractor):
-            steps = feature_steps(network, control if isinstance(control, MapExtractor) else None)
-        else:
+        if not isinstance(network, MapExtractor):
             raise EvalError(
                 f"The path length needs feature maps, and {network.name} has none: put --features "
-                "efficientnet-lite0 first, or give --lpips-weights PATH."
+                "efficientnet-lite0 first."
             )
-
-        def draw(styles: Tensor, start: Tensor, end: Tensor, t: Tensor) -> Tensor:
-            return generate_between(generator, styles, start, end, t)
-
-        count, progress = len(generator.style_names), self.processes.main
-        return with_path_length(measures, draw, steps, seed=seed, count=count, progress=progress)
+        networks = network, control if isinstance(control, MapExtractor) else None
+        return with_path_length(
+            measures, partial(generate_between, generator), networks, count=len(generator.style_names),
+            seed=self.config.seed, progress=self.processes.main,
+        )  # fmt: skip
 
     def _with_disentanglement(
         self, measures: Measurement, generator: Generator, reference: Reference, weights_seed: int
     ) -> Measurement:
         """Adds what the codes of a generator hold. The control is the generator before its training."""
-        names = generator.style_names
+        names, dataset = generator.style_names, self.config.reference
         if measures.style_names != names:
             raise EvalError("This needs labels, and the real images have none.")
-        assert self.reference is not None
-        train = LabelledImages.of(load_pictures(self.reference, "train"), names, MOST_TRAIN)
-        test = LabelledImages.of(load_pictures(self.reference, "test"), names, MOST_TEST)
-        control = encoder_paths(untrained(generator, weights_seed)) if self.control else None
+        assert dataset is not None
+        train = chosen_images(load_pictures(dataset, "train"), names, MOST_TRAIN)
+        test = chosen_images(load_pictures(dataset, "test"), names, MOST_TEST)
+        networks = encoder_paths(generator), None
+        if self.config.control:
+            networks = encoder_paths(generator), encoder_paths(untrained(generator, weights_seed))
         return with_disentanglement(
-            measures, encoder_paths(generator), control, train=train, test=test, reference=reference,
-            progress=True,
-        )  # fmt: skip
+            measures, networks, train=train, test=test, space=reference.spaces[0], progress=True
+        )
 
     # Parts
     @property
+    def _metrics(self) -> tuple[str, ...]:
+        return self.config.metrics or DEFAULT
+
+    @property
     def _published(self) -> bool:
         """Whether the reference is a file of statistics."""
-        return self.reference is not None and self.reference.suffix == ".npz"
+        return self.config.reference is not None and self.config.reference.suffix == ".npz"
 
     def _extractor(self, name: str) -> Extractor:
+        config = self.config
         return build_extractor(
-            name, self.device, weights=self.weights, precision=self.precision, resize=self.resize
+            name, self.device, weights=config.weight_files, precision=config.precision, resize=config.resize
         )
-
-    def _lpips(self) -> Lpips:
-        return Lpips.from_weights(self.weights.get("lpips"), device=self.device)
 
     def _load_reference(self, metrics: Sequence[str]) -> Reference:
         """Raises EvalError without a reference."""
-        if self.reference is None:
+        config = self.config
+        if config.reference is None:
             raise EvalError("There is nothing to compare with: give --reference DATASET.")
-        extractors = extractors_for([self._extractor(name) for name in self.features], metrics)
-        reference = load_reference(
-            self.reference, extractors, control=self.control, cache=self.cache, processes=self.processes,
+        extractors = extractors_for([self._extractor(name) for name in config.features], metrics)
+        return load_reference(
+            config.reference, extractors, control=config.control, cache=self.cache, processes=self.processes,
             progress=True,
         )  # fmt: skip
-        if self.statistics_out is not None and self.processes.main:
-            save_statistics(self.statistics_out, gaussian_of(reference.spaces[0].raw_train.features))
-        return reference
 
-    def _against_statistics(self, source: Source, label: str, conditions: Mapping[str, float]) -> Measurement:
-        assert self.reference is not None
+    def _measure(self, source: Source, reference: Reference, metrics: Sequence[str]) -> Measurement:
+        return measure(
+            source, reference, metrics=metrics, cache=self.cache, processes=self.processes, progress=True
+        )
+
+    def _against_statistics(self, source: Source) -> Measurement:
+        assert self.config.reference is not None
         return measure_against(
-            source, load_statistics(self.reference), self._extractor(self.features[0]), cache=self.cache,
-            processes=self.processes, progress=True, label=label, conditions=conditions,
+            source, load_statistics(self.config.reference), self._extractor(self.config.features[0]),
+            cache=self.cache, processes=self.processes, progress=True,
         )  # fmt: skip
 
     def _grids(self, measures: Measurement, source: Source) -> dict[str, Image.Image]:
         """Returns the grids of the report, in the main process alone."""
-        if not self.processes.main or measures.picks is None or self.reference is None:
+        if not self.processes.main or measures.picks is None or self.config.reference is None:
             return {}
-        train = images_of_styles(load_pictures(self.reference, "train"), measures.style_names)
+        train = images_of_styles(load_pictures(self.config.reference, "train"), measures.style_names)
         grids = {SAMPLES: samples_grid(source, measures.style_names)}
         if measures.picks.best:
             grids[BEST_AND_WORST] = best_worst_grid(source, measures.picks, measures.style_names)
@@ -277,9 +290,8 @@ def images_of_styles(pictures: Pictures, names: Sequence[str]) -> Tensor:
 def encoder_paths(generator: Generator) -> EncoderPaths:
     """Returns the encoders of a generator, and its synthesis with swapped codes, as functions of images.
 
-    They work at the stage that the generator was trained to. Raises ModelError without encoders.
+    They work at the stage that the generator was trained to.
     """
-    _ = generator.encoders
 
     def swap(contents: Tensor, style_images: Tensor) -> Tensor:
         codes = repeat(own_style_codes(generator, style_images), "n d -> n l d", l=generator.layers)
@@ -287,9 +299,7 @@ def encoder_paths(generator: Generator) -> EncoderPaths:
         return restyle(generator, contents, codes, seeds, mode="resized")
 
     return EncoderPaths(
-        content=lambda images: content_codes(generator, images),
-        style=lambda images: own_style_codes(generator, images),
-        swap=swap,
+        content=partial(content_codes, generator), style=partial(own_style_codes, generator), swap=swap
     )
 
 

@@ -2,7 +2,7 @@
 truncation."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -15,10 +15,9 @@ from brushwork.data.progress import Progress
 from .features.cache import FeatureCache
 from .features.extract import MapExtractor, Source, extract
 from .metrics.content import feature_distance
-from .metrics.lpips import Lpips
 from .processes import Processes
 from .reference import Labelled, Reference
-from .results import CurvePoint, Measurement, MetricInfo, MetricResult, Score
+from .results import CurvePoint, Measurement, MetricResult, Score, distance
 from .sources import consecutive_seeds
 from .suite import scores, with_metric
 
@@ -28,16 +27,18 @@ GENERATOR_METRICS = ("ppl", "truncation", "disentanglement")
 PSIS = (0.0, 0.3, 0.5, 0.7, 0.85, 1.0)
 """Truncations of the curve. 1 is none; 0 gives the average image of each style."""
 
+PATHS = 100
+"""Paths of each style."""
+
 EPSILON = 1e-4
 """Step of the path length, as a share of the path."""
 
 BATCH = 32
 
-PATH_LENGTH = MetricInfo(
-    title="perceptual path length", better="less", kind="distance",
-    note="How fast images change along straight paths between codes in W, without the most and least extreme "
-    "1 %. It is small for a smooth latent space, and for one that always gives the same image.",
-)  # fmt: skip
+PATH_LENGTH = distance(
+    "perceptual path length",
+    "How fast images change along straight paths in W; small for a smooth latent space, and for a collapsed.",
+)
 
 Interpolate = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 """interpolate(styles, seeds_a, seeds_b, t): float images (n, 3, h, w) at share t (n, float64) of the path
@@ -48,66 +49,52 @@ Distance = Callable[[Tensor, Tensor], Tensor]
 
 
 # Path length
-@dataclass(frozen=True, kw_only=True)
-class StepDistance:
-    """A distance for small steps, with its name, its protocol and its control."""
-
-    name: str
-    protocol: str
-    distance: Distance
-    control: Distance | None = None
-
-
-def feature_steps(network: MapExtractor, control: MapExtractor | None) -> StepDistance:
-    """Channel-normalised feature distance, the offline replacement for LPIPS."""
-
-    def distance_by(network: MapExtractor) -> Distance:
-        def distance(a: Tensor, b: Tensor) -> Tensor:
-            first, second = (network.maps(images * 127.5 + 127.5) for images in (a, b))
-            return feature_distance(first, second, normalised=True)
-
-        return distance
-
-    return StepDistance(
-        name=network.name, protocol=f"channel-normalised feature distance; {network.maps_protocol}",
-        distance=distance_by(network), control=None if control is None else distance_by(control),
-    )  # fmt: skip
-
-
-def lpips_steps(lpips: Lpips, *, control: bool) -> StepDistance:
-    """LPIPS."""
-    return StepDistance(
-        name=lpips.name, protocol=lpips.protocol, distance=lpips.distance,
-        control=lpips.control().distance if control else None,
-    )  # fmt: skip
-
-
 def with_path_length(
-    measurement: Measurement, interpolate: Interpolate, steps: StepDistance, *, per_style: int = 100,
-    seed: int = 0, count: int | None = None, progress: bool = False,
-) -> Measurement:  # fmt: skip
-    """Adds `ppl`, the trimmed mean over `per_style` paths of each style, from seeds `seed` on.
+    measurement: Measurement,
+    interpolate: Interpolate,
+    networks: tuple[MapExtractor, MapExtractor | None],
+    *,
+    count: int,
+    seed: int = 0,
+    progress: bool = False,
+) -> Measurement:
+    """Adds `ppl`, the trimmed mean over PATHS paths of each style, from seeds `seed` on.
 
-    `count` is the number of styles of the generator, if the measurement has none. Raises EvalError for seeds
-    that exceed 64 bits.
+    The distance is that of the channel-normalised maps of `networks`, a network and its control. `count` is
+    the number of styles of the generator; the measurement may have none. Raises EvalError for seeds that
+    exceed 64 bits.
     """
-    count = len(measurement.style_names) if count is None else count
-    styles = torch.arange(max(1, count)).repeat_interleave(per_style)
+    styles = torch.arange(max(1, count)).repeat_interleave(PATHS)
     weights = F.one_hot(styles, max(1, count))[:, :count].float()
-    seeds = consecutive_seeds(seed, per_style).repeat(max(1, count))
+    seeds = consecutive_seeds(seed, PATHS).repeat(max(1, count))
 
-    def score(distance: Distance) -> Score:
-        lengths = path_length(interpolate, distance, weights, seeds, seed=seed, progress=progress)
+    def score(network: MapExtractor) -> Score:
+        lengths = path_length(
+            interpolate, feature_steps(network), weights, seeds, seed=seed, progress=progress
+        )
         by_style = tuple(trimmed_mean(lengths[styles == s]) for s in range(len(measurement.style_names)))
         error = float(lengths.double().std() / len(lengths) ** 0.5)
         return Score(value=trimmed_mean(lengths), per_style=by_style, spread=error)
 
+    network, control = networks
     result = MetricResult(
-        about=PATH_LENGTH, features=steps.name, measured=score(steps.distance),
-        control=None if steps.control is None else score(steps.control),
-    )  # fmt: skip
-    protocol = f"straight in W, epsilon 1e-4, {per_style} ways a style, seed {seed}; {steps.protocol}"
+        about=PATH_LENGTH, features=network.name, measured=score(network), control=control and score(control)
+    )
+    protocol = (
+        f"straight in W, epsilon 1e-4, {PATHS} ways a style, seed {seed}; channel-normalised feature "
+        f"distance; {network.maps_protocol}"
+    )
     return with_metric(measurement, "ppl", protocol, {"ppl": result})
+
+
+def feature_steps(network: MapExtractor) -> Distance:
+    """Returns the channel-normalised feature distance, the offline replacement for LPIPS."""
+
+    def distance(a: Tensor, b: Tensor) -> Tensor:
+        first, second = (network.maps(images * 127.5 + 127.5) for images in (a, b))
+        return feature_distance(first, second, normalised=True)
+
+    return distance
 
 
 @torch.no_grad()
@@ -120,8 +107,8 @@ def path_length(
     seed: int = 0,
     progress: bool = False,
 ) -> Float[Tensor, "n"]:
-    """Perceptual path length of each path: distance(g(t), g(t + epsilon)) / epsilon^2 (Karras et al. 2019,
-    arXiv 1812.04948, eq. 2 and 3).
+    """Returns the perceptual path length of each path: distance(g(t), g(t + epsilon)) / epsilon^2 (Karras et
+    al. 2019, arXiv 1812.04948, eq. 2 and 3).
 
     Path i starts at seeds[i]. Its other end and its place t, uniform in [0, 1), depend on (seed, seeds[i])
     alone. Images must be float: steps of 1e-4 would vanish in rounded grey levels. Raises TypeError for
@@ -140,17 +127,17 @@ def path_length(
 
 
 def path_places(seeds: Int64[Tensor, "n"], seed: int) -> tuple[Int64[Tensor, "n"], Float[Tensor, "n"]]:
-    """The other end of each path, a seed below 2^31, and the place on it."""
+    """Returns the other end of each path, a seed below 2^31, and the place on it."""
     streams = [np.random.default_rng([seed & (2**64 - 1), int(start) & (2**64 - 1)]) for start in seeds]
     ends = torch.tensor([int(stream.integers(2**31)) for stream in streams])
     return ends, torch.tensor([stream.random() for stream in streams], dtype=torch.float64)
 
 
-def trimmed_mean(values: Float[Tensor, "n"], low: float = 0.01, high: float = 0.99) -> float:
-    """Mean of the values from the `low` to the `high` quantile, both inclusive. Each quantile is the nearest
-    value outside, as in the code of the path length's authors."""
+def trimmed_mean(values: Float[Tensor, "n"]) -> float:
+    """Returns the mean of the values from the 0.01 to the 0.99 quantile, both inclusive. Each quantile is the
+    nearest value outside, as in the code of the path length's authors."""
     x = values.detach().double().cpu().numpy()
-    least, most = np.quantile(x, low, method="lower"), np.quantile(x, high, method="higher")
+    least, most = np.quantile(x, 0.01, method="lower"), np.quantile(x, 0.99, method="higher")
     return float(x[(x >= least) & (x <= most)].mean())
 
 

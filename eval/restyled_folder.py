@@ -1,7 +1,8 @@
 """Restyled images in a folder: contents times styles, a grid, and a manifest for `brushwork measure`."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Literal
 
@@ -15,7 +16,7 @@ from torch import Tensor
 from brushwork.data.contents import Cutout, Original
 from brushwork.data.errors import DataError
 from brushwork.data.files import write_csv
-from brushwork.data.images import fit_image, image_grid, read_image
+from brushwork.data.images import Cell, fit_image, image_grid, read_image
 from brushwork.data.names import file_name, unique_names
 from brushwork.data.progress import Progress
 from brushwork.data.writing import save_picture
@@ -49,16 +50,12 @@ StyleCode = Literal["content", "latent"]
 # Styles
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """A style to restyle images to: codes for all images, or weights to encode each image under."""
+    """A style to restyle images to."""
 
     name: str
     """As the manifest gives it."""
-    codes: Tensor | None = None
-    """w for each layer, float (L, D), the same for all images."""
-    weights: Tensor | None = None
-    """Style weights (S,): each image's own style code is encoded under them."""
-    psi: float = 1.0
-    """Truncation of encoded style codes."""
+    codes: Callable[[Tensor], Tensor]
+    """Images uint8 (n, 3, h, w) -> the style codes of each, float (n, l, d)."""
     label: str | None = None
     """The label, if it is one: images with this label are skipped."""
     image: np.ndarray | None = None
@@ -66,14 +63,6 @@ class Target:
 
     def suits(self, original: Original) -> bool:
         return self.label is None or self.label != original.style
-
-    def codes_for(self, generator: Generator, images: UInt8[Tensor, "n 3 h w"]) -> Float[Tensor, "n l d"]:
-        """Return the style codes of each image."""
-        if self.codes is not None:
-            return repeat(self.codes, "l d -> n l d", n=len(images))
-        assert self.weights is not None
-        styles = self.weights.expand(len(images), -1)
-        return content_style_codes(generator, images, styles, psi=self.psi)
 
 
 def style_texts(text: str, names: Sequence[str]) -> list[str]:
@@ -98,17 +87,25 @@ def targets_of_styles(
     """
     names = generator.style_names
     styles = torch.stack([style_weights(text, names) for text in texts])
-    labels = [text if text in names else None for text in texts]
     if style_code == "content":
-        return [
-            Target(name=text, weights=weights, psi=psi, label=label)
-            for text, weights, label in zip(texts, styles, labels, strict=True)
-        ]
-    codes = style_codes(generator, styles, torch.full((len(texts),), seed), psi=psi)
+        codes = [partial(_own_codes, generator, weights, psi) for weights in styles]
+    else:
+        latent = style_codes(generator, styles, torch.full((len(texts),), seed), psi=psi)
+        codes = [partial(_same_codes, code) for code in latent]
     return [
-        Target(name=text, codes=code, label=label)
-        for text, code, label in zip(texts, codes, labels, strict=True)
+        Target(name=text, codes=each, label=text if text in names else None)
+        for text, each in zip(texts, codes, strict=True)
     ]
+
+
+def _own_codes(
+    generator: Generator, weights: Float[Tensor, "s"], psi: float, images: UInt8[Tensor, "n 3 h w"]
+) -> Float[Tensor, "n l d"]:
+    return content_style_codes(generator, images, weights.expand(len(images), -1), psi=psi)
+
+
+def _same_codes(code: Float[Tensor, "l d"], images: UInt8[Tensor, "n 3 h w"]) -> Float[Tensor, "n l d"]:
+    return repeat(code, "l d -> n l d", n=len(images))
 
 
 def target_of_images(generator: Generator, paths: Sequence[Path], label: str) -> Target:
@@ -120,7 +117,7 @@ def target_of_images(generator: Generator, paths: Sequence[Path], label: str) ->
     more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
     return Target(
         name=f"like {paths[0].stem}{more}" if label == "none" else label,
-        codes=repeat(code, "1 d -> l d", l=generator.layers),
+        codes=partial(_same_codes, repeat(code, "1 d -> l d", l=generator.layers)),
         image=images[0] if len(images) == 1 else None,
     )
 
@@ -137,26 +134,45 @@ def read_style_images(
     _ = generator.encoders  # raises before any file is read
     images = [fit_image(read_image(path), generator.trained_stage.resolution) for path in paths]
     weights = style_weights(label, generator.style_names)
-    return images, reference_style_code(
-        generator, torch.stack([as_tensor(pixels) for pixels in images]), weights
-    )
+    return images, reference_style_code(generator, as_tensors(images), weights)
 
 
 # Restyling
-@dataclass(frozen=True, kw_only=True)
-class Restyling:
-    """The settings by which contents are restyled, as for `models.restyling.restyle_matrix`."""
+@dataclass(kw_only=True)
+class RestyledFolder:
+    """Restyles contents to out/<style>/<name>.png, with grid.png and pairs.csv.
+
+    The manifest lists images at the network's resolution, as the reference data set has them. Where contents
+    or results have another size, it lists copies that are cropped and resized as by `brushwork pack`.
+    """
 
     generator: Generator
     targets: Sequence[Target]
+    out: Path
     strength: float = 1.0
     mode: Mode = "tiled"
     seed: int = 0
+    contents: int = 0
+    """How many contents have been read."""
+    larger: int = 0
+    """How many of them are larger than the network's images."""
+    rows: list[dict[str, str]] = field(default_factory=list)
+    """Of the manifest, one for each result."""
+    cells: dict[str, list[Cell]] = field(default_factory=dict)
+    """Of the grid: a content and its results, by the content's name."""
 
-    def run(
-        self, originals: Sequence[Original], readable: Iterable[tuple[Original, Cutout]], out: Path
-    ) -> "RestyledFolder":
-        """Restyle contents to every target that suits them, into `out`.
+    @cached_property
+    def folders(self) -> list[str]:
+        """The names of the styles' folders."""
+        names = (file_name(target.name) for target in self.targets)
+        return unique_names(names, taken=(CONTENTS, FITTED, GRID, MANIFEST))
+
+    @property
+    def side(self) -> int:
+        return self.generator.trained_stage.resolution
+
+    def write(self, originals: Sequence[Original], readable: Iterable[tuple[Original, Cutout]]) -> None:
+        """Restyle contents to every target that suits them. Nothing is written if there is no result.
 
         Args:
             originals: all contents.
@@ -165,44 +181,83 @@ class Restyling:
         Raises:
             DataError: every content is in every target style already.
         """
-        folder = RestyledFolder(out, self.targets, self.generator.trained_stage.resolution, originals)
         total = sum(target.suits(original) for original in originals for target in self.targets)
         if total == 0:
             raise DataError(
                 f"All {len(originals)} contents are in style '{self.targets[0].name}' already: name another."
             )
+        count = min(GRID_ROWS, len(originals))
+        in_grid = {originals[(2 * i + 1) * len(originals) // (2 * count)].name for i in range(count)}
         with Progress(total=total, desc="restyle", unit="img", leave=False) as bar:
             for group in groups(readable):
                 for original, cutout in group:
-                    folder.add_content(original, cutout)
-                for target, images in self.restyled(group):
+                    self._add_content(original, cutout, original.name in in_grid)
+                for target, images in self._restyled(group):
                     for (original, cutout), pixels in zip(group, images, strict=True):
                         if self.targets[target].suits(original):
-                            folder.add_result(original, cutout, target, pixels)
+                            self._add_result(original, cutout, target, pixels)
                             bar.update()
-        folder.finish()
-        return folder
+        if self.rows:
+            self._finish()
 
-    def restyled(self, group: Group) -> Iterator[tuple[int, np.ndarray]]:
+    def _restyled(self, group: Group) -> Iterator[tuple[int, np.ndarray]]:
         """Yield each target that suits any of the group, and the whole group in it, uint8 (N, H, W, 3)."""
-        images = torch.stack([as_tensor(cutout.pixels) for _, cutout in group])
-        own = own_style_codes(self.generator, images, self.labels(group)) if self.strength < 1 else None
+        images, names = as_tensors([cutout.pixels for _, cutout in group]), self.generator.style_names
+        known = [one.style if one.style in names else "none" for one, _ in group]
+        labels = torch.stack([style_weights(style or "none", names) for style in known])
+        own = own_style_codes(self.generator, images, labels) if self.strength < 1 else None
         suited = [i for i, target in enumerate(self.targets) if any(target.suits(one) for one, _ in group)]
         step = max(1, BATCH_PIXELS // (len(group) * images.shape[2] * images.shape[3]))
         for start in range(0, len(suited), step):
             some = suited[start : start + step]
-            codes = torch.stack([self.targets[target].codes_for(self.generator, images) for target in some])
             restyled = restyle_matrix(
-                self.generator, images, codes, torch.full((len(group),), self.seed), strength=self.strength,
-                own=own, mode=self.mode,
+                self.generator, images, torch.stack([self.targets[target].codes(images) for target in some]),
+                torch.full((len(group),), self.seed), strength=self.strength, own=own, mode=self.mode,
             )  # fmt: skip
             yield from zip(some, rearrange(restyled, "k n c h w -> k n h w c").numpy(), strict=True)
 
-    def labels(self, group: Group) -> Float[Tensor, "n s"]:
-        """Return the weights of the style that each content has, where the network knows it."""
-        names = self.generator.style_names
-        known = [one.style if one.style in names else "none" for one, _ in group]
-        return torch.stack([style_weights(style or "none", names) for style in known])
+    # Files
+    def _add_content(self, original: Original, cutout: Cutout, in_grid: bool) -> None:
+        save_picture(self.out / CONTENTS / f"{original.name}.png", fit_image(cutout.pixels, self.side))
+        self.contents += 1
+        self.larger += max(cutout.pixels.shape) > self.side
+        if in_grid:
+            self.cells[original.name] = [thumbnail(cutout.pixels), *[None] * len(self.targets)]
+
+    def _add_result(self, original: Original, cutout: Cutout, target: int, pixels: np.ndarray) -> None:
+        output = f"{self.folders[target]}/{original.name}.png"
+        save_picture(self.out / output, cutout.recoloured(pixels))
+        if pixels.shape[:2] != (self.side, self.side):
+            output = f"{FITTED}/{output}"
+            save_picture(self.out / output, fit_image(pixels, self.side))
+        if original.name in self.cells:
+            self.cells[original.name][target + 1] = thumbnail(pixels)
+        row = {
+            "output": output, "content": f"{CONTENTS}/{original.name}.png",
+            "style": self.targets[target].name, "subject": original.subject,
+        }  # fmt: skip
+        if self.targets[target].image is not None:
+            row["reference"] = self._reference(target)
+        self.rows.append(row)
+
+    def _finish(self) -> None:
+        """Write the style images, the manifest and the grid, contents by styles."""
+        images = [target.image for target in self.targets]
+        for i, image in enumerate(images):
+            if image is not None:
+                save_picture(self.out / self._reference(i), image)
+        write_csv(self.out / MANIFEST, self.rows)
+        if not self.cells:
+            return
+        labels, rows = list(self.cells), list(self.cells.values())
+        if any(image is not None for image in images):
+            labels, rows = ["style", *labels], [[None, *images], *rows]
+        side = max(max(cell.shape[:2]) for row in rows for cell in row if cell is not None)
+        cells = [[None if cell is None else fit_image(cell, side, "pad") for cell in row] for row in rows]
+        save_grid(self.out / GRID, cells, labels, ["content", *[target.name for target in self.targets]])
+
+    def _reference(self, target: int) -> str:
+        return f"{FITTED}/{self.folders[target]}.png"
 
 
 def groups(images: Iterable[tuple[Original, Cutout]]) -> Iterator[Group]:
@@ -219,80 +274,9 @@ def groups(images: Iterable[tuple[Original, Cutout]]) -> Iterator[Group]:
         yield group
 
 
-# Files
-class RestyledFolder:
-    """Writes results to out/<style>/<name>.png, and grid.png and pairs.csv.
-
-    The manifest lists images at the network's resolution, as the reference data set has them. Where contents
-    or results have another size, it lists copies that are cropped and resized as by `brushwork pack`.
-    """
-
-    def __init__(
-        self, out: Path, targets: Sequence[Target], side: int, originals: Sequence[Original]
-    ) -> None:
-        self.out, self.targets, self.side = out, targets, side
-        names = (file_name(target.name) for target in targets)
-        self.folders = unique_names(names, taken=(CONTENTS, FITTED, GRID, MANIFEST))
-        count = min(GRID_ROWS, len(originals))
-        self.in_grid = {originals[(2 * i + 1) * len(originals) // (2 * count)].name for i in range(count)}
-        self.cells: dict[str, list[np.ndarray | None]] = {}
-        self.rows: list[dict[str, str]] = []
-        """Of the manifest, one for each result."""
-        self.contents = self.larger = 0
-        """How many contents there are, and how many of them are larger than the network's images."""
-
-    def add_content(self, original: Original, cutout: Cutout) -> None:
-        save_picture(self.out / CONTENTS / f"{original.name}.png", fit_image(cutout.pixels, self.side))
-        self.contents += 1
-        self.larger += max(cutout.pixels.shape) > self.side
-        if original.name in self.in_grid:
-            self.cells[original.name] = [thumbnail(cutout.pixels), *[None] * len(self.targets)]
-
-    def add_result(self, original: Original, cutout: Cutout, target: int, pixels: np.ndarray) -> None:
-        output = f"{self.folders[target]}/{original.name}.png"
-        save_picture(self.out / output, cutout.recoloured(pixels))
-        if pixels.shape[:2] != (self.side, self.side):
-            output = f"{FITTED}/{output}"
-            save_picture(self.out / output, fit_image(pixels, self.side))
-        if original.name in self.in_grid:
-            self.cells[original.name][target + 1] = thumbnail(pixels)
-        row = {
-            "output": output, "content": f"{CONTENTS}/{original.name}.png",
-            "style": self.targets[target].name, "subject": original.subject,
-        }  # fmt: skip
-        if self.targets[target].image is not None:
-            row["reference"] = self.reference(target)
-        self.rows.append(row)
-
-    def finish(self) -> None:
-        """Write the style images, the manifest and the grid; nothing if there is no result."""
-        if not self.rows:
-            return
-        for i, target in enumerate(self.targets):
-            if target.image is not None:
-                save_picture(self.out / self.reference(i), target.image)
-        write_csv(self.out / MANIFEST, self.rows)
-        if self.cells:
-            save_picture(self.out / GRID, self.grid())
-
-    def grid(self) -> Image.Image:
-        """Contents by styles, below a row of the style images."""
-        labels, rows = list(self.cells), list(self.cells.values())
-        if any(target.image is not None for target in self.targets):
-            labels, rows = ["style", *labels], [[None, *[target.image for target in self.targets]], *rows]
-        side = max(max(cell.shape[:2]) for cells in rows for cell in cells if cell is not None)
-        cells = [[None if cell is None else fit_image(cell, side, "pad") for cell in row] for row in rows]
-        headings = ["content", *[target.name for target in self.targets]]
-        scale = max(1, MIN_CELL // side)
-        return image_grid(cells, row_labels=labels, column_labels=headings, scale=scale)
-
-    def reference(self, target: int) -> str:
-        return f"{FITTED}/{self.folders[target]}.png"
-
-
-def as_tensor(pixels: np.ndarray) -> UInt8[Tensor, "3 h w"]:
-    """uint8 (H, W, 3) to (3, H, W)."""
-    return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
+def as_tensors(images: Sequence[np.ndarray]) -> UInt8[Tensor, "n 3 h w"]:
+    """uint8 (H, W, 3) of one size to (n, 3, H, W)."""
+    return torch.stack([torch.from_numpy(pixels).permute(2, 0, 1) for pixels in images])
 
 
 def thumbnail(pixels: np.ndarray) -> np.ndarray:
@@ -300,3 +284,17 @@ def thumbnail(pixels: np.ndarray) -> np.ndarray:
     image = Image.fromarray(pixels)
     image.thumbnail((GRID_SIDE, GRID_SIDE), Image.Resampling.LANCZOS)
     return np.array(image)
+
+
+def save_grid(
+    path: Path, cells: np.ndarray | Sequence[Sequence[Cell]], rows: Sequence[str], columns: Sequence[str]
+) -> None:
+    """Write a labelled grid of images of one size; small ones are enlarged."""
+    side = next(len(cell) for row in cells for cell in row if cell is not None)
+    grid = image_grid(cells, row_labels=rows, column_labels=columns, scale=enlargement(side))
+    save_picture(path, grid)
+
+
+def enlargement(side: int) -> int:
+    """Return by how much a figure enlarges images of `side` pixels."""
+    return max(1, MIN_CELL // side)

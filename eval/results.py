@@ -10,17 +10,27 @@ from torch import Tensor
 
 from .collapse import COLLAPSED, collapse_warning
 
+Better = Literal["less", "more"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class MetricInfo:
     """Title and meaning of a metric, whatever it is taken of."""
 
     title: str
-    better: Literal["less", "more"]
+    better: Better
     kind: Literal["distance", "share"]
     """A distance has its own scale in every feature space. A share means the same in all."""
     note: str
-    """One sentence for the report: what the value says, and what its spread is."""
+    """What the value says, in one sentence for the report."""
+
+
+def distance(title: str, note: str) -> MetricInfo:
+    return MetricInfo(title=title, better="less", kind="distance", note=note)
+
+
+def share(title: str, note: str, better: Better = "more") -> MetricInfo:
+    return MetricInfo(title=title, better=better, kind="share", note=note)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -196,76 +206,52 @@ def _finite(values: tuple[float, ...]) -> list[float | None]:
 
 
 METRIC_INFO: dict[str, MetricInfo] = {
-    "fd": MetricInfo(
-        title="Frechet distance", better="less", kind="distance",
-        note="Distance of the samples of all styles to the real training images, each set taken as one "
-        "Gaussian; 0 if they agree. By style: against the training images of that style.",
+    "fd": distance(
+        "Frechet distance",
+        "Distance to the real training images, each set taken as one Gaussian; 0 if they agree.",
     ),
-    "accuracy": MetricInfo(
-        title="style accuracy", better="more", kind="share",
-        note="Share of images whose style a linear probe recognises, averaged over the styles, with its "
-        "standard error. The probe was fitted on real training images.",
+    "kid": distance(
+        "kernel distance",
+        "Squared maximum mean discrepancy with a cubic kernel; unbiased, so it may be negative.",
     ),
-    "kid": MetricInfo(
-        title="kernel distance", better="less", kind="distance",
-        note="Squared maximum mean discrepancy with a cubic kernel. It is unbiased and may be negative; the "
-        "spread is the deviation over its subsets.",
+    "accuracy": share(
+        "style accuracy",
+        "Images whose style a linear probe recognises that was fitted on real training images, by style.",
     ),
-    "precision": MetricInfo(
-        title="precision", better="more", kind="share",
-        note="Share of samples inside the manifold of the real training images, with its standard error.",
+    "precision": share("precision", "Samples inside the manifold of the real training images."),
+    "recall": share("recall", "Real training images inside the manifold of the samples."),
+    "density": share("density", "Real neighbourhoods that contain a sample, over k; it may exceed 1."),
+    "coverage": share("coverage", "Real training images with a sample in their neighbourhood."),
+    "is": share(
+        "inception score", "Exponential of the mean divergence of a sample's classes from all classes."
     ),
-    "recall": MetricInfo(
-        title="recall", better="more", kind="share",
-        note="Share of real training images inside the manifold of the samples, with its standard error.",
+    "cosine": share("cosine to the style", "Cosine to the prototype of the target style; not calibrated."),
+    "csls": share(
+        "calibrated cosine",
+        "Twice the cosine minus the mean similarities of image and prototype to their neighbours (CSLS).",
     ),
-    "density": MetricInfo(
-        title="density", better="more", kind="share",
-        note="Mean number of real neighbourhoods that contain a sample, over k; it may exceed 1.",
+    "nearer_to_own": share(
+        "nearer to its own style",
+        "Chance that an image is nearer to the prototype of its own style than to another; 0.5 is chance.",
     ),
-    "coverage": MetricInfo(
-        title="coverage", better="more", kind="share",
-        note="Share of real training images with a sample in their neighbourhood.",
+    "gram": distance(
+        "Gram distance",
+        "Squared distance of the mean Gram matrices (over chw) of samples and real training images.",
     ),
-    "is": MetricInfo(
-        title="inception score", better="more", kind="share",
-        note="Exponential of the mean divergence between the class probabilities of a sample and of all "
-        "samples; the spread is the deviation over ten splits.",
+    "mean_std": distance(
+        "mean/std distance", "The same of the mean channel statistics, summed over the taps."
     ),
-    "cosine": MetricInfo(
-        title="cosine to the style", better="more", kind="share",
-        note="Mean cosine to the prototype of the target style. It is not calibrated: read it beside the "
-        "next.",
+    "diversity": share(
+        "diversity within a style",
+        "Mean distance of two samples of a style, over that of two real training images.",
     ),
-    "csls": MetricInfo(
-        title="calibrated cosine", better="more", kind="share",
-        note="Twice the cosine minus the mean similarities of the image and of the prototype to their "
-        "neighbours (CSLS).",
+    "copies": share(
+        "share of near-copies",
+        "Samples nearer to a training image than all but 1 % of held-out real images are.",
+        better="less",
     ),
-    "nearer_to_own": MetricInfo(
-        title="nearer to its own style", better="more", kind="share",
-        note="Chance that an image is nearer to the prototype of its own style than to another; 0.5 is "
-        "chance.",
+    "nearest_ratio": share(
+        "distance to the nearest training picture",
+        "As a multiple of the median of held-out real images; copies are near 0.",
     ),
-    "gram": MetricInfo(
-        title="Gram distance", better="less", kind="distance",
-        note="Squared distance between the mean Gram matrices (normalised by chw) of samples and of real "
-        "training images.",
-    ),
-    "mean_std": MetricInfo(
-        title="mean/std distance", better="less", kind="distance",
-        note="Squared distance between the mean channel statistics, summed over the taps.",
-    ),
-    "diversity": MetricInfo(
-        title="diversity within a style", better="more", kind="share",
-        note="Mean distance between two samples of a style, over that between two real training images.",
-    ),
-    "copies": MetricInfo(
-        title="share of near-copies", better="less", kind="share",
-        note="Share of samples nearer to a training image than all but 1 % of held-out real images are.",
-    ),
-    "nearest_ratio": MetricInfo(
-        title="distance to the nearest training picture", better="more", kind="share",
-        note="As a multiple of the median of held-out real images: values near 0 are copies.",
-    ),
-}  # fmt: skip
+}

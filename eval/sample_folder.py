@@ -13,10 +13,10 @@ from PIL import Image
 from torch import Tensor
 
 from brushwork.data.files import write_file
-from brushwork.data.images import gif_bytes, image_grid
+from brushwork.data.images import gif_bytes
 from brushwork.data.names import file_name, unique_names
 from brushwork.data.progress import Progress
-from brushwork.data.writing import free_cores, save_picture, write_pictures
+from brushwork.data.writing import free_cores, write_pictures
 from brushwork.models.errors import ModelError
 from brushwork.models.generator import Generator
 from brushwork.models.restyling import codes_of_style_features
@@ -33,7 +33,7 @@ from brushwork.models.sampling import (
 )
 from brushwork.models.stage import layer_count
 
-from .restyled_folder import MIN_CELL
+from .restyled_folder import enlargement, save_grid
 
 COLUMNS = 24
 """Seeds in the grid, at most."""
@@ -68,18 +68,13 @@ class SampleFolder:
                 f"cutoff {self.cutoff}: choose 0 to {self.generator.layers}, the layers there are."
             )
 
-    @property
-    def first_seeds(self) -> Int64[Tensor, "c"]:
-        """Those that the grid shows."""
-        return self.seeds[:COLUMNS]
-
+    # Style codes of style weights and seeds
     def latent_codes(self) -> Codes:
-        """Return the function from style weights and seeds to style codes, for samples of named styles."""
-        options = {"psi": self.psi, "cutoff": self.cutoff}
-        return lambda styles, seeds: style_codes(self.generator, styles, seeds, **options)
+        """Return the codes of samples of named styles."""
+        return partial(style_codes, self.generator, psi=self.psi, cutoff=self.cutoff)
 
     def codes_like(self, style_code: Float[Tensor, "1 d"]) -> Codes:
-        """Return the function from style weights and seeds to style codes, for samples like other images."""
+        """Return the codes of samples like other images."""
         return partial(
             codes_of_style_features, self.generator, style_code, psi=self.psi, cutoff=self.cutoff,
             layer=self.mixing_layer,
@@ -93,19 +88,19 @@ class SampleFolder:
         Raises:
             ModelError: `mixing_layer` is out of range, or a style is untrained.
         """
-        generator, few = self.generator, self.seeds[:6]
+        generator, shown, few = self.generator, self.seeds[:COLUMNS], self.seeds[:6]
         others = torch.tensor([(int(seed) + int(self.seeds.max()) + 1) % 2**63 for seed in few])
         middle = layer_count(generator.trained_stage.resolution) // 2
         layer = middle if self.mixing_layer is None else self.mixing_layer
         mixed = mixing_matrix(generator, styles[0], few, others, layer=layer, psi=self.psi)
-        self._save_grid("mixing.png", mixed, numbers(few), numbers(others))
-        images = sample_matrix(generator, styles, self.first_seeds, psi=self.psi, cutoff=self.cutoff)
-        self._save_grid("grid.png", images, names, numbers(self.first_seeds))
+        self._save("mixing.png", mixed, numbers(few), numbers(others))
+        images = sample_matrix(generator, styles, shown, psi=self.psi, cutoff=self.cutoff)
+        self._save("grid.png", images, names, numbers(shown))
         trained = [i for i, style in enumerate(styles) if not generator.mapping.untrained_styles(style[None])]
         if trained:  # the others have no average to truncate to
             truncated = truncation_matrix(generator, styles[trained], int(self.seeds[0]), TRUNCATIONS)
             columns = [f"psi {psi:g}" for psi in TRUNCATIONS]
-            self._save_grid("truncation.png", truncated, [names[i] for i in trained], columns)
+            self._save("truncation.png", truncated, [names[i] for i in trained], columns)
         frames = interpolation_frames(generator, styles, self.seeds[:4], steps=12, psi=self.psi)
         pictures = [enlarged(rearrange(frame, "s c h w -> h (s w) c").numpy()) for frame in frames]
         write_file(self.out / "interpolation.gif", gif_bytes(pictures, milliseconds=60))
@@ -114,23 +109,15 @@ class SampleFolder:
         self, codes: Codes, style: Float[Tensor, "k"], style_images: Sequence[np.ndarray]
     ) -> None:
         """Write like.png: the style images (h, w, 3), and below them samples of `codes`."""
-        seeds = self.first_seeds
+        seeds = self.seeds[:COLUMNS]
         images = render(self.generator, codes(repeat(style, "k -> n k", n=len(seeds)), seeds), seeds)
         rows = [style_images[: len(seeds)], list(rearrange(images, "n c h w -> n h w c").numpy())]
-        grid = image_grid(
-            rows,
-            row_labels=["style", "samples"],
-            column_labels=numbers(seeds),
-            scale=scale_of(images.shape[-1]),
-        )
-        save_picture(self.out / "like.png", grid)
+        save_grid(self.out / "like.png", rows, ["style", "samples"], numbers(seeds))
 
-    def _save_grid(
+    def _save(
         self, name: str, images: UInt8[Tensor, "r c 3 h w"], rows: Sequence[str], columns: Sequence[str]
     ) -> None:
-        cells = rearrange(images, "r c d h w -> r c h w d").numpy()
-        scale = scale_of(images.shape[-1])
-        save_picture(self.out / name, image_grid(cells, row_labels=rows, column_labels=columns, scale=scale))
+        save_grid(self.out / name, rearrange(images, "r c d h w -> r c h w d").numpy(), rows, columns)
 
     # Single images
     def write_images(
@@ -158,24 +145,20 @@ class SampleFolder:
             for folder in unique_names(map(file_name, names), taken=FIGURES)
             for seed in self.seeds.tolist()
         ]
-        cells = torch.tensor(
-            [i for i, path in enumerate(paths) if not (skip_existing and is_whole_png(path))],
-            dtype=torch.int64,
-        )
+        wanted = [i for i, path in enumerate(paths) if not (skip_existing and is_whole_png(path))]
         generated = sample_batches(
-            self.generator, codes, styles, self.seeds, cells, batch=batch, precision=precision
-        )
+            self.generator, codes, styles, self.seeds, torch.tensor(wanted, dtype=torch.int64), batch=batch,
+            precision=precision,
+        )  # fmt: skip
 
         def batches() -> Iterator[tuple[Sequence[Path], np.ndarray]]:
             for some in generated:
-                yield (
-                    [paths[cell] for cell in some.cells.tolist()],
-                    rearrange(some.images, "n c h w -> n h w c").numpy(),
-                )
+                images = rearrange(some.images, "n c h w -> n h w c").numpy()
+                yield [paths[cell] for cell in some.cells.tolist()], images
 
-        with Progress(total=len(cells), desc="sample", unit="img") as bar:
+        with Progress(total=len(wanted), desc="sample", unit="img") as bar:
             write_pictures(batches(), threads=free_cores(), written=bar.update)
-        return len(cells)
+        return len(wanted)
 
 
 def is_whole_png(path: Path) -> bool:
@@ -193,12 +176,7 @@ def numbers(seeds: Int64[Tensor, "n"]) -> list[str]:
     return [str(seed) for seed in seeds.tolist()]
 
 
-def scale_of(side: int) -> int:
-    """By how much a figure enlarges images of `side` pixels."""
-    return max(1, MIN_CELL // side)
-
-
 def enlarged(pixels: np.ndarray) -> Image.Image:
     """Return an image (h, w, 3), enlarged as in the grids."""
-    picture, scale = Image.fromarray(pixels), scale_of(pixels.shape[0])
+    picture, scale = Image.fromarray(pixels), enlargement(pixels.shape[0])
     return picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST)

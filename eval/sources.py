@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -12,7 +12,7 @@ from jaxtyping import Int64, UInt8
 from torch import Tensor
 
 from brushwork.data.errors import DataError
-from brushwork.data.folder import READ_ALREADY, Scan, scan_folder
+from brushwork.data.folder import READ_ALREADY, scan_folder
 from brushwork.data.images import read_image
 from brushwork.data.names import name_of_file, visible
 from brushwork.data.progress import Progress
@@ -23,10 +23,11 @@ from .features.cache import content_hash
 Sampler = Callable[[Tensor, Tensor], Tensor]
 """sampler(styles (N, S) float32 weights, seeds (N,) int64): images (N, 3, R, R) uint8. The same seed gives
 the same image."""
+Protocol = Mapping[str, str | int | float | None]
 
 
 def consecutive_seeds(seed: int, count: int) -> Int64[Tensor, "{count}"]:
-    """seed, seed + 1, ... Raises EvalError if the last one exceeds 64 bits."""
+    """Returns seed, seed + 1, ... Raises EvalError if the last one exceeds 64 bits."""
     if seed + count > 2**63:
         raise EvalError(
             f"Seed {seed} is too large for {count} consecutive seeds: take {2**63 - count} or less."
@@ -48,6 +49,8 @@ class Samples:
     count: int
     per_style: int = 200
     seed: int = 0
+    conditions: Protocol = field(default_factory=dict)
+    """Settings of the sampler that change the numbers (truncation), for the protocol."""
     identity: str | None = None
     """Everything besides style and seed that decides the images (weights, truncation). Features are cached
     only with an identity."""
@@ -79,8 +82,8 @@ class Samples:
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
     @property
-    def protocol(self) -> Mapping[str, str | int | None]:
-        return {"source": "sampler", "seed": self.seed}
+    def protocol(self) -> Protocol:
+        return {"source": "sampler", "seed": self.seed, **self.conditions}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +100,7 @@ class Stored:
         return content_hash(self.images[start:stop])
 
     @property
-    def protocol(self) -> Mapping[str, str | int | None]:
+    def protocol(self) -> Protocol:
         return {"source": "images", "seed": None}
 
 
@@ -121,9 +124,10 @@ def read_styled_folder(root: Path) -> StyledFolder:
     loose = [entry.source for entry in scan.files if entry.style < 0]
     if loose and scan.style_names:
         raise EvalError(f"'{root / loose[0]}' is in no style folder: move it to one, or away.")
+    faults = [(source, fault) for source, fault in scan.faults if fault != READ_ALREADY]
+    broken = [f"'{root / source}' cannot be opened ({fault}): mend or remove it." for source, fault in faults]
     images: dict[str, Tensor] = {}
     styles: list[int] = []
-    broken = unopened(scan)
     for entry in Progress(scan.files, desc="read", unit="img", delay=2, leave=False):
         try:
             images[entry.source] = torch.from_numpy(read_image(entry.path)).permute(2, 0, 1)
@@ -151,15 +155,6 @@ def _require_one_size(images: Mapping[str, Tensor]) -> None:
             )
 
 
-def unopened(scan: Scan) -> list[str]:
-    """A sentence for each entry of a folder that cannot be opened."""
-    return [
-        f"'{scan.root / source}' cannot be opened ({fault}): mend or remove it."
-        for source, fault in scan.faults
-        if fault != READ_ALREADY
-    ]
-
-
 def holds_pictures(path: Path) -> bool:
     """Whether `path` is a folder of images rather than a run with its snapshots."""
     run = (path / "config.json").exists() or (path / "snapshots").is_dir() or any(path.glob("*.safetensors"))
@@ -167,7 +162,7 @@ def holds_pictures(path: Path) -> bool:
 
 
 def report_folder(source: Path) -> Path:
-    """Default folder of the report on `source`: beside a folder of images, or inside a run.
+    """Returns the default folder of the report on `source`: beside a folder of images, or inside a run.
 
     The run of a snapshot is two folders up. A Hub repository has no folder here and gets a new one.
     """

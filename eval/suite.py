@@ -8,7 +8,6 @@ without styles) is left out with a note.
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -26,11 +25,9 @@ from .processes import Processes
 from .reference import Labelled, Reference, Space
 from .results import METRIC_INFO, Measurement, MetricResult, Score
 
-Conditions = Mapping[str, Any]
-
 
 def extractors_for(extractors: Sequence[Extractor], metrics: Sequence[str] = DEFAULT) -> list[Extractor]:
-    """These extractors, and the one of style statistics if a metric needs it.
+    """Returns these extractors, and the one of style statistics if a metric needs it.
 
     Raises EvalError for an unknown metric, and if style statistics are needed but no extractor has maps.
     """
@@ -55,13 +52,10 @@ def measure(
     cache: FeatureCache | None = None,
     processes: Processes | None = None,
     progress: bool = False,
-    label: str = "",
-    conditions: Conditions = MappingProxyType({}),
 ) -> Measurement:
     """Takes `metrics` of the images of `source`. Several processes share the images; each gets all results.
 
-    `conditions` are settings of the source that change the numbers (truncation). They become part of the
-    protocol. If either side has no styles, all images form one group.
+    If either side has no styles, all images form one group.
 
     Raises EvalError for an unknown metric, if no metric can be taken, for some images without a style among
     others with one, and for images larger than the real ones.
@@ -70,35 +64,26 @@ def measure(
     processes = processes or Processes()
     reference, styles = _matched(reference, source.styles)
     _require_size(source.take(torch.arange(1)), reference.size)
-    spaces = reference.all_spaces
+    everyone = [space.extractor for space in reference.all_spaces]
     words = "pictures to measure" if progress else None
-    features = extract(
-        [space.extractor for space in spaces], source, cache=cache, processes=processes, progress=words
-    )
+    features = extract(everyone, source, cache=cache, processes=processes, progress=words)
     images = {
-        space.extractor.name: Labelled(features=part, styles=styles)
-        for space, part in zip(spaces, features, strict=True)
+        extractor.name: Labelled(features=part, styles=styles)
+        for extractor, part in zip(everyone, features, strict=True)
     }
     first = reference.spaces[0]
     results = _results(reference.spaces, metrics, images, hidden=not (progress and processes.main))
+    protocol = _protocol(reference, metrics, torch.bincount(styles).tolist())
     return Measurement(
-        style_names=reference.style_names,
-        figures=results.figures,
-        notes=tuple(results.notes),
-        protocol=_protocol(reference, metrics, torch.bincount(styles).tolist())
-        | dict(source.protocol)
-        | dict(conditions),
-        environment={"torch": torch.__version__, "processes": processes.count},
+        style_names=reference.style_names, figures=results.figures, notes=tuple(results.notes),
+        protocol={**protocol, **source.protocol}, environment=_environment(processes),
         picks=picks(View(images=first.scaled(images[first.extractor.name]), space=first)),
-        label=label,
-    )
+    )  # fmt: skip
 
 
 def rehearsed(reference: Reference, metrics: Sequence[str], per_style: int) -> "Results":
-    """Results for `per_style` training images of each style, which show what can be taken of so many samples.
-
-    Raises EvalError if no metric can be taken.
-    """
+    """Returns results for `per_style` training images of each style, which show what can be taken of so many
+    samples. Raises EvalError if no metric can be taken."""
     images = {space.extractor.name: space.rehearsal(per_style) for space in reference.all_spaces}
     return _results(reference.spaces, metrics, images, hidden=True)
 
@@ -111,15 +96,12 @@ def measure_against(
     cache: FeatureCache | None = None,
     processes: Processes | None = None,
     progress: bool = False,
-    label: str = "",
-    conditions: Conditions = MappingProxyType({}),
 ) -> Measurement:
     """Takes the Frechet distance to published statistics (`frechet.load_statistics`).
 
     Without the real images there is no other metric, no ceiling, no control and no style. Raises EvalError
     if the dimension of the statistics is not the extractor's.
     """
-    processes = processes or Processes()
     if len(gaussian.mean) != extractor.dim:
         raise EvalError(
             f"The statistics have {len(gaussian.mean)} features and {extractor.name} {extractor.dim}: choose "
@@ -134,15 +116,18 @@ def measure_against(
         protocol={
             "features": {extractor.name: extractor.protocol}, "metrics": {"fd": METRICS["fd"].protocol},
             "against": f"statistics of {gaussian.count or 'an unknown number of'} pictures",
-            "images": len(features), **source.protocol, **conditions,
+            "images": len(features), **source.protocol,
         },
-        environment={"torch": torch.__version__, "processes": processes.count},
-        label=label,
+        environment=_environment(processes or Processes()),
     )  # fmt: skip
 
 
+def _environment(processes: Processes) -> dict[str, Any]:
+    return {"torch": torch.__version__, "processes": processes.count}
+
+
 def _matched(reference: Reference, styles: Tensor) -> tuple[Reference, Tensor]:
-    """Reference and labels without styles, if either side has none."""
+    """Returns reference and labels without styles, if either side has none."""
     missing = int((styles < 0).sum())
     if missing == len(styles) or not reference.style_names:
         return reference.restricted_to(()), torch.zeros_like(styles)
@@ -152,7 +137,7 @@ def _matched(reference: Reference, styles: Tensor) -> tuple[Reference, Tensor]:
 
 
 def _require_size(images: Tensor, size: tuple[int, int]) -> None:
-    """Larger images are sharper than all real ones, and would be penalised for it.
+    """Refuses larger images: they are sharper than all real ones, and would be penalised for it.
 
     Smaller ones are allowed: they come from a generator that is still growing.
     """
@@ -166,7 +151,7 @@ def _require_size(images: Tensor, size: tuple[int, int]) -> None:
 def with_metric(
     measurement: Measurement, metric: str, protocol: str, figures: Mapping[str, MetricResult]
 ) -> Measurement:
-    """The measurement with the results of one metric more, and its protocol."""
+    """Returns the measurement with the results of one metric more, and its protocol."""
     metrics = {**measurement.protocol.get("metrics", {}), metric: protocol}
     return replace(
         measurement,
@@ -175,30 +160,34 @@ def with_metric(
     )
 
 
+def _protocol(reference: Reference, metrics: Sequence[str], images: list[int]) -> dict[str, Any]:
+    first, spaces = reference.spaces[0], reference.spaces
+    controls = [space.control.extractor for space in spaces if space.control]
+    return {
+        "features": {space.extractor.name: space.extractor.protocol for space in spaces},
+        "control": {extractor.name: extractor.protocol for extractor in controls},
+        "metrics": {metric: METRICS[metric].protocol for metric in metrics},
+        "against": "the training pictures alone; the real column is the test pictures",
+        "styles": list(reference.style_names),
+        "real_size": list(reference.size),
+        "images_per_style": images,
+        "real_train_images": len(first.raw_train.styles),
+        "real_test_images": len(first.raw_test.styles),
+        "real_fingerprint": reference.fingerprint,
+    }
+
+
 # Scores
 def scores(metric: str, images: Labelled, space: Space) -> dict[str, Score]:
-    """Scores of raw features in a space, by name. Raises EvalError if the metric cannot be taken of them."""
+    """Returns scores of raw features in a space, by name. Raises EvalError if they cannot be taken."""
     return METRICS[metric].score(View(images=space.scaled(images), space=space))
 
 
 def held_out_scores(metric: str, space: Space) -> dict[str, Score]:
-    """Scores of the held-out real images, computed once."""
+    """Returns scores of the held-out real images, computed once."""
     if metric not in space.held_out_scores:
         space.held_out_scores[metric] = scores(metric, space.raw_test, space)
     return space.held_out_scores[metric]
-
-
-def _attempt(score: Callable[[], dict[str, Score]]) -> tuple[dict[str, Score], str]:
-    """The finite scores, and the reason why others are missing."""
-    try:
-        values = score()
-    except EvalError as error:
-        return {}, str(error)
-    except torch.linalg.LinAlgError:  # pyright: ignore[reportPrivateImportUsage]
-        return {}, "The eigenvalues of its matrices did not converge."
-    finite = {name: score for name, score in values.items() if math.isfinite(score.value)}
-    missing = [name for name in values if name not in finite]
-    return finite, f"{', '.join(missing)} came out as no number." if missing else ""
 
 
 @dataclass(kw_only=True)
@@ -211,14 +200,29 @@ class Results:
     def note(self, what: str, why: str) -> None:
         """Adds a note, once for all spaces with the same reason."""
         sentence = f"{what}: {why}"
-        if why and sentence not in self.notes:
+        if sentence not in self.notes:
             self.notes.append(sentence)
+
+    def attempt(self, what: str, score: Callable[[], dict[str, Score]]) -> dict[str, Score]:
+        """Returns the finite scores, and notes why others are missing."""
+        try:
+            values = score()
+        except EvalError as error:
+            self.note(what, str(error))
+            return {}
+        except torch.linalg.LinAlgError:  # pyright: ignore[reportPrivateImportUsage]
+            self.note(what, "The eigenvalues of its matrices did not converge.")
+            return {}
+        finite = {name: score for name, score in values.items() if math.isfinite(score.value)}
+        if missing := [name for name in values if name not in finite]:
+            self.note(what, f"{', '.join(missing)} came out as no number.")
+        return finite
 
 
 def _results(
     spaces: Sequence[Space], metrics: Sequence[str], images: Mapping[str, Labelled], *, hidden: bool
 ) -> Results:
-    """Every metric in every space that it applies to. Raises EvalError if none can be taken."""
+    """Takes every metric in every space that it applies to. Raises EvalError if none can be taken."""
     results = Results()
     pairs = [(space, metric) for space in spaces for metric in metrics if applies(metric, space.extractor)]
     if pairs and len(spaces[0].raw_test.styles) == 0:
@@ -236,17 +240,15 @@ def _results(
 def _metric_results(
     metric: str, space: Space, images: Mapping[str, Labelled], results: Results
 ) -> dict[str, MetricResult]:
-    measured, why = _attempt(lambda: scores(metric, images[space.extractor.name], space))
-    results.note(metric, why)
+    beside, unnoted = space.control, Results()
     real = control = control_real = {}
+    measured = results.attempt(metric, lambda: scores(metric, images[space.extractor.name], space))
     if measured and len(space.raw_test.styles):
-        real, why = _attempt(lambda: held_out_scores(metric, space))
-        results.note(f"{metric} of held-out pictures", why)
-    beside = space.control
+        real = results.attempt(f"{metric} of held-out pictures", lambda: held_out_scores(metric, space))
     if measured and beside:
-        control, _ = _attempt(lambda: scores(metric, images[beside.extractor.name], beside))
+        control = unnoted.attempt(metric, lambda: scores(metric, images[beside.extractor.name], beside))
         if real:
-            control_real, _ = _attempt(lambda: held_out_scores(metric, beside))
+            control_real = unnoted.attempt(metric, lambda: held_out_scores(metric, beside))
     return {
         name: MetricResult(
             about=METRIC_INFO[name], features=space.extractor.name, measured=score, real=real.get(name),
@@ -254,20 +256,3 @@ def _metric_results(
         )
         for name, score in measured.items()
     }  # fmt: skip
-
-
-def _protocol(reference: Reference, metrics: Sequence[str], images: list[int]) -> dict[str, Any]:
-    controls = [space.control for space in reference.spaces if space.control]
-    first = reference.spaces[0]
-    return {
-        "features": {space.extractor.name: space.extractor.protocol for space in reference.spaces},
-        "control": {space.extractor.name: space.extractor.protocol for space in controls},
-        "metrics": {metric: METRICS[metric].protocol for metric in metrics},
-        "against": "the training pictures alone; the real column is the test pictures",
-        "styles": list(reference.style_names),
-        "real_size": list(reference.size),
-        "images_per_style": images,
-        "real_train_images": len(first.raw_train.styles),
-        "real_test_images": len(first.raw_test.styles),
-        "real_fingerprint": reference.fingerprint,
-    }

@@ -1,25 +1,24 @@
 """The command `brushwork measure`."""
 
+from dataclasses import field
 from hashlib import sha256
 from pathlib import Path
 from typing import Annotated
 
 import torch
 import tyro
-from annotated_types import Interval
 
-from brushwork.eval.evaluator import Evaluation, Evaluator
-from brushwork.eval.features.cache import FeatureCache, user_cache
-from brushwork.eval.features.resize import Precision, ResizeName
-from brushwork.eval.pairs.read import pairs_by_stem, read_pairs
+from brushwork.eval.evaluator import Evaluation, Evaluator, EvaluatorConfig
+from brushwork.eval.pairs.read import read_pairs
 from brushwork.eval.processes import Processes, launched
 from brushwork.eval.report.compare import comparison_table, read_report
 from brushwork.eval.report.tables import table
 from brushwork.eval.report.write import require_folder, write_report
 from brushwork.eval.sources import holds_pictures, report_folder
 from brushwork.models.device import DeviceName, resolve_device
-from brushwork.models.options import Psi, Seed, options
+from brushwork.models.options import options
 from brushwork.models.snapshot import find_snapshot, load_generator, snapshot_header
+from brushwork.scripts.cli import parse_and_run
 from brushwork.scripts.inputs import LeftOut, report_frames
 from brushwork.training.rng import derived_seed
 
@@ -32,53 +31,17 @@ class MeasureArguments:
         brushwork measure runs/demo --reference datasets/emoji-32
         brushwork measure runs/demo --reference datasets/emoji-32 --metrics fd accuracy ppl truncation
         brushwork measure pairs.csv --reference datasets/emoji-32
-        brushwork measure restyled --contents photographs
         torchrun --nproc-per-node 2 scripts/measure.py runs/demo --reference datasets/emoji-32
     """
 
     source: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")]
     """RUN (run folder, snapshot, Hub id), FOLDER with images in FOLDER/<style>/* (or without styles), or
     PAIRS.csv with columns output, content, style (optionally subject and reference)."""
-    reference: Path | None = None
-    """Packed data set to compare with, or published statistics (.npz with mu and sigma)."""
-    contents: Path | None = None
-    """Folder of the contents that SOURCE/<style>/* were made of, matched by the stems of their names."""
-    metrics: tuple[str, ...] = ()
-    """Any source: fd accuracy prdc similarity diversity copies kid is gram. Runs: ppl truncation, with
-    encoders disentanglement. Pairs: content ssim cfsd lpips truth reference. By default those that are quick
-    and need no download."""
-    features: tuple[str, ...] = ("efficientnet-lite0",)
-    """Feature extractors: efficientnet-lite0, efficientnet-lite2, hed-vgg16, inception, vgg16, vgg19."""
-    control: bool = True
-    """Measure with the features of random weights, too."""
-    per_style: Annotated[int, Interval(ge=2, le=10**6)] = 200
-    """Samples of each style. The figures in the docs have 200."""
-    psi: Psi = 1.0
-    """Truncation toward each style's average, 0 to 1. The figures in the docs have 1."""
-    seed: Seed = 0
-    """Seed of the first sample of every style. Sample i has seed + i."""
+    config: tyro.conf.OmitArgPrefixes[EvaluatorConfig] = field(default_factory=EvaluatorConfig)
     against: Path | None = None
     """A report.json to compare with. It must have the same protocol."""
     out: Path | None = None
     """Folder of the report. By default RUN/measure or FOLDER-measure."""
-    save_statistics: Path | None = None
-    """File for mean and covariance of the training images in the first features (.npz of pytorch-fid)."""
-    resize: ResizeName = "clean"
-    """Filter and normalisation before Inception. FIDs with different ones must not be compared."""
-    precision: Precision = "fp32"
-    """Arithmetic of the feature networks."""
-    inception_weights: Path | None = None
-    """The file pt_inception-2015-12-05-6726825d.pth. By default from the cache, else downloaded."""
-    hed_vgg16_weights: Path | None = None
-    """The file hed-vgg16.safetensors of `brushwork fetch hed-vgg16`. By default from the cache."""
-    vgg16_weights: Path | None = None
-    """torchvision's vgg16-397923af.pth. By default from the cache, else downloaded."""
-    vgg19_weights: Path | None = None
-    """torchvision's vgg19-dcbb9e9d.pth. By default from the cache, else downloaded."""
-    lpips_weights: Path | None = None
-    """torchvision's alexnet-owt-7be5be79.pth, for LPIPS. By default from the cache, else downloaded."""
-    cache: bool = True
-    """Keep features on the disk, so that an interrupted measurement can continue."""
     device: DeviceName = "auto"
     """auto, cpu, cuda, cuda:N or mps. With auto or cuda, each of several processes takes a GPU of its own."""
 
@@ -107,20 +70,9 @@ def measure_command(args: MeasureArguments) -> None:
 
 
 def evaluate(args: MeasureArguments, processes: Processes) -> Evaluation:
-    """Builds the evaluator and measures the source by its kind."""
-    weights = {"hed-vgg16": args.hed_vgg16_weights, "inception": args.inception_weights,
-               "vgg16": args.vgg16_weights, "vgg19": args.vgg19_weights,
-               "lpips": args.lpips_weights}  # fmt: skip
-    evaluator = Evaluator(
-        reference=args.reference, features=args.features, metrics=args.metrics, control=args.control,
-        weights={name: path for name, path in weights.items() if path is not None}, resize=args.resize,
-        precision=args.precision, device=device_of(args.device, processes), processes=processes,
-        cache=FeatureCache(user_cache() if args.cache else None), statistics_out=args.save_statistics,
-    )  # fmt: skip
+    """Measures the source by its kind."""
+    evaluator = Evaluator(args.config, device_of(args.device, processes), processes)
     source = Path(args.source)
-    if args.contents is not None:
-        pairs = pairs_by_stem(source, args.contents, evaluator.style_names)
-        return evaluator.pairs(pairs, args.source)
     if source.suffix == ".csv":
         return evaluator.pairs(read_pairs(source), args.source)
     if holds_pictures(source):
@@ -131,7 +83,6 @@ def evaluate(args: MeasureArguments, processes: Processes) -> Evaluation:
     return evaluator.generator(
         load_generator(snapshot, device=str(evaluator.device)), label=args.source,
         digest=sha256(snapshot.read_bytes()).hexdigest(), weights_seed=derived_seed(seed, "weights"),
-        per_style=args.per_style, seed=args.seed, psi=args.psi,
     )  # fmt: skip
 
 
@@ -145,8 +96,6 @@ def device_of(name: str, processes: Processes) -> torch.device:
 
 def main() -> None:
     """Parses the command line and measures."""
-    from brushwork.scripts.cli import parse_and_run
-
     parse_and_run(MeasureArguments, measure_command)
 
 

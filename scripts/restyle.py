@@ -10,7 +10,6 @@ from brushwork.data.errors import DataError
 from brushwork.data.split import AnySplit
 from brushwork.eval.restyled_folder import (
     RestyledFolder,
-    Restyling,
     StyleCode,
     Target,
     style_texts,
@@ -81,13 +80,13 @@ def restyle_command(args: RestyleArguments) -> None:
     targets = find_targets(generator, args)
     originals, left_out = list_originals(args.contents, args.split), LeftOut()
     report_frames([*(one.source for one in originals), *args.style_image])
-    job = Restyling(
-        generator=generator, targets=targets, strength=args.strength, mode=args.mode, seed=args.seed
-    )
     out = args.out or (Path(args.run) / "restyled" if Path(args.run).is_dir() else Path("restyled"))
-    folder = job.run(originals, readable(originals, left_out), out)
+    folder = RestyledFolder(
+        generator=generator, targets=targets, out=out, strength=args.strength, mode=args.mode, seed=args.seed
+    )
+    folder.write(originals, readable(originals, left_out))
     if folder.rows:
-        print_summary(folder, args.mode, generator)
+        print_summary(folder)
     left_out.fail(done=folder.contents, of=len(originals), kept=f"the others are in {out}")
 
 
@@ -111,13 +110,13 @@ def find_targets(generator: Generator, args: RestyleArguments) -> list[Target]:
     return targets_of_styles(generator, texts, style_code=args.style_code, seed=args.seed, psi=args.psi)
 
 
-def print_summary(folder: RestyledFolder, mode: Mode, generator: Generator) -> None:
+def print_summary(folder: RestyledFolder) -> None:
     """Print where the results are, and how to measure them."""
     print(f"{len(folder.rows)} images of {folder.contents} contents, grid.png: {folder.out}")
-    if folder.larger and mode == "tiled":
-        side = generator.trained_stage.resolution
-        print(f"{folder.larger} contents are above {side} px: restyled in tiles (--mode resized: as a whole)")
-    known = all(target.name in generator.style_names for target in folder.targets)
+    if folder.larger and folder.mode == "tiled":
+        above = f"{folder.larger} contents are above {folder.side} px"
+        print(f"{above}: restyled in tiles (--mode resized: as a whole)")
+    known = all(target.name in folder.generator.style_names for target in folder.targets)
     print(f"Measure: brushwork measure {folder.out / 'pairs.csv'}{' --reference DATASET' if known else ''}")
 
 

@@ -30,6 +30,13 @@ OPTIONS = {
     "peer": "with-stylegan2",
     "every-kimg": "interval-kimg",
     "blend": "style",
+    "hed-vgg16-weights": "weights hed-vgg16=PATH",
+    "inception-weights": "weights inception=PATH",
+    "lpips-weights": "weights lpips=PATH",
+    "vgg16-weights": "weights vgg16=PATH",
+    "vgg19-weights": "weights vgg19=PATH",
+    "contents": "",
+    "save-statistics": "",
 }
 """Old -> new names of other command-line options."""
 
@@ -42,7 +49,7 @@ def renamed(name: str) -> str | None:
     for length in range(len(old), 0, -1):
         new = known.get(".".join(old[:length]))
         if new == "":
-            return f"{name} was removed, since it gained nothing (docs/results.md): leave it out."
+            return f"{name} was removed (docs/renames.md says why): leave it out."
         if new is not None:
             dotted = ".".join([new, *old[length:]])
             return f"{name} is now called {'--' + dotted.replace('_', '-') if is_option else dotted}."

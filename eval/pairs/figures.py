@@ -1,10 +1,13 @@
 """Names and descriptions of the figures of pairs, in reports and in the log of a training."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from torch import Tensor
 
 from brushwork.data.pictures import Pictures
 
-from ..results import METRIC_INFO, MetricInfo
+from ..results import METRIC_INFO, MetricInfo, distance, share
 
 UNCHANGED, STYLE_MEAN = "content unchanged", "mean of the style"
 """Names of the two baselines."""
@@ -13,44 +16,35 @@ PAIR_METRICS = ("content", "ssim", "cfsd", "lpips", "truth", "reference")
 """Metrics of pairs, beside the metrics of the outputs alone."""
 
 PAIR_FIGURES: dict[str, MetricInfo] = {
-    "content_raw": MetricInfo(
-        title="content distance, raw", better="less", kind="distance",
-        note="Mean squared difference of the feature maps of content and output; grows with the loudest tap.",
+    "content_raw": distance(
+        "content distance, raw",
+        "Mean squared difference of the feature maps of content and output; grows with the loudest tap.",
     ),
-    "content_normalised": MetricInfo(
-        title="content distance, normalised", better="less", kind="distance",
-        note="The same of directions over channels, 0 to 4: blind to contrast.",
+    "content_normalised": distance(
+        "content distance, normalised", "The same of directions over channels, 0 to 4: blind to contrast."
     ),
-    "ssim": MetricInfo(
-        title="SSIM", better="more", kind="share",
-        note="Structural similarity of the pixels of content and output; a new style may rightly lower it.",
+    "ssim": share("SSIM", "Structural similarity of content and output; a new style may rightly lower it."),
+    "cfsd": distance(
+        "structural distance (CFSD)",
+        "Difference of the self-similarities of content and output: how alike the places of each are.",
     ),
-    "cfsd": MetricInfo(
-        title="structural distance (CFSD)", better="less", kind="distance",
-        note="Difference of the self-similarities of content and output: how alike the places of each are.",
+    "lpips": distance("LPIPS", "Learned perceptual distance of content and output."),
+    "truth": distance(
+        "distance to the real drawing", "Distance to the same subject as it was really drawn in that style."
     ),
-    "lpips": MetricInfo(
-        title="LPIPS", better="less", kind="distance",
-        note="Learned perceptual distance of content and output.",
+    "nearer_truth": share(
+        "nearer to the truth than both baselines",
+        "Pairs whose output is nearer to the real drawing than the content and the style's mean are.",
     ),
-    "truth": MetricInfo(
-        title="distance to the real drawing", better="less", kind="distance",
-        note="From the output to the same subject as it was really drawn in that style. The baselines are an "
-        "unchanged content and the mean image of the style.",
+    "reference_gram": distance(
+        "Gram distance to the style picture",
+        "Mean squared difference of the Gram entries (chw) of output and style image.",
     ),
-    "nearer_truth": MetricInfo(
-        title="nearer to the truth than both baselines", better="more", kind="share",
-        note="Share of pairs whose output is nearer to the real drawing than either baseline is.",
+    "reference_mean_std": distance(
+        "mean/std distance to the style picture",
+        "The same of channel means and deviations, summed over the taps.",
     ),
-    "reference_gram": MetricInfo(
-        title="Gram distance to the style picture", better="less", kind="distance",
-        note="Mean squared difference of the Gram entries (chw) of output and style image.",
-    ),
-    "reference_mean_std": MetricInfo(
-        title="mean/std distance to the style picture", better="less", kind="distance",
-        note="The same of channel means and deviations, summed over the taps.",
-    ),
-}  # fmt: skip
+}
 
 RESTYLED = "restyled_"
 """Prefix of the figures of restyled images in the log of a training."""
@@ -74,3 +68,13 @@ class Drawings:
     """Images that hold a pair's subject in its target style."""
     train: Pictures
     """Images that the mean of each style is taken of."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Values:
+    """A figure of k pairs, float (k,), and the same of its baselines."""
+
+    outputs: Tensor
+    baselines: Mapping[str, Tensor] = field(default_factory=dict)
+    rows: Tensor | None = None
+    """Indices of the pairs that have this figure; None: all."""

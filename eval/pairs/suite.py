@@ -6,10 +6,8 @@ there are any, the scores of baselines: the unchanged content, the mean of the s
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from brushwork.data.progress import Progress
@@ -21,16 +19,16 @@ from ..features.statistics import StyleStatistics, TapStatistics
 from ..metrics.content import CFSD_PROTOCOL, SSIM_PROTOCOL, cfsd, feature_distance, ssim
 from ..metrics.lpips import Lpips
 from ..metrics.registry import METRICS
-from ..metrics.style import style_means
+from ..metrics.style import mean_score
 from ..reference import Reference
 from ..results import Measurement, MetricResult, Score
 from ..sources import Stored
 from ..suite import measure
-from .figures import PAIR_FIGURES, PAIR_METRICS, STYLE_MEAN, UNCHANGED, Drawings
+from .figures import PAIR_FIGURES, PAIR_METRICS, UNCHANGED, Drawings, Values
 from .read import PairSet
 from .truth import BATCH, paired_truth, truth_indices
 
-Result = TypeVar("Result")
+Figures = Mapping[str, Values]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,8 +65,8 @@ def measure_outputs(
     """Measures pairs by `metrics`, which are of METRICS (these need a reference) and of PAIR_METRICS.
 
     A metric that cannot be measured is left out with a note: `truth` without drawings, `reference` without
-    style images, `lpips` without its network. Raises EvalError for an unknown metric, for one of METRICS
-    without a reference, and if nothing can be measured.
+    style images. Raises EvalError for an unknown metric, for one of METRICS without a reference, and if
+    nothing can be measured.
     """
     unknown = [metric for metric in metrics if metric not in (*METRICS, *PAIR_METRICS)]
     if unknown:
@@ -89,18 +87,16 @@ def measure_outputs(
     taken = dict(measures.protocol.get("metrics", {}))
     for metric in (metric for metric in metrics if metric in PAIR_METRICS):
         try:
-            found, taken[metric] = suite.measure(metric)
+            figures |= suite.results(metric)
+            taken[metric] = suite.protocol(metric)
         except EvalError as error:
             notes.append(f"{metric}: {error}")
-        else:
-            figures |= found
     if not figures:
         raise EvalError(f"Nothing of these pairs can be measured. {' '.join(notes)}")
     protocol = {**measures.protocol, "source": "pairs", "pairs": len(pairs), "metrics": taken}
     return replace(
-        measures, figures=figures, label=label, notes=tuple(notes), style_names=names,
-        protocol=protocol,
-    )  # fmt: skip
+        measures, figures=figures, label=label, notes=tuple(notes), style_names=names, protocol=protocol
+    )
 
 
 def _outputs(
@@ -135,45 +131,48 @@ class PairSuite:
     drawings: Drawings | None = None
     progress: bool = False
 
-    def measure(self, metric: str) -> tuple[dict[str, MetricResult], str]:
-        """Returns the figures of one of PAIR_METRICS, and its protocol. Raises EvalError if it lacks data."""
-        network = self.networks.maps
-        if metric == "content":
-            return self.content(), f"mean over taps of {network.maps_protocol}"
-        if metric == "cfsd":
-            return {"cfsd": self.structure()}, f"{CFSD_PROTOCOL}; {network.maps_protocol}"
+    def results(self, metric: str) -> dict[str, MetricResult]:
+        """Returns the figures of one of PAIR_METRICS. Raises EvalError if the pairs lack data for it."""
+        lpips, network, control = self.networks.lpips, self.networks.maps, self.networks.control
         if metric == "ssim":
-            values = ssim(self.pairs.contents, self.pairs.outputs)
-            return {"ssim": self.result("ssim", "pixels", values)}, SSIM_PROTOCOL
+            values = Values(outputs=ssim(self.pairs.contents, self.pairs.outputs))
+            return self._results("pixels", {"ssim": values}, {})
         if metric == "lpips":
-            return self.perceptual()
-        if metric == "truth":
-            return self.truth(), f"channel-normalised feature distance; {network.maps_protocol}"
-        return self.reference(), StyleStatistics(network).protocol
+            assert lpips is not None
+            controls = {} if control is None else self.perceptual(lpips.control())
+            return self._results(lpips.name, self.perceptual(lpips), controls)
+        take: Callable[[MapExtractor], Figures] = {
+            "content": self.content, "cfsd": self.structure, "truth": self.truth, "reference": self.reference,
+        }[metric]  # fmt: skip
+        return self._results(network.name, take(network), {} if control is None else take(control))
+
+    def protocol(self, metric: str) -> str:
+        network, lpips = self.networks.maps, self.networks.lpips
+        if metric == "reference":
+            return StyleStatistics(network).protocol
+        return {
+            "content": f"mean over taps of {network.maps_protocol}",
+            "cfsd": f"{CFSD_PROTOCOL}; {network.maps_protocol}",
+            "ssim": SSIM_PROTOCOL,
+            "lpips": lpips.protocol if lpips else "",
+            "truth": f"channel-normalised feature distance; {network.maps_protocol}",
+        }[metric]
 
     # Results
-    def score(self, values: Float[Tensor, "k"], rows: Tensor | None = None) -> Score:
+    def _results(self, features: str, measured: Figures, control: Figures) -> dict[str, MetricResult]:
+        return {
+            name: MetricResult(
+                about=PAIR_FIGURES[name], features=features, measured=self.score(values.outputs, values.rows),
+                control=self.score(control[name].outputs, values.rows) if name in control else None,
+                baselines={key: self.score(x, values.rows) for key, x in values.baselines.items()},
+            )
+            for name, values in measured.items()
+        }  # fmt: skip
+
+    def score(self, values: Tensor, rows: Tensor | None) -> Score:
         """Returns the mean over the pairs, or those of `rows`, with its standard error and mean by style."""
         styles = torch.tensor([self.style_names.index(style) for style in self.pairs.styles])
-        styles, x = styles if rows is None else styles[rows], values.double()
-        by_style = style_means(x[:, None], styles, len(self.style_names)).squeeze(1)
-        error = float(x.std() / len(x) ** 0.5) if len(x) > 1 else None
-        return Score(value=float(x.mean()), per_style=tuple(by_style.tolist()), spread=error)
-
-    def result(
-        self, name: str, features: str, values: Tensor, control: Tensor | None = None,
-        baselines: Mapping[str, Tensor] | None = None, rows: Tensor | None = None,
-    ) -> MetricResult:  # fmt: skip
-        return MetricResult(
-            about=PAIR_FIGURES[name], features=features, measured=self.score(values, rows),
-            control=None if control is None else self.score(control, rows),
-            baselines={key: self.score(scores, rows) for key, scores in (baselines or {}).items()},
-        )  # fmt: skip
-
-    def with_control(self, take: Callable[[MapExtractor], Result]) -> tuple[Result, Result | None]:
-        """Returns `take` of the network, and of the same network with random weights."""
-        control = self.networks.control
-        return take(self.networks.maps), None if control is None else take(control)
+        return mean_score(values, styles if rows is None else styles[rows], len(self.style_names))
 
     def in_batches(self, values: Callable[[Tensor, Tensor], Tensor], label: str) -> Tensor:
         """Returns `values` of contents and outputs. Both have the same batches: equal images, equal maps."""
@@ -182,69 +181,37 @@ class PairSuite:
         return torch.cat([values(content, output) for content, output in bar])
 
     # Metrics
-    def content(self) -> dict[str, MetricResult]:
-        def distances(network: MapExtractor) -> Tensor:
-            def both(contents: Tensor, outputs: Tensor) -> Tensor:
-                maps = network.maps(contents), network.maps(outputs)
-                return torch.stack([feature_distance(*maps, normalised=flag) for flag in (False, True)], 1)
+    def content(self, network: MapExtractor) -> Figures:
+        def both(contents: Tensor, outputs: Tensor) -> Tensor:
+            maps = network.maps(contents), network.maps(outputs)
+            return torch.stack([feature_distance(*maps, normalised=flag) for flag in (False, True)], 1)
 
-            return self.in_batches(both, "content")
+        raw, normalised = self.in_batches(both, "content").unbind(dim=1)
+        return {"content_raw": Values(outputs=raw), "content_normalised": Values(outputs=normalised)}
 
-        mine, control = self.with_control(distances)
-        return {
-            name: self.result(
-                name, self.networks.maps.name, mine[:, i], None if control is None else control[:, i]
-            )
-            for i, name in enumerate(("content_raw", "content_normalised"))
-        }
+    def structure(self, network: MapExtractor) -> Figures:
+        distances = self.in_batches(lambda a, b: cfsd(network.maps(a), network.maps(b)), "cfsd")
+        return {"cfsd": Values(outputs=distances)}
 
-    def structure(self) -> MetricResult:
-        def distances(network: MapExtractor) -> Tensor:
-            return self.in_batches(lambda a, b: cfsd(network.maps(a), network.maps(b)), "cfsd")
+    def perceptual(self, lpips: Lpips) -> Figures:
+        return {"lpips": Values(outputs=self.in_batches(lpips, "lpips"))}
 
-        return self.result("cfsd", self.networks.maps.name, *self.with_control(distances))
-
-    def perceptual(self) -> tuple[dict[str, MetricResult], str]:
-        lpips = self.networks.lpips
-        if lpips is None:
-            raise EvalError("LPIPS needs its trunk: give --lpips-weights PATH, or leave the metric out.")
-        values = self.in_batches(lpips, "lpips")
-        control = None if self.networks.control is None else self.in_batches(lpips.control(), "lpips")
-        return {"lpips": self.result("lpips", lpips.name, values, control)}, lpips.protocol
-
-    def truth(self) -> dict[str, MetricResult]:
-        drawings, name = self.drawings, self.networks.maps.name
-        if drawings is None:
+    def truth(self, network: MapExtractor) -> Figures:
+        if self.drawings is None:
             raise EvalError("The distance to real drawings needs a data set: give --reference DATASET.")
-        mine, control = self.with_control(
-            lambda network: paired_truth(self.pairs, drawings, network, progress=self.progress)
-        )
-        nearer = mine.output < torch.minimum(mine.content, mine.style_mean)
-        return {
-            "truth": self.result(
-                "truth", name, mine.output, control and control.output, rows=mine.rows,
-                baselines={UNCHANGED: mine.content, STYLE_MEAN: mine.style_mean},
-            ),
-            "nearer_truth": self.result("nearer_truth", name, nearer.double(), rows=mine.rows),
-        }  # fmt: skip
+        truth = paired_truth(self.pairs, self.drawings, network, progress=self.progress)
+        if network is self.networks.control:
+            return {"truth": truth}
+        nearer = truth.outputs < torch.minimum(*truth.baselines.values())
+        return {"truth": truth, "nearer_truth": Values(outputs=nearer.double(), rows=truth.rows)}
 
-    def reference(self) -> dict[str, MetricResult]:
+    def reference(self, network: MapExtractor) -> Figures:
+        """Returns Gram and mean/std distances to the style images."""
         if self.pairs.references is None:
             raise EvalError(
                 "The distance to the style picture needs the column `reference` in the manifest: add it, or "
                 "leave the metric out."
             )
-        mine, control = self.with_control(self._to_reference)
-        return {
-            name: self.result(
-                name, self.networks.maps.name, mine[0][part], None if control is None else control[0][part],
-                baselines={UNCHANGED: mine[1][part]},
-            )
-            for part, name in enumerate(("reference_gram", "reference_mean_std"))
-        }  # fmt: skip
-
-    def _to_reference(self, network: MapExtractor) -> list[tuple[Tensor, Tensor]]:
-        """Returns Gram and mean/std distances to the style images, of the outputs and of the contents."""
         statistics = StyleStatistics(network)
 
         def split(images: Tensor) -> list[TapStatistics]:
@@ -252,11 +219,14 @@ class PairSuite:
             bar = Progress(parts, desc="reference", unit="batch", leave=False, disable=not self.progress)
             return statistics.split(torch.cat([statistics(part) for part in bar]))
 
-        assert self.pairs.references is not None
         targets, distances = split(self.pairs.references), []
         for images in (self.pairs.outputs, self.pairs.contents):
             taps = list(zip(split(images), targets, strict=True))
             gram = torch.stack([(a.gram - b.gram).square().mean(1) for a, b in taps]).sum(0)
             moments = [(a.mean - b.mean).square().mean(1) + (a.std - b.std).square().mean(1) for a, b in taps]
             distances.append((gram, torch.stack(moments).sum(0)))
-        return distances
+        (gram, moments), (gram_unchanged, moments_unchanged) = distances
+        return {
+            "reference_gram": Values(outputs=gram, baselines={UNCHANGED: gram_unchanged}),
+            "reference_mean_std": Values(outputs=moments, baselines={UNCHANGED: moments_unchanged}),
+        }

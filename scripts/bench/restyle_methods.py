@@ -90,7 +90,6 @@ class Task:
         """A method's outputs with their contents, for the metrics."""
         return PairSet(
             outputs=outputs, contents=self.contents, styles=self.target_names, subjects=self.subjects,
-            sources=tuple(map(str, range(len(self)))),
         )  # fmt: skip
 
 

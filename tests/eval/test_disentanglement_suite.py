@@ -13,12 +13,12 @@ from brushwork.eval.disentanglement_suite import (
     PALETTE,
     PIXELS,
     EncoderPaths,
-    LabelledImages,
+    chosen_images,
     with_disentanglement,
 )
 from brushwork.eval.errors import EvalError
 from brushwork.eval.pairs.figures import UNCHANGED
-from brushwork.eval.reference import Reference, build_reference
+from brushwork.eval.reference import Space, build_reference
 from brushwork.eval.results import Measurement, MetricResult
 from brushwork.eval.sources import Stored
 
@@ -81,16 +81,14 @@ def blue(contents: Tensor, style_images: Tensor) -> Tensor:
 IDEAL = EncoderPaths(content=lambda images: [shown(images)], style=colours, swap=swapped)
 
 
-def reference_of(train: LabelledImages, test: LabelledImages) -> Reference:
+def space_of(train: Pictures, test: Pictures) -> Space:
     real, held_out = (Stored(images=side.images, styles=side.styles) for side in (train, test))
-    return build_reference(real, held_out, NAMES, "f", [Colours()], control=False)
+    return build_reference(real, held_out, NAMES, "f", [Colours()], control=False).spaces[0]
 
 
 def measured(paths: EncoderPaths, control: EncoderPaths | None = None) -> dict[str, MetricResult]:
-    train, test = (LabelledImages.of(pictures, NAMES, 1000) for pictures in (TRAIN, TEST))
-    reference = reference_of(train, test)
     before = Measurement(style_names=NAMES, figures={}, protocol={"metrics": {"fd": "words"}})
-    found = with_disentanglement(before, paths, control, train=train, test=test, reference=reference)
+    found = with_disentanglement(before, (paths, control), space_of(TRAIN, TEST), train=TRAIN, test=TEST)
     assert found.protocol["metrics"].keys() == {"fd", "disentanglement"}
     return dict(found.figures)
 
@@ -170,18 +168,17 @@ def test_the_network_before_training_is_the_control() -> None:
 
 # Images
 def test_styles_are_numbered_as_in_the_generator_and_subjects_kept_whole() -> None:
-    found = LabelledImages.of(TEST, ("cream", "azure"), 9)
+    found = chosen_images(TEST, ("cream", "azure"), 9)
     assert torch.bincount(found.styles).tolist() == [4, 4]
     assert len(set(found.subjects)) == 4
     assert torch.equal(found.images[0].float().amax((1, 2)), COLOURS[0][:, 0, 0])
     assert found.styles[0] == 1
     unlabelled = replace(TEST, styles=torch.where(TEST.styles == 1, -1, TEST.styles))
-    styles = LabelledImages.of(unlabelled, NAMES, 1000).styles
+    styles = chosen_images(unlabelled, NAMES, 1000).styles
     assert torch.bincount(styles, minlength=3).tolist() == [10, 0, 10]
 
 
 def test_one_style_cannot_be_disentangled() -> None:
     alone = Measurement(style_names=("a",), figures={}, protocol={})
-    test = LabelledImages.of(TEST, NAMES, 1000)
     with pytest.raises(EvalError, match="two styles or more, and there are 1"):
-        with_disentanglement(alone, IDEAL, None, train=test, test=test, reference=reference_of(test, test))
+        with_disentanglement(alone, (IDEAL, None), space_of(TEST, TEST), train=TEST, test=TEST)

@@ -10,8 +10,6 @@ from torch import Tensor
 from brushwork.eval import generator_suite as module
 from brushwork.eval.errors import EvalError
 from brushwork.eval.generator_suite import (
-    StepDistance,
-    feature_steps,
     path_length,
     path_places,
     trimmed_mean,
@@ -95,38 +93,38 @@ def test_trimmed_mean_leaves_out_a_hundredth_at_either_end() -> None:
     assert trimmed_mean(torch.arange(10.0)) == 4.5  # between two values, the outer one is the bound
 
 
-def test_path_length_of_a_measurement() -> None:
-    def ramp(styles: Tensor, start: Tensor, end: Tensor, t: Tensor) -> Tensor:
-        return (3 * t * styles[:, 0])[:, None, None, None].expand(-1, 3, 1, 1) / 3**0.5
+class Maps:
+    """The image as a map, scaled as a control may be."""
 
+    name, maps_protocol = "maps", "maps as they are"
+
+    def __init__(self, turn: float = 1.0) -> None:
+        self.turn = turn
+
+    def maps(self, images: Tensor) -> tuple[Tensor, ...]:
+        angle = self.turn * torch.atan2(images[:, 1] - 127.5, images[:, 0] - 127.5)
+        return (torch.stack([angle.cos(), angle.sin()], dim=1),)
+
+
+def test_path_length_of_a_measurement(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An arc of 3 in the style a and of 0 in b. The control sees half of each angle."""
+
+    def arc(styles: Tensor, start: Tensor, end: Tensor, t: Tensor) -> Tensor:
+        angle = t * 3 * styles[:, 0]
+        return torch.stack([angle.cos(), angle.sin(), 0 * t], dim=1)[..., None, None]
+
+    monkeypatch.setattr(module, "PATHS", 8)
     before = Measurement(style_names=("a", "b"), figures={}, protocol={"metrics": {"fd": "words"}})
-    steps = StepDistance(
-        name="s", protocol="p", distance=squared_distance, control=lambda a, b: 2 * squared_distance(a, b)
-    )
-    found = with_path_length(before, ramp, steps, per_style=8)
+    found = with_path_length(before, arc, (Maps(), Maps(0.5)), count=2)
     result = found.figures["ppl"]
-    assert result.measured.per_style == pytest.approx((9.0, 0.0), rel=1e-5)
+    assert result.measured.per_style == pytest.approx((9.0, 0.0), rel=1e-3)
     assert result.control is not None
-    assert result.control.value == pytest.approx(2 * result.measured.value)
+    assert result.control.value == pytest.approx(result.measured.value / 4, rel=1e-3)
     assert set(found.protocol["metrics"]) == {"fd", "ppl"}
     with pytest.raises(EvalError, match="too large for 8 consecutive seeds"):
-        with_path_length(before, ramp, steps, per_style=8, seed=2**63 - 1)
+        with_path_length(before, arc, (Maps(), None), count=2, seed=2**63 - 1)
     with pytest.raises(TypeError, match=r"torch\.uint8: path_length needs float"):
-        with_path_length(before, lambda *path: ramp(*path).byte(), steps, per_style=8)
-
-
-def test_feature_steps_reach_the_network_unrounded() -> None:
-    class Maps:
-        name, maps_protocol = "maps", "maps as they are"
-
-        def maps(self, images: Tensor) -> tuple[Tensor, ...]:
-            return (images,)
-
-    steps = feature_steps(Maps(), None)
-    a = torch.rand(2, 3, 2, 2)
-    assert steps.control is None
-    assert (steps.distance(a, a + 1e-5 * torch.tensor([1.0, 0.0, -1.0])[:, None, None]) > 0).all()
-    assert steps.distance(a, a).tolist() == [0.0, 0.0]
+        with_path_length(before, lambda *path: arc(*path).byte(), (Maps(), None), count=2)
 
 
 # Truncation

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
+from brushwork.eval import results
 from brushwork.eval.results import CurvePoint, Measurement, MetricInfo, MetricResult, Score
 
-SHARE = MetricInfo(title="a share", better="more", kind="share", note="")
-DISTANCE = MetricInfo(title="a distance", better="less", kind="distance", note="")
+SHARE, DISTANCE = results.share("a share", ""), results.distance("a distance", "")
 
 
 def share(measured: float, control: float, spread: float = 0.01) -> MetricResult:
@@ -107,6 +107,7 @@ def test_json_is_plain_and_has_no_nan() -> None:
     assert found["figures"]["fd"]["measured"] == {
         "value": 3.0, "spread": 0.5, "per_style": [2.0, 4.0], "matrix": [[0.0, None], [1.0, 2.0]],
     }  # fmt: skip
+    assert found["label"] == "words"
     assert found["figures"]["fd"]["worst_style"] == "b"
     assert found["figures"]["fd"]["baselines"]["nothing"]["value"] == 9.0
     assert found["curves"] == {"truncation": [{"x": 0.5, "fd": 7.0}]}

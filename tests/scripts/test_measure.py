@@ -16,7 +16,6 @@ from brushwork.data.curate.pack import PackConfig, pack
 from brushwork.data.files import write_file
 from brushwork.data.pictures import load_pictures
 from brushwork.eval.evaluator import images_of_styles, untrained
-from brushwork.eval.features.extractors import build_extractor
 from brushwork.eval.reference import build_reference
 from brushwork.eval.sources import Stored
 from brushwork.models.generator import Generator, GeneratorConfig
@@ -130,17 +129,6 @@ def test_measure_pairs(shell: Shell, packed: Path, names: tuple[str, ...], tmp_p
     assert found["notes"][0].startswith("fd, accuracy: The reference has no style 'oil'")
 
 
-def test_measure_pairs_by_stem(shell: Shell, packed: Path, names: tuple[str, ...], tmp_path: Path) -> None:
-    """Images of one style are the contents, those of another the outputs."""
-    save_pictures(tmp_path / "made", packed, names)
-    (tmp_path / "made" / names[0]).rename(tmp_path / "contents")
-    shutil.rmtree(tmp_path / "made" / names[2])
-    options = ("--contents", tmp_path / "contents", "--metrics", "content", "ssim")
-    figures = measured(shell, tmp_path / "made", tmp_path / "o", *options)["figures"]
-    assert figures["ssim"]["measured"]["value"] < 1
-    assert figures["content_raw"]["measured"]["value"] > 0
-
-
 ODD = ("grid.png", "%" * 100, "ü" * 120)
 """Styles whose folders cannot have their names: of a file of `sample`, too long, and longest."""
 
@@ -159,19 +147,12 @@ def test_folders_of_sample_are_read_back_to_their_styles(
     assert sorted(measured(shell, made, tmp_path / "o", *options)["style_names"]) == sorted(ODD)
 
 
-def test_measure_keeps_and_takes_statistics(shell: Shell, packed: Path, run: Path, tmp_path: Path) -> None:
-    """Mean and covariance of the real pictures as a file, and a distance to that file."""
-    real = tmp_path / "real.npz"
-    options = ("--metrics", "fd", "--per-style", "6")
-    measured(shell, run, tmp_path / "o", "--reference", packed, "--save-statistics", real, *options)
-    with np.load(real) as file:
-        assert file["mu"].shape == (1152,)
-        assert file["sigma"].shape == (1152, 1152)
-        train = load_pictures(packed, "train").images
-        expected = build_extractor("efficientnet-lite0")(train).double().mean(0)
-        np.testing.assert_allclose(file["mu"], expected, rtol=1e-4, atol=1e-5)
-    found = measured(shell, run, tmp_path / "o", "--reference", real, *options)
+def test_measure_takes_published_statistics(shell: Shell, run: Path, tmp_path: Path) -> None:
+    np.savez(tmp_path / "real.npz", mu=np.zeros(1152), sigma=np.eye(1152))
+    options = ("--reference", tmp_path / "real.npz", "--metrics", "fd", "--per-style", "6", "--psi", "0.5")
+    found = measured(shell, run, tmp_path / "o", *options)
     assert found["figures"]["fd"]["measured"]["value"] > 0
+    assert (found["label"], found["protocol"]["psi"]) == (str(run), 0.5)
 
 
 @pytest.fixture(scope="module")
@@ -294,8 +275,14 @@ def test_mistakes_in_measure(shell: Shell, packed: Path, run: Path, tmp_path: Pa
     assert "no metric 'fdd'" in shell.mistake("measure", run, *plain, "--metrics", "fdd")
     assert "no extractor 'inceptoin'" in shell.mistake("measure", run, *plain, "--features", "inceptoin")
     assert "give --reference" in shell.mistake("measure", run, "--device", "cpu")
-    missing = ("--features", "inception", "--inception-weights", tmp_path / "absent.pth")
+    missing = ("--features", "inception", "--weights", f"inception={tmp_path / 'absent.pth'}")
     assert "absent.pth" in shell.mistake("measure", run, *plain, *missing)
+    for weights in ("inception", "alexnet=x.pth"):
+        assert f"--weights has '{weights}': write NAME=PATH" in shell.mistake(
+            "measure", run, *plain, "--weights", weights
+        )
+    renamed = shell.mistake("measure", run, *plain, "--inception-weights", "x.pth")
+    assert "--inception-weights is now called --weights inception=PATH" in renamed
     (tmp_path / "pairs.csv").write_text("output,content,style\na.png,b.png,x\n")
     assert "b.png' does not exist" in shell.mistake("measure", tmp_path / "pairs.csv", *plain)
     for out in (tmp_path / "pairs.csv", tmp_path / "pairs.csv" / "below"):

@@ -108,8 +108,7 @@ class HeldOut:
         """The pairs of contents and outputs."""
         styles = tuple(self.style_names[style] for style in self.target_styles.tolist())
         return PairSet(
-            outputs=outputs, contents=self.images, styles=styles, subjects=self.subjects,
-            sources=self.subjects,
+            outputs=outputs, contents=self.images, styles=styles, subjects=self.subjects
         )  # fmt: skip
 
     @torch.no_grad()

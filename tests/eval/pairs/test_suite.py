@@ -54,7 +54,6 @@ def pairs(outputs: list[Tensor], styles: tuple[str, ...], references: list[Tenso
     return PairSet(
         outputs=torch.stack(outputs), contents=torch.stack(contents), styles=styles,
         subjects=tuple(f"s{row % 2}" for row in range(len(outputs))),
-        sources=tuple(map(str, range(len(outputs)))),
         references=None if references is None else torch.stack(references),
     )  # fmt: skip
 
@@ -122,7 +121,7 @@ def test_outputs_are_measured_as_pictures_of_their_style(world: World) -> None:
     outputs, contents = world.perfect(weights, seeds), world.perfect(weights.roll(1, 1), seeds)
     names = tuple(world.style_names[s] for s in weights.argmax(1))
     found = measure_outputs(
-        PairSet(outputs=outputs, contents=contents, styles=names, subjects=names, sources=names), NETWORKS,
+        PairSet(outputs=outputs, contents=contents, styles=names, subjects=names), NETWORKS,
         metrics=("accuracy", "content"), reference=world.reference,
     )  # fmt: skip
     accuracy = found.figures["accuracy"]
@@ -150,7 +149,6 @@ def test_default_metrics_are_those_that_the_pairs_allow() -> None:
         ("fd", "fd needs real pictures: give --reference"),
         ("truth", "needs a data set: give --reference"),
         ("reference", "column `reference`"),
-        ("lpips", "--lpips-weights"),
     ],
 )
 def test_missing_data_is_named(metric: str, words: str) -> None:

@@ -10,9 +10,9 @@ from brushwork.data.pictures import Pictures
 from brushwork.data.sources.toy import toy_pictures
 from brushwork.eval.errors import EvalError
 from brushwork.eval.metrics.content import feature_distance
-from brushwork.eval.pairs.figures import Drawings
+from brushwork.eval.pairs.figures import STYLE_MEAN, UNCHANGED, Drawings, Values
 from brushwork.eval.pairs.read import PairSet
-from brushwork.eval.pairs.truth import PairedTruth, paired_truth, style_mean_of
+from brushwork.eval.pairs.truth import paired_truth, style_mean_of
 
 ALL = toy_pictures(styles=3, subjects=12, size=16)
 NAMES = ALL.style_names
@@ -53,31 +53,35 @@ def restyled(output: str) -> PairSet:
         contents=contents,
         styles=tuple(NAMES[style] for style, _ in targets),
         subjects=tuple(subject for _, subject in targets),
-        sources=("",) * len(targets),
     )
 
 
-def measured(pairs: PairSet, test: Pictures = TEST, train: Pictures = TRAIN) -> PairedTruth:
+def measured(pairs: PairSet, test: Pictures = TEST, train: Pictures = TRAIN) -> Values:
     return paired_truth(pairs, Drawings(test=test, train=train), Colours())
+
+
+def rows_of(values: Values) -> list[int]:
+    assert values.rows is not None
+    return values.rows.tolist()
 
 
 def test_perfect_outputs_have_no_distance_and_baselines_have_one() -> None:
     found = measured(restyled("perfect"))
-    assert torch.equal(found.output, torch.zeros(8))
-    assert found.content.min() > 0.001
-    assert found.style_mean.min() > 0.001
-    assert found.rows.tolist() == list(range(8))
+    assert torch.equal(found.outputs, torch.zeros(8))
+    assert found.baselines[UNCHANGED].min() > 0.001
+    assert found.baselines[STYLE_MEAN].min() > 0.001
+    assert rows_of(found) == list(range(8))
 
 
 def test_baselines_are_the_distances_of_contents_and_means() -> None:
     unchanged, mean = measured(restyled("unchanged")), measured(restyled("mean"))
-    assert torch.equal(unchanged.output, unchanged.content)
-    assert torch.equal(mean.output, mean.style_mean)
-    assert torch.equal(unchanged.style_mean, mean.style_mean)
+    assert torch.equal(unchanged.outputs, unchanged.baselines[UNCHANGED])
+    assert torch.equal(mean.outputs, mean.baselines[STYLE_MEAN])
+    assert torch.equal(unchanged.baselines[STYLE_MEAN], mean.outputs)
     row, network = 5, Colours()  # subject 9 in style 2
     maps = [network.maps(image[None]) for image in (restyled("unchanged").contents[row], drawing(2, "0009"))]
     expected = feature_distance(*maps, normalised=True)
-    torch.testing.assert_close(unchanged.output[row], expected[0])
+    torch.testing.assert_close(unchanged.outputs[row], expected[0])
 
 
 def test_the_mean_of_a_style_is_pixel_wise_and_rounded() -> None:
@@ -93,7 +97,7 @@ def test_the_mean_of_a_style_is_pixel_wise_and_rounded() -> None:
 def test_styles_in_another_order_are_matched_by_name() -> None:
     reversed_styles = replace(TRAIN, style_names=NAMES[::-1], styles=2 - TRAIN.styles)
     pairs = restyled("mean")
-    assert torch.equal(measured(pairs, train=reversed_styles).style_mean, measured(pairs).style_mean)
+    assert torch.equal(measured(pairs, train=reversed_styles).baselines[STYLE_MEAN], measured(pairs).outputs)
 
 
 # Mistakes
@@ -101,8 +105,8 @@ def test_pairs_without_a_truth_are_left_out() -> None:
     pairs = restyled("perfect")
     subjects = ("unknown", *pairs.subjects[1:4], "0001", *pairs.subjects[5:])
     found = measured(replace(pairs, subjects=subjects))
-    assert found.rows.tolist() == [1, 2, 3, 5, 6, 7]
-    assert torch.equal(found.output, torch.zeros(6))
+    assert rows_of(found) == [1, 2, 3, 5, 6, 7]
+    assert torch.equal(found.outputs, torch.zeros(6))
     with pytest.raises(EvalError, match=r"None of the 8 pairs .*subject 'x' .* in style '01-outline'"):
         measured(replace(pairs, subjects=("x",) * 8))
     with pytest.raises(EvalError, match="None of the 8 pairs"):

@@ -100,7 +100,7 @@ def test_inputs_are_levels_less_caffes_means(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_missing_and_other_weights_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"fetch hed-vgg16.*copy the file.*--hed-vgg16-weights PATH"):
+    with pytest.raises(ModelError, match=r"fetch hed-vgg16.*copy the file.*--weights hed-vgg16=PATH"):
         hed_vgg16(["relu1_1"])
     with pytest.raises(ModelError, match=r"not at .*elsewhere"):
         hed_vgg16(["relu1_1"], tmp_path / "elsewhere")
