@@ -1,8 +1,8 @@
 """Measures what a user can point at: a generator, a folder of images, pairs of images."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Annotated
 
@@ -38,7 +38,7 @@ from .reference import Reference, load_reference
 from .report.grids import BEST_AND_WORST, NEAREST, SAMPLES, best_worst_grid, nearest_grid, samples_grid
 from .results import Measurement
 from .sources import Samples, read_styled_folder
-from .suite import extractors_for, measure, measure_against
+from .suite import extractors_for, map_extractor, measure, measure_against
 
 WEIGHTS = ("hed-vgg16", "inception", "lpips", "vgg16", "vgg19")
 """Networks whose weights no package holds."""
@@ -126,18 +126,11 @@ class Evaluator:
             test, train = (load_pictures(config.reference, split) for split in ("all", "train"))
             drawings = Drawings(test=test, train=train)
         metrics = config.metrics or default_metrics(pairs, drawings)
-        maps = next((e for e in map(self._extractor, config.features) if isinstance(e, MapExtractor)), None)
-        if maps is None:
-            raise EvalError(
-                f"Pairs need feature maps, and {', '.join(config.features)} has none: add --features "
-                "efficientnet-lite0."
-            )
-        control = maps.control() if config.control else None
-        lpips = config.weight_files.get("lpips")
-        networks = PairNetworks(
-            maps=maps, control=control if isinstance(control, MapExtractor) else None,
-            lpips=Lpips.from_weights(lpips, device=self.device) if "lpips" in metrics else None,
-        )  # fmt: skip
+        maps, control = self._map_networks(self._extractors, "A comparison of pairs")
+        lpips = None
+        if "lpips" in metrics:
+            lpips = Lpips.from_weights(config.weight_files.get("lpips"), device=self.device)
+        networks = PairNetworks(maps=maps, control=control, lpips=lpips)
         of_outputs = [metric for metric in metrics if metric in METRICS]
         reference = None if config.reference is None else self._load_reference(of_outputs)
         measures = measure_outputs(
@@ -172,18 +165,17 @@ class Evaluator:
         of_images = [metric for metric in self._metrics if metric not in GENERATOR_METRICS]
         reference = self._load_reference(of_images).restricted_to(names)
         measures = replace(self._measure(samples, reference, of_images), label=label)
-        additions: dict[str, Callable[[Measurement], Measurement]] = {
-            "ppl": lambda measures: self._with_path_length(measures, generator, reference),
-            "truncation": lambda measures: with_truncation(
-                measures, samples_at, reference, cache=self.cache, processes=self.processes, progress=True
-            ),
-            "disentanglement": lambda measures: self._with_disentanglement(
-                measures, generator, reference, weights_seed
-            ),
-        }
         for metric in (metric for metric in GENERATOR_METRICS if metric in self._metrics):
             try:
-                measures = additions[metric](measures)
+                if metric == "ppl":
+                    measures = self._with_path_length(measures, generator, reference)
+                elif metric == "truncation":
+                    measures = with_truncation(
+                        measures, samples_at, reference, cache=self.cache, processes=self.processes,
+                        progress=True,
+                    )  # fmt: skip
+                else:
+                    measures = self._with_disentanglement(measures, generator, reference, weights_seed)
             except (DataError, EvalError) as error:
                 measures = replace(measures, notes=(*measures.notes, f"{metric}: {error}"))
         if not (measures.figures or measures.curves):
@@ -195,16 +187,10 @@ class Evaluator:
         self, measures: Measurement, generator: Generator, reference: Reference
     ) -> Measurement:
         """Adds the path length by the first feature maps."""
-        space = reference.spaces[0]
-        network, control = space.extractor, space.control and space.control.extractor
-        if not isinstance(network, MapExtractor):
-            raise EvalError(
-                f"The path length needs feature maps, and {network.name} has none: put --features "
-                "efficientnet-lite0 first."
-            )
-        networks = network, control if isinstance(control, MapExtractor) else None
+        extractors = [space.extractor for space in reference.spaces]
         return with_path_length(
-            measures, partial(generate_between, generator), networks, count=len(generator.style_names),
+            measures, partial(generate_between, generator),
+            self._map_networks(extractors, "The path length"), count=len(generator.style_names),
             seed=self.config.seed, progress=self.processes.main,
         )  # fmt: skip
 
@@ -218,12 +204,11 @@ class Evaluator:
         assert dataset is not None
         train = chosen_images(load_pictures(dataset, "train"), names, MOST_TRAIN)
         test = chosen_images(load_pictures(dataset, "test"), names, MOST_TEST)
-        networks = encoder_paths(generator), None
-        if self.config.control:
-            networks = encoder_paths(generator), encoder_paths(untrained(generator, weights_seed))
+        control = encoder_paths(untrained(generator, weights_seed)) if self.config.control else None
         return with_disentanglement(
-            measures, networks, train=train, test=test, space=reference.spaces[0], progress=True
-        )
+            measures, (encoder_paths(generator), control), reference.spaces[0], train=train, test=test,
+            progress=True,
+        )  # fmt: skip
 
     # Parts
     @property
@@ -235,21 +220,30 @@ class Evaluator:
         """Whether the reference is a file of statistics."""
         return self.config.reference is not None and self.config.reference.suffix == ".npz"
 
-    def _extractor(self, name: str) -> Extractor:
-        config = self.config
-        return build_extractor(
-            name, self.device, weights=config.weight_files, precision=config.precision, resize=config.resize
-        )
+    @cached_property
+    def _extractors(self) -> list[Extractor]:
+        weights, precision, resize = self.config.weight_files, self.config.precision, self.config.resize
+        return [
+            build_extractor(name, self.device, weights=weights, precision=precision, resize=resize)
+            for name in self.config.features
+        ]
+
+    def _map_networks(
+        self, extractors: Sequence[Extractor], what: str
+    ) -> tuple[MapExtractor, MapExtractor | None]:
+        """Returns the first network with feature maps, and its control if there shall be one."""
+        network = map_extractor(extractors, what)
+        control = network.control() if self.config.control and isinstance(network, Extractor) else None
+        return network, control if isinstance(control, MapExtractor) else None
 
     def _load_reference(self, metrics: Sequence[str]) -> Reference:
         """Raises EvalError without a reference."""
         config = self.config
         if config.reference is None:
             raise EvalError("There is nothing to compare with: give --reference DATASET.")
-        extractors = extractors_for([self._extractor(name) for name in config.features], metrics)
         return load_reference(
-            config.reference, extractors, control=config.control, cache=self.cache, processes=self.processes,
-            progress=True,
+            config.reference, extractors_for(self._extractors, metrics), control=config.control,
+            cache=self.cache, processes=self.processes, progress=True,
         )  # fmt: skip
 
     def _measure(self, source: Source, reference: Reference, metrics: Sequence[str]) -> Measurement:
@@ -260,7 +254,7 @@ class Evaluator:
     def _against_statistics(self, source: Source) -> Measurement:
         assert self.config.reference is not None
         return measure_against(
-            source, load_statistics(self.config.reference), self._extractor(self.config.features[0]),
+            source, load_statistics(self.config.reference), self._extractors[0],
             cache=self.cache, processes=self.processes, progress=True,
         )  # fmt: skip
 

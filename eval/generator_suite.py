@@ -78,7 +78,10 @@ def with_path_length(
 
     network, control = networks
     result = MetricResult(
-        about=PATH_LENGTH, features=network.name, measured=score(network), control=control and score(control)
+        about=PATH_LENGTH,
+        features=network.name,
+        measured=score(network),
+        control=None if control is None else score(control),
     )
     protocol = (
         f"straight in W, epsilon 1e-4, {PATHS} ways a style, seed {seed}; channel-normalised feature "

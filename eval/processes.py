@@ -37,7 +37,7 @@ class Processes:
 
     @classmethod
     def joined(cls) -> "Processes":
-        """The running process group, or this process alone."""
+        """Returns the running process group, or this process alone."""
         if not (dist.is_available() and dist.is_initialized()):
             return cls()
         return cls(rank=dist.get_rank(), count=dist.get_world_size())
@@ -47,7 +47,7 @@ class Processes:
         return self.rank == 0
 
     def gather(self, mine: dict[int, Value]) -> dict[int, Value]:
-        """The union of all processes' dicts, in every process. Keys must be distinct."""
+        """Returns the union of all processes' dicts, in every process. Keys must be distinct."""
         if self.count == 1:
             return mine
         everyone: list[dict[int, Value]] = [{} for _ in range(self.count)]
@@ -69,7 +69,7 @@ class Watch:
 
     def __enter__(self) -> "Watch":
         if self._processes.count > 1:
-            self._store = _open_store(self._processes)
+            self._store = _open_store(self._processes.main)
             self._done.clear()
             threading.Thread(target=self._check, name="watch", daemon=True).start()
         return self
@@ -80,7 +80,8 @@ class Watch:
         self._done.set()
         if self._processes.count == 1 or error is None:
             return
-        if not _is_connection_error(error):
+        disconnected = isinstance(error, RuntimeError) and "gloo" in str(error)
+        if not (disconnected or isinstance(error, dist.DistError)):
             with contextlib.suppress(RuntimeError):  # the store may be gone with its process
                 self._store.set(FAILED, "1")
                 time.sleep(2 * INTERVAL)  # the store lives as long as this process
@@ -111,17 +112,13 @@ def _exit() -> None:
     os._exit(2)
 
 
-def _open_store(processes: Processes) -> TCPStore:
+def _open_store(main: bool) -> TCPStore:
     host, port, store = os.environ.get("MASTER_ADDR", "localhost"), [0], None
-    if processes.main:
+    if main:
         store = TCPStore(host, 0, is_master=True, wait_for_workers=False, timeout=TIMEOUT)
         port = [store.port]
     dist.broadcast_object_list(port)
     return store or TCPStore(host, port[0], is_master=False, timeout=TIMEOUT)
-
-
-def _is_connection_error(error: BaseException) -> bool:
-    return isinstance(error, dist.DistError) or (isinstance(error, RuntimeError) and "gloo" in str(error))
 
 
 @contextmanager

@@ -14,7 +14,6 @@ from brushwork.data.pictures import describe, load_pictures
 from .errors import EvalError
 from .features.cache import FeatureCache, user_cache
 from .features.extract import Extractor, Standardiser, extract
-from .features.extractors import build_extractor
 from .metrics.frechet import Gaussian, gaussian_of
 from .metrics.neighbours import radii
 from .metrics.style import LinearProbe, prototypes
@@ -33,13 +32,13 @@ class Labelled:
     def of(self, style: int) -> Float32[Tensor, "k d"]:
         return self.features[self.styles == style]
 
-    def unlabelled(self) -> "Labelled":
-        return Labelled(features=self.features, styles=torch.zeros_like(self.styles))
-
-    def narrowed(self, order: Sequence[int]) -> "Labelled":
-        """The images of the styles `order`, renumbered by their place in it."""
+    def restricted_to(self, order: Sequence[int]) -> "Labelled":
+        """Returns the images of the styles `order`, renumbered by their place in it; without an order, all
+        images as of style 0."""
+        if not order:
+            return Labelled(features=self.features, styles=torch.zeros_like(self.styles))
         keep = torch.isin(self.styles, torch.tensor(order))
-        styles = torch.tensor([order.index(int(style)) for style in self.styles[keep]])
+        styles = torch.tensor([order.index(style) for style in self.styles[keep].tolist()])
         return Labelled(features=self.features[keep], styles=styles.long())
 
 
@@ -103,8 +102,8 @@ class Space:
         return Labelled(features=self.scale(images.features), styles=images.styles)
 
     def rehearsal(self, per_style: int) -> Labelled:
-        """`per_style` training images of each style, repeated where there are fewer. A style without training
-        images gets those of any style."""
+        """Returns `per_style` training images of each style, repeated where there are fewer. A style without
+        training images gets those of any style."""
         own = self.raw_train
         parts = [(own.styles == style).nonzero().squeeze(1) for style in range(max(1, self.styles))]
         every, numbers = torch.arange(len(own.styles)), torch.arange(per_style)
@@ -113,14 +112,10 @@ class Space:
         return Labelled(features=own.features[torch.cat(rows)], styles=styles)
 
     def restricted_to(self, order: Sequence[int]) -> "Space":
-        """The space of the styles `order`, renumbered by their place in it; without styles if it is empty."""
-
-        def restrict(images: Labelled) -> Labelled:
-            return images.narrowed(order) if order else images.unlabelled()
-
+        """Returns the space of the styles `order`, renumbered; without styles if it is empty."""
         return replace(
-            self, raw_train=restrict(self.raw_train), raw_test=restrict(self.raw_test), styles=len(order),
-            control=self.control and self.control.restricted_to(order), held_out_scores={},
+            self, raw_train=self.raw_train.restricted_to(order), raw_test=self.raw_test.restricted_to(order),
+            control=self.control and self.control.restricted_to(order), styles=len(order), held_out_scores={},
         )  # fmt: skip
 
 
@@ -136,12 +131,12 @@ class Reference:
 
     @property
     def all_spaces(self) -> list[Space]:
-        """Every space, followed by its control."""
+        """All spaces, each followed by its control."""
         return [each for space in self.spaces for each in (space, space.control) if each]
 
     def restricted_to(self, names: Sequence[str]) -> "Reference":
-        """The reference of the styles `names`, in this order, for a generator that knows fewer styles. No
-        names: all images, without their styles.
+        """Returns the reference of the styles `names`, in this order, for a generator that knows fewer
+        styles. No names: all images, without their styles.
 
         Raises EvalError for unknown names, unless the reference has no styles.
         """
@@ -181,56 +176,46 @@ def build_reference(
     names = tuple(style_names)
     everyone = [*extractors, *(extractor.control() for extractor in extractors if control)]
 
-    def features(source: Stored, words: str) -> list[Tensor]:
-        if len(source.styles) == 0:
-            return [torch.empty(0, extractor.dim) for extractor in everyone]
-        label = words if progress else None
-        return extract(everyone, source, cache=cache, processes=processes, progress=label)
+    def features(source: Stored, words: str) -> list[Labelled]:
+        kept = source.styles >= 0 if names else torch.ones_like(source.styles, dtype=torch.bool)
+        styles = source.styles[kept] if names else torch.zeros_like(source.styles)
+        parts = [torch.empty(0, extractor.dim) for extractor in everyone]
+        if len(source.styles):
+            label = words if progress else None
+            parts = extract(everyone, source, cache=cache, processes=processes, progress=label)
+        return [Labelled(features=part[kept], styles=styles) for part in parts]
 
-    of_train, of_test = features(train, "real pictures"), features(test, "held-out pictures")
+    sides = zip(everyone, features(train, "real pictures"), features(test, "held-out pictures"), strict=True)
     spaces = [
-        Space(
-            extractor=extractor, raw_train=_labelled(of_train[e], train.styles, names),
-            raw_test=_labelled(of_test[e], test.styles, names), styles=len(names),
-        )
-        for e, extractor in enumerate(everyone)
-    ]  # fmt: skip
+        Space(extractor=extractor, raw_train=of_train, raw_test=of_test, styles=len(names))
+        for extractor, of_train, of_test in sides
+    ]
     if len(spaces[0].raw_train.styles) == 0:
         raise EvalError("There are 0 training pictures to measure against: pack more, or with labels.")
-    count = len(extractors)
-    if control:
-        pairs = zip(spaces[:count], spaces[count:], strict=True)
-        spaces = [replace(space, control=beside) for space, beside in pairs]
+    controls = spaces[len(extractors) :] if control else [None] * len(extractors)
+    spaces = [replace(space, control=beside) for space, beside in zip(spaces, controls, strict=False)]
     height, width = train.images.shape[2:]
     return Reference(style_names=names, fingerprint=fingerprint, size=(height, width), spaces=tuple(spaces))
 
 
 def load_reference(
     dataset: Path,
-    extractors: Sequence[Extractor] | None = None,
+    extractors: Sequence[Extractor],
     *,
-    device: str | torch.device = "cpu",
     control: bool = True,
     cache: FeatureCache | None = None,
     processes: Processes | None = None,
     progress: bool = False,
 ) -> Reference:
-    """Builds the reference of a packed data set.
+    """Builds the reference of a packed data set, by default with the user's feature cache.
 
-    Defaults are the offline extractor and the user's feature cache. Raises EvalError as `build_reference`
-    does, and DataError for a data set that cannot be read.
+    Raises EvalError as `build_reference` does, and DataError for a data set that cannot be read.
     """
     train = load_pictures(dataset, "train")
     held_out = describe(dataset).counts["test"] > 0
     test = load_pictures(dataset, "test") if held_out else train.subset(torch.arange(0))
     return build_reference(
         Stored(images=train.images, styles=train.styles), Stored(images=test.images, styles=test.styles),
-        train.style_names, train.fingerprint, extractors or [build_extractor("efficientnet-lite0", device)],
-        control=control, cache=cache or FeatureCache(user_cache()), processes=processes, progress=progress,
+        train.style_names, train.fingerprint, extractors, control=control,
+        cache=cache or FeatureCache(user_cache()), processes=processes, progress=progress,
     )  # fmt: skip
-
-
-def _labelled(features: Tensor, styles: Tensor, names: tuple[str, ...]) -> Labelled:
-    if not names:
-        return Labelled(features=features, styles=torch.zeros_like(styles))
-    return Labelled(features=features[styles >= 0], styles=styles[styles >= 0])

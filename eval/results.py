@@ -35,13 +35,12 @@ def share(title: str, note: str, better: Better = "more") -> MetricInfo:
 
 @dataclass(frozen=True, kw_only=True)
 class Score:
-    """Value of one metric for one set of images. `per_style` and the rows of `matrix` follow the style
-    names."""
+    """Value of one metric for one set of images. `per_style` and `matrix` follow the style names."""
 
     value: float
     per_style: tuple[float, ...] = ()
     spread: float | None = None
-    """Expected scatter of `value` over repetitions. The note of the metric says which kind it is."""
+    """Standard error of `value`; of `kid` and `is`, the deviation over subsets."""
     matrix: tuple[tuple[float, ...], ...] = ()
     """(styles, styles): claimed style by compared style (confusion, similarity, or distance)."""
 
@@ -56,6 +55,11 @@ class Score:
         return parts
 
 
+def _finite(values: tuple[float, ...]) -> list[float | None]:
+    """JSON has no NaN: a style without images has null."""
+    return [value if math.isfinite(value) else None for value in values]
+
+
 @dataclass(frozen=True, kw_only=True)
 class MetricResult:
     """One metric in one feature space, with its ceiling, its control and its baselines."""
@@ -67,9 +71,9 @@ class MetricResult:
     real: Score | None = None
     """Ceiling: the score of held-out real images."""
     control: Score | None = None
-    """Control: the score in the features of the same network with random weights."""
+    """The score in the features of the same network with random weights."""
     control_real: Score | None = None
-    """Score of held-out real images in the control's features."""
+    """The score of held-out real images in the control's features."""
     baselines: Mapping[str, Score] = field(default_factory=dict)
     """Scores of trivial methods, by name."""
 
@@ -83,25 +87,23 @@ class MetricResult:
         A share below half of the ceiling never matches: recall 0 where real images have 0.6 is a collapse,
         whatever random weights see.
         """
-        if self.control is None or self._far_below_real:
+        measured, real, control = self.measured, self.real, self.control
+        if control is None:
             return False
         if self.about.kind == "share":
-            slack = 2 * math.hypot(self.measured.spread or 0.0, self.control.spread or 0.0)
-            return abs(self.measured.value - self.control.value) <= slack
-        if self.real is None or self.control_real is None:
+            if self.about.better == "more" and real is not None and measured.value < real.value / 2:
+                return False
+            slack = 2 * math.hypot(measured.spread or 0.0, control.spread or 0.0)
+            return abs(measured.value - control.value) <= slack
+        if real is None or self.control_real is None:
             return False
-        if min(self.real.value, self.control_real.value) <= 0:  # an unbiased estimate may be negative
+        if min(real.value, self.control_real.value) <= 0:  # an unbiased estimate may be negative
             return False
-        ratio = self.measured.value / self.real.value
-        return self.control.value / self.control_real.value >= 0.95 * ratio > 0.95
-
-    @property
-    def _far_below_real(self) -> bool:
-        shares = self.about.kind == "share" and self.about.better == "more"
-        return shares and self.real is not None and self.measured.value < self.real.value / 2
+        ratio = measured.value / real.value
+        return control.value / self.control_real.value >= 0.95 * ratio > 0.95
 
     def worst(self) -> int | None:
-        """Index of the style with the worst score. None without styles."""
+        """Returns the index of the style with the worst score. None without styles."""
         values = self.measured.per_style
         if not values or any(math.isnan(value) for value in values):
             return None
@@ -163,7 +165,7 @@ class Measurement:
 
     @property
     def warning(self) -> str:
-        """Sentence that names the collapsed styles, by their diversity. Empty if there are none."""
+        """The sentence that names the collapsed styles, by their diversity. Empty if there are none."""
         diversity = self.figures.get("diversity")
         shares = diversity.measured.per_style if diversity else ()
         collapsed = [
@@ -172,7 +174,7 @@ class Measurement:
         return collapse_warning(collapsed, len(self.style_names))
 
     def summary(self) -> dict[str, float]:
-        """Each metric's value, its mean over the styles and its worst style, for a curve over training."""
+        """Returns each metric's value, its mean over the styles and its worst style, for a training's log."""
         values: dict[str, float] = {}
         for name, figure in self.figures.items():
             values[name] = figure.measured.value
@@ -184,7 +186,7 @@ class Measurement:
         return values
 
     def to_json(self) -> dict[str, Any]:
-        """Everything but the picks, as plain values."""
+        """Returns everything but the picks, as plain values."""
         return {
             "label": self.label,
             "warning": self.warning,
@@ -198,11 +200,6 @@ class Measurement:
                 for name, points in self.curves.items()
             },
         }
-
-
-def _finite(values: tuple[float, ...]) -> list[float | None]:
-    """JSON has no NaN: a style without images has null."""
-    return [value if math.isfinite(value) else None for value in values]
 
 
 METRIC_INFO: dict[str, MetricInfo] = {

@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -23,7 +24,6 @@ from .features.cache import content_hash
 Sampler = Callable[[Tensor, Tensor], Tensor]
 """sampler(styles (N, S) float32 weights, seeds (N,) int64): images (N, 3, R, R) uint8. The same seed gives
 the same image."""
-Protocol = Mapping[str, str | int | float | None]
 
 
 def consecutive_seeds(seed: int, count: int) -> Int64[Tensor, "{count}"]:
@@ -41,23 +41,20 @@ class Samples:
 
     Sample i of every style has seed `seed + i`, so that styles differ by style alone.
 
-    Raises EvalError for `per_style` below 2, for seeds that exceed 64 bits, and in `take` if the sampler
-    returns another number of images.
+    Raises EvalError for seeds that exceed 64 bits.
     """
 
     sampler: Sampler
     count: int
     per_style: int = 200
     seed: int = 0
-    conditions: Protocol = field(default_factory=dict)
+    conditions: Mapping[str, Any] = field(default_factory=dict)
     """Settings of the sampler that change the numbers (truncation), for the protocol."""
     identity: str | None = None
     """Everything besides style and seed that decides the images (weights, truncation). Features are cached
     only with an identity."""
 
     def __post_init__(self) -> None:
-        if self.per_style < 2:
-            raise EvalError(f"Cannot measure {self.per_style} samples a style: take 2 or more.")
         consecutive_seeds(self.seed, self.per_style)
 
     @property
@@ -68,12 +65,7 @@ class Samples:
 
     def take(self, indices: Int64[Tensor, "k"]) -> Tensor:
         weights = F.one_hot(indices // self.per_style, max(1, self.count))[:, : self.count].float()
-        images = self.sampler(weights, self.seed + indices % self.per_style)
-        if len(images) != len(indices):
-            raise EvalError(
-                f"The sampler gave {len(images)} images for {len(indices)} seeds: give one for each."
-            )
-        return images
+        return self.sampler(weights, self.seed + indices % self.per_style)
 
     def key(self, start: int, stop: int) -> str | None:
         if self.identity is None:
@@ -82,7 +74,7 @@ class Samples:
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
     @property
-    def protocol(self) -> Protocol:
+    def protocol(self) -> Mapping[str, Any]:
         return {"source": "sampler", "seed": self.seed, **self.conditions}
 
 
@@ -100,7 +92,7 @@ class Stored:
         return content_hash(self.images[start:stop])
 
     @property
-    def protocol(self) -> Protocol:
+    def protocol(self) -> Mapping[str, Any]:
         return {"source": "images", "seed": None}
 
 

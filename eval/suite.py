@@ -34,13 +34,17 @@ def extractors_for(extractors: Sequence[Extractor], metrics: Sequence[str] = DEF
     require_known(metrics)
     if "gram" not in metrics:
         return list(extractors)
-    network = next((extractor for extractor in extractors if isinstance(extractor, MapExtractor)), None)
-    if network is None:
-        names = ", ".join(extractor.name for extractor in extractors)
-        raise EvalError(
-            f"The Gram distance needs feature maps, and {names} has none: add --features efficientnet-lite0."
-        )
-    return [*extractors, StyleStatistics(network)]
+    return [*extractors, StyleStatistics(map_extractor(extractors, "The Gram distance"))]
+
+
+def map_extractor(extractors: Sequence[Extractor], what: str) -> MapExtractor:
+    """Returns the first of the extractors that has feature maps. Raises EvalError, which names `what` needs
+    one, if there is none."""
+    for extractor in extractors:
+        if isinstance(extractor, MapExtractor):
+            return extractor
+    names = ", ".join(extractor.name for extractor in extractors)
+    raise EvalError(f"{what} needs feature maps, and {names} has none: add --features efficientnet-lite0.")
 
 
 # Measuring

@@ -87,10 +87,11 @@ def measure_outputs(
     taken = dict(measures.protocol.get("metrics", {}))
     for metric in (metric for metric in metrics if metric in PAIR_METRICS):
         try:
-            figures |= suite.results(metric)
-            taken[metric] = suite.protocol(metric)
+            found, taken[metric] = suite.measure(metric)
         except EvalError as error:
             notes.append(f"{metric}: {error}")
+        else:
+            figures |= found
     if not figures:
         raise EvalError(f"Nothing of these pairs can be measured. {' '.join(notes)}")
     protocol = {**measures.protocol, "source": "pairs", "pairs": len(pairs), "metrics": taken}
@@ -131,35 +132,31 @@ class PairSuite:
     drawings: Drawings | None = None
     progress: bool = False
 
-    def results(self, metric: str) -> dict[str, MetricResult]:
-        """Returns the figures of one of PAIR_METRICS. Raises EvalError if the pairs lack data for it."""
-        lpips, network, control = self.networks.lpips, self.networks.maps, self.networks.control
+    def measure(self, metric: str) -> tuple[dict[str, MetricResult], str]:
+        """Returns the figures of one of PAIR_METRICS, and its protocol. Raises EvalError if data lack."""
+        maps, lpips = self.networks.maps.maps_protocol, self.networks.lpips
         if metric == "ssim":
             values = Values(outputs=ssim(self.pairs.contents, self.pairs.outputs))
-            return self._results("pixels", {"ssim": values}, {})
+            return self.results("pixels", {"ssim": values}, {}), SSIM_PROTOCOL
         if metric == "lpips":
             assert lpips is not None
-            controls = {} if control is None else self.perceptual(lpips.control())
-            return self._results(lpips.name, self.perceptual(lpips), controls)
-        take: Callable[[MapExtractor], Figures] = {
-            "content": self.content, "cfsd": self.structure, "truth": self.truth, "reference": self.reference,
-        }[metric]  # fmt: skip
-        return self._results(network.name, take(network), {} if control is None else take(control))
-
-    def protocol(self, metric: str) -> str:
-        network, lpips = self.networks.maps, self.networks.lpips
-        if metric == "reference":
-            return StyleStatistics(network).protocol
-        return {
-            "content": f"mean over taps of {network.maps_protocol}",
-            "cfsd": f"{CFSD_PROTOCOL}; {network.maps_protocol}",
-            "ssim": SSIM_PROTOCOL,
-            "lpips": lpips.protocol if lpips else "",
-            "truth": f"channel-normalised feature distance; {network.maps_protocol}",
-        }[metric]
+            controls = {} if self.networks.control is None else self.perceptual(lpips.control())
+            return self.results(lpips.name, self.perceptual(lpips), controls), lpips.protocol
+        if metric == "content":
+            return self.by_maps(self.content), f"mean over taps of {maps}"
+        if metric == "cfsd":
+            return self.by_maps(self.structure), f"{CFSD_PROTOCOL}; {maps}"
+        if metric == "truth":
+            return self.by_maps(self.truth), f"channel-normalised feature distance; {maps}"
+        return self.by_maps(self.reference), StyleStatistics(self.networks.maps).protocol
 
     # Results
-    def _results(self, features: str, measured: Figures, control: Figures) -> dict[str, MetricResult]:
+    def by_maps(self, take: Callable[[MapExtractor], Figures]) -> dict[str, MetricResult]:
+        """Returns the results of `take` for the network, with those of its control."""
+        network, control = self.networks.maps, self.networks.control
+        return self.results(network.name, take(network), {} if control is None else take(control))
+
+    def results(self, features: str, measured: Figures, control: Figures) -> dict[str, MetricResult]:
         return {
             name: MetricResult(
                 about=PAIR_FIGURES[name], features=features, measured=self.score(values.outputs, values.rows),
@@ -170,7 +167,7 @@ class PairSuite:
         }  # fmt: skip
 
     def score(self, values: Tensor, rows: Tensor | None) -> Score:
-        """Returns the mean over the pairs, or those of `rows`, with its standard error and mean by style."""
+        """Returns the mean over the pairs, or those of `rows`, and by style."""
         styles = torch.tensor([self.style_names.index(style) for style in self.pairs.styles])
         return mean_score(values, styles if rows is None else styles[rows], len(self.style_names))
 
