@@ -45,35 +45,30 @@ CHANCE, PIXELS, PALETTE = "chance", "raw pixels", "palette"
 
 DISENTANGLEMENT_INFO: dict[str, MetricInfo] = {
     "style_in_content": share(
-        "style read off the content code",
-        "Held-out images whose style a linear probe recognises from the content code, over the styles.",
-        better="less",
+        "style read off the content code", "Share whose style a linear probe finds, over the styles.", "less"
     ),
     "products_in_content": share(
         "style read off products of the content code",
-        "The same from channel means, deviations and inner products, which are quadratic in the code.",
-        better="less",
+        "The same from quadratic functions of the code.",
+        "less",
     ),
     "subject_in_content": share(
-        "subject read off the content code",
-        "How often the nearest content code in another style is of the same subject.",
+        "subject read off the content code", "How often the nearest code in another style has the subject."
     ),
     "style_in_style": share(
-        "style read off the style code",
-        "Held-out images whose style a linear probe recognises from the style code, encoded without a label.",
+        "style read off the style code", "Share whose style a linear probe finds; encoded without a label."
     ),
     "subject_in_style": share(
         "subject read off the style code",
-        "How often the nearest style code in another style is of the same subject.",
-        better="less",
+        "How often the nearest code in another style has the subject.",
+        "less",
     ),
     "swapped_style": share(
-        "style of the swapped picture",
-        "Images of one image's content in another's style whose style the evaluator's probe recognises.",
+        "style of the swapped picture", "Share whose style image's style the evaluator's probe recognises."
     ),
     "swapped_content": share(
         "content of the swapped picture",
-        "How often the content code of such an image is nearer to that of its content than of its style.",
+        "How often its content code is nearer to its content's than its style's.",
     ),
 }
 
@@ -86,8 +81,7 @@ Coder = Callable[[Tensor], Codings]
 
 @dataclass(frozen=True, kw_only=True)
 class EncoderPaths:
-    """The encoders of a generator, and its synthesis from their codes, as functions of images (N, 3, R, R)
-    uint8."""
+    """The encoders of a generator, and its synthesis from their codes, as functions of images, uint8."""
 
     content: Callable[[Tensor], Sequence[Tensor]]
     """Content codes, float (N, C, H, W): the features, then details if there are any."""

@@ -36,8 +36,7 @@ EPSILON = 1e-4
 BATCH = 32
 
 PATH_LENGTH = distance(
-    "perceptual path length",
-    "How fast images change along straight paths in W; small for a smooth latent space, and for a collapsed.",
+    "perceptual path length", "How fast images change along straight paths in W; small for a collapse, too."
 )
 
 Interpolate = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]

@@ -203,52 +203,34 @@ class Measurement:
 
 
 METRIC_INFO: dict[str, MetricInfo] = {
-    "fd": distance(
-        "Frechet distance",
-        "Distance to the real training images, each set taken as one Gaussian; 0 if they agree.",
-    ),
-    "kid": distance(
-        "kernel distance",
-        "Squared maximum mean discrepancy with a cubic kernel; unbiased, so it may be negative.",
-    ),
-    "accuracy": share(
-        "style accuracy",
-        "Images whose style a linear probe recognises that was fitted on real training images, by style.",
-    ),
-    "precision": share("precision", "Samples inside the manifold of the real training images."),
-    "recall": share("recall", "Real training images inside the manifold of the samples."),
-    "density": share("density", "Real neighbourhoods that contain a sample, over k; it may exceed 1."),
-    "coverage": share("coverage", "Real training images with a sample in their neighbourhood."),
-    "is": share(
-        "inception score", "Exponential of the mean divergence of a sample's classes from all classes."
-    ),
-    "cosine": share("cosine to the style", "Cosine to the prototype of the target style; not calibrated."),
+    "fd": distance("Frechet distance", "To the real training images, each set taken as one Gaussian."),
+    "kid": distance("kernel distance", "Squared maximum mean discrepancy; unbiased, so it may be negative."),
+    "accuracy": share("style accuracy", "Share of images whose style a linear probe recognises."),
+    "precision": share("precision", "Share of samples inside the manifold of the real training images."),
+    "recall": share("recall", "Share of real training images inside the manifold of the samples."),
+    "density": share("density", "Mean number of real neighbourhoods of a sample, over k; it may exceed 1."),
+    "coverage": share("coverage", "Share of real training images with a sample in their neighbourhood."),
+    "is": share("inception score", "How certain the classes of each image are, and how varied over all."),
+    "cosine": share("cosine to the style", "To the prototype of the target style; not calibrated."),
     "csls": share(
-        "calibrated cosine",
-        "Twice the cosine minus the mean similarities of image and prototype to their neighbours (CSLS).",
+        "calibrated cosine", "Corrected by the mean similarities to the nearest neighbours (CSLS)."
     ),
     "nearer_to_own": share(
-        "nearer to its own style",
-        "Chance that an image is nearer to the prototype of its own style than to another; 0.5 is chance.",
+        "nearer to its own style", "Chance that another style's prototype is farther; 0.5 is chance."
     ),
     "gram": distance(
-        "Gram distance",
-        "Squared distance of the mean Gram matrices (over chw) of samples and real training images.",
+        "Gram distance", "Squared, of the mean Gram matrices of samples and real training images."
     ),
     "mean_std": distance(
-        "mean/std distance", "The same of the mean channel statistics, summed over the taps."
+        "mean/std distance", "Squared, of the mean channel statistics, summed over the taps."
     ),
     "diversity": share(
-        "diversity within a style",
-        "Mean distance of two samples of a style, over that of two real training images.",
+        "diversity within a style", "Mean distance of two samples, over that of two real training images."
     ),
     "copies": share(
-        "share of near-copies",
-        "Samples nearer to a training image than all but 1 % of held-out real images are.",
-        better="less",
+        "share of near-copies", "Nearer to a training image than 99 % of held-out images are.", better="less"
     ),
     "nearest_ratio": share(
-        "distance to the nearest training picture",
-        "As a multiple of the median of held-out real images; copies are near 0.",
+        "distance to the nearest training picture", "Over the median of held-out images; copies are near 0."
     ),
 }

@@ -8,7 +8,7 @@ import tyro
 from brushwork.data.contents import list_originals
 from brushwork.data.errors import DataError
 from brushwork.data.split import AnySplit
-from brushwork.eval.restyled_folder import (
+from brushwork.eval.image_folders import (
     RestyledFolder,
     StyleCode,
     Target,

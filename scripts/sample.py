@@ -7,8 +7,7 @@ from typing import Annotated
 import torch
 import tyro
 
-from brushwork.eval.restyled_folder import read_style_images, style_texts
-from brushwork.eval.sample_folder import COLUMNS, SampleFolder
+from brushwork.eval.image_folders import COLUMNS, SampleFolder, read_style_images, style_texts
 from brushwork.models.device import DeviceName, resolve_device
 from brushwork.models.errors import ModelError
 from brushwork.models.options import Batch, LayerIndex, Psi, options

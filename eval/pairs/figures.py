@@ -17,32 +17,25 @@ PAIR_METRICS = ("content", "ssim", "cfsd", "lpips", "truth", "reference")
 
 PAIR_FIGURES: dict[str, MetricInfo] = {
     "content_raw": distance(
-        "content distance, raw",
-        "Mean squared difference of the feature maps of content and output; grows with the loudest tap.",
+        "content distance, raw", "Mean squared difference of feature maps; loud taps count most."
     ),
     "content_normalised": distance(
         "content distance, normalised", "The same of directions over channels, 0 to 4: blind to contrast."
     ),
     "ssim": share("SSIM", "Structural similarity of content and output; a new style may rightly lower it."),
     "cfsd": distance(
-        "structural distance (CFSD)",
-        "Difference of the self-similarities of content and output: how alike the places of each are.",
+        "structural distance (CFSD)", "Which places of an image are alike, in content and output."
     ),
     "lpips": distance("LPIPS", "Learned perceptual distance of content and output."),
-    "truth": distance(
-        "distance to the real drawing", "Distance to the same subject as it was really drawn in that style."
-    ),
+    "truth": distance("distance to the real drawing", "Of the same subject, really drawn in that style."),
     "nearer_truth": share(
-        "nearer to the truth than both baselines",
-        "Pairs whose output is nearer to the real drawing than the content and the style's mean are.",
+        "nearer to the truth than both baselines", "Nearer than the content and the mean of the style."
     ),
     "reference_gram": distance(
-        "Gram distance to the style picture",
-        "Mean squared difference of the Gram entries (chw) of output and style image.",
+        "Gram distance to the style picture", "Mean squared difference of the Gram entries (chw)."
     ),
     "reference_mean_std": distance(
-        "mean/std distance to the style picture",
-        "The same of channel means and deviations, summed over the taps.",
+        "mean/std distance to the style picture", "The same of channel means and deviations, over the taps."
     ),
 }
 

@@ -55,12 +55,6 @@ def test_seeds_stay_within_64_bits(world: World) -> None:
         world.samples(5, seed=last)
 
 
-@pytest.mark.parametrize("per_style", [-1, 1])
-def test_too_few_samples(world: World, per_style: int) -> None:
-    with pytest.raises(EvalError, match=f"{per_style} samples a style"):
-        world.samples(per_style)
-
-
 def test_keys_cover_all_that_decides_the_images(world: World) -> None:
     def key(identity: str | None = "weights", per_style: int = 5, seed: int = 0, stop: int = 4) -> str | None:
         return world.samples(per_style, seed, identity).key(0, stop)

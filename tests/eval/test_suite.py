@@ -357,18 +357,9 @@ def test_the_protocol_covers_every_setting(world: World) -> None:
         protocol(world.reference.restricted_to(world.style_names[::-1])),
         protocol(replace(world.reference, fingerprint="another")),
     ]
+    assert '"images_per_style": [6, 6, 6]' in same
     assert same not in others
     assert len(set(others)) == len(others)
-
-
-def test_json_holds_everything(world: World) -> None:
-    measurement = measure(world.samples(6), world.reference)
-    content = json.loads(json.dumps(measurement.to_json(), allow_nan=False))
-    figure = content["figures"]["accuracy"]
-    assert figure["measured"]["value"] == measurement.figures["accuracy"].measured.value
-    assert set(figure) >= {"real", "control", "control_real", "worst_style", "control_matches"}
-    assert content["protocol"]["images_per_style"] == [6, 6, 6]
-    assert "torch" in content["environment"]
 
 
 # Mistakes
@@ -387,10 +378,3 @@ def test_mistakes_are_named(world: World) -> None:
     bare = Stored(images=world.train.images[:4], styles=torch.full((4,), -1))
     with pytest.raises(EvalError, match="0 training pictures to measure against"):
         build_reference(bare, world.test, ("flat",), "f", [world.colours()])
-
-
-def test_refuses_samplers_of_other_tensors(world: World) -> None:
-    with pytest.raises(EvalError, match="float32"):
-        measure(samples_of(lambda *args: world.perfect(*args).float(), 4), world.reference)
-    with pytest.raises(EvalError, match="0 images for 1 seeds"):
-        measure(samples_of(lambda *args: world.perfect(*args)[:0], 4), world.reference)

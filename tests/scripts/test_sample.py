@@ -12,7 +12,7 @@ from PIL import Image
 
 from brushwork.data.files import write_file
 from brushwork.data.images import read_image
-from brushwork.eval import sample_folder as module
+from brushwork.eval import image_folders as module
 from brushwork.eval.sources import read_styled_folder
 from brushwork.models.errors import ModelError
 from brushwork.models.generator import Generator, GeneratorConfig
