@@ -25,7 +25,7 @@ from .errors import EvalError
 from .features.cache import FeatureCache, user_cache
 from .features.extract import Extractor, MapExtractor, Source
 from .features.extractors import build_extractor
-from .features.resize import Precision, ResizeName
+from .features.resize import ResizeName
 from .generator_suite import GENERATOR_METRICS, with_path_length, with_truncation
 from .metrics.frechet import load_statistics
 from .metrics.lpips import Lpips
@@ -69,8 +69,6 @@ class EvaluatorConfig:
     """Seed of the first sample of every style. Sample i has seed + i."""
     resize: ResizeName = "clean"
     """Filter and normalisation before Inception. FIDs with different ones must not be compared."""
-    precision: Precision = "fp32"
-    """Arithmetic of the feature networks."""
 
     def __post_init__(self) -> None:
         for text in self.weights:
@@ -103,7 +101,7 @@ class Evaluator:
 
     def __init__(self, config: EvaluatorConfig, device: torch.device, processes: Processes) -> None:
         self.config, self.device, self.processes = config, device, processes
-        self.cache = FeatureCache(user_cache())
+        self.cache, self.metrics = FeatureCache(user_cache()), config.metrics or DEFAULT
 
     # What can be measured
     def folder(self, folder: Path) -> Evaluation:
@@ -112,11 +110,11 @@ class Evaluator:
         if self._published:
             measures, grids = self._against_statistics(found), {}
         else:
-            reference = self._load_reference(self._metrics)
+            reference = self._load_reference(self.metrics)
             names = styles_of_folders(found.style_names, reference.style_names)
-            measures = self._measure(found, reference.restricted_to(names), self._metrics)
+            measures = self._measure(found, reference.restricted_to(names), self.metrics)
             grids = self._grids(measures, found)
-        measures = replace(measures, label=str(folder), notes=(*measures.notes, *found.broken))
+        measures = replace(measures.noted(*found.broken), label=str(folder))
         return Evaluation(measures=measures, grids=grids, count=len(found.styles), broken=found.broken)
 
     def pairs(self, pairs: PairSet, label: str) -> Evaluation:
@@ -137,8 +135,7 @@ class Evaluator:
             pairs, networks, metrics=metrics, reference=reference, drawings=drawings, cache=self.cache,
             progress=True, label=label,
         )  # fmt: skip
-        measures = replace(measures, notes=(*measures.notes, *pairs.broken))
-        return Evaluation(measures=measures, count=len(pairs), broken=pairs.broken)
+        return Evaluation(measures=measures.noted(*pairs.broken), count=len(pairs), broken=pairs.broken)
 
     def generator(self, generator: Generator, *, label: str, digest: str, weights_seed: int) -> Evaluation:
         """Measures samples of a generator.
@@ -149,7 +146,7 @@ class Evaluator:
             weights_seed: torch seed of its weights before training, for the control of disentanglement.
         """
         config, names = self.config, generator.style_names
-        if "disentanglement" in self._metrics:
+        if "disentanglement" in self.metrics:
             _ = generator.encoders  # a generator without any is refused before the rest is measured
 
         def samples_at(psi: float) -> Samples:
@@ -162,10 +159,10 @@ class Evaluator:
         samples = samples_at(config.psi)
         if self._published:
             return Evaluation(measures=replace(self._against_statistics(samples), label=label))
-        of_images = [metric for metric in self._metrics if metric not in GENERATOR_METRICS]
+        of_images = [metric for metric in self.metrics if metric not in GENERATOR_METRICS]
         reference = self._load_reference(of_images).restricted_to(names)
         measures = replace(self._measure(samples, reference, of_images), label=label)
-        for metric in (metric for metric in GENERATOR_METRICS if metric in self._metrics):
+        for metric in (metric for metric in GENERATOR_METRICS if metric in self.metrics):
             try:
                 if metric == "ppl":
                     measures = self._with_path_length(measures, generator, reference)
@@ -177,7 +174,7 @@ class Evaluator:
                 else:
                     measures = self._with_disentanglement(measures, generator, reference, weights_seed)
             except (DataError, EvalError) as error:
-                measures = replace(measures, notes=(*measures.notes, f"{metric}: {error}"))
+                measures = measures.noted(f"{metric}: {error}")
         if not (measures.figures or measures.curves):
             raise EvalError(f"Nothing of this can be measured. {' '.join(measures.notes)}")
         return Evaluation(measures=measures, grids=self._grids(measures, samples))
@@ -212,20 +209,16 @@ class Evaluator:
 
     # Parts
     @property
-    def _metrics(self) -> tuple[str, ...]:
-        return self.config.metrics or DEFAULT
-
-    @property
     def _published(self) -> bool:
         """Whether the reference is a file of statistics."""
         return self.config.reference is not None and self.config.reference.suffix == ".npz"
 
     @cached_property
     def _extractors(self) -> list[Extractor]:
-        weights, precision, resize = self.config.weight_files, self.config.precision, self.config.resize
+        config, weights = self.config, self.config.weight_files
         return [
-            build_extractor(name, self.device, weights=weights, precision=precision, resize=resize)
-            for name in self.config.features
+            build_extractor(name, self.device, weights=weights, resize=config.resize)
+            for name in config.features
         ]
 
     def _map_networks(

@@ -59,44 +59,34 @@ def with_path_length(
 ) -> Measurement:
     """Adds `ppl`, the trimmed mean over PATHS paths of each style, from seeds `seed` on.
 
-    The distance is that of the channel-normalised maps of `networks`, a network and its control. `count` is
-    the number of styles of the generator; the measurement may have none. Raises EvalError for seeds that
-    exceed 64 bits.
+    The distance is that of the channel-normalised maps of `networks`, a network and its control, in place of
+    LPIPS. `count` is the number of styles of the generator; the measurement may have none. Raises EvalError
+    for seeds that exceed 64 bits.
     """
     styles = torch.arange(max(1, count)).repeat_interleave(PATHS)
     weights = F.one_hot(styles, max(1, count))[:, :count].float()
     seeds = consecutive_seeds(seed, PATHS).repeat(max(1, count))
 
     def score(network: MapExtractor) -> Score:
-        lengths = path_length(
-            interpolate, feature_steps(network), weights, seeds, seed=seed, progress=progress
-        )
+        def distance(a: Tensor, b: Tensor) -> Tensor:
+            first, second = (network.maps(images * 127.5 + 127.5) for images in (a, b))
+            return feature_distance(first, second, normalised=True)
+
+        lengths = path_length(interpolate, distance, weights, seeds, seed=seed, progress=progress)
         by_style = tuple(trimmed_mean(lengths[styles == s]) for s in range(len(measurement.style_names)))
         error = float(lengths.double().std() / len(lengths) ** 0.5)
         return Score(value=trimmed_mean(lengths), per_style=by_style, spread=error)
 
     network, control = networks
     result = MetricResult(
-        about=PATH_LENGTH,
-        features=network.name,
-        measured=score(network),
+        about=PATH_LENGTH, features=network.name, measured=score(network),
         control=None if control is None else score(control),
-    )
+    )  # fmt: skip
     protocol = (
         f"straight in W, epsilon 1e-4, {PATHS} ways a style, seed {seed}; channel-normalised feature "
         f"distance; {network.maps_protocol}"
     )
     return with_metric(measurement, "ppl", protocol, {"ppl": result})
-
-
-def feature_steps(network: MapExtractor) -> Distance:
-    """Returns the channel-normalised feature distance, the offline replacement for LPIPS."""
-
-    def distance(a: Tensor, b: Tensor) -> Tensor:
-        first, second = (network.maps(images * 127.5 + 127.5) for images in (a, b))
-        return feature_distance(first, second, normalised=True)
-
-    return distance
 
 
 @torch.no_grad()
@@ -113,8 +103,7 @@ def path_length(
     al. 2019, arXiv 1812.04948, eq. 2 and 3).
 
     Path i starts at seeds[i]. Its other end and its place t, uniform in [0, 1), depend on (seed, seeds[i])
-    alone. Images must be float: steps of 1e-4 would vanish in rounded grey levels. Raises TypeError for
-    others.
+    alone. Images must be float: steps of 1e-4 would vanish in rounded grey levels.
     """
     ends, places = path_places(seeds, seed)
     lengths = []
@@ -122,8 +111,6 @@ def path_length(
     for rows in Progress(parts, desc="path length", unit="batch", leave=False, disable=not progress):
         path = styles[rows], seeds[rows], ends[rows]
         here, there = interpolate(*path, places[rows]), interpolate(*path, places[rows] + EPSILON)
-        if not here.is_floating_point():
-            raise TypeError(f"interpolate gave {here.dtype}: path_length needs float images")
         lengths.append(distance(here, there).cpu() / EPSILON**2)
     return torch.cat(lengths)
 

@@ -108,19 +108,16 @@ def targets_of_styles(
     else:
         latent = style_codes(generator, styles, torch.full((len(texts),), seed), psi=psi)
         codes = [partial(_same_codes, code) for code in latent]
-    return [
-        Target(name=text, codes=each, label=text if text in names else None)
-        for text, each in zip(texts, codes, strict=True)
-    ]
+    labels = [text if text in names else None for text in texts]
+    each = zip(texts, codes, labels, strict=True)
+    return [Target(name=text, codes=some, label=label) for text, some, label in each]
 
 
-def _own_codes(
-    generator: Generator, weights: Float[Tensor, "s"], psi: float, images: UInt8[Tensor, "n 3 h w"]
-) -> Float[Tensor, "n l d"]:
+def _own_codes(generator: Generator, weights: Tensor, psi: float, images: Tensor) -> Tensor:
     return content_style_codes(generator, images, weights.expand(len(images), -1), psi=psi)
 
 
-def _same_codes(code: Float[Tensor, "l d"], images: UInt8[Tensor, "n 3 h w"]) -> Float[Tensor, "n l d"]:
+def _same_codes(code: Float[Tensor, "l d"], images: Tensor) -> Tensor:
     return repeat(code, "l d -> n l d", n=len(images))
 
 
@@ -170,13 +167,12 @@ class RestyledFolder:
     larger: int = 0
     """How many of them are larger than the network's images."""
     rows: list[dict[str, str]] = field(default_factory=list)
-    """Of the manifest, one for each result."""
+    """The manifest's rows, one for each result."""
     cells: dict[str, list[Cell]] = field(default_factory=dict)
-    """Of the grid: a content and its results, by the content's name."""
+    """The grid's rows: a content and its results, by the content's name."""
 
     @cached_property
     def folders(self) -> list[str]:
-        """The names of the styles' folders."""
         names = (file_name(target.name) for target in self.targets)
         return unique_names(names, taken=(CONTENTS, FITTED, GRID, MANIFEST))
 

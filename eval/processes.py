@@ -22,9 +22,8 @@ from .errors import EvalError
 
 Value = TypeVar("Value")
 
-INTERVAL = 1.0
-"""Seconds between checks for failures."""
-TIMEOUT = timedelta(seconds=30)
+INTERVAL, TIMEOUT = 1.0, timedelta(seconds=30)
+"""Seconds between checks for failures, and the time that a connection may take."""
 FAILED = "failed"
 
 

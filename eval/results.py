@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from jaxtyping import Int64
@@ -168,22 +168,22 @@ class Measurement:
         """The sentence that names the collapsed styles, by their diversity. Empty if there are none."""
         diversity = self.figures.get("diversity")
         shares = diversity.measured.per_style if diversity else ()
-        collapsed = [
-            name for name, share in zip(self.style_names, shares, strict=bool(shares)) if share < COLLAPSED
-        ]
+        pairs = zip(self.style_names, shares, strict=bool(shares))
+        collapsed = [name for name, share in pairs if share < COLLAPSED]
         return collapse_warning(collapsed, len(self.style_names))
 
     def summary(self) -> dict[str, float]:
         """Returns each metric's value, its mean over the styles and its worst style, for a training's log."""
         values: dict[str, float] = {}
         for name, figure in self.figures.items():
-            values[name] = figure.measured.value
-            worst = figure.worst()
-            if worst is not None:
-                per_style = figure.measured.per_style
+            values[name], per_style = figure.measured.value, figure.measured.per_style
+            if (worst := figure.worst()) is not None:
                 values[f"{name}_style_mean"] = sum(per_style) / len(per_style)
                 values[f"{name}_worst_style"] = per_style[worst]
         return values
+
+    def noted(self, *sentences: str) -> "Measurement":
+        return replace(self, notes=(*self.notes, *sentences))
 
     def to_json(self) -> dict[str, Any]:
         """Returns everything but the picks, as plain values."""
@@ -196,8 +196,8 @@ class Measurement:
             "style_names": list(self.style_names),
             "figures": {name: figure.to_json(self.style_names) for name, figure in self.figures.items()},
             "curves": {
-                name: [{"x": point.x, **point.scores} for point in points]
-                for name, points in self.curves.items()
+                name: [{"x": point.x, **point.scores} for point in curve]
+                for name, curve in self.curves.items()
             },
         }
 

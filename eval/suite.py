@@ -38,8 +38,7 @@ def extractors_for(extractors: Sequence[Extractor], metrics: Sequence[str] = DEF
 
 
 def map_extractor(extractors: Sequence[Extractor], what: str) -> MapExtractor:
-    """Returns the first of the extractors that has feature maps. Raises EvalError, which names `what` needs
-    one, if there is none."""
+    """Returns the first extractor with feature maps, which `what` needs. Raises EvalError if none has any."""
     for extractor in extractors:
         if isinstance(extractor, MapExtractor):
             return extractor
@@ -157,11 +156,8 @@ def with_metric(
 ) -> Measurement:
     """Returns the measurement with the results of one metric more, and its protocol."""
     metrics = {**measurement.protocol.get("metrics", {}), metric: protocol}
-    return replace(
-        measurement,
-        figures={**measurement.figures, **figures},
-        protocol={**measurement.protocol, "metrics": metrics},
-    )
+    both = {**measurement.protocol, "metrics": metrics}
+    return replace(measurement, figures={**measurement.figures, **figures}, protocol=both)
 
 
 def _protocol(reference: Reference, metrics: Sequence[str], images: list[int]) -> dict[str, Any]:

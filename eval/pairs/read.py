@@ -126,7 +126,13 @@ def _decoded(rows: list[Row]) -> PairSet:
         kept.append(row)
         for part, image in pair.items():
             images[part].append(image)
-        _require_size(row, list(pair.values()), images["output"][0])
+        for image in pair.values():
+            if image.shape != (first := images["output"][0]).shape:
+                size, other = (f"{x.shape[2]}x{x.shape[1]}" for x in (image, first))
+                raise EvalError(
+                    f"{row.place}: the pair has a picture of {size} pixels, and the first output has "
+                    f"{other}: bring all pictures to one size."
+                )
     if not kept:
         raise EvalError(broken[0])
     return PairSet(
@@ -141,13 +147,3 @@ def _decode(path: Path) -> Tensor:
     if not os.path.isfile(path):  # pathlib raises OSError for a name too long for the disk
         raise DataError(f"'{path}' does not exist: mend the path, or drop the pair.")
     return torch.from_numpy(read_image(path)).permute(2, 0, 1).contiguous()
-
-
-def _require_size(row: Row, images: list[Tensor], first: Tensor) -> None:
-    for image in images:
-        if image.shape != first.shape:
-            (height, width), (first_height, first_width) = image.shape[1:], first.shape[1:]
-            raise EvalError(
-                f"{row.place}: the pair has a picture of {width}x{height} pixels, and the first output has "
-                f"{first_width}x{first_height}: bring all pictures to one size."
-            )

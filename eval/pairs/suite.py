@@ -23,7 +23,7 @@ from ..metrics.style import mean_score
 from ..reference import Reference
 from ..results import Measurement, MetricResult, Score
 from ..sources import Stored
-from ..suite import measure
+from ..suite import measure, with_metric
 from .figures import PAIR_FIGURES, PAIR_METRICS, UNCHANGED, Drawings, Values
 from .read import PairSet
 from .truth import BATCH, paired_truth, truth_indices
@@ -81,23 +81,18 @@ def measure_outputs(
         try:
             measures = _outputs(pairs, reference.restricted_to(names), of_outputs, cache, progress)
         except EvalError as error:
-            measures = replace(measures, notes=(f"{', '.join(of_outputs)}: {error}",))
+            measures = measures.noted(f"{', '.join(of_outputs)}: {error}")
     suite = PairSuite(pairs=pairs, style_names=names, networks=networks, drawings=drawings, progress=progress)
-    figures, notes = dict(measures.figures), list(measures.notes)
-    taken = dict(measures.protocol.get("metrics", {}))
     for metric in (metric for metric in metrics if metric in PAIR_METRICS):
         try:
-            found, taken[metric] = suite.measure(metric)
+            figures, words = suite.measure(metric)
+            measures = with_metric(measures, metric, words, figures)
         except EvalError as error:
-            notes.append(f"{metric}: {error}")
-        else:
-            figures |= found
-    if not figures:
-        raise EvalError(f"Nothing of these pairs can be measured. {' '.join(notes)}")
-    protocol = {**measures.protocol, "source": "pairs", "pairs": len(pairs), "metrics": taken}
-    return replace(
-        measures, figures=figures, label=label, notes=tuple(notes), style_names=names, protocol=protocol
-    )
+            measures = measures.noted(f"{metric}: {error}")
+    if not measures.figures:
+        raise EvalError(f"Nothing of these pairs can be measured. {' '.join(measures.notes)}")
+    protocol = {**measures.protocol, "source": "pairs", "pairs": len(pairs)}
+    return replace(measures, label=label, style_names=names, protocol=protocol)
 
 
 def _outputs(
