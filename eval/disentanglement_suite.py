@@ -119,7 +119,6 @@ class Probes:
     test: Pictures
     space: Space
     """The features by which the style of a swapped image is recognised."""
-    progress: bool = False
 
     @property
     def styles(self) -> int:
@@ -129,7 +128,7 @@ class Probes:
         linear: list[list[Tensor]] = []
         products: list[list[Tensor]] = []
         parts = pictures.images.split(BATCH)
-        for images in Progress(parts, desc="codes", unit="batch", leave=False, disable=not self.progress):
+        for images in Progress(parts, desc="codes", unit="batch", leave=False):
             for batches, readings in zip((linear, products), coder(images), strict=True):
                 batches.append([reading.cpu() for reading in readings])
         return Codes(
@@ -214,7 +213,6 @@ def with_disentanglement(
     *,
     train: Pictures,
     test: Pictures,
-    progress: bool = False,
 ) -> Measurement:
     """Adds the metrics of DISENTANGLEMENT_INFO. `networks` are the trained one and the untrained control.
 
@@ -231,7 +229,7 @@ def with_disentanglement(
         sizes = (min(side, *images.shape[2:]) for side in sides)
         return content_codings(F.adaptive_avg_pool2d(images.float() / 255, size) for size in sizes)
 
-    probes = Probes(train=train, test=test, space=space, progress=progress)
+    probes = Probes(train=train, test=test, space=space)
     plain = {
         PIXELS: probes.read_images(pixels),
         PALETTE: probes.read_images(lambda images: ([palette(images)], [])),

@@ -40,7 +40,7 @@ from .results import Measurement
 from .sources import Samples, read_styled_folder
 from .suite import extractors_for, map_extractor, measure, measure_against
 
-WEIGHTS = ("hed-vgg16", "inception", "lpips", "vgg16", "vgg19")
+WEIGHTS = ("hed-vgg16", "inception", "lpips")
 """Networks whose weights no package holds."""
 
 
@@ -55,12 +55,12 @@ class EvaluatorConfig:
     encoders disentanglement. Pairs: content ssim cfsd lpips truth reference. By default those that are quick
     and need no download."""
     features: tuple[str, ...] = ("efficientnet-lite0",)
-    """Feature extractors: efficientnet-lite0, efficientnet-lite2, hed-vgg16, inception, vgg16, vgg19."""
+    """Feature extractors: efficientnet-lite0, hed-vgg16, inception."""
     control: bool = True
     """Measure with the features of random weights, too."""
     weights: tuple[str, ...] = ()
-    """Files of weights as NAME=PATH, of hed-vgg16, inception, lpips, vgg16, vgg19. By default from the cache,
-    else downloaded (hed-vgg16: by `brushwork fetch hed-vgg16`)."""
+    """Files of weights as NAME=PATH, of hed-vgg16, inception, lpips. By default from the cache, or downloaded
+    (hed-vgg16: by `brushwork fetch hed-vgg16`)."""
     per_style: Annotated[int, Interval(ge=2, le=10**6)] = 200
     """Samples of each style. The figures in the docs have 200."""
     psi: Psi = 1.0
@@ -168,9 +168,8 @@ class Evaluator:
                     measures = self._with_path_length(measures, generator, reference)
                 elif metric == "truncation":
                     measures = with_truncation(
-                        measures, samples_at, reference, cache=self.cache, processes=self.processes,
-                        progress=True,
-                    )  # fmt: skip
+                        measures, samples_at, reference, cache=self.cache, processes=self.processes
+                    )
                 else:
                     measures = self._with_disentanglement(measures, generator, reference, weights_seed)
             except (DataError, EvalError) as error:
@@ -202,10 +201,8 @@ class Evaluator:
         train = chosen_images(load_pictures(dataset, "train"), names, MOST_TRAIN)
         test = chosen_images(load_pictures(dataset, "test"), names, MOST_TEST)
         control = encoder_paths(untrained(generator, weights_seed)) if self.config.control else None
-        return with_disentanglement(
-            measures, (encoder_paths(generator), control), reference.spaces[0], train=train, test=test,
-            progress=True,
-        )  # fmt: skip
+        networks = encoder_paths(generator), control
+        return with_disentanglement(measures, networks, reference.spaces[0], train=train, test=test)
 
     # Parts
     @property
@@ -247,8 +244,8 @@ class Evaluator:
     def _against_statistics(self, source: Source) -> Measurement:
         assert self.config.reference is not None
         return measure_against(
-            source, load_statistics(self.config.reference), self._extractors[0],
-            cache=self.cache, processes=self.processes, progress=True,
+            source, load_statistics(self.config.reference), self._extractors[0], cache=self.cache,
+            processes=self.processes,
         )  # fmt: skip
 
     def _grids(self, measures: Measurement, source: Source) -> dict[str, Image.Image]:

@@ -139,14 +139,13 @@ def with_truncation(
     psis: Sequence[float] = PSIS,
     cache: FeatureCache | None = None,
     processes: Processes | None = None,
-    progress: bool = False,
 ) -> Measurement:
     """Adds the curve `truncation`: Frechet distance, precision and recall of `source_at(psi)`, in the first
     space. All sources must have the same seeds and styles."""
     space = reference.spaces[0]
 
     def point(psi: float) -> CurvePoint:
-        source, words = source_at(psi), f"psi {psi:g}" if progress else None
+        source, words = source_at(psi), f"psi {psi:g}"
         features = extract([space.extractor], source, cache=cache, processes=processes, progress=words)[0]
         images = Labelled(features=features, styles=source.styles)
         found = scores("fd", images, space) | scores("prdc", images, space)

@@ -4,6 +4,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Literal
 
@@ -267,16 +268,10 @@ class RestyledFolder:
 
 def groups(images: Iterable[tuple[Original, Cutout]]) -> Iterator[Group]:
     """Yield the images in their order, successive ones of one size together, as far as memory allows."""
-    group: Group = []
-    for original, cutout in images:
-        height, width = cutout.pixels.shape[:2]
+    for (height, width, _), alike in groupby(images, key=lambda image: image[1].pixels.shape):
         most = min(BATCH, max(1, BATCH_PIXELS // (height * width)))
-        if group and (group[0][1].pixels.shape != cutout.pixels.shape or len(group) == most):
+        while group := list(islice(alike, most)):
             yield group
-            group = []
-        group.append((original, cutout))
-    if group:
-        yield group
 
 
 # Samples

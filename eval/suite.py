@@ -98,7 +98,6 @@ def measure_against(
     *,
     cache: FeatureCache | None = None,
     processes: Processes | None = None,
-    progress: bool = False,
 ) -> Measurement:
     """Takes the Frechet distance to published statistics (`frechet.load_statistics`).
 
@@ -110,7 +109,7 @@ def measure_against(
             f"The statistics have {len(gaussian.mean)} features and {extractor.name} {extractor.dim}: choose "
             "the --features that they were taken with."
         )
-    words = "pictures to measure" if progress else None
+    words = "pictures to measure"
     features = extract([extractor], source, cache=cache, processes=processes, progress=words)[0]
     score = Score(value=frechet(gaussian_of(features), gaussian))
     return Measurement(

@@ -33,10 +33,10 @@ OPTIONS = {
     "hed-vgg16-weights": "weights hed-vgg16=PATH",
     "inception-weights": "weights inception=PATH",
     "lpips-weights": "weights lpips=PATH",
-    "vgg16-weights": "weights vgg16=PATH",
-    "vgg19-weights": "weights vgg19=PATH",
     "contents": "",
     "save-statistics": "",
+    "vgg16-weights": "",
+    "vgg19-weights": "",
 }
 """Old -> new names of other command-line options."""
 
