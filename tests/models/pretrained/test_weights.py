@@ -87,7 +87,7 @@ def test_a_file_is_downloaded_once_with_a_message(
     assert path == weights_folder() / known.file
     assert path.read_bytes() == CONTENT
     message = capsys.readouterr().err
-    for part in ("toy", server.url, str(path), "--toy-weights"):
+    for part in ("toy", server.url, str(path), "--weights toy=PATH"):
         assert part in message
     assert left_behind() == [path]
     assert find_weights(known) == path
@@ -123,7 +123,7 @@ def test_without_a_network_the_remedies_are_named(known: Weights) -> None:
         gone = replace(known, url=f"http://127.0.0.1:{unused.getsockname()[1]}/file.pth")
     with pytest.raises(ModelError) as caught:
         find_weights(gone)
-    for part in (gone.url, str(weights_folder() / known.file), "--toy-weights PATH", "efficientnet-lite0"):
+    for part in (gone.url, str(weights_folder() / known.file), "--weights toy=PATH", "efficientnet-lite0"):
         assert part in str(caught.value)
 
 
