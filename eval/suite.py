@@ -13,8 +13,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from brushwork.data.progress import Progress
-
 from .errors import EvalError
 from .features.cache import FeatureCache
 from .features.extract import Extractor, MapExtractor, Source, extract
@@ -64,7 +62,6 @@ def measure(
     others with one, and for images larger than the real ones.
     """
     require_known(metrics)
-    processes = processes or Processes()
     reference, styles = _matched(reference, source.styles)
     _require_size(source.take(torch.arange(1)), reference.size)
     everyone = [space.extractor for space in reference.all_spaces]
@@ -75,11 +72,12 @@ def measure(
         for extractor, part in zip(everyone, features, strict=True)
     }
     first = reference.spaces[0]
-    results = _results(reference.spaces, metrics, images, hidden=not (progress and processes.main))
+    results = _results(reference.spaces, metrics, images)
     protocol = _protocol(reference, metrics, torch.bincount(styles).tolist())
     return Measurement(
         style_names=reference.style_names, figures=results.figures, notes=tuple(results.notes),
-        protocol={**protocol, **source.protocol}, environment=_environment(processes),
+        protocol={**protocol, **source.protocol},
+        environment={"torch": torch.__version__, "processes": (processes or Processes()).count},
         picks=picks(View(images=first.scaled(images[first.extractor.name]), space=first)),
     )  # fmt: skip
 
@@ -88,7 +86,7 @@ def rehearsed(reference: Reference, metrics: Sequence[str], per_style: int) -> "
     """Returns results for `per_style` training images of each style, which show what can be taken of so many
     samples. Raises EvalError if no metric can be taken."""
     images = {space.extractor.name: space.rehearsal(per_style) for space in reference.all_spaces}
-    return _results(reference.spaces, metrics, images, hidden=True)
+    return _results(reference.spaces, metrics, images)
 
 
 def measure_against(
@@ -120,12 +118,8 @@ def measure_against(
             "against": f"statistics of {gaussian.count or 'an unknown number of'} pictures",
             "images": len(features), **source.protocol,
         },
-        environment=_environment(processes or Processes()),
+        environment={"torch": torch.__version__, "processes": (processes or Processes()).count},
     )  # fmt: skip
-
-
-def _environment(processes: Processes) -> dict[str, Any]:
-    return {"torch": torch.__version__, "processes": processes.count}
 
 
 def _matched(reference: Reference, styles: Tensor) -> tuple[Reference, Tensor]:
@@ -218,15 +212,13 @@ class Results:
         return finite
 
 
-def _results(
-    spaces: Sequence[Space], metrics: Sequence[str], images: Mapping[str, Labelled], *, hidden: bool
-) -> Results:
+def _results(spaces: Sequence[Space], metrics: Sequence[str], images: Mapping[str, Labelled]) -> Results:
     """Takes every metric in every space that it applies to. Raises EvalError if none can be taken."""
     results = Results()
     pairs = [(space, metric) for space in spaces for metric in metrics if applies(metric, space.extractor)]
     if pairs and len(spaces[0].raw_test.styles) == 0:
         results.note("held-out pictures", "There are none, so no figure has its ceiling: pack a test split.")
-    for space, metric in Progress(pairs, desc="figures", unit="metric", leave=False, disable=hidden):
+    for space, metric in pairs:
         for name, result in _metric_results(metric, space, images, results).items():
             # Style statistics count as features of the first extractor.
             own = space is spaces[0] or isinstance(space.extractor, StyleStatistics)
