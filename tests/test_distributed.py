@@ -79,9 +79,9 @@ def test_two_processes_restyle_as_one(tmp_path: Path, packed: Path) -> None:
     classifier judges and guesses for both."""
     regimes = ("sampling", "restyling", "autoencoding", "contrast")
     shares = [word for name in regimes for word in (f"--restyle.{name}", "1")]
-    judged = [word for name in ("classifier", "gram") for word in (f"--restyle.{name}.weight", "1")]
+    judged = [word for name in ("classifier", "perceptual") for word in (f"--restyle.{name}.weight", "1")]
     labels = ("--labels.share", "0.5", "--labels.pseudo", "0.4", "--classifier.kimg", "0.064")
-    options = ("--generator.encoders", "--restyle.contrast-group", "4", *shares, *judged, *labels)
+    options = ("--generator.encoders", *shares, *judged, *labels)
     one = train(packed, tmp_path / "one", processes=1, steps=8, options=options)
     two = train(packed, tmp_path / "two", processes=2, steps=8, options=options)
     for network in ("generator", "discriminator", "average"):

@@ -8,8 +8,7 @@ from brushwork.models.generator import GeneratorConfig
 from brushwork.models.norm import EPS
 
 from .adversarial import LossConfig
-from .config import IntervalConfig, OptimizerConfig, TrainConfig
-from .ema import EMAConfig
+from .config import EMAConfig, IntervalConfig, OptimizerConfig, TrainConfig
 from .restyle.config import RestyleConfig, Term
 from .run.metrics import MetricsConfig
 from .schedules import GrowingConfig
@@ -64,7 +63,7 @@ def emoji_32() -> TrainConfig:
             channel_base=768, channel_max=96, adain_eps=1.0,
         ),
         discriminator=DiscriminatorConfig(channel_base=768, channel_max=96),
-        loss=LossConfig(pairing="relativistic", r2=True, r1_gamma=2.0, r1_interval=8, mixing=0.2),
+        loss=LossConfig(gan_loss="relativistic", r2=True, r1_gamma=2.0, r1_interval=8, mixing=0.2),
         optimizer=OptimizerConfig(generator_lr=0.01, discriminator_lr=0.005),
         growing=GrowingConfig(start_resolution=16, fade_kimg=(10.0,), steady_kimg=(40.0,)),
         ema=EMAConfig(half_life_kimg=2.0, rampup=0.1),

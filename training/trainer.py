@@ -16,26 +16,22 @@ from brushwork.models.device import resolve_device
 from brushwork.models.layers import group_size
 from brushwork.models.stage import Stage
 
-from .calibration import choose_precision
-from .compiling import compile_ahead
 from .config import TrainConfig
 from .distributed import all_reduce, all_reduce_max, broadcast_from_main
 from .errors import TrainingError
 from .interrupt import StopRequest, stop_on_signals
 from .plan import Plan, RunSchedule
 from .prepare.networks import prepare
-from .run.artifacts import Artifacts, Due
+from .run.artifacts import Artifacts, Due, start_trackers
 from .run.background import Background
 from .run.checkpoint import load_checkpoint
 from .run.diversity import PATIENCE, DiversityProbe, collapsed_lines
-from .run.header import header
 from .run.metrics import InLoopMetrics
-from .run.progress import StepMeter, named_means, progress, status_line, weighted
+from .run.progress import StepMeter, header, named_means, progress, status_line, weighted
 from .run.run_folder import RunFolder, RunSetup, RunStart
-from .run.trackers import start_trackers
 from .schedules import due, phases
-from .speed import prepare_process
-from .state import TrainingState, set_rates
+from .speed import choose_precision, prepare_process
+from .state import TrainingState
 from .update import Updater
 
 Reason = Literal["finished", "collapse", "time", "signal"]
@@ -99,7 +95,7 @@ class Trainer:
                 f"{config.data} holds pictures of {pictures.resolution} px, too small for resolution "
                 f"{config.generator.resolution}; pack them larger, or lower generator.resolution."
             )
-        prepare_process(config.speed, threads=config.threads, processes=self.accelerator.num_processes)
+        prepare_process(threads=config.threads, processes=self.accelerator.num_processes)
         with Watch():
             try:
                 self._prepare(pictures)
@@ -122,7 +118,7 @@ class Trainer:
         if self.prepared.frozen_networks.classifier is not None:
             self.state.init_from(self.prepared.frozen_networks.classifier)
         self.updater = self._updates(self.state)
-        self.background = Background(enabled=config.speed.background)
+        self.background = Background()
         self.diversity = DiversityProbe(self.prepared.pictures)
         self.warning, self.collapsed_lines = "", 0
         self.artifacts = Artifacts(
@@ -184,7 +180,6 @@ class Trainer:
         state, stage = self.state, self.stage
         if self._enters_resolution():
             state.reset_optimizers(self.config.optimizer)
-        set_rates(state.optimizers, self.config.optimizer, self.schedule.rate_factor_at(state.position))
         stats = self.updater.step(stage)
         state.position += self.config.batch / state.scale
         self.meter.add(stats, self.config.batch, stage.resolution)
@@ -194,11 +189,13 @@ class Trainer:
         """Compiles the networks for every resolution still to come."""
         if self.config.speed.compile == "off":
             return
-        sides = [p.resolution for p in phases(self.config.growing, self.config.generator.resolution)]
-        took = compile_ahead(self.updater.rehearse, [r for r in sides if r >= self.stage.resolution])
-        self.artifacts.say(
-            "compiled: " + ", ".join(f"{r} px in {seconds:.0f} s" for r, seconds in took.items())
-        )
+        took = []
+        for phase in phases(self.config.growing, self.config.generator.resolution):
+            if phase.resolution >= self.stage.resolution:
+                began = time.perf_counter()
+                self.updater.rehearse(Stage(phase.resolution))
+                took.append(f"{phase.resolution} px in {time.perf_counter() - began:.0f} s")
+        self.artifacts.say(f"compiled: {', '.join(took)}")
 
     # Schedule
 
@@ -212,7 +209,7 @@ class Trainer:
         return self.stage.resolution != self.state.average.trained_stage.resolution
 
     def _why_stop(self) -> Reason | None:
-        if self.schedule.is_over(self.state.nimg, self.state.position):
+        if self.state.nimg >= self.schedule.images:
             return "finished"
         if self.accelerator.num_processes > 1 and self.state.nimg // self.config.batch % AGREE_EVERY:
             return None

@@ -11,29 +11,27 @@ from brushwork.data.loader import Batch, Loader, Pictures, StoredPictures
 from brushwork.models.stage import Stage
 
 from .adversarial import DiscriminatorStats, Scoring
-from .compiling import eager_where_needed
 from .config import TrainConfig
-from .context import FrozenNetworks, StepContext
 from .distributed import all_reduce, average_gradients
-from .ema import update_average
-from .restyle.autoencoding import Autoencoding
 from .restyle.config import Regime
-from .restyle.contrast import Contrast
-from .restyle.restyling import Restyling
+from .restyle.objectives import Autoencoding, Contrast, RestylingObjective
 from .rng import BatchRNG, ShardRows
-from .state import TrainingState, frozen
+from .speed import eager_where_needed
+from .state import TrainingState, frozen, update_average
 from .step import (
     AdversarialObjective,
+    FrozenNetworks,
     GeneratorStats,
     Objective,
     Sampling,
+    StepContext,
     discriminator_step,
     encoder_step,
     generator_step,
     simultaneous_step,
 )
 
-ADVERSARIAL: dict[Regime, AdversarialObjective] = {"sampling": Sampling(), "restyling": Restyling()}
+ADVERSARIAL: dict[Regime, AdversarialObjective] = {"sampling": Sampling(), "restyling": RestylingObjective()}
 """Objectives that train both networks."""
 ENCODERS: dict[Regime, Objective] = {"autoencoding": Autoencoding(), "contrast": Contrast()}
 """Objectives that train the generator alone."""
@@ -153,7 +151,6 @@ class Updater:
         config, nimg = self.config, self.state.nimg
         return StepContext(
             scoring=Scoring(stage=stage, loss=config.loss, augment=config.augment, rng=rng, gamma=gamma),
-            label_weight=config.loss.label_weight(nimg),
             grad_scale=1 / config.accumulate,
             restyle=config.restyle,
             term_weights=config.restyle.weights_at(nimg),

@@ -18,10 +18,10 @@ from brushwork.models.stage import Stage
 from brushwork.training.adversarial import LossConfig, Scoring
 from brushwork.training.augment import AugmentConfig
 from brushwork.training.config import IntervalConfig, TrainConfig
-from brushwork.training.context import FrozenNetworks, Networks, StepContext
 from brushwork.training.restyle.config import TERMS, RestyleConfig
 from brushwork.training.rng import BatchRNG, ShardRows
 from brushwork.training.schedules import GrowingConfig
+from brushwork.training.step import FrozenNetworks, Networks, StepContext
 
 GENERATOR = GeneratorConfig(
     resolution=16, z_dim=8, w_dim=8, mapping_layers=2, channel_base=128, channel_max=8
@@ -38,20 +38,17 @@ def four(*parts: int | str, start: int = 0, count: int = 4) -> BatchRNG:
 
 def step_context(
     loss: LossConfig | None = None, augment: AugmentConfig | None = None, rng: BatchRNG | None = None, *,
-    stage: Stage = STAGE, gamma: float = 0.0, label_weight: float = 1.0, grad_scale: float = 1.0,
+    stage: Stage = STAGE, gamma: float = 0.0, grad_scale: float = 1.0,
     restyle: RestyleConfig | None = None, weights: Mapping[str, float] | None = None,
     frozen_networks: FrozenNetworks | None = None,
 ) -> StepContext:  # fmt: skip
     """Of a step on four pictures; all terms have weight 1."""
     scoring = Scoring(
-        stage=stage,
-        loss=loss or LossConfig(),
-        augment=augment or AugmentConfig(),
-        rng=rng or four(),
+        stage=stage, loss=loss or LossConfig(), augment=augment or AugmentConfig(), rng=rng or four(),
         gamma=gamma,
-    )
+    )  # fmt: skip
     return StepContext(
-        scoring=scoring, label_weight=label_weight, grad_scale=grad_scale, restyle=restyle or RestyleConfig(),
+        scoring=scoring, grad_scale=grad_scale, restyle=restyle or RestyleConfig(),
         term_weights=dict.fromkeys(TERMS, 1.0) if weights is None else weights,
         frozen_networks=frozen_networks or FrozenNetworks(),
     )  # fmt: skip

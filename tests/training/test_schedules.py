@@ -3,8 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from brushwork.models.stage import Stage
-from brushwork.training.errors import TrainingError
-from brushwork.training.schedules import GrowingConfig, phases, rate_factor, stage_at
+from brushwork.training.schedules import GrowingConfig, phases, stage_at
 
 COURSE = GrowingConfig(start_resolution=8, fade_kimg=(1.0, 2.0), steady_kimg=(3.0, 5.0))
 """8 px to image 3000, fade to 16 px (the second figure: 2000) to 5000, steady to 10000, then 32 px."""
@@ -13,19 +12,11 @@ COURSE = GrowingConfig(start_resolution=8, fade_kimg=(1.0, 2.0), steady_kimg=(3.
 @pytest.mark.parametrize(
     ("nimg", "stage"),
     [
-        (0, Stage(8)),
-        (2999, Stage(8)),
-        (3000, Stage(16, 0.0)),
-        (4000, Stage(16, 0.5)),
-        (4999, Stage(16, 0.9995)),
-        (5000, Stage(16)),
-        (9999, Stage(16)),
-        (10_000, Stage(32, 0.0)),
-        (11_000, Stage(32, 0.5)),
-        (12_000, Stage(32)),
-        (10**9, Stage(32)),
+        (0, Stage(8)), (2999, Stage(8)), (3000, Stage(16, 0.0)), (4000, Stage(16, 0.5)),
+        (4999, Stage(16, 0.9995)), (5000, Stage(16)), (9999, Stage(16)), (10_000, Stage(32, 0.0)),
+        (11_000, Stage(32, 0.5)), (12_000, Stage(32)), (10**9, Stage(32)),
     ],
-)
+)  # fmt: skip
 def test_stages_change_at_their_images(nimg: int, stage: Stage) -> None:
     assert stage_at(nimg, COURSE, 32) == stage
 
@@ -56,15 +47,3 @@ def test_a_scaled_course_is_at_the_same_stage_after_as_many_times_the_images(fac
         ours, theirs = stage_at(round(nimg * factor), COURSE.scaled(factor), 32), stage_at(nimg, COURSE, 32)
         assert ours.resolution == theirs.resolution
         assert ours.alpha == pytest.approx(theirs.alpha)
-
-
-def test_rates_fall_in_a_line_over_the_last_share() -> None:
-    assert [rate_factor(nimg, 1000, 0.4) for nimg in (0, 600, 700, 800, 999)] == pytest.approx(
-        [1, 1, 0.75, 0.5, 0.0025]
-    )
-    assert {rate_factor(nimg, 1000, 0.0) for nimg in (0, 999)} == {1.0}
-
-
-def test_a_course_that_starts_too_high_is_named() -> None:
-    with pytest.raises(TrainingError, match="start_resolution 32 is above the final resolution 16"):
-        stage_at(0, GrowingConfig(start_resolution=32), 16)

@@ -108,7 +108,7 @@ def _split(
     if len(pictures.styles[labelled].unique()) < 2:
         raise TrainingError(
             "the style classifier needs labelled pictures of two styles or more: use labels, or turn off "
-            "restyle.classifier, perceptual terms and labels.pseudo."
+            "restyle.classifier, restyle.perceptual and labels.pseudo."
         )
     subjects = sorted({pictures.subjects[row] for row in labelled.tolist()})
     order = np.random.default_rng(derived_seed(seed, "held out")).permutation(len(subjects))

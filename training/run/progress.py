@@ -1,4 +1,4 @@
-"""The status line of a run: progress, speed and losses."""
+"""The lines that a run prints: machine, data and schedule; then progress, speed and losses."""
 
 import math
 import time
@@ -9,14 +9,47 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from brushwork.data.loader import Pictures, StoredPictures
 from brushwork.models.stage import Stage
 
+from ..plan import Plan
 from ..restyle.config import TERMS
 from ..update import StepStats
 
 NAMES = ("loss_d", "loss_g", "real_logit", "fake_logit", "real_sign", "r1", "r2", *TERMS)
 
 
+# The header
+def header(plan: Plan, precision: str, pictures: Pictures | StoredPictures) -> str:
+    """Two lines: machine and data, then the schedule."""
+    config, state, device = plan.config, plan.state, plan.accelerator.device.type
+    each = f" of {counted(torch.get_num_threads(), 'thread')}" if device == "cpu" else ""
+    machine = f"{device}, {counted(plan.accelerator.num_processes, 'process')}{each}, {precision}"
+    path, limit = plan.schedule.describe(state.position, state.nimg, state.scale), config.max_minutes
+    used = "" if limit is None else f", {state.seconds / 60:.1f} of {limit:g} minutes are used"
+    source = f", weights from {config.start_from}" if config.start_from and state.nimg == 0 else ""
+    return f"{machine} | {balance(pictures.styles, pictures.style_names)}\nplan: {path}{used}{source}"
+
+
+def counted(number: int, what: str) -> str:
+    """1 thread, 2 processes"""
+    plural = "es" if what.endswith("s") else "s"
+    return f"{number} {what}{'' if number == 1 else plural}"
+
+
+def balance(styles: Tensor, names: tuple[str, ...]) -> str:
+    """Number of pictures and styles, and how evenly the styles are filled."""
+    counts = [int((styles == style).sum()) for style in range(len(names))]
+    unlabelled = int((styles < 0).sum())
+    parts = [f"{len(styles)} pictures"]
+    if counts:
+        parts.append(f"{len(names)} styles of {min(counts)} to {max(counts)}")
+    if unlabelled and counts:
+        parts.append(f"{unlabelled} without a label")
+    return ", ".join(parts)
+
+
+# The status line
 @dataclass
 class StepMeter:
     """Means of the step statistics since the last status line; kept on the device, so that no step waits."""

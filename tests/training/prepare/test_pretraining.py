@@ -14,10 +14,10 @@ from brushwork.models.generator import Generator
 from brushwork.models.snapshot import generator_bytes, load_generator
 from brushwork.models.stage import Stage
 from brushwork.training.config import TrainConfig
-from brushwork.training.context import Networks
 from brushwork.training.errors import TrainingError
 from brushwork.training.prepare.pretraining import init_from, pretraining
 from brushwork.training.presets import PRESETS
+from brushwork.training.step import Networks
 from brushwork.training.trainer import Trainer
 
 

@@ -15,11 +15,11 @@ from brushwork.eval.reference import Reference, build_reference
 from brushwork.eval.sources import Stored
 from brushwork.models.generator import Generator, GeneratorConfig
 from brushwork.models.stage import Stage
-from brushwork.training.context import Networks
 from brushwork.training.errors import TrainingError
 from brushwork.training.run import metrics as module
 from brushwork.training.run.metrics import InLoopMetrics, MetricsConfig, draw_curves, is_best
 from brushwork.training.run.restyled import RestyledMetrics
+from brushwork.training.step import Networks
 
 CPU = torch.device("cpu")
 
@@ -65,16 +65,6 @@ def test_figures_are_of_samples_at_the_stage_asked_for(
     assert 0 <= figures["accuracy"] <= 1
     assert figures["fd"] > 0
     assert figures == measure(nets.generator, Stage(8)), "the same seeds every time"
-
-
-def test_any_metrics_may_be_asked_for(
-    nets: Networks, reference: Reference, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "load_reference", lambda *_, **__: reference)
-    config = MetricsConfig(per_style=4, names=("prdc", "kid"), best_by="recall")
-    figures = InLoopMetrics(config, Path("nowhere"))(nets.generator, Stage(8))
-    assert {"precision", "recall", "density", "coverage", "kid"} <= figures.keys()
-    assert "fd" not in figures
 
 
 def test_the_real_side_is_built_once_when_it_is_prepared(

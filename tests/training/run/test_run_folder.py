@@ -24,8 +24,6 @@ def folder(tmp_path: Path) -> RunFolder:
 
 
 # Ownership
-
-
 def test_a_folder_has_one_owner_at_a_time(folder: RunFolder) -> None:
     folder.own()
     other = RunFolder(folder.path)
@@ -67,8 +65,6 @@ def test_a_folder_that_was_removed_under_its_run_is_named(folder: RunFolder, mak
 
 
 # Claiming
-
-
 @pytest.fixture
 def trained(folder: RunFolder, make_config: Make) -> RunFolder:
     """With a checkpoint, of seed 1."""
@@ -207,8 +203,6 @@ def test_differences_see_fields_that_only_one_side_has() -> None:
 
 
 # The log
-
-
 def test_the_log_keeps_its_lines_and_leaves_out_one_that_was_cut_off(folder: RunFolder) -> None:
     folder.path.mkdir(parents=True)
     lines = [{"nimg": 8, "loss": 1.5}, {"nimg": 16, "loss": 1.25}]
