@@ -179,12 +179,6 @@ def alive(pid: int) -> bool:
 
 
 @pytest.mark.slow
-def test_a_batch_that_does_not_divide_is_one_sentence(tmp_path: Path, packed: Path) -> None:
-    with pytest.raises(AssertionError, match="batch 7 does not divide into 2 processes"):
-        train(packed, tmp_path, processes=2, steps=1, options=("--batch", "7"))
-
-
-@pytest.mark.slow
 def test_two_processes_measure_the_numbers_of_one(tmp_path: Path, packed: Path, run: Path) -> None:
     """Features are dealt out in parts and gathered: every figure is the same to the last digit."""
     script = SCRIPT.with_name("measure.py")

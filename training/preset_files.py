@@ -1,7 +1,6 @@
 """Configurations as JSON files: what `brushwork tune` writes, what `brushwork train FILE.json` reads.
 
-Reading is strict. A field that a file leaves out has its default, so that older files stay readable; one that
-does not exist, or has another type, is a mistake.
+A field that a file leaves out has its default; one that does not exist, or has another type, is a mistake.
 """
 
 from dataclasses import asdict, field, fields, replace

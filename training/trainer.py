@@ -27,7 +27,7 @@ from .run.background import Background
 from .run.checkpoint import load_checkpoint
 from .run.diversity import PATIENCE, DiversityProbe, collapsed_lines
 from .run.metrics import InLoopMetrics
-from .run.progress import StepMeter, header, named_means, progress, status_line, weighted
+from .run.progress import StepMeter, figures_line, header, named_means, progress, status_line, weighted
 from .run.run_folder import RunFolder, RunSetup, RunStart
 from .schedules import due, phases
 from .speed import choose_precision, prepare_process
@@ -54,9 +54,7 @@ class Outcome:
 
 
 def accelerator_for(config: TrainConfig) -> Accelerator:
-    """Return the Accelerator of this process, on the device of `config`.
-
-    With `cpu=False` and no GPU, Accelerate would take each of several processes to be alone.
+    """The Accelerator of this process, on the device of `config`.
 
     Raises:
         ModelError: this machine has no such device.
@@ -67,9 +65,9 @@ def accelerator_for(config: TrainConfig) -> Accelerator:
         if int(os.environ.get("WORLD_SIZE", "1")) > 1:
             raise TrainingError(f"--device {config.device} is one GPU for several processes: take cuda.")
         os.environ["ACCELERATE_TORCH_DEVICE"] = str(device)
-    return Accelerator(
-        cpu=device.type == "cpu", log_with=list(config.trackers.use) or None, project_dir=config.out
-    )
+    # With cpu=False and no GPU, Accelerate would take each of several processes to be alone.
+    cpu, trackers = device.type == "cpu", list(config.trackers.use) or None
+    return Accelerator(cpu=cpu, log_with=trackers, project_dir=config.out)
 
 
 class Trainer:
@@ -145,14 +143,9 @@ class Trainer:
     def run(self) -> Outcome:
         """Trains until the end, the time limit or a signal, then saves a checkpoint and a snapshot."""
         try:
-            with (
-                Watch(orphaned=self.stop.request),
-                stop_on_signals(self.stop),
-                self.background,
-                progress(
-                    self.state.nimg, self.plan.images, shown=self.accelerator.is_main_process
-                ) as self.bar,
-            ):  # fmt: skip
+            shown = self.accelerator.is_main_process
+            self.bar = progress(self.state.nimg, self.plan.images, shown=shown)
+            with Watch(orphaned=self.stop.request), stop_on_signals(self.stop), self.background, self.bar:
                 outcome = self._loop()
                 self.accelerator.wait_for_everyone()  # leaving early would abort the process group
         finally:
@@ -164,9 +157,7 @@ class Trainer:
         self.started, self.seconds_before = time.perf_counter(), self.state.seconds
         self.artifacts.say(header(self.plan, self.setup.precision, self.prepared.pictures))
         if self.prepared.figures and self.state.nimg == 0:
-            self.artifacts.say(
-                " | ".join(f"{name} {value:.3f}" for name, value in self.prepared.figures.items())
-            )
+            self.artifacts.say(figures_line(0, self.prepared.figures))
             self.artifacts.log({"nimg": 0, **self.prepared.figures})
         self._compile()
         self.meter.restart()
@@ -221,21 +212,22 @@ class Trainer:
         last = max((number for number, holds in enumerate(reasons.values(), 1) if holds), default=0)
         return (None, *reasons)[all_reduce_max(self.accelerator, last)]
 
-    def _due(self, kimg: float) -> bool:
-        return due(kimg, self.state.nimg, self.config.batch)
-
     # Logging and saving
 
     def _maintain(self) -> None:
         interval = self.config.interval
-        if self._due(interval.status_kimg):
+
+        def is_due(kimg: float) -> bool:
+            return due(kimg, self.state.nimg, self.config.batch)
+
+        if is_due(interval.status_kimg):
             self._log_status()
         self.artifacts.write(
             Due(
-                grid=self._due(interval.grid_kimg) or self._enters_resolution(),
-                snapshot=self._due(interval.snapshot_kimg),
-                measure=self._due(interval.metrics_kimg),
-                checkpoint=self._due(interval.checkpoint_kimg),
+                grid=is_due(interval.grid_kimg) or self._enters_resolution(),
+                snapshot=is_due(interval.snapshot_kimg),
+                measure=is_due(interval.metrics_kimg),
+                checkpoint=is_due(interval.checkpoint_kimg),
             )
         )
 
@@ -272,8 +264,7 @@ class Trainer:
         self.meter.restart()
 
     def _diversity(self) -> dict[str, float]:
-        """Diversity of the samples of each style, for the log; empty in runs without sampling and in all
-        processes but the main one."""
+        """Diversity of the samples of each style, for the log; taken by the main process alone."""
         if not (self.accelerator.is_main_process and self.config.restyle.sampling):
             return {}
         diversity = self.diversity(self.state.average, self.state.average.trained_stage)

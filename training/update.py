@@ -15,7 +15,7 @@ from .config import TrainConfig
 from .distributed import all_reduce, average_gradients
 from .restyle.config import Regime
 from .restyle.objectives import Autoencoding, Contrast, RestylingObjective
-from .rng import BatchRNG, ShardRows
+from .rng import BatchRNG
 from .speed import eager_where_needed
 from .state import TrainingState, frozen, update_average
 from .step import (
@@ -81,15 +81,12 @@ class Updater:
     def step(self, stage: Stage, regime: Regime | None = None) -> StepStats:
         """Updates both networks, or the generator alone in regimes without a discriminator, then the clock
         and the average. `regime` is the one that the shares draw at this point, unless it is given."""
-        stats = self._update(stage, regime or self.regime(), apply=True)
+        regime = regime or self.config.restyle.regime_at(self.state.nimg, self.config.seed)
+        stats = self._update(stage, regime, apply=True)
         self.state.nimg += self.config.batch
         self.state.average.trained_stage = stage
         self._average()
         return stats
-
-    def regime(self) -> Regime:
-        """What the next step trains."""
-        return self.config.restyle.regime_at(self.state.nimg, self.config.seed)
 
     def rehearse(self, stage: Stage) -> None:
         """Steps of every regime that update nothing: whatever they need compiled is compiled now."""
@@ -144,18 +141,16 @@ class Updater:
         for part in range(config.accumulate):
             start = (part * processes + self.accelerator.process_index) * count
             batch = self.loader.batch_at(nimg + start, count, resolution=stage.resolution)
-            rows = ShardRows(start=start, count=count)
+            rows = range(start, start + count)
             yield batch, BatchRNG(config.seed, nimg, purpose, rows=rows, device=self.accelerator.device)
 
     def _context(self, stage: Stage, gamma: float, rng: BatchRNG) -> StepContext:
         config, nimg = self.config, self.state.nimg
+        scoring = Scoring(stage=stage, loss=config.loss, augment=config.augment, rng=rng, gamma=gamma)
         return StepContext(
-            scoring=Scoring(stage=stage, loss=config.loss, augment=config.augment, rng=rng, gamma=gamma),
-            grad_scale=1 / config.accumulate,
-            restyle=config.restyle,
-            term_weights=config.restyle.weights_at(nimg),
-            frozen_networks=self.frozen_networks,
-        )
+            scoring=scoring, grad_scale=1 / config.accumulate, restyle=config.restyle,
+            term_weights=config.restyle.weights_at(nimg), frozen_networks=self.frozen_networks,
+        )  # fmt: skip
 
     def _gamma(self, stage: Stage) -> float:
         """Weight of the gradient penalties in this step; 0 in most steps (lazy regularisation)."""
@@ -192,7 +187,5 @@ def mean_of_parts(parts: Sequence[Stats]) -> Stats:
 
     if len(parts) == 1:
         return parts[0]
-    return replace(
-        parts[0],
-        **{each.name: mean([getattr(part, each.name) for part in parts]) for each in fields(parts[0])},
-    )
+    means = {each.name: mean([getattr(part, each.name) for part in parts]) for each in fields(parts[0])}
+    return replace(parts[0], **means)

@@ -19,7 +19,7 @@ from brushwork.training.adversarial import LossConfig, Scoring
 from brushwork.training.augment import AugmentConfig
 from brushwork.training.config import IntervalConfig, TrainConfig
 from brushwork.training.restyle.config import TERMS, RestyleConfig
-from brushwork.training.rng import BatchRNG, ShardRows
+from brushwork.training.rng import BatchRNG
 from brushwork.training.schedules import GrowingConfig
 from brushwork.training.step import FrozenNetworks, Networks, StepContext
 
@@ -33,7 +33,7 @@ QUIET = IntervalConfig(status_kimg=0.0, grid_kimg=0.0, checkpoint_kimg=0.0, snap
 
 def four(*parts: int | str, start: int = 0, count: int = 4) -> BatchRNG:
     """The random numbers of some of four rows."""
-    return BatchRNG(*(parts or (0,)), rows=ShardRows(start=start, count=count))
+    return BatchRNG(*(parts or (0,)), rows=range(start, start + count))
 
 
 def step_context(

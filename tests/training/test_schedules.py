@@ -1,9 +1,11 @@
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from brushwork.models.stage import Stage
-from brushwork.training.schedules import GrowingConfig, phases, stage_at
+from brushwork.training.schedules import GrowingConfig, due, phases, stage_at
 
 COURSE = GrowingConfig(start_resolution=8, fade_kimg=(1.0, 2.0), steady_kimg=(3.0, 5.0))
 """8 px to image 3000, fade to 16 px (the second figure: 2000) to 5000, steady to 10000, then 32 px."""
@@ -47,3 +49,10 @@ def test_a_scaled_course_is_at_the_same_stage_after_as_many_times_the_images(fac
         ours, theirs = stage_at(round(nimg * factor), COURSE.scaled(factor), 32), stage_at(nimg, COURSE, 32)
         assert ours.resolution == theirs.resolution
         assert ours.alpha == pytest.approx(theirs.alpha)
+
+
+@pytest.mark.parametrize("kimg", [0.008, 0.02, 0.1, 0.016])
+def test_what_has_an_interval_is_due_once_in_every_so_many_images(kimg: float) -> None:
+    interval, found = kimg * 1000, [nimg for nimg in range(0, 4001, 8) if due(kimg, nimg, 8)]
+    assert found == [math.ceil(i * interval / 8) * 8 for i in range(1, int(4000 / interval) + 1)]
+    assert not due(0.0, 8, 8)

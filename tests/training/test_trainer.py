@@ -181,17 +181,6 @@ def test_data_smaller_than_the_networks_are_refused(make_config: Callable[..., T
 # Chores
 
 
-@pytest.mark.parametrize("kimg", [0.008, 0.02, 0.1, 0.016])
-def test_a_chore_is_due_once_in_every_so_many_images(make: Make, kimg: float) -> None:
-    trainer, due = make(), []
-    for nimg in range(0, 4001, 8):
-        trainer.state.nimg = nimg
-        if trainer._due(kimg):
-            due.append(nimg)
-    interval = kimg * 1000
-    assert due == [math.ceil(i * interval / 8) * 8 for i in range(1, int(4000 / interval) + 1)]
-
-
 def test_ticks_are_lines_of_the_log(make: Make, capsys: pytest.CaptureFixture[str]) -> None:
     trainer = make(interval=cadence(status_kimg=0.008))
     trainer.run()

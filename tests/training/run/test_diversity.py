@@ -58,6 +58,9 @@ def test_real_pictures_pass_and_one_picture_does_not(
     nets: Networks, pictures: Pictures, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     probe = DiversityProbe(pictures)
+    bare = replace(pictures, styles=torch.full_like(pictures.styles, -1), style_names=())
+    assert DiversityProbe(bare)._real(16)[0] > 0, "images without labels are one style"
+    assert probe._real(8) != probe._real(16)
 
     def drawn(generator: object, styles: Tensor, seeds: Tensor, *, stage: Stage) -> Tensor:
         of_style = [(pictures.styles == style).nonzero().squeeze(1) for style in range(3)]
@@ -96,11 +99,6 @@ def test_styles_of_which_nothing_can_be_said_are_left_out(nets: Networks) -> Non
     few = replace(toy.subset(rows), images=images)
     found = DiversityProbe(few)(nets.generator, STAGE)
     assert tuple(found.shares) == toy.style_names[:1]
-
-
-def test_pictures_without_labels_are_one_style(pictures: Pictures) -> None:
-    bare = replace(pictures, styles=torch.full_like(pictures.styles, -1), style_names=())
-    assert DiversityProbe(bare)._real(16)[0] > 0
 
 
 def test_of_very_many_styles_some_are_looked_at(pictures: Pictures) -> None:

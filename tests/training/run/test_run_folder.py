@@ -56,14 +56,6 @@ def test_a_file_or_a_place_below_one_is_no_folder(tmp_path: Path) -> None:
             RunFolder(path).own()
 
 
-def test_a_folder_that_was_removed_under_its_run_is_named(folder: RunFolder, make_config: Make) -> None:
-    folder.claim(make_config(), SETUP, resume=False)
-    folder.require()
-    folder.config_file.unlink()
-    with pytest.raises(TrainingError, match=r"config.json is gone"):
-        folder.require()
-
-
 # Claiming
 @pytest.fixture
 def trained(folder: RunFolder, make_config: Make) -> RunFolder:
@@ -75,9 +67,7 @@ def trained(folder: RunFolder, make_config: Make) -> RunFolder:
 
 
 def test_an_empty_folder_is_taken_and_the_configuration_written(folder: RunFolder, make_config: Make) -> None:
-    assert folder.claim(make_config(batch=4), SETUP, resume=False) == RunStart(
-        setup=SETUP, checkpoint=None, aside=None
-    )
+    assert folder.claim(make_config(batch=4), SETUP, resume=False) == RunStart(setup=SETUP)
     stored = folder.read()
     assert stored is not None
     assert stored.setup == SETUP
@@ -211,14 +201,10 @@ def test_the_log_keeps_its_lines_and_leaves_out_one_that_was_cut_off(folder: Run
     with folder.log_file.open("a") as file:
         file.write('{"nimg": 24, "lo')
     assert folder.history() == lines
-
-
-def test_lines_of_somebody_else_are_left_out(folder: RunFolder) -> None:
-    folder.path.mkdir(parents=True)
     folder.log_file.write_bytes(
         b'[]\n3\n{"loss": 1}\n{"nimg": "8"}\n{"nimg": 8, "r1": []}\n\xff\n{"nimg": 8}\n'
     )
-    assert folder.history() == [{"nimg": 8}]
+    assert folder.history() == [{"nimg": 8}], "lines of somebody else are left out"
 
 
 def test_rewinding_drops_what_came_after_and_mends_a_cut_off_line(folder: RunFolder) -> None:
