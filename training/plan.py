@@ -57,7 +57,7 @@ class RunSchedule:
         return min(1.0, (self.images - nimg) / (self.end - position)) if position < self.end else 1.0
 
     def scale_for_time(self, nimg: int, position: float, rates: Rates, seconds: float) -> float:
-        """As `scale_for_images`, and such that the rest takes at most `RESERVE` of `seconds`."""
+        """The scale for the images left, or less, so that the rest takes at most `RESERVE` of `seconds`."""
         whole = self.seconds(position, self.end, rates)
         fitting = RESERVE * max(seconds, 1.0) / whole if whole else 1.0
         return min(fitting, self.scale_for_images(nimg, position))

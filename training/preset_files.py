@@ -22,7 +22,7 @@ from .renames import renamed
 from .run.run_folder import Json, plain
 
 VERSION = 1
-"""Of the files that are written; newer ones are refused."""
+"""The version of the files that are written; newer ones are refused."""
 
 
 @options
@@ -31,7 +31,7 @@ class PresetFile:
 
     version: Annotated[int, Interval(ge=1, le=VERSION)] = VERSION
     about: str = ""
-    """Where it comes from."""
+    """Origin of the file."""
     config: TrainConfig
     setup: Json = field(default_factory=dict)
     facts: Json = field(default_factory=dict)
@@ -73,7 +73,7 @@ def read_preset(path: Path) -> TrainConfig:
 
 
 def _sentence(error: ValidationError) -> str:
-    """What is wrong with a file, by the first of its mistakes."""
+    """Describes the first mistake in a file."""
     first = error.errors(include_url=False)[0]
     kind, place = first["type"], first["loc"]
     if kind == "json_invalid":

@@ -96,7 +96,7 @@ def _restyling(plain: TrainConfig) -> TrainConfig:
 
 
 def emoji_32_restyle() -> TrainConfig:
-    """As emoji-32, with style and content encoders."""
+    """The preset emoji-32 with style and content encoders."""
     restyling = _restyling(emoji_32())
     interval = replace(restyling.interval, grid_kimg=5.0, checkpoint_kimg=10.0)
     return replace(restyling, total_kimg=80.0, interval=interval)

@@ -1,4 +1,4 @@
-"""What changes the speed of a step but, except for rounding, not its result: precision, compilation, threads.
+"""Precision, compilation and threads: they change the speed of a step, and its result only by rounding.
 
 `torch.compile` compiles both networks where a step differentiates them once and at a steady resolution.
 Penalties differentiate twice, which compiled code cannot; while a resolution fades in, its share changes with

@@ -107,7 +107,7 @@ class GeneratorStats:
 # Objectives
 @runtime_checkable
 class Objective(Protocol):
-    """What a step trains: loss terms of the generator, as a function of a batch alone."""
+    """Loss terms of the generator, as a function of a batch alone."""
 
     def terms(self, generator: Generator, batch: Batch, context: StepContext) -> Terms: ...
 

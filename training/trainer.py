@@ -66,8 +66,8 @@ def accelerator_for(config: TrainConfig) -> Accelerator:
             raise TrainingError(f"--device {config.device} is one GPU for several processes: take cuda.")
         os.environ["ACCELERATE_TORCH_DEVICE"] = str(device)
     # With cpu=False and no GPU, Accelerate would take each of several processes to be alone.
-    cpu, trackers = device.type == "cpu", list(config.trackers.use) or None
-    return Accelerator(cpu=cpu, log_with=trackers, project_dir=config.out)
+    cpu = device.type == "cpu"
+    return Accelerator(cpu=cpu, log_with=list(config.trackers.use) or None, project_dir=config.out)
 
 
 class Trainer:

@@ -42,7 +42,7 @@ Stats = TypeVar("Stats", DiscriminatorStats, GeneratorStats)
 
 @dataclass(frozen=True, kw_only=True)
 class StepStats:
-    """What one step of both networks was like, means over this process's share of the batch."""
+    """Statistics of one step of both networks, means over this process's share of the batch."""
 
     discriminator: DiscriminatorStats | None
     """None in regimes without a discriminator."""

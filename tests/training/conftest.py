@@ -42,7 +42,7 @@ def step_context(
     restyle: RestyleConfig | None = None, weights: Mapping[str, float] | None = None,
     frozen_networks: FrozenNetworks | None = None,
 ) -> StepContext:  # fmt: skip
-    """Of a step on four pictures; all terms have weight 1."""
+    """The context of a step on four images; all terms have weight 1."""
     scoring = Scoring(
         stage=stage, loss=loss or LossConfig(), augment=augment or AugmentConfig(), rng=rng or four(),
         gamma=gamma,
@@ -74,7 +74,7 @@ def pictures() -> Pictures:
 
 @pytest.fixture
 def nets() -> Networks:
-    """Whose noise strengths and biases are at work, as after some training."""
+    """Networks whose noise strengths and biases are at work, as after some training."""
     pair = Networks(
         generator=Generator(GENERATOR, ("chalk", "ink", "oil")),
         discriminator=Discriminator(DISCRIMINATOR, resolution=16, styles=3),
@@ -95,7 +95,7 @@ def batch() -> Batch:
 
 @pytest.fixture
 def both(nets: Networks) -> Networks:
-    """As `nets`, with encoders and a variational content."""
+    """`nets` with encoders and a variational content."""
     config = replace(nets.generator.config, encoders=True, content_blocks=1, content_vae_channels=2)
     generator = Generator(config, nets.generator.style_names)
     with torch.no_grad():

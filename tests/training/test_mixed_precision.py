@@ -1,4 +1,4 @@
-"""What of a step is in low precision, and what is not."""
+"""The parts of a step that are in low precision, and those that are not."""
 
 from collections.abc import Callable
 from dataclasses import replace

@@ -38,7 +38,7 @@ def changed(tmp_path: Path) -> Change:
 
 
 def back(config: object, folder: Path) -> TrainConfig:
-    """What is read of a file that holds `config`."""
+    """Reads a file that holds `config`."""
     (folder / "back.json").write_text(json.dumps({"config": config}))
     return read_preset(folder / "back.json")
 

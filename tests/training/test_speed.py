@@ -1,4 +1,4 @@
-"""What makes a step fast changes nothing but rounding; and how precision and threads are chosen."""
+"""Fast steps are plain steps but for rounding; precision and threads are chosen well."""
 
 import json
 import platform

@@ -31,7 +31,7 @@ ALL = AugmentConfig(colour=1.0, translation=0.125, cutout=0.5)
 
 
 def gradients(network: nn.Module) -> dict[str, Tensor]:
-    """What has been collected, by name; forgotten afterwards."""
+    """Takes away the gradients that have been collected, by name."""
     found = {name: p.grad for name, p in network.named_parameters() if p.grad is not None}
     network.zero_grad(set_to_none=True)
     return found

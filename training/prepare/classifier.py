@@ -44,7 +44,7 @@ class ClassifierConfig:
 
 def train_classifier(
     pictures: Pictures | StoredPictures, config: ClassifierConfig, generator: Generator, *, start: int,
-    seed: int, device: torch.device, shown: bool = True,
+    seed: int, device: torch.device,
 ) -> StyleClassifier:  # fmt: skip
     """A frozen classifier of the labelled pictures, trained at all resolutions from `start` px up in turn.
 
@@ -61,9 +61,9 @@ def train_classifier(
     steps = math.ceil(config.kimg * 1000 / config.batch)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     sizes = [r for r in resolutions(generator.config.resolution) if r >= max(start, STYLE_RESOLUTION)]
-    bar = Progress(total=steps * config.batch, desc="classifier", unit="img", unit_scale=True, leave=False,
-                   disable=not shown)  # fmt: skip
-    with bar:
+    with Progress(
+        total=steps * config.batch, desc="classifier", unit="img", unit_scale=True, leave=False
+    ) as bar:
         for step in range(steps):
             rng = BatchRNG(seed, step, "classifier", rows=range(config.batch), device=device)
             # Two of three steps are at the final resolution.

@@ -15,7 +15,7 @@ NONE = -1
 
 @options
 class LabelConfig:
-    """Which labels are used. Images without one are trained on with the null style."""
+    """The use of labels. Images without one are trained on with the null style."""
 
     share: Share = 1.0
     """Share of each style's labels that is used; the other images count as unlabelled."""

@@ -25,11 +25,11 @@ from .labels import with_pseudo_labels, with_share
 
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
-    """What a run starts with."""
+    """The preparation of a run."""
 
     frozen_networks: FrozenNetworks
     pictures: Pictures | StoredPictures
-    """With the labels that are used, including pseudo-labels."""
+    """The training images with the labels that are used, including pseudo-labels."""
     figures: dict[str, float] = field(default_factory=dict)
     """The classifier's accuracy and the share of unlabelled images that got a pseudo-label, for the log."""
 

@@ -1,4 +1,4 @@
-"""What a run trains: the share of each objective in its steps, and the weights of loss terms."""
+"""The share of each objective in the steps of a run, and the weights of loss terms."""
 
 from dataclasses import field
 from pathlib import Path
@@ -121,7 +121,7 @@ class RestyleConfig:
         return {name: getattr(self, name) / total for name in REGIMES if getattr(self, name)}
 
     def regime_at(self, nimg: int, seed: int) -> Regime:
-        """What the step at `nimg` trains: drawn by the shares, the same in every process."""
+        """The regime of the step at `nimg`: drawn by the shares, the same in every process."""
         shares, place = self.shares(), derived_seed(seed, nimg, "regime") / 2**63
         for name, share in shares.items():
             if place < share:

@@ -37,7 +37,7 @@ class Restyled(Fakes):
     """The first style code of each image."""
     content: Content
     style_features: Float[Tensor, "n d"]
-    """Of the original images (`StyleEncoder.style_features`)."""
+    """`StyleEncoder.style_features` of the original images."""
     unmixed: Float[Tensor, "n"]
     """1 for images with one code in all layers, 0 for mixtures of two."""
     from_self: Float[Tensor, "n"]

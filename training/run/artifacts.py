@@ -36,7 +36,7 @@ Figures = dict[str, float]
 
 @dataclass(frozen=True, kw_only=True)
 class Due:
-    """What is to be written after this step."""
+    """The files to write after this step."""
 
     grid: bool = False
     snapshot: bool = False

@@ -54,7 +54,7 @@ class StyleDiversity:
         return collapse_warning(self.collapsed, len(self.shares))
 
     def values(self) -> dict[str, float]:
-        """For the log: mean, worst and each style's ratio, and the number of collapsed styles."""
+        """Values for the log: mean, worst and each style's ratio, and the number of collapsed styles."""
         if not self.shares:
             return {}
         shares = list(self.shares.values())

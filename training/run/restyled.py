@@ -76,7 +76,7 @@ class HeldOut:
 
     @classmethod
     def load(cls, data: Path, *, most: int, truth: bool) -> "HeldOut":
-        """At most `most` images of a packed data set.
+        """Loads at most `most` images of a packed data set.
 
         Raises:
             TrainingError: the data set has one style, or `most` is below two per style.

@@ -47,7 +47,7 @@ def differences(theirs: Json, ours: Json) -> list[str]:
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(strict=True, extra="forbid"))
 class RunSetup:
-    """What a run takes from machine and data at its start, and keeps on resume."""
+    """Facts about machine and data that a run takes at its start and keeps on resume."""
 
     precision: Literal["fp32", "bf16"]
     fingerprint: str
@@ -80,7 +80,7 @@ LEFT_BY_RUNS = (
     "config.json", "metrics.jsonl", "curves.png", "samples", "snapshots", "checkpoints",
     "classifier.safetensors", "generated", "restyled", "measure",
 )  # fmt: skip
-"""What training, `sample`, `restyle` and `measure` write into a run folder."""
+"""Files that training, `sample`, `restyle` and `measure` write into a run folder."""
 
 
 def _other_data(theirs: RunSetup, ours: RunSetup) -> list[str]:

@@ -1,4 +1,4 @@
-"""What a run prepares before its first step: a classifier where one is asked for, and guesses of labels."""
+"""Preparation before the first step: a classifier where one is needed, and pseudo-labels."""
 
 from collections.abc import Callable
 from dataclasses import replace

@@ -155,7 +155,7 @@ def test_whom_each_term_trains(both: Networks, batch: Batch, frozen_networks: Fr
 def test_the_way_back_takes_own_style_features_from_the_restyled_image(
     both: Networks, batch: Batch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where they were to be kept; for the other images from the original."""
+    """This holds for images that keep their own features; the others take those of the original."""
     seen: list[Tensor] = []
     head = StyleEncoder.head
 
@@ -201,7 +201,7 @@ def test_terms_without_weight_are_not_computed(both: Networks, batch: Batch) -> 
 
 # Steps
 def gradients(network: torch.nn.Module) -> dict[str, Tensor]:
-    """Of every weight, zero where there is none; taken away."""
+    """Takes away the gradients of every weight; zero where there is none."""
     found = {
         name: torch.zeros_like(p) if p.grad is None else p.grad.clone()
         for name, p in network.named_parameters()

@@ -90,7 +90,7 @@ def test_a_crop_of_the_whole_is_the_picture_and_its_mirror() -> None:
 
 
 def test_a_crop_lies_within_the_picture() -> None:
-    """Of a ramp from left to right, the upper left quarter shows its first half, enlarged."""
+    """The upper left quarter of a ramp from left to right shows its first half, enlarged."""
     ramp = torch.linspace(0, 1, 16).expand(1, 3, 16, 16)
     part = terms.crop(ramp, torch.tensor([[0.0, 0.0, 0.0, 0.9]]))
     inside = part[0, 0, 8, 1:-1]

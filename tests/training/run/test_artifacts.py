@@ -1,4 +1,4 @@
-"""What a run leaves is the same whether or not its loop waits for the files; and what trackers get."""
+"""A run leaves the same files whether or not its loop waits for them; and trackers get theirs."""
 
 import json
 import shutil

@@ -16,7 +16,7 @@ from brushwork.training.run.checkpoint import checkpoints, load_checkpoint, save
 
 
 def state(nimg: int, size: int = 8) -> dict[str, object]:
-    """In which everything says the same, so that a mixture of two is found out."""
+    """A state in which everything says the same, so that a mixture of two is found out."""
     return {"nimg": nimg, "weights": torch.full((size,), float(nimg)), "more": {"step": torch.tensor(nimg)}}
 
 

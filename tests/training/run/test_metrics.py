@@ -87,7 +87,7 @@ def test_the_real_side_is_built_once_when_it_is_prepared(
 def test_what_cannot_be_measured_shows_before_the_first_step(
     reference: Reference, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Of one style no accuracy can be taken; of 2 samples a style no neighbourhoods can."""
+    """One style has no accuracy; two samples per style have no neighbourhoods."""
     alone = reference.restricted_to(reference.style_names[:1])
     for real, config, missing in (
         (alone, MetricsConfig(per_style=8), "accuracy: It takes 2 styles or more"),

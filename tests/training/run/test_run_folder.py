@@ -59,7 +59,7 @@ def test_a_file_or_a_place_below_one_is_no_folder(tmp_path: Path) -> None:
 # Claiming
 @pytest.fixture
 def trained(folder: RunFolder, make_config: Make) -> RunFolder:
-    """With a checkpoint, of seed 1."""
+    """A folder with a checkpoint, of seed 1."""
     folder.claim(make_config(seed=1), SETUP, resume=False)
     folder.checkpoints.mkdir()
     (folder.checkpoints / "000000000008.pt").touch()
