@@ -52,7 +52,7 @@ OPTIONS = {
     "every-kimg": "interval-kimg",
     "blend": "style",
 }
-"""Old -> new names of other command-line options."""
+"""Old -> new names of other command-line options; "" for those that were removed."""
 
 JSON_ONLY = {f"restyle.{term}.rise_kimg" for term in TERMS}
 """Fields that no command-line option sets."""
@@ -64,18 +64,20 @@ def renamed(name: str) -> str | None:
     Args:
         name: a dotted field, or an option as typed.
     """
-    is_option = name.startswith("--")
-    field = name.removeprefix("--").removeprefix("no-").replace("-", "_")
-    known = FIELDS | {each.replace("-", "_"): new for each, new in OPTIONS.items()} if is_option else FIELDS
-    old = next((prefix for prefix in _prefixes(field) if prefix in known), "")
-    new = known[old] + field.removeprefix(old) if old else field
-    if (old and not known[old]) or known.get(new) == "":
-        return f"{name} was removed (docs/renames.md): leave it out."
+    option, is_option = name.removeprefix("--"), name.startswith("--")
+    field = option.removeprefix("no-").replace("-", "_")
+    old = next((prefix for prefix in _prefixes(field) if prefix in FIELDS), "")
+    new = FIELDS[old] + field.removeprefix(old) if old else field
+    removed = f"{name} was removed (docs/renames.md says why): leave it out."
+    if is_option and option in OPTIONS:
+        return f"{name} is now called --{OPTIONS[option]}." if OPTIONS[option] else removed
     if is_option and new in JSON_ONLY:
         return f"{name} is set in a JSON configuration only: {new}."
-    if old:
-        return f"{name} is now called {'--' + new.replace('_', '-') if is_option else new}."
-    return None
+    if not old:
+        return None
+    if not FIELDS[old] or FIELDS.get(new) == "":
+        return removed
+    return f"{name} is now called {'--' + new.replace('_', '-') if is_option else new}."
 
 
 def _prefixes(field: str) -> list[str]:

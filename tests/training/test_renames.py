@@ -28,7 +28,10 @@ else:
         ("--keep", "--keep is now called --skip-existing."),
         ("loss.turns", "loss.turns is now called loss.update_order."),
         ("--loss.pairing", "--loss.pairing is now called --loss.gan-loss."),
-        ("--restyle.leak.weight", "--restyle.leak.weight was removed (docs/renames.md): leave it out."),
+        (
+            "--restyle.leak.weight",
+            "--restyle.leak.weight was removed (docs/renames.md says why): leave it out.",
+        ),
         ("--no-speed.tf32", "--no-speed.tf32 was removed"),
         ("--restyle.crops.fall-kimg", "was removed"),
         ("--restyle.content.rise-kimg", "is set in a JSON configuration only: restyle.content.rise_kimg."),

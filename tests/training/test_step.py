@@ -125,17 +125,6 @@ def test_layers_that_the_stage_leaves_out_get_no_gradients(nets: Networks, batch
 # Shares and halves
 
 
-@pytest.mark.parametrize("gamma", [0.0, 2.0])
-def test_the_share_scales_all_gradients(nets: Networks, batch: Batch, gamma: float) -> None:
-    found = []
-    for share in (1.0, 0.25):
-        discriminator_step(Sampling(), nets, batch, step_context(gamma=gamma, grad_scale=share))
-        generator_step(Sampling(), nets, batch, step_context(grad_scale=share))
-        found.append((gradients(nets.discriminator), gradients(nets.generator)))
-    for whole, quarter in zip(*found, strict=True):
-        assert close(quarter, whole, 4.0)
-
-
 @pytest.mark.parametrize("gan_loss", ["logistic", "relativistic"])
 @pytest.mark.parametrize("gamma", [0.0, 2.0])
 def test_two_halves_add_up_to_the_whole(

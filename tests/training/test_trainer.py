@@ -86,22 +86,6 @@ def test_a_run_leaves_a_checkpoint_a_snapshot_and_grids(make: Make) -> None:
     assert notes["nimg"] == 32
 
 
-def test_the_optimizers_start_afresh_at_a_new_resolution_only(
-    make: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    trainer, taken = make(), []
-    step = trainer._step
-
-    def counted() -> None:
-        step()
-        for optimizer in (trainer.state.optimizers.generator, trainer.state.optimizers.discriminator):
-            taken.append(max(int(values["step"]) for values in optimizer.state_dict()["state"].values()))
-
-    monkeypatch.setattr(trainer, "_step", counted)
-    trainer.run()
-    assert taken == [1, 1, 2, 2, 1, 1, 2, 2]
-
-
 def test_runs_of_one_seed_are_equal_and_both_networks_and_the_average_learn(
     make: Make, tmp_path: Path
 ) -> None:
@@ -182,8 +166,17 @@ def test_data_smaller_than_the_networks_are_refused(make_config: Callable[..., T
 
 
 def test_ticks_are_lines_of_the_log(make: Make, capsys: pytest.CaptureFixture[str]) -> None:
-    trainer = make(interval=cadence(status_kimg=0.008))
+    trainer, taken = make(interval=cadence(status_kimg=0.008)), []
+    step = trainer._step
+
+    def counted() -> None:
+        step()
+        for optimizer in (trainer.state.optimizers.generator, trainer.state.optimizers.discriminator):
+            taken.append(max(int(values["step"]) for values in optimizer.state_dict()["state"].values()))
+
+    trainer._step = counted  # type: ignore[method-assign]
     trainer.run()
+    assert taken == [1, 1, 2, 2, 1, 1, 2, 2], "the optimizers start afresh at a new resolution only"
     lines = trainer.folder.history()
     assert [line["nimg"] for line in lines] == [8, 16, 24, 32]
     assert [(line["resolution"], line["alpha"]) for line in lines] == [(8, 1), (16, 0), (16, 0.5), (16, 1)]
@@ -259,21 +252,16 @@ def test_the_time_limit_ends_the_run_in_good_order(make: Make, monkeypatch: pyte
     ]  # fmt: skip
 
 
-def test_too_little_time_shortens_the_course_and_what_is_left_is_trained_at_its_end(
-    make: Make, monkeypatch: pytest.MonkeyPatch
+def test_too_little_time_shortens_the_schedule_which_is_planned_again_by_the_steps_that_were_taken(
+    make: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     timed(monkeypatch, {8: 3.75, 16: 3.75})  # 32 images would take two minutes
-    trainer = make(max_minutes=1.0)
-    assert trainer.state.scale == pytest.approx(0.5 * RESERVE, rel=0.05)
-    assert trainer.plan.images == pytest.approx(16, abs=1)
-    assert trainer.run() == Outcome(reason="finished", nimg=32, resolution=16), "there was time for all"
-
-
-def test_the_course_is_planned_again_by_the_steps_that_were_taken(
-    make: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    short = make(max_minutes=1.0)
+    assert short.state.scale == pytest.approx(0.5 * RESERVE, rel=0.05)
+    assert short.plan.images == pytest.approx(16, abs=1)
+    assert short.run() == Outcome(reason="finished", nimg=32, resolution=16), "there was time for all"
     timed(monkeypatch, {8: 100.0, 16: 300.0})  # a load peak while the machine was measured
-    trainer = make(max_minutes=1.0, interval=cadence(status_kimg=0.008))
+    trainer = make(max_minutes=1.0, interval=cadence(status_kimg=0.008), out=tmp_path / "peak")
     assert trainer.state.scale < 0.01
     trainer.run()
     assert trainer.plan.rates[16] < 1.0
@@ -294,6 +282,7 @@ def test_a_run_with_too_few_images_for_its_course_reaches_the_resolution(make: M
 def test_a_signal_ends_the_run_with_a_checkpoint_to_go_on_from(
     make: Make, tmp_path: Path, number: signal.Signals
 ) -> None:
+    make = partial(make, interval=cadence(status_kimg=0.008))
     whole = make(out=tmp_path / "whole")
     whole.run()
     trainer = make()
@@ -304,23 +293,14 @@ def test_a_signal_ends_the_run_with_a_checkpoint_to_go_on_from(
         "leaving is quick, and can be drawn from"
     )
     assert load_generator(trainer.folder.path).trained_stage == Stage(8)
+    trainer.folder.log({"nimg": 24, "lost": 1})
     again = make(resume=True)
     assert again.state.nimg == 16
+    assert [line["nimg"] for line in again.folder.history()] == [8, 16], "rewound to the checkpoint"
     assert again.run() == Outcome(reason="finished", nimg=32, resolution=16)
     ours, theirs = again.state.state_dict(), whole.state.state_dict()
     for part in ("generator", "discriminator", "average"):
         assert all(torch.equal(ours[part][name], theirs[part][name]) for name in ours[part])
-
-
-def test_the_log_is_rewound_to_the_checkpoint(make: Make) -> None:
-    trainer = make(interval=cadence(status_kimg=0.008))
-    after(trainer, 2, lambda: trainer.stop(signal.SIGTERM, None))
-    trainer.run()
-    trainer.folder.log({"nimg": 24, "lost": True})
-    again = make(resume=True, interval=cadence(status_kimg=0.008))
-    assert [line["nimg"] for line in again.folder.history()] == [8, 16]
-    again.run()
-    assert [line["nimg"] for line in again.folder.history()] == [8, 16, 24, 32]
 
 
 # Divergence

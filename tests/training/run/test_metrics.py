@@ -56,32 +56,25 @@ def test_figures_are_of_samples_at_the_stage_asked_for(
         seen.append((stage, styles))
         return sample(generator, styles, seeds, stage=stage)
 
+    opened: list[tuple[Path, list[str], bool]] = []
+
+    def load(path: Path, extractors: Any, *, control: bool, **_: Any) -> Reference:
+        opened.append((path, [extractor.name for extractor in extractors], control))
+        return reference
+
     monkeypatch.setattr(module, "sample", spy)
-    monkeypatch.setattr(module, "load_reference", lambda *_, **__: reference)
+    monkeypatch.setattr(module, "load_reference", load)
     measure = InLoopMetrics(MetricsConfig(per_style=4), Path("nowhere"))
+    measure.prepare(CPU)
     figures = measure(nets.generator, Stage(8))
+    assert opened == [(Path("nowhere"), ["efficientnet-lite0"], False)], "once, and without the control"
+    _ = InLoopMetrics(MetricsConfig(restyled=("truth", "gram")), Path("nowhere")).reference
+    assert len(opened[1][1]) == 2, "the Gram distance of restyled images has features of its own"
     assert {stage for stage, _ in seen} == {Stage(8)}
     assert {"fd", "accuracy", "fd_worst_style"} <= figures.keys()
     assert 0 <= figures["accuracy"] <= 1
     assert figures["fd"] > 0
     assert figures == measure(nets.generator, Stage(8)), "the same seeds every time"
-
-
-def test_the_real_side_is_built_once_when_it_is_prepared(
-    reference: Reference, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    opened: list[tuple[Path, str, bool]] = []
-
-    def load(path: Path, extractors: Any, *, control: bool, **_: Any) -> Reference:
-        opened.append((path, extractors[0].name, control))
-        return reference
-
-    monkeypatch.setattr(module, "load_reference", load)
-    measure = InLoopMetrics(MetricsConfig(per_style=4), tmp_path)
-    assert opened == []
-    measure.prepare(CPU)
-    assert measure.reference is measure.reference
-    assert opened == [(tmp_path, "efficientnet-lite0", False)], "without the control, which no log shows"
 
 
 def test_what_cannot_be_measured_shows_before_the_first_step(
@@ -160,22 +153,6 @@ def test_restyled_pictures_are_measured_beside_the_samples_and_baselines_told_on
     alone = MetricsConfig(names=(), restyled=("truth",), best_by="restyled_truth")
     figures = InLoopMetrics(alone, Path("nowhere"))(nets.generator, Stage(8))
     assert figures == {"restyled_truth": 0.5, "restyled_truth_unchanged": 0.5}
-
-
-def test_what_restyled_pictures_are_measured_by_is_built_with_the_rest(
-    monkeypatch: pytest.MonkeyPatch, reference: Reference
-) -> None:
-    """The Gram distance has features of its own."""
-    names: list[list[str]] = []
-
-    def load(_: Path, extractors: Any, **__: Any) -> Reference:
-        names.append([extractor.name for extractor in extractors])
-        return reference
-
-    monkeypatch.setattr(module, "load_reference", load)
-    for restyled in ((), ("truth", "gram")):
-        _ = InLoopMetrics(MetricsConfig(restyled=restyled), Path("nowhere")).reference
-    assert [len(built) for built in names] == [1, 2]
 
 
 # The best
