@@ -1,4 +1,4 @@
-"""What is made of damaged and foreign files, of every kind that we write and read again.
+"""Damaged and foreign files of every kind that we write and read again.
 
 `python tests/test_damage.py --count 1900` damages so many files, by seed, and counts what came of it. Each
 must be read as if nothing were wrong, or refused with one sentence; and of snapshots and checkpoints, which
@@ -68,7 +68,7 @@ ODD: tuple[Any, ...] = (
     [[[]]],
     {"a": {"b": 1}},
 )
-"""What may stand in a JSON file in the place of something else."""
+"""Values that may stand in a JSON file in place of something else."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,9 +76,9 @@ class Kind:
     """A file of ours, and whoever reads it."""
 
     path: str
-    """Within the folder that `samples` fills."""
+    """Path within the folder that `samples` fills."""
     read: Callable[[Path], object]
-    """Of that folder."""
+    """Reads the file in that folder."""
     sealed: bool = False
     """Whether any damage must show."""
 
@@ -224,7 +224,7 @@ def outcome(kind: Kind, folder: Path) -> str:
 
 
 def sweep(whole: Path, count: int, seed: int) -> dict[str, Counter[str]]:
-    """What came of `count` damages, by kind, dealt out evenly among the kinds."""
+    """Counts the outcomes of `count` damages, by kind, dealt out evenly among the kinds."""
     source, found = random.Random(seed), {name: Counter[str]() for name in KINDS}
     with tempfile.TemporaryDirectory() as scratch:
         for number in range(count):

@@ -58,7 +58,7 @@ def killed_until_done(data: Path, out: Path, kimg: float, kills: int, source: ra
 
 
 def require_sound(out: Path) -> None:
-    """What a killed run leaves can be read, and drawn from as far as it was trained."""
+    """Reads the files that a killed run leaves."""
     found = checkpoints(out / "checkpoints")
     for path in found:
         load_checkpoint(path)

@@ -160,7 +160,7 @@ def test_a_number_is_accepted_or_refused_by_a_sentence_that_names_it(owner: type
         "train toy --growing.fade-kimg -1",
         "pretrain emoji-32 --generator.mapping-lr inf",
         "tune toy --trials 0",
-        "tune toy --optimizer.beta2 1",
+        "tune toy --optimizer.generator-lr 0",
         "sample x --psi nan",
         "restyle x --strength 1.5",
         "stylize x x --evaluations 0",

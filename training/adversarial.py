@@ -2,21 +2,19 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from annotated_types import Interval
 from jaxtyping import Float
 from torch import Tensor
 
 from brushwork.models.discriminator import Discriminator
 from brushwork.models.layers import full_precision
-from brushwork.models.options import Count, Kimg, Share, Weight, options
+from brushwork.models.options import Count, Share, Weight, options
 from brushwork.models.stage import Stage
 
 from .augment import AugmentConfig, augment
-from .errors import TrainingError
 from .rng import BatchRNG
 
 Scalar = Float[Tensor, ""]
@@ -26,7 +24,7 @@ Scalar = Float[Tensor, ""]
 class LossConfig:
     """The adversarial objective."""
 
-    pairing: Literal["logistic", "relativistic"] = "logistic"
+    gan_loss: Literal["logistic", "relativistic"] = "logistic"
     """logistic: non-saturating (Goodfellow 2014); relativistic: real and fake scored as a pair
     (Jolicoeur-Martineau 2018). With r2 the latter is R3GAN's loss (Huang 2024)."""
     update_order: Literal["simultaneous", "alternating"] = "simultaneous"
@@ -39,35 +37,16 @@ class LossConfig:
     r1_interval: Count = 16
     """Steps between penalties; each counts this many times (lazy regularisation, StyleGAN2)."""
     r2: bool = False
-    """Penalise the discriminator's gradient on generated pictures, too (R2), as often and as much as R1."""
+    """Penalise the discriminator's gradient on generated images, too (R2), as often and as much as R1."""
     mixing: Share = 0.9
-    """Probability that a generated picture mixes two codes of its style at a random active layer."""
-    condition_noise: Annotated[float, Interval(ge=0, le=1000)] = 0.0
-    """Standard deviation of Gaussian noise on the style's embedding, in both networks."""
+    """Probability that a generated image mixes two codes of its style at a random active layer."""
     label_dropout: Share = 0.0
     """Share of generated images, and of the real ones beside them, whose style is hidden from both networks,
     so that the generator learns the null style."""
-    ramp_start_kimg: Kimg = 0.0
-    """Labels are hidden from both networks up to here (transitional training, Shahbazi 2022)."""
-    ramp_end_kimg: Kimg = 0.0
-    """Labels count fully from here on, and linearly more between the two."""
-
-    def __post_init__(self) -> None:
-        if self.ramp_end_kimg < self.ramp_start_kimg:
-            raise TrainingError(
-                f"loss.ramp_end_kimg is {self.ramp_end_kimg}, before ramp_start_kimg {self.ramp_start_kimg}."
-            )
 
     def gamma(self, resolution: int, batch: int) -> float:
         """R1's weight; `auto` is StyleGAN2-ADA's rule of thumb."""
         return 0.0002 * resolution**2 / batch if self.r1_gamma == "auto" else float(self.r1_gamma)
-
-    def label_weight(self, nimg: int) -> float:
-        """How much of the label the networks see, 0 to 1 (Shahbazi 2022, arXiv:2201.06578)."""
-        start, end = self.ramp_start_kimg * 1000, self.ramp_end_kimg * 1000
-        if nimg >= end:
-            return 1.0
-        return 0.0 if nimg <= start else (nimg - start) / (end - start)
 
 
 def logistic_discriminator(real: Float[Tensor, "n"], fake: Float[Tensor, "n"]) -> Scalar:
@@ -91,19 +70,15 @@ def relativistic_generator(real: Float[Tensor, "n"], fake: Float[Tensor, "n"]) -
 
 
 def gradient_penalty(logits: Float[Tensor, "n"], images: Float[Tensor, "n c h w"]) -> Scalar:
-    """1/2 * E ||d logit / d image||^2, to be weighted by gamma: R1 of real pictures and R2 of generated ones
-    (Mescheder 2018, arXiv:1801.04406, eq. 9 and 10).
-
-    The sum of logits is differentiated, so the penalty is a mean over pictures whatever the batch size.
-    `images` must require gradients; the result can be differentiated again.
-    """
+    """1/2 * E ||d logit / d image||^2, to be weighted by gamma: R1 of real images and R2 of generated ones
+    (Mescheder 2018, arXiv:1801.04406, eq. 9 and 10). `images` must require gradients."""
     (gradient,) = torch.autograd.grad(logits.sum(), images, create_graph=True)
     return 0.5 * gradient.float().square().sum(dim=(1, 2, 3)).mean()
 
 
 # A batch
 @dataclass(frozen=True, kw_only=True)
-class Labelled:
+class LabelledImages:
     """Images (N, 3, R, R) in [-1, 1] and the style weights (N, S) under which they are scored."""
 
     images: Tensor
@@ -147,17 +122,17 @@ class DiscriminatorLoss:
 
     def generator_loss(self, config: LossConfig) -> Tensor:
         """The generator's loss from the same logits."""
-        if config.pairing == "logistic":
+        if config.gan_loss == "logistic":
             return logistic_generator(self.fake)
         return relativistic_generator(self.real.detach(), self.fake)
 
 
 def discriminator_loss(
-    discriminator: Discriminator, reals: Labelled, fakes: Labelled, how: Scoring
+    discriminator: Discriminator, reals: LabelledImages, fakes: LabelledImages, how: Scoring
 ) -> DiscriminatorLoss:
     """Scores real and generated images; with `how.gamma` also takes the gradient penalties."""
     images = [reals.images.detach(), fakes.images]
-    names = [] if how.gamma == 0 else ["r1", "r2"] if how.loss.r2 else ["r1"]
+    names = ("r1", "r2")[: 0 if how.gamma == 0 else 2 if how.loss.r2 else 1]
     count = len(names)
     for differentiated in images[:count]:
         differentiated.requires_grad_()
@@ -170,9 +145,8 @@ def discriminator_loss(
             for name, logit, image in zip(names, logits, images[:count], strict=True)
         }
     real, fake = [*logits, *_logits(discriminator, seen[count:], styles[count:], how)]
-    pairing = {"logistic": logistic_discriminator, "relativistic": relativistic_discriminator}
-    adversarial = pairing[how.loss.pairing](real, fake)
-    total = adversarial
+    losses = {"logistic": logistic_discriminator, "relativistic": relativistic_discriminator}
+    total = adversarial = losses[how.loss.gan_loss](real, fake)
     for penalty in penalties.values():
         total = total + how.gamma * penalty
     stats = DiscriminatorStats(
@@ -185,21 +159,18 @@ def discriminator_loss(
     return DiscriminatorLoss(total=total, real=real, fake=fake, stats=stats)
 
 
-def generator_loss(discriminator: Discriminator, reals: Labelled, fakes: Labelled, how: Scoring) -> Tensor:
-    """The generator's adversarial loss; real images are scored only where the pairing needs them."""
+def generator_loss(
+    discriminator: Discriminator, reals: LabelledImages, fakes: LabelledImages, how: Scoring
+) -> Tensor:
+    """The generator's adversarial loss; real images are scored only by the relativistic loss."""
 
-    def score(pictures: Labelled) -> Tensor:
-        (logits,) = _logits(
-            discriminator, [augment(pictures.images, how.augment, how.rng)], [pictures.styles], how
-        )
-        return logits
+    def score(seen: LabelledImages) -> Tensor:
+        return discriminator(augment(seen.images, how.augment, how.rng), seen.styles, how.stage)
 
     fake = score(fakes)
-    return (
-        logistic_generator(fake)
-        if how.loss.pairing == "logistic"
-        else relativistic_generator(score(reals), fake)
-    )
+    if how.loss.gan_loss == "logistic":
+        return logistic_generator(fake)
+    return relativistic_generator(score(reals), fake)
 
 
 def _logits(
@@ -213,15 +184,6 @@ def _logits(
     if not images:
         return []
     apart = any(each.requires_grad for each in images) or len(images[0]) % discriminator.group
-    copies = 1 if apart else len(images)
-
-    def normal(shape: tuple[int, ...]) -> Tensor:
-        return torch.cat([how.rng.normal(shape) for _ in range(copies)])
-
-    def score(x: Tensor, labels: Tensor) -> Tensor:
-        noise = how.loss.condition_noise
-        return discriminator(x, labels, how.stage, normal=normal, condition_noise=noise)
-
     if apart:
-        return [score(x, labels) for x, labels in zip(images, styles, strict=True)]
-    return list(score(torch.cat(images), torch.cat(styles)).chunk(copies))
+        return [discriminator(x, labels, how.stage) for x, labels in zip(images, styles, strict=True)]
+    return list(discriminator(torch.cat(images), torch.cat(styles), how.stage).chunk(len(images)))

@@ -22,9 +22,9 @@ class AugmentConfig:
     colour: Share = 0.0
     """Strength of random brightness, saturation and contrast; 1 is DiffAugment's."""
     translation: Share = 0.0
-    """Largest shift, as a share of the picture; DiffAugment's is 0.125."""
+    """Largest shift, as a share of the image; DiffAugment's is 0.125."""
     cutout: Share = 0.0
-    """Side of the grey square, as a share of the picture; DiffAugment's is 0.5."""
+    """Side of the grey square, as a share of the image; DiffAugment's is 0.5."""
 
 
 def augment(images: Images, config: AugmentConfig, rng: BatchRNG) -> Images:
@@ -62,7 +62,7 @@ def translate(images: Images, u: Float[Tensor, "n 2"], most: float) -> Images:
 
 
 def cut_out(images: Images, u: Float[Tensor, "n 2"], share: float) -> Images:
-    """Greys out one square whose centre is uniform over the picture."""
+    """Greys out one square whose centre is uniform over the image."""
     h, w = images.shape[2:]
     centre = u * torch.tensor([h, w], device=u.device)
     rows = (torch.arange(h, device=u.device) + 0.5 - centre[:, :1]).abs() <= h * share / 2  # (n, h)

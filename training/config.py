@@ -11,11 +11,10 @@ from brushwork.models.device import DeviceName
 from brushwork.models.discriminator import DiscriminatorConfig
 from brushwork.models.generator import GeneratorConfig
 from brushwork.models.layers import group_size
-from brushwork.models.options import Batch, Duration, Kimg, LearningRate, Seed, Share, Threads, options
+from brushwork.models.options import Batch, Duration, Kimg, LearningRate, Seed, Threads, options
 
 from .adversarial import LossConfig
 from .augment import AugmentConfig
-from .ema import EMAConfig
 from .errors import TrainingError
 from .prepare.classifier import ClassifierConfig
 from .prepare.labels import LabelConfig
@@ -35,12 +34,23 @@ class OptimizerConfig:
     """Learning rate of the generator."""
     discriminator_lr: LearningRate = 0.001
     """Learning rate of the discriminator."""
-    lr_decay_fraction: Share = 0.0
-    """Last share of the run, over which both learning rates decay linearly to 0."""
-    beta2: Annotated[float, Interval(ge=0, lt=1)] = 0.99
-    """Decay of the second moment."""
-    eps: Annotated[float, Interval(ge=1e-30, le=1)] = 1e-8
-    """Adam's epsilon."""
+
+
+@options
+class EMAConfig:
+    """Half-life of the moving average of the generator's weights, which is sampled and measured."""
+
+    half_life_kimg: Duration = 10.0
+    """Thousands of images after which a weight counts half."""
+    rampup: Annotated[float, Interval(ge=0, le=1000)] = 0.05
+    """The half-life is at most this share of the images seen so far; 0: no such limit."""
+
+    def decay(self, nimg: int, batch: int) -> float:
+        """Weight of the old average in a step of `batch` images: 0.5 ** (batch / half-life)."""
+        half_life = self.half_life_kimg * 1000
+        if self.rampup:
+            half_life = min(half_life, nimg * self.rampup)
+        return 0.5 ** (batch / half_life) if half_life > 0 else 0.0
 
 
 @options
@@ -166,28 +176,15 @@ class TrainConfig:
         """Number of neighbours in a batch that share a style: the group of the minibatch statistics.
 
         Statistics within a style show whether the style collapses. The number is 1 (any styles) if the
-        statistics are averaged as in Karras 2018, if images are restyled toward their neighbours, and during
-        transitional training, in which the networks see no labels at first.
+        statistics are averaged as in Karras 2018, or if images are restyled toward their neighbours.
         """
-        averaged = self.discriminator.minibatch_std == "average"
-        if averaged or self.restyle.restyling or self.loss.ramp_end_kimg:
+        if self.discriminator.minibatch_std == "average" or self.restyle.restyling:
             return 1
         return group_size(self.rows_of(processes), self.discriminator.minibatch_group)
 
 
 FREE_TO_CHANGE = (
-    "data",
-    "out",
-    "resume",
-    "total_kimg",
-    "max_minutes",
-    "stop_on_collapse",
-    "device",
-    "threads",
-    "accumulate",
-    "speed",
-    "interval",
-    "metrics",
-    "trackers",
-)
+    "data", "out", "resume", "total_kimg", "max_minutes", "stop_on_collapse", "device", "threads",
+    "accumulate", "speed", "interval", "metrics", "trackers",
+)  # fmt: skip
 """Fields that may change on resume: they change nothing that a step computes, except for rounding."""

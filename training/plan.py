@@ -1,18 +1,21 @@
 """The schedule of a run, fitted to the images and minutes that it has."""
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from statistics import median
 
+import torch
 from accelerate import Accelerator
 
 from brushwork.models.stage import Stage
 
-from .calibration import seconds_per_image
 from .config import TrainConfig
 from .distributed import broadcast_from_main
-from .schedules import GrowingConfig, phases, rate_factor, stage_at
+from .restyle.config import Regime
+from .schedules import GrowingConfig, phases, stage_at
 from .state import TrainingState
-from .update import Updater
+from .update import ADVERSARIAL, Updater
 
 GROWN_BY = 0.6
 """A run too short for its growing schedule reaches the final resolution at this share of its length."""
@@ -25,7 +28,7 @@ Rates = Mapping[int, float]
 
 @dataclass(frozen=True, kw_only=True)
 class RunSchedule:
-    """Stage and learning rate as functions of a position from 0 to `end`, in images of the full schedule.
+    """The stage as a function of a position from 0 to `end`, in images of the full schedule.
 
     A run with enough images and minutes is at position `nimg`. A shorter run trains on fewer images than the
     position advances, by the factor `scale` < 1, and so still reaches the final resolution.
@@ -36,43 +39,25 @@ class RunSchedule:
     images: int
     """Images that the run may train on."""
     end: float
-    lr_decay_fraction: float
 
     @classmethod
     def of(cls, config: TrainConfig) -> "RunSchedule":
         """The schedule of a configuration."""
         images, resolution = round(config.total_kimg * 1000), config.generator.resolution
         grown = phases(config.growing, resolution)[-1].faded
-        return cls(
-            growing=config.growing,
-            resolution=resolution,
-            images=images,
-            end=float(images) if grown <= images else grown / GROWN_BY,
-            lr_decay_fraction=config.optimizer.lr_decay_fraction,
-        )
+        end = float(images) if grown <= images else grown / GROWN_BY
+        return cls(growing=config.growing, resolution=resolution, images=images, end=end)
 
     def stage_at(self, position: float) -> Stage:
         """Resolution and fade at a position."""
         return stage_at(position, self.growing, self.resolution)
-
-    def rate_factor_at(self, position: float) -> float:
-        """Factor of both learning rates at a position."""
-        return rate_factor(position, self.end, self.lr_decay_fraction)
-
-    def is_over(self, nimg: int, position: float) -> bool:
-        """Whether training is complete: all images were seen, or the learning rates have decayed to 0.
-
-        A schedule that was shortened to fit a time limit stays at its end until the time is up, since the
-        machine may be faster than it was when it was measured.
-        """
-        return nimg >= self.images or (self.lr_decay_fraction > 0 and position >= self.end)
 
     def scale_for_images(self, nimg: int, position: float) -> float:
         """Images per position from here on, at most 1, with which the remaining images reach the end."""
         return min(1.0, (self.images - nimg) / (self.end - position)) if position < self.end else 1.0
 
     def scale_for_time(self, nimg: int, position: float, rates: Rates, seconds: float) -> float:
-        """As `scale_for_images`, and such that the rest takes at most `RESERVE` of `seconds`."""
+        """The scale for the images left, or less, so that the rest takes at most `RESERVE` of `seconds`."""
         whole = self.seconds(position, self.end, rates)
         fitting = RESERVE * max(seconds, 1.0) / whole if whole else 1.0
         return min(fitting, self.scale_for_images(nimg, position))
@@ -119,7 +104,7 @@ class Plan:
 
     @property
     def seconds_left(self) -> float:
-        """Until the time limit; infinite without one."""
+        """Time until the limit; infinite without one."""
         limit = self.config.max_minutes
         return float("inf") if limit is None else limit * 60 - self.state.seconds
 
@@ -143,3 +128,45 @@ class Plan:
         elif state.planned_images != schedule.images:
             state.scale = schedule.scale_for_images(state.nimg, state.position)
         state.planned_images = schedule.images
+
+
+# Measuring
+def seconds_per_image(scratch: Updater) -> dict[int, float]:
+    """Seconds per image of the global batch, at each resolution of the growing schedule.
+
+    It times whole training steps, which change the state of `scratch`: it must not be used afterwards.
+    Resolutions that fade in are timed half faded. Objectives and lazy penalties are weighted by how often
+    they occur.
+    """
+    config, device = scratch.config, scratch.accelerator.device
+
+    def step(stage: Stage, regime: Regime, *, penalised: bool) -> None:
+        scratch.state.nimg = 0 if penalised else config.batch
+        scratch.step(stage, regime)
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+
+    def seconds(stage: Stage, regime: Regime) -> float:
+        plain = median_seconds(lambda: step(stage, regime, penalised=False))
+        if regime not in ADVERSARIAL:
+            return plain
+        penalised = median_seconds(lambda: step(stage, regime, penalised=True), repeats=2)
+        return plain + max(0.0, penalised - plain) / config.loss.r1_interval
+
+    result = {}
+    for phase in phases(config.growing, config.generator.resolution):
+        stage = Stage(phase.resolution, 0.5 if phase.faded > phase.begin else 1.0)
+        mean = sum(share * seconds(stage, regime) for regime, share in config.restyle.shares().items())
+        result[phase.resolution] = mean / config.batch
+    return result
+
+
+def median_seconds(action: Callable[[], object], *, repeats: int = 3) -> float:
+    """Median time of `action`, after one warm-up call."""
+    action()
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        action()
+        times.append(time.perf_counter() - start)
+    return median(times)

@@ -1,7 +1,6 @@
 """Configurations as JSON files: what `brushwork tune` writes, what `brushwork train FILE.json` reads.
 
-Reading is strict. A field that a file leaves out has its default, so that older files stay readable; one that
-does not exist, or has another type, is a mistake.
+A field that a file leaves out has its default; one that does not exist, or has another type, is a mistake.
 """
 
 from dataclasses import asdict, field, fields, replace
@@ -23,7 +22,7 @@ from .renames import renamed
 from .run.run_folder import Json, plain
 
 VERSION = 1
-"""Of the files that are written; newer ones are refused."""
+"""The version of the files that are written; newer ones are refused."""
 
 
 @options
@@ -32,7 +31,7 @@ class PresetFile:
 
     version: Annotated[int, Interval(ge=1, le=VERSION)] = VERSION
     about: str = ""
-    """Where it comes from."""
+    """Origin of the file."""
     config: TrainConfig
     setup: Json = field(default_factory=dict)
     facts: Json = field(default_factory=dict)
@@ -74,7 +73,7 @@ def read_preset(path: Path) -> TrainConfig:
 
 
 def _sentence(error: ValidationError) -> str:
-    """What is wrong with a file, by the first of its mistakes."""
+    """Describes the first mistake in a file."""
     first = error.errors(include_url=False)[0]
     kind, place = first["type"], first["loc"]
     if kind == "json_invalid":

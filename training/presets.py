@@ -8,8 +8,7 @@ from brushwork.models.generator import GeneratorConfig
 from brushwork.models.norm import EPS
 
 from .adversarial import LossConfig
-from .config import IntervalConfig, OptimizerConfig, TrainConfig
-from .ema import EMAConfig
+from .config import EMAConfig, IntervalConfig, OptimizerConfig, TrainConfig
 from .restyle.config import RestyleConfig, Term
 from .run.metrics import MetricsConfig
 from .schedules import GrowingConfig
@@ -64,7 +63,7 @@ def emoji_32() -> TrainConfig:
             channel_base=768, channel_max=96, adain_eps=1.0,
         ),
         discriminator=DiscriminatorConfig(channel_base=768, channel_max=96),
-        loss=LossConfig(pairing="relativistic", r2=True, r1_gamma=2.0, r1_interval=8, mixing=0.2),
+        loss=LossConfig(gan_loss="relativistic", r2=True, r1_gamma=2.0, r1_interval=8, mixing=0.2),
         optimizer=OptimizerConfig(generator_lr=0.01, discriminator_lr=0.005),
         growing=GrowingConfig(start_resolution=16, fade_kimg=(10.0,), steady_kimg=(40.0,)),
         ema=EMAConfig(half_life_kimg=2.0, rampup=0.1),
@@ -72,31 +71,35 @@ def emoji_32() -> TrainConfig:
     )  # fmt: skip
 
 
-def emoji_32_restyle() -> TrainConfig:
-    """As emoji-32, with style and content encoders.
+def _restyling(plain: TrainConfig) -> TrainConfig:
+    """`plain` with style and content encoders.
 
     At 32 px a line is one pixel wide, so content also enters at full resolution. The content gives an image
     its shape from the first step on, so there is no growing. Loss, minibatch statistics and AdaIN's epsilon
     are those that docs/results.md measured.
     """
-    plain = emoji_32()
     return replace(
         plain,
-        out=Path("runs/emoji-32-restyle"),
-        total_kimg=80.0,
+        out=plain.out.with_name(f"{plain.out.name}-restyle"),
         generator=replace(
             plain.generator, encoders=True, content_resolution=16, content_details=True, adain_eps=EPS
         ),
         discriminator=replace(plain.discriminator, minibatch_std="average"),
         loss=LossConfig(r1_gamma=2.0, r1_interval=8, mixing=0.2, label_dropout=0.1),
-        growing=GrowingConfig(start_resolution=32),
+        growing=GrowingConfig(start_resolution=plain.generator.resolution),
         restyle=RestyleConfig(
             sampling=0.75, restyling=3.0, autoencoding=0.25, cycle=Term(weight=5.0),
             classifier=Term(weight=1.0, rise_kimg=5.0),
         ),
-        interval=replace(plain.interval, grid_kimg=5.0, checkpoint_kimg=10.0),
         metrics=MetricsConfig(restyled=("accuracy", "content"), best_by="restyled_accuracy"),
     )  # fmt: skip
+
+
+def emoji_32_restyle() -> TrainConfig:
+    """The preset emoji-32 with style and content encoders."""
+    restyling = _restyling(emoji_32())
+    interval = replace(restyling.interval, grid_kimg=5.0, checkpoint_kimg=10.0)
+    return replace(restyling, total_kimg=80.0, interval=interval)
 
 
 def emoji_64() -> TrainConfig:
@@ -119,35 +122,11 @@ def emoji_64() -> TrainConfig:
     )  # fmt: skip
 
 
-Presets = dict[str, tuple[str, TrainConfig]]
-"""A line of help and the configuration, by name."""
-
-
-def emoji_64_restyle() -> TrainConfig:
-    """As emoji-64, with style and content encoders."""
-    plain, small = emoji_64(), emoji_32_restyle()
-    return replace(
-        plain,
-        out=Path("runs/emoji-64-restyle"),
-        generator=replace(
-            plain.generator, encoders=True, content_resolution=16, content_details=True, adain_eps=EPS
-        ),
-        discriminator=replace(plain.discriminator, minibatch_std="average"),
-        loss=small.loss,
-        growing=GrowingConfig(start_resolution=64),
-        restyle=small.restyle,
-        metrics=small.metrics,
-    )
-
-
-PRESETS: Presets = {
+PRESETS: dict[str, tuple[str, TrainConfig]] = {
     "emoji-32": ("six styles of emoji at 32 px; minutes on two processor cores", emoji_32()),
-    "emoji-32-restyle": (
-        "emoji-32 that also restyles pictures; minutes on two processor cores",
-        emoji_32_restyle(),
-    ),
+    "emoji-32-restyle": ("emoji-32 that also restyles; minutes on two processor cores", emoji_32_restyle()),
     "emoji-64": ("eight styles of emoji at 64 px; minutes on a GPU", emoji_64()),
-    "emoji-64-restyle": ("emoji-64 that also restyles pictures; minutes on a GPU", emoji_64_restyle()),
+    "emoji-64-restyle": ("emoji-64 that also restyles; minutes on a GPU", _restyling(emoji_64())),
     "stylegan-256": ("StyleGAN's networks and growing at 256 px; days on GPUs", stylegan(256)),
     "toy": ("16 px and tiny networks; seconds on a processor, to try the commands", toy()),
 }

@@ -3,20 +3,11 @@
 import hashlib
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from brushwork.data.splitmix import random_bits, upper
-
-
-@dataclass(frozen=True, kw_only=True)
-class ShardRows:
-    """The rows of the global batch that this process handles."""
-
-    start: int
-    count: int
 
 
 def derived_seed(*parts: int | str) -> int:
@@ -26,13 +17,13 @@ def derived_seed(*parts: int | str) -> int:
 
 
 class BatchRNG:
-    """Random numbers for the images of one step, by row of the *global* batch.
+    """Random numbers for `rows` of the *global* batch of one step.
 
     A row's numbers depend only on its index in the global batch and on the order of calls, so a process or a
     part of a batch gets exactly the numbers that its rows have in the whole batch.
     """
 
-    def __init__(self, *parts: int | str, rows: ShardRows, device: torch.device | str = "cpu") -> None:
+    def __init__(self, *parts: int | str, rows: range, device: torch.device | str = "cpu") -> None:
         self.rows, self.device = rows, torch.device(device)
         self._parts, self._calls = parts, 0
 
@@ -40,7 +31,7 @@ class BatchRNG:
         """64 random bits, int64 (N, columns), different in every call."""
         seed = derived_seed(*self._parts, self._calls)
         self._calls += 1
-        rows = torch.arange(self.rows.start, self.rows.start + self.rows.count, device=self.device)
+        rows = torch.arange(self.rows.start, self.rows.stop, device=self.device)
         return random_bits(seed, rows, columns)
 
     def uniform(self, shape: Sequence[int] = ()) -> Tensor:

@@ -57,24 +57,10 @@ def phases(config: GrowingConfig, resolution: int) -> list[Phase]:
 
 
 def stage_at(nimg: int | float, config: GrowingConfig, resolution: int) -> Stage:
-    """The stage after `nimg` images.
-
-    Raises:
-        TrainingError: growing starts above the final resolution.
-    """
-    if config.start_resolution > resolution:
-        raise TrainingError(
-            f"growing.start_resolution {config.start_resolution} is above the final resolution {resolution}."
-        )
+    """The stage after `nimg` images."""
     phase = next(p for p in phases(config, resolution) if nimg < p.end)
     alpha = 1.0 if nimg >= phase.faded else (nimg - phase.begin) / (phase.faded - phase.begin)
     return Stage(phase.resolution, alpha)
-
-
-def rate_factor(nimg: int | float, total: int | float, lr_decay_fraction: float) -> float:
-    """Factor of the learning rates after `nimg` of `total` images: 1, then linear decay to 0 over the last
-    share `lr_decay_fraction` of the run."""
-    return min(1.0, max(0.0, total - nimg) / (total * lr_decay_fraction)) if lr_decay_fraction else 1.0
 
 
 def due(kimg: float, nimg: int, batch: int) -> bool:

@@ -1,27 +1,32 @@
 """The state of a run: everything that changes during training."""
 
 import contextlib
+import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from brushwork.models.classifier import StyleClassifier
 from brushwork.models.discriminator import Discriminator
 from brushwork.models.generator import Generator
-from brushwork.models.modulation import StyledEpilogue
-from brushwork.models.norm import InstanceNorm
 from brushwork.models.stage import Stage
 
-from .compiling import compile_networks
 from .config import OptimizerConfig, TrainConfig
-from .context import Networks
-from .ema import averaged_copy
 from .prepare.pretraining import init_from
 from .rng import derived_seed
 from .run.checkpoint import State
+from .speed import compile_networks
+from .step import Networks
+
+BETA2 = 0.99
+"""Decay of Adam's second moment; the first has none, as in every StyleGAN."""
+
+Module = TypeVar("Module", bound=nn.Module)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,44 +45,23 @@ def build_networks(config: TrainConfig, style_names: tuple[str, ...], device: to
         discriminator = Discriminator(
             config.discriminator, resolution=config.generator.resolution, styles=len(style_names)
         )
-
-    for module in generator.modules():
-        if isinstance(module, StyledEpilogue | InstanceNorm):
-            module.fused = config.speed.fused
-
     # Channels-last convolutions are twice as fast on a processor and feed tensor cores on a GPU.
-    def to_device(module: nn.Module) -> None:
-        module.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-
-    to_device(generator)
-    to_device(discriminator)
-    nets = Networks(generator=generator, discriminator=discriminator)
-    compile_networks(nets, config.speed)
-    return nets
+    for network in (generator, discriminator):
+        network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    compile_networks((generator.synthesis, discriminator), config.speed)
+    return Networks(generator=generator, discriminator=discriminator)
 
 
 def build_optimizers(nets: Networks, config: OptimizerConfig) -> Optimizers:
     """Optimizers without history."""
 
     def adam(network: nn.Module, lr: float) -> torch.optim.Optimizer:
-        return torch.optim.Adam(
-            network.parameters(), lr=lr, betas=(0.0, config.beta2), eps=config.eps, fused=True
-        )
+        return torch.optim.Adam(network.parameters(), lr=lr, betas=(0.0, BETA2), fused=True)
 
     return Optimizers(
         generator=adam(nets.generator, config.generator_lr),
         discriminator=adam(nets.discriminator, config.discriminator_lr),
     )
-
-
-def set_rates(optimizers: Optimizers, config: OptimizerConfig, factor: float) -> None:
-    """Sets the learning rates to `factor` times the configured ones."""
-    for optimizer, lr in (
-        (optimizers.generator, config.generator_lr),
-        (optimizers.discriminator, config.discriminator_lr),
-    ):
-        for group in optimizer.param_groups:
-            group["lr"] = lr * factor
 
 
 @contextlib.contextmanager
@@ -90,6 +74,19 @@ def frozen(network: nn.Module) -> Iterator[None]:
     finally:
         for parameter, required in zip(network.parameters(), before, strict=True):
             parameter.requires_grad_(required)
+
+
+def averaged_copy(module: Module) -> Module:
+    """A frozen copy for `update_average`."""
+    return copy.deepcopy(module).eval().requires_grad_(False)
+
+
+@torch.no_grad()
+def update_average(average: nn.Module, module: nn.Module, decay: float) -> None:
+    """average <- decay * average + (1 - decay) * module, for parameters; buffers are copied."""
+    get_ema_multi_avg_fn(decay)(list(average.parameters()), list(module.parameters()), None)
+    for ours, theirs in zip(average.buffers(), module.buffers(), strict=True):
+        ours.copy_(theirs)
 
 
 @dataclass(kw_only=True)

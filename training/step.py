@@ -5,7 +5,7 @@ file turn it into gradients. `Sampling`, the plain StyleGAN, is here; the object
 `restyle`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
@@ -14,17 +14,67 @@ from jaxtyping import Float
 from torch import Tensor
 
 from brushwork.data.loader import Batch
+from brushwork.models.classifier import StyleClassifier
+from brushwork.models.discriminator import Discriminator
 from brushwork.models.generator import Generator
 from brushwork.models.layers import Normal, full_precision
 from brushwork.models.mapping import mix
-from brushwork.models.stage import Stage, layer_count, resolutions
+from brushwork.models.stage import Stage, fade_reals, layer_count, resolutions
 
-from .adversarial import DiscriminatorStats, Labelled, discriminator_loss, generator_loss
-from .context import Networks, StepContext
+from .adversarial import DiscriminatorStats, LabelledImages, Scoring, discriminator_loss, generator_loss
+from .restyle.config import RestyleConfig
 from .rng import BatchRNG
 
 Terms = dict[str, Tensor]
 """Loss terms by name: unweighted scalars, means over the batch."""
+FeatureMaps = Callable[[Tensor, Stage], list[Tensor]]
+"""Images in [-1, 1] at a stage -> feature maps, from fine to coarse."""
+
+
+# What a step gets besides a batch
+@dataclass(frozen=True, kw_only=True)
+class Networks:
+    """The two networks that are trained."""
+
+    generator: Generator
+    discriminator: Discriminator
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrozenNetworks:
+    """Networks that loss terms use and that are not trained; None where no term needs them."""
+
+    classifier: StyleClassifier | None = None
+    perception: FeatureMaps | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepContext:
+    """The settings of one step on one part of a batch."""
+
+    scoring: Scoring
+    """How the discriminator sees images: stage, loss, augmentation, penalty weight, random numbers."""
+    grad_scale: float = 1.0
+    """Factor of all gradients: 1 / the number of parts of the batch."""
+    restyle: RestyleConfig = field(default_factory=RestyleConfig)
+    term_weights: Mapping[str, float] = field(default_factory=dict)
+    """Weight of each loss term of `restyle` in this step."""
+    frozen_networks: FrozenNetworks = field(default_factory=FrozenNetworks)
+
+    @property
+    def stage(self) -> Stage:
+        return self.scoring.stage
+
+    @property
+    def rng(self) -> BatchRNG:
+        return self.scoring.rng
+
+    def real_images(self, batch: Batch) -> Tensor:
+        """The batch's images (N, 3, R, R), as blurred as the generator's while a resolution fades in."""
+        return fade_reals(batch.images, self.stage.alpha)
+
+
+# What a step gives
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +107,7 @@ class GeneratorStats:
 # Objectives
 @runtime_checkable
 class Objective(Protocol):
-    """What a step trains: loss terms of the generator, as a function of a batch alone."""
+    """Loss terms of the generator, as a function of a batch alone."""
 
     def terms(self, generator: Generator, batch: Batch, context: StepContext) -> Terms: ...
 
@@ -84,8 +134,7 @@ class Sampling:
     composite = False
 
     def generate(self, generator: Generator, batch: Batch, context: StepContext) -> Fakes:
-        styles = visible_labels(batch, context)
-        return generate(generator, styles, context)
+        return generate(generator, visible_labels(batch, context), context)
 
     def adversarial_weight(self, context: StepContext) -> float:
         return 1.0
@@ -96,7 +145,7 @@ class Sampling:
 
 def visible_labels(batch: Batch, context: StepContext) -> Float[Tensor, "n s"]:
     """The styles of the batch as both networks see them: a share `label_dropout` is hidden."""
-    styles, dropout = context.styles(batch), context.scoring.loss.label_dropout
+    styles, dropout = batch.styles, context.scoring.loss.label_dropout
     return styles * (context.rng.uniform() >= dropout)[:, None] if dropout else styles
 
 
@@ -110,11 +159,8 @@ def generate(generator: Generator, styles: Float[Tensor, "n s"], context: StepCo
     mapping, active = generator.mapping, layer_count(stage.resolution)
     codes_per_image = 2 if loss.mixing else 1  # two in one pass take little longer than one
 
-    def normal(shape: tuple[int, ...]) -> Tensor:
-        return torch.cat([rng.normal(shape) for _ in range(codes_per_image)])
-
-    z, labels = normal((mapping.z_dim,)), styles.repeat(codes_per_image, 1)
-    codes = mapping(z, labels, normal=normal, condition_noise=loss.condition_noise)
+    z = torch.cat([rng.normal((mapping.z_dim,)) for _ in range(codes_per_image)])
+    codes = mapping(z, styles.repeat(codes_per_image, 1))
     first, second = codes[: len(styles)], codes[-len(styles) :]
     w = mix(first, second, mixing_cutoffs(rng, loss.mixing, low=1, active=active), layers=active)
     images = generator.synthesis(w, stage, noise_ahead(rng.normal, stage))
@@ -221,10 +267,11 @@ def weighted_sum(terms: Mapping[str, Tensor], weights: Mapping[str, float]) -> T
 
 def _sides(
     fakes: Fakes, batch: Batch, context: StepContext, *, images: Tensor | None = None
-) -> tuple[Labelled, Labelled]:
+) -> tuple[LabelledImages, LabelledImages]:
     """Real and generated images under their styles."""
-    reals = Labelled(images=context.real_images(batch), styles=fakes.real_styles)
-    return reals, Labelled(images=fakes.images if images is None else images, styles=fakes.target_styles)
+    reals = LabelledImages(images=context.real_images(batch), styles=fakes.real_styles)
+    generated = fakes.images if images is None else images
+    return reals, LabelledImages(images=generated, styles=fakes.target_styles)
 
 
 def _backward(total: Tensor, context: StepContext) -> None:

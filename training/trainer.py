@@ -16,26 +16,22 @@ from brushwork.models.device import resolve_device
 from brushwork.models.layers import group_size
 from brushwork.models.stage import Stage
 
-from .calibration import choose_precision
-from .compiling import compile_ahead
 from .config import TrainConfig
 from .distributed import all_reduce, all_reduce_max, broadcast_from_main
 from .errors import TrainingError
 from .interrupt import StopRequest, stop_on_signals
 from .plan import Plan, RunSchedule
 from .prepare.networks import prepare
-from .run.artifacts import Artifacts, Due
+from .run.artifacts import Artifacts, Due, start_trackers
 from .run.background import Background
 from .run.checkpoint import load_checkpoint
 from .run.diversity import PATIENCE, DiversityProbe, collapsed_lines
-from .run.header import header
 from .run.metrics import InLoopMetrics
-from .run.progress import StepMeter, named_means, progress, status_line, weighted
+from .run.progress import StepMeter, figures_line, header, named_means, progress, status_line, weighted
 from .run.run_folder import RunFolder, RunSetup, RunStart
-from .run.trackers import start_trackers
 from .schedules import due, phases
-from .speed import prepare_process
-from .state import TrainingState, set_rates
+from .speed import choose_precision, prepare_process
+from .state import TrainingState
 from .update import Updater
 
 Reason = Literal["finished", "collapse", "time", "signal"]
@@ -58,9 +54,7 @@ class Outcome:
 
 
 def accelerator_for(config: TrainConfig) -> Accelerator:
-    """Return the Accelerator of this process, on the device of `config`.
-
-    With `cpu=False` and no GPU, Accelerate would take each of several processes to be alone.
+    """The Accelerator of this process, on the device of `config`.
 
     Raises:
         ModelError: this machine has no such device.
@@ -71,9 +65,9 @@ def accelerator_for(config: TrainConfig) -> Accelerator:
         if int(os.environ.get("WORLD_SIZE", "1")) > 1:
             raise TrainingError(f"--device {config.device} is one GPU for several processes: take cuda.")
         os.environ["ACCELERATE_TORCH_DEVICE"] = str(device)
-    return Accelerator(
-        cpu=device.type == "cpu", log_with=list(config.trackers.use) or None, project_dir=config.out
-    )
+    # With cpu=False and no GPU, Accelerate would take each of several processes to be alone.
+    cpu = device.type == "cpu"
+    return Accelerator(cpu=cpu, log_with=list(config.trackers.use) or None, project_dir=config.out)
 
 
 class Trainer:
@@ -99,7 +93,7 @@ class Trainer:
                 f"{config.data} holds pictures of {pictures.resolution} px, too small for resolution "
                 f"{config.generator.resolution}; pack them larger, or lower generator.resolution."
             )
-        prepare_process(config.speed, threads=config.threads, processes=self.accelerator.num_processes)
+        prepare_process(threads=config.threads, processes=self.accelerator.num_processes)
         with Watch():
             try:
                 self._prepare(pictures)
@@ -122,7 +116,7 @@ class Trainer:
         if self.prepared.frozen_networks.classifier is not None:
             self.state.init_from(self.prepared.frozen_networks.classifier)
         self.updater = self._updates(self.state)
-        self.background = Background(enabled=config.speed.background)
+        self.background = Background()
         self.diversity = DiversityProbe(self.prepared.pictures)
         self.warning, self.collapsed_lines = "", 0
         self.artifacts = Artifacts(
@@ -149,14 +143,9 @@ class Trainer:
     def run(self) -> Outcome:
         """Trains until the end, the time limit or a signal, then saves a checkpoint and a snapshot."""
         try:
-            with (
-                Watch(orphaned=self.stop.request),
-                stop_on_signals(self.stop),
-                self.background,
-                progress(
-                    self.state.nimg, self.plan.images, shown=self.accelerator.is_main_process
-                ) as self.bar,
-            ):  # fmt: skip
+            shown = self.accelerator.is_main_process
+            self.bar = progress(self.state.nimg, self.plan.images, shown=shown)
+            with Watch(orphaned=self.stop.request), stop_on_signals(self.stop), self.background, self.bar:
                 outcome = self._loop()
                 self.accelerator.wait_for_everyone()  # leaving early would abort the process group
         finally:
@@ -168,9 +157,7 @@ class Trainer:
         self.started, self.seconds_before = time.perf_counter(), self.state.seconds
         self.artifacts.say(header(self.plan, self.setup.precision, self.prepared.pictures))
         if self.prepared.figures and self.state.nimg == 0:
-            self.artifacts.say(
-                " | ".join(f"{name} {value:.3f}" for name, value in self.prepared.figures.items())
-            )
+            self.artifacts.say(figures_line(0, self.prepared.figures))
             self.artifacts.log({"nimg": 0, **self.prepared.figures})
         self._compile()
         self.meter.restart()
@@ -184,7 +171,6 @@ class Trainer:
         state, stage = self.state, self.stage
         if self._enters_resolution():
             state.reset_optimizers(self.config.optimizer)
-        set_rates(state.optimizers, self.config.optimizer, self.schedule.rate_factor_at(state.position))
         stats = self.updater.step(stage)
         state.position += self.config.batch / state.scale
         self.meter.add(stats, self.config.batch, stage.resolution)
@@ -194,11 +180,13 @@ class Trainer:
         """Compiles the networks for every resolution still to come."""
         if self.config.speed.compile == "off":
             return
-        sides = [p.resolution for p in phases(self.config.growing, self.config.generator.resolution)]
-        took = compile_ahead(self.updater.rehearse, [r for r in sides if r >= self.stage.resolution])
-        self.artifacts.say(
-            "compiled: " + ", ".join(f"{r} px in {seconds:.0f} s" for r, seconds in took.items())
-        )
+        took = []
+        for phase in phases(self.config.growing, self.config.generator.resolution):
+            if phase.resolution >= self.stage.resolution:
+                began = time.perf_counter()
+                self.updater.rehearse(Stage(phase.resolution))
+                took.append(f"{phase.resolution} px in {time.perf_counter() - began:.0f} s")
+        self.artifacts.say(f"compiled: {', '.join(took)}")
 
     # Schedule
 
@@ -212,7 +200,7 @@ class Trainer:
         return self.stage.resolution != self.state.average.trained_stage.resolution
 
     def _why_stop(self) -> Reason | None:
-        if self.schedule.is_over(self.state.nimg, self.state.position):
+        if self.state.nimg >= self.schedule.images:
             return "finished"
         if self.accelerator.num_processes > 1 and self.state.nimg // self.config.batch % AGREE_EVERY:
             return None
@@ -224,21 +212,22 @@ class Trainer:
         last = max((number for number, holds in enumerate(reasons.values(), 1) if holds), default=0)
         return (None, *reasons)[all_reduce_max(self.accelerator, last)]
 
-    def _due(self, kimg: float) -> bool:
-        return due(kimg, self.state.nimg, self.config.batch)
-
     # Logging and saving
 
     def _maintain(self) -> None:
         interval = self.config.interval
-        if self._due(interval.status_kimg):
+
+        def is_due(kimg: float) -> bool:
+            return due(kimg, self.state.nimg, self.config.batch)
+
+        if is_due(interval.status_kimg):
             self._log_status()
         self.artifacts.write(
             Due(
-                grid=self._due(interval.grid_kimg) or self._enters_resolution(),
-                snapshot=self._due(interval.snapshot_kimg),
-                measure=self._due(interval.metrics_kimg),
-                checkpoint=self._due(interval.checkpoint_kimg),
+                grid=is_due(interval.grid_kimg) or self._enters_resolution(),
+                snapshot=is_due(interval.snapshot_kimg),
+                measure=is_due(interval.metrics_kimg),
+                checkpoint=is_due(interval.checkpoint_kimg),
             )
         )
 
@@ -275,8 +264,7 @@ class Trainer:
         self.meter.restart()
 
     def _diversity(self) -> dict[str, float]:
-        """Diversity of the samples of each style, for the log; empty in runs without sampling and in all
-        processes but the main one."""
+        """Diversity of the samples of each style, for the log; taken by the main process alone."""
         if not (self.accelerator.is_main_process and self.config.restyle.sampling):
             return {}
         diversity = self.diversity(self.state.average, self.state.average.trained_stage)

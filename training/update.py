@@ -11,29 +11,27 @@ from brushwork.data.loader import Batch, Loader, Pictures, StoredPictures
 from brushwork.models.stage import Stage
 
 from .adversarial import DiscriminatorStats, Scoring
-from .compiling import eager_where_needed
 from .config import TrainConfig
-from .context import FrozenNetworks, StepContext
 from .distributed import all_reduce, average_gradients
-from .ema import update_average
-from .restyle.autoencoding import Autoencoding
 from .restyle.config import Regime
-from .restyle.contrast import Contrast
-from .restyle.restyling import Restyling
-from .rng import BatchRNG, ShardRows
-from .state import TrainingState, frozen
+from .restyle.objectives import Autoencoding, Contrast, RestylingObjective
+from .rng import BatchRNG
+from .speed import eager_where_needed
+from .state import TrainingState, frozen, update_average
 from .step import (
     AdversarialObjective,
+    FrozenNetworks,
     GeneratorStats,
     Objective,
     Sampling,
+    StepContext,
     discriminator_step,
     encoder_step,
     generator_step,
     simultaneous_step,
 )
 
-ADVERSARIAL: dict[Regime, AdversarialObjective] = {"sampling": Sampling(), "restyling": Restyling()}
+ADVERSARIAL: dict[Regime, AdversarialObjective] = {"sampling": Sampling(), "restyling": RestylingObjective()}
 """Objectives that train both networks."""
 ENCODERS: dict[Regime, Objective] = {"autoencoding": Autoencoding(), "contrast": Contrast()}
 """Objectives that train the generator alone."""
@@ -44,7 +42,7 @@ Stats = TypeVar("Stats", DiscriminatorStats, GeneratorStats)
 
 @dataclass(frozen=True, kw_only=True)
 class StepStats:
-    """What one step of both networks was like, means over this process's share of the batch."""
+    """Statistics of one step of both networks, means over this process's share of the batch."""
 
     discriminator: DiscriminatorStats | None
     """None in regimes without a discriminator."""
@@ -83,15 +81,12 @@ class Updater:
     def step(self, stage: Stage, regime: Regime | None = None) -> StepStats:
         """Updates both networks, or the generator alone in regimes without a discriminator, then the clock
         and the average. `regime` is the one that the shares draw at this point, unless it is given."""
-        stats = self._update(stage, regime or self.regime(), apply=True)
+        regime = regime or self.config.restyle.regime_at(self.state.nimg, self.config.seed)
+        stats = self._update(stage, regime, apply=True)
         self.state.nimg += self.config.batch
         self.state.average.trained_stage = stage
         self._average()
         return stats
-
-    def regime(self) -> Regime:
-        """What the next step trains."""
-        return self.config.restyle.regime_at(self.state.nimg, self.config.seed)
 
     def rehearse(self, stage: Stage) -> None:
         """Steps of every regime that update nothing: whatever they need compiled is compiled now."""
@@ -146,19 +141,16 @@ class Updater:
         for part in range(config.accumulate):
             start = (part * processes + self.accelerator.process_index) * count
             batch = self.loader.batch_at(nimg + start, count, resolution=stage.resolution)
-            rows = ShardRows(start=start, count=count)
+            rows = range(start, start + count)
             yield batch, BatchRNG(config.seed, nimg, purpose, rows=rows, device=self.accelerator.device)
 
     def _context(self, stage: Stage, gamma: float, rng: BatchRNG) -> StepContext:
         config, nimg = self.config, self.state.nimg
+        scoring = Scoring(stage=stage, loss=config.loss, augment=config.augment, rng=rng, gamma=gamma)
         return StepContext(
-            scoring=Scoring(stage=stage, loss=config.loss, augment=config.augment, rng=rng, gamma=gamma),
-            label_weight=config.loss.label_weight(nimg),
-            grad_scale=1 / config.accumulate,
-            restyle=config.restyle,
-            term_weights=config.restyle.weights_at(nimg),
-            frozen_networks=self.frozen_networks,
-        )
+            scoring=scoring, grad_scale=1 / config.accumulate, restyle=config.restyle,
+            term_weights=config.restyle.weights_at(nimg), frozen_networks=self.frozen_networks,
+        )  # fmt: skip
 
     def _gamma(self, stage: Stage) -> float:
         """Weight of the gradient penalties in this step; 0 in most steps (lazy regularisation)."""
@@ -195,7 +187,5 @@ def mean_of_parts(parts: Sequence[Stats]) -> Stats:
 
     if len(parts) == 1:
         return parts[0]
-    return replace(
-        parts[0],
-        **{each.name: mean([getattr(part, each.name) for part in parts]) for each in fields(parts[0])},
-    )
+    means = {each.name: mean([getattr(part, each.name) for part in parts]) for each in fields(parts[0])}
+    return replace(parts[0], **means)

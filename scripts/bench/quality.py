@@ -26,15 +26,14 @@ from brushwork.models.sampling import Precision
 from brushwork.models.snapshot import load_generator
 from brushwork.scripts.bench.harness import Table, device_of, in_child, machine, run_on_preset
 from brushwork.scripts.bench.report import write_report
-from brushwork.training.calibration import choose_precision, seconds_per_image
 from brushwork.training.config import TrainConfig
-from brushwork.training.context import FrozenNetworks
 from brushwork.training.errors import TrainingError
-from brushwork.training.plan import RunSchedule
+from brushwork.training.plan import RunSchedule, seconds_per_image
 from brushwork.training.run.metrics import InLoopMetrics
 from brushwork.training.run.run_folder import RunFolder
-from brushwork.training.speed import prepare_process
+from brushwork.training.speed import choose_precision, prepare_process
 from brushwork.training.state import TrainingState
+from brushwork.training.step import FrozenNetworks
 from brushwork.training.trainer import Trainer, accelerator_for
 from brushwork.training.update import Updater
 
@@ -124,7 +123,7 @@ def calibrated(config: TrainConfig, bench: QualityConfig) -> Calibration:
 
 def measured_seconds(config: TrainConfig, ways: Sequence[str], *, rounds: int = 3) -> dict[str, Seconds]:
     """Measures the ways alternately in this process; medians over the rounds."""
-    prepare_process(config.speed, threads=config.threads, processes=1)
+    prepare_process(threads=config.threads, processes=1)
     pictures = open_pictures(config.data, "train", config.loader.cache)
     results: dict[str, list[Seconds]] = {way: [] for way in ways}
     for _ in Progress(range(rounds), desc="rates", leave=False):

@@ -36,7 +36,7 @@ from brushwork.models.sampling import style_codes
 from brushwork.models.snapshot import find_snapshot, load_generator
 from brushwork.models.styles import style_weights
 from brushwork.scripts.bench.harness import version_of
-from brushwork.training.calibration import choose_precision
+from brushwork.training.speed import choose_precision
 from brushwork.training.style_transfer.backbones import FEATURE_SCALE, VGG_CONTENT, VGG_STYLE, to_device
 from brushwork.training.style_transfer.config import StylizeConfig
 from brushwork.training.style_transfer.transfer import stylize

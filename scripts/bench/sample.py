@@ -20,9 +20,9 @@ from brushwork.models.snapshot import load_generator
 from brushwork.scripts.bench.harness import Comparison, Finding, Part, Table, compare, machine, peak_memory
 from brushwork.scripts.bench.report import write_report
 from brushwork.scripts.cli import parse_and_run
-from brushwork.training.calibration import faster_precision
 from brushwork.training.errors import TrainingError
 from brushwork.training.presets import PRESETS
+from brushwork.training.speed import faster_precision
 
 STYLES = 6
 """Styles of a preset's generator, whose data set is not read."""

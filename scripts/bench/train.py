@@ -34,14 +34,13 @@ from brushwork.scripts.bench.harness import (
 from brushwork.scripts.bench.profiler import REST, Actions, Stopwatch, flops_of, peak_convolutions
 from brushwork.scripts.bench.report import write_report
 from brushwork.scripts.bench.stylegan2 import PATH_INTERVAL, StyleGAN2
-from brushwork.training.calibration import choose_precision
 from brushwork.training.config import TrainConfig
-from brushwork.training.context import FrozenNetworks
 from brushwork.training.errors import TrainingError
 from brushwork.training.restyle.config import Regime
 from brushwork.training.schedules import phases
-from brushwork.training.speed import prepare_process
+from brushwork.training.speed import choose_precision, prepare_process
 from brushwork.training.state import TrainingState
+from brushwork.training.step import FrozenNetworks
 from brushwork.training.trainer import accelerator_for
 from brushwork.training.update import ADVERSARIAL, Updater
 
@@ -226,7 +225,7 @@ def _medians(steps: Mapping[str, tuple[float, ...]]) -> dict[str, float]:
 
 def measure(config: TrainConfig, resolution: int, repeats: int, with_stylegan2: bool = False) -> Throughput:
     """Measures one resolution in this process."""
-    prepare_process(config.speed, threads=config.threads, processes=1)
+    prepare_process(threads=config.threads, processes=1)
     before = peak_memory()
     run = NoiseRun(config, resolution)
     on_gpu = run.device.type == "cuda"

@@ -18,8 +18,7 @@ from brushwork.models.discriminator import DiscriminatorConfig
 from brushwork.models.generator import GeneratorConfig
 from brushwork.training.adversarial import LossConfig
 from brushwork.training.augment import AugmentConfig
-from brushwork.training.config import OptimizerConfig, TrainConfig
-from brushwork.training.ema import EMAConfig
+from brushwork.training.config import EMAConfig, OptimizerConfig, TrainConfig
 from brushwork.training.errors import Diverged, TrainingError
 from brushwork.training.run.run_folder import RunFolder, differences, plain
 from brushwork.training.schedules import GrowingConfig
@@ -64,10 +63,10 @@ def _before(config: TrainConfig) -> TrainConfig:
             channel_base=768, channel_max=96,
         ),
         discriminator=DiscriminatorConfig(channel_base=768, channel_max=96, minibatch_std="average"),
-        loss=LossConfig(pairing="logistic", r1_gamma=2.0, r1_interval=8, r2=False, mixing=0.2),
+        loss=LossConfig(gan_loss="logistic", r1_gamma=2.0, r1_interval=8, r2=False, mixing=0.2),
         augment=AugmentConfig(),
         loader=LoaderConfig(),
-        optimizer=OptimizerConfig(generator_lr=0.01, discriminator_lr=0.005, lr_decay_fraction=0.0),
+        optimizer=OptimizerConfig(generator_lr=0.01, discriminator_lr=0.005),
         growing=GrowingConfig(start_resolution=16, fade_kimg=(10.0,), steady_kimg=(40.0,)),
         ema=EMAConfig(half_life_kimg=2.0, rampup=0.1),
     )  # fmt: skip

@@ -18,10 +18,10 @@ from brushwork.models.stage import Stage
 from brushwork.training.adversarial import LossConfig, Scoring
 from brushwork.training.augment import AugmentConfig
 from brushwork.training.config import IntervalConfig, TrainConfig
-from brushwork.training.context import FrozenNetworks, Networks, StepContext
 from brushwork.training.restyle.config import TERMS, RestyleConfig
-from brushwork.training.rng import BatchRNG, ShardRows
+from brushwork.training.rng import BatchRNG
 from brushwork.training.schedules import GrowingConfig
+from brushwork.training.step import FrozenNetworks, Networks, StepContext
 
 GENERATOR = GeneratorConfig(
     resolution=16, z_dim=8, w_dim=8, mapping_layers=2, channel_base=128, channel_max=8
@@ -33,25 +33,22 @@ QUIET = IntervalConfig(status_kimg=0.0, grid_kimg=0.0, checkpoint_kimg=0.0, snap
 
 def four(*parts: int | str, start: int = 0, count: int = 4) -> BatchRNG:
     """The random numbers of some of four rows."""
-    return BatchRNG(*(parts or (0,)), rows=ShardRows(start=start, count=count))
+    return BatchRNG(*(parts or (0,)), rows=range(start, start + count))
 
 
 def step_context(
     loss: LossConfig | None = None, augment: AugmentConfig | None = None, rng: BatchRNG | None = None, *,
-    stage: Stage = STAGE, gamma: float = 0.0, label_weight: float = 1.0, grad_scale: float = 1.0,
+    stage: Stage = STAGE, gamma: float = 0.0, grad_scale: float = 1.0,
     restyle: RestyleConfig | None = None, weights: Mapping[str, float] | None = None,
     frozen_networks: FrozenNetworks | None = None,
 ) -> StepContext:  # fmt: skip
-    """Of a step on four pictures; all terms have weight 1."""
+    """The context of a step on four images; all terms have weight 1."""
     scoring = Scoring(
-        stage=stage,
-        loss=loss or LossConfig(),
-        augment=augment or AugmentConfig(),
-        rng=rng or four(),
+        stage=stage, loss=loss or LossConfig(), augment=augment or AugmentConfig(), rng=rng or four(),
         gamma=gamma,
-    )
+    )  # fmt: skip
     return StepContext(
-        scoring=scoring, label_weight=label_weight, grad_scale=grad_scale, restyle=restyle or RestyleConfig(),
+        scoring=scoring, grad_scale=grad_scale, restyle=restyle or RestyleConfig(),
         term_weights=dict.fromkeys(TERMS, 1.0) if weights is None else weights,
         frozen_networks=frozen_networks or FrozenNetworks(),
     )  # fmt: skip
@@ -77,7 +74,7 @@ def pictures() -> Pictures:
 
 @pytest.fixture
 def nets() -> Networks:
-    """Whose noise strengths and biases are at work, as after some training."""
+    """Networks whose noise strengths and biases are at work, as after some training."""
     pair = Networks(
         generator=Generator(GENERATOR, ("chalk", "ink", "oil")),
         discriminator=Discriminator(DISCRIMINATOR, resolution=16, styles=3),
@@ -98,7 +95,7 @@ def batch() -> Batch:
 
 @pytest.fixture
 def both(nets: Networks) -> Networks:
-    """As `nets`, with encoders and a variational content."""
+    """`nets` with encoders and a variational content."""
     config = replace(nets.generator.config, encoders=True, content_blocks=1, content_vae_channels=2)
     generator = Generator(config, nets.generator.style_names)
     with torch.no_grad():

@@ -5,32 +5,23 @@ import pytest
 
 from brushwork.training.interrupt import StopRequest, stop_on_signals
 
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_leaves_a_request_and_the_work_goes_on(number: signal.Signals) -> None:
-    with stop_on_signals() as request:
-        assert request.signal is None
-        signal.raise_signal(number)
-        assert request.signal is number
+NUMBERS = (signal.SIGINT, signal.SIGTERM)
 
 
-def test_the_second_signal_interrupts_at_once() -> None:
-    with stop_on_signals():
-        signal.raise_signal(signal.SIGTERM)
-        with pytest.raises(KeyboardInterrupt):
+@pytest.mark.parametrize("number", NUMBERS)
+def test_a_signal_is_remembered_and_a_second_one_interrupts_at_once(number: signal.Signals) -> None:
+    def interrupted() -> None:
+        with stop_on_signals() as request:
+            assert isinstance(signal.getsignal(number), StopRequest)
+            assert request.signal is None
+            signal.raise_signal(number)
+            assert request.signal is number
             signal.raise_signal(signal.SIGINT)
 
-
-def test_the_handlers_found_before_are_put_back_even_after_an_error() -> None:
-    def fail() -> None:
-        with stop_on_signals():
-            assert isinstance(signal.getsignal(signal.SIGTERM), StopRequest)
-            raise KeyError
-
-    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
-    with pytest.raises(KeyError):
-        fail()
-    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+    before = [signal.getsignal(each) for each in NUMBERS]
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert [signal.getsignal(each) for each in NUMBERS] == before, "even after an error"
 
 
 def test_outside_of_the_main_thread_it_only_lends_a_request() -> None:

@@ -9,7 +9,6 @@ import torch
 
 from brushwork.data.pictures import Pictures
 from brushwork.training.config import TrainConfig
-from brushwork.training.errors import TrainingError
 from brushwork.training.prepare.classifier import ClassifierConfig
 from brushwork.training.restyle.config import RestyleConfig, Term
 from brushwork.training.run import artifacts as artifacts
@@ -18,7 +17,7 @@ from brushwork.training.trainer import Trainer
 
 MIXED = RestyleConfig(
     sampling=1.0, restyling=1.0, autoencoding=1.0, contrast=1.0, classifier=Term(weight=1.0),
-    gram=Term(weight=1.0),
+    perceptual=Term(weight=1.0),
 )  # fmt: skip
 
 
@@ -27,15 +26,10 @@ def joint(make_config: Callable[..., TrainConfig]) -> Callable[..., TrainConfig]
     def make(**changes: Any) -> TrainConfig:
         plain = make_config()
         generator = replace(plain.generator, encoders=True, content_blocks=1)
-        classifier_config = ClassifierConfig(kimg=0.032, batch=8)
         return replace(
-            plain,
-            generator=generator,
-            restyle=MIXED,
-            classifier=classifier_config,
-            total_kimg=0.096,
-            **changes,
-        )
+            plain, generator=generator, restyle=MIXED, classifier=ClassifierConfig(kimg=0.032, batch=8),
+            total_kimg=0.096, **changes,
+        )  # fmt: skip
 
     return make
 
@@ -70,12 +64,15 @@ def test_terms_are_logged_as_they_are_and_weighted(
     trainer.run()
     first, line = trainer.folder.history()
     assert set(first) == {"nimg", "classifier_accuracy"}
-    for name in ("adversarial", "style", "cycle", "content", "classifier", "reconstruct", "info_nce"):
+    for name in (
+        "adversarial",
+        "style",
+        "cycle",
+        "content",
+        "classifier",
+        "perceptual",
+        "reconstruct",
+        "info_nce",
+    ):
         assert line[f"weighted_{name}"] == pytest.approx(getattr(MIXED, name).weight * line[name])
     assert {"loss_g", "loss_d"} <= line.keys()
-
-
-# Mistakes
-def test_restyling_needs_encoders(make_config: Callable[..., TrainConfig]) -> None:
-    with pytest.raises(TrainingError, match=r"need encoders: set --generator\.encoders"):
-        replace(make_config(), restyle=MIXED)

@@ -1,4 +1,4 @@
-"""What of a step is in low precision, and what is not."""
+"""The parts of a step that are in low precision, and those that are not."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,10 +14,10 @@ from brushwork.models.generator import Generator
 from brushwork.models.modulation import Modulation, StyledEpilogue
 from brushwork.models.stage import Stage
 from brushwork.training.adversarial import LossConfig
-from brushwork.training.context import FrozenNetworks, Networks
-from brushwork.training.restyle.contrast import Contrast
-from brushwork.training.restyle.restyling import Restyling
+from brushwork.training.restyle.objectives import Contrast, RestylingObjective
 from brushwork.training.step import (
+    FrozenNetworks,
+    Networks,
     Sampling,
     discriminator_step,
     encoder_step,
@@ -91,9 +91,9 @@ def test_no_matrix_is_multiplied_in_low_precision(
 def test_no_term_of_restyled_images_is_multiplied_in_low_precision(
     both: Networks, frozen_networks: FrozenNetworks, batch: Batch, function: Callable[..., Any]
 ) -> None:
-    """Gram matrices and the style encoder's codes among them."""
+    """The style encoder's codes are among them."""
     context = step_context(frozen_networks=frozen_networks)
-    found = products(both, lambda: function(Restyling(), both, batch, context))
+    found = products(both, lambda: function(RestylingObjective(), both, batch, context))
     assert len(found) > 20
     assert set(found) == {torch.float32}
 

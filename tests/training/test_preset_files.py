@@ -38,7 +38,7 @@ def changed(tmp_path: Path) -> Change:
 
 
 def back(config: object, folder: Path) -> TrainConfig:
-    """What is read of a file that holds `config`."""
+    """Reads a file that holds `config`."""
     (folder / "back.json").write_text(json.dumps({"config": config}))
     return read_preset(folder / "back.json")
 
@@ -68,19 +68,9 @@ def test_every_kind_of_value_comes_back_with_its_type(tmp_path: Path) -> None:
     assert isinstance(found.metrics.inception_weights, Path)
     assert isinstance(found.generator.attention, tuple)
     assert back({"loss": {"r1_gamma": "auto"}, "max_minutes": None}, tmp_path) == TrainConfig()
-
-
-def test_a_whole_number_is_a_float_where_a_float_is_wanted(tmp_path: Path) -> None:
-    found = back({"total_kimg": 3, "growing": {"fade_kimg": [1, 2.5]}}, tmp_path)
-    assert (found.total_kimg, found.growing.fade_kimg) == (3.0, (1.0, 2.5))
-    assert type(found.total_kimg) is float
-
-
-def test_what_a_file_leaves_out_has_its_default(tmp_path: Path) -> None:
-    assert back({}, tmp_path) == TrainConfig()
-    assert back({"loss": {"mixing": 0.5}}, tmp_path) == replace(
-        TrainConfig(), loss=replace(TrainConfig().loss, mixing=0.5)
-    )
+    floats = back({"total_kimg": 3, "growing": {"fade_kimg": [1, 2.5]}}, tmp_path)
+    assert (type(floats.total_kimg), floats.growing.fade_kimg) == (float, (1.0, 2.5))
+    assert floats.growing.steady_kimg == TrainConfig().growing.steady_kimg, "what is left out has its default"
 
 
 def test_the_configuration_of_a_run_is_read_without_its_resume(

@@ -1,10 +1,11 @@
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from brushwork.models.stage import Stage
-from brushwork.training.errors import TrainingError
-from brushwork.training.schedules import GrowingConfig, phases, rate_factor, stage_at
+from brushwork.training.schedules import GrowingConfig, due, phases, stage_at
 
 COURSE = GrowingConfig(start_resolution=8, fade_kimg=(1.0, 2.0), steady_kimg=(3.0, 5.0))
 """8 px to image 3000, fade to 16 px (the second figure: 2000) to 5000, steady to 10000, then 32 px."""
@@ -13,19 +14,11 @@ COURSE = GrowingConfig(start_resolution=8, fade_kimg=(1.0, 2.0), steady_kimg=(3.
 @pytest.mark.parametrize(
     ("nimg", "stage"),
     [
-        (0, Stage(8)),
-        (2999, Stage(8)),
-        (3000, Stage(16, 0.0)),
-        (4000, Stage(16, 0.5)),
-        (4999, Stage(16, 0.9995)),
-        (5000, Stage(16)),
-        (9999, Stage(16)),
-        (10_000, Stage(32, 0.0)),
-        (11_000, Stage(32, 0.5)),
-        (12_000, Stage(32)),
-        (10**9, Stage(32)),
+        (0, Stage(8)), (2999, Stage(8)), (3000, Stage(16, 0.0)), (4000, Stage(16, 0.5)),
+        (4999, Stage(16, 0.9995)), (5000, Stage(16)), (9999, Stage(16)), (10_000, Stage(32, 0.0)),
+        (11_000, Stage(32, 0.5)), (12_000, Stage(32)), (10**9, Stage(32)),
     ],
-)
+)  # fmt: skip
 def test_stages_change_at_their_images(nimg: int, stage: Stage) -> None:
     assert stage_at(nimg, COURSE, 32) == stage
 
@@ -58,13 +51,8 @@ def test_a_scaled_course_is_at_the_same_stage_after_as_many_times_the_images(fac
         assert ours.alpha == pytest.approx(theirs.alpha)
 
 
-def test_rates_fall_in_a_line_over_the_last_share() -> None:
-    assert [rate_factor(nimg, 1000, 0.4) for nimg in (0, 600, 700, 800, 999)] == pytest.approx(
-        [1, 1, 0.75, 0.5, 0.0025]
-    )
-    assert {rate_factor(nimg, 1000, 0.0) for nimg in (0, 999)} == {1.0}
-
-
-def test_a_course_that_starts_too_high_is_named() -> None:
-    with pytest.raises(TrainingError, match="start_resolution 32 is above the final resolution 16"):
-        stage_at(0, GrowingConfig(start_resolution=32), 16)
+@pytest.mark.parametrize("kimg", [0.008, 0.02, 0.1, 0.016])
+def test_what_has_an_interval_is_due_once_in_every_so_many_images(kimg: float) -> None:
+    interval, found = kimg * 1000, [nimg for nimg in range(0, 4001, 8) if due(kimg, nimg, 8)]
+    assert found == [math.ceil(i * interval / 8) * 8 for i in range(1, int(4000 / interval) + 1)]
+    assert not due(0.0, 8, 8)

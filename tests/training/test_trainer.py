@@ -22,14 +22,13 @@ from brushwork.training import plan, update
 from brushwork.training import trainer as module
 from brushwork.training.adversarial import LossConfig
 from brushwork.training.augment import AugmentConfig
-from brushwork.training.config import IntervalConfig, OptimizerConfig, TrainConfig
-from brushwork.training.context import StepContext
+from brushwork.training.config import IntervalConfig, TrainConfig
 from brushwork.training.errors import TrainingError
 from brushwork.training.plan import RESERVE
 from brushwork.training.run.checkpoint import checkpoints, load_checkpoint
 from brushwork.training.run.metrics import InLoopMetrics, MetricsConfig
 from brushwork.training.schedules import GrowingConfig
-from brushwork.training.step import discriminator_step, simultaneous_step
+from brushwork.training.step import StepContext
 from brushwork.training.trainer import Outcome, Trainer
 
 Make = Callable[..., Trainer]
@@ -87,86 +86,74 @@ def test_a_run_leaves_a_checkpoint_a_snapshot_and_grids(make: Make) -> None:
     assert notes["nimg"] == 32
 
 
-def test_both_networks_learn_and_the_average_follows(make: Make) -> None:
-    trainer = make()
-    before = {name: value.clone() for name, value in trainer.state.state_dict()["generator"].items()}
-    first = trainer.state.nets.discriminator.table.detach().clone()
-    trainer.run()
-    state = trainer.state.state_dict()
-    assert not torch.equal(state["discriminator"]["table"], first)
-    for name in ("synthesis.start", "mapping.table", "synthesis.blocks.16.enter.conv.weight"):
-        assert not torch.equal(state["generator"][name], before[name])
-        assert not torch.equal(state["average"][name], before[name])
-    assert (state["average"]["mapping.average"][:3].abs().sum(dim=1) > 0).all(), "every style has its centre"
-
-
-def test_the_optimizers_start_afresh_at_a_new_resolution_only(
-    make: Make, monkeypatch: pytest.MonkeyPatch
+def test_runs_of_one_seed_are_equal_and_both_networks_and_the_average_learn(
+    make: Make, tmp_path: Path
 ) -> None:
-    trainer, taken = make(), []
-    step = trainer._step
-
-    def counted() -> None:
-        step()
-        for optimizer in (trainer.state.optimizers.generator, trainer.state.optimizers.discriminator):
-            taken.append(max(int(values["step"]) for values in optimizer.state_dict()["state"].values()))
-
-    monkeypatch.setattr(trainer, "_step", counted)
-    trainer.run()
-    assert taken == [1, 1, 2, 2, 1, 1, 2, 2]
-
-
-@pytest.mark.parametrize(
-    ("lr_decay_fraction", "factors"),
-    [(0.0, [1, 1, 1, 1]), (0.5, [1, 1, 1, 0.5]), (1.0, [1, 0.75, 0.5, 0.25])],
-)
-def test_learning_rates_fall_at_the_end(
-    make: Make, monkeypatch: pytest.MonkeyPatch, lr_decay_fraction: float, factors: list[float]
-) -> None:
-    """The rates of each step, at a new resolution's fresh optimizers, too."""
-    own = OptimizerConfig(generator_lr=0.01, discriminator_lr=0.004, lr_decay_fraction=lr_decay_fraction)
-    trainer, taken = make(optimizer=own), []
-    step = trainer._step
-
-    def noted() -> None:
-        step()
-        optimizers = trainer.state.optimizers
-        for optimizer, lr in ((optimizers.generator, 0.01), (optimizers.discriminator, 0.004)):
-            taken.append(optimizer.param_groups[0]["lr"] / lr)
-
-    monkeypatch.setattr(trainer, "_step", noted)
-    trainer.run()
-    assert taken == pytest.approx([factor for factor in factors for _ in range(2)])
-
-
-def test_two_runs_of_one_seed_are_equal_and_of_two_seeds_are_not(make: Make, tmp_path: Path) -> None:
     states = []
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
         torch.manual_seed(len(states))  # the global state is not looked at
         trainer = make(out=tmp_path / name, seed=seed)
+        before = trainer.state.state_dict()["generator"]["mapping.table"].clone()
+        first = trainer.state.nets.discriminator.table.detach().clone()
         trainer.run()
-        states.append(trainer.state.state_dict()["generator"])
-    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
-    assert not torch.equal(states[0]["synthesis.start"], states[2]["synthesis.start"])
+        states.append(trainer.state.state_dict())
+    one, same, last = states
+    assert all(torch.equal(one["generator"][name], value) for name, value in same["generator"].items())
+    assert not torch.equal(one["generator"]["synthesis.start"], last["generator"]["synthesis.start"])
+    assert not torch.equal(last["discriminator"]["table"], first)
+    assert not torch.equal(last["generator"]["mapping.table"], before)
+    assert not torch.equal(last["average"]["mapping.table"], before)
+    assert (last["average"]["mapping.average"][:3].abs().sum(dim=1) > 0).all(), "every style has its average"
 
 
 @pytest.mark.parametrize("order", ["alternating", "simultaneous"])
-def test_two_parts_of_a_batch_train_as_the_whole(make: Make, tmp_path: Path, order: Any) -> None:
+def test_two_parts_of_a_batch_train_and_log_as_the_whole(
+    make: Make, tmp_path: Path, order: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # A larger epsilon than usual: Adam would blow the rounding of vanishing gradients up to whole steps.
-    common: dict[str, Any] = {
-        "optimizer": OptimizerConfig(eps=1e-2),
-        "augment": AugmentConfig(colour=1.0, translation=0.125, cutout=0.5),
-        "loss": LossConfig(update_order=order, r1_gamma=0.5, r1_interval=2, condition_noise=0.1),
-    }
-    states = []
+    monkeypatch.setattr(torch.optim, "Adam", partial(torch.optim.Adam, eps=1e-2))
+    augment = AugmentConfig(colour=1.0, translation=0.125, cutout=0.5)
+    loss = LossConfig(update_order=order, r1_gamma=0.5, r1_interval=2)
+    states, logs = [], []
     for parts in (1, 2, 4):
-        trainer = make(out=tmp_path / str(parts), accumulate=parts, **common)
+        trainer = make(
+            out=tmp_path / str(parts), accumulate=parts, augment=augment, loss=loss,
+            interval=cadence(status_kimg=0.008),
+        )  # fmt: skip
         trainer.run()
         states.append(trainer.state.state_dict())
+        logs.append(trainer.folder.history())
     for network in ("generator", "discriminator", "average"):
         for name, whole in states[0][network].items():
             for split in states[1:]:
                 assert torch.allclose(split[network][name], whole, atol=1e-5), f"{network}.{name}"
+    for one, other in zip(*logs[:2], strict=True):
+        for name in ("loss_d", "loss_g", "real_logit", "fake_logit", "real_sign"):
+            assert other[name] == pytest.approx(one[name], rel=1e-3, abs=1e-3), (name, one["nimg"])
+
+
+@pytest.mark.parametrize(
+    ("loss", "gammas"),
+    [
+        (LossConfig(update_order="alternating", r1_gamma=0.5, r1_interval=2), [1.0, 0.0, 1.0, 0.0]),
+        (LossConfig(r1_gamma=0.5, r1_interval=2), [1.0, 0.0, 1.0, 0.0]),
+        (LossConfig(r1_interval=1), [0.0002 * r**2 / 8 for r in (8, 8, 16, 16)]),
+    ],
+)
+def test_r1_is_lazy_with_as_many_times_the_weight(
+    make: Make, monkeypatch: pytest.MonkeyPatch, loss: LossConfig, gammas: list[float]
+) -> None:
+    seen, name = [], "discriminator_step" if loss.update_order == "alternating" else "simultaneous_step"
+    real = getattr(update, name)
+
+    def spy(objective: Any, nets: Any, batch: Any, context: StepContext) -> Any:
+        seen.append(context.scoring.gamma)
+        assert torch.is_autocast_enabled("cpu")
+        return real(objective, nets, batch, context)
+
+    monkeypatch.setattr(update, name, spy)
+    make(precision="bf16", loss=loss).run()
+    assert seen == pytest.approx(gammas)
 
 
 def test_data_smaller_than_the_networks_are_refused(make_config: Callable[..., TrainConfig]) -> None:
@@ -175,87 +162,21 @@ def test_data_smaller_than_the_networks_are_refused(make_config: Callable[..., T
         Trainer(make_config(), small)
 
 
-def test_the_log_of_a_batch_in_parts_is_that_of_the_whole(make: Make, tmp_path: Path) -> None:
-    logs = []
-    for parts in (1, 2):
-        trainer = make(accumulate=parts, out=tmp_path / str(parts), interval=cadence(status_kimg=0.008))
-        trainer.run()
-        logs.append(trainer.folder.history())
-    for one, other in zip(*logs, strict=True):
-        for name in ("loss_d", "loss_g", "real_logit", "fake_logit", "real_sign"):
-            assert other[name] == pytest.approx(one[name], rel=1e-3, abs=1e-3), (name, one["nimg"])
-
-
-# What a step is told
-
-
-def test_r1_is_lazy_with_as_many_times_the_weight(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen = []
-
-    def spy(objective: Any, nets: Any, batch: Any, context: StepContext) -> Any:
-        seen.append((context.scoring.gamma, context.label_weight))
-        return discriminator_step(objective, nets, batch, context)
-
-    monkeypatch.setattr(update, "discriminator_step", spy)
-    loss = LossConfig(
-        update_order="alternating", r1_gamma=0.5, r1_interval=2, ramp_start_kimg=0.008, ramp_end_kimg=0.024
-    )
-    make(precision="bf16", loss=loss).run()
-    assert seen == [(1.0, 0.0), (0.0, 0.0), (1.0, 0.5), (0.0, 1.0)]
-
-
-def test_both_learn_at_once_from_the_same_pictures_where_asked(
-    make: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen = []
-
-    def spy(objective: Any, nets: Any, batch: Any, context: StepContext) -> Any:
-        seen.append((context.scoring.gamma, torch.is_autocast_enabled("cpu")))
-        return simultaneous_step(objective, nets, batch, context)
-
-    monkeypatch.setattr(update, "simultaneous_step", spy)
-    loss = LossConfig(update_order="simultaneous", r1_gamma=0.5, r1_interval=2)
-    trainer = make(precision="bf16", loss=loss)
-    before = [trainer.state.nets.generator.state_dict(), trainer.state.nets.discriminator.state_dict()]
-    before = [{name: value.clone() for name, value in state.items()} for state in before]
-    trainer.run()
-    assert seen == [(1.0, True), (0.0, True), (1.0, True), (0.0, True)]
-    for network, old in zip(
-        (trainer.state.nets.generator, trainer.state.nets.discriminator), before, strict=True
-    ):
-        moved = [name for name, value in network.named_parameters() if not torch.equal(value, old[name])]
-        assert len(moved) > len(old) / 2
-
-
-def test_gamma_follows_the_resolution_when_automatic(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen = []
-
-    def spy(objective: Any, nets: Any, batch: Any, context: StepContext) -> Any:
-        seen.append(context.scoring.gamma)
-        return discriminator_step(objective, nets, batch, context)
-
-    monkeypatch.setattr(update, "discriminator_step", spy)
-    make(loss=LossConfig(update_order="alternating", r1_interval=1)).run()
-    assert seen == pytest.approx([0.0002 * r**2 / 8 for r in (8, 8, 16, 16)])
-
-
 # Chores
 
 
-@pytest.mark.parametrize("kimg", [0.008, 0.02, 0.1, 0.016])
-def test_a_chore_is_due_once_in_every_so_many_images(make: Make, kimg: float) -> None:
-    trainer, due = make(), []
-    for nimg in range(0, 4001, 8):
-        trainer.state.nimg = nimg
-        if trainer._due(kimg):
-            due.append(nimg)
-    interval = kimg * 1000
-    assert due == [math.ceil(i * interval / 8) * 8 for i in range(1, int(4000 / interval) + 1)]
-
-
 def test_ticks_are_lines_of_the_log(make: Make, capsys: pytest.CaptureFixture[str]) -> None:
-    trainer = make(interval=cadence(status_kimg=0.008))
+    trainer, taken = make(interval=cadence(status_kimg=0.008)), []
+    step = trainer._step
+
+    def counted() -> None:
+        step()
+        for optimizer in (trainer.state.optimizers.generator, trainer.state.optimizers.discriminator):
+            taken.append(max(int(values["step"]) for values in optimizer.state_dict()["state"].values()))
+
+    trainer._step = counted  # type: ignore[method-assign]
     trainer.run()
+    assert taken == [1, 1, 2, 2, 1, 1, 2, 2], "the optimizers start afresh at a new resolution only"
     lines = trainer.folder.history()
     assert [line["nimg"] for line in lines] == [8, 16, 24, 32]
     assert [(line["resolution"], line["alpha"]) for line in lines] == [(8, 1), (16, 0), (16, 0.5), (16, 1)]
@@ -331,33 +252,20 @@ def test_the_time_limit_ends_the_run_in_good_order(make: Make, monkeypatch: pyte
     ]  # fmt: skip
 
 
-def test_too_little_time_shortens_the_course_and_what_is_left_is_trained_at_its_end(
-    make: Make, monkeypatch: pytest.MonkeyPatch
+def test_too_little_time_shortens_the_schedule_which_is_planned_again_by_the_steps_that_were_taken(
+    make: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     timed(monkeypatch, {8: 3.75, 16: 3.75})  # 32 images would take two minutes
-    trainer = make(max_minutes=1.0)
-    assert trainer.state.scale == pytest.approx(0.5 * RESERVE, rel=0.05)
-    assert trainer.plan.images == pytest.approx(16, abs=1)
-    assert trainer.run() == Outcome(reason="finished", nimg=32, resolution=16), "there was time for all"
-
-
-def test_the_course_is_planned_again_by_the_steps_that_were_taken(
-    make: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    short = make(max_minutes=1.0)
+    assert short.state.scale == pytest.approx(0.5 * RESERVE, rel=0.05)
+    assert short.plan.images == pytest.approx(16, abs=1)
+    assert short.run() == Outcome(reason="finished", nimg=32, resolution=16), "there was time for all"
     timed(monkeypatch, {8: 100.0, 16: 300.0})  # a load peak while the machine was measured
-    trainer = make(max_minutes=1.0, interval=cadence(status_kimg=0.008))
+    trainer = make(max_minutes=1.0, interval=cadence(status_kimg=0.008), out=tmp_path / "peak")
     assert trainer.state.scale < 0.01
     trainer.run()
     assert trainer.plan.rates[16] < 1.0
     assert trainer.state.scale == 1.0
-
-
-def test_a_shortened_course_whose_rates_fall_ends_where_they_are_0(
-    make: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    timed(monkeypatch, {8: 3.75, 16: 3.75})
-    outcome = make(max_minutes=1.0, optimizer=OptimizerConfig(lr_decay_fraction=0.5)).run()
-    assert outcome == Outcome(reason="finished", nimg=16, resolution=16)
 
 
 def test_a_run_with_too_few_images_for_its_course_reaches_the_resolution(make: Make) -> None:
@@ -374,7 +282,7 @@ def test_a_run_with_too_few_images_for_its_course_reaches_the_resolution(make: M
 def test_a_signal_ends_the_run_with_a_checkpoint_to_go_on_from(
     make: Make, tmp_path: Path, number: signal.Signals
 ) -> None:
-    make = partial(make, optimizer=OptimizerConfig(lr_decay_fraction=0.75))
+    make = partial(make, interval=cadence(status_kimg=0.008))
     whole = make(out=tmp_path / "whole")
     whole.run()
     trainer = make()
@@ -385,30 +293,14 @@ def test_a_signal_ends_the_run_with_a_checkpoint_to_go_on_from(
         "leaving is quick, and can be drawn from"
     )
     assert load_generator(trainer.folder.path).trained_stage == Stage(8)
+    trainer.folder.log({"nimg": 24, "lost": 1})
     again = make(resume=True)
     assert again.state.nimg == 16
+    assert [line["nimg"] for line in again.folder.history()] == [8, 16], "rewound to the checkpoint"
     assert again.run() == Outcome(reason="finished", nimg=32, resolution=16)
     ours, theirs = again.state.state_dict(), whole.state.state_dict()
     for part in ("generator", "discriminator", "average"):
         assert all(torch.equal(ours[part][name], theirs[part][name]) for name in ours[part])
-
-
-def test_a_signal_during_the_last_step_does_not_make_a_finished_run_unfinished(make: Make) -> None:
-    trainer = make()
-    after(trainer, 4, lambda: trainer.stop(signal.SIGTERM, None))
-    assert trainer.run() == Outcome(reason="finished", nimg=32, resolution=16)
-    assert names(trainer.folder.snapshots)
-
-
-def test_the_log_is_rewound_to_the_checkpoint(make: Make) -> None:
-    trainer = make(interval=cadence(status_kimg=0.008))
-    after(trainer, 2, lambda: trainer.stop(signal.SIGTERM, None))
-    trainer.run()
-    trainer.folder.log({"nimg": 24, "lost": True})
-    again = make(resume=True, interval=cadence(status_kimg=0.008))
-    assert [line["nimg"] for line in again.folder.history()] == [8, 16]
-    again.run()
-    assert [line["nimg"] for line in again.folder.history()] == [8, 16, 24, 32]
 
 
 # Divergence
@@ -448,19 +340,3 @@ def _finite(trainer: Trainer) -> bool:
         t for s in states for part in ("generator", "discriminator") for t in s[part].values()
     ]
     return all(bool(tensor.isfinite().all()) for tensor in tensors)
-
-
-# State
-
-
-def test_the_state_put_into_another_trainer_makes_it_the_same(make: Make, tmp_path: Path) -> None:
-    trainer, other = make(out=tmp_path / "a"), make(out=tmp_path / "b", seed=3)
-    trainer.run()
-    other.state.load_state_dict(trainer.state.state_dict())
-    assert (other.state.nimg, other.state.seconds) == (32, trainer.state.seconds)
-    ours, theirs = trainer.state.state_dict(), other.state.state_dict()
-    for part in ("generator", "discriminator", "average"):
-        assert all(torch.equal(ours[part][name], theirs[part][name]) for name in ours[part])
-    for part in ("generator_optimizer", "discriminator_optimizer"):
-        for key, values in ours[part]["state"].items():
-            assert all(torch.equal(value, theirs[part]["state"][key][name]) for name, value in values.items())

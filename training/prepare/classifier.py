@@ -22,7 +22,7 @@ from brushwork.models.stage import Stage, resolutions
 from ..augment import AugmentConfig, augment
 from ..errors import TrainingError
 from ..restyle.terms import classifier as cross_entropy
-from ..rng import BatchRNG, ShardRows, derived_seed
+from ..rng import BatchRNG, derived_seed
 
 AUGMENT = AugmentConfig(translation=0.1)
 """Augmentation of its training images. Colours are part of the style and stay as they are."""
@@ -44,7 +44,7 @@ class ClassifierConfig:
 
 def train_classifier(
     pictures: Pictures | StoredPictures, config: ClassifierConfig, generator: Generator, *, start: int,
-    seed: int, device: torch.device, shown: bool = True,
+    seed: int, device: torch.device,
 ) -> StyleClassifier:  # fmt: skip
     """A frozen classifier of the labelled pictures, trained at all resolutions from `start` px up in turn.
 
@@ -55,19 +55,17 @@ def train_classifier(
     """
     training, held_out = _split(pictures, config.held_out, seed)
     network = _fresh(generator, seed, device)
-    loader = Loader(
-        training, LoaderConfig(balanced=True), seed=derived_seed(seed, "classifier"), device=device
-    )
+    loader_seed = derived_seed(seed, "classifier")
+    loader = Loader(training, LoaderConfig(balanced=True), seed=loader_seed, device=device)
     optimizer = torch.optim.Adam(network.parameters(), lr=config.lr, betas=(0.9, 0.99))
     steps = math.ceil(config.kimg * 1000 / config.batch)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     sizes = [r for r in resolutions(generator.config.resolution) if r >= max(start, STYLE_RESOLUTION)]
-    rows = ShardRows(start=0, count=config.batch)
-    bar = Progress(total=steps * config.batch, desc="classifier", unit="img", unit_scale=True, leave=False,
-                   disable=not shown)  # fmt: skip
-    with bar:
+    with Progress(
+        total=steps * config.batch, desc="classifier", unit="img", unit_scale=True, leave=False
+    ) as bar:
         for step in range(steps):
-            rng = BatchRNG(seed, step, "classifier", rows=rows, device=device)
+            rng = BatchRNG(seed, step, "classifier", rows=range(config.batch), device=device)
             # Two of three steps are at the final resolution.
             size = sizes[-1] if step % 3 or len(sizes) == 1 else sizes[step // 3 % (len(sizes) - 1)]
             batch = loader.batch_at(step * config.batch, config.batch, resolution=size)
@@ -108,7 +106,7 @@ def _split(
     if len(pictures.styles[labelled].unique()) < 2:
         raise TrainingError(
             "the style classifier needs labelled pictures of two styles or more: use labels, or turn off "
-            "restyle.classifier, perceptual terms and labels.pseudo."
+            "restyle.classifier, restyle.perceptual and labels.pseudo."
         )
     subjects = sorted({pictures.subjects[row] for row in labelled.tolist()})
     order = np.random.default_rng(derived_seed(seed, "held out")).permutation(len(subjects))

@@ -1,6 +1,5 @@
-"""The frozen networks of a run, and its pictures with the labels that are used."""
+"""The frozen networks of a run, and its images with the labels that are used."""
 
-import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -17,24 +16,22 @@ from brushwork.models.pretrained.vgg import Vgg
 from brushwork.models.stage import Stage
 
 from ..config import TrainConfig
-from ..context import FeatureMaps, FrozenNetworks
 from ..distributed import broadcast_from_main
 from ..restyle.config import PerceptionConfig
+from ..step import FeatureMaps, FrozenNetworks
 from .classifier import as_bytes, from_bytes, probabilities, train_classifier
-from .labels import labelled, pseudo_labels
+from .labels import with_pseudo_labels, with_share
 
 
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
-    """What a run starts with."""
+    """The preparation of a run."""
 
     frozen_networks: FrozenNetworks
     pictures: Pictures | StoredPictures
-    """With the labels that are used, including pseudo-labels."""
+    """The training images with the labels that are used, including pseudo-labels."""
     figures: dict[str, float] = field(default_factory=dict)
-    """The classifier's accuracy and the number of pseudo-labels, for the log."""
-    seconds: float = 0.0
-    """How long the preparation took."""
+    """The classifier's accuracy and the share of unlabelled images that got a pseudo-label, for the log."""
 
 
 def prepare(
@@ -43,42 +40,38 @@ def prepare(
 ) -> Prepared:  # fmt: skip
     """Trains the style classifier if the configuration needs one, or reads it from `file`; adds
     pseudo-labels."""
-    used, started = labelled(pictures, config.labels, config.seed), time.perf_counter()
-    if not (config.restyle.needs_classifier or config.labels.pseudo):
-        return Prepared(frozen_networks=_frozen_networks(config, None, accelerator.device), pictures=used)
+    device, labels = accelerator.device, config.labels
+    if labels.share < 1:
+        pictures = replace(pictures, styles=with_share(pictures.styles, labels.share, config.seed))
+    if not (config.restyle.needs_classifier or labels.pseudo):
+        return Prepared(frozen_networks=_frozen_networks(config, None, device), pictures=pictures)
 
     def train() -> bytes:
         if file.exists():
             return file.read_bytes()
         network = train_classifier(
-            used, config.classifier, generator, start=config.growing.start_resolution, seed=config.seed,
-            device=accelerator.device,
+            pictures, config.classifier, generator, start=config.growing.start_resolution, seed=config.seed,
+            device=device,
         )  # fmt: skip
         write_file(file, as_bytes(network), durable=True)
         return as_bytes(network)
 
-    classifier = from_bytes(broadcast_from_main(accelerator, train), generator, accelerator.device)
+    classifier = from_bytes(broadcast_from_main(accelerator, train), generator, device)
     figures = {"classifier_accuracy": float(classifier.accuracy)}
-    if config.labels.pseudo:
-        certain = probabilities(classifier, used, accelerator.device)
-        pseudo = pseudo_labels(used.styles.cpu(), certain, config.labels.pseudo, hidden=pictures.styles.cpu())
-        used = replace(used, styles=pseudo.styles)
-        figures["pseudo_accepted"] = pseudo.accepted
-        if pseudo.right is not None:
-            figures["pseudo_right"] = pseudo.right
-    return Prepared(
-        frozen_networks=_frozen_networks(config, classifier, accelerator.device),
-        pictures=used,
-        figures=figures,
-        seconds=time.perf_counter() - started,
-    )
+    if labels.pseudo:
+        before = pictures.styles.cpu()
+        after = with_pseudo_labels(before, probabilities(classifier, pictures, device), labels.pseudo)
+        pictures = replace(pictures, styles=after)
+        figures["pseudo_accepted"] = float((after != before).sum() / (before < 0).sum().clamp(min=1))
+    frozen = _frozen_networks(config, classifier, device)
+    return Prepared(frozen_networks=frozen, pictures=pictures, figures=figures)
 
 
 def _frozen_networks(
     config: TrainConfig, classifier: StyleClassifier | None, device: torch.device
 ) -> FrozenNetworks:
     perception = None
-    if config.restyle.needs_perception:
+    if config.restyle.uses("perceptual"):
         perception = _perception(config.restyle.perception, classifier, device)
     return FrozenNetworks(classifier=classifier, perception=perception)
 

@@ -1,11 +1,10 @@
-"""What a run trains: the share of each objective in its steps, and the weights of loss terms."""
+"""The share of each objective in the steps of a run, and the weights of loss terms."""
 
 from dataclasses import field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal, get_args
 
 import tyro
-from annotated_types import Interval
 
 from brushwork.models.options import Kimg, Share, Weight, options
 
@@ -13,30 +12,26 @@ from ..errors import TrainingError
 from ..rng import derived_seed
 
 Regime = Literal["sampling", "restyling", "autoencoding", "contrast"]
-REGIMES: tuple[Regime, ...] = ("sampling", "restyling", "autoencoding", "contrast")
+REGIMES: tuple[Regime, ...] = get_args(Regime)
 
 
 @options
 class Term:
-    """Weight of a loss term; in a JSON configuration it can rise and fall during training."""
+    """Weight of a loss term; in a JSON configuration it can rise from 0."""
 
     weight: Weight = 0.0
     """Factor of the term; 0 leaves it out."""
     rise_kimg: tyro.conf.Suppress[Kimg] = 0.0
     """Thousands of images over which the weight grows linearly from 0; 0: full weight at once."""
-    fall_kimg: tyro.conf.Suppress[Kimg] = 0.0
-    """Thousands of images after which the weight has fallen linearly to 0; 0: it stays."""
 
     def at(self, nimg: int) -> float:
         """The weight after `nimg` images."""
-        rise = min(1.0, nimg / (1000 * self.rise_kimg)) if self.rise_kimg else 1.0
-        fall = max(0.0, 1 - nimg / (1000 * self.fall_kimg)) if self.fall_kimg else 1.0
-        return self.weight * rise * fall
+        return self.weight * (min(1.0, nimg / (1000 * self.rise_kimg)) if self.rise_kimg else 1.0)
 
 
 @options
 class PerceptionConfig:
-    """The frozen network whose feature maps the perceptual terms compare."""
+    """The frozen network whose feature maps the perceptual term compares."""
 
     network: Literal["classifier", "vgg16", "vgg19", "hed-vgg16"] = "classifier"
     """classifier: the style classifier trained on the data set before the run; vgg16, vgg19: ImageNet
@@ -68,20 +63,12 @@ class RestyleConfig:
     label_dropout: Share = 0.5
     """Share of style images that are encoded without their label, as a user's are, so that the encoder
     learns to see the style."""
-    pixels: Literal["l1", "l2"] = "l1"
-    """Distance of images: mean absolute (l1) or mean squared (l2) difference."""
-    contrast_group: Annotated[int, Interval(ge=2, le=65536)] = 8
-    """Images among which a crop is matched with the other crop of its image."""
-    temperature: Annotated[float, Interval(ge=0.001, le=1000)] = 0.2
-    """Temperature of the contrastive loss."""
     perception: PerceptionConfig = field(default_factory=PerceptionConfig)
-    """The frozen network of the perceptual terms."""
+    """The frozen network of the perceptual term."""
     adversarial: Term = field(default_factory=lambda: Term(weight=1.0))
     """The adversarial loss of restyled images."""
     style: Term = field(default_factory=lambda: Term(weight=1.0))
     """|E(G(x, w)) - w|: the style code can be read from the image (StarGAN v2, arXiv:1912.01865)."""
-    diversity: Term = field(default_factory=Term)
-    """-|G(x, w1) - G(x, w2)|: another latent code gives another image."""
     cycle: Term = field(default_factory=lambda: Term(weight=1.0))
     """|G(C(G(x, w)), E(x)) - x|: restyled back, the image is the original."""
     content: Term = field(default_factory=lambda: Term(weight=1.0))
@@ -90,14 +77,10 @@ class RestyleConfig:
     """Distance of the normalised feature maps of a restyled image and its original."""
     classifier: Term = field(default_factory=Term)
     """Cross entropy of the style classifier with the target style."""
-    gram: Term = field(default_factory=Term)
-    """Distance of the Gram matrices of a restyled image and the image whose style it follows."""
     paired: Term = field(default_factory=Term)
     """|G(x, w) - y|, y the same subject really drawn in the target style; needs `loader.paired`."""
     reconstruct: Term = field(default_factory=lambda: Term(weight=10.0))
     """|G(C(x), E(x)) - x| of autoencoded images."""
-    reconstruct_perceptual: Term = field(default_factory=Term)
-    """Distance of the normalised feature maps of an autoencoded image and its original."""
     kl: Term = field(default_factory=lambda: Term(weight=0.01))
     """Divergence of the content code from its prior (with `generator.content_vae_channels`)."""
     info_nce: Term = field(default_factory=lambda: Term(weight=1.0))
@@ -120,29 +103,25 @@ class RestyleConfig:
 
     @property
     def needs_classifier(self) -> bool:
-        """Whether any term that counts asks the classifier."""
-        return self.uses("classifier") or (self.perception.network == "classifier" and self.needs_perception)
-
-    @property
-    def needs_perception(self) -> bool:
-        """Whether any term that counts compares feature maps."""
-        return any(self.uses(name) for name in ("perceptual", "gram", "reconstruct_perceptual"))
+        """Whether a term that counts uses the classifier."""
+        compares = self.uses("perceptual") and self.perception.network == "classifier"
+        return compares or self.uses("classifier")
 
     def uses(self, name: str) -> bool:
         """Whether a term counts, in a regime that is trained."""
         trained = {
-            "reconstruct": self.autoencoding, "reconstruct_perceptual": self.autoencoding,
-            "info_nce": self.contrast, "kl": self.restyling + self.autoencoding,
+            "reconstruct": self.autoencoding, "info_nce": self.contrast,
+            "kl": self.restyling + self.autoencoding,
         }.get(name, self.restyling)  # fmt: skip
         return trained > 0 and getattr(self, name).weight > 0
 
     def shares(self) -> dict[Regime, float]:
-        """Of all steps, those of each regime that is trained."""
+        """Each trained regime's share of the steps."""
         total = sum(getattr(self, name) for name in REGIMES)
         return {name: getattr(self, name) / total for name in REGIMES if getattr(self, name)}
 
     def regime_at(self, nimg: int, seed: int) -> Regime:
-        """What the step at `nimg` trains: drawn by the shares, the same in every process."""
+        """The regime of the step at `nimg`: drawn by the shares, the same in every process."""
         shares, place = self.shares(), derived_seed(seed, nimg, "regime") / 2**63
         for name, share in shares.items():
             if place < share:

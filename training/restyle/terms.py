@@ -5,14 +5,13 @@ parts, in any number of processes.
 """
 
 from collections.abc import Sequence
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from brushwork.models.feature_statistics import channel_normalised, gram_distance
+from brushwork.models.feature_statistics import channel_normalised
 from brushwork.models.layers import full_precision
 
 Scalar = Float[Tensor, ""]
@@ -31,13 +30,6 @@ def style(read: Float[Tensor, "n d"], w: Float[Tensor, "n d"], rows: Float[Tenso
 def classifier(logits: Float[Tensor, "n s"], styles: Float[Tensor, "n s"]) -> Scalar:
     """Cross entropy in nats with the target style weights; rows without a label count as 0."""
     return -(styles * logits.float().log_softmax(dim=1)).sum(dim=1).mean()
-
-
-def gram(drawn: Maps, followed: Maps, rows: Float[Tensor, "n"]) -> Scalar:
-    """Mean squared difference of the Gram matrices' entries, F F^T / (h w), summed over the maps (Gatys et
-    al. 2015, arXiv:1508.06576, eq. 4, but for the constant: that of `chw` makes it a mean over entries)."""
-    layers = [gram_distance(x.float(), y.float()) for x, y in zip(drawn, followed, strict=True)]
-    return (torch.stack(layers).sum(dim=0) * rows).mean()
 
 
 def info_nce(
@@ -72,10 +64,9 @@ def crop(images: Float[Tensor, "n 3 h w"], u: Float[Tensor, "n 4"]) -> Float[Ten
 
 
 # Content
-def pixels(a: Tensor, b: Tensor, how: Literal["l1", "l2"]) -> Scalar:
-    """Mean absolute or mean squared difference of pictures in [-1, 1]."""
-    difference = a - b
-    return difference.abs().mean() if how == "l1" else difference.square().mean()
+def pixels(a: Tensor, b: Tensor) -> Scalar:
+    """Mean absolute difference of images in [-1, 1]."""
+    return (a - b).abs().mean()
 
 
 def content(kept: Float[Tensor, "n c h w"], original: Float[Tensor, "n c h w"]) -> Scalar:

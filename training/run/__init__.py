@@ -1,1 +1,1 @@
-"""What a run leaves in its folder, and what it shows while it goes on."""
+"""The files and the output of a run."""

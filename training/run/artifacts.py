@@ -1,7 +1,7 @@
-"""The files of a run: log, sample grids, snapshots, metrics and checkpoints."""
+"""The files of a run: log, sample grids, snapshots, metrics and checkpoints; and experiment trackers."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import TypeVar
 
@@ -17,17 +17,15 @@ from brushwork.models.stage import Stage
 
 from ..config import TrainConfig
 from ..distributed import broadcast_from_main
-from ..ema import averaged_copy
-from ..errors import Diverged, diverged
-from ..state import TrainingState
+from ..errors import Diverged, TrainingError
+from ..state import TrainingState, averaged_copy
 from .background import Background
 from .checkpoint import cpu_copy, save_checkpoint
 from .diversity import DiversityProbe
 from .metrics import InLoopMetrics, draw_curves, is_best, measurements
 from .progress import figures_line
-from .run_folder import Json, RunFolder
+from .run_folder import Json, RunFolder, flat, plain
 from .samples import restyled_grid, sample_grid, save_grid, shown_contents
-from .trackers import log_picture, log_values
 
 LATEST = "latest"
 """Name of the snapshot that goes with every checkpoint, so that a stopped run can be sampled."""
@@ -38,7 +36,7 @@ Figures = dict[str, float]
 
 @dataclass(frozen=True, kw_only=True)
 class Due:
-    """What is to be written after this step."""
+    """The files to write after this step."""
 
     grid: bool = False
     snapshot: bool = False
@@ -124,7 +122,7 @@ class Artifacts:
 
         def show(name: str, grid: np.ndarray) -> None:
             save_grid(self.folder.samples, grid, nimg, stage, name)
-            log_picture(self.accelerator, name, grid, nimg)
+            log_image(self.accelerator, name, grid, nimg)
 
         if "sampling" in shares:
             self._compute(
@@ -161,14 +159,53 @@ class Artifacts:
 
     def diverged(self, what: str) -> Diverged:
         """The error of a run whose numbers are no longer finite, with the options of a new run."""
-        own, drawable = self.config.optimizer, self.folder.snapshots / f"{LATEST}.safetensors"
-        return diverged(
-            what, self.state.nimg, rates=(own.generator_lr, own.discriminator_lr),
-            start_from=self.folder.path if drawable.exists() else None,
-        )  # fmt: skip
+        rates, start_from = self.config.optimizer, ""
+        if (self.folder.snapshots / f"{LATEST}.safetensors").exists():
+            start_from = f"--start-from {self.folder.path} "
+        return Diverged(
+            f"the {what} at {self.state.nimg / 1000:.1f} kimg: the run diverged. Start a new run with lower "
+            f"learning rates: --out ANOTHER {start_from}--optimizer.generator-lr {rates.generator_lr / 4:g} "
+            f"--optimizer.discriminator-lr {rates.discriminator_lr / 4:g}."
+        )
 
     def _log(self, values: Json) -> None:
         if self.accelerator.is_main_process:
             self.folder.require()
             self.folder.log(values)
-        log_values(self.accelerator, values, int(values["nimg"]))
+        self.accelerator.log(values, step=int(values["nimg"]))
+
+
+# Trackers
+def log_image(accelerator: Accelerator, name: str, image: np.ndarray, nimg: int) -> None:
+    """Sends an image, uint8 (H, W, 3), to the trackers that take images."""
+    for tracker in accelerator.trackers:
+        if hasattr(tracker, "log_images"):
+            # TensorBoard defaults to channels first; the other trackers only take channels last.
+            order = {"dataformats": "NHWC"} if tracker.name == "tensorboard" else {}
+            tracker.log_images({name: image[None]}, step=nimg, **order)
+
+
+def start_trackers(accelerator: Accelerator, config: TrainConfig) -> None:
+    """Starts the configured trackers and logs the flat configuration.
+
+    Raises:
+        TrainingError: wandb cannot go online.
+    """
+    if not config.trackers.use:
+        return
+    values = {name: value if isinstance(value, (int, float, str)) else str(value)
+              for name, value in flat(plain(asdict(config)))}  # fmt: skip
+    wandb = {"name": config.out.name, "dir": str(config.out), "mode": config.trackers.wandb_mode,
+             "group": config.trackers.group}  # fmt: skip
+    wandb_errors: tuple[type[Exception], ...] = ()
+    if "wandb" in config.trackers.use:
+        from wandb.errors import Error  # of the extra `trackers`
+
+        wandb_errors = (Error,)
+    try:
+        accelerator.init_trackers(config.trackers.project, config=values, init_kwargs={"wandb": wandb})
+    except wandb_errors as error:
+        raise TrainingError(
+            f"wandb cannot start ({str(error).splitlines()[0]}): log in with `wandb login`, or leave "
+            "--trackers.wandb-mode at offline."
+        ) from error

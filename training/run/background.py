@@ -10,12 +10,11 @@ class Background:
 
     If a call fails, the calls after it are dropped, and the next `add`, `check` or `wait` raises its
     exception; so a call that has run proves that all before it succeeded. Leaving the context waits for all
-    calls, or after a second Ctrl-C only for the one that is running. With `enabled` False, `add` makes the
-    call itself.
+    calls, or after a second Ctrl-C only for the one that is running.
     """
 
-    def __init__(self, *, enabled: bool = True) -> None:
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="artifacts") if enabled else None
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="artifacts")
         self._pending: list[Future[None]] = []
         self._error: BaseException | None = None
 
@@ -26,24 +25,19 @@ class Background:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         interrupted = kind is not None and not issubclass(kind, Exception)
-        if self._thread is not None:
-            self._thread.shutdown(cancel_futures=interrupted)
+        self._thread.shutdown(cancel_futures=interrupted)
         if kind is None:
             self.check()
 
     def add(self, call: Callable[[], object]) -> None:
         """Adds a call, which must not use anything that the caller changes afterwards."""
         self.check()
-        if self._thread is None:
-            call()
-        else:
-            self._pending = [future for future in self._pending if not future.done()]
-            self._pending.append(self._thread.submit(self._run, call))
+        self._pending = [future for future in self._pending if not future.done()]
+        self._pending.append(self._thread.submit(self._run, call))
 
     def wait(self) -> None:
         """Waits for all calls."""
         wait(self._pending)
-        self._pending = []
         self.check()
 
     def check(self) -> None:

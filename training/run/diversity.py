@@ -1,7 +1,6 @@
 """Collapse detection: the spread of samples within each style, relative to that of real images.
 
-A collapsed generator gives the same image for every latent code, while its losses look healthy. This measure
-needs only a few samples per style and no feature network, so it is taken with every status line.
+A collapsed generator gives the same image for every latent code, while its losses look healthy.
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,13 +31,9 @@ PATIENCE = 5
 
 
 def spread(images: UInt8[Tensor, "n 3 h w"]) -> float:
-    """Root mean squared difference of two images, per value, in [0, 255].
-
-    Twice the variance with the divisor n - 1 is the mean squared difference over all pairs. Images are
-    averaged down to `SIDE` first, if they are larger.
-    """
-    side = min(SIDE, images.shape[-1])
-    small = F.adaptive_avg_pool2d(images.float(), side)
+    """Root mean squared difference of two images, per value, in [0, 255], at `SIDE` pixels or fewer."""
+    small = F.adaptive_avg_pool2d(images.float(), min(SIDE, images.shape[-1]))
+    # Twice the variance with the divisor n - 1 is the mean squared difference over all pairs.
     return float((2 * small.var(dim=0).mean()).sqrt())
 
 
@@ -59,15 +54,13 @@ class StyleDiversity:
         return collapse_warning(self.collapsed, len(self.shares))
 
     def values(self) -> dict[str, float]:
-        """For the log: mean, worst and each style's ratio, and the number of collapsed styles."""
+        """Values for the log: mean, worst and each style's ratio, and the number of collapsed styles."""
         if not self.shares:
             return {}
         shares = list(self.shares.values())
-        each = {f"pixel_diversity/{name}": share for name, share in self.shares.items()}
-        return {
-            "pixel_diversity": sum(shares) / len(shares), "pixel_diversity_worst": min(shares), **each,
-            COLLAPSED_STYLES: len(self.collapsed),
-        }  # fmt: skip
+        values = {"pixel_diversity": sum(shares) / len(shares), "pixel_diversity_worst": min(shares)}
+        values |= {f"pixel_diversity/{name}": share for name, share in self.shares.items()}
+        return values | {COLLAPSED_STYLES: len(self.collapsed)}
 
 
 def collapsed_lines(history: Sequence[Mapping[str, float | int]]) -> int:
@@ -91,32 +84,21 @@ class DiversityProbe:
         return self.pictures.style_names or ("unlabelled",)
 
     def __call__(self, generator: Generator, stage: Stage) -> StyleDiversity:
-        """Measures a few samples of each style at `stage`.
-
-        Styles with fewer than two images, or with images that are all the same, are left out. Of very many
-        styles an evenly spaced selection is measured.
-        """
+        """Measures samples of each style at `stage`. Styles without two different images are left out."""
         real = self._real(stage.resolution)
         if not real:
             return StyleDiversity(shares={})
         each = max(FEWEST, min(SAMPLES, MOST // len(real)))
         count = len(self.pictures.style_names)
         labels = torch.eye(count)[list(real)] if count else torch.zeros(1, 0)
-        images = sample(
-            generator,
-            labels.repeat_interleave(each, dim=0),
-            torch.arange(each).repeat(len(real)),
-            stage=stage,
-        )
+        labels, seeds = labels.repeat_interleave(each, dim=0), torch.arange(each).repeat(len(real))
+        images = sample(generator, labels, seeds, stage=stage)
         groups = zip(real.items(), images.split(each), strict=True)
-        return StyleDiversity(
-            shares={
-                self.names[style]: spread(group) / spread_of_real for (style, spread_of_real), group in groups
-            }
-        )
+        shares = {self.names[style]: spread(group) / of_real for (style, of_real), group in groups}
+        return StyleDiversity(shares=shares)
 
     def _real(self, resolution: int) -> dict[int, float]:
-        """Spread of the real images by the index of the style."""
+        """Spread of the real images by style; of very many styles, some evenly spaced ones."""
         if resolution not in self.real:
             count = min(len(self.names), MOST // FEWEST)
             styles = [i * len(self.names) // count for i in range(count)]

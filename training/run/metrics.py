@@ -53,21 +53,22 @@ class MetricsConfig:
             for name in getattr(self, field):
                 if name not in known:
                     raise TrainingError(f"metrics.{field} has {name!r}; choose from {', '.join(known)}.")
-        self._check_best_by()
-
-    def _check_best_by(self) -> None:
-        drawn = [figure for name in self.names for figure in METRICS[name].figures]
-        restyled = [name for name in self.restyled if name in METRICS]
-        drawn += [f"{RESTYLED}{figure}" for name in restyled for figure in METRICS[name].figures]
-        pairs = [name for name in self.restyled if name in OF_PAIRS]
-        paired = [f"{RESTYLED}{figure}" for name in pairs for figure in OF_PAIRS[name]]
-        figure, _, features = self.best_by.partition("@")
-        measured = self.best_by in paired or (figure in drawn and features in ("", *self.features[1:]))
-        given = [*drawn, *paired]
-        if given and not measured:
+        logged = self.logged()
+        if logged and self.best_by not in logged:
             raise TrainingError(
-                f"metrics.best_by is {self.best_by!r}, which is not measured; choose from {', '.join(given)}."
+                f"metrics.best_by is {self.best_by!r}, which is not measured; choose from "
+                f"{', '.join(logged)}."
             )
+
+    def logged(self) -> list[str]:
+        """The names of the metrics in the log, without baselines."""
+        figures = [figure for name in self.names for figure in METRICS[name].figures]
+        for name in self.restyled:
+            if name in METRICS:
+                figures += [f"{RESTYLED}{figure}" for figure in METRICS[name].figures]
+        others = [f"{figure}@{name}" for name in self.features[1:] for figure in figures]
+        pairs = [f"{RESTYLED}{figure}" for name in self.restyled for figure in OF_PAIRS.get(name, ())]
+        return figures + others + pairs
 
 
 class InLoopMetrics:
@@ -80,7 +81,6 @@ class InLoopMetrics:
         self.config, self.data = config, data
         self.device = torch.device("cpu")
         self.baselines_logged = False
-        """Whether the baselines, which never change, are in the log."""
 
     @cached_property
     def reference(self) -> Reference:
@@ -128,7 +128,8 @@ class InLoopMetrics:
             print("\n".join(f"not measured: {note}" for note in found.notes))
 
     def __call__(self, generator: Generator, stage: Stage) -> dict[str, float]:
-        """Metrics for the log, by name; the first call adds the baselines of restyled images."""
+        """Metrics for the log, by name; the first call adds the baselines of restyled images, which never
+        change."""
         figures = self._of_samples(generator, stage) if self.config.names else {}
         if self.restyled is None:
             return figures

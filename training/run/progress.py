@@ -1,4 +1,4 @@
-"""The status line of a run: progress, speed and losses."""
+"""The lines that a run prints: machine, data and schedule; then progress, speed and losses."""
 
 import math
 import time
@@ -9,14 +9,42 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from brushwork.data.loader import Pictures, StoredPictures
 from brushwork.models.stage import Stage
 
+from ..plan import Plan
 from ..restyle.config import TERMS
 from ..update import StepStats
 
 NAMES = ("loss_d", "loss_g", "real_logit", "fake_logit", "real_sign", "r1", "r2", *TERMS)
 
 
+# The header
+def header(plan: Plan, precision: str, pictures: Pictures | StoredPictures) -> str:
+    """Two lines: machine and data, then the schedule."""
+    config, state, device = plan.config, plan.state, plan.accelerator.device.type
+    threads, processes = torch.get_num_threads(), plan.accelerator.num_processes
+    machine = f"{device}, {processes} process{'es' if processes > 1 else ''}"
+    machine += f" of {threads} thread{'s' if threads > 1 else ''}" if device == "cpu" else ""
+    path, limit = plan.schedule.describe(state.position, state.nimg, state.scale), config.max_minutes
+    used = "" if limit is None else f", {state.seconds / 60:.1f} of {limit:g} minutes are used"
+    source = f", weights from {config.start_from}" if config.start_from and state.nimg == 0 else ""
+    data = balance(pictures.styles, pictures.style_names)
+    return f"{machine}, {precision} | {data}\nplan: {path}{used}{source}"
+
+
+def balance(styles: Tensor, names: tuple[str, ...]) -> str:
+    """Number of pictures and styles, and how evenly the styles are filled."""
+    counts = [int((styles == style).sum()) for style in range(len(names))]
+    unlabelled = int((styles < 0).sum())
+    text = f"{len(styles)} pictures"
+    if counts:
+        text += f", {len(names)} styles of {min(counts)} to {max(counts)}"
+        text += f", {unlabelled} without a label" if unlabelled else ""
+    return text
+
+
+# The status line
 @dataclass
 class StepMeter:
     """Means of the step statistics since the last status line; kept on the device, so that no step waits."""
@@ -33,12 +61,9 @@ class StepMeter:
         discriminator, generator = stats.discriminator, stats.generator
         values: dict[str, Tensor] = {"loss_g": generator.loss, **generator.terms}
         if discriminator is not None:
+            values |= {"loss_d": discriminator.loss, **discriminator.penalties}
             values |= {
-                "loss_d": discriminator.loss,
-                "real_logit": discriminator.real_logit,
-                "fake_logit": discriminator.fake_logit,
-                "real_sign": discriminator.real_sign,
-                **discriminator.penalties,
+                name: getattr(discriminator, name) for name in ("real_logit", "fake_logit", "real_sign")
             }
         for name, value in values.items():
             self.sums[name] = self.sums.get(name, torch.zeros((), device=self.device)) + value
@@ -120,6 +145,5 @@ def status_line(values: Mapping[str, float | int], stage: Stage, *, left: float,
 
 def figures_line(nimg: int, figures: Mapping[str, float]) -> str:
     """The line of in-loop metrics."""
-    return f"{nimg / 1000:8.1f} kimg | " + " | ".join(
-        f"{name} {value:.3f}" for name, value in figures.items()
-    )
+    values = " | ".join(f"{name} {value:.3f}" for name, value in figures.items())
+    return f"{nimg / 1000:8.1f} kimg | {values}"

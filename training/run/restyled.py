@@ -4,7 +4,7 @@ Images, target styles and seed are always the same, so the points of a curve dif
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -66,16 +66,17 @@ def spread_evenly(styles: Int64[Tensor, "n"], count: int, most: int) -> tuple[li
 class HeldOut:
     """Held-out images and their target styles."""
 
-    images: UInt8[Tensor, "n 3 r r"]
+    pairs: PairSet
+    """The images, still unchanged, as pairs of content and output."""
     target_styles: Int64[Tensor, "n"]
-    subjects: tuple[str, ...]
-    style_names: tuple[str, ...]
+    styles: int
+    """Number of styles."""
     drawings: Drawings | None
     """Real drawings of the same subjects and the mean image of each style, for the metric `truth`."""
 
     @classmethod
     def load(cls, data: Path, *, most: int, truth: bool) -> "HeldOut":
-        """At most `most` images of a packed data set.
+        """Loads at most `most` images of a packed data set.
 
         Raises:
             TrainingError: the data set has one style, or `most` is below two per style.
@@ -91,24 +92,15 @@ class HeldOut:
                 f"metrics.restyled_contents is {most}; for {len(names)} styles it must be {2 * len(names)} "
                 "or more."
             )
-        rows, target_styles = spread_evenly(test.styles, len(names), most)
+        rows, targets = spread_evenly(test.styles, len(names), most)
         subjects = tuple(test.subjects[row] for row in rows)
-        drawings = None
-        if truth:
-            drawings = Drawings(test=of_subjects(test, subjects), train=style_means_of(data))
+        pairs = PairSet(
+            outputs=test.images[rows], contents=test.images[rows], subjects=subjects,
+            styles=tuple(names[style] for style in targets),
+        )  # fmt: skip
+        drawings = _drawings(data, test, subjects) if truth else None
         return cls(
-            images=test.images[rows],
-            target_styles=torch.tensor(target_styles),
-            subjects=subjects,
-            style_names=names,
-            drawings=drawings,
-        )
-
-    def beside(self, outputs: UInt8[Tensor, "n 3 r r"]) -> PairSet:
-        """The pairs of contents and outputs."""
-        styles = tuple(self.style_names[style] for style in self.target_styles.tolist())
-        return PairSet(
-            outputs=outputs, contents=self.images, styles=styles, subjects=self.subjects
+            pairs=pairs, target_styles=torch.tensor(targets), styles=len(names), drawings=drawings
         )  # fmt: skip
 
     @torch.no_grad()
@@ -123,32 +115,24 @@ class HeldOut:
         with at_stage(generator, stage):
             for number in range(processes.rank, len(parts), processes.count):
                 rows = parts[number]
-                images, styles = self.images[rows], F.one_hot(self.target_styles[rows], len(self.style_names))
+                images, styles = self.pairs.contents[rows], F.one_hot(self.target_styles[rows], self.styles)
                 codes = content_style_codes(generator, images, styles.float())
                 mine[number] = restyle(generator, images, codes, torch.zeros_like(rows), mode="resized")
         gathered = processes.gather(mine)
         return torch.cat([gathered[number] for number in range(len(parts))])
 
 
-def of_subjects(pictures: Pictures, subjects: Sequence[str]) -> Pictures:
-    """The pictures of these subjects, in all styles."""
+def _drawings(data: Path, test: Pictures, subjects: Sequence[str]) -> Drawings:
+    """The images of these subjects in all styles, and of each style the mean of its training images."""
     wanted = set(subjects)
-    rows = [row for row, subject in enumerate(pictures.subjects) if subject in wanted]
-    return Pictures(
-        images=pictures.images[rows], styles=pictures.styles[rows],
-        subjects=tuple(pictures.subjects[row] for row in rows), style_names=pictures.style_names,
-        fingerprint=pictures.fingerprint, background=pictures.background,
-    )  # fmt: skip
-
-
-def style_means_of(data: Path) -> Pictures:
-    """A data set with one picture per style, the mean of the style's training pictures."""
+    rows = [row for row, subject in enumerate(test.subjects) if subject in wanted]
     train = load_pictures(data, "train")
     names = train.style_names
-    return Pictures(
-        images=torch.stack([style_mean_of(train, name) for name in names]), styles=torch.arange(len(names)),
-        subjects=names, style_names=names, fingerprint=train.fingerprint, background=train.background,
-    )  # fmt: skip
+    means = torch.stack([style_mean_of(train, name) for name in names])
+    return Drawings(
+        test=test.subset(torch.tensor(rows)),
+        train=replace(train, images=means, styles=torch.arange(len(names)), subjects=names),
+    )
 
 
 # Measuring
@@ -171,18 +155,14 @@ class RestyledMetrics:
 
     def __call__(self, generator: Generator, stage: Stage) -> dict[str, float]:
         # The means over styles are left out: all styles have equally many images.
-        figures = self._measured(self.held_out.restyled(generator, stage)).summary()
-        return {
-            f"{RESTYLED}{name}": value
-            for name, value in figures.items()
-            if not name.endswith("_style_mean")
-        }  # fmt: skip
+        figures = self._measured(self.held_out.restyled(generator, stage)).summary().items()
+        return {f"{RESTYLED}{name}": value for name, value in figures if not name.endswith("_style_mean")}
 
     @cached_property
     def baselines(self) -> dict[str, float]:
         """The metrics of unchanged contents and, for `truth`, of the mean image of each style."""
         found: dict[str, float] = {}
-        for name, figure in self._measured(self.held_out.images).figures.items():
+        for name, figure in self._measured(self.held_out.pairs.contents).figures.items():
             if name.partition("@")[0] in (*METRIC_INFO, "truth"):
                 found[f"{RESTYLED}{name}_{BASELINES[UNCHANGED]}"] = figure.measured.value
             if STYLE_MEAN in figure.baselines:
@@ -191,6 +171,6 @@ class RestyledMetrics:
 
     def _measured(self, outputs: Tensor) -> Measurement:
         return measure_outputs(
-            self.held_out.beside(outputs), self.networks, metrics=self.metrics, reference=self.reference,
-            drawings=self.held_out.drawings,
+            replace(self.held_out.pairs, outputs=outputs), self.networks, metrics=self.metrics,
+            reference=self.reference, drawings=self.held_out.drawings,
         )  # fmt: skip

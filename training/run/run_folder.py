@@ -47,7 +47,7 @@ def differences(theirs: Json, ours: Json) -> list[str]:
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(strict=True, extra="forbid"))
 class RunSetup:
-    """What a run takes from machine and data at its start, and keeps on resume."""
+    """Facts about machine and data that a run takes at its start and keeps on resume."""
 
     precision: Literal["fp32", "bf16"]
     fingerprint: str
@@ -68,13 +68,11 @@ class Stored:
 
 @dataclass(frozen=True, kw_only=True)
 class RunStart:
-    """How a run starts: afresh, or from a checkpoint."""
+    """How a run starts: from a checkpoint with the stored setup, or afresh."""
 
     setup: RunSetup
-    """The stored ones, if the run is resumed."""
-    checkpoint: Path | None
-    """The checkpoint to resume from."""
-    aside: Path | None
+    checkpoint: Path | None = None
+    aside: Path | None = None
     """Folder to which the files of an earlier run without a checkpoint were moved, if there were any."""
 
 
@@ -82,18 +80,17 @@ LEFT_BY_RUNS = (
     "config.json", "metrics.jsonl", "curves.png", "samples", "snapshots", "checkpoints",
     "classifier.safetensors", "generated", "restyled", "measure",
 )  # fmt: skip
-"""What training, `sample`, `restyle` and `measure` write into a run folder."""
+"""Files that training, `sample`, `restyle` and `measure` write into a run folder."""
 
 
 def _other_data(theirs: RunSetup, ours: RunSetup) -> list[str]:
     """The differences of the data and groups of a run, one line each."""
-    found = []
-    for name, what in (("fingerprint", "data set, by its fingerprint"), ("styles", "styles"),
-                       ("group", "pictures that the minibatch statistics compare")):  # fmt: skip
-        there, here = getattr(theirs, name), getattr(ours, name)
-        if there != here:
-            found.append(f"{what}: {there} there, {here} here")
-    return found
+    compared = (
+        ("data set, by its fingerprint", theirs.fingerprint, ours.fingerprint),
+        ("styles", theirs.styles, ours.styles),
+        ("pictures that the minibatch statistics compare", theirs.group, ours.group),
+    )
+    return [f"{what}: {there} there, {here} here" for what, there, here in compared if there != here]
 
 
 def _is_log_line(line: object) -> bool:
@@ -110,11 +107,8 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.samples, self.checkpoints, self.snapshots = (
-            path / "samples",
-            path / "checkpoints",
-            path / "snapshots",
-        )
+        self.samples, self.snapshots = path / "samples", path / "snapshots"
+        self.checkpoints = path / "checkpoints"
         self.config_file, self.log_file = path / "config.json", path / "metrics.jsonl"
         self._lock = FileLock(path / ".lock")
 
@@ -188,7 +182,7 @@ class RunFolder:
         """
         found = checkpoints(self.checkpoints)
         if not found:
-            return RunStart(setup=setup, checkpoint=None, aside=self._begin(config, setup))
+            return RunStart(setup=setup, aside=self._begin(config, setup))
         stored = self.read()
         if stored is None:
             raise TrainingError(
@@ -207,7 +201,7 @@ class RunFolder:
                 f"{self.path} holds a run already; go on with --resume, or choose another --out."
             )
         self._write(ours, stored.setup)
-        return RunStart(setup=stored.setup, checkpoint=found[-1], aside=None)
+        return RunStart(setup=stored.setup, checkpoint=found[-1])
 
     def _begin(self, config: TrainConfig, setup: RunSetup) -> Path | None:
         """Starts from image 0. Files of an earlier run without a checkpoint are moved to a subfolder, except
@@ -217,12 +211,8 @@ class RunFolder:
             stored = self.read()
         except TrainingError:
             stored = None
-        same = (
-            stored is not None
-            and not differences(stored.config, ours)
-            and not _other_data(stored.setup, setup)
-        )
-        kept = ("config.json", "classifier.safetensors") if same else ()
+        changes = stored is None or differences(stored.config, ours) or _other_data(stored.setup, setup)
+        kept = () if changes else ("config.json", "classifier.safetensors")
         left = [self.path / name for name in LEFT_BY_RUNS if name not in kept and (self.path / name).exists()]
         aside = None
         if any(not path.is_dir() or any(path.iterdir()) for path in left):

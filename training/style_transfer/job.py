@@ -22,9 +22,9 @@ from brushwork.data.progress import Progress
 from brushwork.data.writing import save_picture
 from brushwork.models.errors import ModelError
 
-from ..calibration import choose_precision
 from ..errors import TrainingError
 from ..interrupt import StopRequest, stop_on_signals
+from ..speed import choose_precision
 from .backbones import FeatureNetwork
 from .config import StylizeConfig
 from .records import (

@@ -15,8 +15,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from ..calibration import choose_precision
 from ..errors import TrainingError
+from ..speed import choose_precision
 from .backbones import FeatureNetwork, default_layers, find_backbone
 from .config import StylizeConfig
 from .objective import FeatureExtractor, Losses, Objective, StyleTarget

@@ -30,7 +30,7 @@ def pictures() -> Pictures:
 
 def trained(pictures: Pictures, config: ClassifierConfig = LONG, seed: int = 0) -> StyleClassifier:
     generator = Generator(SHAPE, pictures.style_names)
-    return train_classifier(pictures, config, generator, start=8, seed=seed, device=CPU, shown=False)
+    return train_classifier(pictures, config, generator, start=8, seed=seed, device=CPU)
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +72,7 @@ def test_unlabelled_pictures_are_not_learnt_from(pictures: Pictures) -> None:
 def test_its_trunk_starts_from_the_style_encoders(pictures: Pictures) -> None:
     generator = Generator(replace(SHAPE, encoders=True), pictures.style_names)
     still = ClassifierConfig(kimg=0.016, batch=16, lr=1e-12)
-    network = train_classifier(pictures, still, generator, start=8, seed=0, device=CPU, shown=False)
+    network = train_classifier(pictures, still, generator, start=8, seed=0, device=CPU)
     assert generator.style_encoder is not None
     theirs = generator.style_encoder.state_dict()
     shared = [name for name in network.state_dict() if name in theirs]

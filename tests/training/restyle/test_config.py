@@ -25,29 +25,25 @@ def test_regimes_come_in_their_shares() -> None:
     ("term", "weights"),
     [
         (Term(weight=2.0), [2.0, 2.0, 2.0, 2.0]),
-        (Term(weight=2.0, fall_kimg=1.0), [2.0, 1.0, 0.0, 0.0]),
         (Term(weight=2.0, rise_kimg=1.0), [0.0, 1.0, 2.0, 2.0]),
-        (Term(weight=2.0, rise_kimg=1.0, fall_kimg=2.0), [0.0, 0.75, 1.0, 0.0]),
     ],
 )
 def test_a_weight_is_a_function_of_the_images_seen(term: Term, weights: list[float]) -> None:
     assert [term.at(nimg) for nimg in (0, 500, 1000, 2000)] == pytest.approx(weights)
-    everything = RestyleConfig(diversity=term).weights_at(500)
+    everything = RestyleConfig(perceptual=term).weights_at(500)
     assert list(everything) == list(TERMS)
-    assert everything["diversity"] == pytest.approx(weights[1])
+    assert everything["perceptual"] == pytest.approx(weights[1])
 
 
 def test_networks_are_needed_only_by_terms_that_count() -> None:
-    judged = Term(weight=1.0)
-    assert not RestyleConfig(classifier=judged).needs_classifier, "nothing is restyled"
-    assert RestyleConfig(classifier=judged, restyling=1.0).needs_classifier
-    assert RestyleConfig(gram=judged, restyling=1.0).needs_classifier
+    one = Term(weight=1.0)
+    assert not RestyleConfig(classifier=one).needs_classifier, "nothing is restyled"
+    assert RestyleConfig(classifier=one, restyling=1.0).needs_classifier
+    assert RestyleConfig(perceptual=one, restyling=1.0).needs_classifier
     vgg = PerceptionConfig(network="vgg16")
-    by_vgg = RestyleConfig(gram=judged, restyling=1.0, perception=vgg)
-    assert by_vgg.needs_perception
-    assert not by_vgg.needs_classifier
-    assert not RestyleConfig(reconstruct_perceptual=judged, restyling=1.0).needs_perception
-    assert RestyleConfig(reconstruct_perceptual=judged, autoencoding=1.0).needs_perception
+    assert not RestyleConfig(perceptual=one, restyling=1.0, perception=vgg).needs_classifier
+    assert [name for name in TERMS if RestyleConfig(autoencoding=1.0).uses(name)] == ["reconstruct", "kl"]
+    assert [name for name in TERMS if RestyleConfig(contrast=1.0).uses(name)] == ["info_nce"]
 
 
 # Mistakes

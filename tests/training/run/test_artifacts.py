@@ -1,27 +1,31 @@
-"""What a run leaves is the same whether or not its loop waits for the files."""
+"""A run leaves the same files whether or not its loop waits for them; and trackers get theirs."""
 
 import json
 import shutil
+import socket
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from accelerate import Accelerator
 
 from brushwork.data.pictures import Pictures
 from brushwork.models.generator import Generator
 from brushwork.models.snapshot import load_generator
 from brushwork.models.stage import Stage
-from brushwork.training.config import IntervalConfig, TrainConfig
+from brushwork.training import trainer
+from brushwork.training.config import IntervalConfig, TrackerConfig, TrainConfig
 from brushwork.training.errors import TrainingError
 from brushwork.training.run import artifacts as module
-from brushwork.training.run.artifacts import Artifacts
+from brushwork.training.run.artifacts import Artifacts, log_image, start_trackers
+from brushwork.training.run.background import Background
 from brushwork.training.run.checkpoint import checkpoints, cpu_copy, load_checkpoint
 from brushwork.training.run.metrics import InLoopMetrics, MetricsConfig
 from brushwork.training.run.run_folder import RunFolder
-from brushwork.training.speed import SpeedConfig
 from brushwork.training.trainer import Trainer
 
 MakeConfig = Callable[..., TrainConfig]
@@ -39,6 +43,13 @@ class Mean(InLoopMetrics):
     def __call__(self, generator: Generator, stage: Stage) -> dict[str, float]:
         weights = torch.cat([weight.flatten() for weight in generator.parameters()])
         return {"fd": float(weights.double().std())}
+
+
+class AtOnce(Background):
+    """Makes every call where it is added."""
+
+    def add(self, call: Callable[[], object]) -> None:
+        call()
 
 
 def trained(config: TrainConfig, pictures: Pictures) -> Path:
@@ -76,11 +87,13 @@ def flat(state: Any) -> Any:
 def test_a_run_leaves_the_same_files_whether_or_not_it_waits(
     make_config: MakeConfig, pictures: Pictures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
-    patient = make_config(out=tmp_path / "patient", interval=OFTEN, speed=SpeedConfig(background=False))
-    expected = left(trained(patient, pictures))
+    patient = make_config(out=tmp_path / "patient", interval=OFTEN)
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer, "Background", AtOnce)
+        expected = left(trained(patient, pictures))
     if way == "drawings beside, too":
         monkeypatch.setattr(Artifacts, "_computes_beside", property(lambda artifacts: True))
-    found = left(trained(replace(patient, out=tmp_path / "busy", speed=SpeedConfig()), pictures))
+    found = left(trained(replace(patient, out=tmp_path / "busy"), pictures))
     assert sum(name.endswith((".pt", ".png", ".safetensors")) for name in found) > 8
     assert list(found) == list(expected)
     for name, content in expected.items():
@@ -120,9 +133,7 @@ def test_a_run_killed_beside_a_figure_keeps_the_best_snapshot_and_logs_the_figur
     real = RunFolder.log
     interval = replace(OFTEN, metrics_kimg=0.032, checkpoint_kimg=0.032)  # at the end, after the checkpoint
     for before in (True, False):
-        config = make_config(
-            out=tmp_path / str(before), interval=interval, speed=SpeedConfig(background=False)
-        )
+        config = make_config(out=tmp_path / str(before), interval=interval)
         with monkeypatch.context() as patch:
             patch.setattr(RunFolder, "log", dying(before))
             with pytest.raises(Killed):
@@ -138,18 +149,19 @@ def test_a_run_killed_beside_a_figure_keeps_the_best_snapshot_and_logs_the_figur
 def test_a_folder_that_is_removed_under_its_run_is_not_filled_again(
     make_config: MakeConfig, pictures: Pictures
 ) -> None:
-    config = make_config(interval=OFTEN, speed=SpeedConfig(background=False))
-    trainer = Trainer(config, pictures, metrics=Mean(MetricsConfig(), Path("nowhere")))
-    step = trainer._step
+    config = make_config(interval=OFTEN)
+    run = Trainer(config, pictures, metrics=Mean(MetricsConfig(), Path("nowhere")))
+    step = run._step
 
     def removing() -> None:
         step()
-        if trainer.state.nimg == 16:
+        if run.state.nimg == 16:
+            run.background.wait()
             shutil.rmtree(config.out)
 
-    trainer._step = removing  # type: ignore[method-assign]
+    run._step = removing  # type: ignore[method-assign]
     with pytest.raises(TrainingError, match=r"config\.json is gone"):
-        trainer.run()
+        run.run()
     assert not list(config.out.rglob("*.pt"))
 
 
@@ -178,3 +190,65 @@ def test_a_still_state_does_not_follow_what_it_was_copied_from() -> None:
     assert copy["net"]["weights"].tolist() == copy["list"][0].tolist() == [1.0, 1.0, 1.0]
     assert not copy["net"]["weights"].requires_grad
     assert (copy["nimg"], copy["list"][1], copy["nothing"]) == (1, "text", None)
+
+
+# Trackers
+def accelerator(config: TrainConfig) -> Accelerator:
+    return Accelerator(cpu=True, log_with=list(config.trackers.use) or None, project_dir=config.out)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_tensorboard_gets_numbers_images_and_the_configuration(make_config: MakeConfig) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    config = make_config(trackers=TrackerConfig(use=("tensorboard",), project="tests"))
+    host = accelerator(config)
+    start_trackers(host, config)
+    host.log({"loss_d": 0.5}, step=8)
+    log_image(host, "samples", np.zeros((8, 12, 3), dtype=np.uint8), 8)
+    host.end_training()
+    files = list(config.out.rglob("events.out.tfevents.*"))
+    events = EventAccumulator(str(next(file.parent for file in files if file.parent.name == "tests")))
+    events.Reload()
+    assert [(event.step, event.value) for event in events.Scalars("loss_d")] == [(8, 0.5)]
+    assert [(event.step, event.width, event.height) for event in events.Images("samples")] == [(8, 12, 8)]
+    assert any("8" in path.read_text() for path in config.out.rglob("hparams.yml"))
+
+
+def test_wandb_when_disabled_asks_for_no_network_and_leaves_nothing(
+    make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def connect(*arguments: object, **options: object) -> None:
+        raise AssertionError("the network was asked")
+
+    monkeypatch.setattr(socket.socket, "connect", connect)
+    config = make_config(trackers=TrackerConfig(use=("wandb",), wandb_mode="disabled"))
+    config.out.mkdir()
+    host = accelerator(config)
+    start_trackers(host, config)
+    host.log({"loss_d": 0.5}, step=8)
+    host.end_training()
+    assert not list(config.out.rglob("*.wandb"))
+
+
+def test_wandb_is_told_name_folder_and_group(
+    make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = make_config(trackers=TrackerConfig(use=("wandb",), project="tests", group="study"))
+    host, told = Accelerator(cpu=True), {}
+    monkeypatch.setattr(host, "init_trackers", lambda project, **options: told.update(options["init_kwargs"]))
+    start_trackers(host, config)
+    assert told["wandb"] == {"name": "run", "dir": str(config.out), "mode": "offline", "group": "study"}
+
+
+def test_wandb_online_without_a_key_is_one_sentence(
+    make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("WANDB_MODE", "online")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    config = make_config(trackers=TrackerConfig(use=("wandb",), wandb_mode="online"))
+    with pytest.raises(
+        TrainingError, match=r"wandb cannot start \(No API key.*: log in with `wandb login`, or"
+    ):
+        start_trackers(accelerator(config), config)

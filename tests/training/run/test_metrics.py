@@ -15,11 +15,11 @@ from brushwork.eval.reference import Reference, build_reference
 from brushwork.eval.sources import Stored
 from brushwork.models.generator import Generator, GeneratorConfig
 from brushwork.models.stage import Stage
-from brushwork.training.context import Networks
 from brushwork.training.errors import TrainingError
 from brushwork.training.run import metrics as module
 from brushwork.training.run.metrics import InLoopMetrics, MetricsConfig, draw_curves, is_best
 from brushwork.training.run.restyled import RestyledMetrics
+from brushwork.training.step import Networks
 
 CPU = torch.device("cpu")
 
@@ -56,10 +56,20 @@ def test_figures_are_of_samples_at_the_stage_asked_for(
         seen.append((stage, styles))
         return sample(generator, styles, seeds, stage=stage)
 
+    opened: list[tuple[Path, list[str], bool]] = []
+
+    def load(path: Path, extractors: Any, *, control: bool, **_: Any) -> Reference:
+        opened.append((path, [extractor.name for extractor in extractors], control))
+        return reference
+
     monkeypatch.setattr(module, "sample", spy)
-    monkeypatch.setattr(module, "load_reference", lambda *_, **__: reference)
+    monkeypatch.setattr(module, "load_reference", load)
     measure = InLoopMetrics(MetricsConfig(per_style=4), Path("nowhere"))
+    measure.prepare(CPU)
     figures = measure(nets.generator, Stage(8))
+    assert opened == [(Path("nowhere"), ["efficientnet-lite0"], False)], "once, and without the control"
+    _ = InLoopMetrics(MetricsConfig(restyled=("truth", "gram")), Path("nowhere")).reference
+    assert len(opened[1][1]) == 2, "the Gram distance of restyled images has features of its own"
     assert {stage for stage, _ in seen} == {Stage(8)}
     assert {"fd", "accuracy", "fd_worst_style"} <= figures.keys()
     assert 0 <= figures["accuracy"] <= 1
@@ -67,37 +77,10 @@ def test_figures_are_of_samples_at_the_stage_asked_for(
     assert figures == measure(nets.generator, Stage(8)), "the same seeds every time"
 
 
-def test_any_metrics_may_be_asked_for(
-    nets: Networks, reference: Reference, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "load_reference", lambda *_, **__: reference)
-    config = MetricsConfig(per_style=4, names=("prdc", "kid"), best_by="recall")
-    figures = InLoopMetrics(config, Path("nowhere"))(nets.generator, Stage(8))
-    assert {"precision", "recall", "density", "coverage", "kid"} <= figures.keys()
-    assert "fd" not in figures
-
-
-def test_the_real_side_is_built_once_when_it_is_prepared(
-    reference: Reference, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    opened: list[tuple[Path, str, bool]] = []
-
-    def load(path: Path, extractors: Any, *, control: bool, **_: Any) -> Reference:
-        opened.append((path, extractors[0].name, control))
-        return reference
-
-    monkeypatch.setattr(module, "load_reference", load)
-    measure = InLoopMetrics(MetricsConfig(per_style=4), tmp_path)
-    assert opened == []
-    measure.prepare(CPU)
-    assert measure.reference is measure.reference
-    assert opened == [(tmp_path, "efficientnet-lite0", False)], "without the control, which no log shows"
-
-
 def test_what_cannot_be_measured_shows_before_the_first_step(
     reference: Reference, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Of one style no accuracy can be taken; of 2 samples a style no neighbourhoods can."""
+    """One style has no accuracy; two samples per style have no neighbourhoods."""
     alone = reference.restricted_to(reference.style_names[:1])
     for real, config, missing in (
         (alone, MetricsConfig(per_style=8), "accuracy: It takes 2 styles or more"),
@@ -170,22 +153,6 @@ def test_restyled_pictures_are_measured_beside_the_samples_and_baselines_told_on
     alone = MetricsConfig(names=(), restyled=("truth",), best_by="restyled_truth")
     figures = InLoopMetrics(alone, Path("nowhere"))(nets.generator, Stage(8))
     assert figures == {"restyled_truth": 0.5, "restyled_truth_unchanged": 0.5}
-
-
-def test_what_restyled_pictures_are_measured_by_is_built_with_the_rest(
-    monkeypatch: pytest.MonkeyPatch, reference: Reference
-) -> None:
-    """The Gram distance has features of its own."""
-    names: list[list[str]] = []
-
-    def load(_: Path, extractors: Any, **__: Any) -> Reference:
-        names.append([extractor.name for extractor in extractors])
-        return reference
-
-    monkeypatch.setattr(module, "load_reference", load)
-    for restyled in ((), ("truth", "gram")):
-        _ = InLoopMetrics(MetricsConfig(restyled=restyled), Path("nowhere")).reference
-    assert [len(built) for built in names] == [1, 2]
 
 
 # The best

@@ -1,13 +1,19 @@
 import math
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 
+from brushwork.data.pictures import Pictures
 from brushwork.models.stage import Stage
 from brushwork.training.adversarial import DiscriminatorStats
-from brushwork.training.run import progress as progress
-from brushwork.training.run.progress import NAMES, StepMeter, clock, status_line
+from brushwork.training.config import TrainConfig
+from brushwork.training.run import progress
+from brushwork.training.run.progress import NAMES, StepMeter, balance, clock, status_line
 from brushwork.training.step import GeneratorStats
+from brushwork.training.trainer import Trainer
 from brushwork.training.update import StepStats
 
 
@@ -35,7 +41,11 @@ def test_means_are_over_the_steps_that_saw_each_value() -> None:
         meter.add(step(loss, penalty, generator_loss=loss / 2), 8, 16)
     seen = means(meter)
     assert (seen["loss_d"], seen["loss_g"], seen["r1"], seen["real_sign"]) == (3.0, 1.5, 6.0, 0.5)
+    assert math.isnan(seen["r2"]), "it was not seen"
     assert meter.images == 24
+    meter.add(step(math.nan, generator_loss=math.inf), 8, 16)
+    assert not math.isfinite(means(meter)["loss_d"])
+    assert not math.isfinite(means(meter)["loss_g"])
 
 
 def test_the_resolution_of_a_rate_is_known_where_there_was_one() -> None:
@@ -49,21 +59,6 @@ def test_the_resolution_of_a_rate_is_known_where_there_was_one() -> None:
     meter.restart()
     meter.add(step(1.0, generator_loss=1.0), 8, 32)
     assert meter.is_at(32)
-
-
-def test_what_was_not_seen_is_nan() -> None:
-    meter = StepMeter(torch.device("cpu"))
-    assert all(math.isnan(value) for value in means(meter).values())
-    meter.add(step(1.0, generator_loss=1.0), 8, 16)
-    assert math.isnan(means(meter)["r1"])
-
-
-def test_a_loss_that_is_not_finite_shows_in_the_mean() -> None:
-    meter = StepMeter(torch.device("cpu"))
-    meter.add(step(math.nan, generator_loss=math.inf), 8, 16)
-    meter.add(step(1.0, generator_loss=1.0), 8, 16)
-    assert not math.isfinite(means(meter)["loss_d"])
-    assert not math.isfinite(means(meter)["loss_g"])
 
 
 def test_the_rate_counts_from_the_last_tick(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,13 +86,8 @@ def test_the_clock(seconds: float, text: str) -> None:
 
 def test_the_line_says_where_the_run_stands() -> None:
     values = {
-        "nimg": 12_400,
-        "img_per_s": 99.6,
-        "loss_d": 1.5,
-        "loss_g": 0.25,
-        "real_sign": -0.5,
-        "r1": 0.125,
-    }
+        "nimg": 12_400, "img_per_s": 99.6, "loss_d": 1.5, "loss_g": 0.25, "real_sign": -0.5, "r1": 0.125
+    }  # fmt: skip
     line = status_line(values, Stage(32, 0.5), left=75.0)
     assert "12.4 kimg | 32 px fading in  50% | 100 img/s | 1:15 left" in line
     assert "loss D 1.500 G 0.250 | sign of real logits -0.50 | R1 0.125" in line
@@ -107,3 +97,25 @@ def test_the_line_says_where_the_run_stands() -> None:
     warned = status_line(values | {"pixel_diversity": 0.75}, Stage(32), left=1.0, warning="1 of 2 styles ...")
     assert warned.endswith("| diversity 0.75 | 1 of 2 styles ...")
     assert "R1" not in steady
+
+
+# The header
+def test_a_run_says_on_which_machine_images_and_schedule_it_trains(
+    make_config: Callable[..., TrainConfig], pictures: Pictures, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Trainer(make_config(), pictures).run()
+    first, second = capsys.readouterr().out.splitlines()[:2]
+    assert first == f"cpu, 1 process of 1 thread, fp32 | {len(pictures)} pictures, 3 styles of 8 to 8"
+    assert second == "plan: 8 px, 16 px from 0.016 to 0.032 kimg"
+    source = make_config(out=Path("other"), start_from=make_config().out)
+    config = replace(source, out=make_config().out.with_name("from"), max_minutes=3.0, total_kimg=0.016)
+    Trainer(config, pictures).run()
+    second = capsys.readouterr().out.splitlines()[1]
+    assert "0.0 of 3 minutes are used" in second
+    assert f"weights from {source.start_from}" in second
+
+
+def test_balance_names_what_has_no_label() -> None:
+    styles = torch.tensor([0, 0, 0, 1, -1, -1])
+    assert balance(styles, ("ink", "oil")) == "6 pictures, 2 styles of 1 to 3, 2 without a label"
+    assert balance(torch.full((4,), -1), ()) == "4 pictures"

@@ -18,12 +18,7 @@ from brushwork.models.restyling import content_style_codes, restyle
 from brushwork.models.stage import Stage
 from brushwork.training.errors import TrainingError
 from brushwork.training.run import restyled as module
-from brushwork.training.run.restyled import (
-    HeldOut,
-    RestyledMetrics,
-    spread_evenly,
-    style_means_of,
-)
+from brushwork.training.run.restyled import HeldOut, RestyledMetrics, spread_evenly
 
 from ..conftest import GENERATOR
 
@@ -81,7 +76,7 @@ def truths(held_out: HeldOut) -> Tensor:
     """Each content as it was really drawn in its goal."""
     row = {(int(style), subject): n for n, (style, subject) in
            enumerate(zip(TEST.styles, TEST.subjects, strict=True))}  # fmt: skip
-    wanted = zip(held_out.target_styles.tolist(), held_out.subjects, strict=True)
+    wanted = zip(held_out.target_styles.tolist(), held_out.pairs.subjects, strict=True)
     return TEST.images[[row[key] for key in wanted]]
 
 
@@ -109,14 +104,6 @@ def test_no_more_are_redrawn_than_there_are_and_none_without_a_style() -> None:
     assert targets == [1, 1, 0, 0, 0]
 
 
-def test_the_means_of_styles_are_pictures_that_are_their_own_means() -> None:
-    means = style_means_of(NOWHERE)
-    for style in range(3):
-        mean = TRAIN.images[TRAIN.styles == style].double().mean(0)
-        assert (means.images[style] - mean).abs().max() <= 0.5
-    assert len(means) == 3
-
-
 # Redrawing
 @pytest.mark.parametrize("stage", [Stage(8), Stage(16, 0.5), Stage(16)])
 def test_pictures_of_any_stage_come_at_the_size_of_the_contents(
@@ -127,8 +114,8 @@ def test_pictures_of_any_stage_come_at_the_size_of_the_contents(
     assert torch.equal(drawn, held_out.restyled(generator, stage)), "the same seeds every time"
     generator.trained_stage = stage
     seeds = torch.zeros(12, dtype=torch.int64)
-    codes = content_style_codes(generator, held_out.images, torch.eye(3)[held_out.target_styles])
-    assert torch.equal(drawn, restyle(generator, held_out.images, codes, seeds, mode="resized"))
+    codes = content_style_codes(generator, held_out.pairs.contents, torch.eye(3)[held_out.target_styles])
+    assert torch.equal(drawn, restyle(generator, held_out.pairs.contents, codes, seeds, mode="resized"))
 
 
 def test_processes_share_the_redrawing(
@@ -157,7 +144,7 @@ def test_processes_share_the_redrawing(
 def test_contents_left_unchanged_score_exactly_the_baseline(
     generator: Generator, held_out: HeldOut, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    redraws(monkeypatch, held_out.images)
+    redraws(monkeypatch, held_out.pairs.contents)
     metrics = RestyledMetrics(("fd", "accuracy", "content", "truth"), held_out, reference(Pixels()))
     figures, baselines = metrics(generator, Stage(16)), metrics.baselines
     for name in ("fd", "accuracy", "truth"):
@@ -171,14 +158,6 @@ def test_contents_left_unchanged_score_exactly_the_baseline(
     assert not any(name.endswith("style_mean") for name in figures)
 
 
-def test_means_of_the_style_score_exactly_their_baseline(
-    generator: Generator, held_out: HeldOut, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    redraws(monkeypatch, style_means_of(NOWHERE).images[held_out.target_styles])
-    metrics = RestyledMetrics(("truth",), held_out, reference(Pixels()))
-    assert metrics(generator, Stage(16))["restyled_truth"] == metrics.baselines["restyled_truth_mean_picture"]
-
-
 def test_the_real_drawings_beat_every_baseline(
     generator: Generator, held_out: HeldOut, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -190,11 +169,17 @@ def test_the_real_drawings_beat_every_baseline(
     assert figures["restyled_nearer_truth"] == 1
     assert figures["restyled_accuracy"] > baselines["restyled_accuracy_unchanged"]
     assert figures["restyled_content_normalised"] > 0
-    halfway = (real.float() + held_out.images.float()) / 2
+    halfway = (real.float() + held_out.pairs.contents.float()) / 2
     redraws(monkeypatch, halfway.byte())
     half = metrics(generator, Stage(16))
     assert 0 < half["restyled_truth"] < baselines["restyled_truth_unchanged"]
     assert 0 < half["restyled_content_raw"] < figures["restyled_content_raw"]
+    assert held_out.drawings is not None
+    means = held_out.drawings.train.images
+    for style in range(3):
+        assert (means[style] - TRAIN.images[TRAIN.styles == style].double().mean(0)).abs().max() <= 0.5
+    redraws(monkeypatch, means[held_out.target_styles])
+    assert metrics(generator, Stage(16))["restyled_truth"] == baselines["restyled_truth_mean_picture"]
 
 
 # Mistakes

@@ -107,8 +107,8 @@ def test_mistakes_are_named(text: str, words: str) -> None:
 
 
 def test_fields_are_replaced_together_and_nothing_else_changes() -> None:
-    values = {"batch": 8, "loss.ramp_start_kimg": 20.0, "loss.ramp_end_kimg": 30.0}
-    changed = with_fields(EMOJI, values)  # the start alone would lie behind the end, which is 0
+    values = {"batch": 8, "restyle.exemplar_prob": 0.8, "restyle.self_style_prob": 0.1}
+    changed = with_fields(EMOJI, values)  # the first alone would exceed 1 together with the second, .4
     assert {name: get_field(changed, name) for name in values} == values
     assert with_fields(changed, {name: get_field(EMOJI, name) for name in values}) == EMOJI
     known = numeric_fields()

@@ -1,7 +1,7 @@
-"""The restyling objective: images of a batch in each other's style.
+"""The objectives that train the encoders: restyling, autoencoding and contrast.
 
-Every image is restyled toward its neighbour in the batch. No pairs of one subject in two styles are needed,
-and none are used unless `loader.paired` puts them side by side.
+Restyling generates every image in the style of its neighbour in the batch. No pairs of one subject in two
+styles are needed, and none are used unless `loader.paired` puts them side by side.
 """
 
 from collections.abc import Mapping
@@ -19,10 +19,14 @@ from brushwork.models.restyling import content_layer
 from brushwork.models.stage import layer_count
 from brushwork.models.synthesis import Content
 
-from ..context import StepContext
 from ..errors import TrainingError
-from ..step import Fakes, Terms, mixing_cutoffs
+from ..step import Fakes, StepContext, Terms, mixing_cutoffs
 from . import terms
+
+CONTRAST_GROUP = 8
+"""Images among which a crop is matched with the other crop of its image."""
+TEMPERATURE = 0.2
+"""Temperature of the contrastive loss."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,16 +37,14 @@ class Restyled(Fakes):
     """The first style code of each image."""
     content: Content
     style_features: Float[Tensor, "n d"]
-    """Of the original images (`StyleEncoder.style_features`)."""
+    """`StyleEncoder.style_features` of the original images."""
     unmixed: Float[Tensor, "n"]
     """1 for images with one code in all layers, 0 for mixtures of two."""
-    from_exemplar: Float[Tensor, "n"]
-    """1 for images whose code was encoded from the neighbour, the exemplar."""
     from_self: Float[Tensor, "n"]
     """1 for images whose code was encoded from the original itself, under the neighbour's style label."""
 
 
-class Restyling:
+class RestylingObjective:
     """Images of the batch, each with its own content and its neighbour's style."""
 
     composite = True
@@ -56,18 +58,42 @@ class Restyling:
     def terms_of_fakes(self, generator: Generator, fakes: Fakes, batch: Batch, context: StepContext) -> Terms:
         assert isinstance(fakes, Restyled)
         weights = context.term_weights
-        computed = encoder_terms(generator, fakes, batch, context) | perceptual_terms(fakes, batch, context)
-        if weights["diversity"]:
-            z = context.rng.normal((generator.mapping.z_dim,))
-            other = generator.mapping(z, fakes.target_styles)
-            second = synthesise(generator, other, fakes.content, context)
-            computed["diversity"] = -terms.pixels(fakes.images, second, "l1")
+        computed = encoder_terms(generator, fakes, batch, context) | frozen_terms(fakes, batch, context)
         if weights["paired"]:
             exemplars = swap_neighbours(context.real_images(batch))
-            computed["paired"] = terms.pixels(fakes.images, exemplars, context.restyle.pixels)
+            computed["paired"] = terms.pixels(fakes.images, exemplars)
         return computed | kl_term(fakes.content, weights)
 
 
+class Autoencoding:
+    """Images of the batch, encoded and generated again; needs no discriminator."""
+
+    def terms(self, generator: Generator, batch: Batch, context: StepContext) -> Terms:
+        images, encoders = context.real_images(batch), generator.encoders
+        content = encoders.content(images, context.stage, context.rng.normal)
+        dropped = context.rng.uniform() < context.restyle.label_dropout
+        code = encoders.style(images, batch.styles * ~dropped[:, None], context.stage)
+        reconstructed = synthesise(generator, code, content, context)
+        computed = {"reconstruct": terms.pixels(reconstructed, images)}
+        return computed | kl_term(content, context.term_weights)
+
+
+class Contrast:
+    """Two crops of each image, matched by their style codes; trains the style encoder alone, without
+    labels."""
+
+    def terms(self, generator: Generator, batch: Batch, context: StepContext) -> Terms:
+        images, no_style = context.real_images(batch), torch.zeros_like(batch.styles)
+
+        def encoded_crops() -> Tensor:
+            crops = terms.crop(images, context.rng.uniform((4,)))
+            return generator.encoders.style(crops, no_style, context.stage)
+
+        first, second = encoded_crops(), encoded_crops()
+        return {"info_nce": terms.info_nce(first, second, group=CONTRAST_GROUP, temperature=TEMPERATURE)}
+
+
+# Restyling
 def swap_neighbours(x: Tensor) -> Tensor:
     """Rows 0 1 2 3 -> 1 0 3 2, the same however the batch is split into even parts.
 
@@ -91,7 +117,7 @@ def restyle(generator: Generator, batch: Batch, context: StepContext) -> Restyle
     """
     config, rng, stage = context.restyle, context.rng, context.stage
     encoders, low = generator.encoders, content_layer(generator)
-    images, own_styles = context.real_images(batch), context.styles(batch)
+    images, own_styles = context.real_images(batch), batch.styles
     target = swap_neighbours(own_styles)
     content = encoders.content(images, stage, rng.normal)
     features = encoders.style.style_features(images, stage)
@@ -120,7 +146,6 @@ def restyle(generator: Generator, batch: Batch, context: StepContext) -> Restyle
         content=content,
         style_features=features,
         unmixed=(cutoff == active).float(),
-        from_exemplar=from_exemplar.float(),
         from_self=from_self.float(),
     )
 
@@ -152,28 +177,23 @@ def encoder_terms(generator: Generator, fakes: Restyled, batch: Batch, context: 
         source = torch.where(fakes.from_self[:, None] > 0, features, fakes.style_features)
         own = encoders.style.head(source, fakes.real_styles)
         back = synthesise(generator, own, content, context)
-        computed["cycle"] = terms.pixels(back, context.real_images(batch), context.restyle.pixels)
+        computed["cycle"] = terms.pixels(back, context.real_images(batch))
     return computed
 
 
-def perceptual_terms(fakes: Restyled, batch: Batch, context: StepContext) -> Terms:
-    """Terms of the frozen networks: `classifier`, `perceptual` and `gram`."""
+def frozen_terms(fakes: Restyled, batch: Batch, context: StepContext) -> Terms:
+    """Terms of the frozen networks: `classifier` and `perceptual`."""
     weights, frozen, computed = context.term_weights, context.frozen_networks, Terms()
     if weights["classifier"]:
         assert frozen.classifier is not None
         logits = frozen.classifier(fakes.images, context.stage)
         computed["classifier"] = terms.classifier(logits, fakes.target_styles)
-    if not (weights["perceptual"] or weights["gram"]):
-        return computed
-    assert frozen.perception is not None
-    maps = frozen.perception(fakes.images, context.stage)
-    with torch.no_grad():
-        originals = frozen.perception(context.real_images(batch), context.stage)
     if weights["perceptual"]:
+        assert frozen.perception is not None
+        maps = frozen.perception(fakes.images, context.stage)
+        with torch.no_grad():
+            originals = frozen.perception(context.real_images(batch), context.stage)
         computed["perceptual"] = terms.perceptual(maps, originals)
-    if weights["gram"]:
-        exemplars = [swap_neighbours(each) for each in originals]
-        computed["gram"] = terms.gram(maps, exemplars, fakes.from_exemplar * fakes.unmixed)
     return computed
 
 
