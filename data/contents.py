@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
+from .dataset import DATASET_JSON, load_pictures
 from .errors import DataError
 from .folder import NOT_UTF8, list_pictures
 from .images import WHITE, Colour, UnreadableError, is_deep_grey, open_image, read_image
 from .names import file_name, file_path, is_utf8, normal, unique_names, visible
-from .pictures import DATASET_JSON, load_pictures
 from .split import AnySplit
 
 

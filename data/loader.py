@@ -11,9 +11,9 @@ import torch.nn.functional as F
 from annotated_types import Interval
 from torch import Tensor
 
+from .dataset import Pictures, StoredPictures, describe, load_pictures, stored_pictures
 from .errors import DataError
 from .order import Order, Paired, Runs, Shuffled
-from .pictures import Pictures, StoredPictures, describe, load_pictures, stored_pictures
 from .split import AnySplit
 from .splitmix import uniform
 from .transforms import COLUMNS, Fill, affine_matrices, random_flip, warp

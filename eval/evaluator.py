@@ -9,9 +9,9 @@ from einops import repeat
 from PIL import Image
 from torch import Tensor
 
+from brushwork.data.dataset import Pictures, describe, load_pictures
 from brushwork.data.errors import DataError
 from brushwork.data.names import styles_of_folders
-from brushwork.data.pictures import Pictures, describe, load_pictures
 from brushwork.models.generator import Generator
 from brushwork.models.restyling import content_codes, own_style_codes, restyle
 from brushwork.models.sampling import generate_between, sample

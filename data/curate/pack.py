@@ -8,12 +8,12 @@ from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from ..dataset import DATASET_JSON, FORMAT, open_shards
 from ..errors import DataError
 from ..files import read_json, staged_folder, write_file, write_json
 from ..folder import UNLABELLED, Scan, scan_folder
 from ..images import png_bytes
 from ..names import NO_LABEL, visible
-from ..pictures import DATASET_JSON, FORMAT, open_shards
 from ..split import SPLITS
 from .duplicates import DuplicateFilter, Problem, case_problems, near_duplicates
 from .prepare import PackConfig, Prepared, prepare_all

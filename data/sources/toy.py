@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ..dataset import Pictures
 from ..errors import DataError
 from ..files import write_file
 from ..images import png_bytes
-from ..pictures import Pictures
 
 Field = np.ndarray
 """Values of shape (size, size), one for each pixel."""

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from brushwork.data.pictures import Pictures
+from brushwork.data.dataset import Pictures
 
 from ..results import METRIC_INFO, MetricInfo
 

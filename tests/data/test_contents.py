@@ -10,8 +10,8 @@ from PIL import Image
 
 from brushwork.data.contents import Cutout, list_originals, read_cutout
 from brushwork.data.curate.pack import PackConfig, pack
+from brushwork.data.dataset import load_pictures
 from brushwork.data.errors import DataError
-from brushwork.data.pictures import load_pictures
 from brushwork.data.sources.toy import write_toy
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from brushwork.data.pictures import Pictures
+from brushwork.data.dataset import Pictures
 from brushwork.models.modulation import StyledEpilogue
 from brushwork.models.norm import InstanceNorm
 from brushwork.training.adversarial import LossConfig

@@ -16,10 +16,10 @@ from brushwork.data.curate import shards as shards_module
 from brushwork.data.curate.pack import PackConfig, pack
 from brushwork.data.curate.report import balance_table
 from brushwork.data.curate.shards import Row, ShardWriter, arrow_schema
+from brushwork.data.dataset import shard_files
 from brushwork.data.errors import DataError
 from brushwork.data.images import png_bytes, read_image
 from brushwork.data.loader import load_pictures
-from brushwork.data.pictures import shard_files
 from brushwork.data.sources.toy import toy_image, toy_subject, write_toy
 from brushwork.data.split import SPLITS, AnySplit, split_of
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from brushwork.data.pictures import Pictures
+from brushwork.data.dataset import Pictures
 from brushwork.training.errors import TrainingError
 from brushwork.training.prepare.labels import LabelConfig, labelled, pseudo_labels, with_share
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from brushwork.data.pictures import Pictures
+from brushwork.data.dataset import Pictures
 from brushwork.models.generator import Generator
 from brushwork.models.snapshot import load_generator
 from brushwork.models.stage import Stage

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from brushwork.data.pictures import Pictures
+from brushwork.data.dataset import Pictures
 from brushwork.training.config import TrainConfig
 from brushwork.training.run.header import balance
 from brushwork.training.trainer import Trainer

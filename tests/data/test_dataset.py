@@ -14,9 +14,9 @@ import torch
 from PIL import Image
 
 from brushwork.data.curate.pack import PackConfig, pack
+from brushwork.data.dataset import FORMAT, About, describe, load_pictures, stored_pictures
 from brushwork.data.errors import DataError
 from brushwork.data.images import png_bytes, read_image
-from brushwork.data.pictures import FORMAT, About, describe, load_pictures, stored_pictures
 from brushwork.data.sources.toy import toy_pictures, write_toy
 
 ABOUT = {
