@@ -19,6 +19,11 @@ FIELDS = {
     "generator.content_erased": "",
     "restyle.leak": "",
     "restyle.mean_std": "",
+    "loader.rotate": "",
+    "loader.scale": "",
+    "loader.crop": "",
+    "loader.shift": "",
+    "loader.fill": "",
 }
 """Old -> new dotted names of configuration fields; "" for those that were removed."""
 
@@ -30,8 +35,10 @@ OPTIONS = {
     "peer": "with-stylegan2",
     "every-kimg": "interval-kimg",
     "blend": "style",
+    "strict": "",
+    "duplicates": "",
 }
-"""Old -> new names of other command-line options."""
+"""Old -> new names of other command-line options; "" for those that were removed."""
 
 
 def renamed(name: str) -> str | None:
@@ -42,7 +49,7 @@ def renamed(name: str) -> str | None:
     for length in range(len(old), 0, -1):
         new = known.get(".".join(old[:length]))
         if new == "":
-            return f"{name} was removed, since it gained nothing (docs/results.md): leave it out."
+            return f"{name} was removed (docs/renames.md says why): leave it out."
         if new is not None:
             dotted = ".".join([new, *old[length:]])
             return f"{name} is now called {'--' + dotted.replace('_', '-') if is_option else dotted}."

@@ -12,16 +12,15 @@ from ..dataset import DATASET_JSON, FORMAT, open_shards
 from ..errors import DataError
 from ..files import read_json, staged_folder, write_file, write_json
 from ..folder import UNLABELLED, Scan, scan_folder
-from ..images import png_bytes
 from ..names import NO_LABEL, visible
 from ..split import SPLITS
-from .duplicates import DuplicateFilter, Problem, case_problems, near_duplicates
-from .prepare import PackConfig, Prepared, prepare_all
-from .report import Changes, ContactSheet, Report, balance_table, notes, refuse_splits
-from .shards import Row, ShardWriter, arrow_schema, dataset_card
+from .duplicates import DuplicateFilter, ImageHash, Problem, case_problems, near_duplicates
+from .prepare import PackConfig, prepare_all
+from .report import Balance, ContactSheet, Report, balance_table, notes, refuse_splits
+from .shards import ShardWriter, arrow_schema, dataset_card
 
 READER = 3
-"""Counts the versions of this code that make other pictures of the same files."""
+"""Counts the versions of this code that make other images of the same files."""
 CONTENT = (
     DATASET_JSON, "report.json", "report.md", "README.md", "ATTRIBUTION.md", "contact_sheet.png", "data",
     *(f"data/{split}-*-of-*.parquet" for split in SPLITS),
@@ -40,17 +39,16 @@ class Packed:
 
 
 def pack(folder: Path, out: Path, config: PackConfig) -> Packed:
-    """Packs the pictures below `folder` into the data set `out`.
+    """Packs the images below `folder` into the data set `out`.
 
-    Leaves out unreadable and too small files and, by default, exact duplicates within a style. Keeps
-    near-duplicates, doubtful labels and leaks between the splits. Lists all of these in `report.md` and
-    `report.json`. Returns at once if `out` is already the result of an identical call; otherwise replaces it
-    when the new data set is whole.
+    Leaves out unreadable and too small files, and exact duplicates within a style. Keeps near-duplicates,
+    doubtful labels and leaks between the splits. Lists all of these in `report.md` and `report.json`. Returns
+    at once if `out` is already the result of an identical call; otherwise replaces it when the new data set
+    is whole.
 
     Raises:
         DataError: `folder` is unusable; nothing is readable in a style; `out` lies inside `folder`, holds
-            anything that `pack` did not write, or is being packed; the disk is full; or `config.strict` and
-            there is any problem, with the report written beside `out`.
+            anything that `pack` did not write, or is being packed; or the disk is full.
     """
     if out.resolve().is_relative_to(folder.resolve()):
         raise DataError(
@@ -67,8 +65,6 @@ def pack(folder: Path, out: Path, config: PackConfig) -> Packed:
             report, fingerprint = _build(scan, stage, config)
             identity = {"fingerprint": fingerprint, "recipe": recipe, "name": visible(out.resolve().name)}
             _write_texts(scan, stage, config, report, identity)
-            if config.strict and report.problems:
-                _refuse(out, report)
             _check_replaceable(out)  # again, since building takes long
     except OSError as error:
         cause = error.strerror or str(error)
@@ -90,18 +86,8 @@ def _check_replaceable(out: Path) -> None:
             )
 
 
-def _refuse(out: Path, report: Report) -> None:
-    path = out.parent / f"{out.name}.report.md"
-    write_file(path, report.as_markdown())
-    write_json(path.with_suffix(".json"), report.as_dict())
-    raise DataError(f"--strict allows no problem, found {len(report.problems)}: they are listed in '{path}'.")
-
-
-# An identical call
-
-
 def _recipe(scan: Scan, config: PackConfig) -> str:
-    """Hashes the settings and the names, sizes and times of the files, without reading any picture."""
+    """Hashes the settings and the names, sizes and times of the files, without reading any image."""
     left_out = (scan.ignored, scan.faults)
     digest = hashlib.sha256(f"{FORMAT} {READER} {config} {scan.style_names} {left_out}".encode())
     for file in scan.files:
@@ -129,78 +115,71 @@ def _build(scan: Scan, stage: Path, config: PackConfig) -> tuple[Report, str]:
     """Writes the shards and the contact sheet; returns the report and the fingerprint of the content."""
     (stage / "data").mkdir()
     schema = arrow_schema(scan.style_names)
-    chosen = DuplicateFilter(duplicates=config.duplicates)
-    chosen.problems += (
-        Problem(kind="inaccessible", source=source, detail=why) for source, why in scan.faults
-    )
+    chosen, sheet = DuplicateFilter(), ContactSheet(scan)
+    chosen.problems += (Problem(kind="inaccessible", source=path, detail=why) for path, why in scan.faults)
     chosen.problems += case_problems(scan.files)
-    sheet, changes = ContactSheet(scan, config.resolution), Changes()
+    unusable: dict[int, Problem] = {}
+    cropped: dict[str, float] = {}
     content: list[str] = []
     with ExitStack() as stack:
         writers = {
             split: stack.enter_context(ShardWriter(directory=stage / "data", split=split, schema=schema))
             for split in SPLITS
         }
-        for prepared in prepare_all(scan.files, config):
+        for file, prepared in zip(scan.files, prepare_all(scan.files, config), strict=True):
             if isinstance(prepared, Problem):
                 chosen.problems.append(prepared)
+                unusable.setdefault(file.style, prepared)
                 continue
             chosen.problems += prepared.problems
             if chosen.accepts(prepared.hash):
-                file, split = prepared.file, prepared.hash.split
-                writers[split].add(_row(prepared))
+                split, sha256 = prepared.hash.split, prepared.hash.sha256
+                writers[split].add(
+                    prepared.png, style=file.style, subject=file.subject, source=file.source, sha256=sha256
+                )
                 sheet.offer(file.source, prepared.pixels)
-                changes.add(file.source, profile=prepared.profile, cropped=prepared.cropped)
+                cropped[file.source] = prepared.cropped
                 pixels = hashlib.sha256(prepared.pixels.tobytes()).hexdigest()
                 content.append(f"{pixels} {file.style} {file.subject} {split}")
-    write_file(stage / "contact_sheet.png", png_bytes(sheet.draw()))
+    balance = _balance(scan, chosen.hashes, unusable)
+    write_file(stage / "contact_sheet.png", sheet.png(config.resolution))
     lines = [f"{config.resolution}", *scan.style_names, *sorted(content)]
-    fingerprint = hashlib.sha256("\n".join(lines).encode()).hexdigest()
-    return _report(scan, chosen, changes, config), fingerprint
-
-
-def _row(prepared: Prepared) -> Row:
-    file, sha256 = prepared.file, prepared.hash.sha256
-    return Row(image=prepared.png, style=file.style, subject=file.subject, source=file.source, sha256=sha256)
-
-
-def _report(scan: Scan, chosen: DuplicateFilter, changes: Changes, config: PackConfig) -> Report:
-    labels = dict(enumerate(scan.style_names))
-    if any(file.style == UNLABELLED for file in scan.files):
-        labels[UNLABELLED] = NO_LABEL
-    balance: dict[str, dict[str, int]] = {name: dict.fromkeys(SPLITS, 0) for name in labels.values()}
-    for one in chosen.hashes:
-        balance[labels[one.style]][one.split] += 1
-    for style, name in labels.items():
-        if not any(balance[name].values()):
-            raise _no_usable_picture(scan, style, name, chosen.problems)
-    return Report(
+    report = Report(
         found=len(scan.files),
         packed=len(chosen.hashes),
         balance=balance,
         problems=(*chosen.problems, *near_duplicates(chosen.hashes)),
-        notes=tuple(notes(scan, balance, changes, has_test_split=config.test_fraction > 0)),
+        notes=tuple(notes(scan, balance, cropped, has_test_split=config.test_fraction > 0)),
         ignored=scan.ignored,
     )
+    return report, hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def _no_usable_picture(scan: Scan, style: int, name: str, problems: Sequence[Problem]) -> DataError:
-    sources = {file.source for file in scan.files if file.style == style}
-    first = next(p for p in problems if p.kind in ("unreadable", "too small") and p.source in sources)
-    return DataError(
-        f"No picture of '{name}' can be used, e.g. '{first.source}' ({first.detail}): replace them."
-    )
+def _balance(scan: Scan, hashes: Sequence[ImageHash], unusable: dict[int, Problem]) -> Balance:
+    """Images by style and split. Raises DataError if a style has none; `unusable` names one of its files."""
+    labels = dict(enumerate(scan.style_names))
+    if any(file.style == UNLABELLED for file in scan.files):
+        labels[UNLABELLED] = NO_LABEL
+    balance: dict[str, dict[str, int]] = {name: dict.fromkeys(SPLITS, 0) for name in labels.values()}
+    for one in hashes:
+        balance[labels[one.style]][one.split] += 1
+    for style, name in labels.items():
+        if not any(balance[name].values()):
+            first = unusable[style]
+            raise DataError(
+                f"No picture of '{name}' can be used, e.g. '{first.source}' ({first.detail}): replace them."
+            )
+    return balance
 
 
 def _write_texts(
     scan: Scan, stage: Path, config: PackConfig, report: Report, identity: dict[str, str]
 ) -> None:
-    """Writes everything but the pictures; `identity` holds the name, the fingerprint and the recipe."""
+    """Writes everything but the images; `identity` holds the name, the fingerprint and the recipe."""
     counts = {split: sum(splits[split] for splits in report.balance.values()) for split in SPLITS}
-    settings = {key: value for key, value in asdict(config).items() if key != "strict"}
     about = {
         **identity, "format": FORMAT, "styles": scan.style_names, "counts": counts, "balance": report.balance,
-        **settings,
+        **asdict(config),
     }  # fmt: skip
     write_json(stage / DATASET_JSON, about)
     write_json(stage / "report.json", report.as_dict())

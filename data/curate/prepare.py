@@ -1,27 +1,26 @@
-"""Decodes, fits, encodes and hashes the pictures of a collection, several at once."""
+"""Decodes, fits, encodes and hashes the images of a collection, several at once."""
 
 import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from threading import Lock
 
 import numpy as np
-from PIL import Image
 
 from ..errors import DataError
 from ..folder import ImageFile
 from ..images import WHITE, Colour, Fit, Picture, UnreadableError, decode, fit_image, open_image, png_bytes
 from ..progress import Progress
 from ..split import TEST_FRACTION, split_of
-from .duplicates import Duplicates, ImageHash, Problem, hash_image
+from .duplicates import ImageHash, Problem, hash_image
 
 WINDOW = 256
-"""Prepared pictures that are held in memory."""
+"""Prepared images that are held in memory."""
 LARGE = 2**24
-"""Pictures with more pixels are prepared one at a time: several threads would need gigabytes."""
+"""Images with more pixels are prepared one at a time: several threads would need gigabytes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,10 +37,6 @@ class PackConfig:
     """Share of the subjects that training never sees, chosen by the hash of the subject's name."""
     min_size: int | None = None
     """Pictures with a shorter side than this are left out; by default a quarter of the resolution."""
-    duplicates: Duplicates = "drop"
-    """Whether exact duplicates within a style are dropped or kept; they are reported either way."""
-    strict: bool = False
-    """Fail, after writing the report, if there is a problem with any picture."""
 
     def __post_init__(self) -> None:
         if self.resolution < 8 or self.resolution & (self.resolution - 1):
@@ -58,22 +53,19 @@ class PackConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
-    """A picture as it is packed."""
+    """An image as it is packed."""
 
-    file: ImageFile
     pixels: np.ndarray
     """uint8 (R, R, 3)."""
     png: bytes
     hash: ImageHash
     problems: tuple[Problem, ...]
-    profile: str
-    """The colour profile that it was converted from; empty for sRGB."""
     cropped: float
     """Share of the area that was cut off."""
 
 
 def prepare_all(files: Sequence[ImageFile], config: PackConfig) -> Iterator[Prepared | Problem]:
-    """Yields each picture in order, or why it is left out. Decodes in threads, with one window in memory."""
+    """Yields each image in order, or why it is left out. Decodes in threads, with one window in memory."""
     with (
         ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool,
         Progress(total=len(files), unit="img") as bar,
@@ -84,45 +76,38 @@ def prepare_all(files: Sequence[ImageFile], config: PackConfig) -> Iterator[Prep
                 bar.update()
 
 
+_one_large = Lock()
+
+
 def _prepare(file: ImageFile, config: PackConfig) -> Prepared | Problem:
     try:
-        with open_image(file.path, reduce=True) as image, _room_for(image):
-            picture = decode(image, file.path, background=config.background)
-            return _prepared(file, picture, config)
+        with (
+            open_image(file.path, reduce=True) as image,
+            _one_large if image.width * image.height > LARGE else nullcontext(),
+        ):
+            return _prepared(file, decode(image, file.path, background=config.background), config)
     except UnreadableError as error:
         return Problem(kind="unreadable", source=file.source, detail=error.reason)
 
 
-_one_large = Lock()
-
-
-def _room_for(image: Image.Image) -> AbstractContextManager[object]:
-    return _one_large if image.width * image.height > LARGE else nullcontext()
-
-
 def _prepared(file: ImageFile, picture: Picture, config: PackConfig) -> Prepared | Problem:
-    array = picture.pixels
-    height, width = array.shape[:2]
+    height, width = picture.pixels.shape[:2]
     least = config.min_size or config.resolution // 4
     if min(height, width) < least:
         return Problem(kind="too small", source=file.source, detail=f"{width} x {height}, minimum {least}")
-    pixels = fit_image(array, config.resolution, config.fit, config.background)
+    problems = []
+    if picture.animated:
+        problems.append(Problem(kind="animated", source=file.source, detail="its first frame"))
+    if picture.profile_fault:
+        problems.append(Problem(kind="bad profile", source=file.source, detail=picture.profile_fault))
+    pixels = fit_image(picture.pixels, config.resolution, config.fit, config.background)
     digest = hashlib.sha256(f"{height}x{width}:".encode())
-    digest.update(array.ravel().data)
+    digest.update(picture.pixels.ravel().data)
     split, sha256 = split_of(file.subject, config.test_fraction), digest.hexdigest()
     return Prepared(
-        file=file,
         pixels=pixels,
         png=png_bytes(pixels),
-        hash=hash_image(array, source=file.source, style=file.style, split=split, sha256=sha256),
-        problems=tuple(_problems(file, picture)),
-        profile=picture.profile,
+        hash=hash_image(picture.pixels, source=file.source, style=file.style, split=split, sha256=sha256),
+        problems=tuple(problems),
         cropped=1 - min(height, width) / max(height, width) if config.fit == "crop" else 0.0,
     )
-
-
-def _problems(file: ImageFile, picture: Picture) -> Iterator[Problem]:
-    if picture.animated:
-        yield Problem(kind="animated", source=file.source, detail="its first frame")
-    if picture.profile_fault:
-        yield Problem(kind="bad profile", source=file.source, detail=picture.profile_fault)

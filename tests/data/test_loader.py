@@ -9,8 +9,7 @@ from brushwork.data.errors import DataError
 from brushwork.data.loader import Batch, Loader, LoaderConfig, load_pictures, open_pictures
 from brushwork.data.sources.toy import toy_pictures, write_toy
 
-MOVING = LoaderConfig(flip=True, rotate=20, scale=0.2, crop=0.3, shift=0.1)
-CONFIGS = [LoaderConfig(), LoaderConfig(balanced=True), MOVING, replace(MOVING, balanced=True)]
+CONFIGS = [LoaderConfig(balanced=balanced, flip=flip) for balanced in (False, True) for flip in (False, True)]
 TOY = toy_pictures(styles=3, subjects=7, size=16)
 
 
@@ -104,30 +103,6 @@ def test_flips_are_exact_and_take_half() -> None:
     mirrored = (flipped.images == plain.images.flip(-1)).flatten(1).all(1)
     assert (same | mirrored).all()
     assert 150 < int((mirrored & ~same).sum()) < 250
-
-
-def test_transforms_stay_in_range_and_change_every_picture() -> None:
-    plain = Loader(TOY, seed=0).batch_at(0, 21).images
-    for config in (
-        LoaderConfig(rotate=30),
-        LoaderConfig(scale=0.3),
-        LoaderConfig(crop=0.4),
-        LoaderConfig(shift=0.2),
-    ):
-        moved = Loader(TOY, config, seed=0).batch_at(0, 21).images
-        assert moved.abs().max() <= 1
-        assert (moved - plain).abs().flatten(1).amax(1).min() > 0.05, f"{config} does nothing"
-
-
-def test_background_fill_shows_the_background() -> None:
-    flat = replace(TOY, images=torch.full_like(TOY.images, 0), background=(255, 0, 255))
-    config = LoaderConfig(shift=1.0, fill="background")
-    batch = Loader(flat, config, seed=0).batch_at(0, 16).images
-    filled = batch.amax(dim=1) > 0.99
-    assert filled.any()
-    assert (batch[:, 1] == -1).all(), "black and the background share a green of 0"
-    mirrored = Loader(flat, LoaderConfig(shift=1.0), seed=0).batch_at(0, 16).images
-    torch.testing.assert_close(mirrored, torch.full_like(mirrored, -1))
 
 
 @pytest.mark.parametrize("config", CONFIGS)
