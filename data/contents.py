@@ -1,7 +1,4 @@
-"""Lists the content pictures to restyle: files, folders and packed data sets, each picture with its own name.
-
-A picture keeps its transparency when it is restyled.
-"""
+"""Content images to restyle, out of files, folders and packed data sets. They keep their transparency."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -20,15 +17,15 @@ from .split import AnySplit
 
 @dataclass(frozen=True, kw_only=True)
 class Cutout:
-    """A picture composited on a background, and its opacity."""
+    """An image composited on a background, and its opacity."""
 
     pixels: np.ndarray
     """uint8 (H, W, 3)."""
     alpha: np.ndarray | None = None
-    """uint8 (H, W); None if the picture is opaque throughout."""
+    """uint8 (H, W); None if the image is opaque throughout."""
 
     def recoloured(self, pixels: np.ndarray, background: Colour = WHITE) -> Image.Image:
-        """Returns `pixels`, uint8 (H, W, 3), with this picture's opacity.
+        """Returns `pixels`, uint8 (H, W, 3), with this image's opacity.
 
         Removes `background` from the partly transparent pixels, as far as 0..255 allow: composited on
         `background`, the result shows `pixels` again, and on any other ground it shows no rim.
@@ -42,22 +39,18 @@ class Cutout:
 
 
 def read_cutout(path: Path, background: Colour = WHITE) -> Cutout:
-    """Reads a picture and its opacity. Raises DataError as `read_image` does."""
-    return Cutout(pixels=read_image(path, background=background), alpha=_alpha(path))
-
-
-def _alpha(path: Path) -> np.ndarray | None:
-    """The opacity of a readable picture, upright."""
+    """Reads an image and its opacity. Raises DataError as `read_image` does."""
+    pixels = read_image(path, background=background)
     with open_image(path) as image:
         if is_deep_grey(image) or not image.has_transparency_data:
-            return None
+            return Cutout(pixels=pixels)
         alpha = np.array(ImageOps.exif_transpose(image).convert("RGBA").getchannel("A"))
-    return None if (alpha == 255).all() else alpha
+    return Cutout(pixels=pixels, alpha=None if (alpha == 255).all() else alpha)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Original:
-    """A content picture, not yet read."""
+    """A content image, not yet read."""
 
     source: Path | np.ndarray
     """A file, or uint8 pixels (H, W, 3)."""
@@ -71,7 +64,7 @@ class Original:
     """Why the file cannot be opened, if that is known before it is read."""
 
     def read(self) -> Cutout:
-        """Reads the picture. Raises DataError if the file is no picture, or cannot be opened."""
+        """Reads the image. Raises DataError if the file is no image, or cannot be opened."""
         if isinstance(self.source, np.ndarray):
             return Cutout(pixels=self.source)
         if self.fault:
@@ -80,13 +73,13 @@ class Original:
 
 
 def list_originals(sources: Sequence[Path], split: AnySplit = "test") -> list[Original]:
-    """Lists the pictures of `sources`, in their order.
+    """Lists the images of `sources`, in their order.
 
-    A folder stands for all pictures below it and for what cannot be opened there, by path, except names that
+    A folder stands for all images below it and for what cannot be opened there, by path, except names that
     begin with a dot. A packed data set stands for its `split`, with names <style>/<subject>.
 
     Raises:
-        DataError: there is no such file, no picture in a folder, or no such split.
+        DataError: there is no such file, no image in a folder, or no such split.
     """
     originals = [original for source in sources for original in _list_source(source, split)]
     names = unique_names([original.name for original in originals])

@@ -35,7 +35,6 @@ COLUMNS = {
     "subject": pa.string(),
 }
 """The columns that every shard must have."""
-Level = Annotated[int, Field(ge=0, le=255)]
 Count = Annotated[int, Field(ge=0)]
 
 
@@ -49,9 +48,6 @@ class About:
     resolution: Annotated[int, Field(ge=1)]
     fingerprint: str
     """Content hash of all splits together."""
-    recipe: str
-    """Hash of the files and settings that the data set was packed from."""
-    background: tuple[Level, Level, Level]
     counts: Mapping[Split, Count]
     """Pictures by split."""
 
@@ -63,11 +59,7 @@ class About:
 
 
 def describe(path: Path | str) -> About:
-    """Reads the `dataset.json` of a packed data set, and checks every entry.
-
-    Raises:
-        DataError: there is no data set, it is not one of `brushwork pack`, or it is damaged.
-    """
+    """Reads the `dataset.json` of a packed data set. Raises DataError if it is missing or damaged."""
     path = Path(path)
     if not path.is_dir():
         raise DataError(f"The data set '{path}' does not exist: make it with `brushwork pack FOLDER {path}`.")
@@ -145,9 +137,7 @@ class StoredPictures(_Labelled):
 def load_pictures(path: Path | str, split: AnySplit = "train") -> Pictures:
     """Decodes a split of the data set at `path` into memory; `all` is the training rows, then the test rows.
 
-    Raises:
-        DataError: there is no data set, it is not one of `brushwork pack`, it is damaged, or the split is
-            empty.
+    Raises DataError if there is no data set, it is damaged, or the split is empty.
     """
     path = Path(path)
     about, shards = open_shards(path, split)
@@ -180,8 +170,6 @@ def stored_pictures(
 
 
 # Shards
-
-
 def shard_files(dataset: Path, split: AnySplit) -> list[Path]:
     """Returns the shards of a split in their order."""
     return [
@@ -192,8 +180,7 @@ def shard_files(dataset: Path, split: AnySplit) -> list[Path]:
 def open_shards(path: Path, split: AnySplit) -> tuple[About, list[pq.ParquetFile]]:
     """Opens the shards of a split, and checks their columns and their number of rows.
 
-    Raises:
-        DataError: there is no data set, it is damaged, or the split is empty.
+    Raises DataError as `load_pictures`.
     """
     parts, about = parts_of(split), describe(path)
     expected = sum(about.counts[part] for part in parts)

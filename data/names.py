@@ -53,8 +53,6 @@ def visible(text: str) -> str:
 
 
 # Paths
-
-
 def file_name(name: str) -> str:
     """Returns a unique file name for a name; `name_of_file` is its inverse.
 
@@ -114,8 +112,6 @@ def styles_of_folders(folders: Sequence[str], styles: Sequence[str]) -> tuple[st
 
 
 # Markdown
-
-
 def markdown_cell(text: str) -> str:
     """Escapes a text for a cell of a Markdown table."""
     return _MARKDOWN.sub(r"\\\g<0>", visible(text))

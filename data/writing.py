@@ -1,4 +1,4 @@
-"""Writes pictures as PNG, many at a time in threads."""
+"""Writes images as PNG, many at a time in threads."""
 
 import os
 from collections import deque
@@ -29,18 +29,15 @@ def write_pictures(
     threads: int,
     written: Callable[[], object] = lambda: None,
 ) -> None:
-    """Writes every picture of every batch to its path, each whole or not at all.
+    """Writes every image of every batch to its path, each whole or not at all.
 
-    At most two batches wait while the iterator makes the next one. After an error of the iterator or of a
-    thread, files that are being encoded are finished, and waiting ones are dropped.
+    At most two batches wait while the iterator makes the next one. After an error of the iterator, or OSError
+    of a thread, files that are being encoded are finished, and waiting ones are dropped.
 
     Args:
-        batches: paths, and as many pictures, uint8 (n, H, W, 3).
+        batches: paths, and as many images, uint8 (n, H, W, 3).
         threads: number of threads; Pillow encodes without the interpreter lock.
-        written: called after each picture.
-
-    Raises:
-        OSError: a file cannot be written.
+        written: called after each image.
     """
     waiting: deque[Future[None]] = deque()
     pool = ThreadPoolExecutor(threads)

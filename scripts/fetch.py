@@ -130,12 +130,8 @@ class HedVgg16:
 class FetchArguments:
     """Fetch a collection of images in several styles, ready for `brushwork pack`, or published weights.
 
-    Examples, each a minute or less on a CPU; every one has its own --help:
-        brushwork fetch emoji emoji-64 --styles twemoji,noto,openmoji --size 64
-        brushwork fetch icons solar solar-64
-        brushwork fetch photographs photographs-64
+    Example, ten seconds on a CPU; every collection has its own --help:
         brushwork fetch modes modes-32
-        brushwork fetch hed-vgg16
     """
 
     what: Annotated[

@@ -97,8 +97,6 @@ def _table(rows: Sequence[tuple[str, str, str]]) -> str:
 
 
 # Notes
-
-
 def refuse_splits(scan: Scan) -> None:
     """Raises DataError if the folders that should be styles are splits."""
     splits = [name for name in scan.style_names if name.casefold() in SPLIT_NAMES]
@@ -139,8 +137,6 @@ def notes(
 
 
 # Contact sheet
-
-
 class ContactSheet:
     """A grid with a row for each style. Columns are shared subjects, or else images of each style."""
 

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from ..names import markdown_cell
 from ..split import Split
+from .report import Report, balance_table
 
 SHARD_BYTES = 256 * 2**20
 ROWS_IN_GROUP = 256
@@ -79,14 +80,10 @@ class ShardWriter:
         self._writer, self._bytes = None, 0
 
 
-def dataset_card(name: str, description: str, counts: Mapping[str, int], table: str) -> str:
+def dataset_card(name: str, resolution: int, counts: Mapping[str, int], report: Report) -> str:
     """Returns README.md: YAML that names the shards of each split with images, then a description.
 
-    Args:
-        name: of the data set.
-        description: one sentence.
-        counts: images by split.
-        table: Markdown table of the images by style and split.
+    `counts` are the images by split.
     """
     files = "".join(
         f"  - split: {split}\n    path: data/{split}-*.parquet\n" for split, count in counts.items() if count
@@ -98,7 +95,9 @@ def dataset_card(name: str, description: str, counts: Mapping[str, int], table: 
         "tags:\n- brushwork\n- style\n"
         f"configs:\n- config_name: default\n  data_files:\n{files}"
         "---\n\n"
-        f"# {markdown_cell(name)}\n\n{description}\n\n{table}\n\n"
+        f"# {markdown_cell(name)}\n\n"
+        f"{report.packed} pictures of {resolution} x {resolution} pixels, packed by brushwork.\n\n"
+        f"{balance_table(report.balance)}\n\n"
         "Columns: `image` (PNG), `style` (class label, -1 for none), `subject` (the same in every style\n"
         "that shows it; a subject lies in one split only), `source` (path in the packed folder), `sha256`\n"
         "(of the source's decoded pixels). `report.md` says what was left out and why; `ATTRIBUTION.md`,\n"

@@ -31,8 +31,7 @@ def cache_of(directory: Path) -> Path:
 def fetch_once(directory: Path, settings: Mapping[str, object], fetch: Callable[[], Fetched]) -> Fetched:
     """Calls `fetch`, which fills `directory`, unless an earlier call with these settings did.
 
-    Raises:
-        DataError: the folder was begun with other settings, or its state is damaged.
+    Raises DataError if the folder was begun with other settings, or its state is damaged.
     """
     path = cache_of(directory) / "state.json"
     if path.exists():
@@ -57,16 +56,9 @@ def fetch_once(directory: Path, settings: Mapping[str, object], fetch: Callable[
 def read_download(
     path: Path, command: Sequence[str], read: Callable[[Path], Content], *, remedy: str
 ) -> Content:
-    """Reads `path`. If it is missing, `command` downloads it, and what `read` refuses is not kept.
+    """Reads `path`. If it is missing, `command` downloads one file, which is kept if `read` accepts it.
 
-    Args:
-        path: where the file is kept.
-        command: downloads one file into the folder in which it runs.
-        read: reads the file to its end.
-        remedy: the end of the sentence that says why the download failed.
-
-    Raises:
-        DataError: the command failed.
+    The command writes into the folder in which it runs. If it fails, DataError has the cause and the remedy.
     """
     if path.exists():
         return read(path)

@@ -10,8 +10,7 @@ from pathlib import Path
 
 from ..progress import Progress
 from .collection import Fetched, cache_of, fetch_once
-from .iconify import IconSet, changes_icon, load_set
-from .icons import IconStyle, check_styles, draw_matrix, slug
+from .icons import IconSet, IconStyle, changes_icon, check_styles, draw_matrix, load_set, slug
 
 EMOJI_STYLES = (
     "twemoji", "noto", "noto-v1", "openmoji", "fluent-emoji", "fluent-emoji-flat",
@@ -26,16 +25,10 @@ SKIN_TONES = frozenset({"1f3fb", "1f3fc", "1f3fd", "1f3fe", "1f3ff"})
 def fetch_emoji(
     directory: Path, *, styles: Sequence[str] = EMOJI_STYLES, size: int = 64, shared_only: bool = True
 ) -> Fetched:
-    """Draws `directory/<style>/<code points>.png` for every subject and style; see icons.draw_matrix.
+    """Draws `directory/<style>/<code points>.png` for every subject and style; see `icons.draw_matrix`.
 
-    Args:
-        directory: created if missing; it belongs to one choice of the other arguments.
-        styles: names of `@iconify-json` sets, of EMOJI_STYLES or MORE_STYLES.
-        size: side of the pictures in pixels.
-        shared_only: keep only the subjects that every style has.
-
-    Raises:
-        DataError: a style is unknown, the folder has other settings, or npm, network or resvg is missing.
+    The styles are of EMOJI_STYLES or MORE_STYLES. Raises DataError if one is unknown, the folder has other
+    settings, or npm, network or resvg is missing.
     """
     chosen = check_styles(styles, (*EMOJI_STYLES, *MORE_STYLES))
 
@@ -54,8 +47,6 @@ def _matrix(styles: Sequence[str], cache: Path) -> dict[str, IconStyle]:
 
 
 # Alignment
-
-
 def plain_code(code: str) -> str:
     """Returns lower-case code points joined by '-', without the variation selector of some sets."""
     return "-".join(point for point in code.lower().split("-") if point != "fe0f")

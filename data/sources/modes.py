@@ -1,14 +1,14 @@
 """A procedural collection with known modes: shape x colour x place, the same in every style.
 
-Every style has the same 64 modes, each in several pictures with a small jitter. The modes that a generator
+Every style has the same 64 modes, each in several images with a small jitter. The modes that a generator
 misses can be counted exactly, while a Fréchet distance only hints at them.
 
-A picture is recognised by its nearest template among all modes at several jitters. Distances are Euclidean,
-between pictures that are blurred by a 32nd of their side: jitter and soft edges change single pixels along a
+An image is recognised by its nearest template among all modes at several jitters. Distances are Euclidean,
+between images that are blurred by a 32nd of their side: jitter and soft edges change single pixels along a
 contour, another shape changes more. Let D(m) be the distance between mode m and the nearest other mode, over
-all their templates. A picture shows mode m if its distance is below D(m) / 2. Templates of two modes m and n
-lie at least max(D(m), D(n)) apart, so the balls of radius D(m) / 2 and D(n) / 2 around them never meet: a
-picture shows one mode or none.
+all their templates. An image shows mode m if its distance is below D(m) / 2. Templates of two modes m and n
+lie at least max(D(m), D(n)) apart, so the balls of radius D(m) / 2 and D(n) / 2 around them never meet: an
+image shows one mode or none.
 """
 
 import itertools
@@ -74,8 +74,6 @@ class ModeCount:
 
 
 # Drawing
-
-
 def write_modes(directory: Path, *, repeats: int = 10, size: int = 32) -> int:
     """Writes `directory/<style>/<mode>-<number>.png` and returns the number of pictures in each style.
 
@@ -123,25 +121,19 @@ _PAINTERS: dict[str, Callable[[PlacedShape, np.ndarray], np.ndarray]] = {
 }
 MODE_STYLES = tuple(_PAINTERS)
 
+
 # Counting
-
-
 def count_modes(images: Tensor, style: str) -> ModeCount:
-    """Counts the modes that uint8 (N, 3, R, R) in `style` show. Arguments and errors as recognise_modes."""
+    """Counts the modes that images show. Arguments and errors as recognise_modes."""
     shown = recognise_modes(images, style)
     counts = torch.bincount(shown[shown >= 0], minlength=len(MODES))
     return ModeCount(counts=counts, pictures=len(images))
 
 
 def recognise_modes(images: Tensor, style: str) -> Tensor:
-    """Returns the index in MODES of the mode that each picture shows, int64 (N,); -1 for none.
+    """Returns the index in MODES of the mode that each image shows, int64 (N,); -1 for none.
 
-    Args:
-        images: uint8 (N, 3, R, R), R from 16 up.
-        style: a name of MODE_STYLES.
-
-    Raises:
-        DataError: the style is unknown, or the images have another type or shape.
+    The images are uint8 (N, 3, R, R), R from 16 up, in a style of MODE_STYLES; others raise DataError.
     """
     if style not in MODE_STYLES:
         raise DataError(f"The style {style!r} has no modes: choose from {', '.join(MODE_STYLES)}.")
@@ -152,7 +144,7 @@ def recognise_modes(images: Tensor, style: str) -> Tensor:
     templates, radius = mode_bank(style, size)
     shown = [torch.empty(0, dtype=torch.int64)]
     for block in images.cpu().split(BLOCK):
-        distances = torch.cdist(_features(block), templates.flatten(0, 1))  # (B, 64 T)
+        distances = torch.cdist(_features(block), templates.flatten(0, 1))  # (B, 64 * 81)
         distance, mode = distances.unflatten(1, templates.shape[:2]).amin(2).min(1)
         shown.append(torch.where(distance < radius[mode], mode, -1))
     return torch.cat(shown)
@@ -160,10 +152,9 @@ def recognise_modes(images: Tensor, style: str) -> Tensor:
 
 @lru_cache(maxsize=8)
 def mode_bank(style: str, size: int) -> tuple[Tensor, Tensor]:
-    """Draws every mode at each combination of the ends and the middle of the four jitters: T = 81.
+    """Draws every mode at each combination of the ends and the middle of the four jitters, 81 templates.
 
-    Returns:
-        Templates, float (64, T, D); and half the distance of each mode to the nearest other, float (64,).
+    Returns the templates, float (64, 81, D), and half the distance of each mode to the nearest other, (64,).
     """
     jitters = list(itertools.product((-0.7, 0.0, 0.7), repeat=4))
     images = np.stack([[mode_image(mode, style, size, jitter) for jitter in jitters] for mode in MODES])

@@ -38,10 +38,7 @@ PATTERNS = {
         "details/resource/image/Eglise_*_background.webp",
         "details/resource/image/PortraitOf*_background.webp",
     ),
-    "monuments": (
-        "explore_monuments/resource/*/*.webp",
-        "details/resource/image/*_background.webp",
-    ),
+    "monuments": ("explore_monuments/resource/*/*.webp", "details/resource/image/*_background.webp"),
     "underwater": ("categorization/resource/images/fishes/*.webp", "clickgame/resource/sea*.webp"),
     "woodblock": (),
 }
@@ -57,17 +54,9 @@ MAX_CROPS = 24
 def fetch_photographs(directory: Path, *, size: int = 64, per_style: int = 400) -> Fetched:
     """Writes `directory/<style>/<source>@<number>.png`, RGB of `size` x `size`.
 
-    Takes as many crops of every source as its style needs for about `per_style` pictures, at most 24. All
-    crops of a source lie in one split (see split.py). Does nothing for a finished folder.
-
-    Args:
-        directory: created if missing; it belongs to one choice of `size` and `per_style`.
-        size: side of the pictures in pixels.
-        per_style: about how many pictures a style gets; styles of few sources have fewer.
-
-    Raises:
-        DataError: the folder has other settings, apt-get or network is missing, or this version of the
-            package lacks the pictures.
+    Takes as many crops of every source as its style needs for about `per_style` images, at most 24. All crops
+    of a source lie in one split (see split.py). Raises DataError if the folder has other settings, apt-get or
+    the network is missing, or this version of the package lacks the pictures.
     """
 
     def fetch() -> Fetched:
@@ -93,8 +82,6 @@ def fetch_photographs(directory: Path, *, size: int = 64, per_style: int = 400) 
 
 
 # The package
-
-
 def _load_package(cache: Path) -> tuple[str, dict[str, bytes]]:
     """The version of the package, and the contents of its files by their paths."""
     if shutil.which("apt-get") is None:

@@ -110,8 +110,6 @@ def write_toy(
 
 
 # Shapes: signed distance in radii, negative inside
-
-
 def _square(u: Field, v: Field) -> Field:
     return np.maximum(np.abs(u), np.abs(v)) - 0.85
 

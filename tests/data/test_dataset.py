@@ -21,7 +21,7 @@ from brushwork.data.sources.toy import toy_pictures, write_toy
 
 ABOUT = {
     "format": FORMAT, "name": "toy", "styles": ["a", "b"], "resolution": 16, "fingerprint": "f",
-    "recipe": "r", "background": [255, 255, 255], "counts": {"train": 3, "test": 1}, "fit": "crop",
+    "counts": {"train": 3, "test": 1}, "fit": "crop",
 }  # fmt: skip
 
 
@@ -63,8 +63,8 @@ def write_about(folder: Path, content: object) -> Path:
 
 def test_dataset_json_is_read(tmp_path: Path) -> None:
     assert describe(write_about(tmp_path, ABOUT)) == About(
-        format=FORMAT, name="toy", styles=("a", "b"), resolution=16, fingerprint="f", recipe="r",
-        background=(255, 255, 255), counts={"train": 3, "test": 1},
+        format=FORMAT, name="toy", styles=("a", "b"), resolution=16, fingerprint="f",
+        counts={"train": 3, "test": 1},
     )  # fmt: skip
 
 
@@ -72,7 +72,7 @@ def test_dataset_json_is_read(tmp_path: Path) -> None:
     ("change", "why"),
     [
         ({"styles": ["a", 1]}, "styles.1"), ({"styles": ["a", "a"]}, "two styles have one name"),
-        ({"resolution": "16"}, "resolution"), ({"background": [0, 0, 256]}, "background.2"),
+        ({"resolution": "16"}, "resolution"),
         ({"counts": {"train": 3}}, "no counts of train and test"),
         ({"counts": {"train": 3, "test": -1}}, "counts.test"),
         ({"format": "another"}, "format"), ({"fingerprint": None}, "fingerprint"),

@@ -138,7 +138,7 @@ def of_subjects(pictures: Pictures, subjects: Sequence[str]) -> Pictures:
     return Pictures(
         images=pictures.images[rows], styles=pictures.styles[rows],
         subjects=tuple(pictures.subjects[row] for row in rows), style_names=pictures.style_names,
-        fingerprint=pictures.fingerprint, background=pictures.background,
+        fingerprint=pictures.fingerprint,
     )  # fmt: skip
 
 
@@ -148,7 +148,7 @@ def style_means_of(data: Path) -> Pictures:
     names = train.style_names
     return Pictures(
         images=torch.stack([style_mean_of(train, name) for name in names]), styles=torch.arange(len(names)),
-        subjects=names, style_names=names, fingerprint=train.fingerprint, background=train.background,
+        subjects=names, style_names=names, fingerprint=train.fingerprint,
     )  # fmt: skip
 
 

