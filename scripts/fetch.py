@@ -16,20 +16,11 @@ from brushwork.models.pretrained.hed import NAME, fetch_hed_vgg16
 from brushwork.scripts.cli import parse_and_run
 
 Directory = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR")]
+IconSize = Annotated[int, Interval(ge=8, le=1024)]
 
 
 @options
-class MatrixOptions:
-    """What emoji and icons have in common: every subject in every style."""
-
-    size: Annotated[int, Interval(ge=8, le=1024)] = 64
-    """Side of the images in pixels."""
-    all_subjects: bool = False
-    """Keep also the subjects that some styles lack."""
-
-
-@options
-class Emoji(MatrixOptions):
+class Emoji:
     """Download and rasterise the emoji matrix: the same subjects in up to eight styles.
 
     Example, a minute on a CPU:
@@ -40,16 +31,16 @@ class Emoji(MatrixOptions):
     """Where the images go, one folder per style; an interrupted download is continued."""
     styles: str = ",".join(EMOJI_STYLES)
     """Names of the sets, separated by commas; the default is all eight."""
+    size: IconSize = 64
+    """Side of the images in pixels."""
 
     def fetch(self) -> None:
-        fetched = fetch_emoji(
-            self.directory, styles=words(self.styles), size=self.size, shared_only=not self.all_subjects
-        )
+        fetched = fetch_emoji(self.directory, styles=words(self.styles), size=self.size)
         print_collection(fetched, self.directory)
 
 
 @options
-class Icons(MatrixOptions):
+class Icons:
     """Download and rasterise an icon set in its styles, such as bold, broken, linear and outline of solar.
 
     Example, a minute on a CPU:
@@ -63,12 +54,11 @@ class Icons(MatrixOptions):
     """Where the images go, one folder per style; an interrupted download is continued."""
     styles: str = ""
     """Names of the set's styles, separated by commas; the default is all."""
+    size: IconSize = 64
+    """Side of the images in pixels."""
 
     def fetch(self) -> None:
-        fetched = fetch_icons(
-            self.icon_set, self.directory, styles=words(self.styles), size=self.size,
-            shared_only=not self.all_subjects,
-        )  # fmt: skip
+        fetched = fetch_icons(self.icon_set, self.directory, styles=words(self.styles), size=self.size)
         print_collection(fetched, self.directory)
 
 

@@ -37,6 +37,7 @@ OPTIONS = {
     "blend": "style",
     "strict": "",
     "duplicates": "",
+    "all-subjects": "",
 }
 """Old -> new names of other command-line options; "" for those that were removed."""
 

@@ -22,9 +22,7 @@ REFERENCE_SETS = ("twemoji", "noto", "openmoji", "fluent-emoji-high-contrast")
 SKIN_TONES = frozenset({"1f3fb", "1f3fc", "1f3fd", "1f3fe", "1f3ff"})
 
 
-def fetch_emoji(
-    directory: Path, *, styles: Sequence[str] = EMOJI_STYLES, size: int = 64, shared_only: bool = True
-) -> Fetched:
+def fetch_emoji(directory: Path, *, styles: Sequence[str] = EMOJI_STYLES, size: int = 64) -> Fetched:
     """Draws `directory/<style>/<code points>.png` for every subject and style; see `icons.draw_matrix`.
 
     The styles are of EMOJI_STYLES or MORE_STYLES. Raises DataError if one is unknown, the folder has other
@@ -33,10 +31,9 @@ def fetch_emoji(
     chosen = check_styles(styles, (*EMOJI_STYLES, *MORE_STYLES))
 
     def draw() -> Fetched:
-        matrix = _matrix(chosen, cache_of(directory))
-        return draw_matrix(directory, matrix, size=size, shared_only=shared_only)
+        return draw_matrix(directory, _matrix(chosen, cache_of(directory)), size)
 
-    return fetch_once(directory, {"styles": chosen, "size": size, "shared_only": shared_only}, draw)
+    return fetch_once(directory, {"styles": chosen, "size": size}, draw)
 
 
 def _matrix(styles: Sequence[str], cache: Path) -> dict[str, IconStyle]:

@@ -14,8 +14,8 @@ import tarfile
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
-from itertools import repeat
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -61,9 +61,7 @@ class IconStyle:
     icons: Mapping[str, str]
 
 
-def fetch_icons(
-    name: str, directory: Path, *, styles: Sequence[str] = (), size: int = 64, shared_only: bool = True
-) -> Fetched:
+def fetch_icons(name: str, directory: Path, *, styles: Sequence[str] = (), size: int = 64) -> Fetched:
     """Draws the set `@iconify-json/<name>` in its own styles, which the endings of its icons' names tell.
 
     The styles are all by default; see also `draw_matrix`. Raises DataError if the set or a style is unknown,
@@ -80,10 +78,8 @@ def fetch_icons(
         if known.get(suffix) in icons:
             icons[known[suffix]][subject] = icon
     matrix = {style: IconStyle(icon_set=icon_set, icons=icons[style]) for style in chosen}
-    settings = {"set": name, "styles": chosen, "size": size, "shared_only": shared_only}
-    return fetch_once(
-        directory, settings, lambda: draw_matrix(directory, matrix, size=size, shared_only=shared_only)
-    )
+    settings = {"set": name, "styles": chosen, "size": size}
+    return fetch_once(directory, settings, lambda: draw_matrix(directory, matrix, size))
 
 
 def check_styles(styles: Sequence[str], known: Iterable[str]) -> list[str]:
@@ -206,46 +202,40 @@ def svg_text(icon_set: IconSet, name: str) -> str | None:
 
 
 # Drawing
-def draw_matrix(directory: Path, styles: Mapping[str, IconStyle], *, size: int, shared_only: bool) -> Fetched:
+def draw_matrix(directory: Path, styles: Mapping[str, IconStyle], size: int) -> Fetched:
     """Draws `directory/<style>/<subject>.png` (RGBA) where it is missing, and writes ATTRIBUTION.md.
 
-    `size` is the side in pixels. With `shared_only`, only the subjects that every style has are kept. Raises
-    DataError if the styles share no subject, or resvg is missing.
+    Draws the subjects that every style has; `size` is the side in pixels. Raises DataError if there is no such
+    subject, or resvg is missing.
     """
-    by_style = [set(style.icons) for style in styles.values()]
-    subjects = set.intersection(*by_style) if shared_only else set.union(*by_style)
+    subjects = sorted(set.intersection(*(set(style.icons) for style in styles.values())))
     if not subjects:
         raise DataError(
-            f"No subject is in all of the styles {', '.join(styles)}: choose fewer with --styles, or keep "
-            "the subjects that only some have with --all-subjects."
+            f"No subject is in all of the styles {', '.join(styles)}: choose fewer with --styles."
         )
     svgs: dict[Path, str] = {}
     for name, style in styles.items():
-        for subject in sorted(subjects & set(style.icons)):
+        for subject in subjects:
             svg = svg_text(style.icon_set, style.icons[subject])
             if svg is not None:
                 svgs[directory / file_name(name) / f"{file_name(subject)}.png"] = svg
-    _draw({path: svg for path, svg in svgs.items() if not path.exists()}, size)
+    _draw([(path, svg, size) for path, svg in svgs.items() if not path.exists()])
     write_file(directory / "ATTRIBUTION.md", _attribution(styles))
     return Fetched(subjects=len(subjects), pictures=len(svgs))
 
 
-def _draw(svgs: Mapping[Path, str], size: int) -> None:
-    with Progress(total=len(svgs), desc="draw", unit="img", disable=not svgs) as bar:
-
-        def count(drawn: Iterable[None]) -> None:
-            for _ in drawn:
-                bar.update()
-
-        if len(svgs) < 8 * CHUNK:
-            count(map(_draw_picture, svgs, svgs.values(), repeat(size)))
-        else:
-            # New interpreters, since a fork would freeze the caller's threads.
-            with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
-                count(pool.map(_draw_picture, svgs, svgs.values(), repeat(size), chunksize=CHUNK))
+def _draw(jobs: Sequence[tuple[Path, str, int]]) -> None:
+    """Draws SVGs to paths at sizes."""
+    # New interpreters, since a fork would freeze the caller's threads.
+    spawn = get_context("spawn")
+    with nullcontext() if len(jobs) < 8 * CHUNK else ProcessPoolExecutor(2, mp_context=spawn) as pool:
+        drawn = pool.map(_draw_one, jobs, chunksize=CHUNK) if pool else map(_draw_one, jobs)
+        for _ in Progress(drawn, total=len(jobs), desc="draw", unit="img", disable=not jobs):
+            pass
 
 
-def _draw_picture(path: Path, svg: str, size: int) -> None:
+def _draw_one(job: tuple[Path, str, int]) -> None:
+    path, svg, size = job
     write_file(path, rasterise(svg, size))
 
 

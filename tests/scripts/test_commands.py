@@ -60,12 +60,12 @@ def test_fetch_passes_its_options_on(shell: Shell, tmp_path: Path) -> None:
 
     shell.monkeypatch.setattr("brushwork.scripts.fetch.fetch_icons", fetch)
     shell.monkeypatch.setattr("brushwork.scripts.fetch.fetch_emoji", fetch)
-    printed = shell("fetch", "icons", "solar", tmp_path, "--styles", "a, b", "--all-subjects", "--size", "32")
+    printed = shell("fetch", "icons", "solar", tmp_path, "--styles", "a, b", "--size", "32")
     assert "6 images of 3 subjects" in printed
     shell("fetch", "emoji", tmp_path, "--styles", "noto")
     assert calls == [
-        ("solar", tmp_path, {"styles": ["a", "b"], "size": 32, "shared_only": False}),
-        (tmp_path, {"styles": ["noto"], "size": 64, "shared_only": True}),
+        ("solar", tmp_path, {"styles": ["a", "b"], "size": 32}),
+        (tmp_path, {"styles": ["noto"], "size": 64}),
     ]
 
 

@@ -107,8 +107,8 @@ def calls(npm: Path) -> list[str]:
     return [line.removeprefix("@iconify-json/") for line in (npm / "calls").read_text().split()]
 
 
-def fetch(directory: Path, *, shared_only: bool = True, size: int = 16) -> Fetched:
-    return fetch_emoji(directory, styles=("twemoji", "emojione"), size=size, shared_only=shared_only)
+def fetch(directory: Path, *, size: int = 16) -> Fetched:
+    return fetch_emoji(directory, styles=("twemoji", "emojione"), size=size)
 
 
 def centre(path: Path) -> str:
@@ -129,8 +129,6 @@ def test_emoji_are_drawn_and_attributed(tmp_path: Path, npm: Path) -> None:
         "| twemoji | Twemoji | [Studio twemoji](https://example.org) | MIT | twemoji 1.2.3 |" in attribution
     )
     assert "Studio emojione" in attribution
-    assert fetch(tmp_path / "all", shared_only=False) == Fetched(subjects=3, pictures=5)
-    assert not (tmp_path / "all" / "emojione" / "1f436.png").exists()
 
 
 def test_an_interrupted_call_is_continued_and_a_finished_one_does_nothing(
@@ -228,16 +226,13 @@ def test_shared_subjects_are_drawn_in_every_style(tmp_path: Path, npm: Path) -> 
         assert centre(tmp_path / style / "cat.png") == colour
     chosen = ["rounded", "regular-icons"]
     assert fetch_icons("test", tmp_path / "two", styles=chosen, size=16).subjects == 2
-    every = fetch_icons("test", tmp_path / "all", size=16, shared_only=False)
-    assert every == Fetched(subjects=2, pictures=7)
-    assert not (tmp_path / "all" / "outline-rounded" / "dog.png").exists()
 
 
 @pytest.mark.parametrize(
     ("name", "styles", "why"),
     [
         ("plain", [], "'plain' come in one style: name a set"),
-        ("apart", [], r"outline-rounded, rounded-sharp: .* --all-subjects"),
+        ("apart", [], r"outline-rounded, rounded-sharp: choose fewer with --styles"),
         ("empty", [], "holds no icons"),
         ("test", ["outlines"], "style 'outlines' is unknown: choose from regular-icons, outline"),
         ("nowhere", [], r"Downloading '@iconify-json/nowhere' failed .*: check the name"),
