@@ -140,7 +140,7 @@ def load_pictures(path: Path | str, split: AnySplit = "train") -> Pictures:
     Raises DataError if there is no data set, it is damaged, or the split is empty.
     """
     path = Path(path)
-    about, shards = open_shards(path, split)
+    about, shards = _open_shards(path, split)
     labels, images = _read_rows(path, about, shards, with_images=True)
     return Pictures(images=torch.cat(images), **labels)
 
@@ -157,7 +157,7 @@ def stored_pictures(
     from datasets.exceptions import DatasetsError
 
     path = Path(path)
-    about, shards = open_shards(path, split)
+    about, shards = _open_shards(path, split)
     labels, _ = _read_rows(path, about, shards, with_images=False)
     cache = None if copies is None else str(copies)
     files = [str(file) for file in shard_files(path, split)]
@@ -177,7 +177,7 @@ def shard_files(dataset: Path, split: AnySplit) -> list[Path]:
     ]
 
 
-def open_shards(path: Path, split: AnySplit) -> tuple[About, list[pq.ParquetFile]]:
+def _open_shards(path: Path, split: AnySplit) -> tuple[About, list[pq.ParquetFile]]:
     """Opens the shards of a split, and checks their columns and their number of rows.
 
     Raises DataError as `load_pictures`.

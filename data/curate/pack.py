@@ -55,7 +55,7 @@ class PackConfig:
         if self.resolution < 8 or self.resolution & (self.resolution - 1):
             near = max(8, 2 ** round(np.log2(max(8, self.resolution))))
             raise DataError(f"The resolution {self.resolution} is no power of two from 8 up: try {near}.")
-        if len(self.background) != 3 or not all(0 <= level <= 255 for level in self.background):
+        if not all(0 <= level <= 255 for level in self.background):
             raise DataError(f"The background {self.background} is no colour: give three numbers of 0 to 255.")
         if self.min_size is not None and self.min_size < 1:
             raise DataError(
@@ -85,9 +85,7 @@ def pack(folder: Path, out: Path, config: PackConfig) -> Packed:
             anything that `pack` did not write, or is being packed; or the disk is full.
     """
     if out.resolve().is_relative_to(folder.resolve()):
-        raise DataError(
-            f"The data set '{out}' would lie inside '{folder}', its source: name a place outside."
-        )
+        raise DataError(f"The data set '{out}' would lie inside '{folder}', its source: name another place.")
     scan = scan_folder(folder)
     refuse_splits(scan)
     try:

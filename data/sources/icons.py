@@ -205,8 +205,8 @@ def svg_text(icon_set: IconSet, name: str) -> str | None:
 def draw_matrix(directory: Path, styles: Mapping[str, IconStyle], size: int) -> Fetched:
     """Draws `directory/<style>/<subject>.png` (RGBA) where it is missing, and writes ATTRIBUTION.md.
 
-    Draws the subjects that every style has; `size` is the side in pixels. Raises DataError if there is no such
-    subject, or resvg is missing.
+    Draws the subjects that every style has, `size` pixels a side. Raises DataError if there is none, or resvg
+    is missing.
     """
     subjects = sorted(set.intersection(*(set(style.icons) for style in styles.values())))
     if not subjects:

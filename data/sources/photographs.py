@@ -59,26 +59,28 @@ def fetch_photographs(directory: Path, *, size: int = 64, per_style: int = 400) 
     the network is missing, or this version of the package lacks the pictures.
     """
 
-    def fetch() -> Fetched:
-        version, package = _load_package(cache_of(directory))
-        files = _activity_files(package)
-        table = _sources(files)
-        pictures = 0
-        with Progress(total=sum(map(len, table.values())), desc="crop", unit="source") as bar:
-            for style, sources in table.items():
-                count = min(MAX_CROPS, max(1, round(per_style / len(sources))))
-                for name, path in sorted(sources.items()):
-                    array = solve_puzzle(files, path) if path.endswith(".qml") else read_image(files[path])
-                    for n, (top, left, side) in enumerate(crop_boxes(name, *array.shape[:2], count)):
-                        crop = fit_image(array[top : top + side, left : left + side], size)
-                        write_file(directory / style / f"{name}@{n}.png", png_bytes(crop))
-                    pictures += count
-                    bar.update()
-        write_file(directory / "ATTRIBUTION.md", _attribution(version, files))
-        write_file(directory / f"COPYRIGHT.{PACKAGE}", package[COPYRIGHT])
-        return Fetched(subjects=sum(map(len, table.values())), pictures=pictures)
+    settings = {"package": PACKAGE, "size": size, "per_style": per_style}
+    return fetch_once(directory, settings, lambda: _fetch(directory, size, per_style))
 
-    return fetch_once(directory, {"package": PACKAGE, "size": size, "per_style": per_style}, fetch)
+
+def _fetch(directory: Path, size: int, per_style: int) -> Fetched:
+    version, package = _load_package(cache_of(directory))
+    files = _activity_files(package)
+    table = _sources(files)
+    pictures = 0
+    with Progress(total=sum(map(len, table.values())), desc="crop", unit="source") as bar:
+        for style, sources in table.items():
+            count = min(MAX_CROPS, max(1, round(per_style / len(sources))))
+            pictures += count * len(sources)
+            for name, path in sources.items():
+                whole = solve_puzzle(files, path) if path.endswith(".qml") else read_image(files[path])
+                for n, (top, left, side) in enumerate(crop_boxes(name, *whole.shape[:2], count)):
+                    crop = fit_image(whole[top : top + side, left : left + side], size)
+                    write_file(directory / style / f"{name}@{n}.png", png_bytes(crop))
+                bar.update()
+    write_file(directory / "ATTRIBUTION.md", _attribution(version, files))
+    write_file(directory / f"COPYRIGHT.{PACKAGE}", package[COPYRIGHT])
+    return Fetched(subjects=sum(map(len, table.values())), pictures=pictures)
 
 
 # The package
@@ -116,7 +118,7 @@ def _activity_files(package: Mapping[str, bytes]) -> dict[str, bytes]:
     """The files of the activities with pictures, by their paths below gcompris/src/activities."""
     patterns = [pattern for patterns in PATTERNS.values() for pattern in patterns] + [BOARDS]
     files: dict[str, bytes] = {}
-    for activity in {pattern.split("/")[0] for pattern in patterns}:
+    for activity in sorted({pattern.split("/")[0] for pattern in patterns}):
         content = package.get(f"usr/share/gcompris-qt/rcc/{activity}.rcc")
         if content is not None:
             inside = read_rcc(content)
@@ -128,9 +130,11 @@ def _sources(files: Mapping[str, bytes]) -> dict[str, dict[str, str]]:
     """Style -> name of the source -> path of a picture or of a puzzle's board."""
     table: dict[str, dict[str, str]] = {style: {} for style in PATTERNS}
     for path in files:
-        style = style_of(path)
-        if style is not None:
-            table[style][f"{path.split('/')[0]}-{Path(path).stem.removesuffix('_background')}"] = path
+        name = f"{path.split('/')[0]}-{Path(path).stem.removesuffix('_background')}"
+        for style, patterns in PATTERNS.items():
+            if any(fnmatch.fnmatchcase(path, pattern) for pattern in patterns):
+                table[style][name] = path
+                break
     for board in fnmatch.filter(files, BOARDS):
         pieces = _PIECE.findall(files[board].decode())
         name = re.sub(r"[_-][a-z]?\d$", "", Path(pieces[0][0]).stem) if pieces else ""
@@ -142,14 +146,6 @@ def _sources(files: Mapping[str, bytes]) -> dict[str, dict[str, str]]:
                 f"This version of '{PACKAGE}' holds no {style}: fetch with another Debian release."
             )
     return table
-
-
-def style_of(path: str) -> str | None:
-    """Returns the style of a picture file by the patterns, or None if it belongs to no style."""
-    for style, patterns in PATTERNS.items():
-        if any(fnmatch.fnmatchcase(path, pattern) for pattern in patterns):
-            return style
-    return None
 
 
 def _attribution(version: str, files: Mapping[str, bytes]) -> str:
@@ -166,9 +162,7 @@ def _attribution(version: str, files: Mapping[str, bytes]) -> str:
     return "\n".join(lines)
 
 
-# Puzzles
-
-# File and centre (x, y) of every piece, in units of the board's width and height.
+# Puzzles: file and centre (x, y) of every piece, in units of the board's width and height.
 _PIECE = re.compile(
     r'"pixmapfile"\s*:\s*"image/([^"]+\.webp)"\s*,\s*"x"\s*:\s*"([\d.]+)"\s*,\s*"y"\s*:\s*"([\d.]+)"'
 )

@@ -319,8 +319,7 @@ def test_several_processes_draw_the_same_as_one(tmp_path: Path, monkeypatch: pyt
     for chunk in (1, 16):
         monkeypatch.setattr(icons, "CHUNK", chunk)
         folder = tmp_path / str(chunk)
-        icons._draw(
-            {folder / f"{n}.png": FRAME.format(f'<path d="M0 0h{n}v9H0z"/>') for n in range(1, 10)}, 16
-        )
+        path = '<path d="M0 0h{}v9H0z"/>'
+        icons._draw([(folder / f"{n}.png", FRAME.format(path.format(n)), 16) for n in range(1, 10)])
     for n in range(1, 10):
         assert (tmp_path / "1" / f"{n}.png").read_bytes() == (tmp_path / "16" / f"{n}.png").read_bytes()
