@@ -55,11 +55,11 @@ class Original:
     source: Path | np.ndarray
     """A file, or uint8 pixels (H, W, 3)."""
     name: str
-    """Its unique name: a relative path without a suffix."""
+    """Unique name: a relative path without a suffix."""
     subject: str
-    """Its subject, as a data set would name it."""
+    """Subject, as a data set would name it."""
     style: str | None = None
-    """Its style, if it comes from a data set with labels."""
+    """Style, if the image comes from a data set with labels."""
     fault: str = ""
     """Why the file cannot be opened, if that is known before it is read."""
 
@@ -107,9 +107,8 @@ def _from_file(path: Path, root: Path, fault: str = "") -> Original:
 
 def _from_dataset(source: Path, split: AnySplit) -> Iterator[Original]:
     pictures = load_pictures(source, split)
-    for image, style, subject in zip(
-        pictures.images, pictures.styles.tolist(), pictures.subjects, strict=True
-    ):
+    labels = zip(pictures.styles.tolist(), pictures.subjects, strict=True)
+    for image, (style, subject) in zip(pictures.images, labels, strict=True):
         label = pictures.style_names[style] if style >= 0 else None
         name = f"{file_name(label or 'unlabelled')}/{file_path(subject)}"
         pixels = image.permute(1, 2, 0).contiguous().numpy()

@@ -49,7 +49,7 @@ class About:
     fingerprint: str
     """Content hash of all splits together."""
     counts: Mapping[Split, Count]
-    """Pictures by split."""
+    """Images by split."""
 
     def __post_init__(self) -> None:
         if len(set(self.styles)) < len(self.styles):
@@ -119,7 +119,7 @@ class Pictures(_Labelled):
 
 @dataclass(frozen=True, kw_only=True)
 class StoredPictures(_Labelled):
-    """A split on the disk. Pictures are decoded each time they are taken."""
+    """A split on the disk. Images are decoded each time they are taken."""
 
     path: Path
     rows: "Dataset"
@@ -252,7 +252,7 @@ def _decode(path: Path, images: Sequence[Mapping[str, bytes] | None], resolution
 
 
 def _decode_png(path: Path, png: bytes) -> Image.Image:
-    """An RGB picture. The plain PNGs of `brushwork pack` take a way that is twice as fast as `read_image`."""
+    """An RGB image. The plain PNGs of `brushwork pack` take a way that is twice as fast as `read_image`."""
     try:
         picture = PngImageFile(io.BytesIO(png))
         picture.load()

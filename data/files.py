@@ -113,9 +113,7 @@ def _only_writer(out: Path, path: Path) -> Iterator[None]:
     try:
         lock.acquire()
     except Timeout as error:
-        raise DataError(
-            f"Another process is writing to '{out}': wait until it has finished, or name another place."
-        ) from error
+        raise DataError(f"Another process is writing to '{out}': wait, or name another place.") from error
     try:
         yield
     finally:

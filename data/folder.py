@@ -84,9 +84,7 @@ def scan_folder(root: Path) -> Scan:
     for style, name in enumerate(style_names):
         if style not in filled:
             why = _because([entry.fault for entry, _, own in found if own == style and entry.fault])
-            raise DataError(
-                f"The style folder '{styles[name][0]}' holds no picture{why}: add some or remove it."
-            )
+            raise DataError(f"The style folder '{styles[name][0]}' holds no picture{why}: remove it.")
     if not scan.files:
         why = _because([fault for _, fault in scan.faults]) or " (.png, .jpg, .webp, ...)"
         raise DataError(f"'{root}' holds no picture{why}: name another.")
@@ -130,9 +128,7 @@ def _check_names(root: Path, style_names: tuple[str, ...]) -> None:
             raise DataError(f"'{root / name}' is taken for a style: rename it to {UNLABELLED_FOLDER}.")
         twin = by_case.setdefault(normal(name.casefold()), name)
         if twin != name:
-            raise DataError(
-                f"The styles '{twin}' and '{name}' in '{root}' differ only by case: merge or rename one."
-            )
+            raise DataError(f"The styles '{twin}' and '{name}' in '{root}' differ only by case: rename one.")
 
 
 def list_pictures(root: Path) -> list[Entry]:

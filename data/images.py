@@ -1,4 +1,4 @@
-"""Reads any picture file as upright 8-bit sRGB pixels, fits pixels to a square, and draws labelled grids."""
+"""Reads any image file as upright 8-bit sRGB pixels, fits pixels to a square, and draws labelled grids."""
 
 import io
 import stat
@@ -23,11 +23,11 @@ Cell = np.ndarray | None
 
 WHITE: Colour = (255, 255, 255)
 MAX_PIXELS = 2**26
-"""Larger pictures are not decoded: 8192 x 8192 pixels take one or two gigabytes on their way to an array."""
+"""Larger images are not decoded: 8192 x 8192 pixels take one or two gigabytes on their way to an array."""
 NO_PICTURES = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "IPTC", "MPEG", "WMF"})
 """Films, containers of measurements, and drawings that Ghostscript or Windows would have to draw."""
 ONE_PICTURE = frozenset({"MPO", "PSD"})
-"""Formats whose further frames are layers, or previews of the same picture."""
+"""Formats whose further frames are layers, or previews of the same image."""
 ROUNDING = 2
 """Levels of 255. A profile that changes no colour by more is taken for sRGB, so sRGB images stay exact."""
 GREY_MODES = ("1", "L", "LA", "La")
@@ -56,7 +56,7 @@ def is_picture(path: Path) -> bool:
 
 
 def has_frames(image: Image.Image) -> bool:
-    """Returns whether an opened picture is an animation, or a file of several pages."""
+    """Returns whether an opened image is an animation, or a file of several pages."""
     return image.format not in ONE_PICTURE and bool(getattr(image, "is_animated", False))
 
 
@@ -88,7 +88,7 @@ def read_image(source: Path | bytes, *, background: Colour = WHITE) -> np.ndarra
 
 
 def open_image(source: Path | bytes, *, reduce: bool = False) -> Image.Image:
-    """Opens a picture without decoding it. Only a regular file is opened, since reading a pipe would wait.
+    """Opens an image without decoding it. Only a regular file is opened, since reading a pipe would wait.
 
     With `reduce`, a JPEG of more than MAX_PIXELS is decoded at a half, a quarter or an eighth of its sides.
     Raises DataError as `read_image`.
@@ -110,7 +110,7 @@ def open_image(source: Path | bytes, *, reduce: bool = False) -> Image.Image:
 def _open_jpeg(file: Path | io.BytesIO) -> Image.Image | None:
     """A JPEG, to be decoded at a smaller size if it is too large; None for other formats."""
     try:
-        # `Image.open` would refuse a large picture before its `draft` can reduce it.
+        # `Image.open` would refuse a large image before its `draft` can reduce it.
         image = JpegImageFile(file)
     except SyntaxError:
         return None
@@ -122,7 +122,7 @@ def _open_jpeg(file: Path | io.BytesIO) -> Image.Image | None:
 
 
 def decode(image: Image.Image, source: Path | bytes, *, background: Colour = WHITE) -> Picture:
-    """Decodes a picture of `open_image`. Raises DataError as `read_image`."""
+    """Decodes an image of `open_image`. Raises DataError as `read_image`."""
     try:
         animated = has_frames(image)
         image.load()
@@ -144,12 +144,12 @@ def decode(image: Image.Image, source: Path | bytes, *, background: Colour = WHI
 
 
 def is_deep_grey(image: Image.Image) -> bool:
-    """Returns whether a picture is grey with more than 8 bits a pixel. Such pictures have no transparency."""
+    """Returns whether an image is grey with more than 8 bits a pixel. Such images have no transparency."""
     return image.mode.startswith("I") or image.mode == "F"
 
 
 class UnreadableError(DataError):
-    """A file that cannot be read as a picture, and why."""
+    """A file that cannot be read as an image, and why."""
 
     def __init__(self, source: Path | bytes, reason: str) -> None:
         name = f"'{visible(str(source))}'" if isinstance(source, Path) else "The given file"
@@ -172,7 +172,7 @@ def _deep_to_8_bit(values: np.ndarray, mode: str, file_format: str | None) -> np
 
     Raises:
         ValueError: a value is not finite, negative, or beyond 16 bits (integers) or 255 (floats). No range is
-            known that would not turn such pictures black or white.
+            known that would not turn such images black or white.
     """
     values = values.astype(np.float64)
     if not np.isfinite(values).all():

@@ -31,7 +31,7 @@ __all__ = [
 Cache = Literal["auto", "device", "memory", "off"]
 
 DEVICE_SHARE = 0.4
-"""Share of the free device memory that pictures may take; the rest is for networks and activations."""
+"""Share of the free device memory that images may take; the rest is for networks and activations."""
 FLIP_STREAM = 0x5_A06
 """Keeps the random numbers of flips apart from those of the order (see order.py)."""
 
@@ -53,23 +53,21 @@ class Batch:
     config=pydantic.ConfigDict(strict=True, allow_inf_nan=False, extra="forbid"),
 )  # fmt: skip
 class LoaderConfig:
-    """The order of an endless stream of pictures, random flips, and where decoded pictures are kept."""
+    """The order of an endless stream of images, random flips, and where decoded images are kept."""
 
     balanced: bool = False
-    """Show every style (and the unlabelled) equally often, however many pictures it has."""
+    """Show every style (and the unlabelled) equally often, however many images it has."""
     paired: bool = False
     """Neighbours in a batch show the same subject in two styles. Needs subjects in several styles."""
     flip: bool = False
-    """Mirror half of the pictures left to right; wrong where writing or handedness matters."""
+    """Mirror half of the images left to right; wrong where writing or handedness matters."""
     cache: Cache = "auto"
-    """Where decoded pictures are kept: on the device if they fit (auto), always there (device), in main
+    """Where decoded images are kept: on the device if they fit (auto), always there (device), in main
     memory (memory), or nowhere (off), which decodes every batch from the disk."""
 
     def __post_init__(self) -> None:
         if self.paired and (self.balanced or self.flip):
-            raise DataError(
-                "The loader's paired keeps the pictures of a subject as they are: turn off balanced and flip."
-            )
+            raise DataError("The loader's paired excludes balanced and flip: turn these off.")
 
 
 def open_pictures(path: Path | str, split: AnySplit, cache: Cache) -> Pictures | StoredPictures:
@@ -80,7 +78,7 @@ def open_pictures(path: Path | str, split: AnySplit, cache: Cache) -> Pictures |
 class Loader:
     """An endless, shuffled, stateless stream of a split.
 
-    Picture number n is row permutation(seed, n // N)[n % N]; its flip is a function of (seed, n). With `run`
+    Image number n is row permutation(seed, n // N)[n % N]; its flip is a function of (seed, n). With `run`
     above 1, each run of so many neighbours shares its style (`order.Runs`). Each of W processes takes
     `batch_at(nimg + rank * b, b)`, then adds W * b to nimg.
     """
@@ -105,11 +103,11 @@ class Loader:
         self._order = self._ordered(pictures, run)
 
     def __len__(self) -> int:
-        """Pictures in an epoch."""
+        """Images in an epoch."""
         return len(self.pictures)
 
     def indices_at(self, nimg: int, count: int) -> np.ndarray:
-        """Returns the rows of pictures number nimg .. nimg + count - 1, int64 (count,)."""
+        """Returns the rows of images number nimg .. nimg + count - 1, int64 (count,)."""
         return self._order.rows(np.arange(nimg, nimg + count, dtype=np.int64))
 
     def batch_at(self, nimg: int, count: int, *, resolution: int | None = None) -> Batch:
@@ -139,17 +137,15 @@ class Loader:
     def _factor(self, resolution: int) -> int:
         factor, rest = divmod(self.pictures.resolution, resolution)
         if rest or factor < 1:
-            raise DataError(
-                f"Resolution {resolution} cannot be made from the packed {self.pictures.resolution}: ask for "
-                "that, a half, a quarter ... of it, or pack the folder again."
-            )
+            whole = self.pictures.resolution
+            raise DataError(f"Resolution {resolution} cannot be made from the packed {whole}: pack again.")
         return factor
 
 
 def _placed(
     pictures: Pictures | StoredPictures, cache: Cache, device: torch.device
 ) -> Pictures | StoredPictures:
-    """The pictures, on the device if the cache setting says so or they fit."""
+    """The images, on the device if the cache setting says so or they fit."""
     if isinstance(pictures, StoredPictures) or cache in ("memory", "off"):
         return pictures
     if cache == "auto":

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from urllib.parse import unquote
 
 NO_LABEL = "(no label)"
-"""Name of the pictures without a style in reports."""
+"""Name of the images without a style in reports."""
 RESERVED = ("all", "none", NO_LABEL)
 """Names with another meaning in commands and reports: every style, the null style, no style."""
 LONGEST = 200

@@ -53,7 +53,7 @@ class Runs:
     """Runs of `run` neighbours of one style; each style has shuffled epochs of its own.
 
     The styles of the runs are shuffled in blocks. A block holds every style once (`balanced`), or as often as
-    its pictures fill a run, and at least once. Unlabelled pictures count as a style.
+    its images fill a run, and at least once. Unlabelled images count as a style.
     """
 
     def __init__(self, styles: Tensor, seed: int, *, run: int = 1, balanced: bool = False) -> None:
@@ -95,10 +95,7 @@ class Paired:
                 rows.setdefault(subject, {})[style] = row
         self._rows_of_subject = [list(own.values()) for own in rows.values() if len(own) > 1]
         if not self._rows_of_subject:
-            raise DataError(
-                "No subject has two styles: turn off the loader's paired, or give subjects the same file "
-                "name in every style."
-            )
+            raise DataError("No subject has two styles: turn off the loader's paired.")
         self._subjects = Permutations(len(self._rows_of_subject), seed)
         self._seed = seed
 
@@ -106,9 +103,8 @@ class Paired:
         pairs, sides = np.divmod(numbers, 2)
         random = uniform(self._seed ^ PAIR_STREAM, torch.from_numpy(pairs), 2).tolist()
         rows = np.empty_like(numbers)
-        for i, (subject, side, (u, v)) in enumerate(
-            zip(self._subjects.at(pairs), sides, random, strict=True)
-        ):
+        subjects = self._subjects.at(pairs)
+        for i, (subject, side, (u, v)) in enumerate(zip(subjects, sides, random, strict=True)):
             choices = self._rows_of_subject[subject]
             first = int(u * len(choices))
             second = (first + 1 + int(v * (len(choices) - 1))) % len(choices)

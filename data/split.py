@@ -1,6 +1,6 @@
 """Splits by subject: training never shows a subject of the test split, in any style.
 
-Several pictures of one thing, such as crops of one painting, are numbered after an `@`: `sunflowers@1`,
+Several images of one thing, such as crops of one painting, are numbered after an `@`: `sunflowers@1`,
 `sunflowers@2`. They are subjects of their own, but lie in one split.
 """
 

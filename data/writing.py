@@ -50,9 +50,8 @@ def write_pictures(
     try:
         for paths, pictures in batches:
             finish_all_but(len(paths))
-            waiting.extend(
-                pool.submit(save_picture, path, pixels) for path, pixels in zip(paths, pictures, strict=True)
-            )
+            for path, pixels in zip(paths, pictures, strict=True):
+                waiting.append(pool.submit(save_picture, path, pixels))
         finish_all_but(0)
     finally:
         pool.shutdown(cancel_futures=True)

@@ -48,7 +48,7 @@ class Problem:
 
 @dataclass(frozen=True, kw_only=True)
 class ImageHash:
-    """What identifies an image: SHA-256 of its pixels, perceptual hash, 8 x 8 colours, and labels."""
+    """Identity of an image: SHA-256 of its pixels, perceptual hash, 8 x 8 colours, and labels."""
 
     source: str
     style: int
@@ -105,21 +105,19 @@ class DuplicateFilter:
         twins = self._by_pixels.setdefault(new.sha256, [])
         same = next((old for old in twins if old.style == new.style), None)
         if same is not None:
-            self.problems.append(
-                Problem(kind="duplicate", source=new.source, detail="the same pixels", other=same.source)
-            )
+            self._report("duplicate", new, "the same pixels", same)
             return False
         if twins:
-            detail = "the same pixels in another style"
-            self.problems.append(
-                Problem(kind="two labels", source=new.source, detail=detail, other=twins[0].source)
-            )
+            self._report("two labels", new, "the same pixels in another style", twins[0])
         leak = next((old for old in twins if old.split != new.split), None)
         if leak is not None:
             self.problems.append(_leak(new, leak, "the same"))
         twins.append(new)
         self.hashes.append(new)
         return True
+
+    def _report(self, kind: Kind, new: ImageHash, detail: str, old: ImageHash) -> None:
+        self.problems.append(Problem(kind=kind, source=new.source, detail=detail, other=old.source))
 
 
 def _leak(a: ImageHash, b: ImageHash, how: str) -> Problem:
@@ -130,7 +128,7 @@ def _leak(a: ImageHash, b: ImageHash, how: str) -> Problem:
 def near_duplicates(hashes: Sequence[ImageHash]) -> list[Problem]:
     """Returns the pairs of one style that look alike, and the leaks between the splits among them.
 
-    Pictures of two styles are never compared: a style data set shows the same subject in several styles.
+    Images of two styles are never compared: a style data set shows the same subject in several styles.
     """
     problems: list[Problem] = []
     for style in sorted({one.style for one in hashes}):
@@ -150,7 +148,7 @@ def near_pairs(hashes: Sequence[ImageHash], *, bits: int = NEAR_BITS) -> Iterato
     """Yields the index pairs i < j that look alike, with the Hamming distance of their hashes.
 
     With bits as +-1, the scalar product of two hashes is 64 - 2 * distance, exactly in float32. By blocks of
-    this matrix product, 100,000 pictures of one style take under a minute. The hash sees grey shapes only, so
+    this matrix product, 100,000 images of one style take under a minute. The hash sees grey shapes only, so
     the colours must agree, too.
     """
     if not hashes:

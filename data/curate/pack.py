@@ -38,18 +38,18 @@ CONTENT = (
 
 @dataclass(frozen=True, kw_only=True)
 class PackConfig:
-    """How a folder of pictures becomes a data set."""
+    """How a folder of images becomes a data set."""
 
     resolution: int
-    """Side of the packed pictures in pixels: a power of two, at least 8."""
+    """Side of the packed images in pixels: a power of two, at least 8."""
     fit: Fit = "crop"
-    """What happens to pictures that are not square: crop, pad or squash."""
+    """What happens to images that are not square: crop, pad or squash."""
     background: Colour = WHITE
-    """The colour behind transparent pictures and in the bars of `pad`, as R G B of 0 to 255."""
+    """The colour behind transparent images and in the bars of `pad`, as R G B of 0 to 255."""
     test_fraction: float = TEST_FRACTION
     """Share of the subjects that training never sees, chosen by the hash of the subject's name."""
     min_size: int | None = None
-    """Pictures with a shorter side than this are left out; by default a quarter of the resolution."""
+    """Images with a shorter side than this are left out; by default a quarter of the resolution."""
 
     def __post_init__(self) -> None:
         if self.resolution < 8 or self.resolution & (self.resolution - 1):
@@ -58,9 +58,7 @@ class PackConfig:
         if not all(0 <= level <= 255 for level in self.background):
             raise DataError(f"The background {self.background} is no colour: give three numbers of 0 to 255.")
         if self.min_size is not None and self.min_size < 1:
-            raise DataError(
-                f"min_size {self.min_size} is below 1: choose the shortest side to accept, in pixels."
-            )
+            raise DataError(f"min_size {self.min_size} is below 1: choose the shortest side, in pixels.")
         split_of("", self.test_fraction)
 
 
@@ -97,9 +95,7 @@ def pack(folder: Path, out: Path, config: PackConfig) -> Packed:
             _check_replaceable(out)  # again, since building takes long
     except OSError as error:
         cause = error.strerror or str(error)
-        raise DataError(
-            f"Packing into '{out}' failed ({cause}); nothing was changed: mend that and repeat."
-        ) from error
+        raise DataError(f"Packing into '{out}' failed ({cause}): nothing was changed.") from error
     return packed
 
 
@@ -171,9 +167,7 @@ def _balance(scan: Scan, hashes: Sequence[ImageHash], unusable: dict[int, Proble
     for style, name in labels.items():
         if not any(balance[name].values()):
             first = unusable[style]
-            raise DataError(
-                f"No picture of '{name}' can be used, e.g. '{first.source}' ({first.detail}): replace them."
-            )
+            raise DataError(f"No picture of '{name}' can be used, as '{first.source}' ({first.detail}).")
     return balance
 
 

@@ -72,7 +72,7 @@ class Report:
 
 
 def balance_table(balance: Balance) -> str:
-    """Returns the number of pictures by style and split as an aligned Markdown table, with shares."""
+    """Returns the number of images by style and split as an aligned Markdown table, with shares."""
     total = sum(sum(splits.values()) for splits in balance.values())
     rows = {markdown_cell(style): splits for style, splits in balance.items()}
     width = max([5, *map(len, rows)])
@@ -169,5 +169,5 @@ class ContactSheet:
 
 
 def _spread(items: list[str]) -> list[str]:
-    """At most COLUMNS of the items, evenly spread."""
+    """Returns at most COLUMNS of the items, evenly spread."""
     return items[:: max(1, len(items) // COLUMNS)][:COLUMNS]

