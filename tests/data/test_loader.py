@@ -4,20 +4,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from brushwork.data.curate.pack import PackConfig, pack
 from brushwork.data.errors import DataError
 from brushwork.data.loader import Batch, Loader, LoaderConfig, load_pictures, open_pictures
-from brushwork.data.sources.toy import toy_pictures, write_toy
+from brushwork.data.sources.toy import toy_pictures
 
-CONFIGS = [LoaderConfig(balanced=balanced, flip=flip) for balanced in (False, True) for flip in (False, True)]
+CONFIGS = [
+    LoaderConfig(), LoaderConfig(paired=True), LoaderConfig(flip=True), LoaderConfig(balanced=True),
+    LoaderConfig(balanced=True, flip=True),
+]  # fmt: skip
 TOY = toy_pictures(styles=3, subjects=7, size=16)
-
-
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("loader")
-    write_toy(root / "toy", styles=3, subjects=20, size=16)
-    return pack(root / "toy", root / "packed", PackConfig(resolution=16)).path
 
 
 def equal(a: Batch, b: Batch, part: slice) -> bool:
@@ -107,10 +102,10 @@ def test_flips_are_exact_and_take_half() -> None:
 
 @pytest.mark.parametrize("config", CONFIGS)
 def test_without_a_cache_the_same_pictures_come_from_the_disk(
-    dataset: Path, config: LoaderConfig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    packed: Path, config: LoaderConfig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path)
-    stored = open_pictures(dataset, "all", "off")
+    stored = open_pictures(packed, "all", "off")
     lazy = Loader(stored, replace(config, cache="off"), seed=2).batch_at(50, 33)
-    cached = Loader(load_pictures(dataset, "all"), config, seed=2).batch_at(50, 33)
+    cached = Loader(load_pictures(packed, "all"), config, seed=2).batch_at(50, 33)
     assert equal(lazy, cached, slice(None))

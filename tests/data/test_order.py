@@ -25,12 +25,6 @@ def test_neighbours_show_one_subject_in_two_styles() -> None:
     assert set(rows.tolist()) == set(range(24)), "and every drawing in time"
 
 
-def test_pairs_are_a_function_of_their_number() -> None:
-    whole = Loader(TOY, PAIRED, seed=3).indices_at(0, 40)
-    assert Loader(TOY, PAIRED, seed=3).indices_at(13, 6).tolist() == whole[13:19].tolist()
-    assert Loader(TOY, PAIRED, seed=4).indices_at(0, 40).tolist() != whole.tolist()
-
-
 def test_every_two_styles_meet() -> None:
     rows = Loader(TOY, PAIRED, seed=1).indices_at(0, 2000).reshape(-1, 2)
     styles = TOY.styles.numpy()[rows]
