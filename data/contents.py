@@ -10,37 +10,37 @@ from PIL import Image, ImageOps
 from .dataset import DATASET_JSON, load_pictures
 from .errors import DataError
 from .folder import NOT_UTF8, list_pictures
-from .images import WHITE, Colour, UnreadableError, is_deep_grey, open_image, read_image
+from .images import UnreadableError, is_deep_grey, open_image, read_image
 from .names import file_name, file_path, is_utf8, normal, unique_names, visible
 from .split import AnySplit
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cutout:
-    """An image composited on a background, and its opacity."""
+    """An image composited on white, and its opacity."""
 
     pixels: np.ndarray
     """uint8 (H, W, 3)."""
     alpha: np.ndarray | None = None
     """uint8 (H, W); None if the image is opaque throughout."""
 
-    def recoloured(self, pixels: np.ndarray, background: Colour = WHITE) -> Image.Image:
+    def recoloured(self, pixels: np.ndarray) -> Image.Image:
         """Returns `pixels`, uint8 (H, W, 3), with this image's opacity.
 
-        Removes `background` from the partly transparent pixels, as far as 0..255 allow: composited on
-        `background`, the result shows `pixels` again, and on any other ground it shows no rim.
+        Removes white from the partly transparent pixels, as far as 0..255 allow: composited on white, the
+        result shows `pixels` again, and on any other ground it shows no rim.
         """
         if self.alpha is None:
             return Image.fromarray(pixels)
-        opacity, ground = self.alpha[..., None] / 255, np.array(background, dtype=np.float64)
-        colours = ground + (pixels - ground) / np.where(opacity > 0, opacity, 1)
+        opacity = self.alpha[..., None] / 255
+        colours = 255 + (pixels - 255.0) / np.where(opacity > 0, opacity, 1)
         colours = np.clip(np.rint(colours), 0, 255).astype(np.uint8)
         return Image.fromarray(np.dstack([colours, self.alpha]))
 
 
-def read_cutout(path: Path, background: Colour = WHITE) -> Cutout:
+def read_cutout(path: Path) -> Cutout:
     """Reads an image and its opacity. Raises DataError as `read_image` does."""
-    pixels = read_image(path, background=background)
+    pixels = read_image(path)
     with open_image(path) as image:
         if is_deep_grey(image) or not image.has_transparency_data:
             return Cutout(pixels=pixels)

@@ -12,21 +12,14 @@ from torch import Tensor
 
 from .dataset import Pictures, StoredPictures, describe, load_pictures, stored_pictures
 from .errors import DataError
-from .order import Order, Paired, Runs, Shuffled
+from .order import Order, Paired, Permutations, Runs
 from .split import AnySplit
 from .splitmix import uniform
 
 __all__ = [
-    "Batch",
-    "Loader",
-    "LoaderConfig",
-    "Pictures",
-    "StoredPictures",
-    "describe",
-    "load_pictures",
-    "open_pictures",
-    "stored_pictures",
-]
+    "Batch", "Loader", "LoaderConfig", "Pictures", "StoredPictures", "describe", "load_pictures",
+    "open_pictures", "stored_pictures",
+]  # fmt: skip
 
 Cache = Literal["auto", "device", "memory", "off"]
 
@@ -132,7 +125,7 @@ class Loader:
             return Paired(self._styles, pictures.subjects, self.seed)
         if run > 1 or self.config.balanced:
             return Runs(self._styles, self.seed, run=run, balanced=self.config.balanced)
-        return Shuffled(len(pictures), self.seed)
+        return Permutations(len(pictures), self.seed)
 
     def _factor(self, resolution: int) -> int:
         factor, rest = divmod(self.pictures.resolution, resolution)

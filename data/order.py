@@ -22,10 +22,10 @@ class Permutations:
         self._key = (seed & (2**64 - 1), *stream)  # numpy takes no negative seeds
         self._epochs: OrderedDict[int, np.ndarray] = OrderedDict()
 
-    def at(self, places: np.ndarray) -> np.ndarray:
+    def rows(self, numbers: np.ndarray) -> np.ndarray:
         """Returns the items at these places of the sequence, int64 (B,)."""
-        epochs, within = np.divmod(places, self.count)
-        items = np.empty_like(places)
+        epochs, within = np.divmod(numbers, self.count)
+        items = np.empty_like(numbers)
         for epoch in np.unique(epochs):
             chosen = epochs == epoch
             items[chosen] = self._epoch(int(epoch))[within[chosen]]
@@ -37,16 +37,6 @@ class Permutations:
             if len(self._epochs) > 2:
                 self._epochs.popitem(last=False)
         return self._epochs[epoch]
-
-
-# Orders. rows(numbers): image numbers int64 (B,) -> rows int64 (B,).
-
-
-class Shuffled:
-    """Every row once in each epoch."""
-
-    def __init__(self, count: int, seed: int) -> None:
-        self.rows = Permutations(count, seed).at
 
 
 class Runs:
@@ -73,12 +63,12 @@ class Runs:
 
     def rows(self, numbers: np.ndarray) -> np.ndarray:
         runs, place = np.divmod(numbers, self._run)
-        items, blocks = self._runs.at(runs), runs // len(self._styles)
+        items, blocks = self._runs.rows(runs), runs // len(self._styles)
         rows = np.empty_like(numbers)
         for style, (style_rows, pictures) in enumerate(zip(self._rows_of_style, self._pictures, strict=True)):
             own = self._styles[items] == style
             before = blocks[own] * self._counts[style] + self._before[items[own]]
-            rows[own] = style_rows[pictures.at(before * self._run + place[own])]
+            rows[own] = style_rows[pictures.rows(before * self._run + place[own])]
         return rows
 
 
@@ -103,7 +93,7 @@ class Paired:
         pairs, sides = np.divmod(numbers, 2)
         random = uniform(self._seed ^ PAIR_STREAM, torch.from_numpy(pairs), 2).tolist()
         rows = np.empty_like(numbers)
-        subjects = self._subjects.at(pairs)
+        subjects = self._subjects.rows(pairs)
         for i, (subject, side, (u, v)) in enumerate(zip(subjects, sides, random, strict=True)):
             choices = self._rows_of_subject[subject]
             first = int(u * len(choices))
@@ -112,4 +102,4 @@ class Paired:
         return rows
 
 
-Order = Shuffled | Runs | Paired
+Order = Permutations | Runs | Paired

@@ -124,16 +124,9 @@ MODE_STYLES = tuple(_PAINTERS)
 
 # Counting
 def count_modes(images: Tensor, style: str) -> ModeCount:
-    """Counts the modes that images show. Arguments and errors as recognise_modes."""
-    shown = recognise_modes(images, style)
-    counts = torch.bincount(shown[shown >= 0], minlength=len(MODES))
-    return ModeCount(counts=counts, pictures=len(images))
+    """Counts the modes that uint8 images (N, 3, R, R), R from 16 up, show in a style of MODE_STYLES.
 
-
-def recognise_modes(images: Tensor, style: str) -> Tensor:
-    """Returns the index in MODES of the mode that each image shows, int64 (N,); -1 for none.
-
-    The images are uint8 (N, 3, R, R), R from 16 up, in a style of MODE_STYLES; others raise DataError.
+    Raises DataError for other styles, types or shapes.
     """
     if style not in MODE_STYLES:
         raise DataError(f"The style {style!r} has no modes: choose from {', '.join(MODE_STYLES)}.")
@@ -142,12 +135,12 @@ def recognise_modes(images: Tensor, style: str) -> Tensor:
     if images.dtype != torch.uint8 or shape != (len(images), 3, size, size) or size < 16:
         raise DataError(f"Modes are counted in uint8 (N, 3, R, R), R from 16 up, not {images.dtype} {shape}.")
     templates, radius = mode_bank(style, size)
-    shown = [torch.empty(0, dtype=torch.int64)]
+    counts = torch.zeros(len(MODES), dtype=torch.int64)
     for block in images.cpu().split(BLOCK):
         distances = torch.cdist(_features(block), templates.flatten(0, 1))  # (B, 64 * 81)
         distance, mode = distances.unflatten(1, templates.shape[:2]).amin(2).min(1)
-        shown.append(torch.where(distance < radius[mode], mode, -1))
-    return torch.cat(shown)
+        counts += torch.bincount(mode[distance < radius[mode]], minlength=len(MODES))
+    return ModeCount(counts=counts, pictures=len(images))
 
 
 @lru_cache(maxsize=8)
