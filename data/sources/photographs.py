@@ -74,7 +74,8 @@ def _fetch(directory: Path, size: int, per_style: int) -> Fetched:
             pictures += count * len(sources)
             for name, path in sources.items():
                 whole = solve_puzzle(files, path) if path.endswith(".qml") else read_image(files[path])
-                for n, (top, left, side) in enumerate(crop_boxes(name, *whole.shape[:2], count)):
+                height, width = whole.shape[:2]
+                for n, (top, left, side) in enumerate(crop_boxes(name, height, width, count)):
                     crop = fit_image(whole[top : top + side, left : left + side], size)
                     write_file(directory / style / f"{name}@{n}.png", png_bytes(crop))
                 bar.update()
