@@ -76,10 +76,8 @@ def list_originals(sources: Sequence[Path], split: AnySplit = "test") -> list[Or
     """Lists the images of `sources`, in their order.
 
     A folder stands for all images below it and for what cannot be opened there, by path, except names that
-    begin with a dot. A packed data set stands for its `split`, with names <style>/<subject>.
-
-    Raises:
-        DataError: there is no such file, no image in a folder, or no such split.
+    begin with a dot. A packed data set stands for its `split`, with names <style>/<subject>. Raises DataError
+    if there is no such file, no image in a folder, or no such split.
     """
     originals = [original for source in sources for original in _list_source(source, split)]
     names = unique_names([original.name for original in originals])

@@ -64,10 +64,8 @@ def describe(path: Path | str) -> About:
     if not path.is_dir():
         raise DataError(f"The data set '{path}' does not exist: make it with `brushwork pack FOLDER {path}`.")
     if not (path / DATASET_JSON).is_file():
-        raise DataError(
-            f"'{path}' is no packed data set (it has no {DATASET_JSON}): make one with "
-            f"`brushwork pack {path} DATASET`."
-        )
+        make = f"make one with `brushwork pack {path} DATASET`"
+        raise DataError(f"'{path}' is no packed data set (it has no {DATASET_JSON}): {make}.")
     try:
         return read_json(path / DATASET_JSON, About)
     except (OSError, ValueError) as error:
@@ -178,10 +176,7 @@ def shard_files(dataset: Path, split: AnySplit) -> list[Path]:
 
 
 def _open_shards(path: Path, split: AnySplit) -> tuple[About, list[pq.ParquetFile]]:
-    """Opens the shards of a split, and checks their columns and their number of rows.
-
-    Raises DataError as `load_pictures`.
-    """
+    """The opened shards of a split, whose columns and number of rows are checked."""
     parts, about = parts_of(split), describe(path)
     expected = sum(about.counts[part] for part in parts)
     if not expected:

@@ -55,10 +55,9 @@ def scan_folder(root: Path) -> Scan:
 
     Every folder directly below `root` is a style. Images in `_unlabelled/`, or in a root without folders,
     have no label. The subject is the path below the style's folder without the suffix, so the same stem in
-    two styles is the same subject. Names of styles and subjects are in one spelling (Unicode NFC). Folders
-    whose names differ only by spelling are one style. Crops of one image are named `source@1.png`,
-    `source@2.png`, and lie in one split (see split.py). Names that begin with a dot are skipped; everything
-    else that is left out is listed.
+    two styles is the same subject. Names of styles and subjects are in one spelling (Unicode NFC), so folders
+    that differ only by spelling are one style. Names that begin with a dot are skipped; everything else that
+    is left out is listed.
 
     Raises:
         DataError: there is no such folder or no image, a style is empty or has a name that no command could
@@ -132,11 +131,7 @@ def _check_names(root: Path, style_names: tuple[str, ...]) -> None:
 
 
 def list_pictures(root: Path) -> list[Entry]:
-    """Lists the images below `root` and what cannot be opened, by path.
-
-    Raises:
-        DataError: `root` itself cannot be listed.
-    """
+    """Lists the images below `root` and what cannot be opened, by path. DataError if `root` cannot be."""
     pictures = []
     for entry in walk(root):
         if entry.path == root:
@@ -166,10 +161,7 @@ def walk(root: Path) -> Iterator[Entry]:
 
 
 def _list_folder(folder: Path) -> tuple[list[Entry], list[Path]]:
-    """The visible files and faults, and the folders, by name, links followed.
-
-    A folder that cannot be listed is a fault itself.
-    """
+    """The visible files and faults, and the folders, by name; a folder that cannot be listed is a fault."""
     try:
         names = sorted(name for name in os.listdir(folder) if not name.startswith("."))
     except OSError as error:

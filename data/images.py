@@ -170,9 +170,8 @@ def _reason(error: Exception) -> str:
 def _deep_to_8_bit(values: np.ndarray, mode: str, file_format: str | None) -> np.ndarray:
     """Scales deep grey to 0..255. The maximum tells the range of integers of 32 bits and of floats.
 
-    Raises:
-        ValueError: a value is not finite, negative, or beyond 16 bits (integers) or 255 (floats). No range is
-            known that would not turn such images black or white.
+    Raises ValueError for values that are not finite, negative, or beyond 16 bits (integers) or 255 (floats),
+    since no range is known that would not turn such images black or white.
     """
     values = values.astype(np.float64)
     if not np.isfinite(values).all():
@@ -191,8 +190,7 @@ def _deep_to_8_bit(values: np.ndarray, mode: str, file_format: str | None) -> np
 def _as_srgb(image: Image.Image) -> tuple[Image.Image, str]:
     """Converts the colours of a loaded 8-bit image to RGB in sRGB, without its transparency.
 
-    Returns:
-        The image, and why its profile was ignored: it is broken, or does not fit the image. Else "".
+    Also returns why its profile was ignored, if it is broken or does not fit the image.
     """
     colours = image.convert("RGBA") if image.has_transparency_data else image
     profile, fault = image.info.get("icc_profile"), ""

@@ -104,10 +104,7 @@ class Loader:
         return self._order.rows(np.arange(nimg, nimg + count, dtype=np.int64))
 
     def batch_at(self, nimg: int, count: int, *, resolution: int | None = None) -> Batch:
-        """Returns images number nimg .. nimg + count - 1, reduced to `resolution` by averaging areas.
-
-        Raises DataError if the resolution of the data set is no multiple of `resolution`.
-        """
+        """Returns images number nimg .. nimg + count - 1, reduced to `resolution` by averaging areas."""
         factor = self._factor(resolution or self.pictures.resolution)
         indices = torch.from_numpy(self.indices_at(nimg, count))
         images = self.pictures.take(indices).to(self.device)

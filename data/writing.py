@@ -34,10 +34,7 @@ def write_pictures(
     At most two batches wait while the iterator makes the next one. After an error of the iterator, or OSError
     of a thread, files that are being encoded are finished, and waiting ones are dropped.
 
-    Args:
-        batches: paths, and as many images, uint8 (n, H, W, 3).
-        threads: number of threads; Pillow encodes without the interpreter lock.
-        written: called after each image.
+    `batches` are paths and as many images, uint8 (n, H, W, 3); `written` is called after each image.
     """
     waiting: deque[Future[None]] = deque()
     pool = ThreadPoolExecutor(threads)

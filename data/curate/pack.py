@@ -76,11 +76,9 @@ def pack(folder: Path, out: Path, config: PackConfig) -> Packed:
 
     Leaves out unreadable and too small files, and exact duplicates within a style. Keeps near-duplicates,
     doubtful labels and leaks between the splits. Lists all of these in `report.md` and `report.json`.
-    Replaces an earlier data set when the new one is whole.
-
-    Raises:
-        DataError: `folder` is unusable; nothing is readable in a style; `out` lies inside `folder`, holds
-            anything that `pack` did not write, or is being packed; or the disk is full.
+    Replaces an earlier data set when the new one is whole. Raises DataError if `folder` is unusable, a style
+    has no readable image, `out` lies inside `folder`, holds anything that `pack` did not write or is being
+    packed, or the disk is full.
     """
     if out.resolve().is_relative_to(folder.resolve()):
         raise DataError(f"The data set '{out}' would lie inside '{folder}', its source: name another place.")

@@ -18,6 +18,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
@@ -48,8 +49,8 @@ class IconSet:
     """Ending of an icon's name -> title of its style; empty if the set has one style."""
     size: tuple[float, float]
     """Width and height of an icon that has no size of its own."""
-    info: Mapping[str, object]
-    """Title, author and licence."""
+    info: Mapping[str, Any]
+    """Author and licence, among others."""
     version: str
 
 
@@ -263,20 +264,14 @@ def _attribution(styles: Mapping[str, IconStyle]) -> str:
     lines = [
         "# Attribution\n",
         "Drawn from the SVGs of these sets: rasterised, cropped to the drawing and padded equally.\n",
-        "| style | title | author | licence | package version | licence text |",
-        "|---|---|---|---|---|---|",
+        "| style | set | author | licence | licence text |",
+        "|---|---|---|---|---|",
     ]
     for style, drawn in styles.items():
         icon_set = drawn.icon_set
-        given = (icon_set.info.get(key) for key in ("author", "license"))
-        author, licence = (fields if isinstance(fields, dict) else {} for fields in given)
-        cells = [
-            style,
-            str(icon_set.info.get("name", icon_set.name)),
-            f"[{author.get('name', '?')}]({author.get('url', '')})",
-            str(licence.get("spdx") or licence.get("title", "?")),
-            f"{icon_set.name} {icon_set.version}",
-            str(licence.get("url", "")),
-        ]
+        author, licence = (icon_set.info.get(key) or {} for key in ("author", "license"))
+        made_by = f"[{author.get('name', '?')}]({author.get('url', '')})"
+        terms = (licence.get("spdx") or licence.get("title", "?"), licence.get("url", ""))
+        cells = (style, f"{icon_set.name} {icon_set.version}", made_by, *terms)
         lines.append(f"| {' | '.join(map(markdown_cell, cells))} |")
     return "\n".join(lines) + "\n"

@@ -124,10 +124,7 @@ MODE_STYLES = tuple(_PAINTERS)
 
 # Counting
 def count_modes(images: Tensor, style: str) -> ModeCount:
-    """Counts the modes that uint8 images (N, 3, R, R), R from 16 up, show in a style of MODE_STYLES.
-
-    Raises DataError for other styles, types or shapes.
-    """
+    """Counts the modes that uint8 images (N, 3, R, R), R from 16 up, show in a style of MODE_STYLES."""
     if style not in MODE_STYLES:
         raise DataError(f"The style {style!r} has no modes: choose from {', '.join(MODE_STYLES)}.")
     shape = tuple(images.shape)

@@ -17,11 +17,7 @@ ZLIB, FOLDER, ZSTD = 1, 2, 4
 
 
 def read_rcc(content: bytes) -> dict[str, bytes]:
-    """Maps the path of every file in a resource collection to its content.
-
-    Raises:
-        DataError: it is no resource collection, or of an unknown version, or damaged.
-    """
+    """Maps the path of every file in a resource collection to its content. DataError if it is damaged."""
     try:
         return _files(content)
     except (struct.error, zlib.error, ValueError, pa.ArrowException, OSError) as error:

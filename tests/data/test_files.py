@@ -117,14 +117,13 @@ def fill(out: Path, text: str) -> None:
 
 
 def fail_after(out: Path, *, before: str) -> None:
+    def fail(stage: Path) -> None:
+        (stage / "a.txt").write_text("half")
+        assert (out / "a.txt").read_text() == before
+        raise RuntimeError("given up")
+
     with pytest.raises(RuntimeError, match="given up"), staged_folder(out) as stage:
-        fail(stage, out, before)
-
-
-def fail(stage: Path, out: Path, before: str) -> None:
-    (stage / "a.txt").write_text("half")
-    assert (out / "a.txt").read_text() == before
-    raise RuntimeError("given up")
+        fail(stage)
 
 
 def test_a_staged_folder_takes_its_place_or_vanishes(tmp_path: Path) -> None:

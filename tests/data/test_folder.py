@@ -53,13 +53,9 @@ def test_links_in_a_circle_end(tmp_path: Path) -> None:
 
 
 def test_films_and_postscript_are_no_pictures(tmp_path: Path) -> None:
-    touch(
-        tmp_path, *(f"a/{n}.{suffix}" for n, suffix in enumerate(("jfif", "JPE", "tga", "ppm", "jp2", "ico")))
-    )
-    touch(tmp_path, "a/x.pdf", "a/x.eps", "a/x.mpg", "a/x.h5", "a/x.svg")
-    scan = scan_folder(tmp_path)
-    assert len(scan.files) == 6
-    assert len(scan.ignored) == 5
+    pictures = {f"a/x.{suffix}" for suffix in ("jfif", "JPE", "tga", "ppm", "jp2", "ico")}
+    touch(tmp_path, *pictures, "a/x.pdf", "a/x.eps", "a/x.mpg", "a/x.h5", "a/x.svg")
+    assert {file.source for file in scan_folder(tmp_path).files} == pictures
 
 
 # Names
@@ -166,8 +162,7 @@ def test_unusable_folders(tmp_path: Path, names: list[str], folders: list[str], 
 
 
 def test_a_missing_folder_and_a_file(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"The folder '.*nowhere' does not exist"):
-        scan_folder(tmp_path / "nowhere")
     touch(tmp_path, "x.png")
-    with pytest.raises(DataError, match=r"^'.*x.png' is a file, not a folder: name one"):
-        scan_folder(tmp_path / "x.png")
+    for name, why in (("nowhere", "The folder '.*nowhere' does not"), ("x.png", "'.*x.png' is a file, not")):
+        with pytest.raises(DataError, match=f"^{why}"):
+            scan_folder(tmp_path / name)

@@ -30,18 +30,10 @@ Command = Callable[[str, str], Path]
 
 EMOJI_COLOURS = {name: f"#{40 * i:02x}80ff" for i, name in enumerate([*REFERENCE_SETS, "emojione"])}
 CHARS = {
-    "1f431": "cat-face",
-    "1f436": "dog-face",
-    "1f408-200d-2b1b": "black-cat",
-    "1f44b-1f3fb": "wave-light",
-}
-SUFFIXES = {
-    "": "Regular Icons",
-    "outline": "Outline",
-    "rounded": "Rounded",
-    "outline-rounded": "Outline Rounded",
-}
+    "1f431": "cat-face", "1f436": "dog-face", "1f408-200d-2b1b": "black-cat", "1f44b-1f3fb": "wave-light",
+}  # fmt: skip
 COLOURS = {"": "#ff0000", "outline": "#00ff00", "rounded": "#0000ff", "outline-rounded": "#00ffff"}
+SUFFIXES = dict.fromkeys(COLOURS, "Regular Icons")
 STYLES = ("regular-icons", "outline", "rounded", "outline-rounded")
 
 
@@ -57,7 +49,7 @@ def emoji_package(name: str) -> dict:
     author = {"name": f"Studio {name}", "url": "https://example.org"}
     return {
         "icons": {"prefix": name, "icons": drawn, "width": 16, "height": 16},
-        "info": {"name": name.title(), "author": author, "license": {"spdx": "MIT", "url": "u"}},
+        "info": {"name": "x", "author": author, "license": {"spdx": "MIT", "url": "u"}},
         "package": {"version": "1.2.3"},
         "chars": {} if name == "emojione" else CHARS,
     }
@@ -125,9 +117,7 @@ def test_emoji_are_drawn_and_attributed(tmp_path: Path, npm: Path) -> None:
         assert {path.name for path in (tmp_path / style).iterdir()} == {"1f431.png", "1f408-200d-2b1b.png"}
         assert centre(tmp_path / style / "1f431.png") == EMOJI_COLOURS[style]
     attribution = (tmp_path / "ATTRIBUTION.md").read_text()
-    assert (
-        "| twemoji | Twemoji | [Studio twemoji](https://example.org) | MIT | twemoji 1.2.3 |" in attribution
-    )
+    assert "| twemoji | twemoji 1.2.3 | [Studio twemoji](https://example.org) | MIT | u |" in attribution
     assert "Studio emojione" in attribution
 
 
@@ -170,7 +160,7 @@ def icon_set(
     }
     return IconSet(
         name="test", icons=bodies, aliases=aliases or {}, chars=chars or {}, suffixes={}, size=(16, 16),
-        info={"name": "Test"}, version="1",
+        info={}, version="1",
     )  # fmt: skip
 
 
@@ -186,11 +176,8 @@ def test_sets_without_code_points_align_by_name_alias_and_unicode_name() -> None
     assert "cat-2" not in codes
     plain = icon_set("cat", "doggy", "grinning-face", "other-hand", "unheard-of")
     assert align(plain, codes) == {"1f431": "cat", "1f436": "doggy", "1f600": "grinning-face"}
-
-
-def test_a_code_whose_name_is_taken_is_found_by_alias_and_unicode_name() -> None:
-    chars = {"1f408": "cat", "1f431": "cat"}
-    assert code_book([icon_set("cat", chars=chars)]) == {"cat": "1f408", "cat-face": "1f431"}
+    twins = icon_set("cat", chars={"1f408": "cat", "1f431": "cat"})
+    assert code_book([twins]) == {"cat": "1f408", "cat-face": "1f431"}, "a taken name is no reason"
 
 
 def test_loose_synonyms_of_an_aligned_icon_are_no_subjects() -> None:
@@ -232,7 +219,7 @@ def test_shared_subjects_are_drawn_in_every_style(tmp_path: Path, npm: Path) -> 
     ("name", "styles", "why"),
     [
         ("plain", [], "'plain' come in one style: name another"),
-        ("apart", [], r"outline-rounded, rounded-sharp: choose fewer with --styles"),
+        ("apart", [], r"outline-rounded, rounded-sharp: choose fewer"),
         ("empty", [], "holds no icons"),
         ("test", ["outlines"], "style 'outlines' is unknown: choose from regular-icons, outline"),
         ("nowhere", [], r"Downloading '@iconify-json/nowhere' failed .*: check the name"),
@@ -309,10 +296,7 @@ def test_every_drawing_gets_the_same_margin(box: tuple[int, int, int, int]) -> N
     assert abs(len(rows) / len(columns) - height / width) < 0.15 * height / width
     assert abs(rows[0] + rows[-1] - 31) <= 1
     assert abs(columns[0] + columns[-1] - 31) <= 1
-
-
-def test_an_empty_drawing_is_an_empty_frame() -> None:
-    assert opaque(rasterise(FRAME.format(""), 16)).sum() == 0
+    assert not opaque(rasterise(FRAME.format(""), 16)).any(), "an empty drawing is an empty frame"
 
 
 def test_several_processes_draw_the_same_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
