@@ -115,10 +115,3 @@ def styles_of_folders(folders: Sequence[str], styles: Sequence[str]) -> tuple[st
 def markdown_cell(text: str) -> str:
     """Escapes a text for a cell of a Markdown table."""
     return _MARKDOWN.sub(r"\\\g<0>", visible(text))
-
-
-def markdown_code(text: str) -> str:
-    """Formats a path as code for a cell of a Markdown table."""
-    fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
-    pad = " " if len(fence) > 1 else ""
-    return f"{fence}{pad}{visible(text)}{pad}{fence}".replace("|", r"\|")

@@ -10,7 +10,7 @@ import numpy as np
 from ..errors import DataError
 from ..folder import UNLABELLED, Scan
 from ..images import Cell, image_grid, png_bytes
-from ..names import NO_LABEL, markdown_cell, markdown_code, visible
+from ..names import NO_LABEL, markdown_cell, visible
 from ..split import SPLITS
 from .duplicates import MEANING, Problem
 
@@ -89,8 +89,7 @@ def balance_table(balance: Balance) -> str:
 def _table(rows: Sequence[tuple[str, str, str]]) -> str:
     """A Markdown table of at most LISTED rows: a path, words and, for some, another path."""
     lines = ["| file | what | other file |", "|---|---|---|"]
-    for path, words, other in rows[:LISTED]:
-        lines.append(f"| {markdown_code(path)} | {markdown_cell(words)} | {other and markdown_code(other)} |")
+    lines += (f"| {' | '.join(map(markdown_cell, row))} |" for row in rows[:LISTED])
     if len(rows) > LISTED:
         lines += ["", f"... and {len(rows) - LISTED} more in `report.json`."]
     return "\n".join(lines)
