@@ -237,7 +237,9 @@ def test_the_fingerprint_is_that_of_the_content(toy: Path, out: Path, tmp_path: 
     renamed = pack(toy, out, CONFIG).fingerprint
     shutil.copy(toy / "01-outline" / "0006.png", toy / "00-filled" / "0006.png")
     other = [pack(toy, out, config).fingerprint for config in (CONFIG, replace(CONFIG, test_fraction=0.5))]
-    assert len({first.fingerprint, renamed, *other}) == 4
+    (toy / "02-gradient").rename(toy / "02-shaded")
+    style = pack(toy, out, CONFIG).fingerprint
+    assert len({first.fingerprint, renamed, *other, style}) == 5
     assert leftovers(tmp_path) == []
 
 

@@ -7,7 +7,7 @@ import torch
 from brushwork.data.errors import DataError
 from brushwork.data.folder import scan_folder
 from brushwork.data.images import read_image
-from brushwork.data.sources.toy import DISTANCES, MANNERS, toy_pictures, write_toy
+from brushwork.data.sources.toy import DISTANCES, MANNERS, Subject, place_shape, toy_pictures, write_toy
 
 
 def test_files_and_tensors_show_the_same(tmp_path: Path) -> None:
@@ -43,6 +43,14 @@ def test_shapes_are_regular(kind: str, turns: int, area: float) -> None:
     turned = DISTANCES[kind](cosine * u - sine * v, sine * u + cosine * v)
     np.testing.assert_allclose(turned, distance, atol=1e-9)
     assert (distance < 0).mean() * 9 == pytest.approx(area, rel=0.01)
+
+
+def test_a_disc_and_its_outline_cover_their_areas() -> None:
+    """The line falls off over a pixel on both sides, so it covers two pixels along the edge."""
+    disc = Subject(kind="circle", centre=(0.5, 0.5), radius=0.25, rotation=0.0, colour=np.zeros(3))
+    placed = place_shape(disc, 40)
+    assert placed.cover.sum() == pytest.approx(np.pi * 10**2, rel=0.01)
+    assert placed.outline.sum() == pytest.approx(2 * np.pi * 10 * 2, rel=0.01)
 
 
 def test_inverted_paper_is_darker_than_plain_paper() -> None:
