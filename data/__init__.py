@@ -1,1 +1,1 @@
-"""Files to tensors: reading pictures, curating folders, packed data sets and the loader."""
+"""Files to tensors: reading images, curating folders, packed data sets and the loader."""

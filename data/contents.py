@@ -1,7 +1,4 @@
-"""Lists the content pictures to restyle: files, folders and packed data sets, each picture with its own name.
-
-A picture keeps its transparency when it is restyled.
-"""
+"""Content images to restyle, out of files, folders and packed data sets. They keep their transparency."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -10,68 +7,64 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
+from .dataset import DATASET_JSON, load_pictures
 from .errors import DataError
 from .folder import NOT_UTF8, list_pictures
-from .images import WHITE, Colour, UnreadableError, is_deep_grey, open_image, read_image
+from .images import UnreadableError, is_deep_grey, open_image, read_image
 from .names import file_name, file_path, is_utf8, normal, unique_names, visible
-from .pictures import DATASET_JSON, load_pictures
 from .split import AnySplit
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cutout:
-    """A picture composited on a background, and its opacity."""
+    """An image composited on white, and its opacity."""
 
     pixels: np.ndarray
     """uint8 (H, W, 3)."""
     alpha: np.ndarray | None = None
-    """uint8 (H, W); None if the picture is opaque throughout."""
+    """uint8 (H, W); None if the image is opaque throughout."""
 
-    def recoloured(self, pixels: np.ndarray, background: Colour = WHITE) -> Image.Image:
-        """Returns `pixels`, uint8 (H, W, 3), with this picture's opacity.
+    def recoloured(self, pixels: np.ndarray) -> Image.Image:
+        """Returns `pixels`, uint8 (H, W, 3), with this image's opacity.
 
-        Removes `background` from the partly transparent pixels, as far as 0..255 allow: composited on
-        `background`, the result shows `pixels` again, and on any other ground it shows no rim.
+        Removes white from the partly transparent pixels, as far as 0..255 allow: composited on white, the
+        result shows `pixels` again, and on any other ground it shows no rim.
         """
         if self.alpha is None:
             return Image.fromarray(pixels)
-        opacity, ground = self.alpha[..., None] / 255, np.array(background, dtype=np.float64)
-        colours = ground + (pixels - ground) / np.where(opacity > 0, opacity, 1)
+        opacity = self.alpha[..., None] / 255
+        colours = 255 + (pixels - 255.0) / np.where(opacity > 0, opacity, 1)
         colours = np.clip(np.rint(colours), 0, 255).astype(np.uint8)
         return Image.fromarray(np.dstack([colours, self.alpha]))
 
 
-def read_cutout(path: Path, background: Colour = WHITE) -> Cutout:
-    """Reads a picture and its opacity. Raises DataError as `read_image` does."""
-    return Cutout(pixels=read_image(path, background=background), alpha=_alpha(path))
-
-
-def _alpha(path: Path) -> np.ndarray | None:
-    """The opacity of a readable picture, upright."""
+def read_cutout(path: Path) -> Cutout:
+    """Reads an image and its opacity. Raises DataError as `read_image` does."""
+    pixels = read_image(path)
     with open_image(path) as image:
         if is_deep_grey(image) or not image.has_transparency_data:
-            return None
+            return Cutout(pixels=pixels)
         alpha = np.array(ImageOps.exif_transpose(image).convert("RGBA").getchannel("A"))
-    return None if (alpha == 255).all() else alpha
+    return Cutout(pixels=pixels, alpha=None if (alpha == 255).all() else alpha)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Original:
-    """A content picture, not yet read."""
+    """A content image, not yet read."""
 
     source: Path | np.ndarray
     """A file, or uint8 pixels (H, W, 3)."""
     name: str
-    """Its unique name: a relative path without a suffix."""
+    """Unique name: a relative path without a suffix."""
     subject: str
-    """Its subject, as a data set would name it."""
+    """Subject, as a data set would name it."""
     style: str | None = None
-    """Its style, if it comes from a data set with labels."""
+    """Style, if the image comes from a data set with labels."""
     fault: str = ""
     """Why the file cannot be opened, if that is known before it is read."""
 
     def read(self) -> Cutout:
-        """Reads the picture. Raises DataError if the file is no picture, or cannot be opened."""
+        """Reads the image. Raises DataError if the file is no image, or cannot be opened."""
         if isinstance(self.source, np.ndarray):
             return Cutout(pixels=self.source)
         if self.fault:
@@ -80,13 +73,11 @@ class Original:
 
 
 def list_originals(sources: Sequence[Path], split: AnySplit = "test") -> list[Original]:
-    """Lists the pictures of `sources`, in their order.
+    """Lists the images of `sources`, in their order.
 
-    A folder stands for all pictures below it and for what cannot be opened there, by path, except names that
-    begin with a dot. A packed data set stands for its `split`, with names <style>/<subject>.
-
-    Raises:
-        DataError: there is no such file, no picture in a folder, or no such split.
+    A folder stands for all images below it and for what cannot be opened there, by path, except names that
+    begin with a dot. A packed data set stands for its `split`, with names <style>/<subject>. Raises DataError
+    if there is no such file, no image in a folder, or no such split.
     """
     originals = [original for source in sources for original in _list_source(source, split)]
     names = unique_names([original.name for original in originals])
@@ -114,9 +105,8 @@ def _from_file(path: Path, root: Path, fault: str = "") -> Original:
 
 def _from_dataset(source: Path, split: AnySplit) -> Iterator[Original]:
     pictures = load_pictures(source, split)
-    for image, style, subject in zip(
-        pictures.images, pictures.styles.tolist(), pictures.subjects, strict=True
-    ):
+    labels = zip(pictures.styles.tolist(), pictures.subjects, strict=True)
+    for image, (style, subject) in zip(pictures.images, labels, strict=True):
         label = pictures.style_names[style] if style >= 0 else None
         name = f"{file_name(label or 'unlabelled')}/{file_path(subject)}"
         pixels = image.permute(1, 2, 0).contiguous().numpy()

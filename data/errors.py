@@ -2,4 +2,4 @@
 
 
 class DataError(Exception):
-    """A picture, folder or data set that cannot be used. One sentence names the value and the remedy."""
+    """An image, folder or data set that cannot be used. One sentence names the value and the remedy."""

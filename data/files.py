@@ -23,13 +23,10 @@ PARTIAL = ".partial"
 
 
 def write_file(path: Path, content: bytes | memoryview | str, *, durable: bool = False) -> None:
-    """Writes a file, whole or not at all: under another name beside `path`, which is then renamed.
+    """Writes a file, text as UTF-8, whole or not at all. Makes missing folders.
 
-    Writes text as UTF-8. Makes missing folders. With `durable`, content and name are on the disk before this
-    returns, so that they outlast a machine that dies.
-
-    Raises:
-        OSError: the disk is full or may not be written; nothing is left behind.
+    With `durable`, content and name are on the disk before this returns, so that they outlast a machine that
+    dies. Raises OSError if the disk is full or may not be written; nothing is left behind.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, partial = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=PARTIAL)
@@ -63,9 +60,7 @@ def write_json(path: Path, content: object, *, durable: bool = False) -> None:
 def read_json(path: Path, kind: type[Content]) -> Content:
     """Reads JSON as a dataclass, or as any type that pydantic knows. Ignores further keys.
 
-    Raises:
-        OSError: there is no such file.
-        ValueError: it is no JSON, or not of this type; the message names the first wrong entry.
+    Raises ValueError if it is no JSON, or not of this type; the message names the first wrong entry.
     """
     try:
         return TypeAdapter(kind).validate_json(path.read_bytes(), strict=True)
@@ -94,11 +89,8 @@ def remove_partials(folder: Path) -> None:
 def staged_folder(out: Path) -> Iterator[Path]:
     """Yields a hidden folder beside `out`, which replaces `out` if the block succeeds, and is removed if not.
 
-    Only one process at a time can write to a place. Its lock dies with it, and the next call removes what a
-    killed process left.
-
-    Raises:
-        DataError: another process is writing to `out`.
+    Only one process at a time can write to a place; another raises DataError. The lock dies with its process,
+    and the next call removes what a killed process left.
     """
     out = out.resolve()
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -121,9 +113,7 @@ def _only_writer(out: Path, path: Path) -> Iterator[None]:
     try:
         lock.acquire()
     except Timeout as error:
-        raise DataError(
-            f"Another process is writing to '{out}': wait until it has finished, or name another place."
-        ) from error
+        raise DataError(f"Another process is writing to '{out}': wait, or name another place.") from error
     try:
         yield
     finally:

@@ -1,10 +1,10 @@
-"""Finds pictures as `root/<style>/**/*.png` and the like, and says why it leaves out a file."""
+"""Finds images as `root/<style>/**/*.png` and the like, and says why it leaves out a file."""
 
 import errno
 import os
 import stat
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import DataError
@@ -19,7 +19,7 @@ READ_ALREADY = "a link to a folder that was read already"
 
 @dataclass(frozen=True, kw_only=True)
 class ImageFile:
-    """A picture file: its path, its path below the root, its style index (-1 for none) and its subject."""
+    """An image file: its path, its path below the root, its style index (-1 for none) and its subject."""
 
     path: Path
     source: str
@@ -31,8 +31,8 @@ class ImageFile:
 class Scan:
     """The content of a folder of styles.
 
-    `style_names` are in alphabetical order, `files` in a stable one. `ignored` are no pictures, `faults`
-    cannot be opened; both are pairs of a path below the root and a reason.
+    `style_names` are in alphabetical order, `files` in a stable one. `ignored` are no images, `faults` cannot
+    be opened; both are pairs of a path below the root and a reason.
     """
 
     root: Path
@@ -42,18 +42,25 @@ class Scan:
     faults: tuple[tuple[str, str], ...] = ()
 
 
-def scan_folder(root: Path) -> Scan:
-    """Lists the pictures below `root`.
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """A file; or, with a `fault`, a path that cannot be opened, and why."""
 
-    Every folder directly below `root` is a style. Pictures in `_unlabelled/`, or in a root without folders,
+    path: Path
+    fault: str = ""
+
+
+def scan_folder(root: Path) -> Scan:
+    """Lists the images below `root`.
+
+    Every folder directly below `root` is a style. Images in `_unlabelled/`, or in a root without folders,
     have no label. The subject is the path below the style's folder without the suffix, so the same stem in
-    two styles is the same subject. Names of styles and subjects are in one spelling (Unicode NFC). Folders
-    whose names differ only by spelling are one style. Crops of one picture are named `source@1.png`,
-    `source@2.png`, and lie in one split (see split.py). Names that begin with a dot are skipped; everything
-    else that is left out is listed.
+    two styles is the same subject. Names of styles and subjects are in one spelling (Unicode NFC), so folders
+    that differ only by spelling are one style. Names that begin with a dot are skipped; everything else that
+    is left out is listed.
 
     Raises:
-        DataError: there is no such folder or no picture, a style is empty or has a name that no command could
+        DataError: there is no such folder or no image, a style is empty or has a name that no command could
             select, or two styles differ only by case.
     """
     if not root.is_dir():
@@ -67,19 +74,48 @@ def scan_folder(root: Path) -> Scan:
     unlabelled = styles.pop(UNLABELLED_FOLDER, [])
     style_names = tuple(sorted(styles))
     _check_names(root, style_names)
-    sorter = _Sorter(root=root)
+    places = [(folder, style) for style, name in enumerate(style_names) for folder in styles[name]]
+    places += [(folder, UNLABELLED) for folder in unlabelled]
+    found = [(entry, folder, style) for folder, style in places for entry in walk(folder)]
+    beside = None if folders else UNLABELLED
+    scan = _sort(root, style_names, [*found, *((entry, root, beside) for entry in top)])
+    filled = {file.style for file in scan.files}
     for style, name in enumerate(style_names):
-        sorter.add_style(styles[name], style)
-    for folder in unlabelled:
-        sorter.add(folder, walk(folder), UNLABELLED)
-    sorter.add(root, top, None if folders else UNLABELLED)
-    if not sorter.files:
-        why = _first_reason(sorter.faults) or " (.png, .jpg, .webp, ...)"
+        if style not in filled:
+            why = _because([entry.fault for entry, _, own in found if own == style and entry.fault])
+            raise DataError(f"The style folder '{styles[name][0]}' holds no picture{why}: remove it.")
+    if not scan.files:
+        why = _because([fault for _, fault in scan.faults]) or " (.png, .jpg, .webp, ...)"
         raise DataError(f"'{root}' holds no picture{why}: name another.")
+    return scan
+
+
+def _sort(root: Path, style_names: tuple[str, ...], found: Sequence[tuple[Entry, Path, int | None]]) -> Scan:
+    """Sorts entries into images, other files and what cannot be opened.
+
+    `found` are entries, the folders of their styles, and their styles; None for what lies beside the folders.
+    """
+    files: list[ImageFile] = []
+    ignored: list[tuple[str, str]] = []
+    faults: list[tuple[str, str]] = []
+    for entry, folder, style in found:
+        source = entry.path.relative_to(root).as_posix()
+        if entry.fault:
+            faults.append((visible(source), entry.fault))
+        elif not is_picture(entry.path):
+            ignored.append((source, "not a picture by its suffix"))
+        elif style is None:
+            ignored.append((source, "beside the style folders, not in one"))
+        else:
+            subject = normal(entry.path.relative_to(folder).with_suffix("").as_posix())
+            files.append(ImageFile(path=entry.path, source=source, style=style, subject=subject))
     return Scan(
-        root=root, style_names=style_names, files=tuple(sorter.files), ignored=tuple(sorter.ignored),
-        faults=tuple(sorter.faults),
-    )  # fmt: skip
+        root=root, style_names=style_names, files=tuple(files), ignored=tuple(ignored), faults=tuple(faults)
+    )
+
+
+def _because(faults: list[str]) -> str:
+    return f" that can be opened ({faults[0]})" if faults else ""
 
 
 def _check_names(root: Path, style_names: tuple[str, ...]) -> None:
@@ -91,53 +127,11 @@ def _check_names(root: Path, style_names: tuple[str, ...]) -> None:
             raise DataError(f"'{root / name}' is taken for a style: rename it to {UNLABELLED_FOLDER}.")
         twin = by_case.setdefault(normal(name.casefold()), name)
         if twin != name:
-            raise DataError(
-                f"The styles '{twin}' and '{name}' in '{root}' differ only by case: merge or rename one."
-            )
+            raise DataError(f"The styles '{twin}' and '{name}' in '{root}' differ only by case: rename one.")
 
 
-def _first_reason(faults: Sequence[tuple[str, str]]) -> str:
-    return f" that can be opened ({faults[0][1]})" if faults else ""
-
-
-@dataclass(kw_only=True)
-class _Sorter:
-    """Sorts entries into pictures, other files and what cannot be opened."""
-
-    root: Path
-    files: list[ImageFile] = field(default_factory=list)
-    ignored: list[tuple[str, str]] = field(default_factory=list)
-    faults: list[tuple[str, str]] = field(default_factory=list)
-
-    def add_style(self, folders: Sequence[Path], style: int) -> None:
-        files, faults = len(self.files), len(self.faults)
-        for folder in folders:
-            self.add(folder, walk(folder), style)
-        if len(self.files) == files:
-            why = _first_reason(self.faults[faults:])
-            raise DataError(f"The style folder '{folders[0]}' holds no picture{why}: add some or remove it.")
-
-    def add(self, folder: Path, entries: Iterable["Entry"], style: int | None) -> None:
-        """Sorts the entries below the folder of a style; pictures without a style are ignored."""
-        for entry in entries:
-            source = entry.path.relative_to(self.root).as_posix()
-            if entry.fault:
-                self.faults.append((visible(source), entry.fault))
-            elif not is_picture(entry.path):
-                self.ignored.append((source, "not a picture by its suffix"))
-            elif style is None:
-                self.ignored.append((source, "beside the style folders, not in one"))
-            else:
-                subject = normal(entry.path.relative_to(folder).with_suffix("").as_posix())
-                self.files.append(ImageFile(path=entry.path, source=source, style=style, subject=subject))
-
-
-def list_pictures(root: Path) -> list["Entry"]:
-    """Lists the pictures below `root` and what cannot be opened, by path.
-
-    Raises:
-        DataError: `root` itself cannot be listed.
-    """
+def list_pictures(root: Path) -> list[Entry]:
+    """Lists the images below `root` and what cannot be opened, by path. DataError if `root` cannot be."""
     pictures = []
     for entry in walk(root):
         if entry.path == root:
@@ -145,14 +139,6 @@ def list_pictures(root: Path) -> list["Entry"]:
         if entry.fault != READ_ALREADY and (entry.fault or is_picture(entry.path)):
             pictures.append(entry)
     return sorted(pictures, key=lambda entry: entry.path)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Entry:
-    """A file; or, with a `fault`, a path that cannot be opened, and why."""
-
-    path: Path
-    fault: str = ""
 
 
 def walk(root: Path) -> Iterator[Entry]:
@@ -175,10 +161,7 @@ def walk(root: Path) -> Iterator[Entry]:
 
 
 def _list_folder(folder: Path) -> tuple[list[Entry], list[Path]]:
-    """The visible files and faults, and the folders, by name, links followed.
-
-    A folder that cannot be listed is a fault itself.
-    """
+    """The visible files and faults, and the folders, by name; a folder that cannot be listed is a fault."""
     try:
         names = sorted(name for name in os.listdir(folder) if not name.startswith("."))
     except OSError as error:

@@ -1,67 +1,66 @@
-"""Reads any picture file as upright 8-bit sRGB pixels, fits pixels to a square, and draws labelled grids."""
+"""Reads any image file as upright 8-bit sRGB pixels, fits pixels to a square, and draws labelled grids."""
 
 import io
 import stat
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageOps
+from PIL import Image, ImageCms, ImageOps
 from PIL.JpegImagePlugin import JpegImageFile
 
 from .errors import DataError
-from .lettering import Label, label
+from .lettering import draw_text
 from .names import visible
-from .profiles import as_srgb, convert
 
 Fit = Literal["crop", "pad", "squash"]
 Colour = tuple[int, int, int]
 Cell = np.ndarray | None
 
 WHITE: Colour = (255, 255, 255)
-INK: Colour = (40, 40, 40)
 MAX_PIXELS = 2**26
-"""Larger pictures are not decoded: 8192 x 8192 pixels take one or two gigabytes on their way to an array."""
+"""Larger images are not decoded: 8192 x 8192 pixels take one or two gigabytes on their way to an array."""
 NO_PICTURES = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "IPTC", "MPEG", "WMF"})
 """Films, containers of measurements, and drawings that Ghostscript or Windows would have to draw."""
 ONE_PICTURE = frozenset({"MPO", "PSD"})
-"""Formats whose further frames are layers, or previews of the same picture."""
+"""Formats whose further frames are layers, or previews of the same image."""
+ROUNDING = 2
+"""Levels of 255. A profile that changes no colour by more is taken for sRGB, so sRGB images stay exact."""
+GREY_MODES = ("1", "L", "LA", "La")
+MODES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}
+"""Colour space of a profile -> the Pillow mode that it describes."""
 # Pillow warns of what `open_image` refuses.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
+
 # Formats
-
-
 @cache
-def formats() -> tuple[str, ...]:
-    """Returns Pillow's names of the formats that are read, in the order in which it tries them."""
+def _formats() -> tuple[str, ...]:
+    """Pillow's names of the formats that are read, in the order in which it tries them."""
     Image.init()
     return tuple(name for name in Image.ID if name not in NO_PICTURES)
 
 
 @cache
 def _suffixes() -> frozenset[str]:
-    known = set(formats())
-    return frozenset(suffix for suffix, name in Image.registered_extensions().items() if name in known)
+    return frozenset(suffix for suffix, name in Image.registered_extensions().items() if name in _formats())
 
 
 def is_picture(path: Path) -> bool:
-    """Returns whether a file is a picture by its suffix."""
+    """Returns whether a file is an image by its suffix."""
     return path.suffix.lower() in _suffixes()
 
 
 def has_frames(image: Image.Image) -> bool:
-    """Returns whether an opened picture is an animation, or a file of several pages."""
+    """Returns whether an opened image is an animation, or a file of several pages."""
     return image.format not in ONE_PICTURE and bool(getattr(image, "is_animated", False))
 
 
 # Reading
-
-
 @dataclass(frozen=True, kw_only=True)
 class Picture:
     """A decoded file, and what was changed or left out."""
@@ -69,29 +68,27 @@ class Picture:
     pixels: np.ndarray
     """uint8 (H, W, 3), upright, in sRGB."""
     animated: bool = False
-    """It has further frames or pages, which are not read."""
-    profile: str = ""
-    """The colour profile that it was converted from; empty for sRGB, and for none."""
+    """The file has further frames or pages, which are not read."""
     profile_fault: str = ""
-    """Why its profile was ignored, if it was."""
+    """Why the colour profile was ignored, if it was."""
 
 
 def read_image(source: Path | bytes, *, background: Colour = WHITE) -> np.ndarray:
-    """Reads one picture as uint8 sRGB of shape (H, W, 3).
+    """Reads one image as uint8 sRGB of shape (H, W, 3).
 
     Applies the EXIF orientation and the colour profile, composites transparency on `background`, and converts
-    grey, palette, CMYK and 16-bit pictures. 16 bits are scaled by 1/257, so that white stays white.
+    grey, palette, CMYK and 16-bit images. 16 bits are scaled by 1/257, so that white stays white.
 
     Raises:
-        DataError: the file is no picture, is cut short, has more than MAX_PIXELS, or has values that are NaN,
-            negative or beyond 16 bits.
+        UnreadableError: the file is no image, is cut short, has more than MAX_PIXELS, or has values that are
+            NaN, negative or beyond 16 bits.
     """
     with open_image(source) as image:
         return decode(image, source, background=background).pixels
 
 
 def open_image(source: Path | bytes, *, reduce: bool = False) -> Image.Image:
-    """Opens a picture without decoding it. Only a regular file is opened, since reading a pipe would wait.
+    """Opens an image without decoding it. Only a regular file is opened, since reading a pipe would wait.
 
     With `reduce`, a JPEG of more than MAX_PIXELS is decoded at a half, a quarter or an eighth of its sides.
     Raises DataError as `read_image`.
@@ -100,7 +97,7 @@ def open_image(source: Path | bytes, *, reduce: bool = False) -> Image.Image:
         if isinstance(source, Path) and not stat.S_ISREG(source.stat().st_mode):
             raise OSError("it is no regular file")
         file = source if isinstance(source, Path) else io.BytesIO(source)
-        image = (_open_jpeg(file) if reduce else None) or Image.open(file, formats=formats())
+        image = (_open_jpeg(file) if reduce else None) or Image.open(file, formats=_formats())
         width, height = image.size
         if width * height > MAX_PIXELS:
             image.close()
@@ -113,7 +110,7 @@ def open_image(source: Path | bytes, *, reduce: bool = False) -> Image.Image:
 def _open_jpeg(file: Path | io.BytesIO) -> Image.Image | None:
     """A JPEG, to be decoded at a smaller size if it is too large; None for other formats."""
     try:
-        # `Image.open` would refuse a large picture before its `draft` can reduce it.
+        # `Image.open` would refuse a large image before its `draft` can reduce it.
         image = JpegImageFile(file)
     except SyntaxError:
         return None
@@ -125,7 +122,7 @@ def _open_jpeg(file: Path | io.BytesIO) -> Image.Image | None:
 
 
 def decode(image: Image.Image, source: Path | bytes, *, background: Colour = WHITE) -> Picture:
-    """Decodes a picture of `open_image`. Raises DataError as `read_image`."""
+    """Decodes an image of `open_image`. Raises DataError as `read_image`."""
     try:
         animated = has_frames(image)
         image.load()
@@ -135,31 +132,24 @@ def decode(image: Image.Image, source: Path | bytes, *, background: Colour = WHI
             fault = "only pictures of 8 bits are converted" if "icc_profile" in image.info else ""
             pixels = np.repeat(grey[..., None], 3, axis=2)
             return Picture(pixels=pixels, animated=animated, profile_fault=fault)
-        converted = as_srgb(image)
-        pixels = np.array(_on_background(converted.image, image, background))
+        colours, fault = _as_srgb(image)
+        if image.has_transparency_data:
+            colours.putalpha(image.convert("RGBA").getchannel("A"))
+            ground = Image.new("RGBA", image.size, (*background, 255))
+            colours = Image.alpha_composite(ground, colours).convert("RGB")
+        return Picture(pixels=np.array(colours), animated=animated, profile_fault=fault)
     # Pillow's plugins raise whatever a broken file provokes: OSError, SyntaxError, struct.error, EOFError...
     except Exception as error:
         raise UnreadableError(source, _reason(error)) from error
-    return Picture(pixels=pixels, animated=animated, profile=converted.profile, profile_fault=converted.fault)
 
 
 def is_deep_grey(image: Image.Image) -> bool:
-    """Returns whether a picture is grey with more than 8 bits a pixel. Such pictures have no transparency."""
+    """Returns whether an image is grey with more than 8 bits a pixel. Such images have no transparency."""
     return image.mode.startswith("I") or image.mode == "F"
 
 
-def _on_background(colours: Image.Image, image: Image.Image, background: Colour) -> Image.Image:
-    """RGB colours with the transparency of `image`, composited on a background."""
-    if not image.has_transparency_data:
-        return colours
-    colours = colours.convert("RGBA")
-    colours.putalpha(convert(image, "RGBA").getchannel("A"))
-    ground = Image.new("RGBA", image.size, (*background, 255))
-    return Image.alpha_composite(ground, colours).convert("RGB")
-
-
 class UnreadableError(DataError):
-    """A file that cannot be read as a picture, and why."""
+    """A file that cannot be read as an image, and why."""
 
     def __init__(self, source: Path | bytes, reason: str) -> None:
         name = f"'{visible(str(source))}'" if isinstance(source, Path) else "The given file"
@@ -180,9 +170,8 @@ def _reason(error: Exception) -> str:
 def _deep_to_8_bit(values: np.ndarray, mode: str, file_format: str | None) -> np.ndarray:
     """Scales deep grey to 0..255. The maximum tells the range of integers of 32 bits and of floats.
 
-    Raises:
-        ValueError: a value is not finite, negative, or beyond 16 bits (integers) or 255 (floats). No range is
-            known that would not turn such pictures black or white.
+    Raises ValueError for values that are not finite, negative, or beyond 16 bits (integers) or 255 (floats),
+    since no range is known that would not turn such images black or white.
     """
     values = values.astype(np.float64)
     if not np.isfinite(values).all():
@@ -197,9 +186,52 @@ def _deep_to_8_bit(values: np.ndarray, mode: str, file_format: str | None) -> np
     return np.clip(np.rint(values), 0, 255).astype(np.uint8)
 
 
+# Colours
+def _as_srgb(image: Image.Image) -> tuple[Image.Image, str]:
+    """Converts the colours of a loaded 8-bit image to RGB in sRGB, without its transparency.
+
+    Also returns why its profile was ignored, if it is broken or does not fit the image.
+    """
+    colours = image.convert("RGBA") if image.has_transparency_data else image
+    profile, fault = image.info.get("icc_profile"), ""
+    if profile:
+        kind = "L" if image.mode in GREY_MODES else "CMYK" if image.mode == "CMYK" else "RGB"
+        try:
+            mode, transform = _conversion(profile, kind)
+            if transform is not None:
+                return transform.apply(colours.convert(mode)), ""
+        # Pillow raises OSError, TypeError or PyCMSError for different faults of a profile.
+        except Exception as error:
+            fault = str(error) or type(error).__name__
+    return colours.convert("RGB"), fault
+
+
+@lru_cache(maxsize=16)
+def _conversion(content: bytes, kind: str) -> tuple[str, ImageCms.ImageCmsTransform | None]:
+    """The mode that a profile describes, and its conversion to sRGB; None if it is sRGB already."""
+    profile = ImageCms.ImageCmsProfile(io.BytesIO(content))
+    space = str(getattr(profile.profile, "xcolor_space", "")).strip()
+    mode = MODES.get(space)
+    if mode is None or (mode != kind and (mode, kind) != ("RGB", "L")):
+        raise ValueError(f"a profile of {space} colours in a picture of mode {kind}")
+    transform = ImageCms.buildTransform(profile, ImageCms.createProfile("sRGB"), mode, "RGB")
+    return mode, None if _is_identity(transform, mode) else transform
+
+
+def _is_identity(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
+    """Whether all greys and, in RGB, a lattice of colours change by no more than ROUNDING."""
+    if mode == "CMYK":
+        return False
+    ramp = np.arange(256, dtype=np.uint8)
+    colours = np.repeat(ramp[:, None], 3, axis=1)
+    if mode == "RGB":
+        lattice = np.stack(np.meshgrid(*[ramp[::51]] * 3), axis=-1).reshape(-1, 3)
+        colours = np.concatenate([colours, lattice])
+    converted = transform.apply(Image.fromarray(colours[None]).convert(mode))
+    return bool(np.abs(np.asarray(converted, dtype=np.int16)[0] - colours).max() <= ROUNDING)
+
+
 # Encoding
-
-
 def png_bytes(array: np.ndarray | Image.Image) -> bytes:
     """Encodes uint8 (H, W, 3) or a Pillow image as PNG."""
     stream = io.BytesIO()
@@ -218,8 +250,6 @@ def gif_bytes(frames: Sequence[Image.Image], *, milliseconds: int) -> bytes:
 
 
 # Fitting
-
-
 def fit_image(
     array: np.ndarray, resolution: int, fit: Fit = "crop", background: Colour = WHITE
 ) -> np.ndarray:
@@ -228,12 +258,7 @@ def fit_image(
     `crop` keeps the largest centred square, `pad` letterboxes on `background`, `squash` ignores the aspect.
     Reductions by a whole number average areas, as the loader does for lower resolutions. Every other ratio
     uses Pillow's Lanczos, whose support grows with the reduction, so that nothing aliases.
-
-    Raises:
-        DataError: the fit is unknown.
     """
-    if fit not in get_args(Fit):
-        raise DataError(f"The fit '{fit}' is unknown: choose one of {', '.join(get_args(Fit))}.")
     height, width = array.shape[:2]
     if fit == "crop":
         side = min(height, width)
@@ -260,8 +285,6 @@ def _resize(array: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 # Grids
-
-
 def image_grid(
     images: np.ndarray | Sequence[Sequence[Cell]],
     *,
@@ -284,37 +307,28 @@ def image_grid(
     height, width = height * scale, width * scale
     gap = max(2, min(height, width) // 24)
     size = max(11, min(20, height // 5))
-    row_texts = [label(text, size) for text in row_labels]
-    column_texts = [label(text, size) for text in column_labels]
-    rotated = any(text.width > width for text in column_texts)
-    headings = [_text_image(text, rotated=rotated) for text in column_texts]
-    title_image = _text_image(label(title, size)) if title else None
-    left = max((text.width for text in row_texts), default=-3 * gap) + 4 * gap
-    top = title_image.height + 2 * gap if title_image else 0
+    sides = [draw_text(text, size) for text in row_labels]
+    headings = [draw_text(text, size) for text in column_labels]
+    if any(heading.width > width for heading in headings):
+        headings = [heading.transpose(Image.Transpose.ROTATE_90) for heading in headings]
+    titles = [draw_text(title, size)] if title else []
+    left = max((text.width for text in sides), default=-3 * gap) + 4 * gap
+    top = sum(text.height + 2 * gap for text in titles)
     top += max((heading.height for heading in headings), default=-gap) + 2 * gap
     columns = max((len(row) for row in rows), default=0)
-    total_width = max(left + columns * (width + gap), title_image.width + 2 * gap if title_image else 0)
+    total_width = max([left + columns * (width + gap), *(text.width + 2 * gap for text in titles)])
     grid = Image.new("RGB", (total_width, top + len(rows) * (height + gap)), WHITE)
-    if title_image:
-        grid.paste(title_image, (gap, gap))
+    for text in titles:
+        grid.paste(text, (gap, gap))
     for c, heading in enumerate(headings):
         x = left + c * (width + gap) + (width - heading.width) // 2
         grid.paste(heading, (x, top - gap - heading.height))
-    draw = ImageDraw.Draw(grid)
+    for r, text in enumerate(sides):
+        y = top + r * (height + gap) + (height - text.height) // 2
+        grid.paste(text, (left - 2 * gap - text.width, y))
     for r, row in enumerate(rows):
-        y = top + r * (height + gap)
-        if r < len(row_texts):
-            text = row_texts[r]
-            draw.text((left - 2 * gap, y + height // 2), text.text, INK, text.font, anchor="rm")
         for c, cell in enumerate(row):
             if cell is not None:
                 tile = Image.fromarray(cell).resize((width, height), Image.Resampling.NEAREST)
-                grid.paste(tile, (left + c * (width + gap), y))
+                grid.paste(tile, (left + c * (width + gap), top + r * (height + gap)))
     return grid
-
-
-def _text_image(text: Label, *, rotated: bool = False) -> Image.Image:
-    box = text.font.getbbox(text.text or " ")
-    image = Image.new("RGB", (int(box[2]) + 1, int(box[3]) + 1), WHITE)
-    ImageDraw.Draw(image).text((0, 0), text.text, INK, text.font)
-    return image.transpose(Image.Transpose.ROTATE_90) if rotated else image

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from urllib.parse import unquote
 
 NO_LABEL = "(no label)"
-"""Name of the pictures without a style in reports."""
+"""Name of the images without a style in reports."""
 RESERVED = ("all", "none", NO_LABEL)
 """Names with another meaning in commands and reports: every style, the null style, no style."""
 LONGEST = 200
@@ -53,8 +53,6 @@ def visible(text: str) -> str:
 
 
 # Paths
-
-
 def file_name(name: str) -> str:
     """Returns a unique file name for a name; `name_of_file` is its inverse.
 
@@ -114,15 +112,6 @@ def styles_of_folders(folders: Sequence[str], styles: Sequence[str]) -> tuple[st
 
 
 # Markdown
-
-
 def markdown_cell(text: str) -> str:
     """Escapes a text for a cell of a Markdown table."""
     return _MARKDOWN.sub(r"\\\g<0>", visible(text))
-
-
-def markdown_code(text: str) -> str:
-    """Formats a path as code for a cell of a Markdown table."""
-    fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
-    pad = " " if len(fence) > 1 else ""
-    return f"{fence}{pad}{visible(text)}{pad}{fence}".replace("|", r"\|")

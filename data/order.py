@@ -22,10 +22,10 @@ class Permutations:
         self._key = (seed & (2**64 - 1), *stream)  # numpy takes no negative seeds
         self._epochs: OrderedDict[int, np.ndarray] = OrderedDict()
 
-    def at(self, places: np.ndarray) -> np.ndarray:
+    def rows(self, numbers: np.ndarray) -> np.ndarray:
         """Returns the items at these places of the sequence, int64 (B,)."""
-        epochs, within = np.divmod(places, self.count)
-        items = np.empty_like(places)
+        epochs, within = np.divmod(numbers, self.count)
+        items = np.empty_like(numbers)
         for epoch in np.unique(epochs):
             chosen = epochs == epoch
             items[chosen] = self._epoch(int(epoch))[within[chosen]]
@@ -39,21 +39,11 @@ class Permutations:
         return self._epochs[epoch]
 
 
-# Orders. rows(numbers): image numbers int64 (B,) -> rows int64 (B,).
-
-
-class Shuffled:
-    """Every row once in each epoch."""
-
-    def __init__(self, count: int, seed: int) -> None:
-        self.rows = Permutations(count, seed).at
-
-
 class Runs:
     """Runs of `run` neighbours of one style; each style has shuffled epochs of its own.
 
     The styles of the runs are shuffled in blocks. A block holds every style once (`balanced`), or as often as
-    its pictures fill a run, and at least once. Unlabelled pictures count as a style.
+    its images fill a run, and at least once. Unlabelled images count as a style.
     """
 
     def __init__(self, styles: Tensor, seed: int, *, run: int = 1, balanced: bool = False) -> None:
@@ -73,12 +63,12 @@ class Runs:
 
     def rows(self, numbers: np.ndarray) -> np.ndarray:
         runs, place = np.divmod(numbers, self._run)
-        items, blocks = self._runs.at(runs), runs // len(self._styles)
+        items, blocks = self._runs.rows(runs), runs // len(self._styles)
         rows = np.empty_like(numbers)
         for style, (style_rows, pictures) in enumerate(zip(self._rows_of_style, self._pictures, strict=True)):
             own = self._styles[items] == style
             before = blocks[own] * self._counts[style] + self._before[items[own]]
-            rows[own] = style_rows[pictures.at(before * self._run + place[own])]
+            rows[own] = style_rows[pictures.rows(before * self._run + place[own])]
         return rows
 
 
@@ -95,10 +85,7 @@ class Paired:
                 rows.setdefault(subject, {})[style] = row
         self._rows_of_subject = [list(own.values()) for own in rows.values() if len(own) > 1]
         if not self._rows_of_subject:
-            raise DataError(
-                "No subject has two styles: turn off the loader's paired, or give subjects the same file "
-                "name in every style."
-            )
+            raise DataError("No subject has two styles: turn off the loader's paired.")
         self._subjects = Permutations(len(self._rows_of_subject), seed)
         self._seed = seed
 
@@ -106,9 +93,8 @@ class Paired:
         pairs, sides = np.divmod(numbers, 2)
         random = uniform(self._seed ^ PAIR_STREAM, torch.from_numpy(pairs), 2).tolist()
         rows = np.empty_like(numbers)
-        for i, (subject, side, (u, v)) in enumerate(
-            zip(self._subjects.at(pairs), sides, random, strict=True)
-        ):
+        subjects = self._subjects.rows(pairs)
+        for i, (subject, side, (u, v)) in enumerate(zip(subjects, sides, random, strict=True)):
             choices = self._rows_of_subject[subject]
             first = int(u * len(choices))
             second = (first + 1 + int(v * (len(choices) - 1))) % len(choices)
@@ -116,4 +102,4 @@ class Paired:
         return rows
 
 
-Order = Shuffled | Runs | Paired
+Order = Permutations | Runs | Paired

@@ -13,10 +13,10 @@ EVERY = 60.0
 class Progress(tqdm):
     """tqdm, with plain lines where there is no terminal: one a minute, none in the first half minute."""
 
-    def __init__(self, *arguments: Any, disable: bool = False, **options: Any) -> None:
+    def __init__(self, *arguments: Any, **options: Any) -> None:
         if not _is_terminal(options.get("file")):
             options |= {"mininterval": EVERY, "maxinterval": EVERY, "miniters": 1, "delay": EVERY / 2}
-        super().__init__(*arguments, disable=disable, **options)
+        super().__init__(*arguments, **options)
 
     @staticmethod
     def status_printer(file: Any) -> Callable[[str], None]:

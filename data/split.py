@@ -1,6 +1,6 @@
 """Splits by subject: training never shows a subject of the test split, in any style.
 
-Several pictures of one thing, such as crops of one painting, are numbered after an `@`: `sunflowers@1`,
+Several images of one thing, such as crops of one painting, are numbered after an `@`: `sunflowers@1`,
 `sunflowers@2`. They are subjects of their own, but lie in one split.
 """
 
@@ -24,7 +24,8 @@ def split_of(subject: str, test_fraction: float = TEST_FRACTION) -> Split:
     """
     if not 0 <= test_fraction < 1:
         raise DataError(f"The test fraction {test_fraction} is outside [0, 1): choose e.g. {TEST_FRACTION}.")
-    position = int.from_bytes(hashlib.sha256(split_group(subject).encode()).digest()[:8], "big") / 2**64
+    group = re.sub(r"(?<=[^/])@[0-9]+$", "", subject)
+    position = int.from_bytes(hashlib.sha256(group.encode()).digest()[:8], "big") / 2**64
     return "test" if position < test_fraction else "train"
 
 
@@ -33,11 +34,3 @@ def parts_of(split: AnySplit) -> Sequence[Split]:
     if split not in get_args(AnySplit):
         raise DataError(f"The split '{split}' is unknown: choose one of {', '.join(get_args(AnySplit))}.")
     return SPLITS if split == "all" else (split,)
-
-
-def split_group(subject: str) -> str:
-    """Returns the name that all subjects of one split group share: `a/b@12` -> `a/b`, `b` -> `b`."""
-    return _NUMBER.sub("", subject)
-
-
-_NUMBER = re.compile(r"(?<=[^/])@[0-9]+$")

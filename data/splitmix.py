@@ -1,5 +1,6 @@
 """Random numbers as a pure function of (seed, row, column), on any device."""
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,7 +15,8 @@ def random_bits(seed: int, rows: Tensor, columns: int) -> Tensor:
     Uses SplitMix64 (Steele, Lea and Flood 2014, "Fast splittable pseudorandom number generators"), with a
     stream for each row.
     """
-    key = _finalise(torch.tensor([_signed(seed + GOLDEN)]))
+    start = np.array([(seed + GOLDEN) & (1 << 64) - 1], dtype=np.uint64).view(np.int64)
+    key = _finalise(torch.from_numpy(start))
     streams = _finalise(rows + int(key))
     return _finalise(streams[:, None] + torch.arange(1, columns + 1, device=rows.device) * GOLDEN)
 
@@ -25,10 +27,7 @@ def upper(bits: Tensor, count: int) -> Tensor:
 
 
 def uniform(seed: int, rows: Tensor, columns: int) -> Tensor:
-    """Returns random numbers in [0, 1), float64 (N, columns), for the row numbers int64 (N,).
-
-    A generator object for each picture would cost more than the transforms themselves.
-    """
+    """Returns random numbers in [0, 1), float64 (N, columns), for the row numbers int64 (N,)."""
     return upper(random_bits(seed, rows, columns), 53).double() * 2.0**-53
 
 
@@ -37,9 +36,3 @@ def _finalise(x: Tensor) -> Tensor:
     for shift, multiplier in zip((30, 27), MULTIPLIERS, strict=True):
         x.bitwise_xor_(upper(x, 64 - shift)).mul_(multiplier)
     return x.bitwise_xor_(upper(x, 64 - 31))
-
-
-def _signed(bits: int) -> int:
-    """The lower 64 bits of a number as int64."""
-    bits &= (1 << 64) - 1
-    return bits - (1 << 64) if bits >= 1 << 63 else bits

@@ -1,4 +1,4 @@
-"""Writes pictures as PNG, many at a time in threads."""
+"""Writes images as PNG, many at a time in threads."""
 
 import os
 from collections import deque
@@ -29,18 +29,12 @@ def write_pictures(
     threads: int,
     written: Callable[[], object] = lambda: None,
 ) -> None:
-    """Writes every picture of every batch to its path, each whole or not at all.
+    """Writes every image of every batch to its path, each whole or not at all.
 
-    At most two batches wait while the iterator makes the next one. After an error of the iterator or of a
-    thread, files that are being encoded are finished, and waiting ones are dropped.
+    At most two batches wait while the iterator makes the next one. After an error of the iterator, or OSError
+    of a thread, files that are being encoded are finished, and waiting ones are dropped.
 
-    Args:
-        batches: paths, and as many pictures, uint8 (n, H, W, 3).
-        threads: number of threads; Pillow encodes without the interpreter lock.
-        written: called after each picture.
-
-    Raises:
-        OSError: a file cannot be written.
+    `batches` are paths and as many images, uint8 (n, H, W, 3); `written` is called after each image.
     """
     waiting: deque[Future[None]] = deque()
     pool = ThreadPoolExecutor(threads)
@@ -53,9 +47,8 @@ def write_pictures(
     try:
         for paths, pictures in batches:
             finish_all_but(len(paths))
-            waiting.extend(
-                pool.submit(save_picture, path, pixels) for path, pixels in zip(paths, pictures, strict=True)
-            )
+            for path, pixels in zip(paths, pictures, strict=True):
+                waiting.append(pool.submit(save_picture, path, pixels))
         finish_all_but(0)
     finally:
         pool.shutdown(cancel_futures=True)

@@ -12,9 +12,9 @@ from einops import repeat
 from PIL import Image
 from torch import Tensor
 
+from brushwork.data.dataset import Pictures, load_pictures
 from brushwork.data.errors import DataError
 from brushwork.data.names import styles_of_folders
-from brushwork.data.pictures import Pictures, load_pictures
 from brushwork.models.generator import Generator
 from brushwork.models.options import Psi, Seed, options
 from brushwork.models.restyling import content_codes, own_style_codes, restyle

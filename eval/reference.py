@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Float32, Int64
 from torch import Tensor
 
-from brushwork.data.pictures import describe, load_pictures
+from brushwork.data.dataset import describe, load_pictures
 
 from .errors import EvalError
 from .features.cache import FeatureCache, user_cache

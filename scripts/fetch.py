@@ -8,7 +8,6 @@ from annotated_types import Interval
 
 from brushwork.data.sources.collection import Fetched
 from brushwork.data.sources.emoji import EMOJI_STYLES, fetch_emoji
-from brushwork.data.sources.icon_matrix import MatrixConfig
 from brushwork.data.sources.icons import fetch_icons
 from brushwork.data.sources.modes import MODE_STYLES, MODES, write_modes
 from brushwork.data.sources.photographs import fetch_photographs
@@ -17,20 +16,11 @@ from brushwork.models.pretrained.hed import NAME, fetch_hed_vgg16
 from brushwork.scripts.cli import parse_and_run
 
 Directory = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR")]
+IconSize = Annotated[int, Interval(ge=8, le=1024)]
 
 
 @options
-class MatrixOptions:
-    """What emoji and icons have in common: every subject in every style."""
-
-    size: Annotated[int, Interval(ge=8, le=1024)] = 64
-    """Side of the images in pixels."""
-    all_subjects: bool = False
-    """Keep also the subjects that some styles lack."""
-
-
-@options
-class Emoji(MatrixOptions):
+class Emoji:
     """Download and rasterise the emoji matrix: the same subjects in up to eight styles.
 
     Example, a minute on a CPU:
@@ -41,18 +31,16 @@ class Emoji(MatrixOptions):
     """Where the images go, one folder per style; an interrupted download is continued."""
     styles: str = ",".join(EMOJI_STYLES)
     """Names of the sets, separated by commas; the default is all eight."""
+    size: IconSize = 64
+    """Side of the images in pixels."""
 
     def fetch(self) -> None:
-        fetched = fetch_emoji(
-            self.directory,
-            styles=words(self.styles),
-            config=MatrixConfig(size=self.size, shared_only=not self.all_subjects),
-        )
-        print_collection(fetched)
+        fetched = fetch_emoji(self.directory, styles=words(self.styles), size=self.size)
+        print_collection(fetched, self.directory)
 
 
 @options
-class Icons(MatrixOptions):
+class Icons:
     """Download and rasterise an icon set in its styles, such as bold, broken, linear and outline of solar.
 
     Example, a minute on a CPU:
@@ -66,15 +54,12 @@ class Icons(MatrixOptions):
     """Where the images go, one folder per style; an interrupted download is continued."""
     styles: str = ""
     """Names of the set's styles, separated by commas; the default is all."""
+    size: IconSize = 64
+    """Side of the images in pixels."""
 
     def fetch(self) -> None:
-        fetched = fetch_icons(
-            self.icon_set,
-            self.directory,
-            styles=words(self.styles),
-            config=MatrixConfig(size=self.size, shared_only=not self.all_subjects),
-        )
-        print_collection(fetched)
+        fetched = fetch_icons(self.icon_set, self.directory, styles=words(self.styles), size=self.size)
+        print_collection(fetched, self.directory)
 
 
 @options
@@ -88,7 +73,7 @@ class Photographs:
     """
 
     directory: Directory
-    """Where the images go, one folder per style; an interrupted call is continued."""
+    """Where the images go, one folder per style."""
     size: Annotated[int, Interval(ge=8, le=128)] = 64
     """Side of the images in pixels."""
     per_style: Count = 400
@@ -96,7 +81,7 @@ class Photographs:
 
     def fetch(self) -> None:
         fetched = fetch_photographs(self.directory, size=self.size, per_style=self.per_style)
-        print_collection(fetched, subjects="sources")
+        print_collection(fetched, self.directory)
 
 
 @options
@@ -135,12 +120,8 @@ class HedVgg16:
 class FetchArguments:
     """Fetch a collection of images in several styles, ready for `brushwork pack`, or published weights.
 
-    Examples, each a minute or less on a CPU; every one has its own --help:
-        brushwork fetch emoji emoji-64 --styles twemoji,noto,openmoji --size 64
-        brushwork fetch icons solar solar-64
-        brushwork fetch photographs photographs-64
+    Example, ten seconds on a CPU; every collection has its own --help:
         brushwork fetch modes modes-32
-        brushwork fetch hed-vgg16
     """
 
     what: Annotated[
@@ -158,12 +139,10 @@ def words(text: str) -> list[str]:
     return [word.strip() for word in text.split(",") if word.strip()]
 
 
-def print_collection(fetched: Fetched, *, subjects: str = "subjects") -> None:
+def print_collection(fetched: Fetched, directory: Path) -> None:
     """Print what was fetched, and where it is."""
-    count = len(fetched.styles)
-    print(f"{fetched.pictures} images, {fetched.subjects} {subjects} in {count} styles: {fetched.directory}")
-    print(f"Contact sheet: {fetched.directory / 'contact_sheet.png'}")
-    print(f"Authors and licences: {fetched.directory / 'ATTRIBUTION.md'}")
+    print(f"{fetched.pictures} images of {fetched.subjects} subjects: {directory}")
+    print(f"Authors and licences: {directory / 'ATTRIBUTION.md'}")
 
 
 def main() -> None:

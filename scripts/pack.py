@@ -32,7 +32,7 @@ def pack_command(args: PackArguments) -> None:
     packed = pack(args.folder, args.dataset, args.config)
     print(balance_table(packed.report.balance))
     print(packed.report.summary())
-    print(f"Data set: {packed.path}{'' if packed.fresh else ' (unchanged)'}")
+    print(f"Data set: {packed.path}")
     print(f"Report: {packed.path / 'report.md'}, contact sheet: {packed.path / 'contact_sheet.png'}")
 
 

@@ -4,8 +4,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from brushwork.data.dataset import DATASET_JSON
 from brushwork.data.loader import open_pictures
-from brushwork.data.pictures import DATASET_JSON
 from brushwork.eval.collapse import ADVICE
 from brushwork.scripts.cli import run_command
 from brushwork.scripts.configured import Presets, configured

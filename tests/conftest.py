@@ -74,7 +74,7 @@ def packed(pictures: Path) -> Path:
 @pytest.fixture(scope="session")
 def run(packed: Path) -> Path:
     """A finished toy run."""
-    from brushwork.data.pictures import load_pictures
+    from brushwork.data.dataset import load_pictures
     from brushwork.training.presets import toy
     from brushwork.training.trainer import Trainer
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from brushwork.data.pictures import load_pictures
+from brushwork.data.dataset import load_pictures
 from brushwork.models.sampling import sample
 from brushwork.models.snapshot import load_generator
 

@@ -40,6 +40,11 @@ FIELDS = {
     "speed.background": "",
     "speed.fused": "",
     "speed.tf32": "",
+    "loader.rotate": "",
+    "loader.scale": "",
+    "loader.crop": "",
+    "loader.shift": "",
+    "loader.fill": "",
 }
 """Old -> new dotted names of configuration fields; "" for those that were removed."""
 
@@ -54,6 +59,9 @@ OPTIONS = {
     "hed-vgg16-weights": "weights hed-vgg16=PATH",
     "inception-weights": "weights inception=PATH",
     "lpips-weights": "weights lpips=PATH",
+    "strict": "",
+    "duplicates": "",
+    "all-subjects": "",
     "contents": "",
     "save-statistics": "",
     "vgg16-weights": "",

@@ -1,1 +1,1 @@
-"""What `brushwork pack` does: a folder of styles to a curated Parquet data set."""
+"""The verb `brushwork pack`: from a folder of styles to a curated Parquet data set."""

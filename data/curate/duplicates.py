@@ -16,7 +16,6 @@ Kind = Literal[
     "inaccessible", "unreadable", "too small", "animated", "bad profile", "duplicate", "two labels",
     "near-duplicate", "leak", "case",
 ]  # fmt: skip
-Duplicates = Literal["drop", "keep"]
 
 MEANING: Mapping[Kind, str] = {
     "inaccessible": "left out: a link to nothing, a pipe, a folder that may not be read, or the like",
@@ -24,7 +23,7 @@ MEANING: Mapping[Kind, str] = {
     "too small": "left out: a side is shorter than the minimum",
     "animated": "kept: only the first of its frames or pages",
     "bad profile": "kept: its colour profile cannot be used, so its colours are taken for sRGB",
-    "duplicate": "the same pixels in the same style: only the first stays, unless --duplicates keep",
+    "duplicate": "left out: the same pixels in the same style",
     "two labels": "kept: the same pixels under two styles, so at least one label may be wrong",
     "near-duplicate": "kept: looks like another picture of its style",
     "leak": "kept: a picture of the test split looks like one of the training split",
@@ -49,7 +48,7 @@ class Problem:
 
 @dataclass(frozen=True, kw_only=True)
 class ImageHash:
-    """What identifies a picture: SHA-256 of its pixels, perceptual hash, 8 x 8 colours, and labels."""
+    """Identity of an image: SHA-256 of its pixels, perceptual hash, 8 x 8 colours, and labels."""
 
     source: str
     style: int
@@ -71,12 +70,12 @@ def hash_image(array: np.ndarray, *, source: str, style: int, split: Split, sha2
 def perceptual_hash(array: np.ndarray) -> int:
     """Returns a 64-bit DCT hash of uint8 (H, W, 3). Re-encoded or resized copies differ by a few bits.
 
-    The grey picture is reduced to 32 x 32. Each bit says whether one of the 8 x 8 lowest frequencies, without
+    The grey image is reduced to 32 x 32. Each bit says whether one of the 8 x 8 lowest frequencies, without
     the row and column of the mean, lies above their median.
     """
     grey = Image.fromarray(array).convert("L").resize((32, 32), Image.Resampling.LANCZOS)
     low = np.asarray(dctn(np.asarray(grey, dtype=np.float64)))[1:9, 1:9]
-    # A flat picture has only rounding noise here, which must not become random bits.
+    # A flat image has only rounding noise here, which must not become random bits.
     low = np.where(np.abs(low) < 4e-6, 0, low)
     return sum(1 << i for i, bit in enumerate((low > np.median(low)).ravel()) if bit)
 
@@ -95,27 +94,24 @@ def case_problems(files: Sequence[ImageFile]) -> Iterator[Problem]:
 
 @dataclass(kw_only=True)
 class DuplicateFilter:
-    """Decides picture by picture what stays, and keeps the hashes of what does."""
+    """Decides image by image what stays, and keeps the hashes of what does."""
 
-    duplicates: Duplicates
     hashes: list[ImageHash] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     _by_pixels: dict[str, list[ImageHash]] = field(default_factory=dict)
 
     def accepts(self, new: ImageHash) -> bool:
-        """Returns whether the picture stays in the data set, and records exact duplicates as problems."""
+        """Returns whether the image stays in the data set, and records exact duplicates as problems."""
         twins = self._by_pixels.setdefault(new.sha256, [])
         same = next((old for old in twins if old.style == new.style), None)
         if same is not None:
-            dropped = self.duplicates == "drop"
-            self._report("duplicate", new, "dropped" if dropped else "kept", same)
-            if dropped:
-                return False
-        elif twins:
-            self._report("two labels", new, "identical pixels in another style", twins[0])
+            self._report("duplicate", new, "the same pixels", same)
+            return False
+        if twins:
+            self._report("two labels", new, "the same pixels in another style", twins[0])
         leak = next((old for old in twins if old.split != new.split), None)
         if leak is not None:
-            self.problems.append(_leak(new, leak, "identical"))
+            self.problems.append(_leak(new, leak, "the same"))
         twins.append(new)
         self.hashes.append(new)
         return True
@@ -132,7 +128,7 @@ def _leak(a: ImageHash, b: ImageHash, how: str) -> Problem:
 def near_duplicates(hashes: Sequence[ImageHash]) -> list[Problem]:
     """Returns the pairs of one style that look alike, and the leaks between the splits among them.
 
-    Pictures of two styles are never compared: a style data set shows the same subject in several styles.
+    Images of two styles are never compared: a style data set shows the same subject in several styles.
     """
     problems: list[Problem] = []
     for style in sorted({one.style for one in hashes}):
@@ -152,7 +148,7 @@ def near_pairs(hashes: Sequence[ImageHash], *, bits: int = NEAR_BITS) -> Iterato
     """Yields the index pairs i < j that look alike, with the Hamming distance of their hashes.
 
     With bits as +-1, the scalar product of two hashes is 64 - 2 * distance, exactly in float32. By blocks of
-    this matrix product, 100,000 pictures of one style take under a minute. The hash sees grey shapes only, so
+    this matrix product, 100,000 images of one style take under a minute. The hash sees grey shapes only, so
     the colours must agree, too.
     """
     if not hashes:

@@ -1,27 +1,34 @@
 """Packs a folder of styles into a curated Parquet data set, whole or not at all, with a report."""
 
 import hashlib
+import os
 import shutil
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, nullcontext
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
+from threading import Lock
 
+import numpy as np
+
+from ..dataset import DATASET_JSON, FORMAT
 from ..errors import DataError
-from ..files import read_json, staged_folder, write_file, write_json
-from ..folder import UNLABELLED, Scan, scan_folder
-from ..images import png_bytes
+from ..files import staged_folder, write_file, write_json
+from ..folder import UNLABELLED, ImageFile, Scan, scan_folder
+from ..images import WHITE, Colour, Fit, Picture, UnreadableError, decode, fit_image, open_image, png_bytes
 from ..names import NO_LABEL, visible
-from ..pictures import DATASET_JSON, FORMAT, open_shards
-from ..split import SPLITS
-from .duplicates import DuplicateFilter, Problem, case_problems, near_duplicates
-from .prepare import PackConfig, Prepared, prepare_all
-from .report import Changes, ContactSheet, Report, balance_table, notes, refuse_splits
-from .shards import Row, ShardWriter, arrow_schema, dataset_card
+from ..progress import Progress
+from ..split import SPLITS, TEST_FRACTION, split_of
+from .duplicates import DuplicateFilter, ImageHash, Problem, case_problems, hash_image, near_duplicates
+from .report import Balance, ContactSheet, Report, notes, refuse_splits
+from .shards import ShardWriter, arrow_schema, dataset_card
 
-READER = 3
-"""Counts the versions of this code that make other pictures of the same files."""
+WINDOW = 256
+"""Prepared images that are held in memory."""
+LARGE = 2**24
+"""Images with more pixels are prepared one at a time: several threads would need gigabytes."""
 CONTENT = (
     DATASET_JSON, "report.json", "report.md", "README.md", "ATTRIBUTION.md", "contact_sheet.png", "data",
     *(f"data/{split}-*-of-*.parquet" for split in SPLITS),
@@ -30,52 +37,64 @@ CONTENT = (
 
 
 @dataclass(frozen=True, kw_only=True)
+class PackConfig:
+    """How a folder of images becomes a data set."""
+
+    resolution: int
+    """Side of the packed images in pixels: a power of two, at least 8."""
+    fit: Fit = "crop"
+    """What happens to images that are not square: crop, pad or squash."""
+    background: Colour = WHITE
+    """The colour behind transparent images and in the bars of `pad`, as R G B of 0 to 255."""
+    test_fraction: float = TEST_FRACTION
+    """Share of the subjects that training never sees, chosen by the hash of the subject's name."""
+    min_size: int | None = None
+    """Images with a shorter side than this are left out; by default a quarter of the resolution."""
+
+    def __post_init__(self) -> None:
+        if self.resolution < 8 or self.resolution & (self.resolution - 1):
+            near = max(8, 2 ** round(np.log2(max(8, self.resolution))))
+            raise DataError(f"The resolution {self.resolution} is no power of two from 8 up: try {near}.")
+        if not all(0 <= level <= 255 for level in self.background):
+            raise DataError(f"The background {self.background} is no colour: give three numbers of 0 to 255.")
+        if self.min_size is not None and self.min_size < 1:
+            raise DataError(f"min_size {self.min_size} is below 1: choose the shortest side, in pixels.")
+        split_of("", self.test_fraction)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Packed:
-    """A finished data set and its report; `fresh` is False if an identical one was already there."""
+    """A finished data set and its report."""
 
     path: Path
     report: Report
     fingerprint: str
-    fresh: bool
 
 
 def pack(folder: Path, out: Path, config: PackConfig) -> Packed:
-    """Packs the pictures below `folder` into the data set `out`.
+    """Packs the images below `folder` into the data set `out`.
 
-    Leaves out unreadable and too small files and, by default, exact duplicates within a style. Keeps
-    near-duplicates, doubtful labels and leaks between the splits. Lists all of these in `report.md` and
-    `report.json`. Returns at once if `out` is already the result of an identical call; otherwise replaces it
-    when the new data set is whole.
-
-    Raises:
-        DataError: `folder` is unusable; nothing is readable in a style; `out` lies inside `folder`, holds
-            anything that `pack` did not write, or is being packed; the disk is full; or `config.strict` and
-            there is any problem, with the report written beside `out`.
+    Leaves out unreadable and too small files, and exact duplicates within a style. Keeps near-duplicates,
+    doubtful labels and leaks between the splits. Lists all of these in `report.md` and `report.json`.
+    Replaces an earlier data set when the new one is whole. Raises DataError if `folder` is unusable, a style
+    has no readable image, `out` lies inside `folder`, holds anything that `pack` did not write or is being
+    packed, or the disk is full.
     """
     if out.resolve().is_relative_to(folder.resolve()):
-        raise DataError(
-            f"The data set '{out}' would lie inside '{folder}', its source: name a place outside."
-        )
+        raise DataError(f"The data set '{out}' would lie inside '{folder}', its source: name another place.")
     scan = scan_folder(folder)
     refuse_splits(scan)
     try:
-        recipe = _recipe(scan, config)
-        if (finished := _finished(out, recipe)) is not None:
-            return finished
         _check_replaceable(out)
         with staged_folder(out) as stage:
             report, fingerprint = _build(scan, stage, config)
-            identity = {"fingerprint": fingerprint, "recipe": recipe, "name": visible(out.resolve().name)}
-            _write_texts(scan, stage, config, report, identity)
-            if config.strict and report.problems:
-                _refuse(out, report)
+            packed = Packed(path=out, report=report, fingerprint=fingerprint)
+            _write_texts(scan, stage, config, packed)
             _check_replaceable(out)  # again, since building takes long
     except OSError as error:
         cause = error.strerror or str(error)
-        raise DataError(
-            f"Packing into '{out}' failed ({cause}); nothing was changed: mend that and repeat."
-        ) from error
-    return Packed(path=out, report=report, fingerprint=fingerprint, fresh=True)
+        raise DataError(f"Packing into '{out}' failed ({cause}): nothing was changed.") from error
+    return packed
 
 
 def _check_replaceable(out: Path) -> None:
@@ -90,126 +109,140 @@ def _check_replaceable(out: Path) -> None:
             )
 
 
-def _refuse(out: Path, report: Report) -> None:
-    path = out.parent / f"{out.name}.report.md"
-    write_file(path, report.as_markdown())
-    write_json(path.with_suffix(".json"), report.as_dict())
-    raise DataError(f"--strict allows no problem, found {len(report.problems)}: they are listed in '{path}'.")
-
-
-# An identical call
-
-
-def _recipe(scan: Scan, config: PackConfig) -> str:
-    """Hashes the settings and the names, sizes and times of the files, without reading any picture."""
-    left_out = (scan.ignored, scan.faults)
-    digest = hashlib.sha256(f"{FORMAT} {READER} {config} {scan.style_names} {left_out}".encode())
-    for file in scan.files:
-        stat = file.path.stat()
-        digest.update(f"{file.source}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode())
-    return digest.hexdigest()
-
-
-def _finished(out: Path, recipe: str) -> Packed | None:
-    """The data set at `out` if it is whole and of this recipe."""
-    try:
-        about, _ = open_shards(out, "all")
-        report = read_json(out / "report.json", Report)
-    except (DataError, OSError, ValueError):
-        return None
-    if about.recipe != recipe:
-        return None
-    return Packed(path=out, report=report, fingerprint=about.fingerprint, fresh=False)
-
-
 # Building
-
-
 def _build(scan: Scan, stage: Path, config: PackConfig) -> tuple[Report, str]:
     """Writes the shards and the contact sheet; returns the report and the fingerprint of the content."""
     (stage / "data").mkdir()
     schema = arrow_schema(scan.style_names)
-    chosen = DuplicateFilter(duplicates=config.duplicates)
-    chosen.problems += (
-        Problem(kind="inaccessible", source=source, detail=why) for source, why in scan.faults
-    )
+    chosen, sheet = DuplicateFilter(), ContactSheet(scan)
+    chosen.problems += (Problem(kind="inaccessible", source=path, detail=why) for path, why in scan.faults)
     chosen.problems += case_problems(scan.files)
-    sheet, changes = ContactSheet(scan, config.resolution), Changes()
+    unusable: dict[int, Problem] = {}
+    cropped: dict[str, float] = {}
     content: list[str] = []
     with ExitStack() as stack:
         writers = {
             split: stack.enter_context(ShardWriter(directory=stage / "data", split=split, schema=schema))
             for split in SPLITS
         }
-        for prepared in prepare_all(scan.files, config):
+        for file, prepared in zip(scan.files, prepare_all(scan.files, config), strict=True):
             if isinstance(prepared, Problem):
                 chosen.problems.append(prepared)
+                unusable.setdefault(file.style, prepared)
                 continue
             chosen.problems += prepared.problems
             if chosen.accepts(prepared.hash):
-                file, split = prepared.file, prepared.hash.split
-                writers[split].add(_row(prepared))
+                split, sha256 = prepared.hash.split, prepared.hash.sha256
+                writers[split].add(
+                    prepared.png, style=file.style, subject=file.subject, source=file.source, sha256=sha256
+                )
                 sheet.offer(file.source, prepared.pixels)
-                changes.add(file.source, profile=prepared.profile, cropped=prepared.cropped)
+                cropped[file.source] = prepared.cropped
                 pixels = hashlib.sha256(prepared.pixels.tobytes()).hexdigest()
                 content.append(f"{pixels} {file.style} {file.subject} {split}")
-    write_file(stage / "contact_sheet.png", png_bytes(sheet.draw()))
+    balance = _balance(scan, chosen.hashes, unusable)
+    write_file(stage / "contact_sheet.png", sheet.png(config.resolution))
     lines = [f"{config.resolution}", *scan.style_names, *sorted(content)]
-    fingerprint = hashlib.sha256("\n".join(lines).encode()).hexdigest()
-    return _report(scan, chosen, changes, config), fingerprint
-
-
-def _row(prepared: Prepared) -> Row:
-    file, sha256 = prepared.file, prepared.hash.sha256
-    return Row(image=prepared.png, style=file.style, subject=file.subject, source=file.source, sha256=sha256)
-
-
-def _report(scan: Scan, chosen: DuplicateFilter, changes: Changes, config: PackConfig) -> Report:
-    labels = dict(enumerate(scan.style_names))
-    if any(file.style == UNLABELLED for file in scan.files):
-        labels[UNLABELLED] = NO_LABEL
-    balance: dict[str, dict[str, int]] = {name: dict.fromkeys(SPLITS, 0) for name in labels.values()}
-    for one in chosen.hashes:
-        balance[labels[one.style]][one.split] += 1
-    for style, name in labels.items():
-        if not any(balance[name].values()):
-            raise _no_usable_picture(scan, style, name, chosen.problems)
-    return Report(
+    report = Report(
         found=len(scan.files),
         packed=len(chosen.hashes),
         balance=balance,
         problems=(*chosen.problems, *near_duplicates(chosen.hashes)),
-        notes=tuple(notes(scan, balance, changes, has_test_split=config.test_fraction > 0)),
+        notes=tuple(notes(scan, balance, cropped, has_test_split=config.test_fraction > 0)),
         ignored=scan.ignored,
     )
+    return report, hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def _no_usable_picture(scan: Scan, style: int, name: str, problems: Sequence[Problem]) -> DataError:
-    sources = {file.source for file in scan.files if file.style == style}
-    first = next(p for p in problems if p.kind in ("unreadable", "too small") and p.source in sources)
-    return DataError(
-        f"No picture of '{name}' can be used, e.g. '{first.source}' ({first.detail}): replace them."
-    )
+def _balance(scan: Scan, hashes: Sequence[ImageHash], unusable: dict[int, Problem]) -> Balance:
+    """Images by style and split. Raises DataError if a style has none; `unusable` names one of its files."""
+    labels = dict(enumerate(scan.style_names))
+    if any(file.style == UNLABELLED for file in scan.files):
+        labels[UNLABELLED] = NO_LABEL
+    balance: dict[str, dict[str, int]] = {name: dict.fromkeys(SPLITS, 0) for name in labels.values()}
+    for one in hashes:
+        balance[labels[one.style]][one.split] += 1
+    for style, name in labels.items():
+        if not any(balance[name].values()):
+            first = unusable[style]
+            raise DataError(f"No picture of '{name}' can be used, as '{first.source}' ({first.detail}).")
+    return balance
 
 
-def _write_texts(
-    scan: Scan, stage: Path, config: PackConfig, report: Report, identity: dict[str, str]
-) -> None:
-    """Writes everything but the pictures; `identity` holds the name, the fingerprint and the recipe."""
+def _write_texts(scan: Scan, stage: Path, config: PackConfig, packed: Packed) -> None:
+    """Writes everything but the images."""
+    report, name = packed.report, visible(packed.path.resolve().name)
     counts = {split: sum(splits[split] for splits in report.balance.values()) for split in SPLITS}
-    settings = {key: value for key, value in asdict(config).items() if key != "strict"}
     about = {
-        **identity, "format": FORMAT, "styles": scan.style_names, "counts": counts, "balance": report.balance,
-        **settings,
+        "name": name, "fingerprint": packed.fingerprint, "format": FORMAT, "styles": scan.style_names,
+        "counts": counts, "balance": report.balance, **asdict(config),
     }  # fmt: skip
     write_json(stage / DATASET_JSON, about)
     write_json(stage / "report.json", report.as_dict())
     write_file(stage / "report.md", report.as_markdown())
-    description = (
-        f"{report.packed} pictures of {config.resolution} x {config.resolution} pixels in "
-        f"{len(scan.style_names)} styles, packed by brushwork."
-    )
-    card = dataset_card(identity["name"], description, counts, balance_table(report.balance))
-    write_file(stage / "README.md", card)
+    write_file(stage / "README.md", dataset_card(name, config.resolution, counts, report))
     if (scan.root / "ATTRIBUTION.md").is_file():
         shutil.copyfile(scan.root / "ATTRIBUTION.md", stage / "ATTRIBUTION.md")
+
+
+# Images
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """An image as it is packed."""
+
+    pixels: np.ndarray
+    """uint8 (R, R, 3)."""
+    png: bytes
+    hash: ImageHash
+    problems: tuple[Problem, ...]
+    cropped: float
+    """Share of the area that was cut off."""
+
+
+def prepare_all(files: Sequence[ImageFile], config: PackConfig) -> Iterator[Prepared | Problem]:
+    """Yields each image in order, or why it is left out. Decodes in threads, with one window in memory."""
+    with (
+        ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool,
+        Progress(total=len(files), unit="img") as bar,
+    ):
+        for start in range(0, len(files), WINDOW):
+            for result in pool.map(lambda file: _prepare(file, config), files[start : start + WINDOW]):
+                yield result
+                bar.update()
+
+
+_one_large = Lock()
+
+
+def _prepare(file: ImageFile, config: PackConfig) -> Prepared | Problem:
+    try:
+        with (
+            open_image(file.path, reduce=True) as image,
+            _one_large if image.width * image.height > LARGE else nullcontext(),
+        ):
+            return _prepared(file, decode(image, file.path, background=config.background), config)
+    except UnreadableError as error:
+        return Problem(kind="unreadable", source=file.source, detail=error.reason)
+
+
+def _prepared(file: ImageFile, picture: Picture, config: PackConfig) -> Prepared | Problem:
+    height, width = picture.pixels.shape[:2]
+    least = config.min_size or config.resolution // 4
+    if min(height, width) < least:
+        return Problem(kind="too small", source=file.source, detail=f"{width} x {height}, minimum {least}")
+    problems = []
+    if picture.animated:
+        problems.append(Problem(kind="animated", source=file.source, detail="its first frame"))
+    if picture.profile_fault:
+        problems.append(Problem(kind="bad profile", source=file.source, detail=picture.profile_fault))
+    pixels = fit_image(picture.pixels, config.resolution, config.fit, config.background)
+    digest = hashlib.sha256(f"{height}x{width}:".encode())
+    digest.update(picture.pixels.ravel().data)
+    split, sha256 = split_of(file.subject, config.test_fraction), digest.hexdigest()
+    return Prepared(
+        pixels=pixels,
+        png=png_bytes(pixels),
+        hash=hash_image(picture.pixels, source=file.source, style=file.style, split=split, sha256=sha256),
+        problems=tuple(problems),
+        cropped=1 - min(height, width) / max(height, width) if config.fit == "crop" else 0.0,
+    )

@@ -4,30 +4,17 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ..names import markdown_cell
 from ..split import Split
+from .report import Report, balance_table
 
 SHARD_BYTES = 256 * 2**20
 ROWS_IN_GROUP = 256
-
-
-@dataclass(frozen=True, kw_only=True)
-class Row:
-    """One picture as it is stored."""
-
-    image: bytes
-    """PNG."""
-    style: int
-    """Index of the style, -1 for none."""
-    subject: str
-    source: str
-    """Path in the packed folder."""
-    sha256: str
-    """Of the decoded pixels of the source."""
 
 
 def arrow_schema(style_names: Sequence[str]) -> pa.Schema:
@@ -48,7 +35,7 @@ class ShardWriter:
     directory: Path
     split: Split
     schema: pa.Schema
-    _rows: list[Row] = field(default_factory=list)
+    _rows: list[dict[str, Any]] = field(default_factory=list)
     _shards: list[Path] = field(default_factory=list)
     _bytes: int = 0
     _writer: pq.ParquetWriter | None = None
@@ -65,9 +52,14 @@ class ShardWriter:
             # The caller removes the folder next. Closing could fail again (a full disk) and hide the cause.
             self._writer.is_open = False
 
-    def add(self, row: Row) -> None:
-        self._rows.append(row)
-        self._bytes += len(row.image)
+    def add(self, png: bytes, *, style: int, subject: str, source: str, sha256: str) -> None:
+        """Adds an image: its style (-1 for none), subject and path in the folder that is packed.
+
+        `sha256` is that of the decoded pixels of the source.
+        """
+        row = {"style": style, "subject": subject, "source": source, "sha256": sha256}
+        self._rows.append(row | {"image": {"bytes": png, "path": None}})
+        self._bytes += len(png)
         if self._bytes > SHARD_BYTES:
             self._close_shard()
         elif len(self._rows) == ROWS_IN_GROUP:
@@ -77,8 +69,7 @@ class ShardWriter:
         if self._writer is None:
             self._shards.append(self.directory / f"{self.split}-{len(self._shards):05}.parquet")
             self._writer = pq.ParquetWriter(self._shards[-1], self.schema, compression="zstd")
-        rows = [vars(row) | {"image": {"bytes": row.image, "path": None}} for row in self._rows]
-        self._writer.write_table(pa.Table.from_pylist(rows, schema=self.schema))
+        self._writer.write_table(pa.Table.from_pylist(self._rows, schema=self.schema))
         self._rows.clear()
 
     def _close_shard(self) -> None:
@@ -89,14 +80,10 @@ class ShardWriter:
         self._writer, self._bytes = None, 0
 
 
-def dataset_card(name: str, description: str, counts: Mapping[str, int], table: str) -> str:
-    """Returns README.md: YAML that names the shards of each split with pictures, then a description.
+def dataset_card(name: str, resolution: int, counts: Mapping[str, int], report: Report) -> str:
+    """Returns README.md: YAML that names the shards of each split with images, then a description.
 
-    Args:
-        name: of the data set.
-        description: one sentence.
-        counts: pictures by split.
-        table: Markdown table of the pictures by style and split.
+    `counts` are the images by split.
     """
     files = "".join(
         f"  - split: {split}\n    path: data/{split}-*.parquet\n" for split, count in counts.items() if count
@@ -108,7 +95,9 @@ def dataset_card(name: str, description: str, counts: Mapping[str, int], table: 
         "tags:\n- brushwork\n- style\n"
         f"configs:\n- config_name: default\n  data_files:\n{files}"
         "---\n\n"
-        f"# {markdown_cell(name)}\n\n{description}\n\n{table}\n\n"
+        f"# {markdown_cell(name)}\n\n"
+        f"{report.packed} pictures of {resolution} x {resolution} pixels, packed by brushwork.\n\n"
+        f"{balance_table(report.balance)}\n\n"
         "Columns: `image` (PNG), `style` (class label, -1 for none), `subject` (the same in every style\n"
         "that shows it; a subject lies in one split only), `source` (path in the packed folder), `sha256`\n"
         "(of the source's decoded pixels). `report.md` says what was left out and why; `ATTRIBUTION.md`,\n"

@@ -1,19 +1,19 @@
 """A procedural collection with known modes: shape x colour x place, the same in every style.
 
-Every style has the same 64 modes, each in several pictures with a small jitter. The modes that a generator
+Every style has the same 64 modes, each in several images with a small jitter. The modes that a generator
 misses can be counted exactly, while a Fréchet distance only hints at them.
 
-A picture is recognised by its nearest template among all modes at several jitters. Distances are Euclidean,
-between pictures that are blurred by a 32nd of their side: jitter and soft edges change single pixels along a
+An image is recognised by its nearest template among all modes at several jitters. Distances are Euclidean,
+between images that are blurred by a 32nd of their side: jitter and soft edges change single pixels along a
 contour, another shape changes more. Let D(m) be the distance between mode m and the nearest other mode, over
-all their templates. A picture shows mode m if its distance is below D(m) / 2. Templates of two modes m and n
-lie at least max(D(m), D(n)) apart, so the balls of radius D(m) / 2 and D(n) / 2 around them never meet: a
-picture shows one mode or none.
+all their templates. An image shows mode m if its distance is below D(m) / 2. Templates of two modes m and n
+lie at least max(D(m), D(n)) apart, so the balls of radius D(m) / 2 and D(n) / 2 around them never meet: an
+image shows one mode or none.
 """
 
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -47,33 +47,16 @@ SHIFT, GROWTH, ROTATION = 0.5 / 32, 0.04, np.radians(5)
 """The largest jitter: half a pixel of 32 in either direction, a twenty-fifth of the radius, five degrees."""
 BLOCK = 512
 
-
-@dataclass(frozen=True, kw_only=True)
-class Mode:
-    """One of the 64 modes: a shape in a colour at a place."""
-
-    shape: str
-    colour: str
-    place: str
-
-    @property
-    def name(self) -> str:
-        return f"{self.shape}-{self.colour}-{self.place}"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Jitter:
-    """How a picture differs from its mode. Every value is a share of the largest jitter, -1 to 1."""
-
-    right: float = 0.0
-    down: float = 0.0
-    growth: float = 0.0
-    rotation: float = 0.0
+Mode = tuple[str, str, str]
+"""Shape, colour and place."""
+MODES: tuple[Mode, ...] = tuple(itertools.product(SHAPES, COLOURS, PLACES))
+STILL = (0.0, 0.0, 0.0, 0.0)
+"""A jitter: to the right, down, growth and rotation, each as a share of the largest, -1 to 1."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModeCount:
-    """The number of pictures that show each mode."""
+    """The number of images that show each mode."""
 
     counts: Tensor
     """int64 (64,), in the order of MODES."""
@@ -81,59 +64,45 @@ class ModeCount:
 
     @property
     def found(self) -> int:
-        """Modes that at least one picture shows."""
+        """Modes that at least one image shows."""
         return int((self.counts > 0).sum())
 
     @property
     def recognised(self) -> float:
-        """Share of the pictures that show any mode."""
+        """Share of the images that show any mode."""
         return int(self.counts.sum()) / self.pictures if self.pictures else 0.0
 
 
-MODES = tuple(
-    Mode(shape=shape, colour=colour, place=place)
-    for shape, colour, place in itertools.product(SHAPES, COLOURS, PLACES)
-)
-
 # Drawing
-
-
 def write_modes(directory: Path, *, repeats: int = 10, size: int = 32) -> int:
-    """Writes `directory/<style>/<mode>-<number>.png` and returns the number of pictures in each style.
+    """Writes `directory/<style>/<mode>-<number>.png` and returns the number of images in each style.
 
     A name stands for one mode and one jitter in every style, and so for one subject. The split of `pack`
-    leaves every mode in the training split.
-
-    Raises:
-        DataError: `repeats` is below 1, or `size` below 16, where shapes look alike.
+    leaves every mode in the training split. `size` is 16 or more, below which shapes look alike.
     """
-    if repeats < 1 or size < 16:
-        raise DataError(f"{repeats} repeats at {size} px are unusable: choose 1 or more, at 16 px or more.")
-    for style in MODE_STYLES:
-        (directory / style).mkdir(parents=True, exist_ok=True)
-        for mode, number in itertools.product(MODES, range(repeats)):
-            image = mode_image(mode, style, size, mode_jitter(mode, number))
-            write_file(directory / style / f"{mode.name}-{number:02}.png", png_bytes(image))
+    for style, mode, number in itertools.product(MODE_STYLES, MODES, range(repeats)):
+        image = mode_image(mode, style, size, mode_jitter(mode, number))
+        write_file(directory / style / f"{'-'.join(mode)}-{number:02}.png", png_bytes(image))
     return len(MODES) * repeats
 
 
-def mode_jitter(mode: Mode, number: int, seed: int = 0) -> Jitter:
-    """Returns the jitter of picture `number` of a mode: uniform, and a function of its arguments."""
+def mode_jitter(mode: Mode, number: int, seed: int = 0) -> Sequence[float]:
+    """Returns the jitter of image `number` of a mode: uniform, and a function of its arguments."""
     rng = np.random.default_rng([seed & (2**64 - 1), MODES.index(mode), number])
-    right, down, growth, rotation = rng.uniform(-1, 1, 4).tolist()
-    return Jitter(right=right, down=down, growth=growth, rotation=rotation)
+    return rng.uniform(-1, 1, 4).tolist()
 
 
-def mode_image(mode: Mode, style: str, size: int, jitter: Jitter | None = None) -> np.ndarray:
+def mode_image(mode: Mode, style: str, size: int, jitter: Sequence[float] = STILL) -> np.ndarray:
     """Draws uint8 (size, size, 3)."""
-    jitter = jitter or Jitter()
-    x, y = PLACES[mode.place]
+    shape, colour, place = mode
+    right, down, growth, rotation = jitter
+    x, y = PLACES[place]
     subject = Subject(
-        kind=mode.shape,
-        centre=(x + SHIFT * jitter.right, y + SHIFT * jitter.down),
-        radius=RADIUS * (1 + GROWTH * jitter.growth),
-        rotation=ROTATION * jitter.rotation,
-        colour=np.array(COLOURS[mode.colour]),
+        kind=shape,
+        centre=(x + SHIFT * right, y + SHIFT * down),
+        radius=RADIUS * (1 + GROWTH * growth),
+        rotation=ROTATION * rotation,
+        colour=np.array(COLOURS[colour]),
     )
     return to_uint8(_PAINTERS[style](place_shape(subject, size), subject.colour))
 
@@ -152,59 +121,37 @@ _PAINTERS: dict[str, Callable[[PlacedShape, np.ndarray], np.ndarray]] = {
 }
 MODE_STYLES = tuple(_PAINTERS)
 
+
 # Counting
-
-
 def count_modes(images: Tensor, style: str) -> ModeCount:
-    """Counts the modes that uint8 (N, 3, R, R) in `style` show. Arguments and errors as recognise_modes."""
-    shown = recognise_modes(images, style)
-    counts = torch.bincount(shown[shown >= 0], minlength=len(MODES))
-    return ModeCount(counts=counts, pictures=len(images))
-
-
-def recognise_modes(images: Tensor, style: str) -> Tensor:
-    """Returns the index in MODES of the mode that each picture shows, int64 (N,); -1 for none.
-
-    Args:
-        images: uint8 (N, 3, R, R), R from 16 up.
-        style: a name of MODE_STYLES.
-
-    Raises:
-        DataError: the style is unknown, or the images have another type or shape.
-    """
+    """Counts the modes that uint8 images (N, 3, R, R), R from 16 up, show in a style of MODE_STYLES."""
     if style not in MODE_STYLES:
         raise DataError(f"The style {style!r} has no modes: choose from {', '.join(MODE_STYLES)}.")
     shape = tuple(images.shape)
     size = shape[-1]
     if images.dtype != torch.uint8 or shape != (len(images), 3, size, size) or size < 16:
         raise DataError(f"Modes are counted in uint8 (N, 3, R, R), R from 16 up, not {images.dtype} {shape}.")
-    bank = mode_bank(style, size)
-    blocks = [_nearest(block, bank) for block in images.cpu().split(BLOCK)] or [torch.empty(0).long()]
-    return torch.cat(blocks)
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModeBank:
-    """The templates of a style."""
-
-    templates: Tensor
-    """float (64, T, D): T jitters of each mode, as D values."""
-    radius: Tensor
-    """float (64,): half the distance of each mode to the nearest other mode."""
+    templates, radius = mode_bank(style, size)
+    counts = torch.zeros(len(MODES), dtype=torch.int64)
+    for block in images.cpu().split(BLOCK):
+        distances = torch.cdist(_features(block), templates.flatten(0, 1))  # (B, 64 * 81)
+        distance, mode = distances.unflatten(1, templates.shape[:2]).amin(2).min(1)
+        counts += torch.bincount(mode[distance < radius[mode]], minlength=len(MODES))
+    return ModeCount(counts=counts, pictures=len(images))
 
 
 @lru_cache(maxsize=8)
-def mode_bank(style: str, size: int) -> ModeBank:
-    """Draws every mode at each combination of the ends and the middle of the four jitters: T = 81."""
-    jitters = [
-        Jitter(right=right, down=down, growth=growth, rotation=rotation)
-        for right, down, growth, rotation in itertools.product((-0.7, 0.0, 0.7), repeat=4)
-    ]
+def mode_bank(style: str, size: int) -> tuple[Tensor, Tensor]:
+    """Draws every mode at each combination of the ends and the middle of the four jitters, 81 templates.
+
+    Returns the templates, float (64, 81, D), and half the distance of each mode to the nearest other, (64,).
+    """
+    jitters = list(itertools.product((-0.7, 0.0, 0.7), repeat=4))
     images = np.stack([[mode_image(mode, style, size, jitter) for jitter in jitters] for mode in MODES])
     templates = torch.stack([_features(torch.from_numpy(own).permute(0, 3, 1, 2)) for own in images])
     modes = torch.arange(len(MODES))
     radius = [torch.cdist(templates[m], templates[modes != m].flatten(0, 1)).min() / 2 for m in modes]
-    return ModeBank(templates=templates, radius=torch.stack(radius))
+    return templates, torch.stack(radius)
 
 
 def _features(images: Tensor) -> Tensor:
@@ -212,10 +159,3 @@ def _features(images: Tensor) -> Tensor:
     sigma = images.shape[-1] / 32
     blurred = gaussian_blur(images.float() / 255, [2 * math.ceil(3 * sigma) + 1] * 2, [sigma, sigma])
     return avg_pool2d(blurred, 2).flatten(1)
-
-
-def _nearest(images: Tensor, bank: ModeBank) -> Tensor:
-    distances = torch.cdist(_features(images), bank.templates.flatten(0, 1))  # (N, 64 T)
-    by_mode = distances.unflatten(1, bank.templates.shape[:2]).amin(2)  # (N, 64)
-    distance, mode = by_mode.min(1)
-    return torch.where(distance < bank.radius[mode], mode, -1)

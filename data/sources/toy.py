@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ..dataset import Pictures
 from ..errors import DataError
 from ..files import write_file
 from ..images import png_bytes
-from ..pictures import Pictures
 
 Field = np.ndarray
 """Values of shape (size, size), one for each pixel."""
@@ -32,7 +32,7 @@ def toy_subject(number: int, seed: int = 0) -> Subject:
     rng = np.random.default_rng([seed & (2**64 - 1), number])
     hue = rng.uniform(0, 2 * np.pi)
     return Subject(
-        kind=tuple(_DISTANCES)[number % len(_DISTANCES)],
+        kind=tuple(DISTANCES)[number % len(DISTANCES)],
         centre=(rng.uniform(0.4, 0.6), rng.uniform(0.4, 0.6)),
         radius=rng.uniform(0.2, 0.34),
         rotation=rng.uniform(0, 2 * np.pi),
@@ -48,15 +48,10 @@ class PlacedShape:
     """Columns relative to the centre, in units of the side."""
     y: Field
     """Rows relative to the centre, in units of the side."""
-    distance: Field
-    """Signed distance from the edge in pixels, negative inside."""
     cover: Field
     """Coverage of each pixel in [0, 1], with one pixel of soft edge."""
-
-    @property
-    def outline(self) -> Field:
-        """Coverage by a line of three pixels along the edge, in [0, 1]."""
-        return np.clip(1.5 - np.abs(self.distance), 0, 1)
+    outline: Field
+    """Coverage by a line of three pixels along the edge, in [0, 1]."""
 
 
 def place_shape(subject: Subject, size: int) -> PlacedShape:
@@ -65,8 +60,9 @@ def place_shape(subject: Subject, size: int) -> PlacedShape:
     x, y = x - subject.centre[0], y - subject.centre[1]
     u = (x * np.cos(subject.rotation) + y * np.sin(subject.rotation)) / subject.radius
     v = (y * np.cos(subject.rotation) - x * np.sin(subject.rotation)) / subject.radius
-    distance = _DISTANCES[subject.kind](u, v) * (subject.radius * size)
-    return PlacedShape(x=x, y=y, distance=distance, cover=np.clip(0.5 - distance, 0, 1))
+    distance = DISTANCES[subject.kind](u, v) * (subject.radius * size)  # in pixels
+    cover, outline = np.clip(0.5 - distance, 0, 1), np.clip(1.5 - np.abs(distance), 0, 1)
+    return PlacedShape(x=x, y=y, cover=cover, outline=outline)
 
 
 def blend(cover: Field, ink: np.ndarray, ground: np.ndarray) -> np.ndarray:
@@ -86,22 +82,10 @@ def toy_image(subject: Subject, style: int, size: int) -> np.ndarray:
     return to_uint8(blend(*_MANNERS[MANNERS[manner]](place_shape(subject, size), subject.colour, paper)))
 
 
-def write_toy(
-    directory: Path, *, styles: int = 4, subjects: int = 24, size: int = 32, seed: int = 0
-) -> tuple[str, ...]:
-    """Writes `directory/<style>/<subject>.png`, and returns the names of the styles in alphabetical order."""
-    names = toy_styles(styles)
-    for style, name in enumerate(names):
-        (directory / name).mkdir(parents=True, exist_ok=True)
-        for number in range(subjects):
-            image = toy_image(toy_subject(number, seed), style, size)
-            write_file(directory / name / f"{number:04}.png", png_bytes(image))
-    return names
-
-
 def toy_pictures(*, styles: int = 4, subjects: int = 24, size: int = 32, seed: int = 0) -> Pictures:
-    """Returns the pictures of `write_toy` in memory, style by style."""
-    names = toy_styles(styles)
+    """Draws images of the same subjects in every style, style by style."""
+    if not 1 <= styles <= 24:
+        raise DataError(f"{styles} toy styles cannot be distinguished: choose 1 to 24.")
     images = [
         toy_image(toy_subject(n, seed), style, size) for style in range(styles) for n in range(subjects)
     ]
@@ -109,21 +93,23 @@ def toy_pictures(*, styles: int = 4, subjects: int = 24, size: int = 32, seed: i
         images=torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous(),
         styles=torch.arange(styles).repeat_interleave(subjects),
         subjects=tuple(f"{n:04}" for n in range(subjects)) * styles,
-        style_names=names,
+        style_names=tuple(f"{style:02}-{MANNERS[style % len(MANNERS)]}" for style in range(styles)),
         fingerprint=f"toy-{styles}-{subjects}-{size}-{seed}",
     )
 
 
-def toy_styles(count: int) -> tuple[str, ...]:
-    """Returns names in alphabetical order: '00-filled', '01-outline', ..."""
-    if not 1 <= count <= 24:
-        raise DataError(f"{count} toy styles cannot be distinguished: choose 1 to 24.")
-    return tuple(f"{style:02}-{MANNERS[style % len(MANNERS)]}" for style in range(count))
+def write_toy(
+    directory: Path, *, styles: int = 4, subjects: int = 24, size: int = 32, seed: int = 0
+) -> tuple[str, ...]:
+    """Writes `directory/<style>/<subject>.png`, and returns the names of the styles in alphabetical order."""
+    toy = toy_pictures(styles=styles, subjects=subjects, size=size, seed=seed)
+    for image, style, subject in zip(toy.images, toy.styles.tolist(), toy.subjects, strict=True):
+        path = directory / toy.style_names[style] / f"{subject}.png"
+        write_file(path, png_bytes(image.permute(1, 2, 0).contiguous().numpy()))
+    return toy.style_names
 
 
 # Shapes: signed distance in radii, negative inside
-
-
 def _square(u: Field, v: Field) -> Field:
     return np.maximum(np.abs(u), np.abs(v)) - 0.85
 
@@ -138,7 +124,7 @@ def _cross(u: Field, v: Field) -> Field:
     return np.maximum(long - 1, short - 0.35)
 
 
-_DISTANCES: dict[str, Callable[[Field, Field], Field]] = {
+DISTANCES: dict[str, Callable[[Field, Field], Field]] = {
     "circle": lambda u, v: np.hypot(u, v) - 1,
     "square": _square,
     "triangle": _triangle,

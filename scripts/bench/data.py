@@ -29,14 +29,13 @@ from brushwork.scripts.bench.harness import Comparison, compare, machine
 from brushwork.scripts.bench.report import write_report
 from brushwork.scripts.cli import parse_and_run
 
-MOVES = LoaderConfig(rotate=15.0, scale=0.1, shift=0.1, crop=0.1)
 TOY_STYLES, TOY_SUBJECTS, TOY_RESOLUTION = 6, 100, 64
 """Of the data set that is packed if none is given."""
 
 
 @options
 class DataArguments:
-    """Times the data pipeline of a run on one thread: batches from memory as they are, halved, flipped, moved
+    """Times the data pipeline of a run on one thread: batches from memory as they are, halved, flipped
     and balanced, and decoding of a packed data set.
 
     Examples, a minute on a CPU:
@@ -103,15 +102,12 @@ def compare_batches(pictures: Pictures, args: DataArguments) -> Comparison:
         functions[f"halved to {half} px"] = _batches(pictures, LoaderConfig(), args, resolution=half)
     for name, config in {
         "flipped": LoaderConfig(flip=True),
-        "moved": MOVES,
         "balanced": LoaderConfig(balanced=True),
     }.items():
         functions[name] = _batches(pictures, config, args)
     return compare(
         f"{args.batches} batches of {args.batch} pictures of {pictures.resolution} px from memory",
         functions, repeats=args.repeats, images=args.batches * args.batch,
-        notes=[f"Moved: turned by up to {MOVES.rotate:g} degrees, {MOVES.scale:.0%} larger or smaller, "
-               f"shifted by up to {MOVES.shift:.0%}, cropped by up to {MOVES.crop:.0%}, in one resampling."],
     )  # fmt: skip
 
 

@@ -18,10 +18,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
+from brushwork.data.dataset import load_pictures
 from brushwork.data.files import write_file
 from brushwork.data.images import image_grid
 from brushwork.data.names import unique_names
-from brushwork.data.pictures import load_pictures
 from brushwork.data.progress import Progress
 from brushwork.data.writing import save_picture
 from brushwork.eval.errors import EvalError

@@ -20,7 +20,7 @@ from einops import repeat
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 
-from brushwork.data.pictures import Pictures
+from brushwork.data.dataset import Pictures
 from brushwork.data.progress import Progress
 from brushwork.eval.errors import EvalError
 from brushwork.eval.features.cache import content_hash

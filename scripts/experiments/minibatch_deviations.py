@@ -15,7 +15,7 @@ from scipy.stats import mannwhitneyu
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, one_hot
 
-from brushwork.data.pictures import Pictures, load_pictures
+from brushwork.data.dataset import Pictures, load_pictures
 from brushwork.models.discriminator import Discriminator
 from brushwork.models.layers import minibatch_std
 from brushwork.models.options import options

@@ -8,7 +8,7 @@ import torch
 import torchvision.transforms.v2.functional as TF
 import tyro
 
-from brushwork.data.pictures import load_pictures
+from brushwork.data.dataset import load_pictures
 from brushwork.eval.features.cache import FeatureCache, user_cache
 from brushwork.eval.features.extractors import build_extractor
 from brushwork.eval.reference import Reference, load_reference

@@ -10,8 +10,8 @@ from PIL import Image
 
 from brushwork.data.contents import Cutout, list_originals, read_cutout
 from brushwork.data.curate.pack import PackConfig, pack
+from brushwork.data.dataset import load_pictures
 from brushwork.data.errors import DataError
-from brushwork.data.pictures import load_pictures
 from brushwork.data.sources.toy import write_toy
 
 
@@ -132,8 +132,9 @@ def test_new_colours_show_on_their_background_and_leave_no_rim_on_another() -> N
     assert np.asarray(dark).max() <= 1
 
 
-def test_colours_out_of_reach_of_a_low_opacity_are_clipped() -> None:
-    veil = Cutout(pixels=np.zeros((1, 1, 3), np.uint8), alpha=np.full((1, 1), 10, np.uint8))
-    assert veil.recoloured(np.zeros((1, 1, 3), np.uint8)).getpixel((0, 0)) == (0, 0, 0, 10)
-    clear = Cutout(pixels=np.zeros((1, 1, 3), np.uint8), alpha=np.zeros((1, 1), np.uint8))
-    assert clear.recoloured(np.full((1, 1, 3), 7, np.uint8)).getpixel((0, 0)) == (7, 7, 7, 0)
+@pytest.mark.parametrize(("opacity", "level", "shown"), [(10, 0, 0), (0, 7, 7), (128, 255, 255), (255, 9, 9)])
+def test_colours_of_one_opacity(opacity: int, level: int, shown: int) -> None:
+    """Colours out of reach of a low opacity are clipped; where nothing is opaque they stay."""
+    pixels = np.full((1, 1, 3), level, np.uint8)
+    cutout = Cutout(pixels=pixels, alpha=np.full((1, 1), opacity, np.uint8))
+    assert cutout.recoloured(pixels).getpixel((0, 0)) == (shown, shown, shown, opacity)

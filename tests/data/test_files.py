@@ -74,23 +74,18 @@ def test_only_partial_files_are_removed(tmp_path: Path) -> None:
     assert names(tmp_path / "deep") == ["a.txt"]
 
 
-def test_json_and_csv_keep_what_they_are_given(tmp_path: Path) -> None:
-    write_json(tmp_path / "a.json", {"name": "é", "rows": [1, 2.5, None]})
-    assert (tmp_path / "a.json").read_text(encoding="utf-8").startswith('{\n "name": "é",')
-    write_csv(tmp_path / "a.csv", [{"a": 1, "b": 'x,"y'}, {"a": 2, "b": "z"}])
-    assert (tmp_path / "a.csv").read_text() == 'a,b\n1,"x,""y"\n2,z\n'
-
-
 @dataclass(frozen=True)
 class Pair:
     name: str
     sizes: tuple[int, ...]
 
 
-def test_json_is_read_as_what_it_should_hold(tmp_path: Path) -> None:
-    path = tmp_path / "a.json"
-    write_json(path, {"name": "é", "sizes": [1, 2], "more": None})
-    assert read_json(path, Pair) == Pair("é", (1, 2))
+def test_json_and_csv_keep_what_they_are_given(tmp_path: Path) -> None:
+    write_json(tmp_path / "a.json", {"name": "é", "sizes": [1, 2], "more": None})
+    assert (tmp_path / "a.json").read_text(encoding="utf-8").startswith('{\n "name": "é",')
+    assert read_json(tmp_path / "a.json", Pair) == Pair("é", (1, 2))
+    write_csv(tmp_path / "a.csv", [{"a": 1, "b": 'x,"y'}, {"a": 2, "b": "z"}])
+    assert (tmp_path / "a.csv").read_text() == 'a,b\n1,"x,""y"\n2,z\n'
 
 
 @pytest.mark.parametrize(
@@ -122,14 +117,13 @@ def fill(out: Path, text: str) -> None:
 
 
 def fail_after(out: Path, *, before: str) -> None:
+    def fail(stage: Path) -> None:
+        (stage / "a.txt").write_text("half")
+        assert (out / "a.txt").read_text() == before
+        raise RuntimeError("given up")
+
     with pytest.raises(RuntimeError, match="given up"), staged_folder(out) as stage:
-        fail(stage, out, before)
-
-
-def fail(stage: Path, out: Path, before: str) -> None:
-    (stage / "a.txt").write_text("half")
-    assert (out / "a.txt").read_text() == before
-    raise RuntimeError("given up")
+        fail(stage)
 
 
 def test_a_staged_folder_takes_its_place_or_vanishes(tmp_path: Path) -> None:

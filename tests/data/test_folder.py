@@ -53,37 +53,20 @@ def test_links_in_a_circle_end(tmp_path: Path) -> None:
 
 
 def test_films_and_postscript_are_no_pictures(tmp_path: Path) -> None:
-    touch(
-        tmp_path, *(f"a/{n}.{suffix}" for n, suffix in enumerate(("jfif", "JPE", "tga", "ppm", "jp2", "ico")))
-    )
-    touch(tmp_path, "a/x.pdf", "a/x.eps", "a/x.mpg", "a/x.h5", "a/x.svg")
-    scan = scan_folder(tmp_path)
-    assert len(scan.files) == 6
-    assert len(scan.ignored) == 5
+    pictures = {f"a/x.{suffix}" for suffix in ("jfif", "JPE", "tga", "ppm", "jp2", "ico")}
+    touch(tmp_path, *pictures, "a/x.pdf", "a/x.eps", "a/x.mpg", "a/x.h5", "a/x.svg")
+    assert {file.source for file in scan_folder(tmp_path).files} == pictures
 
 
 # Names
 
 
-def spelt(name: str, form: str) -> str:
-    return unicodedata.normalize(form, name)  # pyright: ignore[reportArgumentType]
-
-
 def test_two_spellings_of_a_name_are_one_style_and_one_subject(tmp_path: Path) -> None:
-    touch(tmp_path, spelt("Café/é.png", "NFD"), spelt("Café/ü.png", "NFC"), spelt("ink/é.png", "NFC"))
-    (tmp_path / spelt("Café", "NFC")).mkdir(exist_ok=True)
+    touch(tmp_path, unicodedata.normalize("NFD", "Café/é.png"), "Café/ü.png", "ink/é.png")
     scan = scan_folder(tmp_path)
     assert scan.style_names == ("Café", "ink")
     assert sorted((f.style, f.subject) for f in scan.files) == [(0, "é"), (0, "ü"), (1, "é")]
     assert all(file.path.exists() for file in scan.files)
-
-
-@pytest.mark.parametrize("name", ["all", "none", "(no label)", " ink", "-ink", "in\nk"])
-def test_styles_that_could_not_be_named_are_refused(tmp_path: Path, name: str) -> None:
-    touch(tmp_path, f"{name}/x.png", "oil/x.png")
-    with pytest.raises(DataError, match="rename its folder") as caught:
-        scan_folder(tmp_path)
-    assert "\n" not in str(caught.value)
 
 
 # Faults
@@ -164,6 +147,10 @@ def test_a_tree_of_any_depth_is_walked(deep: Path) -> None:
         (["Monet/x.png", "monet/y.png"], [], "'Monet' and 'monet'.*only by case"),
         (["readme.txt"], [], "holds no picture"),
         ([], [], "holds no picture"),
+        *(
+            ([f"{name}/x.png", "oil/x.png"], [], "^[^\\n]*rename its folder")
+            for name in ("all", " ink", "in\nk")
+        ),
     ],
 )
 def test_unusable_folders(tmp_path: Path, names: list[str], folders: list[str], why: str) -> None:
@@ -175,8 +162,7 @@ def test_unusable_folders(tmp_path: Path, names: list[str], folders: list[str], 
 
 
 def test_a_missing_folder_and_a_file(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"The folder '.*nowhere' does not exist"):
-        scan_folder(tmp_path / "nowhere")
     touch(tmp_path, "x.png")
-    with pytest.raises(DataError, match=r"^'.*x.png' is a file, not a folder: name one"):
-        scan_folder(tmp_path / "x.png")
+    for name, why in (("nowhere", "The folder '.*nowhere' does not"), ("x.png", "'.*x.png' is a file, not")):
+        with pytest.raises(DataError, match=f"^{why}"):
+            scan_folder(tmp_path / name)

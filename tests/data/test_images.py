@@ -9,14 +9,7 @@ from PIL import Image, ImageCms, ImageFile
 
 from brushwork.data import images as images_module
 from brushwork.data.errors import DataError
-from brushwork.data.images import (
-    decode,
-    fit_image,
-    image_grid,
-    open_image,
-    png_bytes,
-    read_image,
-)
+from brushwork.data.images import decode, fit_image, image_grid, open_image, read_image
 
 
 def encoded(image: Image.Image, kind: str = "PNG", exif: Image.Exif | None = None) -> bytes:
@@ -100,23 +93,24 @@ def test_grey_and_cmyk_become_rgb() -> None:
     assert min(cyan[1:]) > 200
 
 
-def test_broken_files_are_named_with_the_reason(tmp_path: Path) -> None:
-    whole = encoded(Image.fromarray(smooth(0)), "JPEG")
-    cut = tmp_path / "cut.jpg"
-    cut.write_bytes(whole[: len(whole) // 2])
-    text = tmp_path / "text.png"
-    text.write_text("not a picture")
-    empty = tmp_path / "empty.png"
-    empty.touch()
-    for path, why in [
-        (cut, "truncated"),
-        (text, "no known picture format"),
-        (empty, "no known"),
-        (tmp_path / "none.png", "no such file"),
-    ]:
-        with pytest.raises(DataError, match=why) as caught:
-            read_image(path)
-        assert path.name in str(caught.value)
+@pytest.mark.parametrize(
+    ("name", "content", "why"),
+    [
+        ("cut.jpg", encoded(Image.fromarray(smooth(0)), "JPEG")[:800], "truncated"),
+        ("text.png", b"not a picture", "no known picture format"),
+        ("empty.png", b"", "no known"),
+        ("none.png", None, "no such file"),
+        # PostScript would be given to another program.
+        ("a.png", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n%%EOF\n", "no known"),
+    ],
+)
+def test_broken_files_are_named_with_the_reason(
+    tmp_path: Path, name: str, content: bytes | None, why: str
+) -> None:
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError, match=f"{name}.*{why}"):
+        read_image(tmp_path / name)
 
 
 def test_too_many_pixels_are_refused_before_they_are_decoded(
@@ -144,13 +138,6 @@ def test_only_regular_files_are_opened(tmp_path: Path) -> None:
             read_image(path)
 
 
-def test_postscript_never_reaches_another_program(tmp_path: Path) -> None:
-    path = tmp_path / "a.png"
-    path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n%%EOF\n")
-    with pytest.raises(DataError, match="no known picture format"):
-        read_image(path)
-
-
 # Colours
 
 
@@ -161,10 +148,7 @@ def profile(*, swapped: bool) -> bytes:
     tags = {bytes(content[at : at + 4]): at + 4 for at in range(132, 132 + 12 * count, 12)}
     if swapped:
         red, green = (tags[name] for name in (b"rXYZ", b"gXYZ"))
-        content[red : red + 8], content[green : green + 8] = (
-            content[green : green + 8],
-            content[red : red + 8],
-        )
+        content[red : red + 8], content[green : green + 8] = content[green:][:8], content[red:][:8]
     return bytes(content)
 
 
@@ -192,8 +176,6 @@ def test_srgb_with_its_own_profile_stays_exactly_as_it_is() -> None:
     array = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     content = with_profile(Image.fromarray(array), profile(swapped=False))
     np.testing.assert_array_equal(read_image(content), array)
-    with open_image(content) as image:
-        assert decode(image, content).profile == ""
 
 
 @pytest.mark.parametrize(
@@ -205,7 +187,6 @@ def test_a_profile_that_cannot_be_used_is_named_and_passed_over(content: bytes) 
         picture = decode(image, file)
     np.testing.assert_array_equal(picture.pixels, smooth(2))
     assert picture.profile_fault
-    assert not picture.profile
 
 
 def test_further_frames_are_reported() -> None:
@@ -264,7 +245,3 @@ def test_labels_of_the_grid_take_room_and_do_not_cover_cells() -> None:
         assert grid.height > plain.height
         assert pixels_of(grid, (255, 0, 0)) == 2 * 16 * 16
         assert np.array(grid).min() < 100, "the text is there"
-
-
-def test_png_bytes_are_lossless() -> None:
-    np.testing.assert_array_equal(read_image(png_bytes(smooth(3))), smooth(3))

@@ -1,7 +1,7 @@
 import pytest
 
 from brushwork.data.errors import DataError
-from brushwork.data.split import split_group, split_of
+from brushwork.data.split import split_of
 
 SUBJECTS = [f"subject {n}" for n in range(4000)]
 
@@ -26,10 +26,10 @@ def test_numbered_crops_of_one_picture_lie_in_one_split() -> None:
         assert {split_of(f"{source}@{n}", 0.5) for n in (0, 1, 7, 12)} == {split_of(source, 0.5)}
 
 
-def test_only_a_number_at_the_end_of_a_name_is_left_out() -> None:
-    assert split_group("a/b@12") == "a/b"
-    for whole in ("a", "a@2x", "a@", "@1", "a/@1", "a@1/b", "a@1.5"):
-        assert split_group(whole) == whole
+@pytest.mark.parametrize("name", ["a@2x", "a@", "@1", "a/@1", "a@1/b", "a@1.5"])
+def test_other_numbers_belong_to_the_name(name: str) -> None:
+    splits = {(split_of(f"{n}/{name}", 0.5), split_of(f"{n}/{name.split('@')[0]}", 0.5)) for n in range(40)}
+    assert len(splits) == 4, "as if they were two pictures"
 
 
 @pytest.mark.parametrize("fraction", [-0.1, 1.0, float("nan")])

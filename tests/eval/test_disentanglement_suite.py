@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from brushwork.data.pictures import Pictures
+from brushwork.data.dataset import Pictures
 from brushwork.eval.disentanglement_suite import (
     CHANCE,
     PALETTE,

@@ -12,7 +12,6 @@ import pytest
 
 from brushwork.data.images import read_image
 from brushwork.data.sources.collection import Fetched
-from brushwork.data.sources.icon_matrix import MatrixConfig
 from brushwork.training.trainer import Outcome, Trainer
 
 if TYPE_CHECKING:
@@ -57,16 +56,16 @@ def test_fetch_passes_its_options_on(shell: Shell, tmp_path: Path) -> None:
 
     def fetch(*words: object, **options: object) -> Fetched:
         calls.append((*words, options))
-        return Fetched(directory=tmp_path, styles=("a", "b"), subjects=3, pictures=6, written=6)
+        return Fetched(subjects=3, pictures=6)
 
     shell.monkeypatch.setattr("brushwork.scripts.fetch.fetch_icons", fetch)
     shell.monkeypatch.setattr("brushwork.scripts.fetch.fetch_emoji", fetch)
-    printed = shell("fetch", "icons", "solar", tmp_path, "--styles", "a, b", "--all-subjects", "--size", "32")
-    assert "6 images, 3 subjects in 2 styles" in printed
+    printed = shell("fetch", "icons", "solar", tmp_path, "--styles", "a, b", "--size", "32")
+    assert "6 images of 3 subjects" in printed
     shell("fetch", "emoji", tmp_path, "--styles", "noto")
     assert calls == [
-        ("solar", tmp_path, {"styles": ["a", "b"], "config": MatrixConfig(size=32, shared_only=False)}),
-        (tmp_path, {"styles": ["noto"], "config": MatrixConfig()}),
+        ("solar", tmp_path, {"styles": ["a", "b"], "size": 32}),
+        (tmp_path, {"styles": ["noto"], "size": 64}),
     ]
 
 

@@ -13,8 +13,8 @@ import torch
 from PIL import Image
 
 from brushwork.data.curate.pack import PackConfig, pack
+from brushwork.data.dataset import load_pictures
 from brushwork.data.files import write_file
-from brushwork.data.pictures import load_pictures
 from brushwork.eval.evaluator import images_of_styles, untrained
 from brushwork.eval.reference import build_reference
 from brushwork.eval.sources import Stored

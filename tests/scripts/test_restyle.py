@@ -11,9 +11,9 @@ import torch
 from PIL import Image
 
 from brushwork.data.contents import read_cutout
+from brushwork.data.dataset import load_pictures
 from brushwork.data.files import write_file
 from brushwork.data.images import read_image
-from brushwork.data.pictures import load_pictures
 from brushwork.models.generator import Generator, GeneratorConfig
 from brushwork.models.snapshot import generator_bytes
 from brushwork.models.stage import Stage

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import torch
 
+from brushwork.data.dataset import Pictures
 from brushwork.data.loader import Batch
-from brushwork.data.pictures import Pictures
 from brushwork.data.sources.toy import toy_pictures
 from brushwork.models.classifier import StyleClassifier
 from brushwork.models.discriminator import Discriminator, DiscriminatorConfig

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from brushwork.data.pictures import Pictures
+from brushwork.data.dataset import Pictures
 from brushwork.training.config import TrainConfig
 from brushwork.training.prepare.classifier import ClassifierConfig
 from brushwork.training.restyle.config import RestyleConfig, Term

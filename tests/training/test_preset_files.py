@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from brushwork.data.pictures import Pictures
+from brushwork.data.dataset import Pictures
 from brushwork.training.config import TrackerConfig, TrainConfig
 from brushwork.training.errors import TrainingError
 from brushwork.training.preset_files import read_preset, write_preset

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from brushwork.data.pictures import Pictures
+from brushwork.data.dataset import Pictures
 from brushwork.models.modulation import StyledEpilogue
 from brushwork.training import speed
 from brushwork.training.adversarial import LossConfig

@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from brushwork.data.pictures import Pictures
+from brushwork.data.dataset import Pictures
 from brushwork.data.sources.toy import toy_pictures
 from brushwork.models.generator import Generator
 from brushwork.models.snapshot import load_generator, snapshot_header

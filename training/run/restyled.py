@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 
-from brushwork.data.pictures import Pictures, load_pictures
+from brushwork.data.dataset import Pictures, load_pictures
 from brushwork.eval.features.extract import MapExtractor
 from brushwork.eval.metrics.registry import METRICS
 from brushwork.eval.pairs.figures import BASELINES, RESTYLED, STYLE_MEAN, UNCHANGED, Drawings

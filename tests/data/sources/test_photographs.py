@@ -1,10 +1,17 @@
+"""Photographs out of a Debian package: its resource files, puzzles and crops."""
+
 import io
-import json
-import re
+import random
+import shutil
+import struct
+import subprocess
+import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from PIL import Image
 
@@ -12,12 +19,81 @@ from brushwork.data.errors import DataError
 from brushwork.data.folder import scan_folder
 from brushwork.data.images import read_image
 from brushwork.data.sources import photographs
-from brushwork.data.sources.archives import Package
-from brushwork.data.sources.photographs import crop_boxes, fetch_photographs, solve_puzzle, style_of
+from brushwork.data.sources.collection import Fetched
+from brushwork.data.sources.photographs import COPYRIGHT, PACKAGE, crop_boxes, fetch_photographs, solve_puzzle
+from brushwork.data.sources.resources import read_rcc
 from brushwork.data.split import split_of
+
+Command = Callable[[str, str], Path]
+Tree = dict[str, "Tree | bytes"]
 
 DETAILS = "details/resource/image/"
 PUZZLES = "paintings/resource/"
+
+# Resource files
+
+
+def rcc(tree: Tree, *, version: int = 3, pack: str = "raw") -> bytes:
+    """Writes the format as Qt's `rcc` does: nodes of a folder side by side, children after their parents."""
+    names, data, records = b"", b"", [b""]
+    open_folders: list[tuple[int, str, Tree]] = [(0, "", tree)]
+    while open_folders:
+        place, label, folder = open_folders.pop(0)
+        at, names = len(names), names + name_entry(label)
+        records[place] = struct.pack(">IHII", at, 2, len(folder), len(records))
+        for child, content in folder.items():
+            if isinstance(content, dict):
+                open_folders.append((len(records), child, content))
+                records.append(b"")
+                continue
+            flags, stored = packed(content, pack)
+            records.append(struct.pack(">IHHHI", len(names), flags, 0, 1, len(data)))
+            names, data = names + name_entry(child), data + struct.pack(">I", len(stored)) + stored
+    body = b"".join(record + bytes(8 if version > 1 else 0) for record in records)
+    head = 20 + (4 if version > 2 else 0)
+    offsets = struct.pack(">4I", version, head + len(data) + len(names), head, head + len(data))
+    return b"qres" + offsets + bytes(head - 20) + data + names + body
+
+
+def name_entry(name: str) -> bytes:
+    return struct.pack(">HI", len(name), 0xABCD) + name.encode("utf-16-be")
+
+
+def packed(content: bytes, how: str) -> tuple[int, bytes]:
+    if how == "zlib":
+        return 1, struct.pack(">I", len(content)) + zlib.compress(content)
+    if how == "zstd":
+        return 4, pa.compress(content, "zstd", asbytes=True)
+    return 0, content
+
+
+TREE = {"a": {"b.txt": b"hello" * 50, "ü": {"c": b""}}, "d.bin": bytes(range(256)), "empty": {}}
+
+
+@pytest.mark.parametrize("version", [1, 2, 3])
+@pytest.mark.parametrize("pack", ["raw", "zlib", "zstd"])
+def test_files_of_a_collection_have_their_paths(version: int, pack: str) -> None:
+    files = read_rcc(rcc(TREE, version=version, pack=pack))
+    assert files == {"a/b.txt": b"hello" * 50, "a/ü/c": b"", "d.bin": bytes(range(256))}
+
+
+def test_other_files_and_damaged_ones_are_refused() -> None:
+    whole = rcc(TREE, pack="zlib")
+    looped = bytearray(rcc({"a": {}}))
+    looped[-16:-8] = struct.pack(">2I", 1, 1)  # the folder a, whose only child is a
+    other = [b"PK" + whole, *(whole[:4] + struct.pack(">I", version) + whole[8:] for version in (0, 4))]
+    for damaged in (bytes(looped), *other, *(whole[:end] for end in range(len(whole) - 8))):
+        with pytest.raises(DataError, match="damaged"):
+            read_rcc(damaged)
+    rng = random.Random(0)
+    for _ in range(300):
+        flipped = bytearray(whole)
+        flipped[rng.randrange(4, len(whole))] ^= 1 << rng.randrange(8)
+        with suppress(DataError):  # nothing else may be raised
+            read_rcc(bytes(flipped))
+
+
+# The package
 
 
 def webp(array: np.ndarray) -> bytes:
@@ -60,40 +136,39 @@ def activities() -> dict[str, bytes]:
     }
     files = {f"{name}.webp": webp(picture(seed)) for seed, name in enumerate(names)}
     files |= {DETAILS + "Gogh4_0.webp": webp(picture(9)), DETAILS + "README": b"Gogh4: Public domain"}
-    files |= {
-        "explore_monuments/resource/README": b"fort: CC0",
-        "clickgame/resource/README": b"no picture of it",
-    }
+    files |= {"explore_monuments/resource/README": b"fort: CC0"}
     for name in ("GreatWave", "MonaLisa", "Michelangelo_Pieta"):
         files |= puzzle(name, picture(len(name)))
     return files
 
 
 @pytest.fixture
-def downloads(monkeypatch: pytest.MonkeyPatch, write_rcc: Callable[..., bytes]) -> list[str]:
-    """Replaces the Debian package by a small one, and lists the downloads."""
-    calls: list[str] = []
-    by_activity: dict[str, dict[str, bytes]] = {}
+def downloads(command: Command, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of an apt-get that downloads a small package. Each call adds a line to the file `calls`."""
+    if shutil.which("dpkg-deb") is None:
+        pytest.skip("needs dpkg-deb")
+    folder = command("apt-get", 'd=$(dirname "$0"); echo "$@" >> "$d/calls"; cp "$d/package.deb" x.deb')
+    by_activity: dict[str, dict[str, Tree | bytes]] = {}
     for path, content in activities().items():
         activity, rest = path.split("/", 1)
-        by_activity.setdefault(activity, {})[rest] = content
-    files = {"usr/share/doc/gcompris-qt-data/copyright": b"mixed"}
-    for activity, inside in by_activity.items():
-        tree = {f"gcompris/src/activities/{activity}/{path}": content for path, content in inside.items()}
-        files[f"usr/share/gcompris-qt/rcc/{activity}.rcc"] = write_rcc(tree, pack="zlib")
+        by_activity.setdefault(activity, {})[f"gcompris/src/activities/{activity}/{rest}"] = content
+    control = f"Package: {PACKAGE}\nVersion: 3.1-2\nArchitecture: all\nMaintainer: x\nDescription: x\n"
+    files = {"DEBIAN/control": control.encode(), COPYRIGHT: b"mixed"}
+    for activity, tree in by_activity.items():
+        files[f"usr/share/gcompris-qt/rcc/{activity}.rcc"] = rcc(tree, pack="zlib")
+    root = tmp_path_factory.mktemp("package")
+    for path, content in files.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_bytes(content)
+    words = ["dpkg-deb", "--root-owner-group", "--build", root, folder / "package.deb"]
+    subprocess.run(words, check=True, capture_output=True)
+    return folder
 
-    def fake(name: str, cache: Path, *, wanted: re.Pattern[str]) -> Package:
-        assert all(wanted.fullmatch(path) for path in files)
-        calls.append(name)
-        return Package(version="3.1", files=files)
 
-    monkeypatch.setattr(photographs, "load_package", fake)
-    return calls
-
-
-def test_styles_sources_and_documents(tmp_path: Path, downloads: list[str]) -> None:
-    fetched = fetch_photographs(tmp_path, size=16, per_style=6)
-    assert (fetched.subjects, fetched.pictures, fetched.written) == (8, 30, 30)
+def test_styles_sources_and_documents(tmp_path: Path, downloads: Path) -> None:
+    for _ in range(2):
+        assert fetch_photographs(tmp_path, size=16, per_style=6) == Fetched(subjects=8, pictures=30)
+    assert (downloads / "calls").read_text() == f"download {PACKAGE}\n", "once"
     scan = scan_folder(tmp_path)
     sources = {
         style: {found.subject.split("@")[0] for found in scan.files if scan.style_names[found.style] == style}
@@ -111,52 +186,38 @@ def test_styles_sources_and_documents(tmp_path: Path, downloads: list[str]) -> N
             assert len({split_of(f.subject, 0.5) for f in scan.files if f.subject.startswith(name)}) == 1
     assert read_image(tmp_path / "animals" / "erase-goat@2.png").shape == (16, 16, 3)
     attribution = (tmp_path / "ATTRIBUTION.md").read_text()
-    assert "3.1" in attribution
-    assert "Gogh4: Public domain" in attribution
-    assert "fort: CC0" in attribution
-    assert "no picture" not in attribution
-    assert (tmp_path / photographs.COPYRIGHT).read_text() == "mixed"
-    assert len(json.loads((tmp_path / "subjects.json").read_text())) == 8
-    assert read_image(tmp_path / "contact_sheet.png").size
-
-
-def test_an_interrupted_call_goes_on_and_a_folder_holds_one_choice(
-    tmp_path: Path, downloads: list[str]
-) -> None:
-    fetch_photographs(tmp_path / "whole", size=16, per_style=6)
-    part = tmp_path / "part"
-    fetch_photographs(part, size=16, per_style=6)
-    state = json.loads((part / ".cache" / "state.json").read_text())
-    del state["finished"]
-    (part / ".cache" / "state.json").write_text(json.dumps(state))
-    (part / "woodblock" / "puzzle-GreatWave@3.png").unlink()
-    assert fetch_photographs(part, size=16, per_style=6).written == 1
-    assert fetch_photographs(part, size=16, per_style=6).written == 0
-    assert len(downloads) == 3, "the last call needs no download"
-    for path in sorted((tmp_path / "whole").rglob("*.png")):
-        assert path.read_bytes() == (part / path.relative_to(tmp_path / "whole")).read_bytes()
+    assert all(words in attribution for words in ("3.1-2", "Gogh4: Public domain", "fort: CC0"))
+    assert (tmp_path / f"COPYRIGHT.{PACKAGE}").read_text() == "mixed"
     with pytest.raises(DataError, match="size 16, not 32"):
-        fetch_photographs(part, size=32, per_style=6)
-    with pytest.raises(DataError, match="Size 4"):
-        fetch_photographs(tmp_path / "small", size=4)
+        fetch_photographs(tmp_path, size=32, per_style=6)
 
 
-def test_a_package_without_the_pictures_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(photographs, "load_package", lambda *_, **__: Package(version="9", files={}))
+def test_crops_are_cut_from_the_middle_first(tmp_path: Path, downloads: Path) -> None:
+    fetch_photographs(tmp_path, size=60, per_style=1)
+    np.testing.assert_array_equal(read_image(tmp_path / "animals" / "erase-goat@0.png"), picture(0)[:, 15:75])
+    assert sorted(path.name for path in (tmp_path / "woodblock").iterdir()) == ["puzzle-GreatWave@0.png"]
+
+
+def test_unusable_packages_are_named(
+    tmp_path: Path, downloads: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = downloads / "package.deb"
+    package.write_bytes(package.read_bytes()[:-80])
+    with pytest.raises(DataError, match="damaged"):
+        fetch_photographs(tmp_path)
+    command("apt-get", "echo 'E: Unable to locate' >&2; exit 100")
+    with pytest.raises(DataError, match=r"'gcompris-qt-data' failed \(E: Unable to locate\).*apt-get update"):
+        fetch_photographs(tmp_path)
+    monkeypatch.setattr(photographs, "_load_package", lambda _: ("9", {}))
     with pytest.raises(DataError, match="holds no animals"):
+        fetch_photographs(tmp_path)
+    monkeypatch.undo()
+    monkeypatch.setattr(photographs.shutil, "which", lambda _: None)
+    with pytest.raises(DataError, match="apt-get is missing: fetch them on Debian or Ubuntu"):
         fetch_photographs(tmp_path)
 
 
-def test_patterns_leave_out_pieces_and_details() -> None:
-    assert style_of(DETAILS + "VincentVanGoghBridge_background.webp") == "paintings"
-    assert style_of(DETAILS + "TajMahal_background.webp") == "monuments"
-    for other in (
-        DETAILS + "TajMahal_0.webp",
-        DETAILS + "Gogh4_1.webp",
-        "lang/resource/cat.webp",
-        "erase/x.webp",
-    ):
-        assert style_of(other) is None
+# Puzzles and crops
 
 
 def test_a_puzzle_is_put_together_without_gaps() -> None:

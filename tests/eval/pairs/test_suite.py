@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from brushwork.data.pictures import Pictures
+from brushwork.data.dataset import Pictures
 from brushwork.eval.errors import EvalError
 from brushwork.eval.pairs.figures import STYLE_MEAN, UNCHANGED, Drawings
 from brushwork.eval.pairs.read import PairSet

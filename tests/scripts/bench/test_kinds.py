@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from brushwork.data.pictures import load_pictures
+from brushwork.data.dataset import load_pictures
 from brushwork.models.pretrained import hed
 from brushwork.models.pretrained.vgg import Vgg
 

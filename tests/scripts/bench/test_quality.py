@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from brushwork.data.pictures import Pictures
+from brushwork.data.dataset import Pictures
 from brushwork.data.sources.toy import toy_pictures
 from brushwork.models.generator import Generator
 from brushwork.models.stage import Stage

@@ -279,7 +279,7 @@ def test_seconds_at_an_image_are_interpolated_between_log_lines(tmp_path: Path) 
 
 
 def test_pixel_diversity_is_a_share_of_that_of_real_pictures(data: Path) -> None:
-    from brushwork.data.pictures import load_pictures
+    from brushwork.data.dataset import load_pictures
 
     real = load_pictures(data / "first-16", "train")
     same = Stored(images=real.images, styles=real.styles)

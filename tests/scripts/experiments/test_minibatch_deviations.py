@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from brushwork.data.curate.pack import PackConfig, pack
-from brushwork.data.pictures import load_pictures
+from brushwork.data.dataset import load_pictures
 from brushwork.data.sources.toy import write_toy
 from brushwork.models.discriminator import Discriminator, DiscriminatorConfig
 from brushwork.models.stage import Stage

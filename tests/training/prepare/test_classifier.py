@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from brushwork.data.pictures import Pictures
+from brushwork.data.dataset import Pictures
 from brushwork.data.sources.toy import toy_pictures
 from brushwork.models.classifier import StyleClassifier
 from brushwork.models.generator import Generator, GeneratorConfig

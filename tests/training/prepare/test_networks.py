@@ -9,7 +9,7 @@ import pytest
 import torch
 from accelerate import Accelerator
 
-from brushwork.data.pictures import Pictures
+from brushwork.data.dataset import Pictures
 from brushwork.data.sources.toy import toy_pictures
 from brushwork.models.generator import Generator
 from brushwork.models.stage import Stage

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from torch import nn
 
+from brushwork.data.dataset import Pictures
 from brushwork.data.files import write_file
-from brushwork.data.pictures import Pictures
 from brushwork.models.generator import Generator
 from brushwork.models.snapshot import generator_bytes, load_generator
 from brushwork.models.stage import Stage

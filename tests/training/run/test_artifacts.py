@@ -13,7 +13,7 @@ import pytest
 import torch
 from accelerate import Accelerator
 
-from brushwork.data.pictures import Pictures
+from brushwork.data.dataset import Pictures
 from brushwork.models.generator import Generator
 from brushwork.models.snapshot import load_generator
 from brushwork.models.stage import Stage

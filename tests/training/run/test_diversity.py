@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from brushwork.data.pictures import Pictures
+from brushwork.data.dataset import Pictures
 from brushwork.data.sources.toy import toy_pictures
 from brushwork.models.stage import Stage
 from brushwork.training.config import IntervalConfig, TrainConfig

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from brushwork.data.pictures import Pictures
+from brushwork.data.dataset import Pictures
 from brushwork.models.stage import Stage
 from brushwork.training.adversarial import DiscriminatorStats
 from brushwork.training.config import TrainConfig

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import pytest
 
-from brushwork.data.pictures import Pictures
+from brushwork.data.dataset import Pictures
 from brushwork.eval.reference import Reference
 from brushwork.models.errors import ModelError
 from brushwork.models.generator import Generator

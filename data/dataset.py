@@ -1,10 +1,11 @@
 """Packed data sets: `dataset.json`, and a split as tensors, in memory or row by row from the disk."""
 
 import io
-from collections.abc import Iterator, Mapping, Sequence
+import itertools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +19,7 @@ from torch import Tensor
 from .errors import DataError
 from .files import read_json
 from .folder import UNLABELLED
-from .images import WHITE, Colour, read_image
+from .images import read_image
 from .progress import Progress
 from .split import SPLITS, AnySplit, Split, parts_of
 
@@ -34,7 +35,6 @@ COLUMNS = {
     "subject": pa.string(),
 }
 """The columns that every shard must have."""
-Level = Annotated[int, Field(ge=0, le=255)]
 Count = Annotated[int, Field(ge=0)]
 
 
@@ -48,11 +48,8 @@ class About:
     resolution: Annotated[int, Field(ge=1)]
     fingerprint: str
     """Content hash of all splits together."""
-    recipe: str
-    """Hash of the files and settings that the data set was packed from."""
-    background: tuple[Level, Level, Level]
     counts: Mapping[Split, Count]
-    """Pictures by split."""
+    """Images by split."""
 
     def __post_init__(self) -> None:
         if len(set(self.styles)) < len(self.styles):
@@ -62,19 +59,13 @@ class About:
 
 
 def describe(path: Path | str) -> About:
-    """Reads the `dataset.json` of a packed data set, and checks every entry.
-
-    Raises:
-        DataError: there is no data set, it is not one of `brushwork pack`, or it is damaged.
-    """
+    """Reads the `dataset.json` of a packed data set. Raises DataError if it is missing or damaged."""
     path = Path(path)
     if not path.is_dir():
         raise DataError(f"The data set '{path}' does not exist: make it with `brushwork pack FOLDER {path}`.")
     if not (path / DATASET_JSON).is_file():
-        raise DataError(
-            f"'{path}' is no packed data set (it has no {DATASET_JSON}): make one with "
-            f"`brushwork pack {path} DATASET`."
-        )
+        make = f"make one with `brushwork pack {path} DATASET`"
+        raise DataError(f"'{path}' is no packed data set (it has no {DATASET_JSON}): {make}.")
     try:
         return read_json(path / DATASET_JSON, About)
     except (OSError, ValueError) as error:
@@ -87,7 +78,7 @@ def _damaged(path: Path, what: object) -> DataError:
 
 @dataclass(frozen=True, kw_only=True)
 class _Labelled:
-    """What is known of every row of a split: row n shows `subjects[n]` in `style_names[styles[n]]`."""
+    """Labels of the rows of a split: row n shows `subjects[n]` in `style_names[styles[n]]`."""
 
     styles: Tensor
     """int64 (N,), -1 where there is no label."""
@@ -95,11 +86,13 @@ class _Labelled:
     style_names: tuple[str, ...]
     fingerprint: str
     """Content hash of the whole data set, all splits together."""
-    background: Colour = WHITE
-    """The colour behind transparent pictures."""
 
     def __len__(self) -> int:
         return len(self.subjects)
+
+    def _labels_of(self, indices: Tensor) -> dict[str, Any]:
+        subjects = tuple(self.subjects[row] for row in indices.tolist())
+        return {"styles": self.styles[indices.to(self.styles.device)], "subjects": subjects}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,15 +112,12 @@ class Pictures(_Labelled):
 
     def subset(self, indices: Tensor) -> "Pictures":
         """Returns the rows int64 (B,) alone; style names and fingerprint stay those of the whole."""
-        return replace(
-            self, images=self.take(indices), styles=self.styles[indices.to(self.styles.device)],
-            subjects=tuple(self.subjects[row] for row in indices.tolist()),
-        )  # fmt: skip
+        return replace(self, images=self.take(indices), **self._labels_of(indices))
 
 
 @dataclass(frozen=True, kw_only=True)
 class StoredPictures(_Labelled):
-    """A split on the disk. Pictures are decoded each time they are taken."""
+    """A split on the disk. Images are decoded each time they are taken."""
 
     path: Path
     rows: "Dataset"
@@ -139,32 +129,18 @@ class StoredPictures(_Labelled):
 
     def subset(self, indices: Tensor) -> "StoredPictures":
         """Returns the rows int64 (B,) alone; style names and fingerprint stay those of the whole."""
-        return replace(
-            self, rows=self.rows.select(indices.tolist()), styles=self.styles[indices],
-            subjects=tuple(self.subjects[row] for row in indices.tolist()),
-        )  # fmt: skip
+        return replace(self, rows=self.rows.select(indices.tolist()), **self._labels_of(indices))
 
 
 def load_pictures(path: Path | str, split: AnySplit = "train") -> Pictures:
     """Decodes a split of the data set at `path` into memory; `all` is the training rows, then the test rows.
 
-    Raises:
-        DataError: there is no data set, it is not one of `brushwork pack`, it is damaged, or the split is
-            empty.
+    Raises DataError if there is no data set, it is damaged, or the split is empty.
     """
     path = Path(path)
-    about, shards = open_shards(path, split)
-    images: list[Tensor] = []
-    styles: list[int] = []
-    subjects: list[str] = []
-    for batch in _batches(path, about, shards, ("image", "style", "subject")):
-        images.append(_decode(path, batch["image"], about.resolution))
-        styles += batch["style"]
-        subjects += batch["subject"]
-    return Pictures(
-        images=torch.cat(images), styles=torch.tensor(styles, dtype=torch.int64), subjects=tuple(subjects),
-        style_names=about.styles, fingerprint=about.fingerprint, background=about.background,
-    )  # fmt: skip
+    about, shards = _open_shards(path, split)
+    labels, images = _read_rows(path, about, shards, with_images=True)
+    return Pictures(images=torch.cat(images), **labels)
 
 
 def stored_pictures(
@@ -179,28 +155,19 @@ def stored_pictures(
     from datasets.exceptions import DatasetsError
 
     path = Path(path)
-    about, shards = open_shards(path, split)
-    styles: list[int] = []
-    subjects: list[str] = []
-    for batch in _batches(path, about, shards, ("style", "subject")):
-        styles += batch["style"]
-        subjects += batch["subject"]
+    about, shards = _open_shards(path, split)
+    labels, _ = _read_rows(path, about, shards, with_images=False)
     cache = None if copies is None else str(copies)
     files = [str(file) for file in shard_files(path, split)]
     try:
         rows = Dataset.from_parquet(files, cache_dir=cache)  # pyright: ignore[reportArgumentType]
     except (OSError, pa.ArrowException, DatasetsError) as error:
         raise _damaged(path, error) from error
-    return StoredPictures(
-        path=path, rows=rows.cast_column("image", ImageColumn(decode=False)), resolution=about.resolution,
-        styles=torch.tensor(styles, dtype=torch.int64), subjects=tuple(subjects),
-        style_names=about.styles, fingerprint=about.fingerprint, background=about.background,
-    )  # fmt: skip
+    rows = rows.cast_column("image", ImageColumn(decode=False))
+    return StoredPictures(path=path, rows=rows, resolution=about.resolution, **labels)
 
 
 # Shards
-
-
 def shard_files(dataset: Path, split: AnySplit) -> list[Path]:
     """Returns the shards of a split in their order."""
     return [
@@ -208,12 +175,8 @@ def shard_files(dataset: Path, split: AnySplit) -> list[Path]:
     ]
 
 
-def open_shards(path: Path, split: AnySplit) -> tuple[About, list[pq.ParquetFile]]:
-    """Opens the shards of a split, and checks their columns and their number of rows.
-
-    Raises:
-        DataError: there is no data set, it is damaged, or the split is empty.
-    """
+def _open_shards(path: Path, split: AnySplit) -> tuple[About, list[pq.ParquetFile]]:
+    """The opened shards of a split, whose columns and number of rows are checked."""
     parts, about = parts_of(split), describe(path)
     expected = sum(about.counts[part] for part in parts)
     if not expected:
@@ -234,30 +197,37 @@ def open_shards(path: Path, split: AnySplit) -> tuple[About, list[pq.ParquetFile
     return about, shards
 
 
-def _batches(
-    path: Path, about: About, shards: Sequence[pq.ParquetFile], columns: Sequence[str]
-) -> Iterator[dict[str, list]]:
-    """Columns of checked values, some hundred rows at a time."""
+def _read_rows(
+    path: Path, about: About, shards: Sequence[pq.ParquetFile], *, with_images: bool
+) -> tuple[dict[str, Any], list[Tensor]]:
+    """The fields of `_Labelled`, and the decoded images if they are wanted; some hundred rows at a time."""
+    styles: list[int] = []
+    subjects: list[str] = []
+    images: list[Tensor] = []
+    columns = ["style", "subject", *(["image"] if with_images else [])]
     total = sum(shard.metadata.num_rows for shard in shards)
     try:
         with Progress(total=total, desc="decode", unit="img", delay=2, leave=False) as bar:
-            for shard in shards:
-                for batch in shard.iter_batches(batch_size=512, columns=list(columns)):
-                    values = batch.to_pydict()
-                    _check_values(path, about, values)
-                    yield values
-                    bar.update(batch.num_rows)
+            for batch in itertools.chain(*(shard.iter_batches(512, columns=columns) for shard in shards)):
+                values = batch.to_pydict()
+                for name in ("style", "subject"):
+                    if None in values[name]:
+                        raise _damaged(path, f"a row without {name}")
+                styles += values["style"]
+                subjects += values["subject"]
+                if with_images:
+                    images.append(_decode(path, values["image"], about.resolution))
+                bar.update(batch.num_rows)
     except (OSError, pa.ArrowException) as error:
         raise _damaged(path, error) from error
-
-
-def _check_values(path: Path, about: About, values: dict[str, list]) -> None:
-    for name, column in values.items():
-        if None in column:
-            raise _damaged(path, f"a row without {name}")
-    wrong = next((style for style in values["style"] if not UNLABELLED <= style < len(about.styles)), None)
+    wrong = next((style for style in styles if not UNLABELLED <= style < len(about.styles)), None)
     if wrong is not None:
         raise _damaged(path, f"a row of style {wrong}, where there are {len(about.styles)} styles")
+    labels = {
+        "styles": torch.tensor(styles, dtype=torch.int64), "subjects": tuple(subjects),
+        "style_names": about.styles, "fingerprint": about.fingerprint,
+    }  # fmt: skip
+    return labels, images
 
 
 def _decode(path: Path, images: Sequence[Mapping[str, bytes] | None], resolution: int) -> Tensor:
@@ -277,7 +247,7 @@ def _decode(path: Path, images: Sequence[Mapping[str, bytes] | None], resolution
 
 
 def _decode_png(path: Path, png: bytes) -> Image.Image:
-    """An RGB picture. The plain PNGs of `brushwork pack` take a way that is twice as fast as `read_image`."""
+    """An RGB image. The plain PNGs of `brushwork pack` take a way that is twice as fast as `read_image`."""
     try:
         picture = PngImageFile(io.BytesIO(png))
         picture.load()

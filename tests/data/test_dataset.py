@@ -14,34 +14,27 @@ import torch
 from PIL import Image
 
 from brushwork.data.curate.pack import PackConfig, pack
+from brushwork.data.dataset import FORMAT, About, describe, load_pictures, stored_pictures
 from brushwork.data.errors import DataError
 from brushwork.data.images import png_bytes, read_image
-from brushwork.data.pictures import FORMAT, About, describe, load_pictures, stored_pictures
-from brushwork.data.sources.toy import toy_pictures, write_toy
+from brushwork.data.sources.toy import toy_pictures
 
 ABOUT = {
     "format": FORMAT, "name": "toy", "styles": ["a", "b"], "resolution": 16, "fingerprint": "f",
-    "recipe": "r", "background": [255, 255, 255], "counts": {"train": 3, "test": 1}, "fit": "crop",
+    "counts": {"train": 3, "test": 1}, "fit": "crop",
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("pictures")
-    write_toy(root / "toy", styles=3, subjects=20, size=16)
-    return pack(root / "toy", root / "packed", PackConfig(resolution=16)).path
 
 
 Change = Callable[[str, list], Path]
 
 
 @pytest.fixture
-def changed(dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Change:
+def changed(packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Change:
     """Copies the data set with other first values in a column of the training rows, or without the column."""
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path)
 
     def change(name: str, values: list | None) -> Path:
-        copy = shutil.copytree(dataset, tmp_path / "copy")
+        copy = shutil.copytree(packed, tmp_path / "copy")
         shard = next((copy / "data").glob("train-*"))
         table = pq.read_table(shard)
         place = table.schema.get_field_index(name)
@@ -63,8 +56,8 @@ def write_about(folder: Path, content: object) -> Path:
 
 def test_dataset_json_is_read(tmp_path: Path) -> None:
     assert describe(write_about(tmp_path, ABOUT)) == About(
-        format=FORMAT, name="toy", styles=("a", "b"), resolution=16, fingerprint="f", recipe="r",
-        background=(255, 255, 255), counts={"train": 3, "test": 1},
+        format=FORMAT, name="toy", styles=("a", "b"), resolution=16, fingerprint="f",
+        counts={"train": 3, "test": 1},
     )  # fmt: skip
 
 
@@ -72,7 +65,7 @@ def test_dataset_json_is_read(tmp_path: Path) -> None:
     ("change", "why"),
     [
         ({"styles": ["a", 1]}, "styles.1"), ({"styles": ["a", "a"]}, "two styles have one name"),
-        ({"resolution": "16"}, "resolution"), ({"background": [0, 0, 256]}, "background.2"),
+        ({"resolution": "16"}, "resolution"),
         ({"counts": {"train": 3}}, "no counts of train and test"),
         ({"counts": {"train": 3, "test": -1}}, "counts.test"),
         ({"format": "another"}, "format"), ({"fingerprint": None}, "fingerprint"),
@@ -83,18 +76,18 @@ def test_every_entry_of_dataset_json_is_checked(tmp_path: Path, change: dict, wh
         describe(write_about(tmp_path, ABOUT | change))
 
 
-def test_splits_add_up_and_hold_the_packed_pictures(dataset: Path) -> None:
-    train, test, both = (load_pictures(dataset, split) for split in ("train", "test", "all"))
-    assert len(train) + len(test) == len(both) == 60
+def test_splits_add_up_and_hold_the_packed_pictures(packed: Path) -> None:
+    train, test, both = (load_pictures(packed, split) for split in ("train", "test", "all"))
+    assert len(train) + len(test) == len(both) == 120
     assert set(train.subjects).isdisjoint(test.subjects)
-    assert train.fingerprint == test.fingerprint == describe(dataset).fingerprint
-    toy = toy_pictures(styles=3, subjects=20, size=16)
+    assert train.fingerprint == test.fingerprint == describe(packed).fingerprint
+    toy = toy_pictures(styles=3, subjects=40, size=16)
     rows = {(int(s), n): image for s, n, image in zip(toy.styles, toy.subjects, toy.images, strict=True)}
     for style, subject, image in zip(both.styles, both.subjects, both.images, strict=True):
         assert torch.equal(image, rows[int(style), subject])
 
 
-def test_unusable_data_sets(dataset: Path, tmp_path: Path) -> None:
+def test_unusable_data_sets(packed: Path, pictures: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"nowhere' does not exist: make it with `brushwork pack"):
         load_pictures(tmp_path / "nowhere")
     with pytest.raises(DataError, match=r"is no packed data set .*: make one with"):
@@ -103,8 +96,8 @@ def test_unusable_data_sets(dataset: Path, tmp_path: Path) -> None:
         with pytest.raises(DataError, match="is damaged"):
             describe(write_about(tmp_path, content))
     with pytest.raises(DataError, match="'validation' is unknown"):
-        load_pictures(dataset, "validation")  # pyright: ignore[reportArgumentType]
-    copy = shutil.copytree(dataset, tmp_path / "copy")
+        load_pictures(packed, "validation")  # pyright: ignore[reportArgumentType]
+    copy = shutil.copytree(packed, tmp_path / "copy")
     next((copy / "data").glob("test-*")).unlink()
     for open_split in (load_pictures, stored_pictures):
         with pytest.raises(DataError, match=r"damaged \(it holds 0 of the \d+ pictures of its test split\)"):
@@ -113,7 +106,7 @@ def test_unusable_data_sets(dataset: Path, tmp_path: Path) -> None:
     shard.write_bytes(shard.read_bytes()[:100])
     with pytest.raises(DataError, match="damaged"):
         load_pictures(copy, "train")
-    pack(dataset.parent / "toy", tmp_path / "no test", PackConfig(resolution=16, test_fraction=0))
+    pack(pictures, tmp_path / "no test", PackConfig(resolution=16, test_fraction=0))
     with pytest.raises(DataError, match=r"test split.*is empty"):
         load_pictures(tmp_path / "no test", "test")
 
@@ -137,6 +130,18 @@ def test_unusable_data_sets(dataset: Path, tmp_path: Path) -> None:
 def test_rows_that_pack_never_writes_are_refused(changed: Change, name: str, values: list, why: str) -> None:
     with pytest.raises(DataError, match=rf"damaged \(.*{why}\): pack it again"):
         load_pictures(changed(name, values))
+
+
+def test_parts_of_a_split_are_the_same_in_memory_and_on_the_disk(
+    packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path)
+    loaded, stored, rows = load_pictures(packed), stored_pictures(packed), torch.tensor([7, 2, 30])
+    for part in (loaded.subset(rows), stored.subset(rows)):
+        assert torch.equal(part.take(torch.tensor([2, 0])), loaded.images[[30, 7]])
+        assert torch.equal(part.styles, loaded.styles[rows])
+        assert part.subjects == tuple(loaded.subjects[row] for row in rows)
+        assert (len(part), part.resolution) == (3, 16)
 
 
 def test_a_row_without_image_on_the_disk_is_refused(changed: Change) -> None:
