@@ -18,7 +18,7 @@ from .layers import (
     leaky_,
     minibatch_std,
 )
-from .options import Batch, LayerResolution, Width, options
+from .options import Batch, Width, options
 from .stage import SMALLEST, Stage, channels
 from .trunk import Trunk
 
@@ -36,8 +36,6 @@ class DiscriminatorConfig:
     minibatch_std: Literal["each", "average"] = "each"
     """The deviation of each feature, or their average as one more feature (Karras 2018). With the average,
     short trainings can collapse."""
-    attention: tuple[LayerResolution, ...] = ()
-    """Resolutions that get a self-attention layer."""
 
 
 class Discriminator(Trunk):
@@ -49,7 +47,7 @@ class Discriminator(Trunk):
 
     def __init__(self, config: DiscriminatorConfig, *, resolution: int, styles: int) -> None:
         widths = channels(resolution, base=config.channel_base, most=config.channel_max)
-        super().__init__(widths, attention=config.attention)
+        super().__init__(widths)
         self.group, self.average_std = config.minibatch_group, config.minibatch_std == "average"
         last = widths[SMALLEST]
         more = 0 if self.group == 1 else 1 if self.average_std else last

@@ -34,11 +34,9 @@ class StyleEncoder(Trunk):
     row of weights means that the style is unknown.
     """
 
-    def __init__(
-        self, widths: Mapping[int, int], *, styles: int, w_dim: int, attention: tuple[int, ...] = ()
-    ) -> None:
+    def __init__(self, widths: Mapping[int, int], *, styles: int, w_dim: int) -> None:
         widths = style_widths(widths)
-        super().__init__(widths, attention=attention)
+        super().__init__(widths)
         self.table = nn.Parameter(torch.randn(styles + 1, w_dim))
         self.summaries = nn.ModuleDict(
             {str(r): EqualLinear(2 * c, w_dim, gain=LEAKY_GAIN) for r, c in widths.items()}
@@ -85,10 +83,9 @@ class ContentEncoder(Trunk):
     """
 
     def __init__(
-        self, widths: Mapping[int, int], *, blocks: int, latent: int = 0, attention: tuple[int, ...] = (),
-        details: bool = False,
-    ) -> None:  # fmt: skip
-        super().__init__(widths, normalise=True, attention=attention)
+        self, widths: Mapping[int, int], *, blocks: int, latent: int = 0, details: bool = False
+    ) -> None:
+        super().__init__(widths, normalise=True)
         channels = widths[self.lowest]
         self.refine = nn.ModuleList(ContentBlock(channels) for _ in range(blocks))
         finer = {r: c for r, c in widths.items() if details and r > self.lowest}

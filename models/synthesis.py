@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from .errors import ModelError
-from .layers import Bias, EqualConv2d, Normal, SelfAttention, upsample2x
+from .layers import Bias, EqualConv2d, Normal, upsample2x
 from .modulation import STYLE_INJECTION, Modulation, StyledEpilogue
 from .norm import EPS, Shared
 from .stage import SMALLEST, Stage, fade, layer_count, resolutions
@@ -31,18 +31,16 @@ class Content:
 
 
 class SynthesisBlock(nn.Module):
-    """One resolution: two styled convolutions, the first of which doubles the size, then optional attention.
-    At 4 x 4 the first is only the epilogue on the start features."""
+    """One resolution: two styled convolutions, the first of which doubles the size. At 4 x 4 the first is
+    only the epilogue on the start features."""
 
     def __init__(
-        self, inputs: int, outputs: int, w_dim: int, kind: Modulation, *, eps: float, first: bool,
-        attention: bool,
-    ) -> None:  # fmt: skip
+        self, inputs: int, outputs: int, w_dim: int, kind: Modulation, *, eps: float, first: bool
+    ) -> None:
         super().__init__()
         layer, start = STYLE_INJECTION[kind], StyledEpilogue(outputs, w_dim, eps)
         self.enter = start if first else layer(inputs, outputs, w_dim, up=True, eps=eps)
         self.refine = layer(outputs, outputs, w_dim, eps=eps)
-        self.attention = SelfAttention(outputs) if attention else nn.Identity()
 
     def forward(
         self, x: Tensor, w: Codes, normal: Normal | None, statistics: Shared, detail: Tensor | None = None
@@ -52,7 +50,7 @@ class SynthesisBlock(nn.Module):
 
     def finish(self, x: Tensor, w: Codes, normal: Normal | None, statistics: Shared) -> Tensor:
         """The second half, for features that are at this resolution already."""
-        return self.attention(self.refine(x, w[1], normal, statistics))
+        return self.refine(x, w[1], normal, statistics)
 
 
 class ToRGB(nn.Module):
@@ -75,19 +73,16 @@ class Synthesis(nn.Module):
     """
 
     def __init__(
-        self, widths: Mapping[int, int], *, w_dim: int, modulation: Modulation, adain_eps: float = EPS,
-        attention: tuple[int, ...] = (), style_resolutions: tuple[int, ...] = (),
-    ) -> None:  # fmt: skip
+        self, widths: Mapping[int, int], *, w_dim: int, modulation: Modulation, adain_eps: float = EPS
+    ) -> None:
         super().__init__()
         self.resolution = max(widths)
-        self.style_resolutions = style_resolutions or tuple(widths)
         self.start = nn.Parameter(torch.randn(1, widths[SMALLEST], SMALLEST, SMALLEST))
         self.blocks, self.to_rgb = nn.ModuleDict(), nn.ModuleDict()
         for r, width in widths.items():
             self.blocks[str(r)] = SynthesisBlock(
-                widths.get(r // 2, width), width, w_dim, modulation,
-                eps=adain_eps, first=r == SMALLEST, attention=r in attention,
-            )  # fmt: skip
+                widths.get(r // 2, width), width, w_dim, modulation, eps=adain_eps, first=r == SMALLEST
+            )
             self.to_rgb[str(r)] = ToRGB(width)
 
     @property
@@ -125,8 +120,6 @@ class Synthesis(nn.Module):
         for i, r in enumerate(resolutions(stage.resolution)):
             if r >= entry:
                 block, codes = self.blocks[str(r)], by_layer[2 * i : 2 * i + 2]
-                if r not in self.style_resolutions:  # a layer's affine map then leaves its own constants
-                    codes = [torch.zeros_like(code) for code in codes]
                 assert isinstance(block, SynthesisBlock)
                 older = x
                 if r == entry:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from .errors import ModelError
 from .feature_statistics import mean_and_std
-from .layers import Bias, EqualConv2d, SelfAttention, downsample2x, leaky_
+from .layers import Bias, EqualConv2d, downsample2x, leaky_
 from .norm import InstanceNorm, Shared
 from .stage import Stage, fade, resolutions
 
@@ -17,11 +17,8 @@ class TrunkBlock(nn.Module):
     """One resolution: a convolution, then one that filters and halves the size. `normalise` adds an
     `InstanceNorm` after each."""
 
-    def __init__(
-        self, inputs: int, outputs: int, *, attention: bool = False, normalise: bool = False
-    ) -> None:
+    def __init__(self, inputs: int, outputs: int, *, normalise: bool = False) -> None:
         super().__init__()
-        self.attention = SelfAttention(inputs) if attention else nn.Identity()
         self.conv = EqualConv2d(inputs, inputs, 3)
         self.conv_bias = Bias(inputs)
         self.shrink = EqualConv2d(inputs, outputs, 3, resample="down")
@@ -31,7 +28,7 @@ class TrunkBlock(nn.Module):
     def forward(
         self, x: Float[Tensor, "n i h w"], statistics: Shared = None
     ) -> Float[Tensor, "n o h//2 w//2"]:
-        x = self._act(self.conv(self.attention(x), self.conv_bias), 0, statistics)
+        x = self._act(self.conv(x, self.conv_bias), 0, statistics)
         return self._act(self.shrink(x, self.shrink_bias), 1, statistics)
 
     def _act(self, x: Tensor, norm: int, statistics: Shared) -> Tensor:
@@ -56,15 +53,13 @@ class Trunk(nn.Module):
     `widths` maps each resolution, powers of two from 4 up, to its channels.
     """
 
-    def __init__(
-        self, widths: Mapping[int, int], *, attention: tuple[int, ...] = (), normalise: bool = False
-    ) -> None:
+    def __init__(self, widths: Mapping[int, int], *, normalise: bool = False) -> None:
         super().__init__()
         self.lowest, self.resolution = min(widths), max(widths)
         self.from_rgb = nn.ModuleDict({str(r): FromRGB(c) for r, c in widths.items()})
         self.blocks = nn.ModuleDict(
             {
-                str(r): TrunkBlock(c, widths[r // 2], attention=r in attention, normalise=normalise)
+                str(r): TrunkBlock(c, widths[r // 2], normalise=normalise)
                 for r, c in widths.items()
                 if r > self.lowest
             }

@@ -86,7 +86,6 @@ def test_condition_noise_scales_with_the_style_weights(make_discriminator: Make)
 
 def test_it_can_be_differentiated_twice(make_discriminator: Make) -> None:
     network, x = make_discriminator(), images().requires_grad_()
-    torch.nn.init.ones_(network.blocks["8"].attention.gate)  # type: ignore[union-attr, arg-type]
     logits = network(x, LABELS, Stage(16, 0.5))
     (gradient,) = torch.autograd.grad(logits.sum(), x, create_graph=True)
     gradient.square().sum().backward()

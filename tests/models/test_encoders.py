@@ -135,20 +135,11 @@ def test_gradients_reach_encoders_and_details_through_the_synthesis() -> None:
     assert generator.synthesis.start.grad is None
 
 
-def test_encoders_attend_at_the_chosen_resolutions() -> None:
-    encoders = make_generator(encoders=True, encoder_attention=(16,)).encoders
-    for encoder in (encoders.style, encoders.content):
-        attending = [type(block.attention).__name__ for block in encoder.blocks.values()]
-        assert attending == ["SelfAttention"]
-
-
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
         ({"content_resolution": 32}, "content_resolution is 32, above resolution 16"),
         ({"content_details": True, "content_vae_channels": 4}, "content_details bypasses the bottleneck"),
-        ({"attention": (64,)}, "attention names resolution 64: choose from 4, 8, 16"),
-        ({"encoder_attention": (64,)}, "encoder_attention names resolution 64"),
     ],
 )
 def test_impossible_options_are_refused(options: dict[str, Any], sentence: str) -> None:

@@ -11,7 +11,6 @@ from brushwork.models.layers import (
     EqualLinear,
     NoiseInjection,
     Resample,
-    SelfAttention,
     convolve,
     downsample2x,
     minibatch_std,
@@ -133,42 +132,3 @@ def test_noise_is_off_at_first_and_one_map_serves_all_channels() -> None:
         layer.strength.copy_(torch.tensor([0.0, 1.0, -2.0]))
     assert torch.equal(layer(x, lambda shape: noise), torch.cat([0 * noise, noise, -2 * noise], dim=1))
     assert torch.equal(layer(x, None), x), "no source, no noise"
-
-
-# Self-attention
-def open_gate(channels: int = 8) -> SelfAttention:
-    layer = SelfAttention(channels, head_dim=4)
-    torch.nn.init.ones_(layer.gate)
-    return layer
-
-
-def test_new_attention_is_the_identity_and_can_learn() -> None:
-    layer, x = SelfAttention(8), torch.randn(2, 8, 4, 4)
-    y = layer(x)
-    assert torch.equal(y, x)
-    (y * torch.randn_like(y)).sum().backward()
-    assert layer.gate.grad is not None
-    assert layer.gate.grad != 0
-
-
-def test_attention_is_softmax_of_scaled_products_head_by_head() -> None:
-    layer, x = open_gate(), torch.randn(1, 8, 3, 3)
-    qkv = (layer.to_qkv.weight[:, :, 0, 0] * layer.to_qkv.scale) @ x[0].flatten(1)  # (24, 9)
-    q, k, v = qkv.chunk(3)
-    heads = [v[own] @ torch.softmax(q[own].T @ k[own] / 2, dim=1).T for own in (slice(0, 4), slice(4, 8))]
-    mixed = (layer.to_out.weight[:, :, 0, 0] * layer.to_out.scale) @ torch.cat(heads)
-    assert torch.allclose(layer(x)[0].flatten(1), x[0].flatten(1) + mixed, atol=1e-5)
-
-
-@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
-def test_attention_can_be_differentiated_twice(layout: torch.memory_format) -> None:
-    """R1 needs it; fused kernels, which some layouts would select, cannot."""
-    layer = open_gate(channels=4).double()
-    x = torch.randn(1, 4, 2, 2, dtype=torch.float64).contiguous(memory_format=layout).requires_grad_()
-    assert torch.autograd.gradgradcheck(lambda x: layer(x), (x,))
-
-
-def test_heads_are_as_many_as_fit() -> None:
-    assert [SelfAttention(channels).heads for channels in (8, 32, 64, 96)] == [1, 1, 2, 3]
-    with pytest.raises(ValueError, match="9 channels do not divide into 2 attention heads"):
-        SelfAttention(9, head_dim=4)

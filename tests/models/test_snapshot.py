@@ -141,15 +141,31 @@ def test_a_damaged_header_is_refused(saved: Path, header: str) -> None:
         load_generator(saved)
 
 
-def test_a_snapshot_of_a_newer_version_names_its_options(saved: Path) -> None:
+@pytest.mark.parametrize(
+    ("field", "value", "sentence"),
+    [
+        ("colour_depth", 12, r"newer brushwork \(it sets colour_depth\)"),
+        ("content_erased", True, "erases style from content codes, which brushwork no longer supports"),
+        ("attention", [8], "has attention layers, which brushwork no longer supports"),
+        ("attention", [], None),
+        ("encoder_attention", [16], "has attention layers"),
+        ("style_resolutions", [], None),
+    ],
+)
+def test_fields_of_other_versions_are_refused_unless_they_change_nothing(
+    saved: Path, generator: Generator, field: str, value: object, sentence: str | None
+) -> None:
     header = snapshot_header(saved)
-    header["generator"]["colour_depth"] = 12
-    save_file({"weight": torch.zeros(2)}, saved, metadata={HEADER: json.dumps(header)})
-    with pytest.raises(ModelError, match=r"newer brushwork \(it sets colour_depth\)"):
-        load_generator(saved)
+    header["generator"][field] = value
+    del header["sha256"]
+    save_file(generator.state_dict(), saved, metadata={HEADER: json.dumps(header)})
+    if sentence is None:
+        assert load_generator(saved).config == generator.config
+    else:
+        with pytest.raises(ModelError, match=sentence):
+            load_generator(saved)
 
 
-@pytest.mark.parametrize("device", ["foo", "meta", "cpu:0", "cpu:5", "cuda:99", ""])
-def test_an_impossible_device_is_refused(saved: Path, device: str) -> None:
-    with pytest.raises(ModelError, match=f"the network cannot run on '{device}'.*choose cpu"):
-        load_generator(saved, device=device)
+def test_an_impossible_device_is_refused(saved: Path) -> None:
+    with pytest.raises(ModelError, match="unknown device 'foo'"):
+        load_generator(saved, device="foo")
