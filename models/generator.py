@@ -58,9 +58,8 @@ class GeneratorConfig:
 
     def __post_init__(self) -> None:
         if self.content_resolution > self.resolution:
-            raise ModelError(
-                f"content_resolution is {self.content_resolution}, above resolution {self.resolution}."
-            )
+            found = f"content_resolution is {self.content_resolution}"
+            raise ModelError(f"{found}, above resolution {self.resolution}.")
         if self.content_details and self.content_vae_channels:
             raise ModelError("content_details bypasses the bottleneck of content_vae_channels: choose one.")
 
@@ -81,9 +80,8 @@ class Encoders:
 class Generator(nn.Module):
     """z (N, Z) and soft style weights (N, S) -> images (N, 3, R, R), about [-1, 1].
 
-    `mapping` gives style codes, `synthesis` images; training calls them separately, for style mixing. With
-    `config.encoders`, `style_encoder` is a second source of style codes, and `content_encoder` one of start
-    features.
+    `mapping` gives style codes, `synthesis` images. With `config.encoders`, `style_encoder` is a second
+    source of style codes, and `content_encoder` one of start features.
     """
 
     def __init__(self, config: GeneratorConfig, style_names: tuple[str, ...]) -> None:
@@ -106,14 +104,14 @@ class Generator(nn.Module):
                 latent=config.content_vae_channels, details=config.content_details,
             )  # fmt: skip
         self.trained_stage = Stage(config.resolution)
-        """The stage that the weights were trained to, and the default stage of generated images."""
+        """The stage that the weights were trained to, the default of generated images."""
 
     @property
     def layers(self) -> int:
         return self.synthesis.layers
 
     @property
-    def encoders(self) -> "Encoders":
+    def encoders(self) -> Encoders:
         """Both encoders. Raises ModelError for a generator that was made without them."""
         if self.style_encoder is None or self.content_encoder is None:
             raise ModelError("this generator has no encoders: train one with --generator.encoders.")

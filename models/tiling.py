@@ -25,6 +25,10 @@ class Tile:
     top: int
     left: int
 
+    def index(self, side: int) -> tuple[int, slice, slice, slice]:
+        """The index of a tile of `side` pixels in images (n, c, h, w)."""
+        return self.image, slice(None), slice(self.top, self.top + side), slice(self.left, self.left + side)
+
 
 Process = Callable[[Tensor, Sequence[Tile]], Tensor]
 """Pixels (B, C, side, side) of some tiles -> float (B, D, side, side)."""
@@ -34,8 +38,8 @@ Process = Callable[[Tensor, Sequence[Tile]], Tensor]
 class Tiling:
     """Tiles of `side` pixels (a multiple of 8), one every half side, that cover images of height x width.
 
-    Images are extended by reflection, evenly at opposite edges. An axis no longer than a tile has one tile.
-    On a longer axis, the tiles reach over both edges by the eighth of a side that has no weight.
+    Images are extended by reflection, evenly at opposite edges. On an axis longer than a tile, the tiles
+    reach over both edges by the eighth of a side that has no weight.
     """
 
     height: int
@@ -70,9 +74,7 @@ class Tiling:
 
     def cut(self, extended: Shaped[Tensor, "n c h2 w2"], tiles: Sequence[Tile]) -> Tensor:
         """Returns the pixels of tiles, (B, C, side, side)."""
-        return torch.stack(
-            [extended[t.image, :, t.top : t.top + self.side, t.left : t.left + self.side] for t in tiles]
-        )
+        return torch.stack([extended[tile.index(self.side)] for tile in tiles])
 
     def crop(self, extended: Shaped[Tensor, "n c h2 w2"]) -> Shaped[Tensor, "n c h w"]:
         """Removes the margins."""
@@ -121,11 +123,9 @@ def axis_weights(length: int, side: int) -> Float32[Tensor, "tiles side"]:
 
 # Edges
 class ContinuedEdges(TorchFunctionMode):
-    """Context manager in which convolutions continue maps beyond their edges instead of padding with zeros.
-
-    Zeros tell a network where in a tile it is, up to the middle: at the lowest resolutions a few convolutions
-    reach that far. On smooth ground all tiles would show the same pattern, a lattice.
-    """
+    """Context manager in which convolutions continue maps beyond their edges instead of padding with zeros,
+    from which a network sees where in a tile it is: on smooth ground all tiles would show one pattern, a
+    lattice."""
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
@@ -172,7 +172,6 @@ def tiled(
             canvas = results.new_zeros(len(images), results.shape[1], *tiling.extended)
         for tile, pixels in zip(some, results, strict=True):
             weight = rows[tile.top // hop][:, None] * columns[tile.left // hop]
-            target = canvas[tile.image, :, tile.top : tile.top + side, tile.left : tile.left + side]
-            target += pixels * weight
+            canvas[tile.index(side)] += pixels * weight
     assert canvas is not None
     return tiling.crop(canvas)

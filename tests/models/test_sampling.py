@@ -141,10 +141,10 @@ TWO = torch.tensor([4, 7])
         ("inc", TWO, "unknown style 'inc'"),
         (EYE[:2], torch.tensor([4]), "2 rows of styles do not fit 1 images"),
         (EYE, TWO, "3 rows of styles do not fit 2 images"),
-        (EYE[:2], torch.tensor(4), r"seeds are torch.int64 of shape \(\): give whole numbers"),
-        (EYE[:2], torch.tensor([0.5, 1.5]), "seeds are torch.float32"),
-        (EYE[:2], [0, 2**64], "cannot be read .* below 2\\*\\*63"),
-        (EYE[:2], [0, -1], "a seed is -1: give whole numbers"),
+        (EYE[:2], torch.tensor(4), r"seeds tensor\(4\) cannot be used: give whole numbers"),
+        (EYE[:2], torch.tensor([0.5, 1.5]), "cannot be used"),
+        (EYE[:2], [0, 2**64], "cannot be used: .* below 2\\*\\*63"),
+        (EYE[:2], [0, -1], r"seeds \[0, -1\] cannot be used"),
     ],
 )
 def test_arguments_that_do_not_fit_are_refused(
@@ -155,10 +155,9 @@ def test_arguments_that_do_not_fit_are_refused(
 
 
 def test_codes_of_another_network_are_refused(generator: Generator) -> None:
-    with pytest.raises(ModelError, match=r"codes have the shape \(2, 6, 9\): give \(n, 6, 8\)"):
-        render(generator, torch.zeros(2, 6, 9), TWO)
-    with pytest.raises(ModelError, match="1 seeds do not fit 2 rows"):
-        render(generator, torch.zeros(2, 6, 8), TWO[:1])
+    for codes in (torch.zeros(2, 6, 9), torch.zeros(3, 6, 8)):
+        with pytest.raises(ModelError, match=r"codes have the shape .*: give \(2, 6, 8\)"):
+            render(generator, codes, TWO)
 
 
 def test_an_untrained_null_style_is_refused(generator: Generator) -> None:
@@ -208,7 +207,7 @@ def test_mixing_takes_coarse_layers_of_the_row_and_fine_ones_of_the_column(gener
 @pytest.mark.parametrize("layer", [0, 4, 6])
 def test_a_mixing_layer_that_leaves_nothing_to_mix_is_refused(generator: Generator, layer: int) -> None:
     generator.trained_stage = Stage(8)
-    with pytest.raises(ModelError, match=f"mixing layer {layer}: choose from 1 to 3"):
+    with pytest.raises(ModelError, match=f"mixing layer {layer}: choose 1 to 3, of the 4 layers"):
         mixing_matrix(generator, "ink", [0], [1], layer=layer)
 
 
