@@ -21,10 +21,9 @@ DeviceName = Annotated[str, AfterValidator(_check_name)]
 
 
 def resolve_device(name: str) -> torch.device:
-    """Return the device of this name. "auto" is the CUDA GPU if there is one, else the processor.
+    """Returns the device of this name. "auto" is the CUDA GPU if there is one, else the processor.
 
-    Raises:
-        ModelError: the name is none of auto, cpu, cuda, cuda:N and mps, or this machine has no such device.
+    Raises ModelError for another name, and if this machine has no such device.
     """
     try:
         _check_name(name)

@@ -58,7 +58,7 @@ class Discriminator(Trunk):
         self.table = nn.Parameter(torch.randn(styles, last))
 
     def features(self, images: Float[Tensor, "n 3 r r"], stage: Stage) -> Float[Tensor, "n d"]:
-        """The last hidden layer h, (N, D)."""
+        """Returns the last hidden layer h."""
         x = self.lowest_features(images, stage)
         x = minibatch_std(x, self.group, average=self.average_std) if self.group > 1 else x
         x = leaky_(self.conv(x, self.bias))
@@ -73,8 +73,8 @@ class Discriminator(Trunk):
         normal: Normal | None = None,
         condition_noise: float = 0.0,
     ) -> Float[Tensor, "n"]:
-        """`condition_noise` is the standard deviation of Gaussian noise on v(style), against overfitting to
-        single rows. It scales with the style weights, so a zero row stays zero. Needs `normal`."""
+        """`condition_noise` is the standard deviation of Gaussian noise on v(style), which scales with the
+        style weights. Needs `normal`."""
         h = self.features(images, stage)
         with full_precision(h):
             row = styles @ self.table

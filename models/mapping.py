@@ -14,17 +14,16 @@ from .options import PSI_LIMIT
 
 
 def with_null(styles: Float[Tensor, "n s"]) -> Float[Tensor, "n s+1"]:
-    """Appends the weight of the null style, so that each row sums to one. A zero row ("no label") is the null
-    style."""
+    """Appends the weight of the null style, so that each row sums to one."""
     return torch.cat([styles, 1 - styles.sum(dim=1, keepdim=True)], dim=1)
 
 
 class MappingNetwork(nn.Module):
     """z (N, Z) and soft style weights (N, S) -> w (N, D).
 
-    As in the conditional StyleGAN, the style weights select rows of a N(0, 1) table, which are concatenated
-    to z before the pixel norm. A blend of styles enters as the blend of their rows; the last row is the null
-    style's. `lr_multiplier` scales the learning rate (Karras 2019, C).
+    As in the conditional StyleGAN, the style weights select and blend rows of a N(0, 1) table, which are
+    concatenated to z before the pixel norm; the last row is the null style's. `lr_multiplier` scales the
+    learning rate (Karras 2019, C).
     """
 
     def __init__(self, *, styles: int, z_dim: int, w_dim: int, layers: int, lr_multiplier: float) -> None:
@@ -59,10 +58,8 @@ class MappingNetwork(nn.Module):
             return x
 
     # The running average of w, one for each style
-
     def style_sums(self, w: Float[Tensor, "n d"], styles: Float[Tensor, "n s"]) -> Float[Tensor, "s1 d1"]:
-        """Returns each style's weighted sum of w, with its weight in the last column: (S + 1, D + 1). Sums of
-        several processes add up."""
+        """Returns each style's weighted sum of w, with its weight in the last column: (S + 1, D + 1)."""
         with full_precision(w):
             return with_null(styles).T @ torch.cat([w, torch.ones_like(w[:, :1])], dim=1)
 
@@ -70,8 +67,8 @@ class MappingNetwork(nn.Module):
     def update_average(self, sums: Float[Tensor, "s1 d1"], *, beta: float = 0.995) -> None:
         """Moves each style's average towards its mean in `sums`, unless the batch lacks the style.
 
-        A style with a weight of k images moves by 1 - beta ** k', with k' = k / mean weight of the styles
-        present, so rare styles are averaged over more batches. An average of zero becomes the mean.
+        A style of weight k moves by 1 - beta ** (k / mean weight of the styles present), so rare styles are
+        averaged over more batches. An average of zero becomes the mean.
         """
         weight = sums[:, -1:]
         present = weight > 1e-6

@@ -65,7 +65,7 @@ def check_seeds(seeds: Tensor | Sequence[int]) -> Int64[Tensor, "n"]:
     except (RuntimeError, TypeError, ValueError):
         pass
     raise ModelError(
-        f"the seeds {seeds!r:.60} cannot be used: give whole numbers (n,) from 0 to below 2**63, as in [0, 1]."
+        f"the seeds {seeds!r:.60} cannot be used: give whole numbers from 0 to below 2**63, as in [0, 1]."
     )
 
 

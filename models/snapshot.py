@@ -118,8 +118,7 @@ def load_generator(source: str | Path, *, device: str = "cpu") -> Generator:
 
     It is in evaluation mode, without gradients, on `device`: auto, cpu, cuda, cuda:N or mps.
 
-    Raises ModelError, in one sentence, if nothing is there, the snapshot is damaged, or there is no such
-    device.
+    Raises ModelError if nothing is there, the snapshot is damaged, or there is no such device.
     """
     place, path = resolve_device(device), find_snapshot(source)
     header = snapshot_header(path)

@@ -57,7 +57,7 @@ def test_a_list_is_split_at_commas_outside_names(text: str, parts: list[str]) ->
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("notto", "unknown style 'notto': did you mean 'noto'. The styles are fluent, noto, openmoji"),
+        ("notto", r"unknown style 'notto' \(did you mean 'noto'\?\): the styles are fluent, noto, openmoji"),
         ("xyz", "unknown style 'xyz': the styles are fluent, noto, openmoji"),
         ("noto=half", "the weight 'half' of style 'noto' is no number"),
         ("noto=", "the weight '' of style 'noto' is no number"),
