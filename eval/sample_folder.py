@@ -1,7 +1,8 @@
 """Samples of a generator in a folder, one image per file, with figures of its latent space."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from jaxtyping import Float, Int64, UInt8
 from PIL import Image
 from torch import Tensor
 
-from brushwork.data.files import write_file
+from brushwork.data.files import write_file, write_json
 from brushwork.data.images import gif_bytes, image_grid
 from brushwork.data.names import file_name, unique_names
 from brushwork.data.progress import Progress
@@ -37,8 +38,11 @@ from .restyled_folder import MIN_CELL
 
 COLUMNS = 24
 """Seeds in the grid, at most."""
-FIGURES = ("grid.png", "like.png", "mixing.png", "truncation.png", "interpolation.gif")
+SETTINGS = "settings.json"
+FIGURES = ("grid.png", "like.png", "mixing.png", "truncation.png", "interpolation.gif", SETTINGS)
 """Files beside the folders of the styles."""
+SEVERAL = "several"
+"""The recorded value of a setting that differs among the images of a folder."""
 TRUNCATIONS = (-0.5, 0.0, 0.25, 0.5, 0.75, 1.0)
 PNG_START, PNG_END = b"\x89PNG\r\n\x1a\n", b"\0\0\0\0IEND\xaeB`\x82"
 
@@ -61,6 +65,10 @@ class SampleFolder:
     mixing_layer: int | None = None
     """First layer of the second code in style mixing; None: the middle one. With style images, the first
     layer that takes their style; None: the first one that content reaches."""
+    settings: Mapping[str, object] = field(default_factory=dict)
+    """What the single images depend on besides style and seed; recorded in settings.json for each style."""
+    skip_existing: bool = False
+    """Leave whole PNG files of the same name alone."""
 
     def __post_init__(self) -> None:
         if self.cutoff is not None and self.cutoff > self.generator.layers:
@@ -133,6 +141,43 @@ class SampleFolder:
         save_picture(self.out / name, image_grid(cells, row_labels=rows, column_labels=columns, scale=scale))
 
     # Single images
+    def folders(self, names: Sequence[str]) -> list[str]:
+        """Return the names of the styles' folders."""
+        return unique_names(map(file_name, names), taken=FIGURES)
+
+    def recorded(self) -> dict[str, dict[str, object]]:
+        """Return the settings of the images that are there, by folder; none for those of earlier versions."""
+        try:
+            return json.loads((self.out / SETTINGS).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+
+    def check_settings(self, names: Sequence[str]) -> None:
+        """Raises ModelError if `skip_existing` would keep images of other settings."""
+        recorded = self.recorded() if self.skip_existing else {}
+        for folder in self.folders(names):
+            for name, value in self.settings.items():
+                found = recorded.get(folder, {}).get(name, value)
+                if found != value:
+                    raise ModelError(
+                        f"{self.out / folder} has images of {name} {found!s:.12}, not {value!s:.12}: leave "
+                        "out --skip-existing, or name another folder (--out)."
+                    )
+
+    def _record(self, folders: Sequence[str], before: Sequence[Path]) -> None:
+        """Records the settings of the images in `folders`, where those of `before` keep theirs."""
+        recorded = self.recorded()
+        for folder in folders:
+            kept, old = any(path.parent.name == folder for path in before), recorded.get(folder)
+            if not kept:
+                recorded[folder] = dict(self.settings)
+            elif old is not None:
+                recorded[folder] = {
+                    name: value if old.get(name) == value else SEVERAL
+                    for name, value in self.settings.items()
+                }
+        write_json(self.out / SETTINGS, recorded)
+
     def write_images(
         self,
         codes: Codes,
@@ -141,27 +186,22 @@ class SampleFolder:
         *,
         batch: int = 64,
         precision: Precision = "fp32",
-        skip_existing: bool = False,
     ) -> int:
         """Write every style with every seed to out/<style>/seed<seed>.png, at the trained resolution.
 
         Args:
             names: of the styles, for their folders.
             batch: images generated at once.
-            skip_existing: leave whole PNG files of the same name alone.
 
         Returns:
             How many images were generated.
         """
-        paths = [
-            self.out / folder / f"seed{seed}.png"
-            for folder in unique_names(map(file_name, names), taken=FIGURES)
-            for seed in self.seeds.tolist()
-        ]
-        cells = torch.tensor(
-            [i for i, path in enumerate(paths) if not (skip_existing and is_whole_png(path))],
-            dtype=torch.int64,
-        )
+        folders = self.folders(names)
+        paths = [self.out / folder / f"seed{seed}.png" for folder in folders for seed in self.seeds.tolist()]
+        skipped = {path for path in paths if self.skip_existing and is_whole_png(path)}
+        cells = torch.tensor([i for i, path in enumerate(paths) if path not in skipped], dtype=torch.int64)
+        before = list(self.out.glob("*/seed*.png"))
+        self._record(folders, before)
         generated = sample_batches(
             self.generator, codes, styles, self.seeds, cells, batch=batch, precision=precision
         )
@@ -175,6 +215,7 @@ class SampleFolder:
 
         with Progress(total=len(cells), desc="sample", unit="img") as bar:
             write_pictures(batches(), threads=free_cores(), written=bar.update)
+        self._record(folders, list(set(before) - set(paths) | skipped))
         return len(cells)
 
 

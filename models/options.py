@@ -60,7 +60,8 @@ Side = Annotated[int, Interval(ge=0, le=65536)]
 Resolution = Annotated[int, Interval(ge=8, le=4096), AfterValidator(_power_of_two)]
 """Of images."""
 LayerResolution = Annotated[int, Interval(ge=4, le=4096), AfterValidator(_power_of_two)]
-LayerIndex = Annotated[int, Interval(ge=0, le=64)]
+LayerIndex = Annotated[int, Interval(ge=0, le=10**6)]
+"""A run has fewer layers, and says how many."""
 Seed = Annotated[int, Interval(ge=0, lt=2**63)]
 Threads = Annotated[int, Interval(ge=0, le=1024)]
 

@@ -17,7 +17,7 @@ from brushwork.eval.restyled_folder import (
     target_of_images,
     targets_of_styles,
 )
-from brushwork.models.device import DeviceName, resolve_device
+from brushwork.models.device import DeviceName
 from brushwork.models.errors import ModelError
 from brushwork.models.generator import Generator
 from brushwork.models.options import Psi, Seed, Share, options
@@ -77,7 +77,7 @@ def restyle_command(args: RestyleArguments) -> None:
         ModelError: there is no style or an unknown one, or the run has no encoders.
     """
     check_arguments(args)
-    generator = load_generator(args.run, device=str(resolve_device(args.device)))
+    generator = load_generator(args.run, device=args.device)
     targets = find_targets(generator, args)
     originals, left_out = list_originals(args.contents, args.split), LeftOut()
     report_frames([*(one.source for one in originals), *args.style_image])
