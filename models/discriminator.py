@@ -7,17 +7,7 @@ from annotated_types import Interval
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from .layers import (
-    LEAKY_GAIN,
-    Bias,
-    EqualConv2d,
-    EqualLinear,
-    Normal,
-    full_precision,
-    leaky,
-    leaky_,
-    minibatch_std,
-)
+from .layers import LEAKY_GAIN, Bias, EqualConv2d, EqualLinear, full_precision, leaky, leaky_, minibatch_std
 from .options import Batch, Width, options
 from .stage import SMALLEST, Stage, channels
 from .trunk import Trunk
@@ -65,19 +55,9 @@ class Discriminator(Trunk):
         return leaky(self.dense(x.flatten(1)))
 
     def forward(
-        self,
-        images: Float[Tensor, "n 3 r r"],
-        styles: Float[Tensor, "n s"],
-        stage: Stage,
-        *,
-        normal: Normal | None = None,
-        condition_noise: float = 0.0,
+        self, images: Float[Tensor, "n 3 r r"], styles: Float[Tensor, "n s"], stage: Stage
     ) -> Float[Tensor, "n"]:
-        """`condition_noise` is the standard deviation of Gaussian noise on v(style), which scales with the
-        style weights. Needs `normal`."""
         h = self.features(images, stage)
         with full_precision(h):
-            row = styles @ self.table
-            if condition_noise and normal is not None:
-                row = row + condition_noise * styles.sum(dim=1, keepdim=True) * normal((row.shape[1],))
-            return self.score(h).squeeze(1) + (row * h).sum(dim=1) / h.shape[1] ** 0.5
+            projection = ((styles @ self.table) * h).sum(dim=1) / h.shape[1] ** 0.5
+            return self.score(h).squeeze(1) + projection

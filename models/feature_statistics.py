@@ -45,12 +45,6 @@ def channel_normalised(x: Float[Tensor, "n c h w"], eps: float = 1e-10) -> Float
     return x * (x.square().sum(dim=1, keepdim=True) + eps).rsqrt()
 
 
-def instance_normalised(x: Float[Tensor, "n c h w"], eps: float = 1e-5) -> Float[Tensor, "n c h w"]:
-    """Gives each channel of each image mean 0 and standard deviation 1."""
-    mean, std = mean_and_std(x, eps)
-    return (x - mean[..., None, None]) / std[..., None, None]
-
-
 def total_variation(x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n"]:
     """Returns the mean squared difference of horizontal neighbours plus that of vertical ones, per image. A
     checkerboard of 0 and 1 has 2."""

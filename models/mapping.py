@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from .errors import ModelError
-from .layers import LEAKY_GAIN, EqualLinear, Normal, full_precision, leaky, pixel_norm
+from .layers import LEAKY_GAIN, EqualLinear, full_precision, leaky, pixel_norm
 from .options import PSI_LIMIT
 
 
@@ -38,21 +38,9 @@ class MappingNetwork(nn.Module):
         self.average: Tensor
         self.register_buffer("average", torch.zeros(styles + 1, w_dim))
 
-    def forward(
-        self,
-        z: Float[Tensor, "n z"],
-        styles: Float[Tensor, "n s"],
-        *,
-        normal: Normal | None = None,
-        condition_noise: float = 0.0,
-    ) -> Float[Tensor, "n d"]:
-        """`condition_noise` is the standard deviation of Gaussian noise on the style's row, against the
-        collapse of rare styles (Rangwani 2023, "NoisyTwins", arXiv:2304.05866). Needs `normal`."""
+    def forward(self, z: Float[Tensor, "n z"], styles: Float[Tensor, "n s"]) -> Float[Tensor, "n d"]:
         with full_precision(z):
-            row = with_null(styles) @ self.table
-            if condition_noise and normal is not None:
-                row = row + condition_noise * normal((self.w_dim,))
-            x = pixel_norm(torch.cat([z, row], dim=1))
+            x = pixel_norm(torch.cat([z, with_null(styles) @ self.table], dim=1))
             for layer in self.layers:
                 x = leaky(layer(x))
             return x

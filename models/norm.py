@@ -12,8 +12,6 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from .feature_statistics import instance_normalised
-
 EPS = 1e-5
 """The default value added to the variance of a channel."""
 
@@ -119,20 +117,15 @@ def bessel(y: Maps) -> float:
 
 
 class InstanceNorm(nn.Module):
-    """`feature_statistics.instance_normalised`, with statistics in float32."""
-
-    fused = True
-    """Use the hand-written derivative. False: plain operations, which can be differentiated twice."""
+    """Gives each channel of each image mean 0 and standard deviation 1, with statistics in float32."""
 
     def forward(self, x: Maps, statistics: Shared = None) -> Maps:
         """`statistics` replace those of x (without a derivative)."""
-        if statistics is not None:
-            y = wide(x)
-            standard = Standard.of(y, correction=bessel(y), moments=statistics.moments(self, y))
-            return standard(y).to(x.dtype)
-        if self.fused:
+        if statistics is None:
             return _Normalisation.apply(x)  # type: ignore[no-any-return]
-        return instance_normalised(wide(x), EPS).to(x.dtype)
+        y = wide(x)
+        standard = Standard.of(y, correction=bessel(y), moments=statistics.moments(self, y))
+        return standard(y).to(x.dtype)
 
 
 class _Normalisation(torch.autograd.Function):

@@ -65,7 +65,7 @@ def config(out: Path, steps: float, **changes: object) -> TrainConfig:
     interval = replace(preset.interval, status_kimg=0.0, grid_kimg=0.0, snapshot_kimg=0.0)
     base = replace(
         preset, out=out, total_kimg=steps * 8 / 1000, device="cpu", precision="fp32", growing=growing,
-        interval=interval, loss=replace(preset.loss, r1_interval=2, condition_noise=0.1, ramp_end_kimg=0.04),
+        interval=interval, loss=replace(preset.loss, r1_interval=2, ramp_end_kimg=0.04),
         augment=replace(preset.augment, colour=1.0, translation=0.125, cutout=0.5),
         loader=replace(preset.loader, flip=True, rotate=10.0),
     )  # fmt: skip

@@ -2,11 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from annotated_types import Interval
 from jaxtyping import Float
 from torch import Tensor
 
@@ -42,8 +41,6 @@ class LossConfig:
     """Penalise the discriminator's gradient on generated pictures, too (R2), as often and as much as R1."""
     mixing: Share = 0.9
     """Probability that a generated picture mixes two codes of its style at a random active layer."""
-    condition_noise: Annotated[float, Interval(ge=0, le=1000)] = 0.0
-    """Standard deviation of Gaussian noise on the style's embedding, in both networks."""
     label_dropout: Share = 0.0
     """Share of generated images, and of the real ones beside them, whose style is hidden from both networks,
     so that the generator learns the null style."""
@@ -213,15 +210,6 @@ def _logits(
     if not images:
         return []
     apart = any(each.requires_grad for each in images) or len(images[0]) % discriminator.group
-    copies = 1 if apart else len(images)
-
-    def normal(shape: tuple[int, ...]) -> Tensor:
-        return torch.cat([how.rng.normal(shape) for _ in range(copies)])
-
-    def score(x: Tensor, labels: Tensor) -> Tensor:
-        noise = how.loss.condition_noise
-        return discriminator(x, labels, how.stage, normal=normal, condition_noise=noise)
-
     if apart:
-        return [score(x, labels) for x, labels in zip(images, styles, strict=True)]
-    return list(score(torch.cat(images), torch.cat(styles)).chunk(copies))
+        return [discriminator(x, labels, how.stage) for x, labels in zip(images, styles, strict=True)]
+    return list(discriminator(torch.cat(images), torch.cat(styles), how.stage).chunk(len(images)))

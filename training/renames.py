@@ -16,6 +16,7 @@ FIELDS = {
     "restyle.divergence": "restyle.kl",
     "restyle.crops": "restyle.info_nce",
     "generator.content_erased": "",
+    "loss.condition_noise": "",
     "generator.styled": "",
     "generator.style_resolutions": "",
     "generator.attention": "",

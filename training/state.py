@@ -12,7 +12,6 @@ from brushwork.models.classifier import StyleClassifier
 from brushwork.models.discriminator import Discriminator
 from brushwork.models.generator import Generator
 from brushwork.models.modulation import StyledEpilogue
-from brushwork.models.norm import InstanceNorm
 from brushwork.models.stage import Stage
 
 from .compiling import compile_networks
@@ -42,7 +41,7 @@ def build_networks(config: TrainConfig, style_names: tuple[str, ...], device: to
         )
 
     for module in generator.modules():
-        if isinstance(module, StyledEpilogue | InstanceNorm):
+        if isinstance(module, StyledEpilogue):
             module.fused = config.speed.fused
 
     # Channels-last convolutions are twice as fast on a processor and feed tensor cores on a GPU.

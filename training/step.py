@@ -113,8 +113,7 @@ def generate(generator: Generator, styles: Float[Tensor, "n s"], context: StepCo
     def normal(shape: tuple[int, ...]) -> Tensor:
         return torch.cat([rng.normal(shape) for _ in range(codes_per_image)])
 
-    z, labels = normal((mapping.z_dim,)), styles.repeat(codes_per_image, 1)
-    codes = mapping(z, labels, normal=normal, condition_noise=loss.condition_noise)
+    codes = mapping(normal((mapping.z_dim,)), styles.repeat(codes_per_image, 1))
     first, second = codes[: len(styles)], codes[-len(styles) :]
     w = mix(first, second, mixing_cutoffs(rng, loss.mixing, low=1, active=active), layers=active)
     images = generator.synthesis(w, stage, noise_ahead(rng.normal, stage))

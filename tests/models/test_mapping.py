@@ -33,13 +33,6 @@ def test_styles_enter_as_the_blend_of_their_rows_and_no_label_as_the_null_row(
     assert torch.allclose(mapping(z, styles), entering(mapping, z, weights @ mapping.table), atol=1e-6)
 
 
-def test_condition_noise_is_added_to_the_row_with_its_standard_deviation(mapping: MappingNetwork) -> None:
-    z, styles, noise = torch.randn(4, 6), torch.eye(3)[[0, 1, 2, 0]], torch.randn(4, 5)
-    noisy = mapping(z, styles, normal=lambda shape: noise, condition_noise=0.3)
-    expected = entering(mapping, z, mapping.table[[0, 1, 2, 0]] + 0.3 * noise)
-    assert torch.allclose(noisy, expected, atol=1e-6)
-
-
 # The running averages
 def test_a_fresh_average_becomes_the_first_mean_and_absent_styles_stay(mapping: MappingNetwork) -> None:
     w, styles = torch.randn(5, 5), torch.tensor([[1.0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 0], [0, 0, 0]])

@@ -112,7 +112,7 @@ def test_without_mixing_the_picture_is_the_plain_one_of_its_code(nets: Networks)
     assert torch.equal(fakes.images, nets.generator.synthesis(codes, STAGE, noise))
 
 
-@pytest.mark.parametrize("loss", [LossConfig(), LossConfig(mixing=0.0), LossConfig(condition_noise=0.3)])
+@pytest.mark.parametrize("loss", [LossConfig(), LossConfig(mixing=0.0)])
 def test_pictures_of_half_a_batch_are_half_of_the_pictures(nets: Networks, loss: LossConfig) -> None:
     styles = torch.eye(3)[[0, 1, 2, 0]]
     whole = generate(nets.generator, styles, step_context(loss)).images
@@ -189,7 +189,7 @@ def test_the_share_scales_all_gradients(nets: Networks, batch: Batch, gamma: flo
 @pytest.mark.parametrize("pairing", ["logistic", "relativistic"])
 @pytest.mark.parametrize("gamma", [0.0, 2.0])
 def test_two_halves_add_up_to_the_whole(nets: Networks, batch: Batch, pairing: Pairing, gamma: float) -> None:
-    loss = replace(LossConfig(condition_noise=0.1), pairing=pairing)
+    loss = LossConfig(pairing=pairing)
     discriminator_step(Sampling(), nets, batch, step_context(loss, ALL, four(), gamma=gamma))
     whole = gradients(nets.discriminator)
     for start in (0, 2):

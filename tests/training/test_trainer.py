@@ -156,7 +156,7 @@ def test_two_parts_of_a_batch_train_as_the_whole(make: Make, tmp_path: Path, ord
     common: dict[str, Any] = {
         "optimizer": OptimizerConfig(eps=1e-2),
         "augment": AugmentConfig(colour=1.0, translation=0.125, cutout=0.5),
-        "loss": LossConfig(update_order=order, r1_gamma=0.5, r1_interval=2, condition_noise=0.1),
+        "loss": LossConfig(update_order=order, r1_gamma=0.5, r1_interval=2),
     }
     states = []
     for parts in (1, 2, 4):
