@@ -87,10 +87,8 @@ def truncate(
     cutoff: int | None = None,
 ) -> Float[Tensor, "n l d"]:
     """Moves w towards `centre` in the first `cutoff` of `layers` layers, by default in all: psi 1 changes
-    nothing, psi 0 gives the centre (Karras 2019, section B).
-
-    Raises ModelError for a psi outside -10 to 10 or a cutoff outside 0 to `layers`.
-    """
+    nothing, psi 0 gives the centre (Karras 2019, section B). Raises ModelError for a psi outside -10 to 10 or
+    a cutoff outside 0 to `layers`."""
     if not abs(psi) <= PSI_LIMIT:
         raise ModelError(f"psi is {psi}: choose from {-PSI_LIMIT:g} to {PSI_LIMIT:g}; 1 truncates nothing.")
     cutoff = layers if cutoff is None else cutoff

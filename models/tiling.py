@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Float32, Int64, Shaped
@@ -85,9 +86,7 @@ class Tiling:
 # One axis
 def tile_count(length: int, side: int) -> int:
     """Tiles along an axis, one every half side."""
-    if length <= side:
-        return 1
-    return 1 + math.ceil((length + 2 * (side // 8) - side) / (side // 2))
+    return 1 if length <= side else 1 + math.ceil((length + 2 * (side // 8) - side) / (side // 2))
 
 
 def extent(length: int, side: int) -> int:
@@ -97,9 +96,8 @@ def extent(length: int, side: int) -> int:
 
 def reflected(length: int, before: int, total: int) -> Int64[Tensor, "total"]:
     """Indices that extend an axis to `total` by repeated reflection about its first and last pixel."""
-    period = max(1, 2 * (length - 1))
-    index = (torch.arange(total) - before) % period
-    return torch.minimum(index, period - index) if length > 1 else torch.zeros_like(index)
+    around = (before, total - length - before)
+    return torch.from_numpy(np.pad(np.arange(length), around, mode="reflect"))
 
 
 def ramp(side: int) -> Float32[Tensor, "half"]:
@@ -114,11 +112,10 @@ def ramp(side: int) -> Float32[Tensor, "half"]:
 def axis_weights(length: int, side: int) -> Float32[Tensor, "tiles side"]:
     """Weights of each tile along an axis. They sum to exactly 1 at every pixel; the first and last tile
     weigh 1 up to the edge of the extended image."""
-    rise, one = ramp(side), torch.ones(side // 2)
-    last = tile_count(length, side) - 1
-    return torch.stack(
-        [torch.cat([one if i == 0 else rise, one if i == last else rise.flip(0)]) for i in range(last + 1)]
-    )
+    rise = ramp(side)
+    weights = torch.cat([rise, rise.flip(0)]).repeat(tile_count(length, side), 1)
+    weights[0, : side // 2] = weights[-1, side // 2 :] = 1
+    return weights
 
 
 # Edges

@@ -70,13 +70,19 @@ class RestyleArguments:
 
 
 def restyle_command(args: RestyleArguments) -> None:
-    """Restyle the contents, print where the results are and how to measure them.
+    """Restyles the contents, prints where the results are and how to measure them.
 
-    Raises:
-        DataError: there are no contents, or some could not be read.
-        ModelError: there is no style or an unknown one, or the run has no encoders.
+    Raises DataError if there are no contents, or some could not be read, and ModelError if there is no style
+    or an unknown one, or the run has no encoders.
     """
-    check_arguments(args)
+    if args.style and args.style_image:
+        raise ModelError("--style and --style-image were both given: choose one of them.")
+    if not (args.style or args.style_image):
+        raise ModelError(
+            "no style was given: add --style NAME, --style noto=0.3+openmoji=0.7 or --style-image IMAGE."
+        )
+    if not args.contents:
+        raise DataError("There is nothing to restyle: name images, folders or packed data sets.")
     generator = load_generator(args.run, device=args.device)
     targets = find_targets(generator, args)
     originals, left_out = list_originals(args.contents, args.split), LeftOut()
@@ -91,19 +97,8 @@ def restyle_command(args: RestyleArguments) -> None:
     left_out.fail(done=folder.contents, of=len(originals), kept=f"the others are in {out}")
 
 
-def check_arguments(args: RestyleArguments) -> None:
-    if args.style and args.style_image:
-        raise ModelError("--style and --style-image were both given: choose one of them.")
-    if not (args.style or args.style_image):
-        raise ModelError(
-            "no style was given: add --style NAME, --style noto=0.3+openmoji=0.7 or --style-image IMAGE."
-        )
-    if not args.contents:
-        raise DataError("There is nothing to restyle: name images, folders or packed data sets.")
-
-
 def find_targets(generator: Generator, args: RestyleArguments) -> list[Target]:
-    """Return the styles of the command line. Raises ModelError for a generator without encoders, too."""
+    """Returns the styles of the command line. Raises ModelError for a generator without encoders, too."""
     _ = generator.encoders
     if args.style_image:
         return [target_of_images(generator, args.style_image, args.style_image_label)]
@@ -112,7 +107,7 @@ def find_targets(generator: Generator, args: RestyleArguments) -> list[Target]:
 
 
 def print_summary(folder: RestyledFolder, mode: Mode, generator: Generator) -> None:
-    """Print where the results are, and how to measure them."""
+    """Prints where the results are, and how to measure them."""
     print(f"{len(folder.rows)} images of {folder.contents} contents, grid.png: {folder.out}")
     if folder.larger and mode == "tiled":
         side = generator.trained_stage.resolution
