@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from brushwork.models.layers import (
+    Bias,
     EqualConv2d,
     EqualLinear,
     NoiseInjection,
@@ -32,25 +33,24 @@ def framed(x: Tensor, width: int) -> Tensor:
 
 
 @pytest.mark.parametrize("size", [(4, 4), (8, 6)])
-def test_convolve_up_blurs_the_convolution_of_the_upsampled_input(size: tuple[int, int]) -> None:
+def test_resampling_convolutions_are_stylegans_except_at_the_border(size: tuple[int, int]) -> None:
     # On a wide black frame, so that the border, where they differ, is far.
-    x, weight = framed(torch.randn(2, 3, *size).double(), 2), torch.randn(5, 3, 3, 3).double()
+    small, weight = torch.randn(2, 3, *size).double(), torch.randn(5, 3, 3, 3).double()
+    x = framed(small, 2)
     expected = binomial(F.conv2d(upsample2x(x), weight, padding=1))
     assert torch.allclose(convolve(x, weight, "up"), expected)
-
-
-@pytest.mark.parametrize("size", [(4, 4), (8, 6)])
-def test_convolve_down_downsamples_the_convolution_of_the_blurred_input(size: tuple[int, int]) -> None:
-    x, weight = framed(torch.randn(2, 3, *size).double(), 4), torch.randn(5, 3, 3, 3).double()
+    x = framed(small, 4)
     expected = downsample2x(F.conv2d(binomial(x), weight, padding=1))
     assert torch.allclose(convolve(x, weight, "down"), expected)
 
 
 @pytest.mark.parametrize("resample", get_args(Resample))
-def test_convolve_adds_the_bias_after_all(resample: Resample) -> None:
-    x, weight, bias = torch.randn(2, 3, 8, 8), torch.randn(5, 3, 3, 3), torch.randn(5)
-    plain = convolve(x, weight, resample)
-    assert torch.allclose(convolve(x, weight, resample, bias), plain + bias[:, None, None], atol=1e-5)
+def test_convolutions_have_a_scale_and_a_bias(resample: Resample) -> None:
+    layer, bias, x = EqualConv2d(4, 5, 3, gain=3.0, resample=resample), Bias(5), torch.randn(2, 4, 8, 8)
+    torch.nn.init.normal_(bias.bias)
+    plain = convolve(x, layer.weight * 0.5, resample)  # gain / sqrt(fan-in)
+    assert torch.allclose(layer(x), plain, atol=1e-5)
+    assert torch.allclose(layer(x, bias), bias(plain), atol=1e-5)
 
 
 def test_resampling_after_inference_mode_can_still_be_trained() -> None:
@@ -93,12 +93,6 @@ def test_minibatch_std_lowers_the_group_to_a_divisor_of_the_batch(batch: int, gr
 
 
 # Equalised learning rate
-@pytest.mark.parametrize("resample", ["none", "up", "down"])
-def test_equal_conv_applies_gain_over_root_of_fan_in(resample: Resample) -> None:
-    layer, x = EqualConv2d(4, 5, 3, gain=3.0, resample=resample), torch.randn(2, 4, 8, 8)
-    assert torch.allclose(layer(x), convolve(x, layer.weight * 0.5, resample), atol=1e-5)
-
-
 def test_equal_layers_keep_the_variance_of_their_input() -> None:
     assert abs(EqualLinear(512, 256)(torch.randn(64, 512)).std() - 1) < 0.05
     inside = EqualConv2d(64, 64, 3, gain=1.0)(torch.randn(4, 64, 16, 16))[..., 1:-1, 1:-1]
