@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -88,10 +87,10 @@ class SampleFolder:
 
     def codes_like(self, style_code: Float[Tensor, "1 d"]) -> Codes:
         """Return the function from style weights and seeds to style codes, for samples like other images."""
-        return partial(
-            codes_of_style_features, self.generator, style_code, psi=self.psi, cutoff=self.cutoff,
-            layer=self.mixing_layer,
-        )  # fmt: skip
+        latent, layer = self.latent_codes(), self.mixing_layer
+        return lambda styles, seeds: codes_of_style_features(
+            self.generator, style_code, latent(styles, seeds), layer
+        )
 
     # Figures
     def write_figures(self, styles: Float[Tensor, "s k"], names: Sequence[str]) -> None:

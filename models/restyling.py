@@ -24,7 +24,6 @@ from .sampling import (
     device_of,
     require_trained,
     seeded_normal,
-    style_codes,
     style_rows,
     to_uint8,
 )
@@ -128,15 +127,11 @@ def content_layer(generator: Generator) -> int:
 def codes_of_style_features(
     generator: Generator,
     style_code: Float[Tensor, "1 d"],
-    styles: Styles,
-    seeds: Seeds,
-    *,
-    psi: float = 1.0,
-    cutoff: int | None = None,
+    codes: Float[Tensor, "n l d"],
     layer: int | None = None,
 ) -> Float[Tensor, "n l d"]:
     """Returns codes of new images in the style of others: `style_code` (of `reference_style_code`) from
-    `layer` on, by default `content_layer`, and the codes of `style_codes` below it.
+    `layer` on, by default `content_layer`, and `codes` (of `style_codes`) below it.
 
     Raises ModelError for a `layer` outside the network.
     """
@@ -144,9 +139,8 @@ def codes_of_style_features(
     if not 0 <= layer < generator.layers:
         last = generator.layers - 1
         raise ModelError(f"layer {layer} cannot be the first of the style image's: choose 0 to {last}.")
-    below = style_codes(generator, styles, seeds, psi=psi, cutoff=cutoff)[:, :layer]
-    above = repeat(style_code, "1 d -> n l d", n=len(below), l=generator.layers - layer)
-    return torch.cat([below, above], dim=1)
+    above = repeat(style_code, "1 d -> n l d", n=len(codes), l=generator.layers - layer)
+    return torch.cat([codes[:, :layer], above], dim=1)
 
 
 # Noise

@@ -149,7 +149,8 @@ def _weights(path: Path, expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def _config(header: dict[str, Any]) -> dict[str, Any]:
     """Returns the fields of the generator's configuration under their present names."""
-    return {RENAMED.get(name, name): value for name, value in header["generator"].items()}
+    stored: dict[str, Any] = header["generator"]
+    return {RENAMED.get(name, name): value for name, value in stored.items()}
 
 
 def _inject_only_at(styled: Sequence[int], weights: dict[str, Tensor]) -> None:

@@ -73,10 +73,9 @@ def test_the_logit_is_linear_in_the_style_with_the_projection_as_slope(make_disc
 
 def test_it_can_be_differentiated_twice(make_discriminator: Make) -> None:
     network, x = make_discriminator(), images().requires_grad_()
-    logits = network(x, LABELS, Stage(16, 0.5))
-    (gradient,) = torch.autograd.grad(logits.sum(), x, create_graph=True)
+    (gradient,) = torch.autograd.grad(network(x, LABELS, Stage(16, 0.5)).sum(), x, create_graph=True)
     gradient.square().sum().backward()
-    used = dict(network.named_parameters())["from_rgb.16.conv.weight"].grad
+    used = network.get_parameter("from_rgb.16.conv.weight").grad
     assert used is not None
     assert used.any()
 
