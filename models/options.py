@@ -57,7 +57,7 @@ Width = Annotated[int, Interval(ge=1, le=65536)]
 Side = Annotated[int, Interval(ge=0, le=65536)]
 """Pixels; 0: as it is."""
 Resolution = Annotated[int, Interval(ge=8, le=4096), AfterValidator(_power_of_two)]
-"""Of images."""
+"""Width and height of images."""
 LayerResolution = Annotated[int, Interval(ge=4, le=4096), AfterValidator(_power_of_two)]
 LayerIndex = Annotated[int, Interval(ge=0, le=10**6)]
 """A run has fewer layers, and says how many."""

@@ -50,7 +50,7 @@ class RestyleArguments:
     style_image_label: str = "none"
     """Name of the style that --style-image shows, if the run knows it."""
     strength: Share = 1.0
-    """From 0, the image itself, to 1, fully restyled."""
+    """Strength: from 0, the image itself, to 1, fully restyled."""
     mode: Mode = "tiled"
     """Images above the trained resolution: restyled in seamless tiles, or resized to it and back."""
     style_code: StyleCode = "content"
@@ -65,8 +65,7 @@ class RestyleArguments:
     out: Path | None = None
     """Folder for the results; default: RUN/restyled, or ./restyled where RUN is no folder."""
     device: DeviceName = "auto"
-    """Where the networks run: auto (the CUDA GPU if there is one, else the processor), cpu, cuda, cuda:N or
-    mps."""
+    """Device: auto (the CUDA GPU if there is one, else the processor), cpu, cuda, cuda:N or mps."""
 
 
 def restyle_command(args: RestyleArguments) -> None:

@@ -65,10 +65,9 @@ class SampleArguments:
     batch: Batch = 64
     """Images generated at once."""
     precision: Precision = "fp32"
-    """Of the single images: bf16 is faster where the machine has it; its images differ by rounding."""
+    """Precision of the single images: bf16 is faster where the machine has it, and differs by rounding."""
     device: DeviceName = "auto"
-    """Where the network runs: auto (the CUDA GPU if there is one, else the processor), cpu, cuda, cuda:N or
-    mps."""
+    """Device: auto (the CUDA GPU if there is one, else the processor), cpu, cuda, cuda:N or mps."""
     out: Path | None = None
     """Folder for the images; default: RUN/generated, or ./generated where RUN is no folder."""
 

@@ -33,7 +33,7 @@ DIGEST = "3fae2778f58e60b2"
 """The start of `digest` of the converted tensors."""
 
 MEAN, STD = tuple(level / 255 for level in (122.67892, 116.66877, 104.00699)), (1 / 255,) * 3
-"""Of R, G and B from 0 to 1: the network takes levels from 0 to 255, less Caffe's means."""
+"""R, G and B from 0 to 1: the network takes levels from 0 to 255, less Caffe's means."""
 
 TIMEOUT = 600
 """Seconds for the download."""

@@ -48,7 +48,7 @@ def make_generator(**options: Any) -> Generator:
 
 # Style
 def test_style_features_do_not_depend_on_positions(style_encoder: StyleEncoder) -> None:
-    """At 8 px, an image with shuffled pixels differs in positions alone."""
+    """An image of 8 px with shuffled pixels differs in positions alone."""
     x = images(8)
     whole = style_encoder.style_features(x, Stage(8))
     shuffled = x.flatten(2)[:, :, torch.randperm(64)].view_as(x)
@@ -63,7 +63,7 @@ def test_the_label_counts_and_may_be_missing(style_encoder: StyleEncoder) -> Non
 
 
 def test_the_style_encoder_starts_from_a_classifier(style_encoder: StyleEncoder) -> None:
-    """It sees the same maps, divided by their root mean squares."""
+    """Both see the same maps; the summaries are divided by their root mean squares."""
     classifier, x = StyleClassifier(WIDTHS, styles=3), images()
     before = style_encoder.summaries["16"].get_parameter("weight").clone()
     style_encoder.init_from(classifier, torch.tensor([2.0, 4.0]))

@@ -64,7 +64,7 @@ def plain(x: Tensor, bias: Tensor, noise: Tensor | None, strength: Tensor, *styl
 
 
 def ours(x: Tensor, bias: Tensor, noise: Tensor | None, strength: Tensor, *style: Any) -> Tensor:
-    """On a copy, since `inject` overwrites x."""
+    """Call `inject`, which overwrites x, on a copy."""
     return inject(x.clone(), *noise_and_bias(x, noise, strength, bias), *style)
 
 

@@ -79,7 +79,7 @@ def test_levels_and_squares() -> None:
 # Codes
 @pytest.mark.parametrize("stage", STAGES)
 def test_codes_of_images_are_those_of_the_encoders(generator: Generator, stage: Stage) -> None:
-    """Of the largest square, at the trained stage."""
+    """Images are cut to the largest square, at the trained stage."""
     generator.trained_stage = stage
     images = noise_images(stage.resolution, stage.resolution + 6)
     x, encoder = fade_reals(to_float(images)[:, :, :, 3:-3], stage.alpha), generator.encoders.style
@@ -217,7 +217,7 @@ def test_equal_tiles_are_restyled_equally(generator: Generator) -> None:
 
 
 def test_a_flat_part_stays_flat(generator: Generator) -> None:
-    """Beside a busy half, two flat halves of different faint textures are restyled alike: no tile amplifies
+    """Two flat halves of different faint textures, beside a busy one, are restyled alike: no tile amplifies
     its own texture."""
     images = torch.full((2, 3, 64, 128), 200, dtype=torch.uint8)
     images[..., :64] = noise_images(64, 64, rows=1)
@@ -233,7 +233,7 @@ def test_a_flat_part_stays_flat(generator: Generator) -> None:
 
 
 def test_smooth_ground_shows_no_lattice_of_tiles(generator: Generator) -> None:
-    """What all cells of half a tile have in common is no more than chance; with zero padding at the edges of
+    """Cells of half a tile have no more in common than chance gives; with zero padding at the edges of
     tiles it is several times as much."""
     cells, hop = 14, SIDE // 2
     down, across = torch.meshgrid(*[torch.linspace(0, 1, (cells + 2) * hop)] * 2, indexing="ij")
@@ -247,7 +247,7 @@ def test_smooth_ground_shows_no_lattice_of_tiles(generator: Generator) -> None:
 
 # Strength
 def test_strength_moves_in_w_and_adds_the_error_of_reconstruction(generator: Generator) -> None:
-    """In each style of the matrix."""
+    """The matrix holds one row for each style."""
     images, codes, own = noise_images(), torch.randn(2, 3, 6, 8), own_style_codes(generator, noise_images())
     for given, start in ((None, own_style_codes(generator, images)), (own, own)):
         start = start[:, None].expand_as(codes[0])
