@@ -93,10 +93,10 @@ def parse_seeds(text: str) -> list[int]:
     return list(dict.fromkeys(seed for part in ranges for seed in part))
 
 
-def settings_of(args: SampleArguments) -> dict[str, object]:
+def settings_of(args: SampleArguments, snapshot: Path) -> dict[str, object]:
     """Returns what the images depend on besides style and seed, by option."""
     settings: dict[str, object] = {
-        "RUN": snapshot_header(find_snapshot(args.run)).get(DIGEST),
+        "RUN": snapshot_header(snapshot).get(DIGEST),
         "--psi": args.psi, "--cutoff": args.cutoff, "--precision": args.precision,
     }  # fmt: skip
     if args.style_image:
@@ -113,12 +113,13 @@ def sample_command(args: SampleArguments) -> None:
 
     Raises DataError for a style image that is no image, and ModelError for a mistake in any other argument.
     """
-    seeds = torch.tensor(parse_seeds(args.seeds))
-    generator = load_generator(args.run, device=args.device)
+    seeds, snapshot = torch.tensor(parse_seeds(args.seeds)), find_snapshot(args.run)
+    generator = load_generator(snapshot, device=args.device)
     out = args.out or (Path(args.run) / "generated" if Path(args.run).is_dir() else Path("generated"))
     folder = SampleFolder(
         generator=generator, out=out, seeds=seeds, psi=args.psi, cutoff=args.cutoff,
-        mixing_layer=args.mixing_layer, settings=settings_of(args), skip_existing=args.skip_existing,
+        mixing_layer=args.mixing_layer, settings=settings_of(args, snapshot),
+        skip_existing=args.skip_existing,
     )  # fmt: skip
     shown = f" (the first {COLUMNS} of {len(seeds)} seeds)" if len(seeds) > COLUMNS else ""
     if args.style_image:
