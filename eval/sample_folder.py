@@ -1,6 +1,5 @@
 """Samples of a generator in a folder, one image per file, with figures of its latent space."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +11,7 @@ from jaxtyping import Float, Int64, UInt8
 from PIL import Image
 from torch import Tensor
 
-from brushwork.data.files import write_file, write_json
+from brushwork.data.files import read_json, write_file, write_json
 from brushwork.data.images import gif_bytes, image_grid
 from brushwork.data.names import file_name, unique_names
 from brushwork.data.progress import Progress
@@ -144,17 +143,10 @@ class SampleFolder:
         """Return the names of the styles' folders."""
         return unique_names(map(file_name, names), taken=FIGURES)
 
-    def recorded(self) -> dict[str, dict[str, object]]:
-        """Return the settings of the images that are there, by folder; none for those of earlier versions."""
-        try:
-            return json.loads((self.out / SETTINGS).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return {}
-
     def check_settings(self, names: Sequence[str]) -> None:
         """Raise ModelError if `skip_existing` would keep images of other settings."""
-        recorded = self.recorded() if self.skip_existing else {}
-        for folder in self.folders(names):
+        recorded = read_settings(self.out)
+        for folder in self.folders(names) if self.skip_existing else ():
             for name, value in self.settings.items():
                 found = recorded.get(folder, {}).get(name, value)
                 if found != value:
@@ -165,7 +157,7 @@ class SampleFolder:
 
     def _record(self, folders: Sequence[str], before: Sequence[Path]) -> None:
         """Record the settings of the images in `folders`, where those of `before` keep theirs."""
-        recorded, kept = self.recorded(), {path.parent.name for path in before}
+        recorded, kept = read_settings(self.out), {path.parent.name for path in before}
         for folder in folders:
             old = recorded.get(folder)
             if folder not in kept:
@@ -216,6 +208,21 @@ class SampleFolder:
             write_pictures(batches(), threads=free_cores(), written=bar.update)
         self._record(folders, list(set(before) - set(paths) | skipped))
         return len(cells)
+
+
+def read_settings(out: Path) -> dict[str, dict[str, object]]:
+    """Return the settings of the images in a folder of samples, by style; none for images of earlier
+    versions.
+
+    Raises:
+        ModelError: settings.json is damaged.
+    """
+    try:
+        return read_json(out / SETTINGS, dict[str, dict[str, object]])
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        raise ModelError(f"{out / SETTINGS} is damaged ({error}): delete it.") from error
 
 
 def is_whole_png(path: Path) -> bool:

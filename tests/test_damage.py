@@ -29,6 +29,7 @@ from brushwork.eval.features.cache import FeatureCache
 from brushwork.eval.metrics.frechet import gaussian_of, load_statistics, save_statistics
 from brushwork.eval.pairs.read import read_pairs
 from brushwork.eval.report.compare import comparison_table, read_report
+from brushwork.eval.sample_folder import read_settings
 from brushwork.models.errors import ModelError
 from brushwork.models.snapshot import load_generator
 from brushwork.training.errors import TrainingError
@@ -136,6 +137,7 @@ KINDS = {
     "state of stylize": Kind(
         path="cat.state.safetensors", read=lambda folder: read_state(folder / "cat.png"), sealed=True
     ),
+    "settings of samples": Kind(path="settings.json", read=read_settings),
     "list of pairs": Kind(path="pairs.csv", read=lambda folder: read_pairs(folder / "pairs.csv")),
 }
 
@@ -166,6 +168,7 @@ def samples(folder: Path) -> None:
     tensors = {"image": torch.rand(1, 3, 4, 4), "number": torch.tensor(1)}
     write_state(folder / "cat.png", record, tensors)
     one, other, *_ = [path.relative_to(folder) for path in sorted((folder / "toy").rglob("*.png"))]
+    (folder / "settings.json").write_text('{"ink": {"--psi": 0.5, "--cutoff": null}}')
     (folder / "pairs.csv").write_text(f"output,content,style\n{one},{other},ink\n{other},{one},oil\n")
     for name, kind in KINDS.items():
         assert outcome(kind, folder).startswith("read"), f"{name}: {outcome(kind, folder)}"
