@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 from PIL import Image, ImageCms, ImageOps
 from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngInfo
 
 from .errors import DataError
 from .lettering import draw_text
@@ -232,12 +233,31 @@ def _is_identity(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
 
 
 # Encoding
-def png_bytes(array: np.ndarray | Image.Image) -> bytes:
-    """Encodes uint8 (H, W, 3) or a Pillow image as PNG."""
-    stream = io.BytesIO()
+NOTE = "brushwork"
+"""Name of our text in PNG files."""
+PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
+
+
+def png_bytes(array: np.ndarray | Image.Image, note: str = "") -> bytes:
+    """Encodes uint8 (H, W, 3) or a Pillow image as PNG, with a note among its texts."""
+    stream, texts = io.BytesIO(), PngInfo()
     image = array if isinstance(array, Image.Image) else Image.fromarray(array)
-    image.save(stream, "PNG")
+    if note:
+        texts.add_text(NOTE, note)
+    image.save(stream, "PNG", pnginfo=texts)
     return stream.getvalue()
+
+
+def png_note(path: Path) -> str | None:
+    """Returns the note of a whole PNG file, "" if it has none; None for a file that is missing or cut."""
+    try:
+        content = path.read_bytes()
+        if not content.endswith(PNG_END):
+            return None
+        with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
+            return str(image.info.get(NOTE, ""))
+    except (OSError, ValueError, SyntaxError):
+        return None
 
 
 def gif_bytes(frames: Sequence[Image.Image], *, milliseconds: int) -> bytes:

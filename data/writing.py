@@ -18,15 +18,16 @@ def free_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def save_picture(path: Path, picture: np.ndarray | Image.Image) -> None:
-    """Writes uint8 (H, W, 3) or a Pillow image as PNG, whole or not at all."""
-    write_file(path, png_bytes(picture))
+def save_picture(path: Path, picture: np.ndarray | Image.Image, note: str = "") -> None:
+    """Writes uint8 (H, W, 3) or a Pillow image as PNG, whole or not at all; see `png_note`."""
+    write_file(path, png_bytes(picture, note))
 
 
 def write_pictures(
     batches: Iterable[tuple[Sequence[Path], np.ndarray]],
     *,
     threads: int,
+    note: str = "",
     written: Callable[[], object] = lambda: None,
 ) -> None:
     """Writes every image of every batch to its path, each whole or not at all.
@@ -48,7 +49,7 @@ def write_pictures(
         for paths, pictures in batches:
             finish_all_but(len(paths))
             for path, pixels in zip(paths, pictures, strict=True):
-                waiting.append(pool.submit(save_picture, path, pixels))
+                waiting.append(pool.submit(save_picture, path, pixels, note))
         finish_all_but(0)
     finally:
         pool.shutdown(cancel_futures=True)

@@ -18,7 +18,7 @@ from torch import Tensor
 from brushwork.data.contents import Cutout, Original
 from brushwork.data.errors import DataError
 from brushwork.data.files import write_csv, write_file
-from brushwork.data.images import Cell, fit_image, gif_bytes, image_grid, read_image
+from brushwork.data.images import Cell, fit_image, gif_bytes, image_grid, png_note, read_image
 from brushwork.data.names import file_name, unique_names
 from brushwork.data.progress import Progress
 from brushwork.data.writing import free_cores, save_picture, write_pictures
@@ -62,7 +62,6 @@ MIN_CELL = 64
 FIGURES = ("grid.png", "like.png", "mixing.png", "truncation.png", "interpolation.gif")
 """Files beside the folders of the styles."""
 TRUNCATIONS = (-0.5, 0.0, 0.25, 0.5, 0.75, 1.0)
-PNG_START, PNG_END = b"\x89PNG\r\n\x1a\n", b"\0\0\0\0IEND\xaeB`\x82"
 
 Group = list[tuple[Original, Cutout]]
 StyleCode = Literal["content", "latent"]
@@ -307,10 +306,10 @@ class SampleFolder:
 
     def codes_like(self, style_code: Float[Tensor, "1 d"]) -> Codes:
         """Return the codes of samples like other images."""
-        return partial(
-            codes_of_style_features, self.generator, style_code, psi=self.psi, cutoff=self.cutoff,
-            layer=self.mixing_layer,
-        )  # fmt: skip
+        latent, layer = self.latent_codes(), self.mixing_layer
+        return lambda styles, seeds: codes_of_style_features(
+            self.generator, style_code, latent(styles, seeds), layer
+        )
 
     # Figures
     def write_figures(self, styles: Float[Tensor, "s k"], names: Sequence[str]) -> None:
@@ -360,11 +359,13 @@ class SampleFolder:
         *,
         batch: int = 64,
         precision: Precision = "fp32",
+        note: str = "",
         skip_existing: bool = False,
     ) -> int:
         """Write every style with every seed to out/<style>/seed<seed>.png, `batch` images at once.
 
-        With `skip_existing`, whole PNG files of the same name are left alone. Returns how many images were
+        `note` says what the images depend on besides style and seed, and is written into each file. With
+        `skip_existing`, whole files with the same note are left alone. Returns how many images were
         generated.
         """
         paths = [
@@ -372,7 +373,7 @@ class SampleFolder:
             for folder in unique_names(map(file_name, names), taken=FIGURES)
             for seed in self.seeds.tolist()
         ]
-        wanted = [i for i, path in enumerate(paths) if not (skip_existing and is_whole_png(path))]
+        wanted = [i for i, path in enumerate(paths) if not (skip_existing and png_note(path) == note)]
         generated = sample_batches(
             self.generator, codes, styles, self.seeds, torch.tensor(wanted, dtype=torch.int64), batch=batch,
             precision=precision,
@@ -384,19 +385,8 @@ class SampleFolder:
                 yield [paths[cell] for cell in some.cells.tolist()], images
 
         with Progress(total=len(wanted), desc="sample", unit="img") as bar:
-            write_pictures(batches(), threads=free_cores(), written=bar.update)
+            write_pictures(batches(), threads=free_cores(), note=note, written=bar.update)
         return len(wanted)
-
-
-def is_whole_png(path: Path) -> bool:
-    """Whether a file begins as a PNG and ends with its end chunk."""
-    try:
-        with path.open("rb") as file:
-            start = file.read(len(PNG_START))
-            file.seek(-len(PNG_END), 2)
-            return start == PNG_START and file.read() == PNG_END
-    except OSError:  # missing, or shorter than the end chunk
-        return False
 
 
 def numbers(seeds: Int64[Tensor, "n"]) -> list[str]:

@@ -18,12 +18,10 @@ if TYPE_CHECKING:
     from .styles import style_weights
 
 __all__ = ["load_generator", "restyle", "sample", "style_weights"]
+_MODULES = dict(zip(__all__, ("snapshot", "restyling", "sampling", "styles"), strict=True))
 
 
 def __getattr__(name: str) -> Any:
-    modules = {
-        "load_generator": "snapshot", "restyle": "restyling", "sample": "sampling", "style_weights": "styles",
-    }  # fmt: skip
-    if name not in modules:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f".{modules[name]}", __name__), name)
+    return getattr(import_module(f".{_MODULES[name]}", __name__), name)

@@ -15,8 +15,8 @@ from .trunk import Trunk
 class StyleClassifier(Trunk):
     """images (N, 3, R, R) in [-1, 1] at the stage's resolution -> logits of the styles (N, S).
 
-    Like the style encoder, it sees statistics over space and no positions. The trunks have the same shape, so
-    that the encoder can start from the classifier.
+    It sees what the style encoder sees, statistics over space, with the same trunk: the encoder can start
+    from it.
     """
 
     def __init__(self, widths: Mapping[int, int], *, styles: int) -> None:

@@ -9,9 +9,11 @@ from pydantic_core import PydanticCustomError
 
 from .errors import ModelError
 
+NAMES = r"auto|cpu|mps|cuda(:\d{1,3})?"
+
 
 def _check_name(name: str) -> str:
-    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d{1,3})?", name):
+    if not re.fullmatch(NAMES, name):
         raise PydanticCustomError("device", "Input should be auto, cpu, cuda, cuda:N or mps")
     return name
 
@@ -21,19 +23,14 @@ DeviceName = Annotated[str, AfterValidator(_check_name)]
 
 
 def resolve_device(name: str) -> torch.device:
-    """Return the device of this name. "auto" is the CUDA GPU if there is one, else the processor.
+    """Returns the device of this name. "auto" is the CUDA GPU if there is one, else the processor.
 
-    Raises:
-        ModelError: the name is none of auto, cpu, cuda, cuda:N and mps, or this machine has no such device.
+    Raises ModelError for another name, and if this machine has no such device.
     """
-    try:
-        _check_name(name)
-    except PydanticCustomError as error:
-        raise ModelError(f"unknown device {name!r}: choose auto, cpu, cuda, cuda:N or mps.") from error
+    if not re.fullmatch(NAMES, name):
+        raise ModelError(f"unknown device {name!r}: choose auto, cpu, cuda, cuda:N or mps.")
     gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if name == "auto":
-        return torch.device("cuda" if gpus else "cpu")
-    device = torch.device(name)
+    device = torch.device(name if name != "auto" else "cuda" if gpus else "cpu")
     if device.type == "cuda" and (device.index or 0) >= gpus:
         raise ModelError(f"this machine has no device {name!r} ({gpus} CUDA GPUs): choose auto or cpu.")
     if device.type == "mps" and not torch.backends.mps.is_available():

@@ -7,18 +7,8 @@ from annotated_types import Interval
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from .layers import (
-    LEAKY_GAIN,
-    Bias,
-    EqualConv2d,
-    EqualLinear,
-    Normal,
-    full_precision,
-    leaky,
-    leaky_,
-    minibatch_std,
-)
-from .options import Batch, LayerResolution, Width, options
+from .layers import LEAKY_GAIN, Bias, EqualConv2d, EqualLinear, full_precision, leaky, leaky_, minibatch_std
+from .options import Batch, Width, options
 from .stage import SMALLEST, Stage, channels
 from .trunk import Trunk
 
@@ -36,8 +26,6 @@ class DiscriminatorConfig:
     minibatch_std: Literal["each", "average"] = "each"
     """The deviation of each feature, or their average as one more feature (Karras 2018). With the average,
     short trainings can collapse."""
-    attention: tuple[LayerResolution, ...] = ()
-    """Resolutions that get a self-attention layer."""
 
 
 class Discriminator(Trunk):
@@ -49,7 +37,7 @@ class Discriminator(Trunk):
 
     def __init__(self, config: DiscriminatorConfig, *, resolution: int, styles: int) -> None:
         widths = channels(resolution, base=config.channel_base, most=config.channel_max)
-        super().__init__(widths, attention=config.attention)
+        super().__init__(widths)
         self.group, self.average_std = config.minibatch_group, config.minibatch_std == "average"
         last = widths[SMALLEST]
         more = 0 if self.group == 1 else 1 if self.average_std else last
@@ -60,26 +48,16 @@ class Discriminator(Trunk):
         self.table = nn.Parameter(torch.randn(styles, last))
 
     def features(self, images: Float[Tensor, "n 3 r r"], stage: Stage) -> Float[Tensor, "n d"]:
-        """The last hidden layer h, (N, D)."""
+        """Returns the last hidden layer h."""
         x = self.lowest_features(images, stage)
         x = minibatch_std(x, self.group, average=self.average_std) if self.group > 1 else x
         x = leaky_(self.conv(x, self.bias))
         return leaky(self.dense(x.flatten(1)))
 
     def forward(
-        self,
-        images: Float[Tensor, "n 3 r r"],
-        styles: Float[Tensor, "n s"],
-        stage: Stage,
-        *,
-        normal: Normal | None = None,
-        condition_noise: float = 0.0,
+        self, images: Float[Tensor, "n 3 r r"], styles: Float[Tensor, "n s"], stage: Stage
     ) -> Float[Tensor, "n"]:
-        """`condition_noise` is the standard deviation of Gaussian noise on v(style), against overfitting to
-        single rows. It scales with the style weights, so a zero row stays zero. Needs `normal`."""
         h = self.features(images, stage)
         with full_precision(h):
-            row = styles @ self.table
-            if condition_noise and normal is not None:
-                row = row + condition_noise * styles.sum(dim=1, keepdim=True) * normal((row.shape[1],))
-            return self.score(h).squeeze(1) + (row * h).sum(dim=1) / h.shape[1] ** 0.5
+            projection = ((styles @ self.table) * h).sum(dim=1) / h.shape[1] ** 0.5
+            return self.score(h).squeeze(1) + projection

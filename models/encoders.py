@@ -1,8 +1,5 @@
-"""Encoders: an image's style as a code in W, an image's content as start features of the synthesis.
-
-The architecture separates the two. The style encoder sees statistics over space and no positions; the content
-encoder sees instance-normalised maps and no statistics.
-"""
+"""Encoders: an image's style as a code in W, from statistics over space without positions; its content as
+start features of the synthesis, from instance-normalised maps without statistics."""
 
 from collections.abc import Mapping
 
@@ -28,17 +25,12 @@ def style_widths(widths: Mapping[int, int]) -> dict[int, int]:
 
 
 class StyleEncoder(Trunk):
-    """images (N, 3, R, R) and soft style weights (N, S) -> style codes w (N, D).
+    """images (N, 3, R, R) and soft style weights (N, S) -> style codes w (N, D). A zero row of weights means
+    that the style is unknown."""
 
-    All styles share one head. It is conditioned as the mapping network is, by a table with a null row: a zero
-    row of weights means that the style is unknown.
-    """
-
-    def __init__(
-        self, widths: Mapping[int, int], *, styles: int, w_dim: int, attention: tuple[int, ...] = ()
-    ) -> None:
+    def __init__(self, widths: Mapping[int, int], *, styles: int, w_dim: int) -> None:
         widths = style_widths(widths)
-        super().__init__(widths, attention=attention)
+        super().__init__(widths)
         self.table = nn.Parameter(torch.randn(styles + 1, w_dim))
         self.summaries = nn.ModuleDict(
             {str(r): EqualLinear(2 * c, w_dim, gain=LEAKY_GAIN) for r, c in widths.items()}
@@ -57,10 +49,8 @@ class StyleEncoder(Trunk):
 
     @torch.no_grad()
     def init_from(self, other: Trunk, gains: Float[Tensor, "_r"]) -> None:
-        """Copies the weights of `other`, a trained trunk of the same widths.
-
-        `gains` are the root mean squares of its maps, from the lowest resolution. They divide the summaries.
-        """
+        """Copies the weights of `other`, a trained trunk of the same widths. The summaries are divided by
+        `gains`, the root mean squares of its maps, from the lowest resolution."""
         theirs = other.state_dict()
         self.load_state_dict({name: theirs.get(name, value) for name, value in self.state_dict().items()})
         for r, gain in zip(sorted(self.summaries, key=int), gains, strict=True):
@@ -79,16 +69,15 @@ class ContentEncoder(Trunk):
     """images (N, 3, R, R) -> `Content` at the lowest of `widths`.
 
     Every convolution is instance-normalised, which removes the channel means and deviations that carry style
-    (Huang et al. 2018, MUNIT, arXiv:1804.04732, section 5.1). With `latent` channels there is a variational
-    bottleneck (Kingma and Welling 2014, arXiv:1312.6114). With `details`, the normalised features of finer
-    resolutions are returned, too (Ronneberger et al. 2015, U-Net, arXiv:1505.04597).
+    (Huang et al. 2018, MUNIT, arXiv:1804.04732, section 5.1). `latent` are the channels of a variational
+    bottleneck (Kingma and Welling 2014, arXiv:1312.6114). `details` adds features of finer resolutions
+    (Ronneberger et al. 2015, U-Net, arXiv:1505.04597).
     """
 
     def __init__(
-        self, widths: Mapping[int, int], *, blocks: int, latent: int = 0, attention: tuple[int, ...] = (),
-        details: bool = False,
-    ) -> None:  # fmt: skip
-        super().__init__(widths, normalise=True, attention=attention)
+        self, widths: Mapping[int, int], *, blocks: int, latent: int = 0, details: bool = False
+    ) -> None:
+        super().__init__(widths, normalise=True)
         channels = widths[self.lowest]
         self.refine = nn.ModuleList(ContentBlock(channels) for _ in range(blocks))
         finer = {r: c for r, c in widths.items() if details and r > self.lowest}
@@ -108,8 +97,7 @@ class ContentEncoder(Trunk):
         normal: Normal | None = None,
         statistics: Shared = None,
     ) -> Content:
-        """`normal` is the noise of the bottleneck; without it the code is the mean. `statistics` replace
-        those of the maps (see `InstanceNorm`)."""
+        """`normal` is the noise of the bottleneck; `statistics` replace those of the maps."""
         *finer, x = self.feature_pyramid(images, stage, statistics)
         for block in self.refine:
             x = block(x, statistics)

@@ -16,8 +16,8 @@ from .layers import Normal
 from .mapping import MappingNetwork
 from .modulation import Modulation
 from .norm import EPS
-from .options import LayerResolution, Resolution, Width, options
-from .stage import Stage, channels, resolutions
+from .options import Resolution, Width, options
+from .stage import Stage, channels
 from .synthesis import Synthesis
 
 
@@ -44,11 +44,6 @@ class GeneratorConfig:
     adain_eps: Annotated[float, Interval(ge=1e-12, le=1e6)] = EPS
     """Added by AdaIN to the variance of a channel. With 1 a weak channel stays weak; StyleGAN's tiny value
     scales it up to full strength."""
-    attention: tuple[LayerResolution, ...] = ()
-    """Resolutions that get a self-attention layer."""
-    style_resolutions: tuple[LayerResolution, ...] = ()
-    """Resolutions at which the style is injected; by default all. The others are normalised with a constant
-    scale and shift."""
     encoders: bool = False
     """Add a style encoder and a content encoder, for restyling."""
     content_resolution: Resolution = 8
@@ -60,22 +55,13 @@ class GeneratorConfig:
     """Add content features at every finer resolution, too, which keeps fine lines of small images."""
     content_vae_channels: Annotated[int, Interval(ge=0, le=65536)] = 0
     """Channels of the content encoder's variational bottleneck; 0: no bottleneck."""
-    encoder_attention: tuple[LayerResolution, ...] = ()
-    """Resolutions at which both encoders get a self-attention layer."""
 
     def __post_init__(self) -> None:
         if self.content_resolution > self.resolution:
-            raise ModelError(
-                f"content_resolution is {self.content_resolution}, above resolution {self.resolution}."
-            )
+            found = f"content_resolution is {self.content_resolution}"
+            raise ModelError(f"{found}, above resolution {self.resolution}.")
         if self.content_details and self.content_vae_channels:
             raise ModelError("content_details bypasses the bottleneck of content_vae_channels: choose one.")
-        for name in ("attention", "style_resolutions", "encoder_attention"):
-            if missing := sorted(set(getattr(self, name)) - set(resolutions(self.resolution))):
-                raise ModelError(
-                    f"{name} names resolution {missing[0]}: choose from "
-                    f"{', '.join(map(str, resolutions(self.resolution)))}."
-                )
 
     @property
     def widths(self) -> dict[int, int]:
@@ -94,9 +80,8 @@ class Encoders:
 class Generator(nn.Module):
     """z (N, Z) and soft style weights (N, S) -> images (N, 3, R, R), about [-1, 1].
 
-    `mapping` gives style codes, `synthesis` images; training calls them separately, for style mixing. With
-    `config.encoders`, `style_encoder` is a second source of style codes, and `content_encoder` one of start
-    features.
+    `mapping` gives style codes, `synthesis` images. With `config.encoders`, `style_encoder` is a second
+    source of style codes, and `content_encoder` one of start features.
     """
 
     def __init__(self, config: GeneratorConfig, style_names: tuple[str, ...]) -> None:
@@ -107,30 +92,26 @@ class Generator(nn.Module):
             layers=config.mapping_layers, lr_multiplier=config.mapping_lr,
         )  # fmt: skip
         self.synthesis = Synthesis(
-            config.widths, w_dim=config.w_dim, modulation=config.modulation, adain_eps=config.adain_eps,
-            attention=config.attention, style_resolutions=config.style_resolutions,
-        )  # fmt: skip
+            config.widths, w_dim=config.w_dim, modulation=config.modulation, adain_eps=config.adain_eps
+        )
         self.style_encoder: StyleEncoder | None = None
         self.content_encoder: ContentEncoder | None = None
         if config.encoders:
             widths, entry = config.widths, config.content_resolution
-            self.style_encoder = StyleEncoder(
-                widths, styles=len(style_names), w_dim=config.w_dim, attention=config.encoder_attention
-            )
+            self.style_encoder = StyleEncoder(widths, styles=len(style_names), w_dim=config.w_dim)
             self.content_encoder = ContentEncoder(
-                {r: c for r, c in widths.items() if r >= entry},
-                blocks=config.content_blocks, latent=config.content_vae_channels,
-                attention=config.encoder_attention, details=config.content_details,
+                {r: c for r, c in widths.items() if r >= entry}, blocks=config.content_blocks,
+                latent=config.content_vae_channels, details=config.content_details,
             )  # fmt: skip
         self.trained_stage = Stage(config.resolution)
-        """The stage that the weights were trained to, and the default stage of generated images."""
+        """The stage that the weights were trained to, the default of generated images."""
 
     @property
     def layers(self) -> int:
         return self.synthesis.layers
 
     @property
-    def encoders(self) -> "Encoders":
+    def encoders(self) -> Encoders:
         """Both encoders. Raises ModelError for a generator that was made without them."""
         if self.style_encoder is None or self.content_encoder is None:
             raise ModelError("this generator has no encoders: train one with --generator.encoders.")

@@ -1,9 +1,6 @@
-"""Layers that the networks share: equalised learning rate, filtered resampling, noise, minibatch standard
-deviation, self-attention.
-
-Sources: progressive growing (Karras 2018, arXiv:1710.10196) for the equalised learning rate, pixel norm and
-minibatch standard deviation; StyleGAN (Karras 2019, arXiv:1812.04948) for noise and blurred resampling.
-"""
+"""Layers that the networks share: of progressive growing (Karras 2018, arXiv:1710.10196) the equalised
+learning rate, pixel norm and minibatch deviations; of StyleGAN (Karras 2019, arXiv:1812.04948) noise and
+resampling."""
 
 from collections.abc import Callable
 from functools import lru_cache
@@ -16,8 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 Normal = Callable[[tuple[int, ...]], Tensor]
-"""A source of randomness: `normal((c, h, w))` returns an (N, c, h, w) standard normal tensor, one row per
-image."""
+"""A source of randomness: `normal((c, h, w))` returns (N, c, h, w) standard normal numbers."""
 
 Resample = Literal["none", "up", "down"]
 
@@ -28,22 +24,19 @@ LEAKY_GAIN = 2**0.5
 
 # Functions
 def full_precision(x: Tensor) -> torch.autocast:
-    """Context manager that switches autocast off on x's device.
-
-    Style codes and losses need float32, and their matrices are too small for lower precision to save time.
-    Their backward pass needs the context, too.
-    """
+    """Context manager that switches autocast off on x's device, for style codes and losses. Their backward
+    pass needs it, too."""
     return torch.autocast(x.device.type, enabled=False)
-
-
-def leaky(x: Tensor) -> Tensor:
-    """Leaky ReLU with slope 0.2, the only non-linearity of both networks."""
-    return F.leaky_relu(x, LEAK)
 
 
 def pixel_norm(x: Float[Tensor, "n d"], eps: float = 1e-8) -> Float[Tensor, "n d"]:
     """Scales each row to a mean square of one (Karras 2018, section 4.2)."""
     return x * torch.rsqrt(x.square().mean(dim=1, keepdim=True) + eps)
+
+
+def leaky(x: Tensor) -> Tensor:
+    """Leaky ReLU with slope 0.2, the only non-linearity of both networks."""
+    return F.leaky_relu(x, LEAK)
 
 
 def leaky_(x: Tensor) -> Tensor:
@@ -83,8 +76,8 @@ def convolve(
     """Same-padded convolution, after upsampling (`up`) or before downsampling (`down`) by two.
 
     Both filter at the larger size and convolve with stride 2 (Karras 2020, arXiv:1912.04958, appendix B).
-    Except at the border this equals `blur(conv(upsample2x(x)))` and `downsample2x(conv(blur(x)))` with the
-    binomial blur [1, 2, 1] / 4, as in StyleGAN (Karras 2019), at a quarter of the multiplications.
+    With blur = [1, 2, 1] / 4, this is StyleGAN's `blur(conv(upsample2x(x)))` and
+    `downsample2x(conv(blur(x)))` except at the border, at a quarter of the multiplications.
     """
     if resample == "up":
         # A bias inside conv2d would cost as much again, since its gradient would be computed in full.
@@ -106,12 +99,10 @@ def minibatch_std(
 ) -> Float[Tensor, "n c2 h w"]:
     """Appends the standard deviation of each feature over a group of images: (N, 2 C, H, W).
 
-    Karras 2018 (section 3) averages it over all features and positions into one channel; `average` does that
-    and returns (N, C + 1, H, W). A generator can match that one number with images that differ in colour
-    alone, so by default every feature's deviation is shown (measured in docs/collapse.md).
-
-    Groups are neighbours in the batch; in the original they are strided. A batch that is split over processes
-    therefore forms the same groups as in one process. `group_size` gives their size.
+    `average` takes their mean over features and positions as one channel, (N, C + 1, H, W), as Karras 2018
+    (section 3). A generator can match that one number with images that differ in colour alone
+    (docs/collapse.md). A group is `group_size` neighbours, where the original has strided rows: a batch that
+    is split over processes then forms the same groups.
     """
     group = group_size(len(x), group)
     grouped = rearrange(x.float(), "(m g) c h w -> m g c h w", g=group)
@@ -125,11 +116,8 @@ def minibatch_std(
 
 # Modules
 class EqualLinear(nn.Module):
-    """Linear layer with an equalised learning rate (Karras 2018, 4.1).
-
-    Weights are stored as N(0, 1) / `lr_multiplier` and scaled by `gain / sqrt(fan_in) * lr_multiplier` when
-    used. Adam moves all stored weights at the same speed; the scale adapts that speed to the layer.
-    """
+    """Linear layer with an equalised learning rate (Karras 2018, 4.1): weights are stored as
+    N(0, 1) / `lr_multiplier` and scaled by `gain / sqrt(fan_in) * lr_multiplier` when used."""
 
     def __init__(
         self, inputs: int, outputs: int, *, gain: float = 1.0, lr_multiplier: float = 1.0, bias: float = 0.0
@@ -147,7 +135,7 @@ class EqualLinear(nn.Module):
 
 
 class Bias(nn.Module):
-    """A learned offset for each channel. `EqualConv2d` can add it within its convolution."""
+    """A learned offset for each channel."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -158,8 +146,7 @@ class Bias(nn.Module):
 
 
 class EqualConv2d(nn.Module):
-    """Convolution with an equalised learning rate (see `EqualLinear`) and resampling (see `convolve`). It has
-    no bias of its own: `forward` takes one."""
+    """Convolution with an equalised learning rate (see `EqualLinear`) and resampling (see `convolve`)."""
 
     def __init__(
         self, inputs: int, outputs: int, kernel: int, *, gain: float = LEAKY_GAIN, resample: Resample = "none"
@@ -187,27 +174,3 @@ class NoiseInjection(nn.Module):
     def sample(self, x: Float[Tensor, "n c h w"], normal: Normal | None) -> Float[Tensor, "n 1 h w"] | None:
         """Returns a noise map per image, the same for all channels, or None without `normal`."""
         return None if normal is None else normal((1, *x.shape[2:])).to(x.dtype)
-
-
-class SelfAttention(nn.Module):
-    """x + gate * attention(x) over the positions of a map, with a learned gate that starts at zero.
-
-    Scaled dot products with heads of `head_dim` channels (Zhang 2019, SAGAN, arXiv:1805.08318, with Vaswani's
-    scaling). They are written out because the fused kernels have no second derivative, which the gradient
-    penalty needs.
-    """
-
-    def __init__(self, channels: int, *, head_dim: int = 32) -> None:
-        super().__init__()
-        self.heads = max(1, channels // head_dim)
-        if channels % self.heads:
-            raise ValueError(f"{channels} channels do not divide into {self.heads} attention heads")
-        self.to_qkv = EqualConv2d(channels, 3 * channels, 1, gain=1.0)
-        self.to_out = EqualConv2d(channels, channels, 1, gain=1.0)
-        self.gate = nn.Parameter(torch.zeros(()))
-
-    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
-        q, k, v = rearrange(self.to_qkv(x), "n (k m c) h w -> k n m (h w) c", k=3, m=self.heads)
-        weights = (q @ k.mT * q.shape[-1] ** -0.5).softmax(dim=-1)  # (n, m, h w, h w)
-        mixed = rearrange(weights.to(v.dtype) @ v, "n m (h w) c -> n (m c) h w", h=x.shape[2])
-        return x + self.gate.to(x.dtype) * self.to_out(mixed)

@@ -9,22 +9,21 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from .errors import ModelError
-from .layers import LEAKY_GAIN, EqualLinear, Normal, full_precision, leaky, pixel_norm
+from .layers import LEAKY_GAIN, EqualLinear, full_precision, leaky, pixel_norm
 from .options import PSI_LIMIT
 
 
 def with_null(styles: Float[Tensor, "n s"]) -> Float[Tensor, "n s+1"]:
-    """Appends the weight of the null style, so that each row sums to one. A zero row ("no label") is the null
-    style."""
+    """Appends the weight of the null style, so that each row sums to one."""
     return torch.cat([styles, 1 - styles.sum(dim=1, keepdim=True)], dim=1)
 
 
 class MappingNetwork(nn.Module):
     """z (N, Z) and soft style weights (N, S) -> w (N, D).
 
-    As in the conditional StyleGAN, the style weights select rows of a N(0, 1) table, which are concatenated
-    to z before the pixel norm. A blend of styles enters as the blend of their rows; the last row is the null
-    style's. `lr_multiplier` scales the learning rate (Karras 2019, C).
+    As in the conditional StyleGAN, the style weights select and blend rows of a N(0, 1) table, which are
+    concatenated to z before the pixel norm; the last row is the null style's. `lr_multiplier` scales the
+    learning rate (Karras 2019, C).
     """
 
     def __init__(self, *, styles: int, z_dim: int, w_dim: int, layers: int, lr_multiplier: float) -> None:
@@ -39,30 +38,16 @@ class MappingNetwork(nn.Module):
         self.average: Tensor
         self.register_buffer("average", torch.zeros(styles + 1, w_dim))
 
-    def forward(
-        self,
-        z: Float[Tensor, "n z"],
-        styles: Float[Tensor, "n s"],
-        *,
-        normal: Normal | None = None,
-        condition_noise: float = 0.0,
-    ) -> Float[Tensor, "n d"]:
-        """`condition_noise` is the standard deviation of Gaussian noise on the style's row, against the
-        collapse of rare styles (Rangwani 2023, "NoisyTwins", arXiv:2304.05866). Needs `normal`."""
+    def forward(self, z: Float[Tensor, "n z"], styles: Float[Tensor, "n s"]) -> Float[Tensor, "n d"]:
         with full_precision(z):
-            row = with_null(styles) @ self.table
-            if condition_noise and normal is not None:
-                row = row + condition_noise * normal((self.w_dim,))
-            x = pixel_norm(torch.cat([z, row], dim=1))
+            x = pixel_norm(torch.cat([z, with_null(styles) @ self.table], dim=1))
             for layer in self.layers:
                 x = leaky(layer(x))
             return x
 
     # The running average of w, one for each style
-
     def style_sums(self, w: Float[Tensor, "n d"], styles: Float[Tensor, "n s"]) -> Float[Tensor, "s1 d1"]:
-        """Returns each style's weighted sum of w, with its weight in the last column: (S + 1, D + 1). Sums of
-        several processes add up."""
+        """Returns each style's weighted sum of w, with its weight in the last column: (S + 1, D + 1)."""
         with full_precision(w):
             return with_null(styles).T @ torch.cat([w, torch.ones_like(w[:, :1])], dim=1)
 
@@ -70,8 +55,8 @@ class MappingNetwork(nn.Module):
     def update_average(self, sums: Float[Tensor, "s1 d1"], *, beta: float = 0.995) -> None:
         """Moves each style's average towards its mean in `sums`, unless the batch lacks the style.
 
-        A style with a weight of k images moves by 1 - beta ** k', with k' = k / mean weight of the styles
-        present, so rare styles are averaged over more batches. An average of zero becomes the mean.
+        A style of weight k moves by 1 - beta ** (k / mean weight of the styles present), so rare styles are
+        averaged over more batches. An average of zero becomes the mean.
         """
         weight = sums[:, -1:]
         present = weight > 1e-6
@@ -102,10 +87,8 @@ def truncate(
     cutoff: int | None = None,
 ) -> Float[Tensor, "n l d"]:
     """Moves w towards `centre` in the first `cutoff` of `layers` layers, by default in all: psi 1 changes
-    nothing, psi 0 gives the centre (Karras 2019, section B).
-
-    Raises ModelError for a psi outside -10 to 10 or a cutoff outside 0 to `layers`.
-    """
+    nothing, psi 0 gives the centre (Karras 2019, section B). Raises ModelError for a psi outside -10 to 10 or
+    a cutoff outside 0 to `layers`."""
     if not abs(psi) <= PSI_LIMIT:
         raise ModelError(f"psi is {psi}: choose from {-PSI_LIMIT:g} to {PSI_LIMIT:g}; 1 truncates nothing.")
     cutoff = layers if cutoff is None else cutoff

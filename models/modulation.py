@@ -1,8 +1,5 @@
-"""Style injection: how a style code w controls a convolution.
-
-Two kinds share one interface, (features, w, noise) -> features. `adain` is StyleGAN's: normalise the
-activations, then scale and shift them. `modulated` is StyleGAN2's: scale the weights, then demodulate them.
-"""
+"""Style injection: how a style code w controls a convolution. The kinds share one interface, that of
+`AdaINConv`: (features, w, noise, statistics) -> features."""
 
 from typing import Any, Literal
 
@@ -43,11 +40,11 @@ def adain(
     the mean `shift` (Huang & Belongie 2017, arXiv:1703.06868, equation 8).
 
     `eps` is added to the variance: channels whose deviation is below its root stay weaker than `scale`.
-    Statistics are in float32, and lose precision where a channel's mean is more than a thousand times its
-    deviation. `moments` replace those of x.
+    `moments` replace those of x. Statistics are in float32, which suffices for means of up to a thousand
+    deviations.
     """
     y = wide(x)
-    return Standard.of(y, scale, unbiased=False, eps=eps, moments=moments)(y, shift).to(x.dtype)
+    return Standard.of(y, scale, eps=eps, moments=moments)(y, shift).to(x.dtype)
 
 
 def modulated_conv(
@@ -60,8 +57,7 @@ def modulated_conv(
     """Convolution with weights scaled by `style` for each image, and demodulated (Karras 2020,
     arXiv:1912.04958, eqs. 1 and 3).
 
-    It scales the input and the output instead of the weights: the result is the same, and one ordinary
-    convolution serves where weights per image would need a grouped one.
+    It scales the input and the output instead: the result is the same, and no grouped convolution is needed.
     """
     y = convolve(x * style[:, :, None, None].to(x.dtype), weight, resample)
     with full_precision(x):
@@ -101,10 +97,10 @@ class StyledEpilogue(nn.Module):
         (scale, shift), eps = self.adain(w), self.adain.eps
         if statistics is None and not self.fused:
             return adain(leaky(self.bias(self.noise(x, normal))), scale, shift, eps)
-        noise = self.noise.sample(x, normal)
+        maps, vectors = noise_and_bias(x, self.noise.sample(x, normal), self.noise.strength, self.bias.bias)
         if statistics is None:
-            return inject(x, self.bias.bias, noise, self.noise.strength, scale, shift, eps)
-        y, _ = _activate(x, self.bias.bias, noise, self.noise.strength)
+            return inject(x, maps, vectors, scale, shift, eps)
+        y = _activate_(x, maps, vectors)
         return adain(y, scale, shift, eps, statistics.moments(self, wide(y)))
 
 
@@ -121,11 +117,8 @@ class AdaINConv(nn.Module):
 
 
 class ModulatedConv(nn.Module):
-    """StyleGAN2's layer: modulated convolution (filtered when it enlarges), noise, bias, leaky ReLU.
-
-    The gain sqrt(2) follows the activation. In the weights, demodulation would undo it. `eps` is not used:
-    it belongs to the normalisation of maps.
-    """
+    """StyleGAN2's layer: modulated convolution (filtered when it enlarges), noise, bias, leaky ReLU. The gain
+    sqrt(2) follows the activation, since demodulation would undo it in the weights. `eps` is not used."""
 
     def __init__(self, inputs: int, outputs: int, w_dim: int, *, up: bool = False, eps: float = EPS) -> None:
         super().__init__()
@@ -148,52 +141,54 @@ STYLE_INJECTION: dict[Modulation, type[AdaINConv] | type[ModulatedConv]] = {
 """The layer of each `GeneratorConfig.modulation`."""
 
 
-def inject(
+def noise_and_bias(
     x: Float[Tensor, "n c h w"],
-    bias: Float[Tensor, "c"],
     noise: Float[Tensor, "n 1 h w"] | None,
     strength: Float[Tensor, "c"],
+    bias: Float[Tensor, "c"],
+) -> tuple[Float[Tensor, "p k"], Float[Tensor, "k c"]]:
+    """Returns two matrices whose product is strength * noise + bias at the p = n h w positions of x.
+
+    Broadcasting would visit the few channels of each position separately, which takes thirty times as long in
+    bfloat16.
+    """
+    ones = x.new_ones(x.shape[0] * x.shape[2] * x.shape[3])
+    if noise is None:
+        return ones[:, None], bias[None]
+    return torch.stack([ones, noise.reshape(-1)], dim=1), torch.stack([bias, strength])
+
+
+def inject(
+    x: Float[Tensor, "n c h w"],
+    maps: Float[Tensor, "p k"],
+    vectors: Float[Tensor, "k c"],
     scale: Float[Tensor, "n c"],
     shift: Float[Tensor, "n c"],
     eps: float = EPS,
 ) -> Float[Tensor, "n c h w"]:
-    """Returns `adain(leaky(x + strength * noise + bias), scale, shift, eps)`.
+    """Returns `adain(leaky(x + maps @ vectors), scale, shift, eps)`, with the matrices of `noise_and_bias`.
 
-    It can be differentiated once, and not with respect to the noise. It overwrites x, which must be a fresh
+    It can be differentiated once, and not with respect to `maps`. It overwrites x, which must be a fresh
     result that nothing else holds, such as that of a convolution.
     """
-    return _Injection.apply(x, bias, noise, strength, scale, shift, eps)  # type: ignore[no-any-return]
+    return _Injection.apply(x, maps, vectors, scale, shift, eps)  # type: ignore[no-any-return]
 
 
-def _activate(x: Tensor, bias: Tensor, noise: Tensor | None, strength: Tensor) -> tuple[Tensor, Tensor]:
-    """leaky(x + strength * noise + bias), written over x, and the matrix (n h w, 1 or 2) of ones and noise.
-
-    Noise and bias are added as a product of rank two. Broadcasting would visit the few channels of each
-    position separately, which takes thirty times as long in bfloat16.
-    """
+def _activate_(x: Tensor, maps: Tensor, vectors: Tensor) -> Tensor:
+    """leaky(x + maps @ vectors), written over x."""
     places = rearrange(x.detach(), "n c h w -> (n h w) c")  # x itself where channels come last
-    ones = x.new_ones(len(places))
-    maps = ones[:, None] if noise is None else torch.stack([ones, noise.reshape(-1)], dim=1)
-    vectors = bias[None] if noise is None else torch.stack([bias, strength])
     places = leaky_(places.addmm_(maps, vectors.to(x.dtype)))
-    return rearrange(places, "(n h w) c -> n c h w", n=len(x), h=x.shape[2]), maps
+    return rearrange(places, "(n h w) c -> n c h w", n=len(x), h=x.shape[2])
 
 
 class _Injection(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any,
-        x: Tensor,
-        bias: Tensor,
-        noise: Tensor | None,
-        strength: Tensor,
-        scale: Tensor,
-        shift: Tensor,
-        eps: float,
+        ctx: Any, x: Tensor, maps: Tensor, vectors: Tensor, scale: Tensor, shift: Tensor, eps: float
     ) -> Tensor:
-        y, maps = _activate(x, bias, noise, strength)
+        y = _activate_(x, maps, vectors)
         full = wide(y)
-        standard = Standard.of(full, scale, unbiased=False, eps=eps)
+        standard = Standard.of(full, scale, eps=eps)
         ctx.save_for_backward(y, maps, standard.mean, standard.rate, standard.factor)
         return standard(full, shift).to(x.dtype)
 
@@ -201,9 +196,8 @@ class _Injection(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
         y, maps, mean, rate, factor = ctx.saved_tensors
-        standard = Standard(mean=mean, rate=rate, factor=factor, unbiased=False)
-        d_y, d_scale, d_shift = standard.backward(wide(y), wide(g))
+        d_y, d_scale, d_shift = Standard(mean, rate, factor).backward(wide(y), wide(g))
         d_y = d_y.to(y.dtype)
         d_x = torch.ops.aten.leaky_relu_backward.grad_input(d_y, y, LEAK, True, grad_input=d_y)
-        d_bias, *d_strength = (maps.T @ rearrange(d_x, "n c h w -> (n h w) c")).to(factor.dtype)
-        return d_x, d_bias, None, d_strength[0] if d_strength else None, d_scale, d_shift, None
+        d_vectors = (maps.T @ rearrange(d_x, "n c h w -> (n h w) c")).to(factor.dtype)
+        return d_x, None, d_vectors, d_scale, d_shift, None

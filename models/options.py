@@ -3,10 +3,9 @@
     @options
     class LossConfig:
         mixing: Share = 0.9
-        r1_interval: Annotated[int, Interval(ge=1, le=10**6)] = 16
 
 Values are not converted, and numbers must be finite. A wrong value raises pydantic's ValidationError, which
-`sentence_of` turns into a sentence. `__post_init__` checks combinations of fields.
+`sentence_of` turns into a sentence.
 """
 
 from collections.abc import Callable
@@ -58,9 +57,10 @@ Width = Annotated[int, Interval(ge=1, le=65536)]
 Side = Annotated[int, Interval(ge=0, le=65536)]
 """Pixels; 0: as it is."""
 Resolution = Annotated[int, Interval(ge=8, le=4096), AfterValidator(_power_of_two)]
-"""Of images."""
+"""Width and height of images."""
 LayerResolution = Annotated[int, Interval(ge=4, le=4096), AfterValidator(_power_of_two)]
-LayerIndex = Annotated[int, Interval(ge=0, le=64)]
+LayerIndex = Annotated[int, Interval(ge=0, le=10**6)]
+"""A run has fewer layers, and says how many."""
 Seed = Annotated[int, Interval(ge=0, lt=2**63)]
 Threads = Annotated[int, Interval(ge=0, le=1024)]
 
@@ -70,11 +70,11 @@ def sentence_of(error: ValidationError, named: Callable[[str], str] = str) -> st
     """Returns a sentence that names the first wrong value and what is allowed. `named` turns the dotted name
     of a field into the name that the user knows."""
     mistakes = error.errors(include_url=False)
-    first, path = mistakes[0], _path(mistakes[0]["loc"])
+    first, path, start = mistakes[0], _path(mistakes[0]["loc"]), "Input should be "
     # Every alternative of a union has a message of its own.
     messages = dict.fromkeys(mistake["msg"] for mistake in mistakes if _path(mistake["loc"]) == path)
-    reason = "it must be " + " or ".join(message.removeprefix("Input should be ") for message in messages)
-    if not first["msg"].startswith("Input should be "):
+    reason = "it must be " + " or ".join(message.removeprefix(start) for message in messages)
+    if not first["msg"].startswith(start):
         reason = first["msg"][0].lower() + first["msg"][1:]
     return f"{named(path)} is {repr(first['input'])[:60]}: {reason}."
 
@@ -82,10 +82,5 @@ def sentence_of(error: ValidationError, named: Callable[[str], str] = str) -> st
 def _path(location: tuple[int | str, ...]) -> str:
     """Returns the dotted name of a field. A location also holds alternatives of unions, such as
     "literal['auto']" or "constrained-float", which are no identifiers."""
-    path = ""
-    for part in location:
-        if isinstance(part, int):
-            path += f"[{part}]"
-        elif part.isidentifier():
-            path += f".{part}"
-    return path.removeprefix(".")
+    parts = [f"[{part}]" if isinstance(part, int) else f".{part}" for part in location]
+    return "".join(part for part in parts if part[0] == "[" or part[1:].isidentifier()).removeprefix(".")

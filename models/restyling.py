@@ -1,10 +1,6 @@
-"""Restyling: the content of an image in the style of a label, of a blend of labels or of other images.
+"""Restyling: the content of an image, of any size, in the style of a label, of a blend of labels or of other
+images. A result is a function of (generator, image, style code, seed)."""
 
-A result is a function of (generator, image, style code, seed). Images of any size keep their size; the
-network itself generates squares of the resolution that it was trained at.
-"""
-
-import math
 from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import Literal, get_args
@@ -23,15 +19,15 @@ from .norm import SharedStatistics
 from .sampling import (
     Seeds,
     Styles,
+    check_codes,
     check_seeds,
     device_of,
     require_trained,
     seeded_normal,
-    style_codes,
     style_rows,
     to_uint8,
 )
-from .stage import fade_reals
+from .stage import fade_reals, layer_count
 from .tiling import ContinuedEdges, Tile, Tiling, spread, tiled
 
 Mode = Literal["tiled", "resized"]
@@ -59,10 +55,8 @@ def squared(images: Float[Tensor, "n 3 h w"], side: int) -> Float[Tensor, "n 3 s
 
 
 def working_size(height: int, width: int, side: int, mode: Mode) -> tuple[int, int]:
-    """Height and width at which a network of `side` pixels restyles an image.
-
-    The longer side becomes `side`, except that `tiled` does not reduce larger images.
-    """
+    """Height and width at which a network of `side` pixels restyles an image: the longer side becomes `side`,
+    except that `tiled` does not reduce larger images."""
     longest = max(height, width)
     if longest == side or (longest > side and mode == "tiled"):
         return height, width
@@ -76,31 +70,31 @@ def _encoder_input(generator: Generator, images: UInt8[Tensor, "n 3 h w"]) -> Fl
     return fade_reals(squared(to_float(images.to(device_of(generator))), stage.resolution), stage.alpha)
 
 
+def _labels(generator: Generator, styles: Tensor | None, count: int) -> Float[Tensor, "n s"]:
+    """A row of style weights for each image, all zero by default."""
+    unknown = generator.synthesis.start.new_zeros(count, len(generator.style_names))
+    return unknown if styles is None else styles.to(unknown).expand_as(unknown)
+
+
 @torch.no_grad()
 def reference_style_code(
     generator: Generator, images: UInt8[Tensor, "k 3 h w"], styles: Float[Tensor, "s"] | None = None
 ) -> Float[Tensor, "1 d"]:
-    """Returns the style code of k images of one style, from the mean of their style features.
-
-    `styles` are the weights of their style; None or all zero: unknown.
-    """
-    encoder, stage = generator.encoders.style, generator.trained_stage
-    features = encoder.style_features(_encoder_input(generator, images), stage).mean(dim=0, keepdim=True)
-    weights = features.new_zeros(len(generator.style_names)) if styles is None else styles.to(features)
-    return encoder.head(features, weights[None])
+    """Returns the style code of k images of one style, from the mean of their style features. `styles` are
+    the weights of their style; None or all zero: unknown."""
+    encoder = generator.encoders.style
+    features = encoder.style_features(_encoder_input(generator, images), generator.trained_stage)
+    return encoder.head(features.mean(dim=0, keepdim=True), _labels(generator, styles, 1))
 
 
 @torch.no_grad()
 def own_style_codes(
     generator: Generator, images: UInt8[Tensor, "n 3 h w"], styles: Float[Tensor, "n s"] | None = None
 ) -> Float[Tensor, "n d"]:
-    """Returns the style code of each image, of its largest square at the trained resolution.
-
-    `styles` are the weights of each image's style; None or all zero: unknown.
-    """
-    x = _encoder_input(generator, images)
-    weights = x.new_zeros(len(x), len(generator.style_names)) if styles is None else styles.to(x)
-    return generator.encoders.style(x, weights, generator.trained_stage)
+    """Returns the style code of each image, of its largest square at the trained resolution. `styles` are the
+    weights of each image's style; None or all zero: unknown."""
+    labels = _labels(generator, styles, len(images))
+    return generator.encoders.style(_encoder_input(generator, images), labels, generator.trained_stage)
 
 
 def content_style_codes(
@@ -111,8 +105,7 @@ def content_style_codes(
     if psi != 1:
         require_trained(generator, styles.to(generator.mapping.average), psi)
     w = own_style_codes(generator, images, styles)
-    centre = generator.mapping.average_of(styles.to(w))
-    return truncate(w, centre, psi=psi, layers=generator.layers)
+    return truncate(w, generator.mapping.average_of(styles.to(w)), psi=psi, layers=generator.layers)
 
 
 @torch.no_grad()
@@ -128,37 +121,31 @@ def content_codes(
 def content_layer(generator: Generator) -> int:
     """The first style layer after the content features enter. Lower layers have no effect on a restyled
     image."""
-    return 2 * int(math.log2(generator.config.content_resolution // 4)) + 1
+    return layer_count(generator.config.content_resolution) - 1
 
 
 def codes_of_style_features(
     generator: Generator,
     style_code: Float[Tensor, "1 d"],
-    styles: Styles,
-    seeds: Seeds,
-    *,
-    psi: float = 1.0,
-    cutoff: int | None = None,
+    codes: Float[Tensor, "n l d"],
     layer: int | None = None,
 ) -> Float[Tensor, "n l d"]:
     """Returns codes of new images in the style of others: `style_code` (of `reference_style_code`) from
-    `layer` on, by default `content_layer`, and the codes of `style_codes` below it.
+    `layer` on, by default `content_layer`, and `codes` (of `style_codes`) below it.
 
     Raises ModelError for a `layer` outside the network.
     """
     layer = content_layer(generator) if layer is None else layer
     if not 0 <= layer < generator.layers:
-        raise ModelError(
-            f"layer {layer} cannot be the first of the style image's: choose 0 to {generator.layers - 1}."
-        )
-    below = style_codes(generator, styles, seeds, psi=psi, cutoff=cutoff)[:, :layer]
-    above = repeat(style_code, "1 d -> n l d", n=len(below), l=generator.layers - layer)
-    return torch.cat([below, above], dim=1)
+        last = generator.layers - 1
+        raise ModelError(f"layer {layer} cannot be the first of the style image's: choose 0 to {last}.")
+    above = repeat(style_code, "1 d -> n l d", n=len(codes), l=generator.layers - layer)
+    return torch.cat([codes[:, :layer], above], dim=1)
 
 
 # Noise
 class NoiseFields:
-    """Noise maps of whole images, cut into tiles: tiles have the same noise where they overlap. An image of
+    """Noise maps of whole images, cut into tiles, which have the same noise where they overlap. An image of
     one tile has the noise of `seeded_normal`."""
 
     def __init__(self, seeds: Int64[Tensor, "n"], tiling: Tiling, device: torch.device) -> None:
@@ -178,8 +165,8 @@ class NoiseFields:
                 self.fields.append(self.normal((1, height, width)))
             field = self.fields[layer - 1]
             corners = ((t.image, self.scaled(t.top, side), self.scaled(t.left, side)) for t in tiles)
-            cut = [field[n, :, top : top + side, left : left + side] for n, top, left in corners]
-            return torch.stack(cut).to(self.device)
+            places = (Tile(image=image, top=top, left=left).index(side) for image, top, left in corners)
+            return torch.stack([field[place] for place in places]).to(self.device)
 
         return normal
 
@@ -216,12 +203,12 @@ def restyle(
             straight line in W from the image's own style to the target style, and add the share
             1 - strength of the error with which the network reconstructs the image.
         mode: for images above the trained resolution. `tiled` generates them at their size, in overlapping
-            tiles with shared statistics; `resized` reduces them, and enlarges the result.
+            tiles; `resized` reduces them, and enlarges the result.
         batch: tiles generated at once.
 
     Raises ModelError, in one sentence, for a generator without encoders and for arguments that do not fit.
     """
-    count, width = len(images), generator.config.w_dim
+    count = len(images)
     seeds = torch.zeros(count, dtype=torch.int64) if seeds is None else check_seeds(seeds)
     if len(seeds) != count:
         raise ModelError(f"{len(seeds)} seeds do not fit {count} images: give one for each.")
@@ -229,15 +216,11 @@ def restyle(
         code = reference_style_code(generator, style[None] if style.ndim == 3 else style)
         codes = repeat(code, "1 d -> n l d", n=count, l=generator.layers)
     elif isinstance(style, Tensor) and style.ndim == 3:
-        codes = style
-        if codes.shape != (count, generator.layers, width):
-            shape = (count, generator.layers, width)
-            raise ModelError(f"the style codes have the shape {tuple(codes.shape)}: give {shape}.")
+        check_codes(generator, codes := style, count)
     else:
         codes = content_style_codes(generator, images, style_rows(generator, style, count), psi)
-    return restyle_matrix(
-        generator, images, codes[None], seeds, strength=strength, mode=mode, batch=batch
-    )[0]  # fmt: skip
+    matrix = restyle_matrix(generator, images, codes[None], seeds, strength=strength, mode=mode, batch=batch)
+    return matrix[0]
 
 
 @torch.no_grad()
@@ -252,11 +235,8 @@ def restyle_matrix(
     mode: Mode = "tiled",
     batch: int = 64,
 ) -> UInt8[Tensor, "k n 3 h w"]:
-    """Restyles every image in k styles, given by style codes for each style and image.
-
-    `own` are the style codes of the images, for a strength below 1; by default `own_style_codes`. The other
-    arguments and errors are those of `restyle`.
-    """
+    """Restyles every image in k styles, given by style codes for each style and image. `own` are the style
+    codes of the images, by default `own_style_codes`; the rest is as in `restyle`."""
     if not 0 <= strength <= 1:
         raise ModelError(f"strength {strength:g}: choose from 0 (the image itself) to 1 (wholly restyled).")
     if mode not in get_args(Mode):
@@ -290,8 +270,7 @@ def _synthesise(
 def _synthesise_tiles(
     generator: Generator, images: Tensor, codes: Tensor, seeds: Tensor, tiling: Tiling, batch: int
 ) -> Float[Tensor, "k n 3 h w"]:
-    """Generates images tile by tile. Several tiles of one image share statistics and have continued edges; an
-    image of one tile is generated as in training."""
+    """Generates images tile by tile. Several tiles of an image share statistics and have continued edges."""
     stage, device = generator.trained_stage, device_of(generator)
     encoder, codes = generator.encoders.content, codes.to(device)
     noise, shared = NoiseFields(seeds, tiling, device), len(tiling.tiles(1)) > 1

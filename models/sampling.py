@@ -1,7 +1,6 @@
 """Sampling: from styles and seeds to images, with truncation, style mixing, blending and interpolation.
 
-An image is a function of (generator, style, seed). Its latent code and its noise maps come from its own seed:
-the image is the same in any batch, and one seed in two styles has one latent code.
+An image is a function of (generator, style, seed): its latent code and its noise maps come from its own seed.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -41,10 +40,7 @@ def latents(seeds: Int64[Tensor, "n"], z_dim: int) -> Float[Tensor, "n z"]:
 
 
 def seeded_normal(seeds: Int64[Tensor, "n"], device: torch.device | str = "cpu") -> Normal:
-    """Returns a source of noise whose row i depends on seeds[i] alone.
-
-    Each call continues its streams, so every forward pass needs a new source.
-    """
+    """Returns a source of noise for one forward pass, whose row i depends on seeds[i] alone."""
     streams = [_stream(int(seed), NOISE_STREAM) for seed in seeds]
     return lambda shape: torch.stack([stream(shape) for stream in streams]).to(device)
 
@@ -62,16 +58,15 @@ def _stream(seed: int, purpose: int = 0) -> Normal:
 # Arguments
 def check_seeds(seeds: Tensor | Sequence[int]) -> Int64[Tensor, "n"]:
     """Returns the seeds as a tensor. Raises ModelError unless they are one row of whole numbers from 0."""
-    remedy = "give whole numbers (n,) from 0 to below 2**63, as in [0, 1] or torch.arange(8)"
     try:
         tensor = torch.as_tensor(seeds)
-    except (RuntimeError, TypeError, ValueError) as error:
-        raise ModelError(f"the seeds {seeds!r:.60} cannot be read ({error}): {remedy}.") from error
-    if tensor.dtype != torch.int64 or tensor.ndim != 1:
-        raise ModelError(f"the seeds are {tensor.dtype} of shape {tuple(tensor.shape)}: {remedy}.")
-    if (tensor < 0).any():
-        raise ModelError(f"a seed is {int(tensor.min())}: {remedy}.")
-    return tensor
+        if tensor.dtype == torch.int64 and tensor.ndim == 1 and (tensor >= 0).all():
+            return tensor
+    except (RuntimeError, TypeError, ValueError):
+        pass
+    raise ModelError(
+        f"the seeds {seeds!r:.60} cannot be used: give whole numbers from 0 to below 2**63, as in [0, 1]."
+    )
 
 
 def style_rows(generator: Generator, styles: str | Tensor, count: int) -> Float[Tensor, "n s"]:
@@ -81,13 +76,18 @@ def style_rows(generator: Generator, styles: str | Tensor, count: int) -> Float[
     weights = style_weights(styles, names) if isinstance(styles, str) else styles
     rows = weights[None] if weights.ndim == 1 else weights
     if rows.ndim != 2 or rows.shape[1] != len(names) or not rows.is_floating_point():
-        raise ModelError(
-            f"the style weights are {weights.dtype} of shape {tuple(weights.shape)}: give a style's name or "
-            f"floats (n, {len(names)})."
-        )
+        found = f"{weights.dtype} of shape {tuple(weights.shape)}"
+        raise ModelError(f"the style weights are {found}: give a style's name or floats (n, {len(names)}).")
     if len(rows) not in (1, count):
         raise ModelError(f"{len(rows)} rows of styles do not fit {count} images: give one or {count}.")
     return rows.expand(count, -1)
+
+
+def check_codes(generator: Generator, codes: Tensor, count: int) -> None:
+    """Raises ModelError unless `codes` are style codes (n, l, d) of `count` images."""
+    shape = (count, generator.layers, generator.config.w_dim)
+    if codes.shape != shape:
+        raise ModelError(f"the style codes have the shape {tuple(codes.shape)}: give {shape}.")
 
 
 def require_trained(generator: Generator, styles: Float[Tensor, "n s"], psi: float) -> None:
@@ -148,12 +148,8 @@ def render(
 
     Raises ModelError for codes of another network, and if the images are not finite.
     """
-    seeds, (layers, width) = check_seeds(seeds), (generator.layers, generator.config.w_dim)
-    if w.shape[1:] != (layers, width):
-        raise ModelError(f"the style codes have the shape {tuple(w.shape)}: give (n, {layers}, {width}).")
-    if len(w) != len(seeds):
-        raise ModelError(f"{len(seeds)} seeds do not fit {len(w)} rows of codes: give one for each row.")
-    stage, device = stage or generator.trained_stage, device_of(generator)
+    seeds, stage, device = check_seeds(seeds), stage or generator.trained_stage, device_of(generator)
+    check_codes(generator, w, len(seeds))
     parts = [
         to_uint8(generator.synthesis(codes.to(device), stage, seeded_normal(own, device))).cpu()
         for codes, own in zip(w.split(batch), seeds.split(batch), strict=True)
@@ -190,32 +186,23 @@ def sample(
     return render(generator, codes, seeds, stage=stage)
 
 
+# Figures
 def sample_matrix(
-    generator: Generator,
-    styles: Float[Tensor, "rows s"],
-    seeds: Seeds,
-    *,
-    psi: float = 1.0,
+    generator: Generator, styles: Float[Tensor, "rows s"], seeds: Seeds, *, psi: float = 1.0,
     cutoff: int | None = None,
-) -> UInt8[Tensor, "rows columns 3 r r"]:
+) -> UInt8[Tensor, "rows columns 3 r r"]:  # fmt: skip
     """Generates every style with every seed: a row is a style, a column a seed."""
-    seeds = check_seeds(seeds)
-    rows, columns = len(styles), len(seeds)
-    every_style = repeat(styles, "r s -> (r c) s", c=columns)
+    seeds, rows = check_seeds(seeds), len(styles)
+    every_style = repeat(styles, "r s -> (r c) s", c=len(seeds))
     images = sample(generator, every_style, seeds.repeat(rows), psi=psi, cutoff=cutoff)
-    return images.unflatten(0, (rows, columns))
+    return images.unflatten(0, (rows, len(seeds)))
 
 
 @torch.no_grad()
 def mixing_matrix(
-    generator: Generator,
-    style: str | Float[Tensor, "s"],
-    coarse: Seeds,
-    fine: Seeds,
-    *,
-    layer: int,
+    generator: Generator, style: str | Float[Tensor, "s"], coarse: Seeds, fine: Seeds, *, layer: int,
     psi: float = 1.0,
-) -> UInt8[Tensor, "rows columns 3 r r"]:
+) -> UInt8[Tensor, "rows columns 3 r r"]:  # fmt: skip
     """Style mixing within one style: the code of the row's seed below `layer`, that of the column's seed from
     it on, the noise of the row's seed.
 
@@ -223,14 +210,14 @@ def mixing_matrix(
     """
     active = layer_count(generator.trained_stage.resolution)
     if not 0 < layer < active:
-        raise ModelError(f"mixing layer {layer}: choose from 1 to {active - 1}, among the active layers.")
-    coarse, fine = check_seeds(coarse), check_seeds(fine)
+        raise ModelError(f"mixing layer {layer}: choose 1 to {active - 1}, of the {active} layers there are.")
     rows, columns = len(coarse), len(fine)
     row_codes, column_codes = (style_codes(generator, style, seeds, psi=psi) for seeds in (coarse, fine))
     first = repeat(row_codes, "r l d -> (r c) l d", c=columns)
     second = repeat(column_codes, "c l d -> (r c) l d", r=rows)
     mixed = torch.cat([first[:, :layer], second[:, layer:]], dim=1)
-    return render(generator, mixed, repeat(coarse, "r -> (r c)", c=columns)).unflatten(0, (rows, columns))
+    noise = repeat(check_seeds(coarse), "r -> (r c)", c=columns)
+    return render(generator, mixed, noise).unflatten(0, (rows, columns))
 
 
 def truncation_matrix(
@@ -248,14 +235,13 @@ def interpolation_frames(
     """Generates a closed walk in W from seed to seed, `steps` frames each, in every style. The noise is that
     of the first seed throughout."""
     rows, seeds = len(styles), check_seeds(seeds)
-    noise = seeds[:1].expand(rows)
     codes = [style_codes(generator, styles, seed.expand(rows), psi=psi) for seed in seeds]
     frames = [
         torch.lerp(start, end, step / steps)
         for start, end in zip(codes, codes[1:] + codes[:1], strict=True)
         for step in range(steps)
     ]
-    return torch.stack([render(generator, frame, noise) for frame in frames])
+    return torch.stack([render(generator, frame, seeds[:1].expand(rows)) for frame in frames])
 
 
 @torch.no_grad()
@@ -266,23 +252,21 @@ def generate_between(
     seeds_b: Int64[Tensor, "n"],
     t: Float64[Tensor, "n"],
 ) -> Float32[Tensor, "n 3 r r"]:
-    """Generates float images of about [-1, 1] at share `t` of the straight line in W between two seeds.
-
-    There is no truncation, and the noise is that of `seeds_a`. The images are neither rounded nor clipped:
-    perceptual path length takes differences over a ten-thousandth of the line.
-    """
+    """Generates float images of about [-1, 1] at share `t` of the straight line in W between two seeds, with
+    the noise of `seeds_a`. They are neither truncated, rounded nor clipped: perceptual path length takes
+    differences over a ten-thousandth of the line."""
     # Shares in float64: in float32 a step of 1e-4 would be off by a thousandth of itself.
     a, b = (style_codes(generator, styles, seeds).double() for seeds in (seeds_a, seeds_b))
     w = torch.lerp(a, b, t.to(a.device)[:, None, None]).float()
     return generator.synthesis(w, generator.trained_stage, seeded_normal(seeds_a, w.device)).cpu()
 
 
+# Many images
 @dataclass(frozen=True, kw_only=True)
 class SampledBatch:
-    """Some images of a matrix of styles by seeds."""
+    """Some images of a matrix of styles by seeds. The cell of row r and column c is r * columns + c."""
 
     cells: Int64[Tensor, "n"]
-    """The cell of row r and column c is r * columns + c."""
     images: UInt8[Tensor, "n 3 r r"]
 
 

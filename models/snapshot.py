@@ -1,12 +1,9 @@
-"""Snapshots: one safetensors file with the averaged generator's weights and a JSON header.
-
-Weights are plain arrays: loading a snapshot never executes code from it.
-"""
+"""Snapshots: a safetensors file with the averaged generator's weights and a JSON header, without any code."""
 
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -19,6 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from .device import resolve_device
 from .errors import ModelError
 from .generator import Generator, GeneratorConfig
 from .options import sentence_of
@@ -29,14 +27,19 @@ DIGEST = "sha256"
 """The digest of header and weights in the header; snapshots of version 0.1 have none."""
 RENAMED = {"styled": "style_resolutions", "content_latent": "content_vae_channels"}
 """Fields of the generator's configuration in snapshots of version 0.2 and before."""
+REMOVED = {
+    "content_erased": "erases style from content codes",
+    "attention": "has attention layers",
+    "encoder_attention": "has attention layers",
+}
+"""Fields of earlier versions, and what a network that sets them does."""
 HUB_FILE = "generator.safetensors"
 
 
 def generator_bytes(generator: Generator, *, stage: Stage, notes: dict[str, Any]) -> bytes:
     """Returns a snapshot as the content of a .safetensors file.
 
-    `stage` becomes the trained stage of the loaded generator. `notes` (images seen, seed, data set) are
-    returned by `snapshot_header`.
+    `stage` becomes the trained stage of the loaded generator. The header holds `notes`, such as images seen.
     """
     header = {
         "generator": asdict(generator.config),
@@ -89,10 +92,7 @@ def _from_hub(repository: str) -> Path:
 
 
 def snapshot_header(path: Path) -> dict[str, Any]:
-    """Returns the JSON header of a snapshot: generator, styles, stage, notes.
-
-    Raises ModelError if the file is no snapshot.
-    """
+    """Returns the header of a snapshot: generator, styles, stage, notes. Raises ModelError if it has none."""
     try:
         with safe_open(str(path), framework="pt") as file:
             metadata = file.metadata() or {}
@@ -116,14 +116,11 @@ def load_generator(source: str | Path, *, device: str = "cpu") -> Generator:
 
         generator = load_generator("runs/demo", device="cuda")
 
-    It is in evaluation mode, without gradients, on `device`: cpu, cuda, cuda:N or mps.
+    It is in evaluation mode, without gradients, on `device`: auto, cpu, cuda, cuda:N or mps.
 
-    Raises ModelError, in one sentence, if nothing is there, the snapshot is damaged, or there is no such
-    device.
+    Raises ModelError if nothing is there, the snapshot is damaged, or there is no such device.
     """
-    if not re.fullmatch(r"cpu|mps|cuda(:\d+)?", device):
-        raise ModelError(f"the network cannot run on {device!r}: choose cpu, cuda, cuda:0 or mps.")
-    path = find_snapshot(source)
+    place, path = resolve_device(device), find_snapshot(source)
     header = snapshot_header(path)
     try:
         with torch.device("meta"):  # takes no memory before the file's shapes are checked
@@ -135,12 +132,10 @@ def load_generator(source: str | Path, *, device: str = "cpu") -> Generator:
     weights = _weights(path, generator.state_dict())
     if header.get(DIGEST) not in (None, _digest(header, weights)):
         raise ModelError(f"{path} is damaged: its digest is wrong; take another snapshot.")
+    if styled := _config(header).get("style_resolutions"):
+        _inject_only_at(styled, weights)
     generator.load_state_dict(weights, assign=True)
-    try:
-        return generator.eval().requires_grad_(False).to(device)
-    except (AssertionError, RuntimeError) as error:  # AssertionError: torch without CUDA
-        reason = str(error).splitlines()[0].rstrip(".")
-        raise ModelError(f"the network cannot run on {device!r} ({reason}): choose cpu.") from error
+    return generator.eval().requires_grad_(False).to(place)
 
 
 def _weights(path: Path, expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -152,24 +147,32 @@ def _weights(path: Path, expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return {name: file.get_tensor(name) for name in shapes}
 
 
+def _config(header: dict[str, Any]) -> dict[str, Any]:
+    """Returns the fields of the generator's configuration under their present names."""
+    stored: dict[str, Any] = header["generator"]
+    return {RENAMED.get(name, name): value for name, value in stored.items()}
+
+
+def _inject_only_at(styled: Sequence[int], weights: dict[str, Tensor]) -> None:
+    """Sets the affine maps of w to 0 at all other resolutions, as the field `style_resolutions` of earlier
+    versions did in every pass."""
+    for name, tensor in weights.items():
+        layer = re.fullmatch(r"synthesis\.blocks\.(\d+)\..*\baffine\.weight", name)
+        if layer and int(layer[1]) not in styled:
+            weights[name] = torch.zeros_like(tensor)
+
+
 def _build(path: Path, header: dict[str, Any]) -> Generator:
     """Builds the generator that a header describes."""
-    known = {field.name for field in fields(GeneratorConfig)}
-    shape: dict[str, Any] = {
-        key: tuple(v) if isinstance(v, list) else v for key, v in header["generator"].items()
-    }
-    for old, new in RENAMED.items():
-        if old in shape:
-            shape[new] = shape.pop(old)
-    if shape.pop("content_erased", False):
-        raise ModelError(
-            f"{path} erases style from content codes, which brushwork no longer supports: train anew."
-        )
-    if unknown := set(shape) - known:
+    config = _config(header)
+    config.pop("style_resolutions", None)
+    for name, what in REMOVED.items():
+        if config.pop(name, None):
+            raise ModelError(f"{path} {what}, which brushwork no longer supports: train anew.")
+    if unknown := config.keys() - {field.name for field in fields(GeneratorConfig)}:
         raise ModelError(
             f"{path} was made by a newer brushwork (it sets {', '.join(sorted(unknown))}): update."
         )
-    generator = Generator(GeneratorConfig(**shape), tuple(header["styles"]))
-    resolution, alpha = header["stage"]
-    generator.trained_stage = Stage(resolution, alpha)
+    generator = Generator(GeneratorConfig(**config), tuple(header["styles"]))
+    generator.trained_stage = Stage(*header["stage"])
     return generator

@@ -18,13 +18,14 @@ def style_index(name: str, names: Sequence[str]) -> int:
     if _normal(name) in normal:
         return normal.index(_normal(name))
     known = f"the styles are {', '.join(names)}" if names else "this generator has none, write 'none'"
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     if not name.strip():
-        raise ModelError(f"a style's name is empty: {known}.")
-    if name == "all":
-        raise ModelError(f"'all' stands for every style and cannot be combined or weighted: {known}.")
-    if near := difflib.get_close_matches(name, names, n=1, cutoff=0.5):
-        raise ModelError(f"unknown style {name!r}: did you mean {near[0]!r}? {known[0].upper() + known[1:]}.")
-    raise ModelError(f"unknown style {name!r}: {known}.")
+        problem = "a style's name is empty"
+    elif name == "all":
+        problem = "'all' stands for every style and cannot be combined or weighted"
+    else:
+        problem = f"unknown style {name!r}" + (f" (did you mean {near[0]!r}?)" if near else "")
+    raise ModelError(f"{problem}: {known}.")
 
 
 def split_styles(text: str, names: Sequence[str]) -> list[str]:

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from .errors import ModelError
-from .layers import Bias, EqualConv2d, Normal, SelfAttention, upsample2x
+from .layers import Bias, EqualConv2d, Normal, upsample2x
 from .modulation import STYLE_INJECTION, Modulation, StyledEpilogue
 from .norm import EPS, Shared
 from .stage import SMALLEST, Stage, fade, layer_count, resolutions
@@ -20,29 +20,26 @@ Codes = Sequence[Float[Tensor, "n d"]]
 
 @dataclass(frozen=True, kw_only=True)
 class Content:
-    """The content of images, from `encoders.ContentEncoder`."""
+    """The content of images: start features (N, C, s, s) of the synthesis, features (N, C, r, r) to add at
+    finer resolutions r, and with a variational bottleneck the KL divergence (N,) of the code from its prior.
+    """
 
     features: Tensor
-    """(N, C, s, s): the start features of the synthesis."""
     details: Mapping[int, Tensor] = field(default_factory=dict)
-    """(N, C, r, r): features to add at finer resolutions r."""
     kl_divergence: Tensor | None = None
-    """(N,): KL divergence of the code from its prior; None without a variational bottleneck."""
 
 
 class SynthesisBlock(nn.Module):
-    """One resolution: two styled convolutions, the first of which doubles the size, then optional attention.
-    At 4 x 4 the first is only the epilogue on the start features."""
+    """One resolution: two styled convolutions, the first of which doubles the size. At 4 x 4 the first is
+    only the epilogue on the start features."""
 
     def __init__(
-        self, inputs: int, outputs: int, w_dim: int, kind: Modulation, *, eps: float, first: bool,
-        attention: bool,
-    ) -> None:  # fmt: skip
+        self, inputs: int, outputs: int, w_dim: int, kind: Modulation, *, eps: float, first: bool
+    ) -> None:
         super().__init__()
         layer, start = STYLE_INJECTION[kind], StyledEpilogue(outputs, w_dim, eps)
         self.enter = start if first else layer(inputs, outputs, w_dim, up=True, eps=eps)
         self.refine = layer(outputs, outputs, w_dim, eps=eps)
-        self.attention = SelfAttention(outputs) if attention else nn.Identity()
 
     def forward(
         self, x: Tensor, w: Codes, normal: Normal | None, statistics: Shared, detail: Tensor | None = None
@@ -52,7 +49,7 @@ class SynthesisBlock(nn.Module):
 
     def finish(self, x: Tensor, w: Codes, normal: Normal | None, statistics: Shared) -> Tensor:
         """The second half, for features that are at this resolution already."""
-        return self.attention(self.refine(x, w[1], normal, statistics))
+        return self.refine(x, w[1], normal, statistics)
 
 
 class ToRGB(nn.Module):
@@ -60,8 +57,7 @@ class ToRGB(nn.Module):
 
     def __init__(self, inputs: int) -> None:
         super().__init__()
-        self.conv = EqualConv2d(inputs, 3, 1, gain=1.0)
-        self.bias = Bias(3)
+        self.conv, self.bias = EqualConv2d(inputs, 3, 1, gain=1.0), Bias(3)
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n 3 h w"]:
         return self.conv(x, self.bias).float()
@@ -75,19 +71,15 @@ class Synthesis(nn.Module):
     """
 
     def __init__(
-        self, widths: Mapping[int, int], *, w_dim: int, modulation: Modulation, adain_eps: float = EPS,
-        attention: tuple[int, ...] = (), style_resolutions: tuple[int, ...] = (),
-    ) -> None:  # fmt: skip
+        self, widths: Mapping[int, int], *, w_dim: int, modulation: Modulation, adain_eps: float = EPS
+    ) -> None:
         super().__init__()
         self.resolution = max(widths)
-        self.style_resolutions = style_resolutions or tuple(widths)
         self.start = nn.Parameter(torch.randn(1, widths[SMALLEST], SMALLEST, SMALLEST))
         self.blocks, self.to_rgb = nn.ModuleDict(), nn.ModuleDict()
         for r, width in widths.items():
-            self.blocks[str(r)] = SynthesisBlock(
-                widths.get(r // 2, width), width, w_dim, modulation,
-                eps=adain_eps, first=r == SMALLEST, attention=r in attention,
-            )  # fmt: skip
+            inputs, first = widths.get(r // 2, width), r == SMALLEST
+            self.blocks[str(r)] = SynthesisBlock(inputs, width, w_dim, modulation, eps=adain_eps, first=first)
             self.to_rgb[str(r)] = ToRGB(width)
 
     @property
@@ -103,14 +95,11 @@ class Synthesis(nn.Module):
         content: Content | None = None,
         statistics: Shared = None,
     ) -> Float[Tensor, "n 3 r r"]:
-        """
-        Args:
-            w: a style code per layer.
-            stage: resolution of the images, and how far it is faded in.
-            normal: source of the noise maps; None adds no noise.
-            content: replaces everything before the second half of the block at its resolution, so that the
-                codes of lower layers have no effect.
-            statistics: replace those of the maps in AdaIN (see `StyledEpilogue`).
+        """Generates images of style codes w, one for each layer.
+
+        `normal` is the source of the noise maps; None adds no noise. `content` replaces everything before the
+        second half of the block at its resolution, so that lower layers have no effect. `statistics` replace
+        those of the maps in AdaIN.
 
         Raises ModelError if the stage is above the network's resolution or below the content's.
         """
@@ -123,16 +112,14 @@ class Synthesis(nn.Module):
         x = x.clone(memory_format=torch.channels_last)  # blocks overwrite their input
         older, by_layer = x, w.unbind(dim=1)
         for i, r in enumerate(resolutions(stage.resolution)):
-            if r >= entry:
-                block, codes = self.blocks[str(r)], by_layer[2 * i : 2 * i + 2]
-                if r not in self.style_resolutions:  # a layer's affine map then leaves its own constants
-                    codes = [torch.zeros_like(code) for code in codes]
-                assert isinstance(block, SynthesisBlock)
-                older = x
-                if r == entry:
-                    x = block.finish(x, codes, normal, statistics)
-                else:
-                    x = block(x, codes, normal, statistics, details.get(r))
+            if r < entry:
+                continue
+            block, codes, older = self.blocks[str(r)], by_layer[2 * i : 2 * i + 2], x
+            assert isinstance(block, SynthesisBlock)
+            if r == entry:
+                x = block.finish(x, codes, normal, statistics)
+            else:
+                x = block(x, codes, normal, statistics, details.get(r))
         newest = self.to_rgb[str(stage.resolution)](x)
         if stage.alpha >= 1 or stage.resolution in (SMALLEST, entry):
             return newest

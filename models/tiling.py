@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Float32, Int64, Shaped
@@ -25,6 +26,10 @@ class Tile:
     top: int
     left: int
 
+    def index(self, side: int) -> tuple[int, slice, slice, slice]:
+        """The index of a tile of `side` pixels in images (n, c, h, w)."""
+        return self.image, slice(None), slice(self.top, self.top + side), slice(self.left, self.left + side)
+
 
 Process = Callable[[Tensor, Sequence[Tile]], Tensor]
 """Pixels (B, C, side, side) of some tiles -> float (B, D, side, side)."""
@@ -34,8 +39,8 @@ Process = Callable[[Tensor, Sequence[Tile]], Tensor]
 class Tiling:
     """Tiles of `side` pixels (a multiple of 8), one every half side, that cover images of height x width.
 
-    Images are extended by reflection, evenly at opposite edges. An axis no longer than a tile has one tile.
-    On a longer axis, the tiles reach over both edges by the eighth of a side that has no weight.
+    Images are extended by reflection, evenly at opposite edges. On an axis longer than a tile, the tiles
+    reach over both edges by the eighth of a side that has no weight.
     """
 
     height: int
@@ -70,9 +75,7 @@ class Tiling:
 
     def cut(self, extended: Shaped[Tensor, "n c h2 w2"], tiles: Sequence[Tile]) -> Tensor:
         """Returns the pixels of tiles, (B, C, side, side)."""
-        return torch.stack(
-            [extended[t.image, :, t.top : t.top + self.side, t.left : t.left + self.side] for t in tiles]
-        )
+        return torch.stack([extended[tile.index(self.side)] for tile in tiles])
 
     def crop(self, extended: Shaped[Tensor, "n c h2 w2"]) -> Shaped[Tensor, "n c h w"]:
         """Removes the margins."""
@@ -83,9 +86,7 @@ class Tiling:
 # One axis
 def tile_count(length: int, side: int) -> int:
     """Tiles along an axis, one every half side."""
-    if length <= side:
-        return 1
-    return 1 + math.ceil((length + 2 * (side // 8) - side) / (side // 2))
+    return 1 if length <= side else 1 + math.ceil((length + 2 * (side // 8) - side) / (side // 2))
 
 
 def extent(length: int, side: int) -> int:
@@ -95,9 +96,8 @@ def extent(length: int, side: int) -> int:
 
 def reflected(length: int, before: int, total: int) -> Int64[Tensor, "total"]:
     """Indices that extend an axis to `total` by repeated reflection about its first and last pixel."""
-    period = max(1, 2 * (length - 1))
-    index = (torch.arange(total) - before) % period
-    return torch.minimum(index, period - index) if length > 1 else torch.zeros_like(index)
+    around = (before, total - length - before)
+    return torch.from_numpy(np.pad(np.arange(length), around, mode="reflect"))
 
 
 def ramp(side: int) -> Float32[Tensor, "half"]:
@@ -112,20 +112,17 @@ def ramp(side: int) -> Float32[Tensor, "half"]:
 def axis_weights(length: int, side: int) -> Float32[Tensor, "tiles side"]:
     """Weights of each tile along an axis. They sum to exactly 1 at every pixel; the first and last tile
     weigh 1 up to the edge of the extended image."""
-    rise, one = ramp(side), torch.ones(side // 2)
-    last = tile_count(length, side) - 1
-    return torch.stack(
-        [torch.cat([one if i == 0 else rise, one if i == last else rise.flip(0)]) for i in range(last + 1)]
-    )
+    rise = ramp(side)
+    weights = torch.cat([rise, rise.flip(0)]).repeat(tile_count(length, side), 1)
+    weights[0, : side // 2] = weights[-1, side // 2 :] = 1
+    return weights
 
 
 # Edges
 class ContinuedEdges(TorchFunctionMode):
-    """Context manager in which convolutions continue maps beyond their edges instead of padding with zeros.
-
-    Zeros tell a network where in a tile it is, up to the middle: at the lowest resolutions a few convolutions
-    reach that far. On smooth ground all tiles would show the same pattern, a lattice.
-    """
+    """Context manager in which convolutions continue maps beyond their edges instead of padding with zeros,
+    from which a network sees where in a tile it is: on smooth ground all tiles would show one pattern, a
+    lattice."""
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
@@ -172,7 +169,6 @@ def tiled(
             canvas = results.new_zeros(len(images), results.shape[1], *tiling.extended)
         for tile, pixels in zip(some, results, strict=True):
             weight = rows[tile.top // hop][:, None] * columns[tile.left // hop]
-            target = canvas[tile.image, :, tile.top : tile.top + side, tile.left : tile.left + side]
-            target += pixels * weight
+            canvas[tile.index(side)] += pixels * weight
     assert canvas is not None
     return tiling.crop(canvas)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from .errors import ModelError
 from .feature_statistics import mean_and_std
-from .layers import Bias, EqualConv2d, SelfAttention, downsample2x, leaky_
+from .layers import Bias, EqualConv2d, downsample2x, leaky_
 from .norm import InstanceNorm, Shared
 from .stage import Stage, fade, resolutions
 
@@ -17,25 +17,19 @@ class TrunkBlock(nn.Module):
     """One resolution: a convolution, then one that filters and halves the size. `normalise` adds an
     `InstanceNorm` after each."""
 
-    def __init__(
-        self, inputs: int, outputs: int, *, attention: bool = False, normalise: bool = False
-    ) -> None:
+    def __init__(self, inputs: int, outputs: int, *, normalise: bool = False) -> None:
         super().__init__()
-        self.attention = SelfAttention(inputs) if attention else nn.Identity()
-        self.conv = EqualConv2d(inputs, inputs, 3)
-        self.conv_bias = Bias(inputs)
-        self.shrink = EqualConv2d(inputs, outputs, 3, resample="down")
-        self.shrink_bias = Bias(outputs)
+        self.conv, self.conv_bias = EqualConv2d(inputs, inputs, 3), Bias(inputs)
+        self.shrink, self.shrink_bias = EqualConv2d(inputs, outputs, 3, resample="down"), Bias(outputs)
         self.norms = nn.ModuleList(InstanceNorm() for _ in range(2 if normalise else 0))
 
     def forward(
         self, x: Float[Tensor, "n i h w"], statistics: Shared = None
     ) -> Float[Tensor, "n o h//2 w//2"]:
-        x = self._act(self.conv(self.attention(x), self.conv_bias), 0, statistics)
-        return self._act(self.shrink(x, self.shrink_bias), 1, statistics)
-
-    def _act(self, x: Tensor, norm: int, statistics: Shared) -> Tensor:
-        return leaky_(self.norms[norm](x, statistics) if self.norms else x)
+        for i, (conv, bias) in enumerate(((self.conv, self.conv_bias), (self.shrink, self.shrink_bias))):
+            x = conv(x, bias)
+            x = leaky_(self.norms[i](x, statistics) if self.norms else x)
+        return x
 
 
 class FromRGB(nn.Module):
@@ -43,8 +37,7 @@ class FromRGB(nn.Module):
 
     def __init__(self, outputs: int) -> None:
         super().__init__()
-        self.conv = EqualConv2d(3, outputs, 1)
-        self.bias = Bias(outputs)
+        self.conv, self.bias = EqualConv2d(3, outputs, 1), Bias(outputs)
 
     def forward(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n c h w"]:
         return leaky_(self.conv(images, self.bias))
@@ -56,18 +49,13 @@ class Trunk(nn.Module):
     `widths` maps each resolution, powers of two from 4 up, to its channels.
     """
 
-    def __init__(
-        self, widths: Mapping[int, int], *, attention: tuple[int, ...] = (), normalise: bool = False
-    ) -> None:
+    def __init__(self, widths: Mapping[int, int], *, normalise: bool = False) -> None:
         super().__init__()
         self.lowest, self.resolution = min(widths), max(widths)
         self.from_rgb = nn.ModuleDict({str(r): FromRGB(c) for r, c in widths.items()})
+        blocks = {str(r): (c, widths[r // 2]) for r, c in widths.items() if r > self.lowest}
         self.blocks = nn.ModuleDict(
-            {
-                str(r): TrunkBlock(c, widths[r // 2], attention=r in attention, normalise=normalise)
-                for r, c in widths.items()
-                if r > self.lowest
-            }
+            {r: TrunkBlock(inputs, outputs, normalise=normalise) for r, (inputs, outputs) in blocks.items()}
         )
 
     def feature_pyramid(
@@ -77,24 +65,22 @@ class Trunk(nn.Module):
 
         Raises ModelError if the images are not of the stage's resolution, or the stage is below the lowest.
         """
-        if images.shape[-1] != stage.resolution:
-            raise ModelError(f"images of {images.shape[-1]} px at a stage of {stage.resolution} px.")
-        if stage.resolution < self.lowest:
-            raise ModelError(
-                f"a stage of {stage.resolution} px is below the {self.lowest} px that this network ends at."
-            )
+        top = stage.resolution
+        if images.shape[-1] != top:
+            raise ModelError(f"images of {images.shape[-1]} px at a stage of {top} px.")
+        if top < self.lowest:
+            raise ModelError(f"a stage of {top} px is below the {self.lowest} px that this network ends at.")
         images = images.contiguous(memory_format=torch.channels_last)
-        active = [r for r in resolutions(stage.resolution)[::-1] if r >= self.lowest]
-        x = self.from_rgb[str(active[0])](images)
+        x = self.from_rgb[str(top)](images)
         yield x
-        for i, r in enumerate(active[:-1]):
+        for r in (r for r in reversed(resolutions(top)) if r > self.lowest):
             x = self.blocks[str(r)](x, statistics)
-            if i == 0 and stage.alpha < 1:
+            if r == top and stage.alpha < 1:
                 x = fade(self.from_rgb[str(r // 2)](downsample2x(images)), x, stage.alpha)
             yield x
 
     def lowest_features(self, images: Float[Tensor, "n 3 r r"], stage: Stage) -> Float[Tensor, "n c l l"]:
-        """Features at the lowest resolution."""
+        """Returns the features at the lowest resolution."""
         *_, x = self.feature_pyramid(images, stage)
         return x
 
@@ -106,6 +92,6 @@ class Trunk(nn.Module):
         pooled = []
         for x in self.feature_pyramid(images, stage):
             newest = x.shape[-1] == stage.resolution > self.lowest
-            weight = stage.alpha if newest else 1.0
-            pooled.append(weight * heads[str(x.shape[-1])](torch.cat(mean_and_std(x.float()), dim=1)))
+            statistics = torch.cat(mean_and_std(x.float()), dim=1)
+            pooled.append((stage.alpha if newest else 1.0) * heads[str(x.shape[-1])](statistics))
         return torch.stack(pooled).sum(dim=0)

@@ -16,7 +16,7 @@ from brushwork.eval.image_folders import (
     target_of_images,
     targets_of_styles,
 )
-from brushwork.models.device import DeviceName, resolve_device
+from brushwork.models.device import DeviceName
 from brushwork.models.errors import ModelError
 from brushwork.models.generator import Generator
 from brushwork.models.options import Psi, Seed, Share, options
@@ -49,7 +49,7 @@ class RestyleArguments:
     style_image_label: str = "none"
     """Name of the style that --style-image shows, if the run knows it."""
     strength: Share = 1.0
-    """From 0, the image itself, to 1, fully restyled."""
+    """Strength: from 0, the image itself, to 1, fully restyled."""
     mode: Mode = "tiled"
     """Images above the trained resolution: restyled in seamless tiles, or resized to it and back."""
     style_code: StyleCode = "content"
@@ -64,19 +64,24 @@ class RestyleArguments:
     out: Path | None = None
     """Folder for the results; default: RUN/restyled, or ./restyled where RUN is no folder."""
     device: DeviceName = "auto"
-    """Where the networks run: auto (the CUDA GPU if there is one, else the processor), cpu, cuda, cuda:N or
-    mps."""
+    """Device: auto (the CUDA GPU if there is one, else the processor), cpu, cuda, cuda:N or mps."""
 
 
 def restyle_command(args: RestyleArguments) -> None:
-    """Restyle the contents, print where the results are and how to measure them.
+    """Restyles the contents, prints where the results are and how to measure them.
 
-    Raises:
-        DataError: there are no contents, or some could not be read.
-        ModelError: there is no style or an unknown one, or the run has no encoders.
+    Raises DataError if there are no contents, or some could not be read, and ModelError if there is no style
+    or an unknown one, or the run has no encoders.
     """
-    check_arguments(args)
-    generator = load_generator(args.run, device=str(resolve_device(args.device)))
+    if args.style and args.style_image:
+        raise ModelError("--style and --style-image were both given: choose one of them.")
+    if not (args.style or args.style_image):
+        raise ModelError(
+            "no style was given: add --style NAME, --style noto=0.3+openmoji=0.7 or --style-image IMAGE."
+        )
+    if not args.contents:
+        raise DataError("There is nothing to restyle: name images, folders or packed data sets.")
+    generator = load_generator(args.run, device=args.device)
     targets = find_targets(generator, args)
     originals, left_out = list_originals(args.contents, args.split), LeftOut()
     report_frames([*(one.source for one in originals), *args.style_image])
@@ -90,19 +95,8 @@ def restyle_command(args: RestyleArguments) -> None:
     left_out.fail(done=folder.contents, of=len(originals), kept=f"the others are in {out}")
 
 
-def check_arguments(args: RestyleArguments) -> None:
-    if args.style and args.style_image:
-        raise ModelError("--style and --style-image were both given: choose one of them.")
-    if not (args.style or args.style_image):
-        raise ModelError(
-            "no style was given: add --style NAME, --style noto=0.3+openmoji=0.7 or --style-image IMAGE."
-        )
-    if not args.contents:
-        raise DataError("There is nothing to restyle: name images, folders or packed data sets.")
-
-
 def find_targets(generator: Generator, args: RestyleArguments) -> list[Target]:
-    """Return the styles of the command line. Raises ModelError for a generator without encoders, too."""
+    """Returns the styles of the command line. Raises ModelError for a generator without encoders, too."""
     _ = generator.encoders
     if args.style_image:
         return [target_of_images(generator, args.style_image, args.style_image_label)]
@@ -111,7 +105,7 @@ def find_targets(generator: Generator, args: RestyleArguments) -> list[Target]:
 
 
 def print_summary(folder: RestyledFolder) -> None:
-    """Print where the results are, and how to measure them."""
+    """Prints where the results are, and how to measure them."""
     print(f"{len(folder.rows)} images of {folder.contents} contents, grid.png: {folder.out}")
     if folder.larger and folder.mode == "tiled":
         above = f"{folder.larger} contents are above {folder.side} px"

@@ -1,5 +1,6 @@
 """The command `brushwork sample`."""
 
+import hashlib
 import re
 from pathlib import Path
 from typing import Annotated
@@ -8,11 +9,11 @@ import torch
 import tyro
 
 from brushwork.eval.image_folders import COLUMNS, SampleFolder, read_style_images, style_texts
-from brushwork.models.device import DeviceName, resolve_device
+from brushwork.models.device import DeviceName
 from brushwork.models.errors import ModelError
 from brushwork.models.options import Batch, LayerIndex, Psi, options
 from brushwork.models.sampling import Precision, require_trained
-from brushwork.models.snapshot import load_generator
+from brushwork.models.snapshot import DIGEST, find_snapshot, load_generator, snapshot_header
 from brushwork.models.styles import style_weights
 from brushwork.scripts.cli import parse_and_run
 from brushwork.scripts.inputs import report_frames
@@ -42,8 +43,7 @@ class SampleArguments:
     name that contains a comma, + or = is written as it is."""
     style_image: tuple[Path, ...] = ()
     """Images of one style: generates new ones like them, for a run with encoders. The coarse layers follow
-    each seed's latent code in --styles, here one style (default: --style-image-label), the others follow
-    these images."""
+    each seed's latent code in --styles, here one style (default: --style-image-label)."""
     style_image_label: str = "none"
     """Name of the style that --style-image shows, if the run knows it."""
     seeds: str = "0-11"
@@ -58,56 +58,56 @@ class SampleArguments:
     images: bool = True
     """Write every image to a file of its own."""
     skip_existing: bool = False
-    """Keep images that are there already, to go on with a long job that was stopped. They must come from the
-    same weights and options."""
+    """Keep images that are there already, of the same weights and options, to go on with a long job that was
+    stopped."""
     batch: Batch = 64
     """Images generated at once."""
     precision: Precision = "fp32"
-    """Of the single images: bf16 is faster where the machine has it; its images differ by rounding."""
+    """Precision of the single images: bf16 is faster where the machine has it, and differs by rounding."""
     device: DeviceName = "auto"
-    """Where the network runs: auto (the CUDA GPU if there is one, else the processor), cpu, cuda, cuda:N or
-    mps."""
+    """Device: auto (the CUDA GPU if there is one, else the processor), cpu, cuda, cuda:N or mps."""
     out: Path | None = None
     """Folder for the images; default: RUN/generated, or ./generated where RUN is no folder."""
 
 
 def parse_seeds(text: str) -> list[int]:
-    """Return the seeds of "0-3,7", each once: [0, 1, 2, 3, 7].
+    """Returns the seeds of "0-3,7", each once: [0, 1, 2, 3, 7].
 
-    Raises:
-        ModelError: the text is not a list of numbers and ranges, or the list is too long.
+    Raises ModelError unless the text is a list of numbers and rising ranges, of at most a million seeds.
     """
-    ranges = [_seed_range(part) for part in text.split(",")]
+    ranges = []
+    for part in text.split(","):
+        match = re.fullmatch(r"\s*(\d{1,19})(?:-(\d{1,19}))?\s*", part)
+        first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, -1)
+        if not first <= last < 2**63:
+            raise ModelError(
+                f"cannot read the seeds {part!r:.40}: write numbers up to {2**63 - 1} and rising ranges, as "
+                "in 0-11,40."
+            )
+        ranges.append(range(first, last + 1))
     count = sum(part.stop - part.start for part in ranges)
     if count > MOST_SEEDS:
-        raise ModelError(f"the seeds {text!r} are {count}: take at most {MOST_SEEDS} at a time.")
+        raise ModelError(f"the seeds {text!r:.40} are {count}: take at most {MOST_SEEDS} at a time.")
     return list(dict.fromkeys(seed for part in ranges for seed in part))
 
 
-def _seed_range(text: str) -> range:
-    """ "3-5" -> range(3, 6); "3" -> range(3, 4)."""
-    match = re.fullmatch(r"\s*(\d+)(?:-(\d+))?\s*", text)
-    if match is None:
-        raise ModelError(f"cannot read the seeds {text!r}: write numbers and ranges, as in 0-11,40.")
-    first, last = match[1], match[2] or match[1]
-    for seed in (first, last):
-        # Python refuses to read numbers of thousands of digits.
-        if len(seed.lstrip("0")) > 19 or int(seed) >= 2**63:
-            raise ModelError(f"the seed {seed:.30} is too large: seeds go from 0 to {2**63 - 1}.")
-    if int(last) < int(first):
-        raise ModelError(f"the seeds {text!r} go downwards: write {last}-{first}.")
-    return range(int(first), int(last) + 1)
+def note_of(args: SampleArguments, snapshot: Path) -> str:
+    """Returns what the images depend on besides style and seed."""
+    weights = snapshot_header(snapshot).get(DIGEST)
+    note = f"weights {weights}, psi {args.psi}, cutoff {args.cutoff}, {args.precision}"
+    if args.style_image:
+        digests = [hashlib.sha256(path.read_bytes()).hexdigest()[:16] for path in args.style_image]
+        note += f", like {digests} ({args.style_image_label}), {args.styles} below layer {args.mixing_layer}"
+    return note
 
 
 def sample_command(args: SampleArguments) -> None:
-    """Generate images and figures, and print where they are.
+    """Generates images and figures, and prints where they are.
 
-    Raises:
-        DataError: a style image is not an image.
-        ModelError: the run, styles, seeds or layers do not exist, or style images need encoders.
+    Raises DataError for a style image that is no image, and ModelError for a mistake in any other argument.
     """
-    seeds = torch.tensor(parse_seeds(args.seeds))
-    generator = load_generator(args.run, device=str(resolve_device(args.device)))
+    seeds, snapshot = torch.tensor(parse_seeds(args.seeds)), find_snapshot(args.run)
+    generator = load_generator(snapshot, device=args.device)
     out = args.out or (Path(args.run) / "generated" if Path(args.run).is_dir() else Path("generated"))
     folder = SampleFolder(
         generator=generator, out=out, seeds=seeds, psi=args.psi, cutoff=args.cutoff,
@@ -124,14 +124,15 @@ def sample_command(args: SampleArguments) -> None:
     else:
         names = style_texts(args.styles, generator.style_names)
         styles = torch.stack([style_weights(name, generator.style_names) for name in names])
-        require_trained(generator, styles, args.psi)  # before anything is written
+        require_trained(generator, styles, args.psi)
         codes, figures = folder.latent_codes(), f"grid{shown}, mixing, truncation and interpolation figures"
         folder.write_figures(styles, names)
     written = ""
     if args.images:
         count = folder.write_images(
-            codes, styles, names, batch=args.batch, precision=args.precision, skip_existing=args.skip_existing
-        )
+            codes, styles, names, batch=args.batch, precision=args.precision, note=note_of(args, snapshot),
+            skip_existing=args.skip_existing,
+        )  # fmt: skip
         existing = f" ({len(styles) * len(seeds) - count} were there)" if args.skip_existing else ""
         written = f"{count} images{existing}, "
     print(f"{written}{figures}: {out}")

@@ -23,7 +23,6 @@ def test_samples_of_a_snapshot_are_the_same_within_one_level(name: str) -> None:
 
 
 def test_fields_of_the_configuration_have_their_new_names() -> None:
-    assert load_generator(FILES / "modulated.safetensors").config.style_resolutions == (4, 8)
     assert load_generator(FILES / "encoders.safetensors").config.content_vae_channels == 2
 
 

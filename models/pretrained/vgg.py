@@ -34,7 +34,8 @@ def layer_names(arch: Architecture) -> list[str]:
 
 
 class Vgg(nn.Module):
-    """The convolutions of VGG16 or 19 (Simonyan and Zisserman 2014, arXiv 1409.1556) up to the deepest tap.
+    """The convolutions of VGG16 or 19 (Simonyan and Zisserman 2014, arXiv 1409.1556) up to the deepest tap,
+    for sRGB images in [0, 1], which are normalised by `mean` and `std`.
 
     It is built without weights: use `from_weights`, `random` or `with_state`. (torchvision's
     `create_feature_extractor` would return maps before an activation after that activation has overwritten
@@ -44,15 +45,20 @@ class Vgg(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, arch: Architecture, taps: Sequence[str]) -> None:
+    def __init__(
+        self,
+        arch: Architecture,
+        taps: Sequence[str],
+        mean: Sequence[float] = IMAGENET_MEAN,
+        std: Sequence[float] = IMAGENET_STD,
+    ) -> None:
         """Raises ModelError without taps, and for a tap that `layer_names` does not have."""
         super().__init__()
         names = layer_names(arch)
         unknown = [tap for tap in taps if tap not in names]
         if unknown or not taps:
-            raise ModelError(
-                f"{arch} has no layer {', '.join(unknown) or 'to tap'}: choose from {', '.join(names)}."
-            )
+            what = ", ".join(unknown) or "to tap"
+            raise ModelError(f"{arch} has no layer {what}: choose from {', '.join(names)}.")
         self.arch: Architecture = arch
         self.taps = tuple(sorted(set(taps), key=names.index))
         self.names = names[: names.index(self.taps[-1]) + 1]
@@ -61,7 +67,8 @@ class Vgg(nn.Module):
         for layer, before in zip(self.features[1:], self.names, strict=False):
             if isinstance(layer, nn.ReLU):
                 layer.inplace = before not in self.taps
-        self.normalised_by(IMAGENET_MEAN, IMAGENET_STD)
+        for name, values in (("mean", mean), ("std", std)):
+            self.register_buffer(name, torch.tensor(values)[:, None, None], persistent=False)
 
     @classmethod
     def from_weights(
@@ -85,10 +92,9 @@ class Vgg(nn.Module):
         one."""
         network, generator = cls(arch, taps), torch.Generator().manual_seed(seed)
         network.features.to_empty(device="cpu")
-        for module in network.features:
-            if isinstance(module, nn.Conv2d) and module.bias is not None:
-                nn.init.kaiming_normal_(module.weight, nonlinearity="relu", generator=generator)
-                nn.init.zeros_(module.bias)
+        for layer in network._convolutions():
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu", generator=generator)
+            nn.init.zeros_(layer.get_parameter("bias"))
         return network.eval().requires_grad_(False)
 
     def with_state(self, state: Mapping[str, Tensor]) -> "Vgg":
@@ -96,50 +102,41 @@ class Vgg(nn.Module):
         self.load_state_dict({name: state[name] for name in self.state_dict()}, assign=True)
         return self.eval().requires_grad_(False)
 
-    def normalised_by(self, mean: Sequence[float], std: Sequence[float]) -> "Vgg":
-        """Sets the means and deviations of R, G and B with which inputs are normalised."""
-        for name, values in (("mean", mean), ("std", std)):
-            self.register_buffer(name, torch.tensor(values)[:, None, None], persistent=False)
-        return self
-
     def with_inputs_divided(self, divisor: float) -> "Vgg":
         """Divides inputs and biases, and thereby every map, by `divisor`."""
         self.std = self.std * divisor
-        for module in self.features:
-            if isinstance(module, nn.Conv2d) and module.bias is not None:
-                module.bias = nn.Parameter(module.bias / divisor, requires_grad=False)
+        for layer in self._convolutions():
+            layer.bias = nn.Parameter(layer.get_parameter("bias") / divisor, requires_grad=False)
         return self
+
+    def _convolutions(self) -> list[nn.Conv2d]:
+        return [layer for layer in self.features if isinstance(layer, nn.Conv2d)]
 
     @property
     def strides(self) -> dict[str, int]:
         """Pixels between neighbouring positions of each tap's map."""
-        return {tap: 2 ** self._pools(tap) for tap in self.taps}
-
-    def _pools(self, tap: str) -> int:
-        return sum(name.startswith("pool") for name in self.names[: self.names.index(tap) + 1])
+        return {tap: self._stride(self.names.index(tap)) for tap in self.taps}
 
     @property
     def reach(self) -> int:
         """The largest distance in pixels from a position of the deepest map to an input that affects it,
         beyond its own pixels."""
-        reach, stride = 0, 1
-        for layer in self.features:
-            if isinstance(layer, nn.Conv2d):
-                reach += stride
-            elif isinstance(layer, nn.MaxPool2d):
-                stride *= 2
-        return reach
+        return sum(self._stride(i) for i, name in enumerate(self.names) if name.startswith("conv"))
+
+    def _stride(self, layer: int) -> int:
+        """Pixels between neighbouring positions of the map of a layer."""
+        return 2 ** sum(name.startswith("pool") for name in self.names[: layer + 1])
 
     def forward(self, images: Float[Tensor, "n 3 h w"]) -> dict[str, Float[Tensor, "n _c _h _w"]]:
-        """Returns the maps of every tap, from shallow to deep, of sRGB images in [0, 1].
+        """Returns the maps of every tap, from shallow to deep.
 
         Raises ModelError for images too small for the deepest tap.
         """
-        smallest = 2 ** self._pools(self.taps[-1])
-        if min(images.shape[2:]) < smallest:
+        smallest, (height, width) = self.strides[self.taps[-1]], images.shape[2:]
+        if min(height, width) < smallest:
             raise ModelError(
-                f"Images of {images.shape[3]}x{images.shape[2]} pixels are too small for {self.taps[-1]} of "
-                f"{self.arch}: give {smallest} pixels a side at least."
+                f"Images of {width}x{height} pixels are too small for {self.taps[-1]} of {self.arch}: give "
+                f"{smallest} pixels a side at least."
             )
         x, maps = (images - self.mean) / self.std, {}
         for name, layer in zip(self.names, self.features, strict=True):

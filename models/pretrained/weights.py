@@ -1,8 +1,5 @@
-"""Published weights: their sources, hashes, downloads and files.
-
-A file is identified by its SHA-256. It is given by path, found in the cache folder, or downloaded to there.
-Files are read as plain tensors; nothing is unpickled that could run code.
-"""
+"""Published weights, identified by their SHA-256: given by path, found in the cache folder, or downloaded to
+there. Files are read as plain tensors; nothing is unpickled that could run code."""
 
 import hashlib
 import http.client
@@ -43,24 +40,21 @@ class Weights:
         return self.option or f"--weights {self.name}=PATH"
 
 
-def _of_torchvision(name: str, file: str, option: str = "") -> Weights:
-    """torchvision's file names end in the first eight digits of their SHA-256."""
+def _published(name: str, url: str, option: str = "") -> Weights:
+    """The name of a published file ends in the first eight digits of its SHA-256."""
+    file = url.rpartition("/")[2]
     prefix = file.removesuffix(".pth").rpartition("-")[2]
-    url = f"https://download.pytorch.org/models/{file}"
     return Weights(name=name, url=url, sha256_prefix=prefix, file=file, option=option)
 
 
-INCEPTION = Weights(
-    name="inception",
-    url="https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/"
-    "weights-inception-2015-12-05-6726825d.pth",
-    sha256_prefix="6726825d",
-    file="weights-inception-2015-12-05-6726825d.pth",
-)
+FIDELITY = "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0"
+TORCHVISION = "https://download.pytorch.org/models"
+
+INCEPTION = _published("inception", f"{FIDELITY}/weights-inception-2015-12-05-6726825d.pth")
 """The Inception network of 2015-12-05 that defines the published FID, converted from TensorFlow."""
-VGG16 = _of_torchvision("vgg16", "vgg16-397923af.pth")
-VGG19 = _of_torchvision("vgg19", "vgg19-dcbb9e9d.pth")
-ALEXNET = _of_torchvision("alexnet", "alexnet-owt-7be5be79.pth", "--weights lpips=PATH")
+VGG16 = _published("vgg16", f"{TORCHVISION}/vgg16-397923af.pth")
+VGG19 = _published("vgg19", f"{TORCHVISION}/vgg19-dcbb9e9d.pth")
+ALEXNET = _published("alexnet", f"{TORCHVISION}/alexnet-owt-7be5be79.pth", "--weights lpips=PATH")
 
 
 # Finding
@@ -79,12 +73,10 @@ def find_weights(known: Weights, path: Path | None = None) -> Path:
             raise ModelError(
                 f"{path} does not exist: give the path of the {known.name} weights {known.file}."
             )
-        _require_hash(known, path, "give the right file.")
-        return path
+        return _with_hash(known, path, "give the right file.")
     target = weights_folder() / known.file
     if target.is_file():
-        _require_hash(known, target, "delete it, to have it fetched again.")
-        return target
+        return _with_hash(known, target, "delete it, to have it fetched again.")
     try:
         _fetch(known, target)
     except (OSError, http.client.HTTPException, RuntimeError) as error:  # the last for another SHA-256
@@ -96,7 +88,8 @@ def find_weights(known: Weights, path: Path | None = None) -> Path:
     return target
 
 
-def _require_hash(known: Weights, path: Path, remedy: str) -> None:
+def _with_hash(known: Weights, path: Path, remedy: str) -> Path:
+    """Returns the path of a file that has the right SHA-256."""
     digest = hashlib.sha256()
     try:
         with path.open("rb") as file:
@@ -104,12 +97,13 @@ def _require_hash(known: Weights, path: Path, remedy: str) -> None:
                 digest.update(chunk)
     except OSError as error:
         raise ModelError(f"{path} cannot be read ({error.strerror}): mend that, then repeat.") from error
-    if not digest.hexdigest().startswith(known.sha256_prefix):
-        begins = digest.hexdigest()[: len(known.sha256_prefix)]
+    begins = digest.hexdigest()[: len(known.sha256_prefix)]
+    if begins != known.sha256_prefix:
         raise ModelError(
             f"{path} is not the file of the {known.name} weights: its SHA-256 begins {begins}, not "
             f"{known.sha256_prefix}; {remedy}"
         )
+    return path
 
 
 # Downloading

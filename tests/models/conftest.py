@@ -19,27 +19,27 @@ def _seed() -> None:
 @pytest.fixture
 def config() -> GeneratorConfig:
     return GeneratorConfig(
-        resolution=16, z_dim=8, w_dim=8, mapping_layers=2, channel_base=128, channel_max=12, attention=(8,)
+        resolution=16, z_dim=8, w_dim=8, mapping_layers=2, channel_base=128, channel_max=12
     )
 
 
 @pytest.fixture
 def generator(config: GeneratorConfig) -> Generator:
-    """A generator whose noise, attention gates and averages are all at work, as after training."""
+    """A generator whose noise and averages are all at work, as after training."""
     return stirred(Generator(config, NAMES))
 
 
 @pytest.fixture
 def make_discriminator() -> Callable[..., Discriminator]:
     def make(*, group: int = 2) -> Discriminator:
-        shape = DiscriminatorConfig(channel_base=128, channel_max=12, minibatch_group=group, attention=(8,))
+        shape = DiscriminatorConfig(channel_base=128, channel_max=12, minibatch_group=group)
         return Discriminator(shape, resolution=16, styles=len(NAMES))
 
     return make
 
 
 def stirred(generator: Generator) -> Generator:
-    """Parameters that start at zero (noise strengths, biases, gates) and the averages get values."""
+    """Parameters that start at zero (noise strengths, biases) and the averages get values."""
     with torch.no_grad():
         for name, value in (*generator.named_parameters(), *generator.named_buffers()):
             if not value.any() or name.endswith("average"):

@@ -71,26 +71,11 @@ def test_the_logit_is_linear_in_the_style_with_the_projection_as_slope(make_disc
     assert torch.allclose(mixed, 0.3 * share(LABELS) + 0.5 * share(other), atol=1e-5)
 
 
-def test_condition_noise_scales_with_the_style_weights(make_discriminator: Make) -> None:
-    network, x, noise = make_discriminator(), images(), torch.randn(4, 12)
-
-    def score(styles: Tensor, amount: float) -> Tensor:
-        return network(x, styles, Stage(16), normal=lambda shape: noise, condition_noise=amount)
-
-    change = 0.5 * (noise * network.features(x, Stage(16))).sum(dim=1) / 12**0.5
-    for weight in (0.0, 0.5, 1.0):
-        plain = network(x, weight * LABELS, Stage(16))
-        assert torch.equal(score(weight * LABELS, 0.0), plain)
-        assert torch.allclose(score(weight * LABELS, 0.5), plain + weight * change, atol=1e-5)
-
-
 def test_it_can_be_differentiated_twice(make_discriminator: Make) -> None:
     network, x = make_discriminator(), images().requires_grad_()
-    torch.nn.init.ones_(network.blocks["8"].attention.gate)  # type: ignore[union-attr, arg-type]
-    logits = network(x, LABELS, Stage(16, 0.5))
-    (gradient,) = torch.autograd.grad(logits.sum(), x, create_graph=True)
+    (gradient,) = torch.autograd.grad(network(x, LABELS, Stage(16, 0.5)).sum(), x, create_graph=True)
     gradient.square().sum().backward()
-    used = dict(network.named_parameters())["from_rgb.16.conv.weight"].grad
+    used = network.get_parameter("from_rgb.16.conv.weight").grad
     assert used is not None
     assert used.any()
 

@@ -48,7 +48,7 @@ def make_generator(**options: Any) -> Generator:
 
 # Style
 def test_style_features_do_not_depend_on_positions(style_encoder: StyleEncoder) -> None:
-    """At 8 px, an image with shuffled pixels differs in positions alone."""
+    """An image of 8 px with shuffled pixels differs in positions alone."""
     x = images(8)
     whole = style_encoder.style_features(x, Stage(8))
     shuffled = x.flatten(2)[:, :, torch.randperm(64)].view_as(x)
@@ -63,7 +63,7 @@ def test_the_label_counts_and_may_be_missing(style_encoder: StyleEncoder) -> Non
 
 
 def test_the_style_encoder_starts_from_a_classifier(style_encoder: StyleEncoder) -> None:
-    """It sees the same maps, divided by their root mean squares."""
+    """Both see the same maps; the summaries are divided by their root mean squares."""
     classifier, x = StyleClassifier(WIDTHS, styles=3), images()
     before = style_encoder.summaries["16"].get_parameter("weight").clone()
     style_encoder.init_from(classifier, torch.tensor([2.0, 4.0]))
@@ -109,11 +109,9 @@ def test_the_bottleneck_is_noisy_only_with_noise() -> None:
 
 def test_details_of_every_finer_resolution_are_normalised() -> None:
     encoder = content_encoder(details=True)
-    for size, finer in ((32, (32, 16)), (16, (16,)), (8, ())):
+    for size, finer in ((32, {32: 4, 16: 6}), (16, {16: 6}), (8, {})):
         details = encoder(images(size), Stage(size)).details
-        assert {r: tuple(x.shape) for r, x in details.items()} == {
-            r: (3, {16: 6, 32: 4}[r], r, r) for r in finer
-        }
+        assert {r: tuple(x.shape) for r, x in details.items()} == {r: (3, c, r, r) for r, c in finer.items()}
         for x in details.values():
             assert_normalised(x)
 
@@ -135,20 +133,11 @@ def test_gradients_reach_encoders_and_details_through_the_synthesis() -> None:
     assert generator.synthesis.start.grad is None
 
 
-def test_encoders_attend_at_the_chosen_resolutions() -> None:
-    encoders = make_generator(encoders=True, encoder_attention=(16,)).encoders
-    for encoder in (encoders.style, encoders.content):
-        attending = [type(block.attention).__name__ for block in encoder.blocks.values()]
-        assert attending == ["SelfAttention"]
-
-
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
         ({"content_resolution": 32}, "content_resolution is 32, above resolution 16"),
         ({"content_details": True, "content_vae_channels": 4}, "content_details bypasses the bottleneck"),
-        ({"attention": (64,)}, "attention names resolution 64: choose from 4, 8, 16"),
-        ({"encoder_attention": (64,)}, "encoder_attention names resolution 64"),
     ],
 )
 def test_impossible_options_are_refused(options: dict[str, Any], sentence: str) -> None:

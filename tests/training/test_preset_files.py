@@ -57,7 +57,7 @@ def test_every_kind_of_value_comes_back_with_its_type(tmp_path: Path) -> None:
     config = replace(
         toy,
         max_minutes=0.1 + 0.2,
-        generator=replace(toy.generator, attention=(8, 16), modulation="modulated", encoders=True),
+        generator=replace(toy.generator, modulation="modulated", encoders=True),
         loss=replace(toy.loss, r1_gamma=1e-7),
         metrics=replace(toy.metrics, inception_weights=Path("weights.pth")),
         trackers=TrackerConfig(use=("wandb", "tensorboard")),
@@ -66,7 +66,7 @@ def test_every_kind_of_value_comes_back_with_its_type(tmp_path: Path) -> None:
     found = read_preset(tmp_path / "preset.json")
     assert found == config
     assert isinstance(found.metrics.inception_weights, Path)
-    assert isinstance(found.generator.attention, tuple)
+    assert isinstance(found.trackers.use, tuple)
     assert back({"loss": {"r1_gamma": "auto"}, "max_minutes": None}, tmp_path) == TrainConfig()
     floats = back({"total_kimg": 3, "growing": {"fade_kimg": [1, 2.5]}}, tmp_path)
     assert (type(floats.total_kimg), floats.growing.fade_kimg) == (float, (1.0, 2.5))

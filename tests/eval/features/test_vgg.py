@@ -74,7 +74,7 @@ def test_hed_has_its_own_weights_and_means(tmp_path: Path, monkeypatch: pytest.M
     assert network.name == "hed-vgg16"
     assert network.protocol.startswith("HED-VGG16 (")
     images, taps = pictures(3, 64), ["conv1_2", "conv2_2", "conv3_3", "conv4_3"]
-    plain = Vgg("vgg16", taps).with_state(state).normalised_by(hed.MEAN, hed.STD)
+    plain = Vgg("vgg16", taps, hed.MEAN, hed.STD).with_state(state)
     for found, tap in zip(network.maps(images), plain(images.float() / 255).values(), strict=True):
         torch.testing.assert_close(found, tap, rtol=1e-4, atol=0.05)
     assert (network.control().name, network.control().dim) == ("vgg16-random", 1920)

@@ -16,7 +16,7 @@ from brushwork.eval.metrics.disentanglement import (
     read_style,
     read_subject,
 )
-from brushwork.models.feature_statistics import instance_normalised
+from brushwork.models.norm import InstanceNorm
 
 STYLES = 3
 
@@ -112,7 +112,7 @@ def test_too_few_subjects() -> None:
 def maps(style: int, seed: int) -> Tensor:
     """Two channels with a correlation of either sign, and the same means and deviations."""
     a, b = torch.randn(2, 1, 16, 16, generator=seeded(seed))
-    return instance_normalised(torch.stack([a, (1 - 2 * style) * a + b], dim=1))
+    return InstanceNorm()(torch.stack([a, (1 - 2 * style) * a + b], dim=1))
 
 
 def test_correlations_of_channels_are_style_that_normalisation_leaves() -> None:
