@@ -21,7 +21,7 @@ from .errors import EvalError
 from .features.cache import FeatureCache
 from .features.extract import Extractor, MapExtractor, Source
 from .features.extractors import build_extractor
-from .features.resize import Precision, ResizeName
+from .features.resize import ResizeName
 from .generator_suite import (
     GENERATOR_METRICS,
     feature_steps,
@@ -68,7 +68,6 @@ class Evaluator:
     weights: Mapping[str, Path] = field(default_factory=dict)
     """Files of weights by network; others come from the cache or a download."""
     resize: ResizeName = "clean"
-    precision: Precision = "fp32"
     device: torch.device
     processes: Processes
     cache: FeatureCache
@@ -224,9 +223,7 @@ class Evaluator:
         return self.reference is not None and self.reference.suffix == ".npz"
 
     def _extractor(self, name: str) -> Extractor:
-        return build_extractor(
-            name, self.device, weights=self.weights, precision=self.precision, resize=self.resize
-        )
+        return build_extractor(name, self.device, weights=self.weights, resize=self.resize)
 
     def _lpips(self) -> Lpips:
         return Lpips.from_weights(self.weights.get("lpips"), device=self.device)

@@ -10,7 +10,7 @@ from annotated_types import Interval
 
 from brushwork.eval.evaluator import Evaluation, Evaluator
 from brushwork.eval.features.cache import FeatureCache, user_cache
-from brushwork.eval.features.resize import Precision, ResizeName
+from brushwork.eval.features.resize import ResizeName
 from brushwork.eval.pairs.read import pairs_by_stem, read_pairs
 from brushwork.eval.processes import Processes, launched
 from brushwork.eval.report.compare import comparison_table, read_report
@@ -48,7 +48,7 @@ class MeasureArguments:
     encoders disentanglement. Pairs: content ssim cfsd lpips truth reference. By default those that are quick
     and need no download."""
     features: tuple[str, ...] = ("efficientnet-lite0",)
-    """Feature extractors: efficientnet-lite0, efficientnet-lite2, hed-vgg16, inception, vgg16, vgg19."""
+    """Feature extractors: efficientnet-lite0, hed-vgg16, inception."""
     control: bool = True
     """Measure with the features of random weights, too."""
     per_style: Annotated[int, Interval(ge=2, le=10**6)] = 200
@@ -65,16 +65,10 @@ class MeasureArguments:
     """File for mean and covariance of the training images in the first features (.npz of pytorch-fid)."""
     resize: ResizeName = "clean"
     """Filter and normalisation before Inception. FIDs with different ones must not be compared."""
-    precision: Precision = "fp32"
-    """Arithmetic of the feature networks."""
     inception_weights: Path | None = None
     """The file pt_inception-2015-12-05-6726825d.pth. By default from the cache, else downloaded."""
     hed_vgg16_weights: Path | None = None
     """The file hed-vgg16.safetensors of `brushwork fetch hed-vgg16`. By default from the cache."""
-    vgg16_weights: Path | None = None
-    """torchvision's vgg16-397923af.pth. By default from the cache, else downloaded."""
-    vgg19_weights: Path | None = None
-    """torchvision's vgg19-dcbb9e9d.pth. By default from the cache, else downloaded."""
     lpips_weights: Path | None = None
     """torchvision's alexnet-owt-7be5be79.pth, for LPIPS. By default from the cache, else downloaded."""
     cache: bool = True
@@ -109,12 +103,11 @@ def measure_command(args: MeasureArguments) -> None:
 def evaluate(args: MeasureArguments, processes: Processes) -> Evaluation:
     """Builds the evaluator and measures the source by its kind."""
     weights = {"hed-vgg16": args.hed_vgg16_weights, "inception": args.inception_weights,
-               "vgg16": args.vgg16_weights, "vgg19": args.vgg19_weights,
                "lpips": args.lpips_weights}  # fmt: skip
     evaluator = Evaluator(
         reference=args.reference, features=args.features, metrics=args.metrics, control=args.control,
         weights={name: path for name, path in weights.items() if path is not None}, resize=args.resize,
-        precision=args.precision, device=device_of(args.device, processes), processes=processes,
+        device=device_of(args.device, processes), processes=processes,
         cache=FeatureCache(user_cache() if args.cache else None), statistics_out=args.save_statistics,
     )  # fmt: skip
     source = Path(args.source)

@@ -23,14 +23,9 @@ from brushwork.data.files import write_file
 class Named(Protocol):
     """The part of an extractor that the cache needs."""
 
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def protocol(self) -> str: ...
-
-    @property
-    def dim(self) -> int: ...
+    name: str
+    protocol: str
+    dim: int
 
 
 def user_cache() -> Path:

@@ -71,7 +71,7 @@ def test_maps_of_few_images_are_in_memory_at_once() -> None:
 
 def test_statistics_of_the_evaluator() -> None:
     """Three taps of Lite0: 24, 40 and 80 channels."""
-    statistics = StyleStatistics(EfficientNetLite("lite0"))
+    statistics = StyleStatistics(EfficientNetLite())
     assert statistics.dim == sum(c * (c + 1) // 2 + 2 * c for c in (24, 40, 80)) == 4648
     assert statistics.name == "efficientnet-lite0-style"
     for word in ("chw", "taps 0,1,2", "1e-5", "57934424", "64 px"):
