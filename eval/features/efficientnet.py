@@ -17,11 +17,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from .statistics import PooledTaps, resized
 
 SIZE = 64
-"""Side in pixels to which images are resized."""
-
 DIGEST = "57934424"
 """First 8 digits of the SHA-256 of the weights."""
-
 TAPS = (1, 3, 5, 10, 15)
 """The first block of the second, third and fourth stage, the last of the fifth, and the very last."""
 
@@ -56,7 +53,6 @@ class EfficientNetLite(PooledTaps):
         return self.blocks(resized(images, SIZE))
 
 
-# The network
 def _tapped(network: Any, x: Tensor) -> Iterator[Tensor]:
     x = network._swish(network._bn0(network._conv_stem(x)))
     for index, block in enumerate(network._blocks):

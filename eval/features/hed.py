@@ -16,7 +16,6 @@ TAPS = ("conv1_2", "conv2_2", "conv3_3", "conv4_3")
 channels of small drawings is 0 in nearly all images, and such a channel would dominate once standardised."""
 
 SIZE = 64
-"""Side in pixels to which images are resized."""
 
 
 class HedVgg(PooledTaps):

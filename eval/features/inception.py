@@ -26,7 +26,6 @@ from torch_fidelity.feature_extractor_inceptionv3 import (
 
 from brushwork.models.pretrained.weights import INCEPTION, find_weights, load_state
 
-from ..errors import EvalError
 from .efficientnet import randomise
 from .extract import in_parts
 from .resize import RESIZES, ResizeName
@@ -85,10 +84,8 @@ class Inception:
 # The network
 @torch.random.fork_rng(devices=[])
 def _fresh_network() -> nn.Sequential:
-    """The network up to the last block, with the names of the published state dict.
-
-    Its initial weights are replaced at once, and do not advance the caller's random state.
-    """
+    """The network up to the last block, with the names of the published state dict. Its initial weights do
+    not advance the caller's random state."""
     layers = OrderedDict[str, nn.Module](
         Conv2d_1a_3x3=BasicConv2d(3, 32, kernel_size=3, stride=2),  # 149 px
         Conv2d_2a_3x3=BasicConv2d(32, 32, kernel_size=3),
@@ -116,9 +113,6 @@ def _with_state(state: dict[str, Tensor]) -> nn.Sequential:
     network = _fresh_network().eval()
     # Old files have no counts of batches, which only training needs.
     wanted = [name for name in network.state_dict() if not name.endswith("num_batches_tracked")]
-    missing = [name for name in [*wanted, "fc.weight"] if name not in state]
-    if missing:
-        raise EvalError(f"The Inception weights have no {missing[0]}: give {INCEPTION.file}.")
     network.load_state_dict({name: state[name] for name in wanted}, strict=False)
     return network
 

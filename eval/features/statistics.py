@@ -13,8 +13,7 @@ from brushwork.models.feature_statistics import gram, mean_and_std, mean_and_var
 from .extract import Extractor, MapExtractor, Pixels, in_parts
 
 PART = 16
-"""Images whose maps are in memory at once. VGG's shallow maps take 13 MB each at 224 pixels."""
-
+"""Images whose maps are in memory at once."""
 STYLE_TAPS = 3
 """Shallow taps whose statistics describe style."""
 
@@ -25,16 +24,14 @@ def resized(images: Pixels, size: int) -> Float32[Tensor, "n 3 {size} {size}"]:
 
 
 def pooled(x: Float32[Tensor, "n c h w"]) -> Float32[Tensor, "n c2"]:
-    """Channel means, then standard deviations, over space. The variance is biased and has no epsilon, since a
-    map may have one pixel."""
+    """Channel means, then standard deviations over space, biased and without epsilon: a map may have one
+    pixel."""
     mean, variance = mean_and_variance(x)
     return torch.cat([mean, variance.sqrt()], dim=1)
 
 
 class PooledTaps:
     """Base of extractors whose features are the means and standard deviations over space of a network's taps.
-
-    Subclasses implement `_maps`, and `control` as the protocol `Extractor` describes it.
 
     Args:
         name: name of the extractor.
@@ -55,8 +52,7 @@ class PooledTaps:
         self._part = parts[0] if device.type == "cpu" else parts[1]
 
     def __call__(self, images: UInt8[Tensor, "n 3 h w"]) -> Float32[Tensor, "n d"]:
-        """Features on the CPU, of sRGB images of any size with values 0..255: per tap its means, then its
-        standard deviations."""
+        """Features on the CPU, of sRGB images of any size: per tap its means, then its deviations."""
 
         def vectors(x: Tensor) -> list[Tensor]:
             return [torch.cat([pooled(maps) for maps in self._maps(x)], dim=1)]

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
@@ -27,6 +27,7 @@ from .style import (
     nearest_mean,
     own_entry,
     recognition,
+    rows_of,
     style_means,
 )
 
@@ -67,10 +68,10 @@ class View:
 # Distribution
 def frechet_scores(view: View) -> Scores:
     images, real = view.images.features, view.space.train.features
-    enough = min(len(images), len(real)) >= images.shape[1]
-    distance = (
-        frechet(gaussian_of(images), view.space.gaussian) if enough else frechet_from_features(images, real)
-    )
+    if min(len(images), len(real)) >= images.shape[1]:
+        distance = frechet(gaussian_of(images), view.space.gaussian)  # which is taken once
+    else:
+        distance = frechet_from_features(images, real)
     return {"fd": Score(value=distance, per_style=view.each_style(frechet_from_features))}
 
 
@@ -84,7 +85,7 @@ def manifold_scores(view: View) -> Scores:
     k, train = 5, view.space.train
     found = memberships(train.features, view.images.features, k=k, real_radii=view.space.train_radii)
     return {
-        "precision": view.mean(found.inside),
+        "precision": view.mean(found.balls > 0),
         "recall": mean_score(found.recalled, train.styles, view.space.styles),
         "density": view.mean(found.balls / k),
         "coverage": mean_score(found.covered, train.styles, view.space.styles),
@@ -143,19 +144,16 @@ def similarity_scores(view: View) -> Scores:
     cosine = cosines(view.images.features - space.centre, space.prototypes)
     crowding = nearest_mean(cosines(space.train.features - space.centre, space.prototypes).T)
     calibrated = csls(cosine, crowding)
-    matrix = style_means(calibrated, styles, space.styles)
-    mean = view.mean(own_entry(calibrated, styles))
+    matrix = rows_of(style_means(calibrated, styles, space.styles))
     return {
         "cosine": view.mean(own_entry(cosine, styles)),
-        "csls": Score(
-            value=mean.value, per_style=mean.per_style, spread=mean.spread,
-            matrix=tuple(tuple(row) for row in matrix.tolist()),
-        ),
+        "csls": replace(view.mean(own_entry(calibrated, styles)), matrix=matrix),
         "nearer_to_own": view.mean(nearer_to_own(cosine, styles)),
-    }  # fmt: skip
+    }
 
 
 def statistics_scores(view: View) -> Scores:
+    """Distances of the mean statistics of each style to those of its training images, summed over taps."""
     view.require_styles(1)
     extractor = view.space.extractor
     assert isinstance(extractor, StyleStatistics)
@@ -164,23 +162,18 @@ def statistics_scores(view: View) -> Scores:
         return extractor.split(style_means(images.features, images.styles, view.space.styles))
 
     pairs = list(zip(style_statistics(view.images), style_statistics(view.space.train), strict=True))
-    gram = torch.stack([mean_squares(a.gram, b.gram) for a, b in pairs]).sum(0)
-    mean_std = torch.stack([mean_squares(a.mean, b.mean) + mean_squares(a.std, b.std) for a, b in pairs])
+    gram = torch.stack([_mean_squares(a.gram, b.gram) for a, b in pairs]).sum(0)
+    mean_std = torch.stack([_mean_squares(a.mean, b.mean) + _mean_squares(a.std, b.std) for a, b in pairs])
     return {"gram": _diagonal_score(gram), "mean_std": _diagonal_score(mean_std.sum(0))}
 
 
-def mean_squares(a: Float[Tensor, "s k"], b: Float[Tensor, "t k"]) -> Float[Tensor, "s t"]:
-    """Mean squared difference of every row of `a` to every row of `b`."""
+def _mean_squares(a: Float[Tensor, "s k"], b: Float[Tensor, "t k"]) -> Float[Tensor, "s t"]:
     return (a[:, None] - b[None]).double().square().mean(dim=2)
 
 
 def _diagonal_score(distances: Float[Tensor, "s s"]) -> Score:
-    """Score of each style against its own, from distances of every style to every style."""
     own = distances.diagonal()
-    return Score(
-        value=float(own.nanmean()), per_style=tuple(own.tolist()),
-        matrix=tuple(tuple(row) for row in distances.tolist()),
-    )  # fmt: skip
+    return Score(value=float(own.nanmean()), per_style=tuple(own.tolist()), matrix=rows_of(distances))
 
 
 # By name

@@ -87,7 +87,7 @@ def test_float_images_keep_small_differences(alex: Lpips, images: Tensor) -> Non
 def test_protocol_names_the_trunk(alex: Lpips) -> None:
     trunk = torchvision_state(0)
     given, other = Lpips(trunk), Lpips({name: value + 1 for name, value in trunk.items()})
-    assert len({lpips.protocol for lpips in (alex, Lpips(seed=1), given, other)}) == 4
+    assert len({lpips.protocol for lpips in (alex, given, other)}) == 3
     assert given.control().protocol == alex.protocol
     assert "LPIPS 0.1 (alex, random seed 0" in alex.protocol
     assert (alex.name, given.name) == ("lpips-alex-random", "lpips-alex")
@@ -128,8 +128,3 @@ def test_mistakes_are_named(alex: Lpips, images: Tensor) -> None:
         alex(images, images[:3])
     with pytest.raises(EvalError, match="0 pairs"):
         alex(images[:0], images[:0])
-    trunk = torchvision_state(0)
-    with pytest.raises(EvalError, match=r"'features\.0\.weight' is of shape \(64, 3, 3, 3\)"):
-        Lpips({**trunk, "features.0.weight": torch.zeros(64, 3, 3, 3)})
-    with pytest.raises(EvalError, match=r"'features\.3\.weight' is missing; give the file alexnet"):
-        Lpips({name: value for name, value in trunk.items() if name != "features.3.weight"})

@@ -40,23 +40,21 @@ def with_protocol(**changes: Any) -> dict[str, Any]:
 
 # Verdicts
 @pytest.mark.parametrize(
-    ("theirs", "ours", "better", "spread", "expected"),
+    ("difference", "better", "spread", "expected"),
     [
-        (5.0, 4.0, "less", None, "better"),
-        (5.0, 6.0, "less", None, "worse"),
-        (0.5, 0.6, "more", None, "better"),
-        (0.5, 0.4, "more", None, "worse"),
-        (0.5, 0.5, "more", 0.1, "equal"),
-        (0.5, 0.7, "more", 0.101, "within the spread"),
-        (0.5, 0.7, "more", 0.099, "better"),
-        (None, 0.7, "more", 0.1, "unknown"),
-        (0.7, None, "less", None, "unknown"),
+        (-1.0, "less", None, "better"),
+        (1.0, "less", None, "worse"),
+        (0.1, "more", None, "better"),
+        (-0.1, "more", None, "worse"),
+        (0.0, "more", 0.1, "equal"),
+        (0.2, "more", 0.101, "within the spread"),
+        (-0.2, "more", 0.101, "within the spread"),
+        (0.2, "more", 0.099, "better"),
+        (None, "less", 0.1, "unknown"),
     ],
 )
-def test_verdict(
-    theirs: float | None, ours: float | None, better: Any, spread: float | None, expected: str
-) -> None:
-    assert verdict(theirs, ours, better, spread) == expected
+def test_verdict(difference: float | None, better: Any, spread: float | None, expected: str) -> None:
+    assert verdict(difference, better, spread) == expected
 
 
 def test_each_figure_is_compared(tmp_path: Path) -> None:
