@@ -14,8 +14,8 @@ from brushwork.eval.features.resize import ResizeName
 from brushwork.eval.pairs.read import pairs_by_stem, read_pairs
 from brushwork.eval.processes import Processes, launched
 from brushwork.eval.report.compare import comparison_table, read_report
+from brushwork.eval.report.page import require_folder, write_report
 from brushwork.eval.report.tables import table
-from brushwork.eval.report.write import require_folder, write_report
 from brushwork.eval.sources import holds_pictures, report_folder
 from brushwork.models.device import DeviceName, resolve_device
 from brushwork.models.options import Psi, Seed, options

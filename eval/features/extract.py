@@ -91,11 +91,8 @@ class Source(Protocol):
 def in_parts(
     network: Callable[[Tensor], Iterable[Tensor]], images: Pixels, device: torch.device, part: int
 ) -> tuple[Float32[Tensor, "n ..."], ...]:
-    """Passes the images through `network`, `part` at a time on `device`, without gradients.
-
-    Returns tensors on the CPU. The arithmetic is float32 on every device: neither a caller's autocast region
-    nor the TF32 of GPUs applies.
-    """
+    """Passes the images through `network`, `part` at a time on `device`, without gradients, autocast or TF32.
+    Returns tensors on the CPU."""
     with torch.no_grad(), torch.autocast(device.type, enabled=False), whole_float32():
         parts = [tuple(t.float().cpu() for t in network(x.to(device))) for x in images.split(part)]
     return tuple(torch.cat(tensors) for tensors in zip(*parts, strict=True))
@@ -125,22 +122,18 @@ def extract(
 ) -> list[Float32[Tensor, "n _d"]]:
     """Features of all images of `source` in order, one tensor per extractor, in every process.
 
-    The processes take parts of the images in turn. The images of a part whose features are in the cache are
-    not generated. `progress` labels a progress bar.
+    The images of a part whose features are in the cache are not generated. `progress` labels a progress bar.
 
-    Raises EvalError for no images, for images that are not uint8 (N, 3, H, W), and for features that are not
-    finite.
+    Raises EvalError for no images, for others than uint8 (N, 3, H, W), and for features that are not finite.
     """
-    cache, processes = cache or FeatureCache(None), processes or Processes()
-    count = len(source.styles)
+    cache, processes, count = cache or FeatureCache(None), processes or Processes(), len(source.styles)
     if count == 0:
         raise EvalError("There are 0 images to measure: give at least 2 of each style.")
     starts = range(0, count, PART)
-    mine = starts[processes.rank :: processes.count]
     done: dict[int, list[Tensor]] = {}
     hidden = progress is None or processes.rank > 0
     with Progress(total=count, desc=progress, unit="img", disable=hidden, leave=False) as bar:
-        for start in mine:
+        for start in starts[processes.rank :: processes.count]:
             stop = min(start + PART, count)
             done[start] = _part(extractors, source, start, stop, cache)
             # An estimate: the other processes take as long for their parts.

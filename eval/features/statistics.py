@@ -69,8 +69,7 @@ class PooledTaps:
 
 
 class TapStatistics(NamedTuple):
-    """Statistics of one tap of n images. Squared distances of `gram` rows are those of whole Gram
-    matrices."""
+    """Statistics of one tap of n images. Squared distances of `gram` are those of whole Gram matrices."""
 
     gram: Float[Tensor, "n t"]
     mean: Float[Tensor, "n c"]

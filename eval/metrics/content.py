@@ -33,10 +33,8 @@ _BLOCK = 2**23
 def feature_distance(a: Maps, b: Maps, *, normalised: bool) -> Float32[Tensor, "n"]:
     """Squared difference of the maps of each pair, averaged over the taps.
 
-    Raw: the mean over channels and places, 0 to infinity. It grows with the gain of the loudest tap.
-
-    Normalised: the squared difference of unit vectors over the channels, averaged over places alone: 0 (same
-    direction everywhere) to 4 (opposite). A mean over channels would give wide taps less weight.
+    Raw: the mean over channels and places, 0 to infinity. Normalised: the squared difference of unit vectors
+    over the channels, averaged over places alone, 0 (same direction everywhere) to 4 (opposite).
     """
 
     def difference(x: Tensor, y: Tensor) -> Tensor:
@@ -78,11 +76,8 @@ def structural_distance(
 
 
 def self_similarity(x: Float[Tensor, "n c h w"], rows: slice = slice(None)) -> Float[Tensor, "n rows places"]:
-    """Similarity of the places `rows` (in row-major order) to all h * w places.
-
-    It is the dot product of their features, each divided by the number of channels, as in the authors' code.
-    Their text leaves the scale open.
-    """
+    """Similarity of the places `rows` (in row-major order) to all h * w places: the dot product of their
+    features, each divided by the number of channels, as in the authors' code."""
     places = rearrange(x, "n c h w -> n (h w) c") / x.shape[1]
     return places[:, rows] @ places.mT
 

@@ -27,13 +27,10 @@ from .content import BATCH, require_alike
 
 TAPS = ("1", "4", "7", "9", "11")
 """AlexNet's ReLUs in torchvision's `features`."""
-
 SMALLEST = 31
 """Side in pixels of the smallest image that reaches the last tap."""
-
 EPSILON = 1e-10
 """Inside the root of the length, so that the gradient is finite where all features are zero."""
-
 SHIFT = (-0.030, -0.088, -0.188)
 SCALE = (0.458, 0.448, 0.450)
 """ImageNet's mean and deviation, for images in [-1, 1]."""
@@ -42,10 +39,8 @@ SCALE = (0.458, 0.448, 0.450)
 class Lpips:
     """LPIPS of pairs of images, in float32 on any device.
 
-    Args:
-        trunk: torchvision's state of AlexNet, of which the convolutions are used. None: a random trunk, which
-            is the control.
-        device: where the network runs.
+    `trunk` is torchvision's state of AlexNet, of which the convolutions are used; without, a random trunk is
+    the control.
     """
 
     def __init__(
@@ -68,9 +63,7 @@ class Lpips:
     @classmethod
     def from_weights(cls, path: Path | None = None, *, device: str | torch.device = "cpu") -> "Lpips":
         """With ImageNet's trunk from `path`, the cache of weights, or torchvision's address, in this order.
-
-        Raises ModelError if the file is in none of these, or is not the published one.
-        """
+        Raises ModelError if the file is in none of these, or is not the published one."""
         return cls(load_state(find_weights(ALEXNET, path)), device=device)
 
     def control(self) -> "Lpips":
@@ -79,10 +72,8 @@ class Lpips:
 
     @torch.no_grad()
     def __call__(self, a: UInt8[Tensor, "n 3 h w"], b: UInt8[Tensor, "m 3 h2 w2"]) -> Float32[Tensor, "n"]:
-        """Distances on the CPU, 0 for equal images and rarely above 1.
-
-        Raises EvalError for no pairs, for different sizes, and for images below 31 px.
-        """
+        """Distances on the CPU, 0 for equal images and rarely above 1. Raises EvalError for no pairs, for
+        different sizes, and for images below 31 px."""
         require_alike(a, b)
         pairs = zip(a.split(BATCH), b.split(BATCH), strict=True)
         return torch.cat([self.distance(x / 127.5 - 1, y / 127.5 - 1).cpu() for x, y in pairs])

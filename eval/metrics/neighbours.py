@@ -33,10 +33,8 @@ PAIRS = 20_000
 def squared_blocks(
     queries: Float[Tensor, "n d"], base: Float[Tensor, "m d"], centre: Float64[Tensor, "d"] | None = None
 ) -> Iterator[tuple[slice, Tensor]]:
-    """Rows of `queries`, as many as BLOCK allows, and their squared distances (rows, m) to `base`.
-
-    `centre` (default: the mean of `base`) changes the rounding alone.
-    """
+    """Rows of `queries`, as many as BLOCK allows, and their squared distances (rows, m) to `base`. `centre`
+    (default: the mean of `base`) changes the rounding alone."""
     centre = base.mean(0, dtype=torch.float64) if centre is None else centre
     y = base - centre
     y_squared = torch.linalg.vector_norm(y, dim=1).square()
@@ -159,11 +157,8 @@ class Copies(NamedTuple):
 def find_copies(
     samples: Float[Tensor, "n d"], held_out: Float[Tensor, "h d"], train: Float[Tensor, "m d"]
 ) -> Copies:
-    """Finds samples that are nearer to a training image than nearly all held-out images are.
-
-    The threshold is the distance of an actual held-out image (the lower neighbour of the quantile). Raises
-    EvalError if half of the held-out images are training images.
-    """
+    """Finds samples that are nearer to a training image than nearly all held-out images are. Raises EvalError
+    if half of the held-out images are training images."""
     real, fake = nearest(held_out, train).distances, nearest(samples, train).distances
     usual = float(real.quantile(0.5))
     if usual == 0:
@@ -179,10 +174,8 @@ def find_copies(
 def diversity(
     features: Float32[Tensor, "n d"], styles: Int64[Tensor, "n"], count: int
 ) -> Float64[Tensor, "{count}"]:
-    """Mean Euclidean distance between two images of each of `count` styles; NaN for fewer than two images.
-
-    It is taken over all pairs of a style, or over PAIRS seeded random ones if there are more.
-    """
+    """Mean Euclidean distance between two images of each of `count` styles, over all pairs or PAIRS seeded
+    random ones; NaN for fewer than two images."""
     means = torch.full((count,), torch.nan, dtype=torch.float64)
     for style in range(count):
         own = features[styles == style].double()

@@ -1,13 +1,19 @@
-"""The report as one HTML page without scripts or links, which can be mailed as one file."""
+"""The report as files: JSON for programs, and one HTML page without scripts or links, which can be mailed."""
 
 import base64
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from PIL import Image
+
+from brushwork.data.files import write_file
+from brushwork.data.images import png_bytes
 
 from ..collapse import ADVICE
+from ..errors import EvalError
 from ..results import Measurement, MetricResult
 from .plots import bars, curve, heat_maps, worst_first
 from .tables import (
@@ -37,6 +43,42 @@ class Illustration:
     alt: str
 
 
+# Files
+def require_folder(out_dir: Path) -> None:
+    """Raises EvalError if a report cannot go to `out_dir`, since a file stands in its place or above it."""
+    for path in (out_dir, *out_dir.parents):
+        if path.exists() and not path.is_dir():
+            raise EvalError(f"'{path}' is a file: name a folder with --out.")
+
+
+def write_report(measures: Measurement, out_dir: Path, *, grids: Mapping[str, Image.Image]) -> None:
+    """Writes `report.json` and `report.html` to `out_dir`, each whole or not at all.
+
+    `grids` are shown on the page under their titles, and saved beside it as `title-in-small-letters.png`.
+    Raises EvalError if the folder cannot be written or a figure is infinite.
+    """
+    require_folder(out_dir)
+    try:
+        text = json.dumps(measures.to_json(), indent=1, allow_nan=False) + "\n"
+    except ValueError as error:
+        raise EvalError(
+            "The report cannot be written, since a figure or a point of a curve is no finite number: measure "
+            "more pictures, or leave that metric out."
+        ) from error
+    images = {title: png_bytes(grid) for title, grid in grids.items()}
+    files = {f"{title.lower().replace(' ', '-')}.png": png for title, png in images.items()}
+    files |= {"report.json": text.encode(), "report.html": page(measures, images).encode()}
+    try:
+        out_dir.mkdir(parents=True, exist_ok=True)
+        for name, content in files.items():
+            write_file(out_dir / name, content)
+    except OSError as error:
+        raise EvalError(
+            f"The report in '{out_dir}' cannot be written ({error}): free some space or choose another --out."
+        ) from error
+
+
+# Page
 def page(measures: Measurement, images: Mapping[str, bytes]) -> str:
     """Returns the whole report as HTML. `images` are PNG files by title."""
     environment = Environment(

@@ -48,10 +48,7 @@ def worst_first(figure: MetricResult) -> list[int]:
 
 
 def bars(figures: Sequence[MetricResult], style_names: Sequence[str], order: Sequence[int]) -> bytes:
-    """Plots figures of each style as bars, with marks at the held-out real pictures.
-
-    Each figure has a panel, and the styles stand from top to bottom in `order`.
-    """
+    """Plots figures of each style as bars, a panel each, the styles from top to bottom in `order`."""
     wide = len(figures) == 1
     bar_height = (0.42 if wide else 0.24) / (1 if len(order) <= MANY else 1.5)  # inches
     sheet, panels = _panels(len(figures), len(order) * bar_height + 0.75, sharey=True)
@@ -95,10 +92,7 @@ def _bars(
 
 # Curves
 def curve(points: Sequence[CurvePoint], across: str) -> bytes:
-    """Plots scores over a parameter. `across` labels the horizontal axis.
-
-    Each distance has a panel of its own, with the value of each point. All shares have one panel together.
-    """
+    """Plots scores over a parameter: each distance in a panel of its own, all shares together in one."""
     names = list(dict.fromkeys(name for point in points for name in point.scores))
     shares = [name for name in names if (about := about_logged(name)) and about.kind == "share"]
     groups = [[name] for name in names if name not in shares] + ([shares] if shares else [])

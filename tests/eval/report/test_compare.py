@@ -10,7 +10,7 @@ import pytest
 
 from brushwork.eval.errors import EvalError
 from brushwork.eval.report.compare import compare, comparison_table, read_report, verdict
-from brushwork.eval.report.write import write_report
+from brushwork.eval.report.page import write_report
 from brushwork.eval.results import METRIC_INFO, Measurement, MetricResult, Score
 
 LONG = "EfficientNet-Lite0 of ImageNet, blocks 1, 3, 5, 10 and 15, means and deviations, enlarged to {} px"
