@@ -21,7 +21,7 @@ from .errors import EvalError
 from .features.cache import FeatureCache
 from .features.extract import Extractor, MapExtractor, Source
 from .features.extractors import build_extractor
-from .features.resize import ResizeName
+from .features.inception import ResizeName
 from .generator_suite import (
     GENERATOR_METRICS,
     feature_steps,

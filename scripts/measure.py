@@ -10,7 +10,7 @@ from annotated_types import Interval
 
 from brushwork.eval.evaluator import Evaluation, Evaluator
 from brushwork.eval.features.cache import FeatureCache, user_cache
-from brushwork.eval.features.resize import ResizeName
+from brushwork.eval.features.inception import ResizeName
 from brushwork.eval.pairs.read import pairs_by_stem, read_pairs
 from brushwork.eval.processes import Processes, launched
 from brushwork.eval.report.compare import comparison_table, read_report

@@ -14,6 +14,7 @@ from jaxtyping import Float32
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from .inception import randomise
 from .statistics import PooledTaps, resized
 
 SIZE = 64
@@ -82,16 +83,6 @@ def _random_network() -> nn.Module:
     with torch.no_grad():
         list(_tapped(network, _noise(64, generator)))
     return network.eval()
-
-
-def randomise(network: nn.Module, generator: torch.Generator) -> None:
-    """Fills convolutions with He-normal weights, and makes batch norm average over the batches that it sees
-    in training mode."""
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight, nonlinearity="relu", generator=generator)
-        elif isinstance(module, nn.BatchNorm2d):
-            module.momentum = None  # a plain average
 
 
 def _noise(count: int, generator: torch.Generator) -> Tensor:

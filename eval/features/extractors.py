@@ -10,7 +10,7 @@ import torch
 from ..errors import EvalError
 from .extract import Extractor
 from .hed import HedVgg
-from .resize import ResizeName
+from .inception import Inception, ResizeName
 
 EXTRACTORS = ("efficientnet-lite0", "hed-vgg16", "inception")
 """Names of all extractors. The first is the offline default."""
@@ -39,8 +39,6 @@ def build_extractor(
 
         return EfficientNetLite(device)
     if name == "inception":
-        from .inception import Inception
-
         return Inception(weights.get(name), device, resize=resize)
     if name == "hed-vgg16":
         return HedVgg(weights.get(name), device)

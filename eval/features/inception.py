@@ -1,37 +1,35 @@
-"""The Inception of 2015-12-05, whose features define the published FID.
+"""The Inception of 2015-12-05, whose features define the published FID, and the resizes before it.
 
 Its blocks are torch-fidelity's, which compute what the TensorFlow graph did (average pools that do not count
 the padding, a max pool in the last block). torch-fidelity's own network needs a download to exist, and a
 second pass for class scores.
+
+Frechet distances of the same images differ by points between resize filters (Parmar et al. 2022, arXiv
+2104.11222). So each pair of filter and normalisation has a name, which is part of the protocol.
 """
 
 from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float32, UInt8
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
-from torch_fidelity.feature_extractor_inceptionv3 import (
-    BasicConv2d,
-    InceptionA,
-    InceptionB,
-    InceptionC,
-    InceptionD,
-    InceptionE_1,
-    InceptionE_2,
-)
 
 from brushwork.models.pretrained.weights import INCEPTION, find_weights, load_state
 
-from .efficientnet import randomise
 from .extract import in_parts
-from .resize import RESIZES, ResizeName
 
 CLASSES = 1008
 SIZE = 299
+
+ResizeName = Literal["clean", "legacy_pytorch", "legacy_tensorflow"]
+
+Images = UInt8[Tensor, "n 3 h w"]
+Inputs = Float32[Tensor, "n 3 {size} {size}"]
 
 
 class Inception:
@@ -81,30 +79,75 @@ class Inception:
         return [self._network(x).mean(dim=(2, 3))]
 
 
+# Resize and normalise
+def clean(images: Images, size: int = 299) -> Inputs:
+    """Bicubic with antialias in float32, without rounding or clipping, then (x - 128) / 128.
+
+    It equals Pillow's resize of each channel in mode F (Parmar et al. 2022, arXiv 2104.11222): a = -0.5, and
+    a support that widens with the reduction. Overshoots may leave -1..1 slightly.
+    """
+    resized = F.interpolate(images.float(), size=(size, size), mode="bicubic", antialias=True)
+    return (resized - 128) / 128
+
+
+def legacy_pytorch(images: Images, size: int = 299) -> Inputs:
+    """Bilinear with half-pixel centres and no antialias, then 2 x / 255 - 1, as in pytorch-fid."""
+    resized = F.interpolate(images.float() / 255, size=(size, size), mode="bilinear", align_corners=False)
+    return 2 * resized - 1
+
+
+def legacy_tensorflow(images: Images, size: int = 299) -> Inputs:
+    """Bilinear as in TensorFlow 1, then (x - 128) / 128, as in the original FID and torch-fidelity.
+
+    Output pixel i is read at position i * h / size, without the half-pixel shift. Positions beyond the last
+    pixel repeat it.
+    """
+    resized = _asymmetric(_asymmetric(images.float(), 3, size), 2, size)
+    return (resized - 128) / 128
+
+
+def _asymmetric(x: Tensor, dim: int, size: int) -> Tensor:
+    last = x.shape[dim] - 1
+    position = torch.arange(size, dtype=torch.float32, device=x.device) * (x.shape[dim] / size)
+    low = position.long().clamp(max=last)
+    share = (position - low).view([-1 if d == dim else 1 for d in range(4)])
+    return torch.lerp(x.index_select(dim, low), x.index_select(dim, (low + 1).clamp(max=last)), share)
+
+
+RESIZES: dict[ResizeName, tuple[Callable[..., Tensor], str]] = {
+    "clean": (clean, "bicubic, antialias, (x-128)/128"),
+    "legacy_pytorch": (legacy_pytorch, "bilinear, no antialias, 2x/255-1"),
+    "legacy_tensorflow": (legacy_tensorflow, "asymmetric bilinear, no antialias, (x-128)/128"),
+}
+"""Each function, and how the protocol describes it."""
+
+
 # The network
 @torch.random.fork_rng(devices=[])
 def _fresh_network() -> nn.Sequential:
     """The network up to the last block, with the names of the published state dict. Its initial weights do
     not advance the caller's random state."""
+    from torch_fidelity import feature_extractor_inceptionv3 as blocks  # of the extra `metrics`
+
     layers = OrderedDict[str, nn.Module](
-        Conv2d_1a_3x3=BasicConv2d(3, 32, kernel_size=3, stride=2),  # 149 px
-        Conv2d_2a_3x3=BasicConv2d(32, 32, kernel_size=3),
-        Conv2d_2b_3x3=BasicConv2d(32, 64, kernel_size=3, padding=1),
+        Conv2d_1a_3x3=blocks.BasicConv2d(3, 32, kernel_size=3, stride=2),  # 149 px
+        Conv2d_2a_3x3=blocks.BasicConv2d(32, 32, kernel_size=3),
+        Conv2d_2b_3x3=blocks.BasicConv2d(32, 64, kernel_size=3, padding=1),
         MaxPool_1=nn.MaxPool2d(3, stride=2),  # 73 px
-        Conv2d_3b_1x1=BasicConv2d(64, 80, kernel_size=1),
-        Conv2d_4a_3x3=BasicConv2d(80, 192, kernel_size=3),
+        Conv2d_3b_1x1=blocks.BasicConv2d(64, 80, kernel_size=1),
+        Conv2d_4a_3x3=blocks.BasicConv2d(80, 192, kernel_size=3),
         MaxPool_2=nn.MaxPool2d(3, stride=2),  # 35 px
-        Mixed_5b=InceptionA(192, pool_features=32),
-        Mixed_5c=InceptionA(256, pool_features=64),
-        Mixed_5d=InceptionA(288, pool_features=64),
-        Mixed_6a=InceptionB(288),  # 17 px
-        Mixed_6b=InceptionC(768, channels_7x7=128),
-        Mixed_6c=InceptionC(768, channels_7x7=160),
-        Mixed_6d=InceptionC(768, channels_7x7=160),
-        Mixed_6e=InceptionC(768, channels_7x7=192),
-        Mixed_7a=InceptionD(768),  # 8 px
-        Mixed_7b=InceptionE_1(1280),
-        Mixed_7c=InceptionE_2(2048),
+        Mixed_5b=blocks.InceptionA(192, pool_features=32),
+        Mixed_5c=blocks.InceptionA(256, pool_features=64),
+        Mixed_5d=blocks.InceptionA(288, pool_features=64),
+        Mixed_6a=blocks.InceptionB(288),  # 17 px
+        Mixed_6b=blocks.InceptionC(768, channels_7x7=128),
+        Mixed_6c=blocks.InceptionC(768, channels_7x7=160),
+        Mixed_6d=blocks.InceptionC(768, channels_7x7=160),
+        Mixed_6e=blocks.InceptionC(768, channels_7x7=192),
+        Mixed_7a=blocks.InceptionD(768),  # 8 px
+        Mixed_7b=blocks.InceptionE_1(1280),
+        Mixed_7c=blocks.InceptionE_2(2048),
     )
     return nn.Sequential(layers)
 
@@ -115,6 +158,16 @@ def _with_state(state: dict[str, Tensor]) -> nn.Sequential:
     wanted = [name for name in network.state_dict() if not name.endswith("num_batches_tracked")]
     network.load_state_dict({name: state[name] for name in wanted}, strict=False)
     return network
+
+
+def randomise(network: nn.Module, generator: torch.Generator) -> None:
+    """Fills convolutions with He-normal weights, and makes batch norm average over the batches that it sees
+    in training mode."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu", generator=generator)
+        elif isinstance(module, nn.BatchNorm2d):
+            module.momentum = None  # a plain average
 
 
 def random_state(seed: int = 0) -> dict[str, Tensor]:
@@ -149,7 +202,7 @@ def _folded(network: nn.Sequential) -> nn.Sequential:
     """The same function, half as fast again on a CPU: batch norm folded into the convolutions, channels
     last."""
     for module in network.modules():
-        if isinstance(module, BasicConv2d):
+        if isinstance(getattr(module, "bn", None), nn.BatchNorm2d):
             layer: Any = module
             layer.conv, layer.bn = fuse_conv_bn_eval(layer.conv, layer.bn), nn.Identity()
     return network.requires_grad_(False).to(memory_format=torch.channels_last)

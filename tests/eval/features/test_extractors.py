@@ -32,7 +32,7 @@ def test_options_reach_inception(monkeypatch: pytest.MonkeyPatch) -> None:
         calls.append((*args, resize))
         return any_network
 
-    monkeypatch.setattr("brushwork.eval.features.inception.Inception", inception)
+    monkeypatch.setattr("brushwork.eval.features.extractors.Inception", inception)
     build_extractor("inception", "cuda:1", weights={"inception": Path("there")}, resize="legacy_pytorch")
     assert calls == [(Path("there"), "cuda:1", "legacy_pytorch")]
 

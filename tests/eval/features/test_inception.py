@@ -1,23 +1,31 @@
-"""Seeded random weights in the published format, by our pipeline, torch-fidelity and pytorch-fid.
+"""Seeded random weights in the published format, by our pipeline and torch-fidelity; resizes.
 
 One network of 95 MB is made for the whole file; no weights are downloaded.
 """
 
 import hashlib
-import inspect
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
-from pytorch_fid import inception as pytorch_fid
+from PIL import Image
 from torch import Tensor
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+from torch_fidelity.interpolate_compat_tensorflow import interpolate_bilinear_2d_like_tensorflow1x
 
-from brushwork.eval.errors import EvalError
 from brushwork.eval.features import inception as module
 from brushwork.eval.features.extract import Classifier, MapExtractor
-from brushwork.eval.features.inception import Inception, random_state
+from brushwork.eval.features.inception import (
+    RESIZES,
+    Inception,
+    ResizeName,
+    clean,
+    legacy_pytorch,
+    legacy_tensorflow,
+    random_state,
+)
 from brushwork.models.errors import ModelError
 
 
@@ -71,28 +79,6 @@ def test_features_and_scores_are_torch_fidelitys(published: Path, pictures: Tens
     found = ours(pictures)
     assert_near(found, features)
     assert_near(ours.logits(found), scores)
-
-
-def test_features_are_pytorch_fids(
-    published: Path, pictures: Tensor, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def load(*_: object, **__: object) -> dict[str, Tensor]:
-        return torch.load(published, weights_only=True)
-
-    monkeypatch.setattr(pytorch_fid, "load_state_dict_from_url", load)
-    theirs = pytorch_fid.InceptionV3([3]).eval()
-    with torch.no_grad():
-        features = theirs(pictures.float() / 255)[0][..., 0, 0]
-    assert_near(Inception(published, resize="legacy_pytorch")(pictures), features)
-
-
-def test_blocks_are_in_torch_fidelitys_order(state: dict[str, Tensor]) -> None:
-    """Every name of its forward pass, in order: what no random picture might notice."""
-    source = inspect.getsource(FeatureExtractorInceptionV3.forward)
-    called = [line.split("self.")[1].split("(")[0] for line in source.splitlines() if "x = self." in line]
-    ours = [name for name, _ in module._fresh_network().named_children()]
-    assert ours == [name for name in called if name not in ("AvgPool", "fc")]
-    assert state["fc.weight"].shape == (1008, 2048)
 
 
 # The extractor
@@ -156,7 +142,69 @@ def test_mistakes_are_named(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     with pytest.raises(ModelError, match="does not exist"):
         Inception(tmp_path / "elsewhere.pth")
-    with pytest.raises(EvalError, match=r"no Mixed_6a\.branch3x3\.bn\.running_var"):
-        module._with_state({k: v for k, v in state.items() if k != "Mixed_6a.branch3x3.bn.running_var"})
     old = {name: tensor for name, tensor in state.items() if not name.endswith("num_batches_tracked")}
     module._with_state(old)
+
+
+SIZES = [(299, 299), (350, 401), (17, 600), (1, 2)]
+
+
+def noise(count: int, height: int, width: int) -> Tensor:
+    generator = torch.Generator().manual_seed(height + width)
+    return torch.randint(0, 256, (count, 3, height, width), dtype=torch.uint8, generator=generator)
+
+
+def with_pillow(images: Tensor, size: int) -> Tensor:
+    """Each channel as a picture of mode F, as the authors of clean-fid define it."""
+    channels = [
+        [Image.fromarray(c).resize((size, size), Image.Resampling.BICUBIC) for c in image.float().numpy()]
+        for image in images
+    ]
+    return torch.from_numpy(np.array([[np.asarray(c) for c in image] for image in channels]))
+
+
+# Resizes
+@pytest.mark.parametrize("shape", SIZES)
+def test_clean_is_pillows(shape: tuple[int, int]) -> None:
+    images = noise(2, *shape)
+    expected = (with_pillow(images, 299) - 128) / 128
+    torch.testing.assert_close(clean(images), expected, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("shape", SIZES)
+def test_legacy_tensorflow_is_torch_fidelitys(shape: tuple[int, int]) -> None:
+    images = noise(2, *shape)
+    resized = interpolate_bilinear_2d_like_tensorflow1x(images.float(), size=(299, 299), align_corners=False)
+    torch.testing.assert_close(legacy_tensorflow(images), (resized - 128) / 128, rtol=0, atol=1e-5)
+
+
+def test_two_pixels_become_four() -> None:
+    """By hand: 0 and 100, at half-pixel centres, and with TensorFlow's shift to the right."""
+    row = torch.tensor([0, 100], dtype=torch.uint8).expand(1, 3, 1, 2)
+    found = (legacy_pytorch(row, 4)[0, 0, 0] + 1) * 255 / 2
+    torch.testing.assert_close(found, torch.tensor([0.0, 25, 75, 100]))
+    found = legacy_tensorflow(row, 4)[0, 0, 0] * 128 + 128
+    torch.testing.assert_close(found, torch.tensor([0.0, 50, 100, 100]))
+
+
+@pytest.mark.parametrize(
+    ("name", "middle"), [("clean", 128), ("legacy_pytorch", 127.5), ("legacy_tensorflow", 128)]
+)
+def test_range_and_independence(name: ResizeName, middle: float) -> None:
+    resize, _ = RESIZES[name]
+    flat = torch.tensor([0, 128, 255], dtype=torch.uint8)[:, None, None, None].expand(3, 3, 5, 7)
+    expected = (torch.tensor([0.0, 128, 255]) - middle) / middle
+    torch.testing.assert_close(
+        resize(flat, 16), expected[:, None, None, None].expand(3, 3, 16, 16), rtol=0, atol=1e-5
+    )
+    images = noise(3, 20, 30)
+    torch.testing.assert_close(resize(images)[1:2], resize(images[1:2]), rtol=0, atol=1e-6)
+
+
+def test_legacy_pytorch_has_no_antialias() -> None:
+    """One in 64 pixels is lit. Without antialias, every eighth is read, and they are these."""
+    images = torch.zeros(1, 3, 256, 256, dtype=torch.uint8)
+    images[..., 3::8, 3::8] = images[..., 4::8, 3::8] = images[..., 3::8, 4::8] = images[..., 4::8, 4::8] = (
+        255
+    )
+    torch.testing.assert_close(legacy_pytorch(images, 32), torch.ones(1, 3, 32, 32))

@@ -218,26 +218,6 @@ def test_images_on_the_page_decode_and_plots_have_one_width() -> None:
     assert max(width for width, _ in plots) - min(width for width, _ in plots) <= 1
 
 
-def luminance(colour: str) -> float:
-    values = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-    red, green, blue = (v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4 for v in values)
-    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
-
-
-def test_all_text_has_enough_contrast() -> None:
-    """WCAG 2.1, 1.4.3: at least 4.5 : 1."""
-    css = Path(module.__file__).with_name("page.css").read_text()
-    named = dict(re.findall(r"--(\w+): (#\w{6})", css))
-    badge = re.search(r"background: (#\w{6}); color: (#\w{6})", css)
-    better = re.search(r"\.better {[^}]*background: (#\w{6})", css)
-    assert badge
-    assert better
-    pairs = [(badge[1], badge[2]), (better[1], named["muted"])]
-    pairs += [(ground, named[ink]) for ground in ("#ffffff", "#f5f6f8") for ink in ("ink", "muted", "accent")]
-    for ground, ink in pairs:
-        assert (luminance(ground) + 0.05) / (luminance(ink) + 0.05) >= 4.5, (ground, ink)
-
-
 # Files
 def written(fd: float = 70.5, recall: float = 0.5) -> Measurement:
     score = Score(value=fd, per_style=(fd, math.nan))
