@@ -83,7 +83,7 @@ class Source(Protocol):
 
     @property
     def protocol(self) -> Mapping[str, str | int | None]:
-        """Its part of the protocol of a measurement."""
+        """The part of a measurement's protocol about the images."""
         ...
 
 

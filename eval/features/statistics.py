@@ -101,7 +101,7 @@ class StyleStatistics:
         )
 
     def __call__(self, images: UInt8[Tensor, "n 3 h w"]) -> Float32[Tensor, "n d"]:
-        """Per tap its Gram entries, means and deviations, on the CPU."""
+        """Gram entries, means and deviations, tap by tap, on the CPU."""
         return torch.cat([self._vectors(part) for part in images.split(PART)])
 
     def control(self) -> "StyleStatistics":

@@ -47,7 +47,7 @@ def feature_distance(a: Maps, b: Maps, *, normalised: bool) -> Float32[Tensor, "
 
 # Self-similarity
 def cfsd(contents: Maps, outputs: Maps) -> Float32[Tensor, "n"]:
-    """Content feature structural distance: do the same places resemble each other in content and output?
+    """Content feature structural distance: how differently places resemble each other in content and output.
 
     Each place has a distribution, the softmax of its similarities to all places. The distance is the
     KL(content || output) of these distributions, averaged over places and taps: 0 to infinity, not symmetric.

@@ -152,8 +152,8 @@ def read_subject(train: Codes, test: Codes, count: int) -> Reading | None:
 
 # Swaps
 def partners(styles: Int64[Tensor, "n"], subjects: Sequence[str], count: int) -> Int64[Tensor, "n"]:
-    """For each image the row of one of another style and another subject, or -1. The other styles take turns,
-    and so do their images."""
+    """The row of an image of another style and another subject for each image, or -1. The other styles take
+    turns, and so do their images."""
     rows = [(styles == style).nonzero().squeeze(1).tolist() for style in range(count)]
     chosen = torch.full((len(styles),), -1)
     for style, own in enumerate(rows):
@@ -169,6 +169,6 @@ def partners(styles: Int64[Tensor, "n"], subjects: Sequence[str], count: int) ->
 def nearer(
     codes: Float[Tensor, "n d"], own: Float[Tensor, "n d"], other: Float[Tensor, "n d"]
 ) -> Float64[Tensor, "n"]:
-    """1 where a code is nearer to `own` than to `other`, 0 where it is farther, 1/2 for a tie."""
+    """Whether each code is nearer to `own` than to `other`: 1 or 0, and 1/2 for a tie."""
     to_own, to_other = ((codes - code).double().square().sum(dim=1) for code in (own, other))
     return (to_own < to_other).double() + 0.5 * (to_own == to_other).double()

@@ -30,7 +30,7 @@ TAPS = ("1", "4", "7", "9", "11")
 SMALLEST = 31
 """Side in pixels of the smallest image that reaches the last tap."""
 EPSILON = 1e-10
-"""Inside the root of the length, so that the gradient is finite where all features are zero."""
+"""Summand inside the root of the length: the gradient is finite where all features are zero."""
 SHIFT = (-0.030, -0.088, -0.188)
 SCALE = (0.458, 0.448, 0.450)
 """ImageNet's mean and deviation, for images in [-1, 1]."""
@@ -62,7 +62,7 @@ class Lpips:
 
     @classmethod
     def from_weights(cls, path: Path | None = None, *, device: str | torch.device = "cpu") -> "Lpips":
-        """With ImageNet's trunk from `path`, the cache of weights, or torchvision's address, in this order.
+        """Takes ImageNet's trunk from `path`, the cache of weights, or torchvision's address, in this order.
         Raises ModelError if the file is in none of these, or is not the published one."""
         return cls(load_state(find_weights(ALEXNET, path)), device=device)
 

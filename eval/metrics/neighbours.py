@@ -67,7 +67,7 @@ def memberships(
     k: int = 5,
     real_radii: Float64[Tensor, "n"] | None = None,
 ) -> Memberships:
-    """Which samples lie in which balls, and the other way round.
+    """Finds which samples lie in which balls, and the other way round.
 
     The radius of an image's ball is its distance to the k-th nearest other image of its set (Kynkaanniemi et
     al. 2019, arXiv 1904.06991, eq. 1 and 2; Naeem et al. 2020, arXiv 2002.09797, eq. 3 and 5). "Inside" is

@@ -1,4 +1,4 @@
-"""Does an image show its style? A linear probe on frozen features, and cosines to the styles' prototypes.
+"""The style that an image shows: a linear probe on frozen features, and cosines to the styles' prototypes.
 
 The probe is a ridge regression onto one-hot styles. It has a closed form, no learning rate and no seed, so
 that its accuracy is a property of the features and the images. Its ceiling is its accuracy on held-out real

@@ -158,7 +158,7 @@ def _bars(measures: Measurement) -> list[Illustration]:
 
 
 def _heat_maps(measures: Measurement) -> list[Illustration]:
-    """Which style is recognised as which, and which styles are alike."""
+    """Maps of which style is recognised as which, and which styles are alike."""
     maps = []
     for name in ("accuracy", "csls", "gram"):
         figure = measures.figures.get(name)

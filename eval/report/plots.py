@@ -32,7 +32,7 @@ WIDTH, DPI = 8.4, 144
 """Width of every plot in inches, and pixels per inch."""
 
 MANY = 10
-"""With more styles than this, plots are laid out more closely."""
+"""Number of styles above which plots are laid out more closely."""
 
 Line = list[tuple[float, float]]
 History = Sequence[Mapping[str, float | int]]
@@ -120,7 +120,7 @@ def training_curves(history: History) -> bytes | None:
     Args:
         history: lines of a log with `nimg` and figures by name. Thin lines show the mean over the
             styles, `<figure>_style_mean`, and the worst style, `<figure>_worst_style`. Baselines of restyled
-            pictures, such as `<figure>_unchanged`, are horizontal lines.
+            images, such as `<figure>_unchanged`, are horizontal lines.
     """
     names = [name for name in dict.fromkeys(key for line in history for key in line) if about_logged(name)]
     curves = {name: points for name in names if (points := _over_kimg(history, name))}
