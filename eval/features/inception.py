@@ -53,7 +53,8 @@ class Inception:
         resize: ResizeName = "clean",
         pretrained: bool = True,
     ) -> None:
-        self.device, self.resize = torch.device(device), resize
+        self.device = torch.device(device)
+        self.resize: ResizeName = resize
         self.name = "inception" if pretrained else "inception-random"
         state = load_state(find_weights(INCEPTION, weights)) if pretrained else random_state()
         origin = INCEPTION.sha256_prefix if pretrained else "random seed 0, batch norm calibrated on noise"

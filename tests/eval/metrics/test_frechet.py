@@ -19,7 +19,6 @@ from brushwork.eval.metrics.frechet import (
     gaussian_of,
     load_statistics,
     save_statistics,
-    trace_of_root,
 )
 
 
@@ -62,14 +61,6 @@ def test_closed_forms(a: Gaussian, b: Gaussian, expected: float) -> None:
     assert frechet(a, b) == pytest.approx(expected, rel=1e-12)
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_two_by_two_trace_of_root(seed: int) -> None:
-    a, b = rotated([0.2, 3], seed), rotated([1.5, 0.7], seed + 100)
-    product = a @ b
-    expected = (product.trace() + 2 * torch.linalg.det(product).sqrt()).sqrt()
-    torch.testing.assert_close(trace_of_root(a, b), expected, rtol=1e-12, atol=0)
-
-
 def test_pinned_against_numpy() -> None:
     random = np.random.RandomState(2023)
     x, y = (torch.from_numpy(random.randn(256, 16)) for _ in range(2))
@@ -107,19 +98,10 @@ def test_scaled_and_shifted_copies(n: int, dim: int, seed: int, c: float) -> Non
     assert frechet_from_features(x, c * x + 2) == pytest.approx(expected, rel=1e-7)
 
 
-@pytest.mark.filterwarnings("ignore")
 def test_features_are_exact_where_a_matrix_square_root_drifts() -> None:
-    """100 images in 512 dimensions, shifted by 0.5: 128 exactly, for pytorch-fid 0.3.0 128 - 3.4e-5.
-
-    The 412 zero eigenvalues come out at 1e-16, and their roots at 1e-8 each. `frechet` has the same limit,
-    because it starts from covariances.
-    """
+    """100 images in 512 dimensions, shifted by 0.5: 128 exactly, for pytorch-fid 0.3.0 128 - 3.4e-5."""
     x = features(0, 100, 512)
-    y = x + 0.5
-    assert frechet_from_features(x, y) == pytest.approx(128, abs=1e-11)
-    (m1, s1), (m2, s2) = ((z.mean(0).numpy(), np.cov(z.numpy(), rowvar=False)) for z in (x, y))
-    assert 1e-7 < abs(fid_score.calculate_frechet_distance(m1, s1, m2, s2) - 128) < 1e-3
-    assert frechet(gaussian_of(x), gaussian_of(y)) == pytest.approx(128, abs=1e-3)
+    assert frechet_from_features(x, x + 0.5) == pytest.approx(128, abs=1e-11)
 
 
 @pytest.mark.parametrize("n", [6, 40])

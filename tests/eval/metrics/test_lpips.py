@@ -60,11 +60,6 @@ def test_gradient_is_finite_where_images_are_equal_and_features_zero(alex: Lpips
     alex.distance(a, flat.detach()).sum().backward()
     assert a.grad is not None
     assert torch.equal(a.grad, torch.zeros_like(a))
-    b = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0)).requires_grad_()
-    alex.distance(b, flat.detach()).sum().backward()
-    assert b.grad is not None
-    assert b.grad.isfinite().all()
-    assert b.grad.abs().max() > 0
 
 
 def test_float_images_keep_small_differences(alex: Lpips, images: Tensor) -> None:

@@ -1,7 +1,6 @@
 """Reports are compared if their protocols are equal; else every difference is named."""
 
 import copy
-import json
 import math
 from pathlib import Path
 from typing import Any
@@ -128,12 +127,6 @@ def test_reports_without_a_common_figure_are_refused() -> None:
 
 
 # Reading
-def test_reading_gives_what_was_written(tmp_path: Path) -> None:
-    write_report(measures(), tmp_path, grids={})
-    for path in (tmp_path, tmp_path / "report.json"):
-        assert read_report(path) == json.loads(json.dumps(measures().to_json()))
-
-
 def one_figure(figure: str) -> bytes:
     return f'{{"protocol": {{}}, "style_names": [], "figures": {{"fd": {figure}}}}}'.encode()
 

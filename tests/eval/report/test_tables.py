@@ -7,8 +7,6 @@ import pytest
 
 from brushwork.eval.report.tables import (
     aligned,
-    by_features,
-    by_style,
     number,
     numbers,
     rounded,
@@ -87,15 +85,6 @@ def test_shortened_keeps_both_ends() -> None:
 
 
 # Columns
-def test_figures_are_grouped_by_features() -> None:
-    groups = by_features(measured())
-    assert {features: list(figures) for features, figures in groups.items()} == {
-        "net": ["fd", "accuracy"],
-        "other": ["fd"],
-    }
-    assert list(by_style(measured())) == ["fd", "accuracy"]
-
-
 def test_style_columns_say_what_a_style_is_taken_for() -> None:
     rows = ((0.2, 0.7, 0.1), (0.4, 0.4, 0.2), (math.nan,) * 3)
     accuracy = figure("accuracy", Score(value=0.3, per_style=(0.2, 0.4, math.nan), matrix=rows))
