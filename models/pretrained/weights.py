@@ -58,8 +58,8 @@ INCEPTION = Weights(
     file="weights-inception-2015-12-05-6726825d.pth",
 )
 """The Inception network of 2015-12-05 that defines the published FID, converted from TensorFlow."""
-VGG16 = _of_torchvision("vgg16", "vgg16-397923af.pth")
-VGG19 = _of_torchvision("vgg19", "vgg19-dcbb9e9d.pth")
+VGG16 = _of_torchvision("vgg16", "vgg16-397923af.pth", "--restyle.perception.weights")
+VGG19 = _of_torchvision("vgg19", "vgg19-dcbb9e9d.pth", "--restyle.perception.weights")
 ALEXNET = _of_torchvision("alexnet", "alexnet-owt-7be5be79.pth", "--lpips-weights")
 
 
