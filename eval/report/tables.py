@@ -117,15 +117,15 @@ class Column:
 def style_columns(figures: Mapping[str, MetricResult], style_names: tuple[str, ...]) -> list[Column]:
     """Returns a column for each figure. Distance and accuracy are followed by their real level."""
     real = {"fd": ("real fd", "of real pictures"), "accuracy": ("ceiling", "ceiling")}
+
+    def column(name: str, title: str, score: Score) -> Column:
+        return Column(name=name, title=title, cells=tuple(numbers(score.per_style)))
+
     columns = []
     for name, figure in figures.items():
-        scores = {(name, figure.about.title): figure.measured}
+        columns.append(column(name, figure.about.title, figure.measured))
         if name in real and figure.real and figure.real.per_style:
-            scores[real[name]] = figure.real
-        columns += [
-            Column(name=short, title=title, cells=tuple(numbers(score.per_style)))
-            for (short, title), score in scores.items()
-        ]
+            columns.append(column(*real[name], figure.real))
         if name == "accuracy" and figure.measured.matrix:
             taken = tuple(_taken_for(row, style_names) for row in figure.measured.matrix)
             columns.append(Column(name="taken most for", title="taken most for", cells=taken, words=True))
