@@ -97,7 +97,7 @@ def inception_scores(view: View) -> Scores:
     logits = view.space.extractor.logits(view.images.features)
     if len(logits) < 10:
         raise EvalError(
-            f"An inception score needs 10 images at least, and there are {len(logits)}: add some."
+            f"An inception score over 10 splits cannot be taken of {len(logits)} images: add some."
         )
     found = isc_features_to_metric(logits, splits=10, shuffle=True, rng_seed=2020)
     return {"is": Score(value=found["inception_score_mean"], spread=found["inception_score_std"])}
