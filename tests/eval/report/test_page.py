@@ -139,6 +139,8 @@ def test_cards_show_the_main_figures_and_a_collapse() -> None:
         "Frechet distance", "style accuracy", "worst style", "share of near-copies"
     ]  # fmt: skip
     assert "held-out real: 0.500" in found[1]
+    only = cards(replace(measured(), figures={"accuracy": figure("accuracy", 0.4)}))
+    assert [card.partition("<b")[0] for card in only] == ["style accuracy", "worst style"]
     assert "chance: 0.333" in found[1]
     assert "&lt;sketch&gt;" in found[2]
     shares = Score(value=0.5, per_style=(0.9, 0.3, 0.2))
