@@ -25,7 +25,7 @@ from .errors import EvalError
 from .features.cache import FeatureCache, user_cache
 from .features.extract import Extractor, MapExtractor, Source
 from .features.extractors import build_extractor
-from .features.resize import ResizeName
+from .features.inception import ResizeName
 from .generator_suite import GENERATOR_METRICS, with_path_length, with_truncation
 from .metrics.frechet import load_statistics
 from .metrics.lpips import Lpips

@@ -12,8 +12,8 @@ from brushwork.eval.evaluator import Evaluation, Evaluator, EvaluatorConfig
 from brushwork.eval.pairs.read import read_pairs
 from brushwork.eval.processes import Processes, launched
 from brushwork.eval.report.compare import comparison_table, read_report
+from brushwork.eval.report.page import require_folder, write_report
 from brushwork.eval.report.tables import table
-from brushwork.eval.report.write import require_folder, write_report
 from brushwork.eval.sources import holds_pictures, report_folder
 from brushwork.models.device import DeviceName, resolve_device
 from brushwork.models.options import options

@@ -1,1 +1,1 @@
-"""Feature extractors, and the features of many pictures."""
+"""Feature extractors, and the features of many images."""

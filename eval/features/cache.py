@@ -1,7 +1,4 @@
-"""A cache of features on the disk, by the content of the images and the protocol of the extractor.
-
-An interrupted measurement resumes from it.
-"""
+"""A cache of features on the disk, from which an interrupted measurement resumes."""
 
 import contextlib
 import hashlib
@@ -23,14 +20,9 @@ from brushwork.data.files import write_file
 class Named(Protocol):
     """The part of an extractor that the cache needs."""
 
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def protocol(self) -> str: ...
-
-    @property
-    def dim(self) -> int: ...
+    name: str
+    protocol: str
+    dim: int
 
 
 def user_cache() -> Path:
@@ -45,22 +37,17 @@ def content_hash(images: UInt8[Tensor, "n 3 h w"]) -> str:
     return digest.hexdigest()
 
 
-LIMIT = 4 * 1024**3
-"""Bytes that a cache may hold. Files that were used least recently are removed first."""
-
-
 class FeatureCache:
-    """A folder of features with atomic writes. Folder None stores nothing.
+    """A folder of features with atomic writes, at most `limit` bytes: the least recently used files go first.
 
-    A folder that cannot be written is no error.
+    Folder None stores nothing. A folder that cannot be written is no error.
     """
 
-    def __init__(self, folder: Path | None, *, limit: int = LIMIT) -> None:
+    def __init__(self, folder: Path | None, *, limit: int = 4 * 1024**3) -> None:
         self.folder, self.limit = folder, limit
 
     def get(self, extractor: Named, key: str | None, count: int) -> Tensor | None:
-        """The stored float32 (count, d), or None. A file that is damaged or of another shape counts as
-        absent."""
+        """The stored float32 (count, d). None for a file that is absent, damaged or of another shape."""
         path, identity = self._place(extractor, key)
         if path is None:
             return None
@@ -84,17 +71,12 @@ class FeatureCache:
         metadata = {"identity": identity, "sha256": _digest(features)}
         with contextlib.suppress(OSError):
             write_file(path, save({"features": features.contiguous()}, metadata=metadata))
-            self._make_room(path.parent)
-
-    def _make_room(self, folder: Path) -> None:
-        """Removes the least recently used files until the others are within the limit."""
-        files = [(path, path.stat()) for path in folder.glob("*.safetensors")]
-        held = sum(about.st_size for _, about in files)
-        for path, about in sorted(files, key=lambda each: each[1].st_mtime):
-            if held <= self.limit:
-                return
-            path.unlink(missing_ok=True)
-            held -= about.st_size
+            files = [(path, path.stat()) for path in path.parent.glob("*.safetensors")]
+            surplus = sum(about.st_size for _, about in files) - self.limit
+            for path, about in sorted(files, key=lambda each: each[1].st_mtime):
+                if surplus > 0:
+                    path.unlink(missing_ok=True)
+                    surplus -= about.st_size
 
     def _place(self, extractor: Named, key: str | None) -> tuple[Path | None, str]:
         if self.folder is None or key is None:

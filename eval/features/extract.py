@@ -4,7 +4,8 @@ The `protocol` string of an extractor names everything that decides the values: 
 normalisation, taps, pooling. Values with different protocols are never compared.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -24,21 +25,18 @@ PART = 256
 BATCH = 64
 """Images generated or read at once. It does not depend on the number of processes, so that results do not."""
 
-
 Pixels = UInt8[Tensor, "n 3 h w"] | Float32[Tensor, "n 3 h w"]
 """Values 0..255, as integers, or as float to keep differences below one level."""
 
 
-# The protocol
+# Protocols
 @runtime_checkable
 class Extractor(Named, Protocol):
     """Computes a feature vector of each image."""
 
-    @property
-    def standardised(self) -> bool:
-        """Whether distances are taken after each feature is standardised on the real training images: True
-        for pooled taps of many scales, False for published protocols."""
-        ...
+    standardised: bool
+    """Whether distances are taken after each feature is standardised on the real training images: True for
+    pooled taps of many scales, False for published protocols."""
 
     def __call__(self, images: UInt8[Tensor, "n 3 h w"]) -> Float32[Tensor, "n d"]:
         """Features on the CPU, of sRGB images of any size with values 0..255."""
@@ -60,11 +58,8 @@ class Classifier(Extractor, Protocol):
 class MapExtractor(Protocol):
     """Computes feature maps of each image, for metrics of pairs of images."""
 
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def maps_protocol(self) -> str: ...
+    name: str
+    maps_protocol: str
 
     def maps(self, images: Pixels) -> tuple[Float32[Tensor, "n _c _h _w"], ...]:
         """The maps of each tap, from shallow to deep, on the CPU."""
@@ -88,8 +83,32 @@ class Source(Protocol):
 
     @property
     def protocol(self) -> Mapping[str, str | int | None]:
-        """Its part of the protocol of a measurement."""
+        """The part of a measurement's protocol about the images."""
         ...
+
+
+# A pass through a network
+def in_parts(
+    network: Callable[[Tensor], Iterable[Tensor]], images: Pixels, device: torch.device, part: int
+) -> tuple[Float32[Tensor, "n ..."], ...]:
+    """Passes the images through `network`, `part` at a time on `device`, without gradients, autocast or TF32.
+    Returns tensors on the CPU."""
+    with torch.no_grad(), torch.autocast(device.type, enabled=False), whole_float32():
+        parts = [tuple(t.float().cpu() for t in network(x.to(device))) for x in images.split(part)]
+    return tuple(torch.cat(tensors) for tensors in zip(*parts, strict=True))
+
+
+@contextmanager
+def whole_float32() -> Iterator[None]:
+    """Switches the TF32 of GPUs off, and then restores the caller's setting."""
+    convolutions = torch.backends.cudnn.conv  # pyright: ignore[reportAttributeAccessIssue]
+    products = torch.backends.cuda.matmul
+    before = convolutions.fp32_precision, products.fp32_precision
+    convolutions.fp32_precision = products.fp32_precision = "ieee"
+    try:
+        yield
+    finally:
+        convolutions.fp32_precision, products.fp32_precision = before
 
 
 # Features of many images
@@ -103,22 +122,18 @@ def extract(
 ) -> list[Float32[Tensor, "n _d"]]:
     """Features of all images of `source` in order, one tensor per extractor, in every process.
 
-    The processes take parts of the images in turn. The images of a part whose features are in the cache are
-    not generated. `progress` labels a progress bar.
+    The images of a part whose features are in the cache are not generated. `progress` labels a progress bar.
 
-    Raises EvalError for no images, for images that are not uint8 (N, 3, H, W), and for features that are not
-    finite.
+    Raises EvalError for no images, for others than uint8 (N, 3, H, W), and for features that are not finite.
     """
-    cache, processes = cache or FeatureCache(None), processes or Processes()
-    count = len(source.styles)
+    cache, processes, count = cache or FeatureCache(None), processes or Processes(), len(source.styles)
     if count == 0:
         raise EvalError("There are 0 images to measure: give at least 2 of each style.")
     starts = range(0, count, PART)
-    mine = starts[processes.rank :: processes.count]
     done: dict[int, list[Tensor]] = {}
     hidden = progress is None or processes.rank > 0
     with Progress(total=count, desc=progress, unit="img", disable=hidden, leave=False) as bar:
-        for start in mine:
+        for start in starts[processes.rank :: processes.count]:
             stop = min(start + PART, count)
             done[start] = _part(extractors, source, start, stop, cache)
             # An estimate: the other processes take as long for their parts.
@@ -135,29 +150,20 @@ def _part(
     missing = [e for e, features in enumerate(cached) if features is None]
     batches: dict[int, list[Tensor]] = {e: [] for e in missing}
     for indices in torch.arange(start, stop).split(BATCH) if missing else ():
-        images = _checked_images(source.take(indices))
+        images = source.take(indices)
+        if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] != 3:
+            raise EvalError(
+                f"Images of type {images.dtype} and shape {tuple(images.shape)} cannot be measured: "
+                "give uint8 of shape (N, 3, H, W), values 0 to 255."
+            )
         for e in missing:
-            batches[e].append(_checked_features(extractors[e], images))
+            batches[e].append(extractors[e](images))
     for e in missing:
         cached[e] = features = torch.cat(batches[e])
+        if not features.isfinite().all():
+            raise EvalError(f"{extractors[e].name} gave features that are not finite: check its weights.")
         cache.put(extractors[e], key, features)
     return [features for features in cached if features is not None]
-
-
-def _checked_images(images: Tensor) -> Tensor:
-    if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] != 3:
-        raise EvalError(
-            f"Images of type {images.dtype} and shape {tuple(images.shape)} cannot be measured: "
-            "give uint8 of shape (N, 3, H, W), values 0 to 255."
-        )
-    return images
-
-
-def _checked_features(extractor: Extractor, images: Tensor) -> Tensor:
-    features = extractor(images)
-    if not features.isfinite().all():
-        raise EvalError(f"{extractor.name} gave features that are not finite: check its weights.")
-    return features
 
 
 # Standardising

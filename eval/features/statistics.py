@@ -1,35 +1,37 @@
 """Feature maps as vectors: pooled over space, or as the statistics of style."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Float32, UInt8
 from torch import Tensor
 
 from brushwork.models.feature_statistics import gram, mean_and_std, mean_and_variance
 
-from .extract import Extractor, MapExtractor, Pixels
-from .resize import PRECISION_WORDS, Precision, in_parts
+from .extract import Extractor, MapExtractor, Pixels, in_parts
 
 PART = 16
-"""Images whose maps are in memory at once. VGG's shallow maps take 13 MB each at 224 pixels."""
-
+"""Images whose maps are in memory at once."""
 STYLE_TAPS = 3
 """Shallow taps whose statistics describe style."""
 
 
+def resized(images: Pixels, size: int) -> Float32[Tensor, "n 3 {size} {size}"]:
+    """Bilinear with half-pixel centres, without antialias and rounding; values stay in their range."""
+    return F.interpolate(images.float(), size=(size, size), mode="bilinear", align_corners=False)
+
+
 def pooled(x: Float32[Tensor, "n c h w"]) -> Float32[Tensor, "n c2"]:
-    """Channel means, then standard deviations, over space. The variance is biased and has no epsilon, since a
-    map may have one pixel."""
+    """Channel means, then standard deviations over space, biased and without epsilon: a map may have one
+    pixel."""
     mean, variance = mean_and_variance(x)
     return torch.cat([mean, variance.sqrt()], dim=1)
 
 
 class PooledTaps:
     """Base of extractors whose features are the means and standard deviations over space of a network's taps.
-
-    Subclasses implement `_maps`, and `control` as the protocol `Extractor` describes it.
 
     Args:
         name: name of the extractor.
@@ -42,38 +44,24 @@ class PooledTaps:
     standardised = True
 
     def __init__(
-        self,
-        name: str,
-        words: str,
-        taps: str,
-        *,
-        channels: int,
-        parts: tuple[int, int],
-        device: torch.device,
-        precision: Precision,
+        self, name: str, words: str, taps: str, *, channels: int, parts: tuple[int, int], device: torch.device
     ) -> None:
-        self.name, self.dim = name, 2 * channels
-        self.device = device
-        self.precision: Precision = precision
-        self.protocol = f"{words}, mean+std over space of {taps}, {PRECISION_WORDS[precision]}"
-        self.maps_protocol = f"{words}, {taps}, {PRECISION_WORDS[precision]}"
+        self.name, self.dim, self.device = name, 2 * channels, device
+        self.protocol = f"{words}, mean+std over space of {taps}, float32"
+        self.maps_protocol = f"{words}, {taps}, float32"
         self._part = parts[0] if device.type == "cpu" else parts[1]
 
     def __call__(self, images: UInt8[Tensor, "n 3 h w"]) -> Float32[Tensor, "n d"]:
-        """Features on the CPU, of sRGB images of any size with values 0..255: per tap its means, then its
-        standard deviations."""
-        return self._in_parts(
-            lambda x: (torch.cat([pooled(maps.float()) for maps in self._maps(x)], dim=1),), images
-        )[0]
+        """Features on the CPU, of sRGB images of any size: per tap its means, then its deviations."""
+
+        def vectors(x: Tensor) -> list[Tensor]:
+            return [torch.cat([pooled(maps) for maps in self._maps(x)], dim=1)]
+
+        return in_parts(vectors, images, self.device, self._part)[0]
 
     def maps(self, images: Pixels) -> tuple[Float32[Tensor, "n _c _h _w"], ...]:
         """The maps of the taps, from shallow to deep, on the CPU."""
-        return self._in_parts(lambda x: tuple(self._maps(x)), images)
-
-    def _in_parts(
-        self, network: Callable[[Tensor], tuple[Tensor, ...]], images: Tensor
-    ) -> tuple[Tensor, ...]:
-        return in_parts(network, images, device=self.device, part=self._part, precision=self.precision)
+        return in_parts(self._maps, images, self.device, self._part)
 
     def _maps(self, images: Tensor) -> Iterable[Tensor]:
         """The maps of images on the device, values 0..255."""
@@ -81,8 +69,7 @@ class PooledTaps:
 
 
 class TapStatistics(NamedTuple):
-    """Statistics of one tap of n images. Squared distances of `gram` rows are those of whole Gram
-    matrices."""
+    """Statistics of one tap of n images. Squared distances of `gram` are those of whole Gram matrices."""
 
     gram: Float[Tensor, "n t"]
     mean: Float[Tensor, "n c"]
@@ -114,7 +101,7 @@ class StyleStatistics:
         )
 
     def __call__(self, images: UInt8[Tensor, "n 3 h w"]) -> Float32[Tensor, "n d"]:
-        """Per tap its Gram entries, means and deviations, on the CPU."""
+        """Gram entries, means and deviations, tap by tap, on the CPU."""
         return torch.cat([self._vectors(part) for part in images.split(PART)])
 
     def control(self) -> "StyleStatistics":

@@ -20,12 +20,11 @@ Maps = Sequence[Float[Tensor, "n _c _h _w"]]
 """Feature maps of the same n images, one tensor per tap."""
 
 SSIM_WINDOW = 11
-"""Side of the Gaussian window in pixels; its deviation is 1.5."""
-
 SSIM_PROTOCOL = "SSIM, Gaussian window 11 px, sigma 1.5, K .01 .03, range 255, mean of R G B, float64"
-
 CFSD_PROTOCOL = "CFSD, dot products over channels^2, KL(content || output), mean over places, mean of taps"
 
+BATCH = 32
+"""Pairs in memory at once."""
 _BLOCK = 2**23
 """Similarities in memory at once: 64 MB of float64."""
 
@@ -34,10 +33,8 @@ _BLOCK = 2**23
 def feature_distance(a: Maps, b: Maps, *, normalised: bool) -> Float32[Tensor, "n"]:
     """Squared difference of the maps of each pair, averaged over the taps.
 
-    Raw: the mean over channels and places, 0 to infinity. It grows with the gain of the loudest tap.
-
-    Normalised: the squared difference of unit vectors over the channels, averaged over places alone: 0 (same
-    direction everywhere) to 4 (opposite). A mean over channels would give wide taps less weight.
+    Raw: the mean over channels and places, 0 to infinity. Normalised: the squared difference of unit vectors
+    over the channels, averaged over places alone, 0 (same direction everywhere) to 4 (opposite).
     """
 
     def difference(x: Tensor, y: Tensor) -> Tensor:
@@ -50,7 +47,7 @@ def feature_distance(a: Maps, b: Maps, *, normalised: bool) -> Float32[Tensor, "
 
 # Self-similarity
 def cfsd(contents: Maps, outputs: Maps) -> Float32[Tensor, "n"]:
-    """Content feature structural distance: do the same places resemble each other in content and output?
+    """Content feature structural distance: how differently places resemble each other in content and output.
 
     Each place has a distribution, the softmax of its similarities to all places. The distance is the
     KL(content || output) of these distributions, averaged over places and taps: 0 to infinity, not symmetric.
@@ -68,35 +65,25 @@ def structural_distance(
 ) -> Float[Tensor, "n"]:
     """CFSD of one tap, in blocks of places, and in float64 because its terms nearly cancel."""
     a, b = content.double(), output.double()
-    count, places = len(a), a.shape[2] * a.shape[3]
-    step = max(1, _BLOCK // max(1, count * places))
-    total = torch.zeros(count, dtype=torch.float64, device=a.device)
+    places = a.shape[2] * a.shape[3]
+    step = max(1, _BLOCK // (len(a) * places))
+    total = torch.zeros(len(a), dtype=torch.float64, device=a.device)
     for start in range(0, places, step):
         block = slice(start, start + step)
-        total += row_divergences(self_similarity(a, block), self_similarity(b, block)).sum(1)
+        p, q = (self_similarity(x, block).log_softmax(-1) for x in (a, b))
+        total += (p.exp() * (p - q)).sum(-1).sum(1)
     return total / places
 
 
 def self_similarity(x: Float[Tensor, "n c h w"], rows: slice = slice(None)) -> Float[Tensor, "n rows places"]:
-    """Similarity of the places `rows` (in row-major order) to all h * w places.
-
-    It is the dot product of their features, each divided by the number of channels, as in the authors' code.
-    Their text leaves the scale open.
-    """
+    """Similarity of the places `rows` (in row-major order) to all h * w places: the dot product of their
+    features, each divided by the number of channels, as in the authors' code."""
     places = rearrange(x, "n c h w -> n (h w) c") / x.shape[1]
     return places[:, rows] @ places.mT
 
 
-def row_divergences(a: Float[Tensor, "n r m"], b: Float[Tensor, "n r m"]) -> Float[Tensor, "n r"]:
-    """KL(softmax(a) || softmax(b)) of each row."""
-    p, q = a.log_softmax(-1), b.log_softmax(-1)
-    return (p.exp() * (p - q)).sum(-1)
-
-
 # Pixels
-def ssim(
-    a: UInt8[Tensor, "n 3 h w"], b: UInt8[Tensor, "m 3 h2 w2"], *, batch: int = 32
-) -> Float32[Tensor, "n"]:
+def ssim(a: UInt8[Tensor, "n 3 h w"], b: UInt8[Tensor, "m 3 h2 w2"]) -> Float32[Tensor, "n"]:
     """Structural similarity of each pair, averaged over places and R, G, B: -1 to 1, and 1 for equal images.
 
     Raises EvalError for images smaller than the window of 11 px, and for different sizes.
@@ -110,10 +97,9 @@ def ssim(
             f"SSIM needs pictures of {SSIM_WINDOW} px a side at least and these are {a.shape[3]}x"
             f"{a.shape[2]}: leave it out, or compare larger pictures."
         )
-    pairs = zip(a.split(batch), b.split(batch), strict=True)
     values = [
         structural_similarity_index_measure(x.double(), y.double(), data_range=255.0, reduction="none")
-        for x, y in pairs
+        for x, y in zip(a.split(BATCH), b.split(BATCH), strict=True)
     ]
     return torch.cat([torch.as_tensor(value) for value in values]).float().cpu()
 
@@ -124,6 +110,3 @@ def require_alike(a: Tensor, b: Tensor) -> None:
         raise EvalError(f"Pictures of shape {tuple(a.shape)} and {tuple(b.shape)} are no pairs: match them.")
     if len(a) == 0:
         raise EvalError("There are 0 pairs of pictures to compare: give at least one.")
-
-
-# Content and style in one value

@@ -6,11 +6,12 @@ readings of a code are tried, and the strongest counts.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Float32, Float64, Int64, UInt8
+from jaxtyping import Float, Float32, Float64, Int64, UInt8
 from torch import Tensor
 
 from brushwork.models.feature_statistics import mean_and_std
@@ -18,17 +19,14 @@ from brushwork.models.feature_statistics import mean_and_std
 from ..errors import EvalError
 from ..features.extract import Standardiser
 from ..results import Score
-from .style import LinearProbe, balanced_accuracy, confusion, recognition, style_means
+from .style import LinearProbe, recognition, style_means
 
 PENALTIES = (30.0, 300.0, 3000.0)
 """Ridge penalties that are tried."""
-
 PLACES = 8
 """Side to which maps are averaged before a probe reads them."""
-
 CHANNELS = 96
 """Channels whose inner products are read, at most; they are taken at equal distances."""
-
 FOLDS = 5
 """One training subject in FOLDS is kept aside to choose the reading."""
 
@@ -47,18 +45,20 @@ class Codes:
 
     def by_products(self) -> "Codes":
         """The codes with their products as the only readings."""
-        return Codes(readings=self.products, styles=self.styles, subjects=self.subjects)
+        return replace(self, readings=self.products)
 
     def split(self) -> tuple["Codes", "Codes"]:
         """Most subjects, and one in FOLDS."""
         aside = set(sorted(set(self.subjects))[::FOLDS])
-        held = torch.tensor([subject in aside for subject in self.subjects])
-        return self._rows(~held), self._rows(held)
+        rows: dict[bool, list[int]] = {False: [], True: []}
+        for row, subject in enumerate(self.subjects):
+            rows[subject in aside].append(row)
+        return self._rows(rows[False]), self._rows(rows[True])
 
-    def _rows(self, wanted: Bool[Tensor, "n"]) -> "Codes":
+    def _rows(self, rows: list[int]) -> "Codes":
         return Codes(
-            readings=tuple(reading[wanted] for reading in self.readings), styles=self.styles[wanted],
-            subjects=tuple(self.subjects[row] for row in wanted.nonzero().squeeze(1).tolist()),
+            readings=tuple(reading[rows] for reading in self.readings), styles=self.styles[rows],
+            subjects=tuple(self.subjects[row] for row in rows),
         )  # fmt: skip
 
 
@@ -95,7 +95,7 @@ def read_style(train: Codes, test: Codes, count: int) -> Score:
         raise EvalError("The codes' style needs training pictures of 2 subjects or more: pack some.")
 
     def success(choice: tuple[int, float]) -> float:
-        return balanced_accuracy(confusion(aside.styles, _predicted(fitted, aside, count, *choice), count))
+        return recognition(aside.styles, _predicted(fitted, aside, count, *choice), count).value
 
     choices = [(reading, penalty) for reading in range(len(train.readings)) for penalty in PENALTIES]
     return recognition(test.styles, _predicted(train, test, count, *max(choices, key=success)), count)
@@ -108,8 +108,7 @@ def _predicted(train: Codes, test: Codes, count: int, reading: int, penalty: flo
 
 
 # Subject
-@dataclass(frozen=True, kw_only=True)
-class Reading:
+class Reading(NamedTuple):
     """Score of a probe, and what chance would score."""
 
     score: Score
@@ -129,33 +128,32 @@ def read_subject(train: Codes, test: Codes, count: int) -> Reading | None:
     codes = F.normalize((test.readings[0] - means[test.styles]) * scale, dim=1)
     names = sorted(set(test.subjects))
     subjects = torch.tensor([names.index(subject) for subject in test.subjects])
-    parts: list[Tensor] = []
+    hits, chances, rows = [], [], []
     for style in range(count):
         base = (test.styles == style).nonzero().squeeze(1)
         queries = ((test.styles != style) & torch.isin(subjects, subjects[base])).nonzero().squeeze(1)
-        if len(queries) == 0:
-            continue
-        nearest = base[(codes[queries] @ codes[base].T).argmax(dim=1)]
-        hits = (subjects[nearest] == subjects[queries]).double()
-        # A style may have several images of a subject, and each of them is a hit.
-        chance = torch.bincount(subjects[base], minlength=len(names)).double() / len(base)
-        parts.append(torch.stack([hits, chance[subjects[queries]], queries.double()], dim=1))
-    if not parts:
+        if len(queries) > 0:
+            nearest = base[(codes[queries] @ codes[base].T).argmax(dim=1)]
+            hits.append((subjects[nearest] == subjects[queries]).double())
+            # A style may have several images of a subject, and each of them is a hit.
+            chance = torch.bincount(subjects[base], minlength=len(names)).double() / len(base)
+            chances.append(chance[subjects[queries]])
+            rows.append(queries)
+    if not rows:
         return None
-    hits, chance, queries = torch.cat(parts).unbind(dim=1)
-    rows = queries.long()
-    by_subject = style_means(hits[:, None], subjects[rows], len(names)).squeeze(1)
+    hit, row = torch.cat(hits), torch.cat(rows)
+    by_subject = style_means(hit[:, None], subjects[row], len(names)).squeeze(1)
     by_subject = by_subject[~by_subject.isnan()]
     error = float(by_subject.std() / len(by_subject) ** 0.5) if len(by_subject) > 1 else None
-    by_style = style_means(hits[:, None], test.styles[rows], count).squeeze(1)
-    score = Score(value=float(hits.mean()), per_style=tuple(by_style.tolist()), spread=error)
-    return Reading(score=score, chance=float(chance.mean()))
+    by_style = style_means(hit[:, None], test.styles[row], count).squeeze(1)
+    score = Score(value=float(hit.mean()), per_style=tuple(by_style.tolist()), spread=error)
+    return Reading(score=score, chance=float(torch.cat(chances).mean()))
 
 
 # Swaps
 def partners(styles: Int64[Tensor, "n"], subjects: Sequence[str], count: int) -> Int64[Tensor, "n"]:
-    """For each image the row of one of another style and another subject, or -1. The other styles take turns,
-    and so do their images."""
+    """The row of an image of another style and another subject for each image, or -1. The other styles take
+    turns, and so do their images."""
     rows = [(styles == style).nonzero().squeeze(1).tolist() for style in range(count)]
     chosen = torch.full((len(styles),), -1)
     for style, own in enumerate(rows):
@@ -171,6 +169,6 @@ def partners(styles: Int64[Tensor, "n"], subjects: Sequence[str], count: int) ->
 def nearer(
     codes: Float[Tensor, "n d"], own: Float[Tensor, "n d"], other: Float[Tensor, "n d"]
 ) -> Float64[Tensor, "n"]:
-    """1 where a code is nearer to `own` than to `other`, 0 where it is farther, 1/2 for a tie."""
+    """Whether each code is nearer to `own` than to `other`: 1 or 0, and 1/2 for a tie."""
     to_own, to_other = ((codes - code).double().square().sum(dim=1) for code in (own, other))
     return (to_own < to_other).double() + 0.5 * (to_own == to_other).double()

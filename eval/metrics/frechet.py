@@ -25,7 +25,7 @@ from brushwork.data.files import write_file
 from ..errors import EvalError
 
 SYMMETRY = 1e-5
-"""Asymmetry that a covariance from a file may have, over its largest entry: that of float32 rounding."""
+"""Asymmetry that a covariance from a file may have from float32 rounding, over its largest entry."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,10 +59,8 @@ def frechet(a: Gaussian, b: Gaussian) -> float:
 
 
 def frechet_from_features(x: Float[Tensor, "n d"], y: Float[Tensor, "m d"]) -> float:
-    """Squared Frechet distance of two sets of features, by the form that is exact for their sizes.
-
-    Raises EvalError for fewer than 2 features a side.
-    """
+    """Squared Frechet distance of two sets of features, by the form that is exact for their sizes. Raises
+    EvalError for fewer than 2 a side."""
     _require_two(min(len(x), len(y)))
     if min(len(x), len(y)) >= x.shape[1]:
         return frechet(gaussian_of(x), gaussian_of(y))
@@ -124,34 +122,19 @@ def load_statistics(path: Path) -> Gaussian:
     """
     if not path.is_file():
         raise EvalError(f"There are no statistics at {path}: give an npz file with mu and sigma.")
+    arrays: dict[str, np.ndarray] = {"count": np.array(0)}
     try:
-        with path.open("rb") as raw:
-            file = np.load(raw, allow_pickle=False)
-            if not isinstance(file, np.lib.npyio.NpzFile):
-                raise ValueError("a single array")
-            arrays = {name: file[name] for name in ("mu", "sigma", "count") if name in file.files}
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
+            arrays |= {name: file[name] for name in ("mu", "sigma", "count") if name in file.files}
     except Exception as error:  # readers of a damaged archive may raise anything
         raise EvalError(f"{path} cannot be read as an npz file: write it again.") from error
-    missing = [name for name in ("mu", "sigma") if name not in arrays]
-    if missing:
-        raise EvalError(f"{path} holds no {' and no '.join(missing)}: write it with save_statistics.")
-    return _checked_gaussian(path, arrays["mu"], arrays["sigma"], arrays.get("count", np.array(0)))
-
-
-def _checked_gaussian(path: Path, mu: np.ndarray, sigma: np.ndarray, count: np.ndarray) -> Gaussian:
+    mu, sigma, count = (arrays.get(name, np.zeros(0)) for name in ("mu", "sigma", "count"))
     if mu.ndim != 1 or mu.size == 0 or sigma.shape != (mu.size, mu.size):
-        raise EvalError(
-            f"{path} holds mu of shape {mu.shape} and sigma of shape {sigma.shape}: "
-            "they must be (d) and (d, d)."
-        )
-    if not (np.issubdtype(count.dtype, np.integer) and count.ndim == 0 and count >= 0):
-        raise EvalError(f"{path} holds a count that is no whole number: write it again.")
-    if not all(a.dtype.kind in "fiu" and np.isfinite(a).all() for a in (mu, sigma)):
+        raise EvalError(f"{path} holds mu {mu.shape} and sigma {sigma.shape}: they must be (d) and (d, d).")
+    numbers = all(a.dtype.kind in "fiu" and np.isfinite(a).all() for a in (mu, sigma, count))
+    if not numbers or count.ndim > 0 or count < 0:
         raise EvalError(f"{path} holds values that are no finite numbers: take the statistics again.")
+    if abs(sigma - sigma.T).max() > SYMMETRY * abs(sigma).max() or sigma.diagonal().min() < 0:
+        raise EvalError(f"{path} holds a sigma that is not symmetric, or negative variances: take it again.")
     mean, covariance = (torch.from_numpy(a.astype(np.float64)) for a in (mu, sigma))
-    apart = (covariance - covariance.T).abs().max()
-    if apart > SYMMETRY * covariance.abs().max() or covariance.diagonal().min() < 0:
-        raise EvalError(
-            f"{path} holds a sigma that is no covariance: it must be symmetric, its variances >= 0."
-        )
     return Gaussian(mean=mean, covariance=(covariance + covariance.T) / 2, count=int(count))

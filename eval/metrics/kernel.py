@@ -18,7 +18,7 @@ from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
 from ..errors import EvalError
-from .neighbours import BLOCK, require_features
+from .neighbours import BLOCK
 
 Subset = tuple[Int64[Tensor, "s"], Int64[Tensor, "s"]]
 """Rows of the one side and of the other."""
@@ -26,11 +26,7 @@ Subset = tuple[Int64[Tensor, "s"], Int64[Tensor, "s"]]
 
 @dataclass(frozen=True, kw_only=True)
 class KernelDistance:
-    """Mean and standard deviation (ddof 0) over subsets.
-
-    Subsets overlap, so the deviation is no standard error. If neither side has more images than a subset, all
-    subsets are the same and the deviation is 0.
-    """
+    """Mean and standard deviation (ddof 0) over subsets. They overlap, so it is no standard error."""
 
     mean: float
     std: float
@@ -49,15 +45,11 @@ def kid(
     """Kernel distance over `subsets` random subsets of min(n, m, subset_size) images a side, in float64.
 
     Subsets and value equal torch-fidelity's for the same seed. Raises EvalError for fewer than 2 images a
-    side or in a subset, for no subset, and for features that are not finite.
+    side.
     """
-    require_features(x, y, least=2)
-    if subsets < 1 or subset_size < 2:
-        raise EvalError(
-            f"A kernel distance cannot be taken over {subsets} subsets of {subset_size} images: "
-            "take 1 subset or more, of 2 or more."
-        )
     size = min(len(x), len(y), subset_size)
+    if size < 2:
+        raise EvalError(f"A kernel distance needs 2 images a side at least and one has {size}: add some.")
     rows = random_subsets(len(x), len(y), subsets, size, seed)
     whole = len(x) ** 2 + len(x) * len(y) + len(y) ** 2 <= 3 * subsets * size**2
     values = squared_mmds(x, y, rows, whole=whole)
@@ -67,34 +59,25 @@ def kid(
 
 
 def random_subsets(n: int, m: int, subsets: int, size: int, seed: int) -> list[Subset]:
-    """`size` rows of n and of m for each subset, without replacement, in torch-fidelity's order.
-
-    numpy's newer generators would give other subsets.
-    """
+    """`size` rows of n and of m for each subset, without replacement, in torch-fidelity's order."""
     random = np.random.RandomState(seed)
-    return [
-        (
-            torch.from_numpy(random.choice(n, size, replace=False)),
-            torch.from_numpy(random.choice(m, size, replace=False)),
-        )
-        for _ in range(subsets)
-    ]
+
+    def rows(count: int) -> Tensor:
+        return torch.from_numpy(random.choice(count, size, replace=False))
+
+    return [(rows(n), rows(m)) for _ in range(subsets)]
 
 
 def squared_mmds(
     x: Float[Tensor, "n d"], y: Float[Tensor, "m d"], subsets: Sequence[Subset], *, whole: bool
 ) -> Float64[Tensor, "subsets"]:
-    """MMD^2 of each subset, from the kernel of all images (`whole`) or from one kernel per subset. The values
-    are equal; only the cost differs."""
+    """MMD^2 of each subset, from the kernel of all images (`whole`) or from one kernel per subset."""
     if whole:
-        z_x = _membership([rows for rows, _ in subsets], len(x)).to(x.device)
-        z_y = _membership([rows for _, rows in subsets], len(y)).to(y.device)
-        return _squared_mmds(x.double(), y.double(), z_x, z_y).cpu()
-    ones = torch.ones(len(subsets[0][0]), 1, dtype=torch.float64, device=x.device)
-    parts = [
-        _squared_mmds(x[i.to(x.device)].double(), y[j.to(y.device)].double(), ones, ones) for i, j in subsets
-    ]
-    return torch.cat(parts).cpu()
+        of_x, of_y = zip(*subsets, strict=True)
+        z_x, z_y = _membership(of_x, len(x)), _membership(of_y, len(y))
+        return _squared_mmds(x.double(), y.double(), z_x, z_y)
+    ones = torch.ones(len(subsets[0][0]), 1, dtype=torch.float64)
+    return torch.cat([_squared_mmds(x[i].double(), y[j].double(), ones, ones) for i, j in subsets])
 
 
 def _squared_mmds(x: Tensor, y: Tensor, z_x: Tensor, z_y: Tensor) -> Tensor:
@@ -119,4 +102,4 @@ def _summed(x: Tensor, y: Tensor, z_x: Tensor, z_y: Tensor) -> Tensor:
 
 def _membership(rows: Sequence[Tensor], count: int) -> Float64[Tensor, "count subsets"]:
     z = torch.zeros(count, len(rows), dtype=torch.float64)
-    return z.scatter_(0, torch.stack(list(rows), dim=1), 1.0)
+    return z.scatter_(0, torch.stack(tuple(rows), dim=1), 1.0)

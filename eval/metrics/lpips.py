@@ -12,7 +12,6 @@ which is the control here, nor float images that are not rescaled.
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -23,64 +22,48 @@ from brushwork.models.feature_statistics import channel_normalised
 from brushwork.models.pretrained.weights import ALEXNET, find_weights, load_state
 
 from ..errors import EvalError
-from .content import require_alike
+from ..features.extract import whole_float32
+from .content import BATCH, require_alike
 
-TAPS = (1, 4, 7, 9, 11)
-"""Indices of AlexNet's ReLUs in torchvision's `features`."""
-
+TAPS = ("1", "4", "7", "9", "11")
+"""AlexNet's ReLUs in torchvision's `features`."""
 SMALLEST = 31
 """Side in pixels of the smallest image that reaches the last tap."""
-
 EPSILON = 1e-10
-"""Inside the root of the length, so that the gradient is finite where all features are zero."""
-
+"""Summand inside the root of the length: the gradient is finite where all features are zero."""
 SHIFT = (-0.030, -0.088, -0.188)
 SCALE = (0.458, 0.448, 0.450)
 """ImageNet's mean and deviation, for images in [-1, 1]."""
-
-BATCH = 32
 
 
 class Lpips:
     """LPIPS of pairs of images, in float32 on any device.
 
-    Args:
-        trunk: torchvision's state of AlexNet, of which the convolutions are used. None: a random trunk, which
-            is the control.
-        seed: seed of the random trunk.
-        device: where the network runs.
-
-    Raises:
-        EvalError: the state is not AlexNet's.
+    `trunk` is torchvision's state of AlexNet, of which the convolutions are used; without, a random trunk is
+    the control.
     """
 
     def __init__(
-        self,
-        trunk: Mapping[str, Tensor] | None = None,
-        *,
-        seed: int = 0,
-        device: str | torch.device = "cpu",
+        self, trunk: Mapping[str, Tensor] | None = None, *, device: str | torch.device = "cpu"
     ) -> None:
         self.device = torch.device(device)
         self.name = "lpips-alex" if trunk is not None else "lpips-alex-random"
-        state = random_trunk(seed) if trunk is None else _convolutions(trunk)
-        heads = read_heads()
-        kind = f"random seed {seed}" if trunk is None else f"trunk {_digest(state.values())}"
+        self._network, heads = _network(), read_heads()
+        names = list(self._network.state_dict())
+        state = random_trunk() if trunk is None else {name: trunk[f"features.{name}"] for name in names}
+        self._network.load_state_dict({name: state[name].float().cpu() for name in names}, assign=True)
+        self._network.eval().requires_grad_(False).to(self.device)
+        self._heads = [head.to(self.device) for head in heads]
+        kind = "random seed 0" if trunk is None else f"trunk {_digest(self._network.state_dict().values())}"
         self.protocol = (
             f"LPIPS 0.1 (alex, {kind}, heads {_digest(heads)}), own size, x/127.5-1, float32, "
             f"epsilon {EPSILON:g} inside the root"
         )
-        layers = _features()
-        layers.load_state_dict(state, assign=True)
-        self._layers = layers.eval().requires_grad_(False).to(self.device)
-        self._heads = [head.to(self.device) for head in heads]
 
     @classmethod
     def from_weights(cls, path: Path | None = None, *, device: str | torch.device = "cpu") -> "Lpips":
-        """With ImageNet's trunk from `path`, the cache of weights, or torchvision's address, in this order.
-
-        Raises ModelError if the file is in none of these, or is not the published one.
-        """
+        """Takes ImageNet's trunk from `path`, the cache of weights, or torchvision's address, in this order.
+        Raises ModelError if the file is in none of these, or is not the published one."""
         return cls(load_state(find_weights(ALEXNET, path)), device=device)
 
     def control(self) -> "Lpips":
@@ -89,10 +72,8 @@ class Lpips:
 
     @torch.no_grad()
     def __call__(self, a: UInt8[Tensor, "n 3 h w"], b: UInt8[Tensor, "m 3 h2 w2"]) -> Float32[Tensor, "n"]:
-        """Distances on the CPU, 0 for equal images and rarely above 1.
-
-        Raises EvalError for no pairs, for different sizes, and for images below 31 px.
-        """
+        """Distances on the CPU, 0 for equal images and rarely above 1. Raises EvalError for no pairs, for
+        different sizes, and for images below 31 px."""
         require_alike(a, b)
         pairs = zip(a.split(BATCH), b.split(BATCH), strict=True)
         return torch.cat([self.distance(x / 127.5 - 1, y / 127.5 - 1).cpu() for x, y in pairs])
@@ -105,19 +86,13 @@ class Lpips:
                 f"LPIPS needs pictures of {SMALLEST} px a side at least and these are "
                 f"{a.shape[3]}x{a.shape[2]}: leave it out, or take larger pictures."
             )
-        return weighted_distance(self.maps(a), self.maps(b), self._heads)
+        return weighted_distance(self._maps(a), self._maps(b), self._heads)
 
-    def maps(self, images: Float[Tensor, "n 3 h w"]) -> list[Float32[Tensor, "n _c _h _w"]]:
-        """Features of float images in [-1, 1] at the five taps."""
+    def _maps(self, images: Tensor) -> list[Tensor]:
         shift, scale = images.new_tensor(SHIFT), images.new_tensor(SCALE)
-        x = ((images - shift[:, None, None]) / scale[:, None, None]).to(self.device, torch.float32)
-        maps = []
-        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
-            for index, layer in enumerate(self._layers):
-                x = layer(x)
-                if index in TAPS:
-                    maps.append(x)
-        return maps
+        x = (images - shift[:, None, None]) / scale[:, None, None]
+        with whole_float32():
+            return list(self._network(x.to(self.device, torch.float32)).values())
 
 
 def weighted_distance(
@@ -136,52 +111,36 @@ def weighted_distance(
 # Weights
 def read_heads() -> list[Float32[Tensor, "_c"]]:
     """The published weight of each channel at each tap (version 0.1), from torchmetrics' files."""
-    spec = find_spec("torchmetrics")
-    assert spec is not None
-    assert spec.origin is not None
-    path = Path(spec.origin).parent / "functional" / "image" / "lpips_models" / "alex.pth"
+    import torchmetrics.functional.image as package
+
+    path = Path(package.__path__[0]) / "lpips_models" / "alex.pth"
     state = torch.load(path, map_location="cpu", weights_only=True)
     return [state[f"lin{tap}.model.1.weight"].flatten() for tap in range(5)]
 
 
-def random_trunk(seed: int) -> dict[str, Tensor]:
+def random_trunk(seed: int = 0) -> dict[str, Float32[Tensor, "..."]]:
     """Seeded He-normal convolutions without biases, independent of the global random state."""
     generator = torch.Generator().manual_seed(seed)
     state: dict[str, Tensor] = {}
-    for name, value in _features().state_dict().items():
+    for name, value in _network().state_dict().items():
         state[name] = torch.zeros(value.shape)
         if value.ndim == 4:
             nn.init.kaiming_normal_(state[name], nonlinearity="relu", generator=generator)
     return state
 
 
-def _features() -> nn.Sequential:
-    """AlexNet's layers up to the deepest tap, without weights."""
+def _network() -> nn.Module:
+    """AlexNet's layers up to the deepest tap, without weights: images -> maps by tap."""
     from torchvision.models import alexnet  # its import takes seconds
+    from torchvision.models.feature_extraction import create_feature_extractor
 
     with torch.device("meta"):
-        features = alexnet().get_submodule("features")
-    return nn.Sequential(*list(features.children())[: TAPS[-1] + 1])
-
-
-def _convolutions(trunk: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The convolutions of torchvision's state, in float32."""
-    state: dict[str, Tensor] = {}
-    for name, value in _features().state_dict().items():
-        given = trunk.get(f"features.{name}")
-        if given is None or given.shape != value.shape:
-            fault = "missing" if given is None else f"of shape {tuple(given.shape)}"
-            raise EvalError(
-                f"The trunk of LPIPS is no torchvision state of AlexNet: 'features.{name}' is {fault}; "
-                f"give the file {ALEXNET.file}."
-            )
-        state[name] = given.detach().float().cpu()
-    return state
+        return create_feature_extractor(alexnet().get_submodule("features"), list(TAPS))
 
 
 def _digest(tensors: Iterable[Tensor]) -> str:
     """First 8 digits of the SHA-256 of the numbers."""
     digest = hashlib.sha256()
     for tensor in tensors:
-        digest.update(tensor.contiguous().numpy().tobytes())
+        digest.update(tensor.contiguous().cpu().numpy().tobytes())
     return digest.hexdigest()[:8]

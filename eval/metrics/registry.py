@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -27,13 +28,11 @@ from .style import (
     nearest_mean,
     own_entry,
     recognition,
+    rows_of,
     style_means,
 )
 
 Scores = dict[str, Score]
-
-SPLITS = 10
-"""Parts of the images over which the inception score averages."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,8 +57,7 @@ class View:
         """Raises EvalError for fewer styles, and for a style without training images."""
         count = self.space.styles
         if count < least:
-            counted = f"there is {count}" if count == 1 else f"there are {count}"
-            raise EvalError(f"It takes {least} styles or more, and {counted}.")
+            raise EvalError(f"It takes {least} styles or more, and there are {count}.")
         if (torch.bincount(self.space.train.styles, minlength=count) == 0).any():
             raise EvalError("It compares styles, and one has no training picture.")
 
@@ -67,10 +65,10 @@ class View:
 # Distribution
 def frechet_scores(view: View) -> Scores:
     images, real = view.images.features, view.space.train.features
-    enough = min(len(images), len(real)) >= images.shape[1]
-    distance = (
-        frechet(gaussian_of(images), view.space.gaussian) if enough else frechet_from_features(images, real)
-    )
+    if min(len(images), len(real)) >= images.shape[1]:
+        distance = frechet(gaussian_of(images), view.space.gaussian)  # which is taken once
+    else:
+        distance = frechet_from_features(images, real)
     return {"fd": Score(value=distance, per_style=view.each_style(frechet_from_features))}
 
 
@@ -84,7 +82,7 @@ def manifold_scores(view: View) -> Scores:
     k, train = 5, view.space.train
     found = memberships(train.features, view.images.features, k=k, real_radii=view.space.train_radii)
     return {
-        "precision": view.mean(found.inside),
+        "precision": view.mean(found.balls > 0),
         "recall": mean_score(found.recalled, train.styles, view.space.styles),
         "density": view.mean(found.balls / k),
         "coverage": mean_score(found.covered, train.styles, view.space.styles),
@@ -92,18 +90,16 @@ def manifold_scores(view: View) -> Scores:
 
 
 def inception_scores(view: View) -> Scores:
-    """exp of the mean Kullback-Leibler divergence of class probabilities from their mean (Salimans et al.
-    2016, arXiv 1606.03498, section 4): mean and deviation over splits, by torch-fidelity."""
+    """torch-fidelity's inception score (Salimans et al. 2016, arXiv 1606.03498, section 4)."""
     from torch_fidelity.metric_isc import isc_features_to_metric  # its import takes seconds
 
     assert isinstance(view.space.extractor, Classifier)
     logits = view.space.extractor.logits(view.images.features)
-    if len(logits) < SPLITS:
+    if len(logits) < 10:
         raise EvalError(
-            f"An inception score over {SPLITS} splits cannot be taken of {len(logits)} images: "
-            "give an image for each split at least."
+            f"An inception score over 10 splits cannot be taken of {len(logits)} images: add some."
         )
-    found = isc_features_to_metric(logits, splits=SPLITS, shuffle=True, rng_seed=2020)
+    found = isc_features_to_metric(logits, splits=10, shuffle=True, rng_seed=2020)
     return {"is": Score(value=found["inception_score_mean"], spread=found["inception_score_std"])}
 
 
@@ -143,19 +139,16 @@ def similarity_scores(view: View) -> Scores:
     cosine = cosines(view.images.features - space.centre, space.prototypes)
     crowding = nearest_mean(cosines(space.train.features - space.centre, space.prototypes).T)
     calibrated = csls(cosine, crowding)
-    matrix = style_means(calibrated, styles, space.styles)
-    mean = view.mean(own_entry(calibrated, styles))
+    matrix = rows_of(style_means(calibrated, styles, space.styles))
     return {
         "cosine": view.mean(own_entry(cosine, styles)),
-        "csls": Score(
-            value=mean.value, per_style=mean.per_style, spread=mean.spread,
-            matrix=tuple(tuple(row) for row in matrix.tolist()),
-        ),
+        "csls": replace(view.mean(own_entry(calibrated, styles)), matrix=matrix),
         "nearer_to_own": view.mean(nearer_to_own(cosine, styles)),
-    }  # fmt: skip
+    }
 
 
 def statistics_scores(view: View) -> Scores:
+    """Distances of the mean statistics of each style to those of its training images, summed over taps."""
     view.require_styles(1)
     extractor = view.space.extractor
     assert isinstance(extractor, StyleStatistics)
@@ -164,70 +157,56 @@ def statistics_scores(view: View) -> Scores:
         return extractor.split(style_means(images.features, images.styles, view.space.styles))
 
     pairs = list(zip(style_statistics(view.images), style_statistics(view.space.train), strict=True))
-    gram = torch.stack([mean_squares(a.gram, b.gram) for a, b in pairs]).sum(0)
-    mean_std = torch.stack([mean_squares(a.mean, b.mean) + mean_squares(a.std, b.std) for a, b in pairs])
+    gram = torch.stack([_mean_squares(a.gram, b.gram) for a, b in pairs]).sum(0)
+    mean_std = torch.stack([_mean_squares(a.mean, b.mean) + _mean_squares(a.std, b.std) for a, b in pairs])
     return {"gram": _diagonal_score(gram), "mean_std": _diagonal_score(mean_std.sum(0))}
 
 
-def mean_squares(a: Float[Tensor, "s k"], b: Float[Tensor, "t k"]) -> Float[Tensor, "s t"]:
-    """Mean squared difference of every row of `a` to every row of `b`."""
+def _mean_squares(a: Float[Tensor, "s k"], b: Float[Tensor, "t k"]) -> Float[Tensor, "s t"]:
     return (a[:, None] - b[None]).double().square().mean(dim=2)
 
 
 def _diagonal_score(distances: Float[Tensor, "s s"]) -> Score:
-    """Score of each style against its own, from distances of every style to every style."""
     own = distances.diagonal()
-    return Score(
-        value=float(own.nanmean()), per_style=tuple(own.tolist()),
-        matrix=tuple(tuple(row) for row in distances.tolist()),
-    )  # fmt: skip
+    return Score(value=float(own.nanmean()), per_style=tuple(own.tolist()), matrix=rows_of(distances))
 
 
 # By name
-@dataclass(frozen=True, kw_only=True)
-class Metric:
-    """A function of a view, and what the protocol says about it."""
+class Metric(NamedTuple):
+    """A function of a view, the names of its scores, and what the protocol says about it."""
 
     score: Callable[[View], Scores]
-    protocol: str
     figures: tuple[str, ...]
-    """Names of its scores."""
+    protocol: str
 
 
 METRICS: dict[str, Metric] = {
-    "fd": Metric(
-        score=frechet_scores, figures=("fd",),
-        protocol="squared Frechet distance, covariance ddof 1, float64",
-    ),
+    "fd": Metric(frechet_scores, ("fd",), "squared Frechet distance, covariance ddof 1, float64"),
     "accuracy": Metric(
-        score=probe_scores, figures=("accuracy",),
-        protocol=f"ridge probe on one-hot styles with intercept, lambda {PENALTY:g}, on standardised "
+        probe_scores, ("accuracy",),
+        f"ridge probe on one-hot styles with intercept, lambda {PENALTY:g}, on standardised "
         "features of the real training pictures; mean over the styles",
     ),
     "kid": Metric(
-        score=kernel_scores, figures=("kid",),
-        protocol="kernel (x.y/d + 1)^3, unbiased, 100 subsets of min(n, m, 1000), seed 2020",
+        kernel_scores, ("kid",), "kernel (x.y/d + 1)^3, unbiased, 100 subsets of min(n, m, 1000), seed 2020"
     ),
-    "prdc": Metric(
-        score=manifold_scores, figures=("precision", "recall", "density", "coverage"),
-        protocol="k = 5, strict <",
-    ),
-    "is": Metric(score=inception_scores, figures=("is",), protocol="10 splits, shuffled by seed 2020"),
+    "prdc": Metric(manifold_scores, ("precision", "recall", "density", "coverage"), "k = 5, strict <"),
+    "is": Metric(inception_scores, ("is",), "10 splits, shuffled by seed 2020"),
     "similarity": Metric(
-        score=similarity_scores, figures=("cosine", "csls", "nearer_to_own"),
-        protocol=f"centred on the training pictures; CSLS over {NEIGHBOURS} neighbours",
+        similarity_scores, ("cosine", "csls", "nearer_to_own"),
+        f"centred on the training pictures; CSLS over {NEIGHBOURS} neighbours",
     ),
     "gram": Metric(
-        score=statistics_scores, figures=("gram", "mean_std"),
-        protocol="means over a style of upper triangles (chw) and of channel means and deviations",
+        statistics_scores, ("gram", "mean_std"),
+        "means over a style of upper triangles (chw) and of channel means and deviations",
     ),
     "diversity": Metric(
-        score=diversity_scores, figures=("diversity",),
-        protocol="mean distance of two pictures of a style (at most 20,000 pairs) over that of real ones",
+        diversity_scores, ("diversity",),
+        "mean distance of two pictures of a style (at most 20,000 pairs) over that of real ones",
     ),
     "copies": Metric(
-        score=copy_scores, figures=("copies", "nearest_ratio"),
-        protocol="nearest training picture, threshold the 1 % quantile of held-out pictures",
+        copy_scores, ("copies", "nearest_ratio"),
+        "nearest training picture, threshold the 1 % quantile of held-out pictures",
     ),
 }  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Does an image show its style? A linear probe on frozen features, and cosines to the styles' prototypes.
+"""The style that an image shows: a linear probe on frozen features, and cosines to the styles' prototypes.
 
 The probe is a ridge regression onto one-hot styles. It has a closed form, no learning rate and no seed, so
 that its accuracy is a property of the features and the images. Its ceiling is its accuracy on held-out real
@@ -15,13 +15,11 @@ import torch.nn.functional as F
 from jaxtyping import Float, Float32, Float64, Int64, Shaped
 from torch import Tensor
 
-from ..errors import EvalError
 from ..features.extract import Standardiser
 from ..results import Score
 
 PENALTY = 300.0
-"""Ridge penalty for standardised features. All published numbers of the project use it."""
-
+"""Ridge penalty for standardised features."""
 NEIGHBOURS = 10
 """Neighbours over which CSLS averages, as published; all styles if there are fewer."""
 
@@ -43,6 +41,11 @@ def mean_score(values: Shaped[Tensor, "n"], styles: Int64[Tensor, "n"], count: i
     return Score(value=float(values.mean()), per_style=tuple(by_style.tolist()), spread=error)
 
 
+def rows_of(matrix: Float[Tensor, "s s"]) -> tuple[tuple[float, ...], ...]:
+    """The matrix of a Score."""
+    return tuple(map(tuple, matrix.tolist()))
+
+
 # Probe
 @dataclass(frozen=True, kw_only=True)
 class LinearProbe:
@@ -61,11 +64,8 @@ class LinearProbe:
     ) -> "LinearProbe":
         """Least squares onto one-hot rows of `count` styles, with an intercept that is not penalised.
 
-        `features` should be standardised, so that one penalty suits all columns. Raises EvalError for styles
-        outside 0..count-1.
+        `features` should be standardised, so that one penalty suits all columns.
         """
-        if len(styles) == 0 or styles.min() < 0 or styles.max() >= count:
-            raise EvalError(f"The style probe needs labels 0 to {count - 1}: drop unlabelled pictures.")
         x, y = features.double(), F.one_hot(styles, count).double()
         x_mean, y_mean = x.mean(0), y.mean(0)
         weights = ridge(x - x_mean, y - y_mean, penalty)
@@ -86,35 +86,25 @@ class LinearProbe:
 
 
 def ridge(x: Float64[Tensor, "n d"], y: Float64[Tensor, "n s"], penalty: float) -> Float64[Tensor, "d s"]:
-    """argmin |x w - y|^2 + penalty |w|^2, by the normal equations, or by their dual form if there are fewer
-    rows than columns."""
+    """argmin |x w - y|^2 + penalty |w|^2, by the normal equations, or their dual if x is wide."""
     wide = x.shape[1] > x.shape[0]
     products = x @ x.T if wide else x.T @ x
     factor = torch.linalg.cholesky(products + penalty * torch.eye(len(products), dtype=x.dtype))
     return x.T @ torch.cholesky_solve(y, factor) if wide else torch.cholesky_solve(x.T @ y, factor)
 
 
-def confusion(true: Int64[Tensor, "n"], predicted: Int64[Tensor, "n"], count: int) -> Float64[Tensor, "s s"]:
-    """Rows true styles, columns predicted; rows sum to 1 (NaN for a style without images)."""
-    pairs = torch.bincount(true * count + predicted, minlength=count * count).double().view(count, count)
-    return pairs / pairs.sum(dim=1, keepdim=True)
-
-
-def balanced_accuracy(shares: Float64[Tensor, "s s"]) -> float:
-    """Mean over the styles of the share recognised: chance is 1/S for styles of any size."""
-    return float(shares.diagonal().nanmean())
-
-
 def recognition(styles: Int64[Tensor, "n"], predicted: Int64[Tensor, "n"], count: int) -> Score:
-    """Balanced accuracy, the share of each style that is recognised, and the confusion matrix."""
-    shares = confusion(styles, predicted, count)
+    """Balanced accuracy (the mean over styles of any size, so that chance is 1/S), the share of each style
+    that is recognised, and the confusion matrix."""
+    pairs = torch.bincount(styles * count + predicted, minlength=count * count).double().view(count, count)
+    shares = pairs / pairs.sum(dim=1, keepdim=True)  # NaN for a style without images
     hits = shares.diagonal()
     # The standard error of a mean over styles, each a share of its own number of images.
     sizes = torch.bincount(styles, minlength=count).clamp(min=1)
     error = (hits * (1 - hits) / sizes).nansum().sqrt() / count
     return Score(
-        value=balanced_accuracy(shares), per_style=tuple(hits.tolist()), spread=float(error),
-        matrix=tuple(tuple(row) for row in shares.tolist()),
+        value=float(hits.nanmean()), per_style=tuple(hits.tolist()), spread=float(error),
+        matrix=rows_of(shares),
     )  # fmt: skip
 
 
@@ -129,8 +119,7 @@ def prototypes(
     features: Float32[Tensor, "n d"], styles: Int64[Tensor, "n"], count: int
 ) -> Float32[Tensor, "{count} d"]:
     """Mean direction of each style, of unit length. `features` should be centred."""
-    directions = F.normalize(features, dim=1)
-    sums = torch.zeros(count, features.shape[1]).index_add_(0, styles, directions)
+    sums = torch.zeros(count, features.shape[1]).index_add_(0, styles, F.normalize(features, dim=1))
     return F.normalize(sums, dim=1)
 
 
@@ -142,12 +131,9 @@ def cosines(features: Float32[Tensor, "n d"], prototypes: Float32[Tensor, "s d"]
 def csls(
     cosine: Float32[Tensor, "n s"], crowding: Float32[Tensor, "s"], k: int = NEIGHBOURS
 ) -> Float32[Tensor, "n s"]:
-    """2 cos(x, p) - r(x) - r(p): cross-domain similarity local scaling (Conneau et al. 2018, arXiv
-    1710.04087, eq. 3).
-
-    r(x) is the mean cosine of the image to its k nearest prototypes. r(p) = `crowding` is that of the
-    prototype to its k nearest real images.
-    """
+    """Cross-domain similarity local scaling, 2 cos(x, p) - r(x) - r(p) (Conneau et al. 2018, arXiv
+    1710.04087, eq. 3): r(x) is the mean cosine of the image to its k nearest prototypes, and r(p) =
+    `crowding` that of the prototype to its k nearest real images."""
     return 2 * cosine - nearest_mean(cosine, k)[:, None] - crowding
 
 

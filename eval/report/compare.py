@@ -3,10 +3,8 @@
 import json
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import takewhile
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import AllowInfNan, ConfigDict
 from typing_extensions import NotRequired, TypedDict
@@ -22,22 +20,6 @@ LIMIT = 60
 """Characters of a value in the sentence that lists the differences."""
 
 Json = dict[str, Any]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Change:
-    """A figure of both reports. A value is None where it could not be measured."""
-
-    name: str
-    theirs: float | None
-    ours: float | None
-    spread: float | None
-    """Standard error of the difference: root of the summed squares of both spreads. None if unknown."""
-    verdict: Verdict
-
-    @property
-    def difference(self) -> float | None:
-        return None if self.ours is None or self.theirs is None else self.ours - self.theirs
 
 
 # Reading
@@ -60,7 +42,7 @@ class _Report(TypedDict):
     __pydantic_config__ = ConfigDict(extra="allow")  # pyright: ignore[reportGeneralTypeIssues]
 
     label: NotRequired[str]
-    protocol: dict[str, Any]
+    protocol: Json
     style_names: list[str]
     figures: dict[str, _Figure]
 
@@ -81,6 +63,18 @@ def read_report(path: Path) -> Json:
 
 
 # Comparing
+class Change(NamedTuple):
+    """A figure of both reports. A value is None where it could not be measured."""
+
+    name: str
+    theirs: float | None
+    ours: float | None
+    difference: float | None
+    spread: float | None
+    """Standard error of the difference: root of the summed squares of both spreads. None if unknown."""
+    verdict: Verdict
+
+
 def compare(ours: Json, theirs: Json) -> list[Change]:
     """Compares the figures of two reports, as `to_json` of a measurement or `read_report` returns them.
 
@@ -106,33 +100,28 @@ def compare(ours: Json, theirs: Json) -> list[Change]:
 
 
 def _change(name: str, theirs: Json, ours: Json) -> Change:
-    there, here = (_float(side["measured"]["value"]) for side in (theirs, ours))
-    spreads = [_float(side["measured"].get("spread")) for side in (theirs, ours)]
-    spread = None if None in spreads else math.hypot(*filter(None, spreads))
-    return Change(
-        name=name, theirs=there, ours=here, spread=spread,
-        verdict=verdict(there, here, ours["better"], spread),
-    )  # fmt: skip
+    there, here = theirs["measured"], ours["measured"]
+    spreads = there.get("spread"), here.get("spread")
+    spread = None if None in spreads else math.hypot(*spreads)
+    difference = None if None in (there["value"], here["value"]) else here["value"] - there["value"]
+    found = verdict(difference, ours["better"], spread)
+    return Change(name, there["value"], here["value"], difference, spread, found)
 
 
-def _float(value: float | int | None) -> float | None:
-    return None if value is None else float(value)
-
-
-def verdict(
-    theirs: float | None, ours: float | None, better: Literal["less", "more"], spread: float | None
-) -> Verdict:
-    """Returns whether `ours` is better. Differences up to two spreads count as chance."""
-    if theirs is None or ours is None:
+def verdict(difference: float | None, better: Literal["less", "more"], spread: float | None) -> Verdict:
+    """Returns whether a difference is an improvement. Differences up to two spreads count as chance."""
+    if difference is None:
         return "unknown"
-    if ours == theirs:
+    if difference == 0:
         return "equal"
-    if spread is not None and abs(ours - theirs) <= 2 * spread:
+    if spread is not None and abs(difference) <= 2 * spread:
         return "within the spread"
-    return "better" if (ours < theirs) == (better == "less") else "worse"
+    return "better" if (difference < 0) == (better == "less") else "worse"
 
 
-# Differences
+_ABSENT = object()
+
+
 def _differences(field: str, there: object, here: object) -> Iterator[str]:
     """Yields each differing entry with its dotted name and both values."""
     if isinstance(there, dict) and isinstance(here, dict):
@@ -140,11 +129,11 @@ def _differences(field: str, there: object, here: object) -> Iterator[str]:
             inner = f"{field}.{key}" if field else str(key)
             yield from _differences(inner, there.get(key, _ABSENT), here.get(key, _ABSENT))
     elif there != here or isinstance(there, bool) != isinstance(here, bool):
-        one, other = _around_the_difference(_text(there), _text(here))
-        yield f"{field}: {one} there, {other} here"
-
-
-_ABSENT = object()
+        texts = [_text(there), _text(here)]
+        pairs = enumerate(zip(*texts, strict=False))
+        same = next((place for place, (a, b) in pairs if a != b), min(map(len, texts)))
+        start = max(0, same - LIMIT // 3) if max(map(len, texts)) > LIMIT else 0
+        yield f"{field}: {_cut(texts[0], start)} there, {_cut(texts[1], start)} here"
 
 
 def _text(value: object) -> str:
@@ -153,32 +142,25 @@ def _text(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def _around_the_difference(*texts: str) -> list[str]:
-    """Returns both texts. Long ones are cut to a part that begins shortly before the first difference."""
-    same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(*texts, strict=False)))
-    start = max(0, same - LIMIT // 3) if max(map(len, texts)) > LIMIT else 0
-    stop = start + LIMIT
-    return [f"{'…' if start else ''}{text[start:stop]}{'…' if len(text) > stop else ''}" for text in texts]
+def _cut(text: str, start: int) -> str:
+    return f"{'…' if start else ''}{text[start : start + LIMIT]}{'…' if len(text) > start + LIMIT else ''}"
 
 
 # Table
 def comparison_table(ours: Json, theirs: Json) -> str:
     """Compares two reports as `compare` does. Returns a table for a terminal, at most 100 characters wide."""
     changes = compare(ours, theirs)
-    heads = ["figure", "theirs", "ours", "change", ""]
-    rows = [
-        [change.name, _cell(change.theirs), _cell(change.ours), _cell(change.difference, "+"), change.verdict]
-        for change in changes
-    ]
+    rows = [["figure", "theirs", "ours", "change", ""]]
+    for change in changes:
+        plus = "+" if (change.difference or 0) > 0 else ""
+        values = _cell(change.theirs), _cell(change.ours), plus + _cell(change.difference)
+        rows.append([change.name, *values, change.verdict])
     lines = [f"theirs: {theirs.get('label') or '(no label)'}", f"ours:   {ours.get('label') or '(no label)'}"]
-    lines += ["", *aligned([heads, *rows], left=(0, 4))]
+    lines += ["", *aligned(rows, left=(0, 4))]
     if any(change.spread is None for change in changes):
         lines += ["", "Figures without a spread are called better or worse however small the change."]
     return "\n".join(lines)
 
 
-def _cell(value: float | None, plus: str = "") -> str:
-    """Returns a number, with the sign `plus` in front of positive ones."""
-    if value is None:
-        return NOTHING
-    return f"{plus if value > 0 else ''}{number(value)}"
+def _cell(value: float | None) -> str:
+    return NOTHING if value is None else number(value)

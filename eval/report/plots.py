@@ -22,10 +22,8 @@ from ..pairs.figures import BASELINES, RESTYLED, about_logged
 from ..results import CurvePoint, MetricResult, Score
 from .tables import minus, number, numbers, shortened
 
-INK, MUTED, ACCENT, MARK = "#1f2430", "#596275", "#3056a0", "#b54708"
-"""Colours of text, secondary text, measured values and real values. They differ in lightness, too."""
-
-GRID = "#e6e9ef"
+INK, MUTED, ACCENT, MARK, GRID = "#1f2430", "#596275", "#3056a0", "#b54708", "#e6e9ef"
+"""Colours of text, secondary text, measured values, real values and lines of a grid."""
 
 LINES = (ACCENT, MARK, "#1b7f5f", "#7a3b8f")
 """Colours of the lines of one panel."""
@@ -33,12 +31,12 @@ LINES = (ACCENT, MARK, "#1b7f5f", "#7a3b8f")
 WIDTH, DPI = 8.4, 144
 """Width of every plot in inches, and pixels per inch."""
 
+MANY = 10
+"""Number of styles above which plots are laid out more closely."""
+
 Line = list[tuple[float, float]]
 History = Sequence[Mapping[str, float | int]]
 """Lines of metrics.jsonl."""
-
-MANY = 10
-"""With more styles than this, plots are laid out more closely."""
 
 
 # Bars
@@ -49,30 +47,17 @@ def worst_first(figure: MetricResult) -> list[int]:
     return sorted(range(len(values)), key=lambda s: math.inf if math.isnan(values[s]) else sign * values[s])
 
 
-def style_bars(figure: MetricResult, style_names: Sequence[str]) -> bytes:
-    """Plots one figure of each style as bars, the worst on top, with marks at the held-out real pictures."""
-    count = len(style_names)
-    sheet = Sheet(
-        figsize=(WIDTH, 0.9 + count * (0.42 if count <= MANY else 0.27)), dpi=DPI, layout="constrained"
-    )
-    axes = sheet.subplots()
-    _bars(axes, figure, worst_first(figure), style_names, size=9.0)
-    axes.set_xlabel(f"{figure.about.title} ({figure.about.better} is better)")
-    handles, labels = axes.get_legend_handles_labels()
-    sheet.legend(handles[::-1], labels[::-1], loc="outside upper left", ncols=2, frameon=False, fontsize=9.0)
-    return png(sheet)
-
-
-def small_multiples(
-    figures: Sequence[MetricResult], style_names: Sequence[str], order: Sequence[int]
-) -> bytes:
-    """Plots several figures as bars, one panel each, the styles from top to bottom in `order`."""
-    row_height = len(order) * (0.24 if len(order) <= MANY else 0.17) + 0.75
-    sheet, panels = _panels(len(figures), row_height, sharey=True)
+def bars(figures: Sequence[MetricResult], style_names: Sequence[str], order: Sequence[int]) -> bytes:
+    """Plots figures of each style as bars, a panel each, the styles from top to bottom in `order`."""
+    wide = len(figures) == 1
+    bar_height = (0.42 if wide else 0.24) / (1 if len(order) <= MANY else 1.5)  # inches
+    sheet, panels = _panels(len(figures), len(order) * bar_height + 0.75, sharey=True)
     for axes, figure in zip(panels, figures, strict=True):
-        _bars(axes, figure, order, style_names, size=7.0)
+        _bars(axes, figure, order, style_names, size=9.0 if wide else 7.0)
         _title(axes, figure.about.title)
         axes.set_xlabel(f"{figure.about.better} is better")
+    handles, labels = panels[0].get_legend_handles_labels()
+    sheet.legend(handles[::-1], labels[::-1], loc="outside upper left", ncols=2, frameon=False, fontsize=9.0)
     return png(sheet)
 
 
@@ -80,22 +65,22 @@ def _bars(
     axes: Axes, figure: MetricResult, order: Sequence[int], style_names: Sequence[str], *, size: float
 ) -> None:
     values = [figure.measured.per_style[s] for s in order]
-    places = range(len(order))
-    axes.barh(places, [_or_zero(value) for value in values], height=0.62, color=ACCENT, label="measured")
-    levels = figure.real.per_style if figure.real else ()
-    real = [levels[s] if levels else math.nan for s in order]
-    if levels:
-        bottoms, tops = [i - 0.4 for i in places], [i + 0.4 for i in places]
-        axes.vlines(real, bottoms, tops, color=MARK, linewidth=2.2, label="held-out real pictures")
-    low, high = (limit(0.0, *map(_or_zero, values), *map(_or_zero, real)) for limit in (min, max))
+    real = [figure.real.per_style[s] for s in order] if figure.real and figure.real.per_style else []
+    places = np.arange(len(order))
+    axes.barh(places, np.nan_to_num(values), height=0.62, color=ACCENT, label="measured")
+    if real:
+        axes.vlines(
+            real, places - 0.4, places + 0.4, color=MARK, linewidth=2.2, label="held-out real pictures"
+        )
+    low, high = (float(limit(0, *np.nan_to_num([*values, *real]))) for limit in (min, max))
     span = (high - low) or 1.0
     # Numbers have a column of their own: beside a mark they would seem to belong to it.
     column = span * (0.09 if size > 8 else 0.28)
     axes.set_xlim(low - (0.03 * span if low < 0 else 0), high + column)
     axes.set_ylim(len(order) - 0.4, -0.6)
-    for i, text in enumerate(numbers(values, 3)):
+    for place, text in enumerate(numbers(values, 3)):
         where = axes.get_yaxis_transform()
-        label = axes.text(1, i, minus(text), transform=where, ha="right", va="center", fontsize=size)
+        label = axes.text(1, place, minus(text), transform=where, ha="right", va="center", fontsize=size)
         label.set_in_layout(False)  # it lies inside, and layout takes time for every text
     plain(axes, size=size)
     axes.locator_params(axis="x", nbins=8 if size > 8 else 5)
@@ -107,24 +92,19 @@ def _bars(
 
 # Curves
 def curve(points: Sequence[CurvePoint], across: str) -> bytes:
-    """Plots scores over a parameter, each point with its value. `across` labels the horizontal axis.
-
-    Each distance has a panel of its own. All shares have one panel together.
-    """
+    """Plots scores over a parameter: each distance in a panel of its own, all shares together in one."""
     names = list(dict.fromkeys(name for point in points for name in point.scores))
     shares = [name for name in names if (about := about_logged(name)) and about.kind == "share"]
     groups = [[name] for name in names if name not in shares] + ([shares] if shares else [])
     sheet, panels = _panels(len(groups), 2.9, columns=2)
     for axes, group in zip(panels, groups, strict=True):
-        lines = {
-            name: [(point.x, point.scores[name]) for point in points if name in point.scores]
-            for name in group
-        }
-        for (name, line), colour, marker in zip(lines.items(), LINES * 4, "osD^" * 4, strict=False):
+        for name, colour, marker in zip(group, LINES * 4, "osD^" * 4, strict=False):
+            line = [(point.x, point.scores[name]) for point in points if name in point.scores]
             axes.plot(
                 *zip(*line, strict=True), color=colour, marker=marker, markersize=4.5, label=_words(name)
             )
-            _point_values(axes, line, [other for other in lines.values() if other is not line])
+            for point in line if len(group) == 1 else ():
+                _annotate(axes, point, below=False, colour=INK)
         if len(group) == 1:
             _title(axes, _words(group[0]))
         else:
@@ -134,20 +114,13 @@ def curve(points: Sequence[CurvePoint], across: str) -> bytes:
     return png(sheet)
 
 
-def _point_values(axes: Axes, line: Line, others: Sequence[Line]) -> None:
-    """Writes each point's value above it, or below where another line is higher; not for three lines."""
-    for i, point in enumerate(line if len(others) < 2 else ()):
-        below = bool(others) and i < len(others[0]) and others[0][i][1] > point[1]
-        _annotate(axes, point, below=below, colour=INK)
-
-
 def training_curves(history: History) -> bytes | None:
     """Plots figures over thousands of images, a panel each, the best point marked. None without figures.
 
     Args:
         history: lines of a log with `nimg` and figures by name. Thin lines show the mean over the
             styles, `<figure>_style_mean`, and the worst style, `<figure>_worst_style`. Baselines of restyled
-            pictures, such as `<figure>_unchanged`, are horizontal lines.
+            images, such as `<figure>_unchanged`, are horizontal lines.
     """
     names = [name for name in dict.fromkeys(key for line in history for key in line) if about_logged(name)]
     curves = {name: points for name in names if (points := _over_kimg(history, name))}
@@ -171,8 +144,10 @@ def training_curves(history: History) -> bytes | None:
 
 def _lines_beside(axes: Axes, history: History, name: str, line: Line) -> None:
     """Plots the mean over the styles, the worst style and the baselines beside a curve."""
-    means = ("style_mean", "mean over styles", "--"), ("worst_style", "worst style", ":")
-    for suffix, words, dashes in means:
+    for suffix, words, dashes in (
+        ("style_mean", "mean over styles", "--"),
+        ("worst_style", "worst style", ":"),
+    ):
         beside = _over_kimg(history, f"{name}_{suffix}")
         if beside and beside != line:
             axes.plot(*zip(*beside, strict=True), dashes, color=MUTED, linewidth=1, label=words)
@@ -193,7 +168,7 @@ def _words(name: str) -> str:
     about = about_logged(figure)
     title = about.title if about else figure.replace("_", " ")
     prefix = "restyled: " if about and figure.startswith(RESTYLED) else ""
-    return f"{prefix}{title}, {features}" if features else f"{prefix}{title}"
+    return prefix + ", ".join(filter(None, [title, features]))
 
 
 def _line_axes(axes: Axes, *, size: float, margins: tuple[float, float], across: str) -> None:
@@ -212,65 +187,51 @@ def _annotate(axes: Axes, point: tuple[float, float], *, below: bool, colour: st
 
 
 # Heat maps
-def confusion_maps(figure: MetricResult, style_names: Sequence[str]) -> bytes:
-    """Plots confusion matrices of the style probe: measured pictures beside held-out real ones."""
-    return _maps(figure, style_names, "Blues", Normalize(0, 1), "style recognised (%)", percent=True)
-
-
-def similarity_maps(figure: MetricResult, style_names: Sequence[str]) -> bytes:
+def heat_maps(figure: MetricResult, style_names: Sequence[str], *, shares: bool) -> bytes:
     """Plots each style against every real style, measured beside held-out real pictures. Dark blue is alike.
 
-    Similarities have a scale symmetric about 0. Squared distances have a scale even in the distance.
+    `shares` are those of the style probe, written in percent. Similarities have a scale symmetric about 0.
+    Squared distances have a scale even in the distance. The maps of many styles stand below each other.
     """
-    entries = [abs(value) for score in _scores(figure) for row in score.matrix for value in row]
-    top = max(filter(math.isfinite, entries), default=0.0) or 1.0
-    if figure.about.better == "more":
-        return _maps(figure, style_names, "RdBu", Normalize(-top, top), "style compared with")
-    return _maps(figure, style_names, "Blues_r", PowerNorm(0.5, vmin=0, vmax=top), "style compared with")
-
-
-def _scores(figure: MetricResult) -> list[Score]:
-    return [score for score in (figure.measured, figure.real) if score is not None and score.matrix]
-
-
-def _maps(
-    figure: MetricResult, style_names: Sequence[str], colours: str, scale: Normalize, across: str, *,
-    percent: bool = False,
-) -> bytes:  # fmt: skip
-    """Draws the maps side by side, or below each other for many styles.
-
-    `across` labels the columns. Shares are written in `percent`. Other entries are explained by a colour bar.
-    """
-    scores, count = _scores(figure), len(style_names)
+    scores = [score for score in (figure.measured, figure.real) if score is not None and score.matrix]
+    count, names = len(style_names), [axis_name(name) for name in style_names]
     beside = len(scores) if count <= MANY else 1
     below = len(scores) // beside
-    names = [axis_name(name) for name in style_names]
     margin = 0.5 + 0.07 * max(map(len, names))  # of the names, in inches
-    numbered = percent and count <= 2 * MANY
+    numbered = shares and count <= 2 * MANY
     room = WIDTH - margin - (0.3 if numbered else 1.0) - 0.2 * (beside - 1)
     cell = min(0.8, room / (count * beside))
     height = below * (count * cell + 0.3) + 0.4 + margin * (0.7 if count <= MANY else 1)
     sheet = Sheet(figsize=(WIDTH, height), dpi=DPI, layout="compressed")
     panels = sheet.subplots(below, beside, sharex=True, sharey=True, squeeze=False).ravel().tolist()
+    colours = _colours(figure, scores, shares=shares)
     for axes, score, title in zip(panels, scores, ("Measured", "Held-out real pictures"), strict=False):
-        axes.imshow(score.matrix, cmap=colours, norm=scale)
+        axes.imshow(score.matrix, cmap=colours.cmap, norm=colours.norm)
         if numbered or cell >= 0.36:
-            _write_numbers(axes, score.matrix, percent=percent, size=min(8.0, 21 * cell))
+            _write_numbers(axes, score.matrix, percent=shares, size=min(8.0, 21 * cell))
         axes.set_title(title, loc="left", fontsize=10, color=INK)
         plain(axes, size=9.0 if cell > 0.24 else 7.5)
         axes.set_yticks(range(count), names)
     for axes in panels[-beside:]:
         turn = 40 if count <= MANY else 90
         axes.set_xticks(range(count), names, rotation=turn, ha="right" if turn < 90 else "center")
-        axes.set_xlabel(across)
+        axes.set_xlabel("style recognised (%)" if shares else "style compared with")
     panels[0].set_ylabel("target style")
     if not numbered:
-        bar = sheet.colorbar(
-            ScalarMappable(scale, colours), ax=panels, shrink=0.8 / below, aspect=24, pad=0.02
-        )
+        bar = sheet.colorbar(colours, ax=panels, shrink=0.8 / below, aspect=24, pad=0.02)
         bar.outline.set_visible(False)  # pyright: ignore[reportCallIssue]
         bar.ax.tick_params(labelsize=8, length=0, colors=INK)
     return png(sheet)
+
+
+def _colours(figure: MetricResult, scores: Sequence[Score], *, shares: bool) -> ScalarMappable:
+    if shares:
+        return ScalarMappable(Normalize(0, 1), "Blues")
+    entries = [abs(value) for score in scores for row in score.matrix for value in row]
+    top = max(filter(math.isfinite, entries), default=0.0) or 1.0
+    if figure.about.better == "more":
+        return ScalarMappable(Normalize(-top, top), "RdBu")
+    return ScalarMappable(PowerNorm(0.5, vmin=0, vmax=top), "Blues_r")
 
 
 def _write_numbers(axes: Axes, matrix: Sequence[Sequence[float]], *, percent: bool, size: float) -> None:
@@ -279,21 +240,20 @@ def _write_numbers(axes: Axes, matrix: Sequence[Sequence[float]], *, percent: bo
     low, high = shown.get_clim()
     decimals = max(0, (1 if low < 0 else 2) - math.floor(math.log10(high or 1.0)))
     colours = shown.to_rgba(np.asarray(matrix))
-    for row, line in enumerate(matrix):
-        for column, value in enumerate(line):
-            if math.isnan(value) or (percent and value < 0.005):
-                continue
-            text = f"{100 * value:.0f}" if percent else minus(f"{value:.{decimals}f}")
-            colour = readable_on(colours[row, column].tolist())
-            label = axes.text(column, row, text, ha="center", va="center", fontsize=size, color=colour)
-            label.set_in_layout(False)
+    for (row, column), value in np.ndenumerate(matrix):
+        if math.isnan(value) or (percent and value < 0.005):
+            continue
+        text = f"{100 * value:.0f}" if percent else minus(f"{value:.{decimals}f}")
+        colour = readable_on(colours[row, column].tolist())
+        label = axes.text(column, row, text, ha="center", va="center", fontsize=size, color=colour)
+        label.set_in_layout(False)
 
 
 def readable_on(rgba: Sequence[float]) -> str:
     """Returns black or white, whichever has the higher contrast (relative luminance of WCAG 2)."""
     linear = [v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4 for v in rgba[:3]]
     luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-    return "white" if 1.05 / (luminance + 0.05) > (luminance + 0.05) / 0.05 else "black"
+    return "white" if luminance < 0.179 else "black"
 
 
 # Drawing
@@ -325,10 +285,6 @@ def plain(axes: Axes, *, size: float) -> None:
 def axis_name(style: str) -> str:
     """Returns a style's name for an axis: in the font's letters, shortened, dollar signs escaped."""
     return shortened(readable(style), 24).replace("$", r"\$")
-
-
-def _or_zero(value: float) -> float:
-    return 0.0 if math.isnan(value) else value
 
 
 def png(sheet: Sheet) -> bytes:

@@ -4,6 +4,7 @@ import math
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from ..collapse import ADVICE
 from ..results import Measurement, MetricResult, Score
@@ -82,19 +83,18 @@ def by_features(measures: Measurement) -> dict[str, dict[str, MetricResult]]:
     return groups
 
 
-def by_style(figures: Mapping[str, MetricResult]) -> dict[str, MetricResult]:
-    """Returns the figures with a value for each style."""
-    return {name: figure for name, figure in figures.items() if figure.measured.per_style}
-
-
-def own_figures(measures: Measurement) -> dict[str, MetricResult]:
-    """Returns the figures in the first feature space, whose names have no `@features`."""
-    return {name: figure for name, figure in measures.figures.items() if "@" not in name}
+def by_style(measures: Measurement) -> dict[str, MetricResult]:
+    """Returns the figures with a value for each style, in the first feature space."""
+    return {
+        name: figure
+        for name, figure in measures.figures.items()
+        if figure.measured.per_style and "@" not in name
+    }
 
 
 def figure_cells(figure: MetricResult, style_names: Sequence[str]) -> dict[str, str]:
     """Returns a figure's row of the table of figures by heading, empty where there is no value."""
-    scores = {"held-out real": figure.real, "control": figure.control, "control of real": figure.control_real}
+    scores = {"held-out real": figure.real, "control": figure.control, "control, real": figure.control_real}
     worst = figure.worst()
     return {
         "measured": with_spread(figure.measured),
@@ -115,21 +115,21 @@ class Column:
 
 
 def style_columns(figures: Mapping[str, MetricResult], style_names: tuple[str, ...]) -> list[Column]:
-    """Returns a column for each figure by style. Distance and accuracy are followed by their real level."""
+    """Returns a column for each figure. Distance and accuracy are followed by their real level."""
     real = {"fd": ("real fd", "of real pictures"), "accuracy": ("ceiling", "ceiling")}
+
+    def column(name: str, title: str, score: Score) -> Column:
+        return Column(name=name, title=title, cells=tuple(numbers(score.per_style)))
+
     columns = []
-    for name, figure in by_style(figures).items():
-        columns.append(_column(name, figure.about.title, figure.measured))
+    for name, figure in figures.items():
+        columns.append(column(name, figure.about.title, figure.measured))
         if name in real and figure.real and figure.real.per_style:
-            columns.append(_column(*real[name], figure.real))
+            columns.append(column(*real[name], figure.real))
         if name == "accuracy" and figure.measured.matrix:
             taken = tuple(_taken_for(row, style_names) for row in figure.measured.matrix)
             columns.append(Column(name="taken most for", title="taken most for", cells=taken, words=True))
     return columns
-
-
-def _column(name: str, title: str, score: Score) -> Column:
-    return Column(name=name, title=title, cells=tuple(numbers(score.per_style)))
 
 
 def _taken_for(shares: Sequence[float], style_names: tuple[str, ...]) -> str:
@@ -175,48 +175,38 @@ def aligned(
 def _figure_lines(measures: Measurement) -> list[str]:
     if not measures.figures:
         return ["Nothing was measured."]
-    heads = [
-        ["", "", "", "held-out", "", "control", "worst", ""],
-        ["figure", "better", "measured", "real", "control", "real", "style", ""],
-    ]
     groups = by_features(measures)
+    heads = ["figure", "better", "measured", "real", "control", "control, real", "worst style", ""]
     rows = [
         [f"  {name}", figure.about.better, *figure_cells(figure, measures.style_names).values(),
-         "= control" if figure.control_matches else ""]
+         "*" if figure.control_matches else ""]
         for figures in groups.values()
         for name, figure in figures.items()
     ]  # fmt: skip
-    kept = [c for c in range(8) if c < 3 or any(row[c] for row in rows)]
-    picked = [[row[c] for c in kept] for row in [*heads, *rows]]
-    words = [kept.index(c) for c in (0, 1, 6, 7) if c in kept]
-    lines = aligned(picked, left=words, flexible=[words[0], *([kept.index(6)] if 6 in kept else [])])
-    shown, lines = [line for line in lines[:2] if line], lines[2:]
+    kept = [c for c in range(len(heads)) if any(row[c] for row in rows)]
+    words = [place for place, c in enumerate(kept) if heads[c] in ("figure", "better", "worst style", "")]
+    flexible = [place for place, c in enumerate(kept) if heads[c] in ("figure", "worst style")]
+    lines = aligned([[row[c] for c in kept] for row in (heads, *rows)], left=words, flexible=flexible)
+    shown, rest = lines[:1], iter(lines[1:])
     for features, figures in groups.items():
-        shown += [f"{features}:", *lines[: len(figures)]]
-        lines = lines[len(figures) :]
+        shown += [f"{features}:", *islice(rest, len(figures))]
     if any(row[-1] for row in rows):
-        shown += [
-            "",
-            "= control: random weights score the same, so the figure is no evidence of learnt perception.",
-        ]
+        shown += ["", "*: random weights score the same, so the figure is no evidence of learnt perception."]
     return shown
 
 
 def _style_lines(measures: Measurement) -> list[str]:
-    styled = by_style(own_figures(measures))
+    styled = by_style(measures)
     wanted = [name for name in ("fd", "accuracy") if name in styled] or list(styled)[:2]
-    figures = {name: styled[name] for name in wanted}
-    if not figures:
+    if not wanted:
         return []
-    columns = style_columns(figures, measures.style_names)
-    worst = figures[wanted[0]].worst()
-    heads = ["style", *(column.name for column in columns), ""]
-    rows = [
-        [name, *(column.cells[s] for column in columns), "<- worst" if s == worst else ""]
-        for s, name in enumerate(measures.style_names)
-    ]
-    words = [0, *(c for c, column in enumerate(columns, start=1) if column.words), len(columns) + 1]
-    return aligned([heads, *rows], left=words, flexible=words[:-1])
+    columns = style_columns({name: styled[name] for name in wanted}, measures.style_names)
+    worst = styled[wanted[0]].worst()
+    rows = [["style", *(column.name for column in columns), ""]]
+    for s, name in enumerate(measures.style_names):
+        rows.append([name, *(column.cells[s] for column in columns), "<- worst" if s == worst else ""])
+    words = [0, *(c for c, column in enumerate(columns, start=1) if column.words)]
+    return aligned(rows, left=[*words, len(columns) + 1], flexible=words)
 
 
 def _baseline_lines(measures: Measurement) -> list[str]:

@@ -11,8 +11,7 @@ from scipy.linalg import hadamard
 from torch import Tensor
 
 from brushwork.eval.errors import EvalError
-from brushwork.eval.features.inception import Inception, random_state
-from brushwork.eval.features.resize import ResizeName
+from brushwork.eval.features.inception import Inception, ResizeName, random_state
 from brushwork.eval.metrics.frechet import frechet, frechet_from_features, gaussian_of
 from brushwork.eval.metrics.kernel import kid
 from brushwork.scripts.bench.harness import Finding, Table

@@ -129,7 +129,7 @@ class OutputMetrics:
     @classmethod
     def of(cls, data: Path, drawings: Drawings) -> "OutputMetrics":
         """Metrics in the features of EfficientNet-Lite0, which no method was trained with."""
-        network, cache = EfficientNetLite("lite0"), FeatureCache(user_cache())
+        network, cache = EfficientNetLite(), FeatureCache(user_cache())
         reference = load_reference(data, [network], cache=cache, progress=True)
         networks = PairNetworks(maps=network, control=network.control())
         return cls(reference=reference, drawings=drawings, networks=networks, cache=cache)

@@ -45,7 +45,7 @@ class EfficientNetFeatures(nn.Module):
         super().__init__()
         from brushwork.eval.features.efficientnet import EfficientNetLite  # of the extra `metrics`
 
-        self.network = EfficientNetLite("lite0", device)
+        self.network = EfficientNetLite(device)
 
     def forward(self, images: Float[Tensor, "n 3 h w"]) -> dict[str, Float[Tensor, "n _c _h _w"]]:
         if min(images.shape[2:]) < LITE_SMALLEST:

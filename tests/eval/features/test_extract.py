@@ -1,17 +1,19 @@
 """Features of many images, in parts, from the cache, and by several processes; and standardising."""
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from brushwork.eval.errors import EvalError
 from brushwork.eval.features import extract as module
 from brushwork.eval.features.cache import FeatureCache, content_hash
-from brushwork.eval.features.extract import Standardiser, extract
+from brushwork.eval.features.extract import Standardiser, extract, in_parts
 from brushwork.eval.processes import Processes
 from brushwork.eval.sources import Stored
 
@@ -41,16 +43,9 @@ class MeanColour:
 
 
 # Order, parts, cache
-def test_features_come_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_features_come_in_order_and_images_are_generated_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "PART", 6)
     monkeypatch.setattr(module, "BATCH", 4)
-    source, extractor = pictures(15), MeanColour()
-    (found,) = extract([extractor], source)
-    assert found.equal(source.images.float().mean(dim=(2, 3)))
-    assert extractor.seen == [4, 2, 4, 2, 3]
-
-
-def test_images_are_generated_once_for_all_extractors() -> None:
     drawn: list[int] = []
 
     class Counted(Stored):
@@ -58,10 +53,11 @@ def test_images_are_generated_once_for_all_extractors() -> None:
             drawn.append(len(indices))
             return super().take(indices)
 
-    source = Counted(images=pictures(10).images, styles=torch.zeros(10, dtype=torch.int64))
-    first, second = extract([MeanColour(), MeanColour(protocol="another")], source)
-    assert sum(drawn) == 10
-    assert first.equal(second)
+    source, extractor = Counted(images=pictures(15).images, styles=pictures(15).styles), MeanColour()
+    found, again = extract([extractor, MeanColour(protocol="another")], source)
+    assert found.equal(source.images.float().mean(dim=(2, 3)))
+    assert found.equal(again)
+    assert extractor.seen == drawn == [4, 2, 4, 2, 3]
 
 
 def test_an_interrupted_run_resumes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,28 +101,75 @@ def test_the_parts_of_two_processes_make_the_whole(monkeypatch: pytest.MonkeyPat
 
 
 # Mistakes
+class Broken(MeanColour):
+    def __call__(self, images: Tensor) -> Tensor:
+        return super().__call__(images) / 0 * 0
+
+
 @pytest.mark.parametrize(
-    "images", [torch.rand(4, 3, 8, 8), torch.zeros(4, 1, 8, 8).byte(), torch.zeros(4, 8, 8, 3).byte()]
+    ("images", "extractor", "words"),
+    [
+        (torch.rand(4, 3, 8, 8), MeanColour(), r"give uint8 of shape \(N, 3, H, W\)"),
+        (torch.zeros(4, 1, 8, 8).byte(), MeanColour(), "cannot be measured: give uint8"),
+        (torch.zeros(4, 8, 8, 3).byte(), MeanColour(), "cannot be measured: give uint8"),
+        (torch.zeros(0, 3, 8, 8).byte(), MeanColour(), "0 images"),
+        (torch.zeros(4, 3, 8, 8).byte(), Broken(), "mean-colour gave features that are not finite"),
+    ],
 )
-def test_refuses_other_tensors(images: Tensor) -> None:
+def test_mistakes_are_named(images: Tensor, extractor: MeanColour, words: str) -> None:
     class Loose(Stored):
         def take(self, indices: Tensor) -> Tensor:
             return images[indices]
 
-    source = Loose(images=pictures(4).images, styles=torch.zeros(4, dtype=torch.int64))
-    with pytest.raises(EvalError, match=r"cannot be measured: give uint8 of shape \(N, 3, H, W\)"):
-        extract([MeanColour()], source)
+    source = Loose(images=pictures(len(images)).images, styles=pictures(len(images)).styles)
+    with pytest.raises(EvalError, match=words):
+        extract([extractor], source)
 
 
-def test_refuses_nothing_and_nan() -> None:
-    class Broken(MeanColour):
-        def __call__(self, images: Tensor) -> Tensor:
-            return super().__call__(images) / 0 * 0
+# The pass through a network
+def test_parts_in_order_in_float32_without_gradients() -> None:
+    weight = torch.randn(8, 3, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    images, seen = pictures(7).images, []
 
-    with pytest.raises(EvalError, match="0 images"):
-        extract([MeanColour()], pictures(0))
-    with pytest.raises(EvalError, match="mean-colour gave features that are not finite"):
-        extract([Broken()], pictures(3))
+    def network(part: Tensor) -> Iterator[Tensor]:
+        seen.append(len(part))
+        yield F.linear(part.float().mean(dim=(2, 3)), weight)
+        yield part[:, :1].double()
+
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        means, first = in_parts(network, images, torch.device("cpu"), 3)
+    assert seen == [3, 3, 1]
+    assert not means.requires_grad
+    torch.testing.assert_close(means, images.float().mean(dim=(2, 3)) @ weight.detach().T, rtol=1e-5, atol=0)
+    assert torch.equal(first, images[:, :1].float())
+
+
+@pytest.fixture
+def settings() -> Iterator[None]:
+    cudnn, cuda = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+    yield
+    torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = cudnn, cuda
+
+
+@pytest.mark.usefixtures("settings")
+@pytest.mark.parametrize("allowed", [True, False])
+def test_no_tf32_and_settings_are_restored(allowed: bool) -> None:
+    """GPUs use TF32 for convolutions by default. The caller's settings are restored."""
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = allowed
+    inside = []
+
+    def network(part: Tensor) -> tuple[Tensor, ...]:
+        convolutions = torch.backends.cudnn.conv  # pyright: ignore[reportAttributeAccessIssue]
+        inside.append((convolutions.fp32_precision, torch.backends.cuda.matmul.fp32_precision))
+        if len(inside) == 2:
+            raise RuntimeError("stop")
+        return (part.float(),)
+
+    with pytest.raises(RuntimeError, match="stop"):
+        in_parts(network, pictures(2).images, torch.device("cpu"), 1)
+    assert inside == [("ieee", "ieee")] * 2
+    assert torch.backends.cudnn.allow_tf32 is allowed
+    assert torch.backends.cuda.matmul.allow_tf32 is allowed
 
 
 # Standardising
@@ -165,12 +208,15 @@ def test_a_damaged_file_counts_as_absent(tmp_path: Path, damage: str) -> None:
     assert cache.get(MeanColour(), "key", 5) is not None
 
 
-def test_no_cache_keeps_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cache_without_a_folder_or_in_a_file_keeps_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
-    cache = FeatureCache(None)
-    cache.put(MeanColour(), "key", torch.randn(5, 3))
-    assert cache.get(MeanColour(), "key", 5) is None
-    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").touch()
+    for cache in (FeatureCache(None), FeatureCache(tmp_path / "file")):
+        cache.put(MeanColour(), "key", torch.randn(5, 3))
+        assert cache.get(MeanColour(), "key", 5) is None
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_a_full_cache_removes_the_least_recently_used(tmp_path: Path) -> None:
@@ -185,13 +231,6 @@ def test_a_full_cache_removes_the_least_recently_used(tmp_path: Path) -> None:
     assert cache.get(MeanColour(), "a", 5) is not None, "used again, so b is the oldest now"
     cache.put(MeanColour(), "d", features)
     assert [key for key in "abcd" if cache.get(MeanColour(), key, 5) is not None] == ["a", "c", "d"]
-
-
-def test_a_cache_that_cannot_be_written_is_no_error(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    cache = FeatureCache(tmp_path / "file")
-    cache.put(MeanColour(), "key", torch.randn(5, 3))
-    assert cache.get(MeanColour(), "key", 5) is None
 
 
 def test_content_hash_sees_pixels_order_and_shape() -> None:

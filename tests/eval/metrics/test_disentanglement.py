@@ -67,15 +67,6 @@ def test_probes_find_what_a_code_holds(
     assert subject[0] - 1e-6 <= retrieved(train, test) <= subject[1] + 1e-6
 
 
-def test_noise_hides_style_and_subject() -> None:
-    noisy = [splits(style=2.0, content=1.0, noise=noise) for noise in (0.3, 1.0, 3.0)]
-    styles = [read_style(*sides, STYLES).value for sides in noisy]
-    subjects = [retrieved(*sides) for sides in noisy]
-    assert 1 / STYLES < styles[2] < styles[1] < styles[0]
-    assert 1 / 30 < subjects[1] < subjects[0]
-    assert subjects[2] < subjects[1]
-
-
 def test_chance_of_unbalanced_styles() -> None:
     """Ten images of one style and five of another, which share five subjects."""
     rows = [(n, 0) for n in range(10)] + [(n, 1) for n in range(5)]

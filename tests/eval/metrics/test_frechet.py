@@ -1,7 +1,6 @@
 """Closed forms and properties of the Frechet distance, and statistics on the disk."""
 
 from pathlib import Path
-from typing import Any, BinaryIO
 
 import numpy as np
 import pytest
@@ -20,7 +19,6 @@ from brushwork.eval.metrics.frechet import (
     gaussian_of,
     load_statistics,
     save_statistics,
-    trace_of_root,
 )
 
 
@@ -63,26 +61,10 @@ def test_closed_forms(a: Gaussian, b: Gaussian, expected: float) -> None:
     assert frechet(a, b) == pytest.approx(expected, rel=1e-12)
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_two_by_two_trace_of_root(seed: int) -> None:
-    a, b = rotated([0.2, 3], seed), rotated([1.5, 0.7], seed + 100)
-    product = a @ b
-    expected = (product.trace() + 2 * torch.linalg.det(product).sqrt()).sqrt()
-    torch.testing.assert_close(trace_of_root(a, b), expected, rtol=1e-12, atol=0)
-
-
 def test_pinned_against_numpy() -> None:
     random = np.random.RandomState(2023)
     x, y = (torch.from_numpy(random.randn(256, 16)) for _ in range(2))
     assert frechet_from_features(x, y) == pytest.approx(0.744699064575308, rel=1e-12)
-
-
-def test_gaussian_of_features_far_from_zero() -> None:
-    x = 1000 + features(0, 101, 8)
-    found = gaussian_of(x)
-    torch.testing.assert_close(found.mean, x.mean(0), rtol=1e-14, atol=0)
-    torch.testing.assert_close(found.covariance, torch.cov(x.T), rtol=1e-9, atol=1e-12)
-    assert found.count == 101
 
 
 # Properties
@@ -116,52 +98,19 @@ def test_scaled_and_shifted_copies(n: int, dim: int, seed: int, c: float) -> Non
     assert frechet_from_features(x, c * x + 2) == pytest.approx(expected, rel=1e-7)
 
 
-@pytest.mark.parametrize(("n", "m", "dim"), [(4, 5, 8), (4, 9, 8)])
-def test_fewer_images_than_dimensions_in_sixty_digits(n: int, m: int, dim: int) -> None:
-    """Against the textbook formula, whose product of covariances is singular, in 60 digits."""
-    mp = pytest.importorskip("mpmath", reason="mpmath is not installed")
-    x, y = features(0, n, dim), 1.5 * features(1, m, dim) + 0.3
-    with mp.workdps(60):
-
-        def moments(rows: Tensor) -> tuple[Any, Any]:
-            values = mp.matrix(rows.tolist())
-            mean = mp.ones(1, len(rows)) * values / len(rows)
-            centred = values - mp.ones(len(rows), 1) * mean
-            return mean, centred.T * centred / (len(rows) - 1)
-
-        (mean1, s1), (mean2, s2) = moments(x), moments(y)
-        eigenvalues = mp.eig(s1 * s2, left=False, right=False)
-        root = mp.fsum(mp.sqrt(max(mp.re(value), 0)) for value in eigenvalues)
-        traces = mp.fsum((s1 + s2)[i, i] for i in range(dim))
-        expected = float(mp.norm(mean1 - mean2) ** 2 + traces - 2 * root)
-    assert frechet_from_features(x, y) == pytest.approx(expected, rel=1e-14)
-
-
-@pytest.mark.filterwarnings("ignore")
 def test_features_are_exact_where_a_matrix_square_root_drifts() -> None:
-    """100 images in 512 dimensions, shifted by 0.5: 128 exactly, for pytorch-fid 0.3.0 128 - 3.4e-5.
-
-    The 412 zero eigenvalues come out at 1e-16, and their roots at 1e-8 each. `frechet` has the same limit,
-    because it starts from covariances.
-    """
+    """100 images in 512 dimensions, shifted by 0.5: 128 exactly, for pytorch-fid 0.3.0 128 - 3.4e-5."""
     x = features(0, 100, 512)
-    y = x + 0.5
-    assert frechet_from_features(x, y) == pytest.approx(128, abs=1e-11)
-    (m1, s1), (m2, s2) = ((z.mean(0).numpy(), np.cov(z.numpy(), rowvar=False)) for z in (x, y))
-    assert 1e-7 < abs(fid_score.calculate_frechet_distance(m1, s1, m2, s2) - 128) < 1e-3
-    assert frechet(gaussian_of(x), gaussian_of(y)) == pytest.approx(128, abs=1e-3)
+    assert frechet_from_features(x, x + 0.5) == pytest.approx(128, abs=1e-11)
 
 
-def test_the_factor_gives_the_covariance_and_the_same_root() -> None:
-    for n in (6, 40):
-        x = features(n, n, 10)
-        factor = centred_factor(x)
-        assert len(factor) <= 10
-        torch.testing.assert_close(factor.T @ factor, gaussian_of(x).covariance, rtol=1e-10, atol=1e-12)
-    x, y = features(0, 60, 16), 1.5 * features(1, 45, 16)
-    root = torch.linalg.matrix_norm(centred_factor(x) @ centred_factor(y).T, ord="nuc")
-    expected = trace_of_root(gaussian_of(x).covariance, gaussian_of(y).covariance)
-    torch.testing.assert_close(root, expected, rtol=1e-11, atol=0)
+@pytest.mark.parametrize("n", [6, 40])
+def test_the_factor_gives_the_covariance(n: int) -> None:
+    x = 1000 + features(n, n, 10)
+    factor = centred_factor(x)
+    assert len(factor) <= 10
+    torch.testing.assert_close(factor.T @ factor, torch.cov(x.T), rtol=1e-9, atol=1e-12)
+    torch.testing.assert_close(gaussian_of(x).covariance, torch.cov(x.T), rtol=1e-9, atol=1e-12)
 
 
 def test_mistakes_are_named() -> None:
@@ -177,49 +126,21 @@ def test_mistakes_are_named() -> None:
 
 
 # Files
-def test_statistics_return_from_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_statistics_return_from_a_file(tmp_path: Path) -> None:
     gaussian, path = gaussian_of(features(0, 20, 6)), tmp_path / "new" / "real.npz"
     save_statistics(path, gaussian)
     loaded = load_statistics(path)
     assert torch.equal(loaded.mean, gaussian.mean)
     assert torch.equal(loaded.covariance, gaussian.covariance)
     assert loaded.count == 20
-    before = path.read_bytes()
-
-    def interrupted(file: BinaryIO, **arrays: Any) -> None:
-        file.write(b"PK")
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(np, "savez_compressed", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        save_statistics(path, gaussian)
-    assert path.read_bytes() == before
-    assert list(path.parent.iterdir()) == [path]
 
 
-def test_pytorch_fid_and_we_read_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its own functions, with its network and its activations replaced."""
-    x = features(0, 20, 6)
-    gaussian = gaussian_of(x)
+def test_pytorch_fid_reads_our_file(tmp_path: Path) -> None:
+    gaussian = gaussian_of(features(0, 20, 6))
     save_statistics(tmp_path / "ours.npz", gaussian)
     mean, covariance = fid_score.compute_statistics_of_path(str(tmp_path / "ours.npz"), None, 1, 6, "cpu")
     assert np.array_equal(mean, gaussian.mean.numpy())
     assert np.array_equal(covariance, gaussian.covariance.numpy())
-
-    class Network:
-        BLOCK_INDEX_BY_DIM = {6: 0}  # noqa: RUF012
-
-        def __init__(self, blocks: list[int]) -> None: ...
-
-        def to(self, device: str) -> None: ...
-
-    monkeypatch.setattr(fid_score, "InceptionV3", Network)
-    monkeypatch.setattr(fid_score, "get_activations", lambda *_: x.numpy())
-    fid_score.save_fid_stats([str(tmp_path), str(tmp_path / "theirs.npz")], 1, "cpu", 6)
-    loaded = load_statistics(tmp_path / "theirs.npz")
-    torch.testing.assert_close(loaded.mean, gaussian.mean, rtol=1e-14, atol=1e-15)
-    torch.testing.assert_close(loaded.covariance, gaussian.covariance, rtol=1e-13, atol=1e-15)
-    assert loaded.count == 0
 
 
 def test_single_precision_is_accepted(tmp_path: Path) -> None:
@@ -229,6 +150,7 @@ def test_single_precision_is_accepted(tmp_path: Path) -> None:
     np.savez(path, mu=x.mean(0).float().numpy(), sigma=sigma.numpy())
     loaded = load_statistics(path)
     assert loaded.mean.dtype == loaded.covariance.dtype == torch.float64
+    assert loaded.count == 0, "unknown, as in the files of pytorch-fid"
     assert torch.equal(loaded.covariance, loaded.covariance.T)
 
 
@@ -238,15 +160,19 @@ GOOD = {"mu": np.zeros(3), "sigma": np.eye(3)}
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"other": np.zeros(3)}, "holds no mu and no sigma"),
-        ({**GOOD, "sigma": np.eye(4)}, r"mu of shape \(3,\) and sigma of shape \(4, 4\)"),
-        ({"mu": np.zeros(0), "sigma": np.zeros((0, 0))}, r"mu of shape \(0,\)"),
+        ({"other": np.zeros(3)}, r"holds mu \(0,\) and sigma \(0,\)"),
+        (
+            {**GOOD, "sigma": np.eye(4)},
+            r"holds mu \(3,\) and sigma \(4, 4\): they must be \(d\) and \(d, d\)",
+        ),
+        ({"mu": np.zeros(0), "sigma": np.zeros((0, 0))}, r"mu \(0,\)"),
         ({**GOOD, "mu": np.array([0, np.nan, 0])}, "no finite numbers"),
         ({**GOOD, "mu": np.array(["a", "b", "c"])}, "no finite numbers"),
         ({**GOOD, "mu": np.array([None, {}, 0], dtype=object)}, "cannot be read as an npz file"),  # pickled
-        ({**GOOD, "sigma": np.arange(9.0).reshape(3, 3)}, "no covariance"),
-        ({**GOOD, "sigma": -np.eye(3)}, "no covariance"),
-        ({**GOOD, "count": np.array(-1)}, "count"),
+        ({**GOOD, "sigma": np.arange(9.0).reshape(3, 3)}, "not symmetric"),
+        ({**GOOD, "sigma": -np.eye(3)}, "negative variances"),
+        ({**GOOD, "count": np.array(-1)}, "no finite numbers"),
+        ({**GOOD, "count": np.zeros(2)}, "no finite numbers"),
     ],
 )
 def test_arrays_that_are_no_statistics(arrays: dict[str, np.ndarray], message: str, tmp_path: Path) -> None:

@@ -69,13 +69,7 @@ def test_equals_torch_fidelity(n: int, m: int, size: int) -> None:
     assert kid(x, y, subsets=20, subset_size=10, seed=1) != kid(x, y, subsets=20, subset_size=10, seed=2)
 
 
-def test_mistakes_are_named() -> None:
+def test_one_image_a_side_is_refused() -> None:
     x = features(0, 5, 3)
-    with pytest.raises(EvalError, match="2 images a side are needed at least and one has 1"):
+    with pytest.raises(EvalError, match="needs 2 images a side at least and one has 1"):
         kid(x, x[:1])
-    with pytest.raises(EvalError, match="over 0 subsets"):
-        kid(x, x, subsets=0)
-    with pytest.raises(EvalError, match="subsets of 1 images"):
-        kid(x, x, subset_size=1)
-    with pytest.raises(EvalError, match="of 2 images are not finite"):
-        kid(x, x.clone().index_fill_(0, torch.tensor([1, 4]), torch.inf))

@@ -32,7 +32,7 @@ def plain(x: Tensor, y: Tensor) -> Tensor:
 def prdc(real: Tensor, fake: Tensor, k: int = 5) -> list[float]:
     """Precision, recall, density, coverage."""
     found = memberships(real, fake, k=k)
-    parts = (found.inside, found.recalled, found.balls, found.covered)
+    parts = (found.balls > 0, found.recalled, found.balls, found.covered)
     means = [float(part.double().mean()) for part in parts]
     return [*means[:2], means[2] / k, means[3]]
 
@@ -49,20 +49,14 @@ def naive(real: Tensor, fake: Tensor, k: int) -> list[float]:
 
 # Distances
 @pytest.mark.parametrize("block", [1, 8 * 30 * 7, 2**20])  # a row, seven rows, all rows at once
-def test_blocks_are_the_distances(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_blocks_are_exact_far_from_the_origin(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Relative to the origin, squares of 1e14 would leave four digits of these squared distances."""
     monkeypatch.setattr(module, "BLOCK", block)
-    x, y = 2 * features(0, 50, 9) + 5, features(1, 30, 9)
+    x, y = features(0, 50, 9).double() + 1e7, features(1, 30, 9).double() + 1e7
     parts = list(squared_blocks(x, y))
     assert [part.start for part, _ in parts[1:]] == [part.stop for part, _ in parts[:-1]]
     assert all(len(squared) * 30 * 8 <= max(block, 30 * 8) for _, squared in parts)
     torch.testing.assert_close(torch.cat([s for _, s in parts]).sqrt(), plain(x, y), rtol=1e-12, atol=0)
-
-
-def test_distances_are_exact_far_from_the_origin() -> None:
-    """Relative to the origin, squares of 1e14 would leave four digits of these squared distances."""
-    x, y = features(0, 20, 5).double() + 1e7, features(1, 20, 5).double() + 1e7
-    (_, squared), = squared_blocks(x, y)  # fmt: skip
-    torch.testing.assert_close(squared.sqrt(), plain(x, y), rtol=1e-12, atol=0)
 
 
 @pytest.mark.parametrize("block", [1, 1000, 2**20])
@@ -120,7 +114,7 @@ def test_sets_without_spread_and_sets_far_apart_score_zero(value: float) -> None
 
 
 @pytest.mark.parametrize("k", [1, 5])
-@pytest.mark.parametrize("block", [1, 5000, 2**26])
+@pytest.mark.parametrize("block", [5000, 2**26])
 @pytest.mark.parametrize(("n", "m", "dim", "scale"), [(80, 120, 6, 0.9), (120, 31, 6, 1.3), (90, 90, 500, 1)])
 def test_equals_the_naive_formula(
     n: int, m: int, dim: int, scale: float, k: int, block: int, monkeypatch: pytest.MonkeyPatch
@@ -147,14 +141,9 @@ def test_known_radii_give_the_same() -> None:
 
 def test_mistakes_are_named() -> None:
     x = features(0, 6, 2)
-    with pytest.raises(EvalError, match="need 6 images a side at least and one has 5"):
-        memberships(x, x[:5])
-    with pytest.raises(EvalError, match="k = 0"):
-        memberships(x, x, k=0)
-    with pytest.raises(EvalError, match="one has 0"):
-        nearest(x, x[:0])
-    with pytest.raises(EvalError, match="of 1 images are not finite"):
-        nearest(x, x.clone().index_fill_(0, torch.tensor([1]), torch.nan))
+    for sides in ((x, x[:5]), (x[:5], x)):
+        with pytest.raises(EvalError, match="need 6 images a side at least and one has 5"):
+            memberships(*sides)
     with pytest.raises(EvalError, match="hold out"):
         find_copies(x, x, x)
 
@@ -176,15 +165,6 @@ def test_held_out_images_score_the_quantile(count: int, copied: int) -> None:
     found = find_copies(held_out, held_out, train)
     assert int(found.copied.sum()) == copied
     assert found.ratio == 1
-
-
-def test_copies_grow_as_samples_near_the_training_images() -> None:
-    train, held_out, noise = features(0, 300, 16), features(1, 200, 16), features(2, 300, 16)
-    found = [find_copies(train + s * noise, held_out, train) for s in (0.1, 0.4, 0.6, 1.0)]
-    shares = [float(f.copied.double().mean()) for f in found]
-    assert shares == sorted(shares, reverse=True)
-    assert shares[0] == 1 > shares[-1]
-    assert [f.ratio for f in found] == sorted(f.ratio for f in found)
 
 
 # Diversity

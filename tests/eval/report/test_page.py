@@ -2,20 +2,22 @@
 
 import base64
 import io
+import json
 import math
+import os
 import re
 from dataclasses import replace
 from html import escape, unescape
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from brushwork.data.images import png_bytes
+from brushwork.eval.errors import EvalError
 from brushwork.eval.report import page as module
 from brushwork.eval.report.grids import NEAREST
-from brushwork.eval.report.page import page
+from brushwork.eval.report.page import page, write_report
 from brushwork.eval.results import METRIC_INFO, CurvePoint, Measurement, MetricResult, Score
 
 NAMES = ("flat", "round & soft", "<sketch>")
@@ -50,44 +52,25 @@ def measured(control: bool = True, **more: MetricResult) -> Measurement:
 @pytest.fixture
 def without_plots(monkeypatch: pytest.MonkeyPatch) -> None:
     """Plots take time, and most tests are about the text."""
-    for name in ("style_bars", "small_multiples", "confusion_maps", "similarity_maps", "curve"):
-        monkeypatch.setattr(module, name, lambda *_: RED)
+    for name in ("bars", "heat_maps", "curve"):
+        monkeypatch.setattr(module, name, lambda *_, **__: RED)
 
 
 quickly = pytest.mark.usefixtures("without_plots")
 
 
-class Outline(HTMLParser):
-    """Unclosed tags, section headings, external links, images without alt text, cells of each table row."""
+def headings(text: str) -> list[str]:
+    return re.findall("<h2>(.*?)</h2>", text)
 
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.links: list[str] = []
-        self.headings: list[str] = []
-        self.without_alt = self.without_scope = 0
-        self.widths: list[int] = []
-        self.feed(text)
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        values = {name: value or "" for name, value in attrs}
-        targets = [values[name] for name in ("src", "href") if name in values]
-        self.links += [target for target in targets if not target.startswith("data:")]
-        self.without_alt += tag == "img" and not values.get("alt")
-        self.without_scope += tag == "th" and not values.get("scope")
-        if tag == "tr":
-            self.widths.append(0)
-        if tag in ("td", "th"):
-            self.widths[-1] += int(values.get("colspan") or 1)
-        if tag not in ("meta", "img"):
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if self.open[-1:] == ["h2"]:
-            self.headings.append(data)
+def row_widths(table: str) -> set[int]:
+    """Numbers of cells that the rows of a table have."""
+    rows = re.findall("<tr.*?</tr>", table, re.DOTALL)
+    spans = [re.findall("<t[dh]([^>]*)", row) for row in rows]
+    return {
+        sum(int(span[1]) if (span := re.search('colspan="(.*?)"', cell)) else 1 for cell in cells)
+        for cells in spans
+    }
 
 
 def squeezed(text: str) -> str:
@@ -99,21 +82,20 @@ def squeezed(text: str) -> str:
 @pytest.mark.parametrize("control", [True, False])
 def test_page_stands_alone_and_is_well_formed(control: bool) -> None:
     text = page(measured(control), {"Samples": RED})
-    outline = Outline(text)
-    assert (outline.open, outline.links, outline.without_alt, outline.without_scope) == ([], [], 0, 0)
     assert text.startswith("<!doctype html>\n<html lang")
-    assert not any(part in text for part in ("<script", "url(", "{%", "{{"))
-    figures_width, style_width = outline.widths[0], outline.widths[-8]
-    assert figures_width == (6 if control else 4)
-    figure_rows = outline.widths[: outline.widths.index(style_width, 1)]
-    assert set(figure_rows) == {figures_width}, "every row has as many cells as the heading"
+    assert not re.search(r"<script|url\(|{%|{{|href|src=\"(?!data:)|<img(?![^>]*alt=\"[^\"])|<th(?=>)", text)
+    for tag in set(re.findall(r"</(\w+)", text)):
+        assert len(re.findall(rf"<{tag}\b", text)) == text.count(f"</{tag}>"), tag
+    figures, *styles = re.findall("<table.*?</table>", text, re.DOTALL)
+    assert row_widths(figures) == {6 if control else 4}, "every row has as many cells as the heading"
+    assert [len(row_widths(table)) for table in styles] == [1, 1]
     assert ("random weights" in text) == ('data-label="control"' in text) == control
 
 
 @quickly
 def test_sections_come_in_order() -> None:
     text = page(measured(), {NEAREST: RED})
-    assert Outline(text).headings == [
+    assert headings(text) == [
         "The figures", "Frechet distance by style", "Other figures by style",
         "By style, in the features of inception", "Which style is recognised",
         "Style by style: calibrated cosine", "Style by style: Gram distance", "Every style",
@@ -135,16 +117,11 @@ def test_a_figure_has_ceiling_control_worst_style_and_note() -> None:
 
 
 @quickly
-def test_names_and_labels_are_escaped() -> None:
-    text = page(measured(), {"<grid>": RED})
+def test_text_is_escaped_and_the_protocol_is_readable() -> None:
+    text = squeezed(page(measured(), {"<grid>": RED}))
     for words in ("round & soft", "<sketch>", "runs/<first>", "a <network>", "<grid>"):
         assert escape(words) in text, words
         assert words not in text, words
-
-
-@quickly
-def test_protocol_is_readable() -> None:
-    text = squeezed(page(measured(), {}))
     assert "<dt>images per style</dt><dd>200 (4 times)</dd>" in text
     assert "<dt>features</dt><dd><dl><dt>net</dt><dd>a &lt;network&gt;</dd></dl>" in text
     assert "<dt>seed</dt><dd>none</dd>" in text
@@ -162,6 +139,8 @@ def test_cards_show_the_main_figures_and_a_collapse() -> None:
         "Frechet distance", "style accuracy", "worst style", "share of near-copies"
     ]  # fmt: skip
     assert "held-out real: 0.500" in found[1]
+    only = cards(replace(measured(), figures={"accuracy": figure("accuracy", 0.4)}))
+    assert [card.partition("<b")[0] for card in only] == ["style accuracy", "worst style"]
     assert "chance: 0.333" in found[1]
     assert "&lt;sketch&gt;" in found[2]
     shares = Score(value=0.5, per_style=(0.9, 0.3, 0.2))
@@ -195,9 +174,10 @@ def test_baselines_and_notes_are_shown_where_there_are_any() -> None:
 
 def test_measurements_without_styles_figures_or_images_have_a_page() -> None:
     fd = MetricResult(about=METRIC_INFO["fd"], features="inception", measured=Score(value=23.45))
-    outline = Outline(page(Measurement(style_names=(), figures={"fd": fd}, protocol={}), {}))
-    assert (outline.headings, outline.widths) == (["The figures", "Protocol"], [2, 2, 2, 2])
-    assert Outline(page(Measurement(style_names=(), figures={}, protocol={}), {})).open == []
+    text = page(Measurement(style_names=(), figures={"fd": fd}, protocol={}), {})
+    assert headings(text) == ["The figures", "Protocol"]
+    assert row_widths(text) == {2}
+    assert headings(page(Measurement(style_names=(), figures={}, protocol={}), {})) == headings(text)
     gap = Score(value=5.0, per_style=(math.nan, 1.0, 2.0), matrix=((math.nan,) * 3, *MATRIX[1:]))
     figures = {
         name: MetricResult(about=METRIC_INFO[name], features="net", measured=gap)
@@ -215,21 +195,57 @@ def test_images_on_the_page_decode_and_plots_have_one_width() -> None:
     assert max(width for width, _ in plots) - min(width for width, _ in plots) <= 1
 
 
-def luminance(colour: str) -> float:
-    values = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-    red, green, blue = (v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4 for v in values)
-    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+# Files
+def written(fd: float = 70.5, recall: float = 0.5) -> Measurement:
+    score = Score(value=fd, per_style=(fd, math.nan))
+    return Measurement(
+        style_names=("flat", "sketch"),
+        figures={"fd": MetricResult(about=METRIC_INFO["fd"], features="net", measured=score)},
+        protocol={"seed": 0},
+        curves={"truncation": (CurvePoint(x=1.0, scores={"recall": recall}),)},
+    )
 
 
-def test_all_text_has_enough_contrast() -> None:
-    """WCAG 2.1, 1.4.3: at least 4.5 : 1."""
-    css = Path(module.__file__).with_name("page.css").read_text()
-    named = dict(re.findall(r"--(\w+): (#\w{6})", css))
-    badge = re.search(r"background: (#\w{6}); color: (#\w{6})", css)
-    better = re.search(r"\.better {[^}]*background: (#\w{6})", css)
-    assert badge
-    assert better
-    pairs = [(badge[1], badge[2]), (better[1], named["muted"])]
-    pairs += [(ground, named[ink]) for ground in ("#ffffff", "#f5f6f8") for ink in ("ink", "muted", "accent")]
-    for ground, ink in pairs:
-        assert (luminance(ground) + 0.05) / (luminance(ink) + 0.05) >= 4.5, (ground, ink)
+def test_a_report_has_json_page_and_grids(tmp_path: Path) -> None:
+    grid = Image.new("RGB", (7, 3), "blue")
+    out = tmp_path / "new" / "folder"
+    write_report(written(), out, grids={"Nearest to a Training one": grid})
+    found = json.loads((out / "report.json").read_text(encoding="utf-8"))
+    assert found == written().to_json()
+    assert found["figures"]["fd"]["measured"] == {"value": 70.5, "per_style": [70.5, None]}
+    html = (out / "report.html").read_text(encoding="utf-8")
+    assert "70.50" in html
+    assert html.count('class="grid"') == 1
+    assert (out / "report.html").stat().st_mode & 0o777 == 0o644, "others can read it"
+    names = ["nearest-to-a-training-one.png", "report.html", "report.json"]
+    assert sorted(path.name for path in out.iterdir()) == names
+    with Image.open(out / names[0]) as image:
+        assert image.size == (7, 3)
+
+
+def test_a_failed_write_keeps_the_old_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_report(written(), tmp_path, grids={})
+    old = (tmp_path / "report.json").read_text(encoding="utf-8")
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(EvalError, match=r"No space left.*free some space"):
+        write_report(written(3.0), tmp_path, grids={})
+    assert (tmp_path / "report.json").read_text(encoding="utf-8") == old
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.parametrize("broken", [written(fd=math.inf), written(recall=math.nan)])
+def test_figures_that_json_cannot_hold_are_refused(broken: Measurement, tmp_path: Path) -> None:
+    with pytest.raises(EvalError, match="no finite number"):
+        write_report(broken, tmp_path, grids={})
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("out", ["file", "file/out"])
+def test_a_file_in_place_of_the_folder_is_named(tmp_path: Path, out: str) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(EvalError, match="/file' is a file: name a folder with --out"):
+        write_report(written(), tmp_path / out, grids={})

@@ -12,16 +12,7 @@ from matplotlib.lines import Line2D
 from PIL import Image
 
 from brushwork.eval.report import plots
-from brushwork.eval.report.plots import (
-    confusion_maps,
-    curve,
-    readable_on,
-    similarity_maps,
-    small_multiples,
-    style_bars,
-    training_curves,
-    worst_first,
-)
+from brushwork.eval.report.plots import bars, curve, heat_maps, readable_on, training_curves, worst_first
 from brushwork.eval.results import METRIC_INFO, CurvePoint, MetricResult, Score
 
 NAMES = ("flat", "round", "sketch")
@@ -72,7 +63,7 @@ def test_the_worst_style_is_first(name: str, values: tuple[float, ...], order: l
 
 
 def test_bars_have_values_names_and_marks(sheets: list[Sheet]) -> None:
-    style_bars(figure("fd", 2.0, 3.0, 1.0, real=(0.5, 0.25, 0.75)), NAMES)
+    bars([figure("fd", 2.0, 3.0, 1.0, real=(0.5, 0.25, 0.75))], NAMES, [1, 0, 2])
     axes = sheets[0].axes[0]
     assert [bar.get_width() for bar in axes.containers[0]] == [3.0, 2.0, 1.0]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["round", "flat", "sketch"]
@@ -83,7 +74,7 @@ def test_bars_have_values_names_and_marks(sheets: list[Sheet]) -> None:
 
 
 def test_negative_figures_have_room_on_the_left(sheets: list[Sheet]) -> None:
-    style_bars(figure("csls", -0.2, 0.1, math.nan, real=(0.3, math.nan, 0.2)), NAMES)
+    bars([figure("csls", -0.2, 0.1, math.nan, real=(0.3, math.nan, 0.2))], NAMES, [0, 1, 2])
     axes = sheets[0].axes[0]
     low, high = axes.get_xlim()
     assert low < -0.2
@@ -92,18 +83,18 @@ def test_negative_figures_have_room_on_the_left(sheets: list[Sheet]) -> None:
 
 
 def test_panels_share_one_order(sheets: list[Sheet]) -> None:
-    small_multiples([figure("recall", 0.1, 0.2, 0.3), figure("kid", 4.0, 5.0, 6.0)], NAMES, [2, 0, 1])
+    bars([figure("recall", 0.1, 0.2, 0.3), figure("kid", 4.0, 5.0, 6.0)], NAMES, [2, 0, 1])
     left, right = sheets[0].axes
     assert [bar.get_width() for bar in left.containers[0]] == [0.3, 0.1, 0.2]
     assert [bar.get_width() for bar in right.containers[0]] == [6.0, 4.0, 5.0]
     assert [label.get_text() for label in left.get_yticklabels()] == ["sketch", "flat", "round"]
     assert (left.get_xlabel(), right.get_xlabel()) == ("more is better", "less is better")
-    small_multiples([figure("recall", 0.1, 0.2, 0.3)] * 4, NAMES, [0, 1, 2])
+    bars([figure("recall", 0.1, 0.2, 0.3)] * 4, NAMES, [0, 1, 2])
     assert [axes.axison for axes in sheets[1].axes] == [True] * 4 + [False] * 2, "surplus places stay empty"
 
 
 def test_plots_have_one_width_whatever_the_names() -> None:
-    png = style_bars(figure("fd", 1.0, 2.0), ("w" * 200, "$\\frac{1}$ a$b$c"))
+    png = bars([figure("fd", 1.0, 2.0)], ("w" * 200, "$\\frac{1}$ a$b$c"), [0, 1])
     with Image.open(io.BytesIO(png)) as image:
         assert image.width == pytest.approx(plots.WIDTH * plots.DPI, abs=1)
 
@@ -118,7 +109,10 @@ def test_distances_have_a_panel_each_and_shares_one_together(sheets: list[Sheet]
     left, right = sheets[0].axes
     assert [points_of(line) for line in left.lines] == [[[0.5, 75.0], [1.0, 50.0]]]
     assert [line.get_label() for line in right.lines] == ["precision", "recall"]
-    assert sorted(text.get_text() for text in right.texts) == ["0.125", "0.250", "0.500", "0.750"]
+    assert [points_of(line) for line in right.lines] == [
+        [[0.5, 0.75], [1.0, 0.5]],
+        [[0.5, 0.125], [1.0, 0.25]],
+    ]
     assert [text.get_text() for text in left.texts] == ["75.0", "50.0"]
     assert left.get_xlabel() == "psi"
     assert list(left.get_xticks()) == [0.5, 1.0]
@@ -164,11 +158,12 @@ def test_training_curves_need_a_figure() -> None:
 # Heat maps
 def test_confusion_is_shown_beside_the_real_one(sheets: list[Sheet]) -> None:
     measured, real = ((0.25, 0.75), (1.0, 0.0)), ((0.9, 0.1), (0.004, 0.996))
-    confusion_maps(figure("accuracy", matrix=measured, real_matrix=real), NAMES[:2])
+    heat_maps(figure("accuracy", matrix=measured, real_matrix=real), NAMES[:2], shares=True)
     left, right = sheets[0].axes
-    assert np.asarray(left.images[0].get_array()).tolist() == [[0.25, 0.75], [1.0, 0.0]]
-    assert np.asarray(right.images[0].get_array()).tolist() == [[0.9, 0.1], [0.004, 0.996]]
-    assert [image.get_clim() for axes in (left, right) for image in axes.images] == [(0, 1), (0, 1)]
+    assert [np.asarray(axes.images[0].get_array()).tolist() for axes in (left, right)] == [
+        [list(row) for row in matrix] for matrix in (measured, real)
+    ]
+    assert [axes.images[0].get_clim() for axes in (left, right)] == [(0, 1), (0, 1)]
     assert [text.get_text() for text in left.texts] == ["25", "75", "100"]
     assert [text.get_text() for text in right.texts] == ["90", "10", "100"]  # 0.4 % is left to the colour
     assert [axes.get_title(loc="left") for axes in (left, right)] == ["Measured", "Held-out real pictures"]
@@ -176,7 +171,7 @@ def test_confusion_is_shown_beside_the_real_one(sheets: list[Sheet]) -> None:
 
 def test_similarities_share_a_scale_symmetric_about_zero(sheets: list[Sheet]) -> None:
     measured, real = ((0.1, -0.4), (-0.2, 0.2)), ((0.3, -0.1), (0.0, 0.3))
-    similarity_maps(figure("csls", matrix=measured, real_matrix=real), NAMES[:2])
+    heat_maps(figure("csls", matrix=measured, real_matrix=real), NAMES[:2], shares=False)
     left, right, bar = sheets[0].axes
     assert [axes.images[0].get_clim() for axes in (left, right)] == [(-0.4, 0.4)] * 2
     assert [text.get_text() for text in left.texts] == ["0.10", "−0.40", "−0.20", "0.20"]
@@ -184,7 +179,7 @@ def test_similarities_share_a_scale_symmetric_about_zero(sheets: list[Sheet]) ->
 
 
 def test_distances_begin_at_zero_and_dark_is_near(sheets: list[Sheet]) -> None:
-    similarity_maps(figure("gram", matrix=((0.01, 0.5), (0.5, 0.01))), NAMES[:2])
+    heat_maps(figure("gram", matrix=((0.01, 0.5), (0.5, 0.01))), NAMES[:2], shares=False)
     axes = sheets[0].axes[0]
     assert axes.images[0].get_clim() == (0, 0.5)
     near, far = axes.images[0].to_rgba(np.array([0.01, 0.5]))[:, :3].sum(axis=1)
@@ -193,9 +188,9 @@ def test_distances_begin_at_zero_and_dark_is_near(sheets: list[Sheet]) -> None:
 
 
 def test_maps_of_many_styles_stand_below_each_other_without_numbers(sheets: list[Sheet]) -> None:
-    matrix = tuple(tuple(1 / 30 for _ in range(30)) for _ in range(30))
+    matrix = ((1 / 30,) * 30,) * 30
     names = tuple(f"style {i}" for i in range(30))
-    confusion_maps(figure("accuracy", matrix=matrix, real_matrix=matrix), names)
+    heat_maps(figure("accuracy", matrix=matrix, real_matrix=matrix), names, shares=True)
     above, below, bar = sheets[0].axes
     assert above.get_position().y0 > below.get_position().y0
     assert len(above.texts) == 0
@@ -205,8 +200,7 @@ def test_maps_of_many_styles_stand_below_each_other_without_numbers(sheets: list
 @pytest.mark.parametrize(("name", "first"), [("accuracy", math.nan), ("gram", 0.0)])
 def test_maps_of_missing_styles_and_of_zeros_have_an_image(name: str, first: float) -> None:
     found = figure(name, matrix=((first, first), (0.0, 0.0)))
-    maps = confusion_maps if name == "accuracy" else similarity_maps
-    assert maps(found, NAMES[:2]).startswith(b"\x89PNG")
+    assert heat_maps(found, NAMES[:2], shares=name == "accuracy").startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize("colours", ["Blues", "Blues_r", "RdBu"])

@@ -1,0 +1,53 @@
+"""Taps of HED-VGG16, the evaluator of a second family. ImageNet's VGG16 was trained on, to find edges."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from brushwork.models.pretrained.hed import DIGEST, NAME, hed_vgg16
+from brushwork.models.pretrained.vgg import Vgg
+
+from .statistics import PooledTaps, resized
+
+TAPS = ("conv1_2", "conv2_2", "conv3_3", "conv4_3")
+"""The last convolutions of four stages, before their rectifiers. After the rectifiers, a tenth of the
+channels of small drawings is 0 in nearly all images, and such a channel would dominate once standardised."""
+
+SIZE = 64
+
+
+class HedVgg(PooledTaps):
+    """Mean and standard deviation over space of four taps of HED-VGG16, 1,920 values an image.
+
+    Its weights are the converted file at `weights`, or that in the cache (`brushwork fetch hed-vgg16`). With
+    `pretrained=False` it is VGG16 with seeded random weights, as the control.
+
+    Raises ModelError for weights that are missing or are not this file.
+    """
+
+    def __init__(
+        self, weights: Path | None = None, device: str | torch.device = "cpu", *, pretrained: bool = True
+    ) -> None:
+        network = hed_vgg16(TAPS, weights) if pretrained else Vgg.random("vgg16", TAPS, 0)
+        name = NAME if pretrained else "VGG16-random"
+        origin = f"{NAME} ({DIGEST[:8]})" if pretrained else "VGG16 (random seed 0)"
+        means = "Caffe's means" if pretrained else "ImageNet mean and std"
+        super().__init__(
+            name.lower(),
+            f"{origin}, {SIZE} px bilinear without antialias, {means}",
+            ",".join(TAPS),
+            channels=960,
+            parts=(16, 128),
+            device=torch.device(device),
+        )
+        self._network = network.to(memory_format=torch.channels_last).to(self.device)
+
+    def control(self) -> "HedVgg":
+        """The same taps with seeded random weights."""
+        return HedVgg(device=self.device, pretrained=False)
+
+    def _maps(self, images: Tensor) -> Iterable[Tensor]:
+        x = resized(images / 255, SIZE)
+        return self._network(x.contiguous(memory_format=torch.channels_last)).values()
