@@ -62,7 +62,7 @@ def test_exactness_shows_relative_errors() -> None:
     assert itself["ours, from features"] < 1e-11 < abs(itself["torch-fidelity"]) < 1e-2
     for value in apart.values():
         assert value == pytest.approx(exact, rel=1e-5)
-    assert [row[0] for row in found.table.rows] == ["exact", *apart]
+    assert [row[0] for row in found.rows] == ["exact", *apart]
 
 
 # The same weights
@@ -86,9 +86,9 @@ def test_agreement_of_two_libraries(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "Inception", ours)
     monkeypatch.setattr(module, "random_state", lambda seed: {})
     monkeypatch.setattr(module, "inception_networks", lambda state, device: (theirs, ("N",)))
-    found = agreement(100)
+    found = agreement(100, torch.device("cpu"))
     assert resizes == ["legacy_tensorflow", "legacy_pytorch"]
-    assert found.table.notes == ("N",)
+    assert found.notes == ("N",)
     assert found.data["features"] == {"torch-fidelity": 0.5, "pytorch-fid": 0}
     differences = {
         (f["figure"], f["library"]): abs(f["ours"] - f["theirs"]) / abs(f["theirs"])
@@ -99,7 +99,7 @@ def test_agreement_of_two_libraries(monkeypatch: pytest.MonkeyPatch) -> None:
     assert differences["KD", "torch-fidelity"] > 0.1
     assert differences["FD", "pytorch-fid"] < 1e-5
     assert len(differences) == 6
-    assert len(found.table.rows) == 8
+    assert len(found.rows) == 8
 
 
 # The libraries
@@ -114,7 +114,7 @@ def test_all_libraries_give_the_same_frechet_distance() -> None:
 def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(third_party, "version_of", lambda package: None)
     monkeypatch.setattr(third_party, "torch_fidelity_features", lambda state, device: abs)
-    networks, notes = inception_networks({})
+    networks, notes = inception_networks({}, torch.device("cpu"))
     assert list(networks) == ["torch-fidelity"]
     assert "not installed" in notes[0]
 
