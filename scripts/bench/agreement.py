@@ -1,7 +1,6 @@
 """Agreement with other implementations: on the same weights, and where the distance is known exactly."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from fractions import Fraction
 
 import torch
@@ -91,17 +90,12 @@ def noise_images(
 
 
 # Fewer features than dimensions
-@dataclass(frozen=True, kw_only=True)
-class KnownDistance:
-    """Two sets of features and their exact Frechet distance."""
+def known_distance(
+    count: int, dim: int
+) -> tuple[Float64[Tensor, "count dim"], Float64[Tensor, "count dim"], float]:
+    """Two sets of features X and Y, and their exact Frechet distance.
 
-    x: Float64[Tensor, "n d"]
-    y: Float64[Tensor, "n d"]
-    distance: float
-
-
-def known_distance(count: int, dim: int) -> KnownDistance:
-    """Fewer features than dimensions whose distance is a fraction of whole numbers.
+    Fewer features than dimensions whose distance is a fraction of whole numbers.
 
     With columns u_i, v_i, w_i of Hadamard matrices (entries 1 and -1, orthogonal; u_i sum to 0) and
     whole a_i, b_i > 0,
@@ -129,7 +123,7 @@ def known_distance(count: int, dim: int) -> KnownDistance:
     terms = int((a**2 + 25 * b**2 - 6 * a * b).sum())
     exact = dim + Fraction(dim * count, count - 1) * terms
     x, y = (u * a) @ v.T, 1 + (u * b) @ (3 * v + 4 * w).T
-    return KnownDistance(x=x / 64, y=y / 64, distance=float(exact / 64**2))
+    return x / 64, y / 64, float(exact / 64**2)
 
 
 def exactness(count: int, dim: int) -> Table:
@@ -138,11 +132,11 @@ def exactness(count: int, dim: int) -> Table:
     Data: by implementation, "apart" is the distance of two sets and "itself" that of a set to itself, which
     is exactly 0.
     """
-    known = known_distance(count, dim)
-    a, b, exact = gaussian_of(known.x), gaussian_of(known.y), known.distance
+    x, y, exact = known_distance(count, dim)
+    a, b = gaussian_of(x), gaussian_of(y)
     distances = {"ours, from covariances": frechet, **DISTANCES}
-    apart = {"ours, from features": frechet_from_features(known.x, known.y)}
-    itself = {"ours, from features": frechet_from_features(known.x, known.x)}
+    apart = {"ours, from features": frechet_from_features(x, y)}
+    itself = {"ours, from features": frechet_from_features(x, x)}
     apart |= {name: distance(a, b) for name, distance in distances.items()}
     itself |= {name: distance(a, a) for name, distance in distances.items()}
     rows = [

@@ -3,7 +3,7 @@
 Compared with the images a second of `bench train`, it tells whether training waits for its data.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated
@@ -53,26 +53,34 @@ class DataArguments:
 
 
 # Comparisons
+Spans = Sequence[tuple[int, int]]
+"""The first image and the number of images of each batch."""
+
+
+def loads(
+    pictures: Pictures | StoredPictures, spans: Spans, config: LoaderConfig, resolution: int | None = None
+) -> Callable[[], None]:
+    """A function that loads these batches."""
+    loader = Loader(pictures, config, seed=0)
+
+    def run() -> None:
+        for nimg, count in spans:
+            loader.batch_at(nimg, count, resolution=resolution)
+
+    return run
+
+
 def compare_batches(pictures: Pictures, args: DataArguments) -> Comparison:
     """Times batches of decoded images with each of the loader's options."""
-
-    def batches(config: LoaderConfig, resolution: int | None = None) -> Callable[[], None]:
-        loader = Loader(pictures, config, seed=0)
-
-        def run() -> None:
-            for number in range(args.batches):
-                loader.batch_at(number * args.batch, args.batch, resolution=resolution)
-
-        return run
-
-    functions = {"as they are": batches(LoaderConfig())}
+    spans, plain = [(number * args.batch, args.batch) for number in range(args.batches)], LoaderConfig()
+    functions = {"as they are": loads(pictures, spans, plain)}
     if pictures.resolution % 2 == 0:
         half = pictures.resolution // 2
-        functions[f"halved to {half} px"] = batches(LoaderConfig(), half)
+        functions[f"halved to {half} px"] = loads(pictures, spans, plain, half)
     functions |= {
-        "flipped": batches(LoaderConfig(flip=True)),
-        "moved": batches(MOVES),
-        "balanced": batches(LoaderConfig(balanced=True)),
+        "flipped": loads(pictures, spans, LoaderConfig(flip=True)),
+        "moved": loads(pictures, spans, MOVES),
+        "balanced": loads(pictures, spans, LoaderConfig(balanced=True)),
     }
     return Comparison(
         title=f"{args.batches} batches of {args.batch} images of {pictures.resolution} px from memory",
@@ -90,24 +98,16 @@ def compare_decoding(
 
     The library `datasets` keeps its copy of the rows in `copies`; None: in its own cache folder.
     """
-
-    def epoch(pictures: Pictures | StoredPictures) -> Callable[[], None]:
-        loader = Loader(pictures, seed=0)
-
-        def run() -> None:
-            for start in range(0, len(pictures), args.batch):
-                loader.batch_at(start, min(args.batch, len(pictures) - start))
-
-        return run
-
+    count, stored = len(pictures), stored_pictures(dataset, "all", copies=copies)
+    spans = [(start, min(args.batch, count - start)) for start in range(0, count, args.batch)]
     functions: dict[str, Callable[[], object]] = {
-        "batches from memory": epoch(pictures),
+        "batches from memory": loads(pictures, spans, LoaderConfig()),
         "decoded at once": lambda: load_pictures(dataset, "all"),
-        "batches, cache off": epoch(stored_pictures(dataset, "all", copies=copies)),
+        "batches, cache off": loads(stored, spans, LoaderConfig()),
     }
     return Comparison(
-        title=f"All {len(pictures)} images of {pictures.resolution} px, batches of {args.batch}",
-        timings=alternated(functions, repeats=args.repeats, progress="decoding"), images=len(pictures),
+        title=f"All {count} images of {pictures.resolution} px, batches of {args.batch}",
+        timings=alternated(functions, repeats=args.repeats, progress="decoding"), images=count,
         notes=("Decoded at once is what a run does before its first step; cache off decodes every batch.",),
     )  # fmt: skip
 

@@ -23,7 +23,8 @@ from brushwork.eval.features.efficientnet import EfficientNetLite
 from brushwork.eval.pairs.figures import Drawings
 from brushwork.eval.pairs.suite import PairNetworks, measure_outputs
 from brushwork.eval.reference import load_reference
-from brushwork.eval.results import Measurement, Score
+from brushwork.eval.report.tables import number, with_spread
+from brushwork.eval.results import Measurement
 from brushwork.models.device import DeviceName, resolve_device
 from brushwork.models.options import Count, Psi, Seed, options
 from brushwork.models.snapshot import load_generator
@@ -151,22 +152,11 @@ def _row(result: MethodResult, names: Sequence[str]) -> tuple[str, ...]:
     cells = [result.method.name]
     for name in names:
         figure = result.measures.figures.get(name)
-        scores = (figure and figure.measured, figure and figure.control)[: len(COLUMNS[name])]
-        cells += [_cell(score, spread=which == 0) for which, score in enumerate(scores)]
+        cells.append(with_spread(figure.measured) if figure else "")
+        if len(COLUMNS[name]) > 1:
+            cells.append(number(figure.control.value, 3) if figure and figure.control else "")
     times = (result.seconds, result.processor_seconds)
-    return (*cells, *(_milliseconds(seconds) if result.method.timed else "" for seconds in times))
-
-
-def _milliseconds(seconds: float) -> str:
-    return f"{1000 * seconds:,.0f}" if seconds >= 0.1 else f"{1000 * seconds:.2g}"
-
-
-def _cell(score: Score | None, *, spread: bool) -> str:
-    if score is None:
-        return ""
-    digits = 3 if abs(score.value) < 10 else 0
-    text = f"{score.value:.{digits}f}"
-    return f"{text} ± {score.spread:.{digits}f}" if spread and score.spread is not None else text
+    return (*cells, *(number(1000 * seconds, 2) if result.method.timed else "" for seconds in times))
 
 
 CELL = 64

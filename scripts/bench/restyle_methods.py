@@ -62,15 +62,10 @@ class Task:
     truths: UInt8[Tensor, "n 3 r r"]
     """The same subjects as they were really drawn in the target style."""
     subjects: tuple[str, ...]
-    train: Pictures
-    """The training images."""
+    style_names: tuple[str, ...]
 
     def __len__(self) -> int:
         return len(self.subjects)
-
-    @property
-    def style_names(self) -> tuple[str, ...]:
-        return self.train.style_names
 
     @property
     def target_names(self) -> tuple[str, ...]:
@@ -109,7 +104,7 @@ def choose_task(test: Pictures, train: Pictures, count: int, *, seed: int = 0) -
     return Task(
         contents=test.take(torch.tensor(contents)).cpu(), origins=torch.tensor(origins), targets=targets,
         references=train.take(_references(train, targets, seed)).cpu(),
-        truths=test.take(torch.tensor(truths)).cpu(), subjects=subjects, train=train,
+        truths=test.take(torch.tensor(truths)).cpu(), subjects=subjects, style_names=train.style_names,
     )  # fmt: skip
 
 

@@ -139,7 +139,7 @@ class Throughput:
     batch: int
     precision: str
     steps: Mapping[str, tuple[float, ...]]
-    """Seconds of every round by regime; steps with R1 as "regime, penalty"."""
+    """Seconds of every round by regime, and of StyleGAN2 if it was timed; with R1 as "regime, penalty"."""
     flops: Mapping[str, float]
     """Floating-point operations of each kind of step."""
     shares: Mapping[Regime, float]
@@ -152,8 +152,6 @@ class Throughput:
     """Peak memory in MB before the networks were built; 0 on a GPU, whose own memory counts."""
     peak: float
     """Peak memory in MB after all steps."""
-    stylegan2: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
-    """Seconds of StyleGAN2's steps, as `steps`, if they were timed."""
 
     @property
     def seconds(self) -> float:
@@ -188,7 +186,7 @@ class Throughput:
 
     def stylegan2_seconds(self, *, path: bool) -> float:
         """StyleGAN2's average step, with or without path length regularisation."""
-        middle = _medians(self.stylegan2)
+        middle = _medians(self.steps)
         extra = (middle[STYLEGAN2 + PATH] - middle[STYLEGAN2]) / PATH_INTERVAL if path else 0.0
         return self._with_penalty(middle, STYLEGAN2) + extra
 
@@ -237,12 +235,11 @@ def measure(config: TrainConfig, resolution: int, repeats: int, with_stylegan2: 
     middle = _medians(wall)
     return Throughput(
         resolution=resolution, batch=config.batch, precision=run.precision,
-        steps={name: wall[name] for name in actions}, flops=flops, shares=shares,
+        steps={name: wall[name] for name in (*actions, *stylegan2)}, flops=flops, shares=shares,
         r1_interval=config.loss.r1_interval,
         parts=run.parts(repeats) if "sampling" in shares else {},
         convolution=max(work[name] / middle[name] for name in convolutions),
         before=0.0 if on_gpu else before, peak=peak,
-        stylegan2={name: wall[name] for name in stylegan2},
     )  # fmt: skip
 
 

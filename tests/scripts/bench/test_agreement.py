@@ -27,21 +27,20 @@ from brushwork.scripts.bench.third_party import (
 # Known exactly
 @pytest.mark.parametrize(("count", "dim"), [(2, 2), (4, 8), (16, 64), (64, 128)])
 def test_known_distance(count: int, dim: int) -> None:
-    known = known_distance(count, dim)
-    assert known.x.shape == known.y.shape == (count, dim)
-    for features in (known.x, known.y):
+    x, y, distance = known_distance(count, dim)
+    assert x.shape == y.shape == (count, dim)
+    for features in (x, y):
         assert torch.equal(features * 64, (features * 64).round()), "whole numbers"
         assert torch.equal(features.float().double(), features), "exact in float32"
         assert torch.linalg.matrix_rank(features - features.mean(0)) == count - 1
-    assert frechet_from_features(known.x, known.y) == pytest.approx(known.distance, rel=1e-14)
+    assert frechet_from_features(x, y) == pytest.approx(distance, rel=1e-14)
     # By another way, with half of the digits where the covariances are singular.
-    others = sqrtm_distance(gaussian_of(known.x), gaussian_of(known.y))
-    assert others == pytest.approx(known.distance, rel=1e-5)
+    others = sqrtm_distance(gaussian_of(x), gaussian_of(y))
+    assert others == pytest.approx(distance, rel=1e-5)
 
 
 def test_known_covariances_do_not_commute() -> None:
-    known = known_distance(16, 64)
-    a, b = gaussian_of(known.x).covariance, gaussian_of(known.y).covariance
+    a, b = (gaussian_of(features).covariance for features in known_distance(16, 64)[:2])
     assert (a @ b - b @ a).norm() > 0.1 * (a @ b).norm()
 
 
@@ -53,7 +52,7 @@ def test_no_hadamard_matrix() -> None:
 
 def test_exactness_shows_relative_errors() -> None:
     found = exactness(16, 128)
-    exact = known_distance(16, 128).distance
+    exact = known_distance(16, 128)[2]
     assert found.data["exact"] == exact
     apart, itself = found.data["apart"], found.data["itself"]
     assert set(apart) == set(itself)

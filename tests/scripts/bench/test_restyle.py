@@ -194,9 +194,8 @@ def test_runs_that_cannot_restyle_are_refused(generator: Generator) -> None:
     with pytest.raises(ModelError, match="no encoders"):
         methods_of(plain, "p", seed=0, psi=1.0)
     method = methods_of(generator, "run", seed=0, psi=1.0)[0]
-    renamed = replace(TRAIN, style_names=("x", "y", "z"))
     with pytest.raises(ModelError, match="unknown style"):
-        method.restyle(replace(TASK, train=renamed), SOME)
+        method.restyle(replace(TASK, style_names=("x", "y", "z")), SOME)
 
 
 # Another package
@@ -227,6 +226,9 @@ def test_why_the_other_package_is_absent(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 # Measuring
+UNMEASURED = Measurement(style_names=(), figures={}, protocol={})
+
+
 def negative(task: Task, rows: Tensor) -> Tensor:
     return 255 - task.contents[rows]
 
@@ -246,7 +248,7 @@ def test_seconds_are_medians_of_an_image(monkeypatch: pytest.MonkeyPatch) -> Non
     found = run_method(
         Method(name="N", restyle=slow, part=5),
         TASK,
-        lambda *_: None,
+        lambda *_: UNMEASURED,
         Progress(disable=True),  # type: ignore[arg-type]
     )
     assert calls == [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9], [10, 11]]

@@ -97,7 +97,7 @@ THEIRS = {
 
 def test_regularisation_of_stylegan2_counts_as_often_as_it_comes() -> None:
     """R1 every 4th step here, path length every 4th as published."""
-    result = replace(RESULT, stylegan2=THEIRS)
+    result = replace(RESULT, steps={**RESULT.steps, **THEIRS})
     assert result.stylegan2_seconds(path=False) == pytest.approx(4 + 4 / 4)
     assert result.stylegan2_seconds(path=True) == pytest.approx(4 + 4 / 4 + 8 / 4)
     found = beside_stylegan2([result])
