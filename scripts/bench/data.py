@@ -27,7 +27,7 @@ from brushwork.scripts.cli import parse_and_run
 
 MOVES = LoaderConfig(rotate=15.0, scale=0.1, shift=0.1, crop=0.1)
 TOY_STYLES, TOY_SUBJECTS, TOY_RESOLUTION = 6, 100, 64
-"""Of the data set that is packed if none is given."""
+"""The data set that is packed if none is given."""
 
 
 @options

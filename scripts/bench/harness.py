@@ -192,7 +192,7 @@ class Comparison:
 
     @property
     def figures(self) -> dict[str, dict[str, float]]:
-        """By metric, then by candidate."""
+        """Values by metric, then by candidate."""
         results = self.timings.results
         return {
             metric: {name: value(result) for name, result in results.items()}

@@ -88,7 +88,7 @@ class QualityArguments:
     seeds: Count = 3
     """Runs of each way, from the seeds 0, 1, ..."""
     minutes: Duration = 10.0
-    """Of training, at the rate that is measured first."""
+    """Length of each run, at the rate that is measured first."""
     report: Path = Path("runs/bench-quality")
     """Folder for the runs, quality.json, quality.md and quality.png."""
     base: Annotated[TrainConfig, tyro.conf.arg(name="")] = field(default_factory=TrainConfig)
@@ -106,9 +106,9 @@ class Calibration:
     """Measured before the first run and kept in a file: a resumed benchmark has the same schedules."""
 
     precision: Precision
-    """Of the ways whose names do not say it."""
+    """Precision of the ways whose names do not say it."""
     seconds: dict[str, Seconds]
-    """By way."""
+    """Rates by way."""
 
 
 def calibrated(args: QualityArguments) -> Calibration:

@@ -48,7 +48,7 @@ class BenchmarkSizes:
     side: Annotated[int, Interval(ge=32, le=65536)] = 256
     """Longer side of content and style."""
     evaluations: Annotated[int, Interval(ge=0, le=10**7)] = 0
-    """Of each baseline; 0: its own default, 300 for the tutorial and 1,000 for neural-style."""
+    """Evaluations of each baseline; 0: its own default, 300 for the tutorial and 1,000 for neural-style."""
     repeats: Count = 3
     threads: Threads = 0
     """0: PyTorch's default."""

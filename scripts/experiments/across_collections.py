@@ -45,7 +45,7 @@ class Arguments:
     seeds: Count = 3
     """Runs of each variant on each collection, from the seeds 0, 1, ..."""
     minutes: Duration = 10.0
-    """Of training for each run."""
+    """Minutes of training for each run."""
     workers: Annotated[int, Interval(ge=1, le=1024)] = 2
     """Runs side by side, each in one thread."""
     data: Path = Path("datasets")

@@ -43,7 +43,7 @@ EMOJI = ("twemoji", "noto", "openmoji", "fluent-emoji", "fluent-emoji-high-contr
 POINTS = 8
 """Snapshots before the last one, at equal intervals."""
 FINISHED, MEASURED = "finished.json", "measured.json"
-"""In the folder of a run: why it ended, if it needs no more training; and its measurements."""
+"""Files in the folder of a run: why it ended, if it needs no more training; and its measurements."""
 
 EVALUATORS = ("efficientnet-lite0", "hed-vgg16")
 """Two families of networks. The first also measures the curve."""
@@ -141,7 +141,7 @@ class Run:
 
     @property
     def snapshots(self) -> dict[int, Path]:
-        """By their numbers of images, in order."""
+        """Snapshots by their numbers of images, in order."""
         paths = sorted((self.folder / "snapshots").glob("generator-*.safetensors"))
         return {int(path.stem.rpartition("-")[2]): path for path in paths}
 
@@ -284,7 +284,7 @@ def generate(generator: Generator, counts: Sequence[int]) -> Stored:
 
 
 def modes_of(samples: Stored) -> Json:
-    """For each style, the number of modes that its images show, and the share of images that show any."""
+    """The number of modes that the images of each style show, and the share of images that show any."""
     counts = {
         name: count_modes(samples.images[samples.styles == i], name) for i, name in enumerate(MODE_STYLES)
     }
