@@ -11,7 +11,6 @@ BENCHMARKS = {
     "quality": "quality of ways of training over time",
     "data": "images decoded, moved and batched, a second and core",
     "growth": "time and memory by resolution, batch and width",
-    "styles": "time and memory for 8, 100 and 1000 styles",
 }
 """A line of help for each module here that is a benchmark."""
 

@@ -1,7 +1,6 @@
 """Agreement with other implementations: on the same weights, and where the distance is known exactly."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from fractions import Fraction
 
 import torch
@@ -14,7 +13,7 @@ from brushwork.eval.errors import EvalError
 from brushwork.eval.features.inception import Inception, ResizeName, random_state
 from brushwork.eval.metrics.frechet import frechet, frechet_from_features, gaussian_of
 from brushwork.eval.metrics.kernel import kid
-from brushwork.scripts.bench.harness import Finding, Table
+from brushwork.scripts.bench.harness import Table
 from brushwork.scripts.bench.third_party import (
     DISTANCES,
     PYTORCH_FID,
@@ -29,20 +28,22 @@ RESIZES: Mapping[str, ResizeName] = {TORCH_FIDELITY: "legacy_tensorflow", PYTORC
 
 
 # The same weights
-def agreement(count: int, *, device: str = "cpu", seed: int = 0) -> Finding:
+def agreement(count: int, device: torch.device) -> Table:
     """Compares features and metrics of two sets of `count` images with those of each library.
 
     All networks have the same random weights. Data: by library, the largest relative difference of a feature;
     and the metrics, each with "figure", "library", "ours" and "theirs".
     """
-    sides = [noise_images(count, seed=seed + 1), noise_images(count, seed=seed + 2, contrast=0.5)]
-    networks, notes = inception_networks(random_state(seed), device)
+    sides = [noise_images(count, seed=1), noise_images(count, seed=2, contrast=0.5)]
+    networks, notes = inception_networks(random_state(0), device)
     differences: dict[str, float] = {}
+    rows: list[tuple[str, ...]] = []
     figures: list[dict[str, float | str]] = []
     for library, network in networks.items():
-        extractor = Inception(pretrained=False, seed=seed, resize=RESIZES[library], device=device)
+        extractor = Inception(pretrained=False, resize=RESIZES[library], device=device)
         ours, theirs = ([_in_batches(f, side) for side in sides] for f in (extractor, network))
         differences[library] = feature_difference(torch.cat(ours), torch.cat(theirs))
+        rows.append((f"features, {library}", "", "", f"{differences[library]:.1e}"))
         value = DISTANCES.get(library, sqrtm_distance)(*(gaussian_of(side) for side in theirs))
         pairs = {
             "FD": (frechet_from_features(*ours), value),
@@ -53,20 +54,13 @@ def agreement(count: int, *, device: str = "cpu", seed: int = 0) -> Finding:
             here = kid(*ours, subset_size=size)
             there = torch_fidelity_kid(*theirs, subsets=here.subsets, subset_size=size)
             pairs |= {"KD": (here.mean, there.mean), "KD's deviation": (here.std, there.std)}
-        figures += [
-            {"figure": name, "library": library, "ours": a, "theirs": b} for name, (a, b) in pairs.items()
-        ]
-    rows = [(f"features, {library}", "", "", f"{value:.1e}") for library, value in differences.items()]
-    for figure in figures:
-        a, b = float(figure["ours"]), float(figure["theirs"])
-        name = f"{figure['figure']}, {figure['library']}"
-        rows.append((name, f"{a:.9g}", f"{b:.9g}", f"{abs(a - b) / abs(b):.1e}"))
-    return Finding(
-        table=Table(
-            title=f"Agreement on the same random weights, two sets of {count} pictures",
-            header=("", "ours", "theirs", "relative difference"), rows=tuple(rows), notes=notes,
-        ),
-        data={"pictures": count, "features": differences, "figures": figures, "notes": notes},
+        for name, (a, b) in pairs.items():
+            rows.append((f"{name}, {library}", f"{a:.9g}", f"{b:.9g}", f"{abs(a - b) / abs(b):.1e}"))
+            figures.append({"figure": name, "library": library, "ours": a, "theirs": b})
+    return Table(
+        title=f"Agreement on the same random weights, two sets of {count} images",
+        header=("", "ours", "theirs", "relative difference"), rows=rows, notes=notes,
+        data={"pictures": count, "features": differences, "figures": figures},
     )  # fmt: skip
 
 
@@ -95,17 +89,12 @@ def noise_images(
 
 
 # Fewer features than dimensions
-@dataclass(frozen=True, kw_only=True)
-class KnownDistance:
-    """Two sets of features and their exact Frechet distance."""
+def known_distance(
+    count: int, dim: int
+) -> tuple[Float64[Tensor, "count dim"], Float64[Tensor, "count dim"], float]:
+    """Two sets of features X and Y, and their exact Frechet distance.
 
-    x: Float64[Tensor, "n d"]
-    y: Float64[Tensor, "n d"]
-    distance: float
-
-
-def known_distance(count: int, dim: int) -> KnownDistance:
-    """Fewer features than dimensions whose distance is a fraction of whole numbers.
+    Fewer features than dimensions whose distance is a fraction of whole numbers.
 
     With columns u_i, v_i, w_i of Hadamard matrices (entries 1 and -1, orthogonal; u_i sum to 0) and
     whole a_i, b_i > 0,
@@ -133,38 +122,29 @@ def known_distance(count: int, dim: int) -> KnownDistance:
     terms = int((a**2 + 25 * b**2 - 6 * a * b).sum())
     exact = dim + Fraction(dim * count, count - 1) * terms
     x, y = (u * a) @ v.T, 1 + (u * b) @ (3 * v + 4 * w).T
-    return KnownDistance(x=x / 64, y=y / 64, distance=float(exact / 64**2))
+    return x / 64, y / 64, float(exact / 64**2)
 
 
-def exactness(count: int, dim: int) -> Finding:
+def exactness(count: int, dim: int) -> Table:
     """Compares distances of `count` features, fewer than `dim`, with the exact distance.
 
     Data: by implementation, "apart" is the distance of two sets and "itself" that of a set to itself, which
     is exactly 0.
     """
-    known = known_distance(count, dim)
-    a, b = gaussian_of(known.x), gaussian_of(known.y)
-    apart, itself = (
-        {
-            "ours, from features": frechet_from_features(known.x, y),
-            "ours, from covariances": frechet(a, gaussian),
-        }
-        for y, gaussian in ((known.y, b), (known.x, a))
-    )
-    for name, distance in DISTANCES.items():
-        apart[name], itself[name] = distance(a, b), distance(a, a)
-    exact = known.distance
+    x, y, exact = known_distance(count, dim)
+    a, b = gaussian_of(x), gaussian_of(y)
+    distances = {"ours, from covariances": frechet, **DISTANCES}
+    apart = {"ours, from features": frechet_from_features(x, y)}
+    itself = {"ours, from features": frechet_from_features(x, x)}
+    apart |= {name: distance(a, b) for name, distance in distances.items()}
+    itself |= {name: distance(a, a) for name, distance in distances.items()}
     rows = [
         (name, f"{value:.12g}", f"{abs(value - exact) / exact:.1e}", f"{itself[name]:.1e}")
         for name, value in apart.items()
     ]
-    return Finding(
-        table=Table(
-            title=f"{count} features of {dim} dimensions a side, the distance known exactly",
-            header=("", "distance", "relative error", "distance of a set to itself"),
-            rows=(("exact", f"{exact:.12g}", "", "0"), *rows),
-        ),
-        data={
-            "count": count, "dim": dim, "exact": exact, "apart": apart, "itself": itself,
-        },
-    )  # fmt: skip
+    return Table(
+        title=f"{count} features of {dim} dimensions a side, the distance known exactly",
+        header=("", "distance", "relative error", "distance of a set to itself"),
+        rows=[("exact", f"{exact:.12g}", "", "0"), *rows],
+        data={"count": count, "dim": dim, "exact": exact, "apart": apart, "itself": itself},
+    )

@@ -3,9 +3,7 @@
 Compared with the images a second of `bench train`, it tells whether training waits for its data.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated
@@ -19,18 +17,16 @@ from brushwork.data.loader import (
     LoaderConfig,
     Pictures,
     StoredPictures,
-    describe,
     load_pictures,
     stored_pictures,
 )
 from brushwork.data.sources.toy import write_toy
 from brushwork.models.options import Batch, Count, options
-from brushwork.scripts.bench.harness import Comparison, compare, machine
-from brushwork.scripts.bench.report import write_report
+from brushwork.scripts.bench.harness import Comparison, Table, alternated, machine, report
 from brushwork.scripts.cli import parse_and_run
 
 TOY_STYLES, TOY_SUBJECTS, TOY_RESOLUTION = 6, 100, 64
-"""Of the data set that is packed if none is given."""
+"""The data set that is packed if none is given."""
 
 
 @options
@@ -55,117 +51,90 @@ class DataArguments:
     """Folder for data.json and data.md."""
 
 
-# The data set
-@dataclass(frozen=True, kw_only=True)
-class Source:
-    """A packed data set."""
-
-    path: Path
-    copies: Path | None = None
-    """Where `datasets` keeps its copy of the rows; None: in its own cache folder."""
-
-
-@contextmanager
-def source(dataset: Path | None) -> Iterator[Source]:
-    """The given data set, or toy images packed in a temporary folder.
-
-    Raises DataError if `dataset` is not a packed data set.
-    """
-    if dataset is not None:
-        describe(dataset)
-        yield Source(path=dataset)
-        return
-    with TemporaryDirectory(prefix="brushwork-bench-", ignore_cleanup_errors=True) as folder:
-        toy, packed = Path(folder) / "toy", Path(folder) / "packed"
-        write_toy(toy, styles=TOY_STYLES, subjects=TOY_SUBJECTS, size=TOY_RESOLUTION)
-        pack(toy, packed, PackConfig(resolution=TOY_RESOLUTION))
-        yield Source(path=packed, copies=Path(folder) / "copies")
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Limits PyTorch to one thread within the context."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
 # Comparisons
-def compare_batches(pictures: Pictures, args: DataArguments) -> Comparison:
-    """Times batches of decoded images with each of the loader's options."""
-    functions = {"as they are": _batches(pictures, LoaderConfig(), args)}
-    if pictures.resolution % 2 == 0:
-        half = pictures.resolution // 2
-        functions[f"halved to {half} px"] = _batches(pictures, LoaderConfig(), args, resolution=half)
-    for name, config in {
-        "flipped": LoaderConfig(flip=True),
-        "balanced": LoaderConfig(balanced=True),
-    }.items():
-        functions[name] = _batches(pictures, config, args)
-    return compare(
-        f"{args.batches} batches of {args.batch} pictures of {pictures.resolution} px from memory",
-        functions, repeats=args.repeats, images=args.batches * args.batch,
-    )  # fmt: skip
+Spans = Sequence[tuple[int, int]]
+"""The first image and the number of images of each batch."""
 
 
-def compare_decoding(origin: Source, pictures: Pictures, args: DataArguments) -> Comparison:
-    """Times one epoch from memory, where `pictures` are, and from the Parquet files."""
-    stored = stored_pictures(origin.path, "all", copies=origin.copies)
-    functions: dict[str, Callable[[], object]] = {
-        "batches from memory": _epoch(pictures, args.batch),
-        "decoded at once": lambda: load_pictures(origin.path, "all"),
-        "batches, cache off": _epoch(stored, args.batch),
-    }
-    return compare(
-        f"All {len(pictures)} pictures of {pictures.resolution} px, batches of {args.batch}",
-        functions, repeats=args.repeats, images=len(pictures),
-        notes=["Decoded at once is what a run does before its first step; cache off decodes every batch."],
-    )  # fmt: skip
-
-
-def _batches(
-    pictures: Pictures, config: LoaderConfig, args: DataArguments, *, resolution: int | None = None
+def loads(
+    pictures: Pictures | StoredPictures, spans: Spans, config: LoaderConfig, resolution: int | None = None
 ) -> Callable[[], None]:
+    """A function that loads these batches."""
     loader = Loader(pictures, config, seed=0)
 
     def run() -> None:
-        for number in range(args.batches):
-            loader.batch_at(number * args.batch, args.batch, resolution=resolution)
+        for nimg, count in spans:
+            loader.batch_at(nimg, count, resolution=resolution)
 
     return run
 
 
-def _epoch(pictures: Pictures | StoredPictures, batch: int) -> Callable[[], None]:
-    """Loads every image once; the last batch may be smaller."""
-    loader = Loader(pictures, seed=0)
+def compare_batches(pictures: Pictures, args: DataArguments) -> Comparison:
+    """Times batches of decoded images with each of the loader's options."""
+    spans, plain = [(number * args.batch, args.batch) for number in range(args.batches)], LoaderConfig()
+    functions = {"as they are": loads(pictures, spans, plain)}
+    if pictures.resolution % 2 == 0:
+        half = pictures.resolution // 2
+        functions[f"halved to {half} px"] = loads(pictures, spans, plain, half)
+    functions |= {
+        "flipped": loads(pictures, spans, LoaderConfig(flip=True)),
+        "balanced": loads(pictures, spans, LoaderConfig(balanced=True)),
+    }
+    return Comparison(
+        title=f"{args.batches} batches of {args.batch} images of {pictures.resolution} px from memory",
+        timings=alternated(functions, repeats=args.repeats, progress="batches"),
+        images=args.batches * args.batch,
+    )  # fmt: skip
 
-    def run() -> None:
-        for start in range(0, len(pictures), batch):
-            loader.batch_at(start, min(batch, len(pictures) - start))
 
-    return run
+def compare_decoding(
+    dataset: Path, pictures: Pictures, args: DataArguments, copies: Path | None = None
+) -> Comparison:
+    """Times one epoch from memory, where `pictures` are, and from the Parquet files of `dataset`.
+
+    The library `datasets` keeps its copy of the rows in `copies`; None: in its own cache folder.
+    """
+    count, stored = len(pictures), stored_pictures(dataset, "all", copies=copies)
+    spans = [(start, min(args.batch, count - start)) for start in range(0, count, args.batch)]
+    functions: dict[str, Callable[[], object]] = {
+        "batches from memory": loads(pictures, spans, LoaderConfig()),
+        "decoded at once": lambda: load_pictures(dataset, "all"),
+        "batches, cache off": loads(stored, spans, LoaderConfig()),
+    }
+    return Comparison(
+        title=f"All {count} images of {pictures.resolution} px, batches of {args.batch}",
+        timings=alternated(functions, repeats=args.repeats, progress="decoding"), images=count,
+        notes=("Decoded at once is what a run does before its first step; cache off decodes every batch.",),
+    )  # fmt: skip
 
 
 def bench_data(args: DataArguments) -> None:
-    """Runs the benchmark, prints the tables and writes the report."""
-    with one_thread(), source(args.dataset) as origin:
-        pictures = load_pictures(origin.path, "all")
-        args.out.mkdir(parents=True, exist_ok=True)
-        here = machine(("torch", "pillow", "pyarrow", "datasets"))
-        parts = {
-            "batches": compare_batches(pictures, args),
-            "decoding": compare_decoding(origin, pictures, args),
-        }
-    name = "toy pictures, packed for this" if args.dataset is None else args.dataset.name
-    head = f"{here.describe()}\n\nData set: {name}, {len(pictures)} pictures of {pictures.resolution} px"
-    sizes = {
-        "batch": args.batch, "batches": args.batches, "repeats": args.repeats, "data": name,
-        "pictures": len(pictures), "resolution": pictures.resolution,
-    }  # fmt: skip
-    print(write_report(args.out, "data", here, sizes, parts, head=head))
+    """Runs the benchmark, prints the tables and writes the report.
+
+    Raises DataError if `args.dataset` is not a packed data set.
+    """
+    torch.set_num_threads(1)
+    with TemporaryDirectory(prefix="brushwork-bench-", ignore_cleanup_errors=True) as folder:
+        if args.dataset is None:
+            name, dataset = "toy images, packed for this", _pack_toy(Path(folder))
+            copies = Path(folder) / "copies"
+        else:
+            name, dataset, copies = args.dataset.name, args.dataset, None
+        pictures, here = load_pictures(dataset, "all"), machine(("torch", "pillow", "pyarrow", "datasets"))
+
+        def tables() -> Iterator[tuple[str, Table]]:
+            yield "batches", compare_batches(pictures, args).table
+            yield "decoding", compare_decoding(dataset, pictures, args, copies).table
+
+        about = f"Data set: {name}, {len(pictures)} images of {pictures.resolution} px"
+        sizes = {"batch": args.batch, "batches": args.batches, "repeats": args.repeats, "data": name}
+        report(args.out / "data", here, sizes, tables(), head=f"{here.describe()}\n\n{about}")
+
+
+def _pack_toy(folder: Path) -> Path:
+    write_toy(folder / "toy", styles=TOY_STYLES, subjects=TOY_SUBJECTS, size=TOY_RESOLUTION)
+    pack(folder / "toy", folder / "packed", PackConfig(resolution=TOY_RESOLUTION))
+    return folder / "packed"
 
 
 def main() -> None:

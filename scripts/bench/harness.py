@@ -1,88 +1,58 @@
-"""What every benchmark needs: alternated timings, peak memory of a process, the machine, and results.
+"""What every benchmark needs: alternated timings, peak memory of a process, the machine, tables and reports.
 
 Times are wall-clock seconds and processor seconds. The latter hardly change when other programs share the
 machine.
 """
 
+import math
 import platform
 import statistics
-import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field, replace
 from importlib import metadata
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 import torch
 
+from brushwork.data.files import write_file, write_json
+from brushwork.data.names import visible
 from brushwork.data.progress import Progress
 from brushwork.data.writing import free_cores
 from brushwork.eval.errors import EvalError
+from brushwork.models.device import resolve_device
 from brushwork.scripts.cli import run_command
 from brushwork.scripts.configured import configured
 from brushwork.training.config import TrainConfig
 from brushwork.training.preset_files import read_preset
 from brushwork.training.presets import PRESETS
 
+Arguments = TypeVar("Arguments")
 Result = TypeVar("Result")
 
 
 # Time
 @dataclass(frozen=True, kw_only=True)
 class Timings(Generic[Result]):
-    """Seconds of every round and the last result, by candidate. Ratios are to the first candidate."""
+    """Seconds of every round and the last result, by candidate."""
 
     wall: Mapping[str, tuple[float, ...]]
     processor: Mapping[str, tuple[float, ...]]
     """Summed over all cores, so they may exceed the wall-clock seconds."""
     results: Mapping[str, Result]
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        return tuple(self.wall)
-
-    def median(self, name: str) -> float:
-        """Wall-clock seconds."""
-        return statistics.median(self.wall[name])
-
-    def spread(self, name: str) -> float:
-        """Interquartile range of the wall-clock seconds; NaN after a single round."""
-        if len(self.wall[name]) < 2:
-            return float("nan")
-        low, _, high = statistics.quantiles(self.wall[name], n=4, method="inclusive")
-        return high - low
-
-    def ratio(self, name: str) -> float:
-        """Median over that of the first candidate: 2 means half as fast."""
-        return self.median(name) / self.median(self.names[0])
-
-    def processor_median(self, name: str) -> float:
-        return statistics.median(self.processor[name])
-
-    def processor_ratio(self, name: str) -> float:
-        return self.processor_median(name) / self.processor_median(self.names[0])
-
 
 def alternated(
-    functions: Mapping[str, Callable[[], Result]],
-    *,
-    repeats: int,
-    warmup: int = 1,
-    progress: str | None = None,
+    functions: Mapping[str, Callable[[], Result]], *, repeats: int, warmup: int = 1, progress: str = ""
 ) -> Timings[Result]:
     """Times the candidates alternately, each once a round, so that disturbances affect all of them.
 
-    The first `warmup` rounds are not counted. `progress` labels a progress bar. Raises EvalError for no
-    candidates and for no rounds.
+    The first `warmup` rounds are not counted. `progress` labels a progress bar; "": there is none.
     """
-    if not functions or repeats < 1 or warmup < 0:
-        raise EvalError(
-            f"{len(functions)} functions cannot be timed in {repeats} rounds after {warmup}: take 1 or more."
-        )
     wall: dict[str, list[float]] = {name: [] for name in functions}
     processor: dict[str, list[float]] = {name: [] for name in functions}
     results: dict[str, Result] = {}
@@ -101,33 +71,22 @@ def alternated(
     )
 
 
+def iqr(rounds: Sequence[float]) -> float:
+    """Interquartile range of two or more rounds."""
+    low, _, high = statistics.quantiles(rounds, n=4, method="inclusive")
+    return high - low
+
+
 # Memory
-_highest = 0.0
-
-
 def peak_memory() -> float:
-    """The peak memory of this process since it started, in MB (10^6 bytes).
-
-    Raises EvalError on a system that does not report it.
-    """
-    global _highest
-    # Linux sums approximate counts of each processor, so a later reading may be lower.
-    _highest = max(_highest, _reported_peak())
-    return _highest
-
-
-def _reported_peak() -> float:
+    """The peak memory of this process since it started, in MB (10^6 bytes)."""
     status = Path("/proc/self/status")
     if status.is_file():
         # On Linux, getrusage starts with the memory of the parent at the time of the fork.
         (line,) = [line for line in status.read_text().splitlines() if line.startswith("VmHWM:")]
         return int(line.split()[1]) * 1024 / 1e6
-    try:
-        import resource
-    except ImportError as error:
-        raise EvalError(
-            f"{sys.platform} does not tell the peak of a process's memory: measure it on Linux or macOS."
-        ) from error
+    import resource  # Windows has none
+
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6  # bytes on macOS
 
 
@@ -163,18 +122,21 @@ class Machine:
         return f"{self.processor}, {cores}, {threads}; {versions}"
 
 
-def machine(packages: Sequence[str], device: str | torch.device = "cpu") -> Machine:
+def machine(packages: Sequence[str], device: torch.device | None = None) -> Machine:
     """This machine, with the versions of those packages that are installed."""
     kind = f"{platform.machine()} with {torch.backends.cpu.get_cpu_capability()}"
-    if torch.device(device).type == "cuda":
+    if device is not None and device.type == "cuda":
         kind = f"{torch.cuda.get_device_name(device)}, {kind}"
-    versions = {name: version_of(name) for name in packages}
+    versions = {name: version for name in packages if (version := version_of(name)) is not None}
     return Machine(
-        processor=kind,
-        cores=free_cores(),
-        threads=torch.get_num_threads(),
-        versions={name: version for name, version in versions.items() if version is not None},
-    )
+        processor=kind, cores=free_cores(), threads=torch.get_num_threads(), versions=versions
+    )  # fmt: skip
+
+
+def machine_of(config: TrainConfig) -> Machine:
+    """This machine as a run of `config` uses it. Raises ModelError if it has no such device."""
+    here = machine(("torch",), resolve_device(config.device))
+    return replace(here, threads=config.threads or here.threads)
 
 
 def version_of(package: str) -> str | None:
@@ -185,108 +147,113 @@ def version_of(package: str) -> str | None:
         return None
 
 
-def device_of(config: TrainConfig) -> torch.device:
-    """The device on which a run of `config` trains."""
-    return torch.device("cuda" if config.device == "auto" and torch.cuda.is_available() else "cpu")
-
-
-# Results
+# Tables
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """A table of text, with notes below it."""
+    """A part of a report: a table of text with notes below it, and the numbers behind it."""
 
     title: str
     header: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
+    rows: Sequence[tuple[str, ...]]
     notes: tuple[str, ...] = ()
+    data: Mapping[str, Any] = field(default_factory=dict)
+    """For the JSON file."""
+
+    def markdown(self) -> str:
+        """A heading, the table with aligned columns, and its notes."""
+        rows = [tuple(map(_cell, row)) for row in (self.header, *self.rows)]
+        widths = [max(3, *map(len, column)) for column in zip(*rows, strict=True)]
+        lines = [_line(row, widths) for row in rows]
+        rule = "|".join(["-" * (widths[0] + 2), *("-" * (width + 1) + ":" for width in widths[1:])])
+        text = [f"### {self.title}", "", lines[0], f"|{rule}|", *lines[1:]]
+        return "\n".join([*text, *(f"\n{note}" for note in self.notes)])
 
 
-class Part(Protocol):
-    """The result of one part of a benchmark."""
-
-    @property
-    def table(self) -> Table:
-        """For the terminal and the Markdown file."""
-        ...
-
-    @property
-    def data(self) -> Mapping[str, Any]:
-        """For the JSON file."""
-        ...
+def _cell(text: str) -> str:
+    """Escapes what would end a cell or a row: names of runs come from the disk."""
+    return visible(text).replace("|", r"\|")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Finding:
-    """A part whose table and data are given."""
-
-    table: Table
-    data: Mapping[str, Any]
+def _line(row: tuple[str, ...], widths: Sequence[int]) -> str:
+    cells = [row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))]
+    return f"| {' | '.join(cells)} |"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """Candidates timed on the same task, with the metrics of their results."""
+    """Candidates timed on the same task, with metrics of their last results. Ratios are to the first."""
 
     title: str
     timings: Timings[Any]
-    metrics: Mapping[str, Mapping[str, float]]
-    """By metric, then by candidate."""
+    metrics: Mapping[str, Callable[[Any], float]] = field(default_factory=dict)
     images: int = 0
     """Processed in each round; 0 if the task has no images."""
     notes: tuple[str, ...] = ()
 
     @property
-    def table(self) -> Table:
-        rate = ("img/s",) if self.images else ()
-        times = f"times {self.timings.names[0]}"
-        header = ("", "seconds (IQR)", *rate, times, "processor seconds", times, *self.metrics)
-        rows = tuple(self._row(name) for name in self.timings.names)
-        return Table(title=self.title, header=header, rows=rows, notes=self.notes)
-
-    def _row(self, name: str) -> tuple[str, ...]:
-        timings = self.timings
-        rate = (f"{self.images / timings.median(name):.1f}",) if self.images else ()
-        spread = f"{timings.spread(name):.2g}" if len(timings.wall[name]) > 1 else "1 run"
-        return (
-            name, f"{timings.median(name):.3g} ({spread})", *rate, f"{timings.ratio(name):.2f}",
-            f"{timings.processor_median(name):.3g}", f"{timings.processor_ratio(name):.2f}",
-            *(f"{values[name]:.10g}" if name in values else "" for values in self.metrics.values()),
-        )  # fmt: skip
+    def figures(self) -> dict[str, dict[str, float]]:
+        """Values by metric, then by candidate."""
+        results = self.timings.results
+        return {
+            metric: {name: value(result) for name, result in results.items()}
+            for metric, value in self.metrics.items()
+        }
 
     @property
-    def data(self) -> dict[str, Any]:
-        timings = {"seconds": self.timings.wall, "processor_seconds": self.timings.processor}
-        return {
-            "title": self.title, **timings, "pictures": self.images, "figures": self.metrics,
-            "notes": self.notes,
-        }  # fmt: skip
+    def table(self) -> Table:
+        """A row for each candidate."""
+        wall, processor = self.timings.wall, self.timings.processor
+        first, figures = next(iter(wall)), self.figures
+        rate = ("img/s",) if self.images else ()
+        header = ("", "seconds (IQR)", *rate, f"times {first}", "processor seconds", f"times {first}")
+        rows = []
+        for name in wall:
+            seconds, busy = statistics.median(wall[name]), statistics.median(processor[name])
+            spread = f"{iqr(wall[name]):.2g}" if len(wall[name]) > 1 else "1 run"
+            rows.append((
+                name, f"{seconds:.3g} ({spread})", *(f"{self.images / seconds:.1f}" for _ in rate),
+                f"{seconds / statistics.median(wall[first]):.2f}", f"{busy:.3g}",
+                f"{busy / statistics.median(processor[first]):.2f}",
+                *(f"{values[name]:.10g}" for values in figures.values()),
+            ))  # fmt: skip
+        return Table(
+            title=self.title, header=(*header, *figures), rows=rows, notes=self.notes,
+            data={"seconds": wall, "processor_seconds": processor, "pictures": self.images,
+                  "figures": figures},
+        )  # fmt: skip
 
 
-def compare(
-    title: str,
-    functions: Mapping[str, Callable[[], Result]],
-    *,
-    repeats: int,
-    warmup: int = 1,
-    images: int = 0,
-    metrics: Mapping[str, Callable[[Result], float]] | None = None,
-    notes: Sequence[str] = (),
-) -> Comparison:
-    """Times the candidates alternately (see `alternated`) and computes `metrics` of their last results."""
-    timings = alternated(functions, repeats=repeats, warmup=warmup, progress=title)
-    return Comparison(
-        title=title, timings=timings, images=images, notes=tuple(notes),
-        metrics={
-            metric: {name: value(result) for name, result in timings.results.items()}
-            for metric, value in (metrics or {}).items()
-        },
-    )  # fmt: skip
+# Reports
+def report(
+    path: Path, here: Machine, sizes: Mapping[str, Any], parts: Iterable[tuple[str, Table]], *, head: str = ""
+) -> None:
+    """Prints every part as soon as it is measured, and writes it to `path`.md and, with all rounds, .json.
+
+    `head` is the first line, by default the machine.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text, data = head or here.describe(), {}
+    print(text)
+    for name, table in parts:
+        markdown, data[name] = table.markdown(), table.data
+        text += f"\n\n{markdown}"
+        print(f"\n{markdown}", flush=True)
+        write_file(path.with_suffix(".md"), f"{text}\n")
+        content = {"machine": asdict(here), "sizes": sizes, "parts": data}
+        write_json(path.with_suffix(".json"), _finite(content))
+    print(f"\nAll rounds: {path}.json; {path.name}.md beside it")
+
+
+def _finite(value: Any) -> Any:
+    """Replaces NaN and infinities by None."""
+    if isinstance(value, Mapping):
+        return {key: _finite(v) for key, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 # Command lines
-Arguments = TypeVar("Arguments")
-
-
 def run_on_preset(
     arguments: Callable[..., Arguments], benchmark: Callable[[Arguments], object], description: str
 ) -> None:

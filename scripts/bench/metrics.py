@@ -10,15 +10,14 @@ import torch
 from jaxtyping import Float32
 from torch import Tensor
 
-from brushwork.data.progress import Progress
 from brushwork.eval.features.inception import Inception, random_state
 from brushwork.eval.metrics.frechet import frechet, gaussian_of
 from brushwork.eval.metrics.kernel import KernelDistance, kid
 from brushwork.eval.metrics.neighbours import memberships
+from brushwork.models.device import DeviceName, resolve_device
 from brushwork.models.options import options
 from brushwork.scripts.bench.agreement import agreement, exactness, noise_images
-from brushwork.scripts.bench.harness import Comparison, Part, compare, machine
-from brushwork.scripts.bench.report import markdown, write_report
+from brushwork.scripts.bench.harness import Comparison, Table, alternated, machine, report
 from brushwork.scripts.bench.third_party import (
     DISTANCES,
     PACKAGES,
@@ -40,8 +39,6 @@ class BenchmarkSizes:
     repeats: int = 3
     pictures: int = 32
     """Images in a round of Inception."""
-    picture_repeats: int = 5
-    sample_repeats: int = 2
     sample: int = 10_000
     """Features a side for kernel distance, precision and recall."""
     subset_size: int = 1000
@@ -52,9 +49,7 @@ class BenchmarkSizes:
 
 
 FULL = BenchmarkSizes()
-QUICK = BenchmarkSizes(
-    repeats=1, pictures=8, picture_repeats=3, sample_repeats=1, sample=2000, subset_size=200, compared=16
-)
+QUICK = BenchmarkSizes(repeats=1, pictures=8, sample=2000, subset_size=200, compared=16)
 
 
 def simulated(
@@ -69,18 +64,24 @@ def simulated(
     return z @ mix + shift
 
 
+def _two_samples(sizes: BenchmarkSizes) -> tuple[Tensor, Tensor]:
+    x = simulated(sizes.sample, sizes.dim, seed=1)
+    return x, simulated(sizes.sample, sizes.dim, seed=2, shift=0.1)
+
+
 def compare_frechet(sizes: BenchmarkSizes) -> Comparison:
     """Times the Frechet distance from means and covariances."""
     a = gaussian_of(simulated(4 * sizes.dim, sizes.dim, seed=1))
     b = gaussian_of(simulated(4 * sizes.dim, sizes.dim, seed=2, directions=1, shift=0.01))
-    return compare(
-        f"Frechet step from two covariances of {sizes.dim} dimensions",
-        {name: partial(f, a, b) for name, f in {"ours": frechet, **DISTANCES}.items()},
-        repeats=sizes.repeats, warmup=0, metrics={"distance": float},
+    functions = {name: partial(f, a, b) for name, f in {"ours": frechet, **DISTANCES}.items()}
+    return Comparison(
+        title=f"Frechet step from two covariances of {sizes.dim} dimensions",
+        timings=alternated(functions, repeats=sizes.repeats, warmup=0, progress="Frechet"),
+        metrics={"distance": float},
     )  # fmt: skip
 
 
-def compare_features(sizes: BenchmarkSizes, device: str = "cpu") -> Comparison:
+def compare_features(sizes: BenchmarkSizes, device: torch.device) -> Comparison:
     """Times Inception's features of one batch of uint8 images, resizing included."""
     images = noise_images(sizes.pictures, seed=0)
     networks, notes = inception_networks(random_state(0), device)
@@ -88,10 +89,11 @@ def compare_features(sizes: BenchmarkSizes, device: str = "cpu") -> Comparison:
         f"ours, {resize}": Inception(pretrained=False, resize=resize, device=device)
         for resize in ("legacy_tensorflow", "legacy_pytorch", "clean")
     }
-    return compare(
-        f"Inception features of {sizes.pictures} pictures of 64 px in float32",
-        {name: partial(features, images) for name, features in {**extractors, **networks}.items()},
-        repeats=sizes.picture_repeats, images=sizes.pictures, notes=notes,
+    functions = {name: partial(features, images) for name, features in {**extractors, **networks}.items()}
+    return Comparison(
+        title=f"Inception features of {sizes.pictures} images of 64 px in float32",
+        timings=alternated(functions, repeats=sizes.repeats + 2, progress="features"),
+        images=sizes.pictures, notes=notes,
     )  # fmt: skip
 
 
@@ -99,16 +101,15 @@ def compare_kernel(sizes: BenchmarkSizes) -> Comparison:
     """Times the kernel distance over 100 subsets: ours in float64, torch-fidelity's in both precisions."""
     x, y = _two_samples(sizes)
     size = sizes.subset_size
+    theirs = partial(torch_fidelity_kid, subsets=100, subset_size=size)
     functions: dict[str, Callable[[], KernelDistance]] = {
-        "ours (float64)": lambda: kid(x, y, subset_size=size),
-        f"{TORCH_FIDELITY} (float32)": lambda: torch_fidelity_kid(x, y, subsets=100, subset_size=size),
-        f"{TORCH_FIDELITY} (float64)": lambda: torch_fidelity_kid(
-            x.double(), y.double(), subsets=100, subset_size=size
-        ),
+        "ours (float64)": partial(kid, x, y, subset_size=size),
+        f"{TORCH_FIDELITY} (float32)": partial(theirs, x, y),
+        f"{TORCH_FIDELITY} (float64)": lambda: theirs(x.double(), y.double()),
     }
-    return compare(
-        f"Kernel distance of {sizes.sample} features a side, 100 subsets of {size}", functions,
-        repeats=sizes.sample_repeats, warmup=0,
+    return Comparison(
+        title=f"Kernel distance of {sizes.sample} features a side, 100 subsets of {size}",
+        timings=alternated(functions, repeats=sizes.repeats, warmup=0, progress="kernel"),
         metrics={"mean": lambda result: result.mean, "deviation": lambda result: result.std},
     )  # fmt: skip
 
@@ -121,34 +122,28 @@ def compare_manifold(sizes: BenchmarkSizes) -> Comparison:
         found = memberships(x, y, k=NEIGHBOURS)
         return float((found.balls > 0).double().mean()), float(found.recalled.double().mean())
 
+    theirs = partial(torch_fidelity_precision_recall, k=NEIGHBOURS)
     functions: dict[str, Callable[[], tuple[float, float]]] = {
         "ours (float64)": ours,
-        f"{TORCH_FIDELITY} (float32)": lambda: torch_fidelity_precision_recall(x, y, k=NEIGHBOURS),
-        f"{TORCH_FIDELITY} (float64)": lambda: torch_fidelity_precision_recall(
-            x.double(), y.double(), k=NEIGHBOURS
-        ),
+        f"{TORCH_FIDELITY} (float32)": partial(theirs, x, y),
+        f"{TORCH_FIDELITY} (float64)": lambda: theirs(x.double(), y.double()),
     }
-    return compare(
-        f"Precision and recall of {sizes.sample} features a side, k = {NEIGHBOURS}", functions,
-        repeats=sizes.sample_repeats, warmup=0,
+    return Comparison(
+        title=f"Precision and recall of {sizes.sample} features a side, k = {NEIGHBOURS}",
+        timings=alternated(functions, repeats=sizes.repeats, warmup=0, progress="manifold"),
         metrics={"precision": lambda result: result[0], "recall": lambda result: result[1]},
-        notes=["Ours finds density and coverage in the same pass."],
+        notes=("Ours finds density and coverage in the same pass.",),
     )  # fmt: skip
-
-
-def _two_samples(sizes: BenchmarkSizes) -> tuple[Tensor, Tensor]:
-    x = simulated(sizes.sample, sizes.dim, seed=1)
-    return x, simulated(sizes.sample, sizes.dim, seed=2, shift=0.1)
 
 
 PartName = Literal["frechet", "features", "kernel", "manifold", "agreement", "exactness"]
 
-PARTS: Mapping[PartName, Callable[[BenchmarkSizes, str], Part]] = {
-    "frechet": lambda sizes, _: compare_frechet(sizes),
-    "features": compare_features,
-    "kernel": lambda sizes, _: compare_kernel(sizes),
-    "manifold": lambda sizes, _: compare_manifold(sizes),
-    "agreement": lambda sizes, device: agreement(sizes.compared, device=device),
+PARTS: Mapping[PartName, Callable[[BenchmarkSizes, torch.device], Table]] = {
+    "frechet": lambda sizes, _: compare_frechet(sizes).table,
+    "features": lambda sizes, device: compare_features(sizes, device).table,
+    "kernel": lambda sizes, _: compare_kernel(sizes).table,
+    "manifold": lambda sizes, _: compare_manifold(sizes).table,
+    "agreement": lambda sizes, device: agreement(sizes.compared, device),
     "exactness": lambda sizes, _: exactness(sizes.few, sizes.dim),
 }
 """The parts of the benchmark as functions of the sizes and of Inception's device."""
@@ -165,26 +160,19 @@ class MetricsArguments:
 
     quick: bool = False
     """Smaller sets and fewer rounds."""
-    parts: tuple[PartName, ...] = ()
-    """Only these; by default all."""
+    parts: tuple[PartName, ...] = tuple(PARTS)
+    """Only these."""
     out: Path = Path("runs/bench")
     """Folder for metrics.json and metrics.md, which are written anew after every part."""
-    device: str = "cpu"
+    device: DeviceName = "cpu"
     """Device of Inception; everything else runs on the processor."""
 
 
 def bench_metrics(args: MetricsArguments) -> None:
     """Runs the parts, prints a table of each and writes the report."""
-    sizes, here = QUICK if args.quick else FULL, machine(PACKAGES, args.device)
-    args.out.mkdir(parents=True, exist_ok=True)
-    print(here.describe())
-    parts: dict[str, Part] = {}
-    report = ""
-    for name in Progress(args.parts or tuple(PARTS), desc="bench metrics"):
-        parts[name] = PARTS[name](sizes, args.device)
-        print(f"\n{markdown(parts[name].table)}", flush=True)
-        report = write_report(args.out, "metrics", here, asdict(sizes), parts)
-    print(f"\n{report.splitlines()[-1]}")
+    sizes, device = QUICK if args.quick else FULL, resolve_device(args.device)
+    tables = ((name, PARTS[name](sizes, device)) for name in args.parts)
+    report(args.out / "metrics", machine(PACKAGES, device), asdict(sizes), tables)
 
 
 def main() -> None:

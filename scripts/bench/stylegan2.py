@@ -129,7 +129,9 @@ def stepping(network: nn.Module, optimizer: torch.optim.Optimizer) -> Iterator[N
     optimizer.step()
 
 
-TAPS = (1.0, 3.0, 3.0, 1.0)
+TAPS = torch.tensor((1.0, 3.0, 3.0, 1.0)) / 8
+KERNEL = torch.outer(TAPS, TAPS)
+"""Filter of all resampling."""
 GAIN = 2**0.5
 """Gain of a leaky ReLU."""
 
@@ -138,33 +140,29 @@ Padding = tuple[int, int, int, int]
 
 
 # Functions
-def resample_filter() -> Float[Tensor, "4 4"]:
-    taps = torch.tensor(TAPS) / sum(TAPS)
-    return torch.outer(taps, taps)
-
-
 def upfirdn(
-    x: Float[Tensor, "n c h w"], kernel: Float[Tensor, "k k"], *, up: int = 1, down: int = 1, padding: Padding
+    x: Float[Tensor, "n c h w"], *, padding: Padding, up: int = 1, down: int = 1
 ) -> Float[Tensor, "n c h2 w2"]:
-    """Inserts `up - 1` zeros after each pixel, pads, filters, and keeps every `down`-th pixel."""
+    """Inserts `up - 1` zeros after each pixel, pads, filters, and keeps every `down`-th pixel;
+    the mean stays."""
     n, c, h, w = x.shape
     if up > 1:
         zeros = F.pad(x.view(n, c, h, 1, w, 1), (0, up - 1, 0, 0, 0, up - 1))
         x = zeros.view(n, c, h * up, w * up)
-    x = F.conv2d(F.pad(x, padding), kernel.expand(c, 1, *kernel.shape), groups=c)
+    x = F.conv2d(F.pad(x, padding), (up**2 * KERNEL).expand(c, 1, *KERNEL.shape), groups=c)
     return x[:, :, ::down, ::down]
 
 
-def convolve(x: Tensor, weight: Tensor, kernel: Tensor, resample: Resample = "none") -> Tensor:
+def convolve(x: Tensor, weight: Tensor, resample: Resample = "none") -> Tensor:
     """A convolution that doubles or halves the size; `up` is a transposed convolution."""
     size = weight.shape[-1]
     if resample == "up":
         doubled = F.conv_transpose2d(x, weight.transpose(0, 1), stride=2)
-        return upfirdn(doubled, 4 * kernel, padding=(1, 1, 1, 1))
+        return upfirdn(4 * doubled, padding=(1, 1, 1, 1))
     if resample == "down" and size == 1:
-        return F.conv2d(upfirdn(x, kernel, down=2, padding=(1, 1, 1, 1)), weight)
+        return F.conv2d(upfirdn(x, down=2, padding=(1, 1, 1, 1)), weight)
     if resample == "down":
-        return F.conv2d(upfirdn(x, kernel, padding=(2, 2, 2, 2)), weight, stride=2)
+        return F.conv2d(upfirdn(x, padding=(2, 2, 2, 2)), weight, stride=2)
     return F.conv2d(x, weight, padding=size // 2)
 
 
@@ -215,17 +213,7 @@ class Mapping(nn.Module):
 
 
 # Synthesis
-class Filtered(nn.Module):
-    """Base class of layers that resample with the filter [1, 3, 3, 1]."""
-
-    kernel: Tensor
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.register_buffer("kernel", resample_filter())
-
-
-class StyledConv(Filtered):
+class StyledConv(nn.Module):
     """Convolution with modulated and demodulated weights (eq. 1 and 3, as scales of its input and output),
     then noise, bias and leaky ReLU."""
 
@@ -240,7 +228,7 @@ class StyledConv(Filtered):
         styles = self.affine(w)
         modulated = self.weight[None] * styles[:, None, :, None, None]  # only for its norms
         norms = (modulated.square().sum(dim=(2, 3, 4)) + 1e-8).rsqrt()
-        y = convolve(x * styles[:, :, None, None], self.weight, self.kernel, self.resample)
+        y = convolve(x * styles[:, :, None, None], self.weight, self.resample)
         noise = self.strength * torch.randn(len(y), 1, *y.shape[2:], device=y.device)
         return activated(torch.addcmul(noise, y, norms[:, :, None, None]), self.bias)
 
@@ -259,7 +247,7 @@ class ToRGB(nn.Module):
         return F.conv2d(x * styles[:, :, None, None], self.weight) + self.bias[:, None, None]
 
 
-class Synthesis(Filtered):
+class Synthesis(nn.Module):
     """w (N, L, D) -> images (N, 3, R, R), the sum of RGB outputs of all resolutions (figure 7, output skips).
     L is `layer_count(resolution)`."""
 
@@ -280,12 +268,12 @@ class Synthesis(Filtered):
         for enter, refine, to_rgb in zip(self.enter, self.refine[1:], self.to_rgb[1:], strict=True):
             x = refine(enter(x, code), next(codes))
             code = next(codes)
-            image = upfirdn(image, 4 * self.kernel, up=2, padding=(2, 1, 2, 1)) + to_rgb(x, code)
+            image = upfirdn(image, up=2, padding=(2, 1, 2, 1)) + to_rgb(x, code)
         return image
 
 
 # Discriminator
-class Conv(Filtered):
+class Conv(nn.Module):
     """Convolution with an equalised learning rate; with a bias, a leaky ReLU follows."""
 
     def __init__(
@@ -299,7 +287,7 @@ class Conv(Filtered):
         self.scale, self.gain = (inputs * size**2) ** -0.5, gain
 
     def forward(self, x: Float[Tensor, "n i h w"]) -> Float[Tensor, "n o h2 w2"]:
-        y = convolve(x, self.weight * self.scale, self.kernel, self.resample)
+        y = convolve(x, self.weight * self.scale, self.resample)
         return y * self.gain if self.bias is None else activated(y, self.bias, GAIN * self.gain)
 
 

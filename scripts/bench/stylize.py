@@ -6,13 +6,12 @@ until it reaches the baseline's lowest loss; ours minimises the same loss over a
 not the last: their step sizes have no safeguard, and the tutorial's loop may end far above its lowest loss.)
 """
 
-import math
 import statistics
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import torch
 import torch.nn.functional as F
@@ -23,8 +22,7 @@ from torch import Tensor
 from brushwork.data.images import read_image
 from brushwork.data.progress import Progress
 from brushwork.models.options import Count, Threads, options
-from brushwork.scripts.bench.harness import Part, Table, in_child, machine, peak_memory
-from brushwork.scripts.bench.report import markdown, write_report
+from brushwork.scripts.bench.harness import Table, in_child, machine, peak_memory, report
 from brushwork.scripts.cli import parse_and_run
 from brushwork.training.style_transfer.backbones import VGG_CONTENT, VGG_STYLE, Backbone, find_backbone
 from brushwork.training.style_transfer.config import PRESETS, StylizeConfig
@@ -50,23 +48,10 @@ class BenchmarkSizes:
     side: Annotated[int, Interval(ge=32, le=65536)] = 256
     """Longer side of content and style."""
     evaluations: Annotated[int, Interval(ge=0, le=10**7)] = 0
-    """Of each baseline; 0: its own default, 300 for the tutorial and 1,000 for neural-style."""
+    """Evaluations of each baseline; 0: its own default, 300 for the tutorial and 1,000 for neural-style."""
     repeats: Count = 3
     threads: Threads = 0
     """0: PyTorch's default."""
-
-    def budget(self, recipe: Recipe) -> int:
-        """Evaluations of a baseline."""
-        return self.evaluations or PRESETS[recipe]().evaluations
-
-
-def our_config(recipe: Recipe, sizes: BenchmarkSizes) -> StylizeConfig:
-    """The loss of the recipe, with our image pyramid and optimizer."""
-    return replace(
-        PRESETS[recipe](), backbone=sizes.backbone, weights=sizes.weights, size=sizes.side,
-        optimizer="lbfgs", history=50, start="content", coarsest=max(32, sizes.side // 4),
-        evaluations=sizes.budget(recipe), coarse_evaluations=100, precision="fp32",
-    )  # fmt: skip
 
 
 # The baselines
@@ -75,34 +60,72 @@ FAINT_NOISE = 1e-3 / 255
 """Standard deviation of neural-style's first image, for values from 0 to 1."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """What both sides of a comparison get: a content, a style and a loss."""
+
+    recipe: Recipe
+    sizes: BenchmarkSizes
+    content: Pixels
+    style: Pixels
+
+    @property
+    def published(self) -> StylizeConfig:
+        """The loss of the recipe, as published."""
+        sizes = self.sizes
+        return replace(
+            PRESETS[self.recipe](), backbone=sizes.backbone, weights=sizes.weights, size=sizes.side,
+            precision="fp32",
+        )  # fmt: skip
+
+    @property
+    def budget(self) -> int:
+        """Evaluations of the baseline."""
+        return self.sizes.evaluations or self.published.evaluations
+
+    def stylizer(self, config: StylizeConfig) -> Stylizer:
+        """Our optimizer."""
+        return Stylizer(TransferInputs(content=self.content, styles=[self.style]), config)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Solution:
+    """The image that a side found, and loss and elapsed seconds of its evaluations at the full size."""
+
+    image: Tensor
+    losses: list[tuple[float, float]]
+    evaluations: int
+
+
 def gram(features: Float[Tensor, "1 c h w"]) -> Float[Tensor, "c c"]:
     """Gram matrix as both recipes publish it: F F^T over the number of values."""
     flat = features.flatten(2).squeeze(0)
     return flat @ flat.T / flat.numel()
 
 
-def published_loop(
-    recipe: Recipe, sizes: BenchmarkSizes, content: Tensor, style: Tensor
-) -> tuple[Tensor, list[tuple[float, float]]]:
-    """Runs a published loop; returns the image, and loss and elapsed seconds of every evaluation.
+def published_loop(task: Task) -> Solution:
+    """Runs a published loop to its end.
 
     The tutorial: L-BFGS with PyTorch's defaults from the content, clamped before every evaluation.
     neural-style: L-BFGS with 100 pairs and no tolerances from faint noise about the mean colour, with total
     variation, clamped at the end.
     """
-    config = PRESETS[recipe]()
+    config, sizes = task.published, task.sizes
+    content, style = (
+        resize_longer_side(to_float(pixels, torch.device("cpu")), sizes.side)
+        for pixels in (task.content, task.style)
+    )
     style_layers, content_layers = config.style_layers or VGG_STYLE, config.content_layers or VGG_CONTENT
     network = find_backbone(sizes.backbone, (*style_layers, *content_layers), sizes.weights)
     with torch.no_grad():
         grams = {name: gram(network(style)[name]) for name in style_layers}
         features = {name: network(content)[name] for name in content_layers}
-    budget = sizes.budget(recipe)
-    image, optimizer = _start(recipe, content, budget)
+    image, optimizer = _start(task, content)
     losses: list[tuple[float, float]] = []
     began = time.perf_counter()
 
     def closure() -> Tensor:
-        if recipe == "tutorial":
+        if task.recipe == "tutorial":
             with torch.no_grad():
                 image.clamp_(0, 1)
         optimizer.zero_grad()
@@ -117,34 +140,56 @@ def published_loop(
         losses.append((float(loss.detach()), time.perf_counter() - began))
         return loss
 
-    while len(losses) < budget:
+    while len(losses) < task.budget:
         optimizer.step(closure)
-    return image.detach().clamp(0, 1), losses
+    return Solution(image=image.detach().clamp(0, 1), losses=losses, evaluations=len(losses))
 
 
-def _start(recipe: Recipe, content: Tensor, budget: int) -> tuple[Tensor, torch.optim.LBFGS]:
+def _start(task: Task, content: Tensor) -> tuple[Tensor, torch.optim.LBFGS]:
     """The first image and its optimizer."""
-    if recipe == "tutorial":
+    if task.recipe == "tutorial":
         image = content.clone().requires_grad_()
         return image, torch.optim.LBFGS([image])
     noise = torch.randn(content.shape, generator=torch.Generator().manual_seed(0))
     image = (MEAN_COLOUR + FAINT_NOISE * noise).requires_grad_()
     return image, torch.optim.LBFGS(
-        [image], max_iter=budget, tolerance_change=-1, tolerance_grad=-1, history_size=100
+        [image], max_iter=task.budget, tolerance_change=-1, tolerance_grad=-1, history_size=100
     )
 
 
-# One run
+# Ours
+def our_config(task: Task) -> StylizeConfig:
+    """The loss of the recipe, with our image pyramid and optimizer."""
+    return replace(
+        task.published, optimizer="lbfgs", history=50, start="content",
+        coarsest=max(32, task.sizes.side // 4), evaluations=task.budget, coarse_evaluations=100,
+    )  # fmt: skip
+
+
+def our_optimizer(task: Task, target: float) -> Solution:
+    """Runs our optimizer until the loss at the full size is at most `target`."""
+    began, losses = time.perf_counter(), []
+    stylizer = task.stylizer(our_config(task))
+    for step in stylizer:
+        if step.side == task.sizes.side:
+            losses.append((step.losses.total, time.perf_counter() - began))
+            if step.losses.total <= target:
+                break
+    image = stylizer.best_image().clamp(0, 1)
+    return Solution(image=image, losses=losses, evaluations=stylizer.number)
+
+
+# The comparison
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """Loss, time and memory of a run."""
+    """Loss, time and memory of a side."""
 
     lowest: float
     """Lowest loss of all evaluations at the full size."""
     lowest_after: float
     """Seconds until then."""
     picture: float
-    """Loss of the finished image, clamped to 0 to 1."""
+    """Loss of the finished image, clamped to 0 to 1, computed the same way for both sides."""
     seconds: float
     processor: float
     """Processor seconds, summed over all cores."""
@@ -153,40 +198,17 @@ class Outcome:
     """Peak memory of the process in MB."""
 
 
-def run_baseline(recipe: Recipe, sizes: BenchmarkSizes, content: Pixels, style: Pixels) -> Outcome:
-    """Runs a published loop to its end, in this process."""
-    _set_threads(sizes)
-    images = [
-        resize_longer_side(to_float(pixels, torch.device("cpu")), sizes.side) for pixels in (content, style)
-    ]
+def run(task: Task, target: float | None = None) -> Outcome:
+    """Runs the published loop, or ours until it reaches the loss `target`, in this process."""
+    _set_threads(task.sizes)
     began, busy = time.perf_counter(), time.process_time()
-    image, losses = published_loop(recipe, sizes, images[0], images[1])
+    solution = published_loop(task) if target is None else our_optimizer(task, target)
     seconds, processor = time.perf_counter() - began, time.process_time() - busy
     peak = peak_memory()
-    lowest, after = min(losses)
+    lowest, after = min(solution.losses)
     return Outcome(
-        lowest=lowest, lowest_after=after, seconds=seconds, processor=processor, evaluations=len(losses),
-        peak=peak, picture=final_loss(recipe, sizes, content, style, image),
-    )  # fmt: skip
-
-
-def run_ours(recipe: Recipe, sizes: BenchmarkSizes, content: Pixels, style: Pixels, target: float) -> Outcome:
-    """Runs our optimizer until the loss at the full size is at most `target`, in this process."""
-    _set_threads(sizes)
-    began, busy = time.perf_counter(), time.process_time()
-    stylizer = Stylizer(TransferInputs(content=content, styles=[style]), our_config(recipe, sizes))
-    lowest, after = math.inf, 0.0
-    for step in stylizer:
-        if step.side == sizes.side and step.losses.total < lowest:
-            lowest, after = step.losses.total, time.perf_counter() - began
-        if lowest <= target:
-            break
-    seconds, processor = time.perf_counter() - began, time.process_time() - busy
-    peak = peak_memory()
-    image = stylizer.best_image().clamp(0, 1)
-    return Outcome(
-        lowest=lowest, lowest_after=after, seconds=seconds, processor=processor, evaluations=stylizer.number,
-        peak=peak, picture=final_loss(recipe, sizes, content, style, image),
+        lowest=lowest, lowest_after=after, seconds=seconds, processor=processor, peak=peak,
+        evaluations=solution.evaluations, picture=final_loss(task, solution.image),
     )  # fmt: skip
 
 
@@ -195,57 +217,40 @@ def _set_threads(sizes: BenchmarkSizes) -> None:
         torch.set_num_threads(sizes.threads)
 
 
-def final_loss(recipe: Recipe, sizes: BenchmarkSizes, content: Pixels, style: Pixels, image: Tensor) -> float:
-    """The recipe's loss of a finished image, computed the same way for the baseline and ours."""
-    config = replace(
-        PRESETS[recipe](), backbone=sizes.backbone, weights=sizes.weights, size=sizes.side, precision="fp32"
+def final_loss(task: Task, image: Tensor) -> float:
+    """The recipe's loss of a finished image."""
+    return task.stylizer(task.published).objective(image)[0].total
+
+
+def compare_losses(task: Task) -> Table:
+    """Runs the baseline and ours alternately, each run in a process of its own."""
+    theirs: list[Outcome] = []
+    ours: list[Outcome] = []
+    for _ in Progress(range(task.sizes.repeats), desc=task.recipe, leave=False):
+        theirs.append(in_child(run, task))
+        ours.append(in_child(run, task, theirs[-1].lowest))
+    return losses_table(task.recipe, theirs, ours)
+
+
+def losses_table(recipe: Recipe, theirs: Sequence[Outcome], ours: Sequence[Outcome]) -> Table:
+    """Medians of all rounds of one recipe, with the ratios of our seconds to theirs."""
+    pairs = list(zip(ours, theirs, strict=True))
+    ratio = statistics.median(a.seconds / b.seconds for a, b in pairs)
+    to_lowest = statistics.median(a.seconds / b.lowest_after for a, b in pairs)
+    missed = sum(a.lowest > b.lowest for a, b in pairs)
+    note = (
+        f"Seconds to the baseline's lowest loss: {ratio:.2f} of those that its loop takes, "
+        f"{to_lowest:.2f} of those to its lowest loss; medians of {len(ours)}."
     )
-    stylizer = Stylizer(TransferInputs(content=content, styles=[style]), config)
-    return stylizer.objective(image)[0].total
-
-
-# The comparison
-@dataclass(frozen=True, kw_only=True)
-class LossComparison:
-    """All rounds of one recipe: a part of the report."""
-
-    recipe: Recipe
-    theirs: tuple[Outcome, ...]
-    ours: tuple[Outcome, ...]
-
-    @property
-    def ratio(self) -> float:
-        """Our seconds over theirs, the median over the rounds."""
-        return statistics.median(a.seconds / b.seconds for a, b in zip(self.ours, self.theirs, strict=True))
-
-    @property
-    def ratio_to_lowest(self) -> float:
-        """Our seconds over theirs until their lowest loss, the median over the rounds."""
-        pairs = zip(self.ours, self.theirs, strict=True)
-        return statistics.median(a.seconds / b.lowest_after for a, b in pairs)
-
-    @property
-    def table(self) -> Table:
-        missed = sum(a.lowest > b.lowest for a, b in zip(self.ours, self.theirs, strict=True))
-        notes = [
-            f"Seconds to the baseline's lowest loss: {self.ratio:.2f} of those that its loop takes, "
-            f"{self.ratio_to_lowest:.2f} of those to its lowest loss; medians of {len(self.ours)}."
-        ]
-        notes += [f"In {missed} rounds its loss was not reached."] if missed else []
-        return Table(
-            title=f"The loss of {self.recipe}",
-            header=("", "seconds", "processor seconds", "evaluations", "lowest loss", "loss of the picture",
-                    "peak MB"),
-            rows=(
-                (f"{self.recipe}, as published", *_medians(self.theirs)),
-                ("brushwork", *_medians(self.ours)),
-            ),
-            notes=tuple(notes),
-        )  # fmt: skip
-
-    @property
-    def data(self) -> dict[str, Any]:
-        return {**asdict(self), "ratio": self.ratio, "ratio_to_lowest": self.ratio_to_lowest}
+    return Table(
+        title=f"The loss of {recipe}",
+        header=("", "seconds", "processor seconds", "evaluations", "lowest loss", "loss of the picture",
+                "peak MB"),
+        rows=[(f"{recipe}, as published", *_medians(theirs)), ("brushwork", *_medians(ours))],
+        notes=(note, *([f"In {missed} rounds its loss was not reached."] if missed else [])),
+        data={"theirs": [*map(asdict, theirs)], "ours": [*map(asdict, ours)], "ratio": ratio,
+              "ratio_to_lowest": to_lowest},
+    )  # fmt: skip
 
 
 def _medians(outcomes: Sequence[Outcome]) -> tuple[str, ...]:
@@ -254,16 +259,6 @@ def _medians(outcomes: Sequence[Outcome]) -> tuple[str, ...]:
         f"{middle['seconds']:.1f}", f"{middle['processor']:.1f}", f"{middle['evaluations']:.0f}",
         f"{middle['lowest']:.4g}", f"{middle['picture']:.4g}", f"{middle['peak']:.0f}",
     )  # fmt: skip
-
-
-def compare_losses(recipe: Recipe, sizes: BenchmarkSizes, content: Pixels, style: Pixels) -> LossComparison:
-    """Runs the baseline and ours alternately, each run in a process of its own."""
-    theirs: list[Outcome] = []
-    ours: list[Outcome] = []
-    for _ in Progress(range(sizes.repeats), desc=recipe, leave=False):
-        theirs.append(in_child(run_baseline, recipe, sizes, content, style))
-        ours.append(in_child(run_ours, recipe, sizes, content, style, theirs[-1].lowest))
-    return LossComparison(recipe=recipe, theirs=tuple(theirs), ours=tuple(ours))
 
 
 @options
@@ -291,16 +286,12 @@ def bench_stylize(args: StylizeArguments) -> None:
     """Runs the comparisons, prints a table of each and writes the report."""
     _set_threads(args.sizes)
     content, style = as_tensor(read_image(args.content)), as_tensor(read_image(args.style))
-    here = machine(("torch", "torchvision"))
-    args.out.mkdir(parents=True, exist_ok=True)
-    print(here.describe())
-    parts: dict[str, Part] = {}
-    report = ""
-    for recipe in args.recipes:
-        parts[recipe] = compare_losses(recipe, args.sizes, content, style)
-        print(f"\n{markdown(parts[recipe].table)}", flush=True)
-        report = write_report(args.out, "stylize", here, {**asdict(args.sizes), "weights": None}, parts)
-    print(f"\n{report.splitlines()[-1]}" if report else "")
+    tables = (
+        (recipe, compare_losses(Task(recipe=recipe, sizes=args.sizes, content=content, style=style)))
+        for recipe in args.recipes
+    )
+    here, sizes = machine(("torch", "torchvision")), {**asdict(args.sizes), "weights": None}
+    report(args.out / "stylize", here, sizes, tables)
 
 
 def main() -> None:

@@ -55,7 +55,7 @@ DISTANCES: Mapping[str, Distance] = {TORCH_FIDELITY: torch_fidelity_distance, SQ
 
 # Inception
 def inception_networks(
-    state: Mapping[str, Tensor], device: str = "cpu"
+    state: Mapping[str, Tensor], device: torch.device
 ) -> tuple[dict[str, Features], tuple[str, ...]]:
     """The libraries' networks and resizing with the weights `state`, and a note if one is not installed.
 
@@ -67,7 +67,7 @@ def inception_networks(
     return networks | {PYTORCH_FID: pytorch_fid_features(state, device)}, ()
 
 
-def torch_fidelity_features(state: Mapping[str, Tensor], device: str = "cpu") -> Features:
+def torch_fidelity_features(state: Mapping[str, Tensor], device: torch.device) -> Features:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "inception.pth"
         torch.save(dict(state), path)
@@ -82,7 +82,7 @@ def torch_fidelity_features(state: Mapping[str, Tensor], device: str = "cpu") ->
     return features
 
 
-def pytorch_fid_features(state: Mapping[str, Tensor], device: str = "cpu") -> Features:
+def pytorch_fid_features(state: Mapping[str, Tensor], device: torch.device) -> Features:
     from pytorch_fid import inception
 
     # It loads its weights from a URL only.

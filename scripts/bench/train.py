@@ -6,9 +6,9 @@ in a process of its own, so the peak of memory is its own.
 """
 
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from functools import cached_property
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -18,21 +18,20 @@ from annotated_types import Interval
 
 from brushwork.data.loader import Batch, Loader, Pictures
 from brushwork.models.classifier import StyleClassifier
+from brushwork.models.device import resolve_device
 from brushwork.models.options import options
 from brushwork.models.stage import Stage
 from brushwork.scripts.bench.harness import (
-    Finding,
-    Part,
     Table,
     alternated,
-    device_of,
     in_child,
-    machine,
+    iqr,
+    machine_of,
     peak_memory,
+    report,
     run_on_preset,
 )
 from brushwork.scripts.bench.profiler import REST, Actions, Stopwatch, flops_of, peak_convolutions
-from brushwork.scripts.bench.report import write_report
 from brushwork.scripts.bench.stylegan2 import PATH_INTERVAL, StyleGAN2
 from brushwork.training.config import TrainConfig
 from brushwork.training.errors import TrainingError
@@ -45,9 +44,9 @@ from brushwork.training.trainer import accelerator_for
 from brushwork.training.update import ADVERSARIAL, Updater
 
 STYLES, NOISE_IMAGES = 6, 512
-PENALTY = "penalty"
-STYLEGAN2, PATH = "StyleGAN2", "path length"
-REPEATS = 8
+PENALTY = ", penalty"
+STYLEGAN2, PATH = "StyleGAN2", ", path length"
+"""Names of steps: a regime or StyleGAN2, and what is added to it."""
 
 
 # What is timed
@@ -73,16 +72,16 @@ class TimedUpdater(Updater):
 
 
 class NoiseRun:
-    """A run of `config` at one resolution, on images of noise in so many styles."""
+    """A run of `config` at one resolution, on images of noise."""
 
-    def __init__(self, config: TrainConfig, resolution: int, *, styles: int = STYLES) -> None:
+    def __init__(self, config: TrainConfig, resolution: int) -> None:
         accelerator = accelerator_for(config)
         device = accelerator.device
         self.config, self.stage, self.device = config, Stage(resolution), device
         self.precision = choose_precision(config.precision, device)
-        pictures = noise(config.generator.resolution, styles=styles)
+        pictures = noise(config.generator.resolution)
         self.state = TrainingState.fresh(config, pictures.style_names, device)
-        classifier = StyleClassifier(config.generator.widths, styles=styles).requires_grad_(False).to(device)
+        classifier = StyleClassifier(config.generator.widths, styles=STYLES).requires_grad_(False).to(device)
         self.stopwatch = Stopwatch(device)
         loader = TimedLoader(
             pictures, config.loader, seed=config.seed, device=device, run=config.style_run(1)
@@ -100,11 +99,6 @@ class NoiseRun:
         self.updater.step(self.stage, regime)
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
-
-    @cached_property
-    def batch(self) -> Batch:
-        """A batch of the training images."""
-        return self.updater.loader.batch_at(0, self.config.batch)
 
     def parts(self, repeats: int) -> dict[str, float]:
         """Seconds of a sampling step without the penalty, by part; never compiled."""
@@ -124,14 +118,14 @@ class NoiseRun:
         return {name: seconds / repeats for name, seconds in self.stopwatch.seconds.items()}
 
 
-def noise(resolution: int, *, styles: int = STYLES) -> Pictures:
-    """Images of noise in so many styles."""
+def noise(resolution: int) -> Pictures:
+    """Images of noise in several styles."""
     generator = torch.Generator().manual_seed(0)
     size = (NOISE_IMAGES, 3, resolution, resolution)
     return Pictures(
         images=torch.randint(0, 256, size, generator=generator, dtype=torch.uint8),
-        styles=torch.arange(NOISE_IMAGES) % styles, subjects=tuple(map(str, range(NOISE_IMAGES))),
-        style_names=tuple(f"style {number}" for number in range(styles)), fingerprint="noise",
+        styles=torch.arange(NOISE_IMAGES) % STYLES, subjects=tuple(map(str, range(NOISE_IMAGES))),
+        style_names=tuple(f"style {number}" for number in range(STYLES)), fingerprint="noise",
     )  # fmt: skip
 
 
@@ -144,8 +138,8 @@ class Throughput:
     batch: int
     precision: str
     steps: Mapping[str, tuple[float, ...]]
-    """Seconds of every round by regime; steps with R1 as "regime, penalty"."""
-    flops: Mapping[str, int]
+    """Seconds of every round by regime, and of StyleGAN2 if it was timed; with R1 as "regime, penalty"."""
+    flops: Mapping[str, float]
     """Floating-point operations of each kind of step."""
     shares: Mapping[Regime, float]
     r1_interval: int
@@ -157,8 +151,6 @@ class Throughput:
     """Peak memory in MB before the networks were built; 0 on a GPU, whose own memory counts."""
     peak: float
     """Peak memory in MB after all steps."""
-    stylegan2: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
-    """Seconds of StyleGAN2's steps, as `steps`, if they were timed."""
 
     @property
     def seconds(self) -> float:
@@ -168,7 +160,7 @@ class Throughput:
     @property
     def gflops(self) -> float:
         """10^9 floating-point operations for each training image."""
-        return self._mean({name: float(count) for name, count in self.flops.items()}) / self.batch / 1e9
+        return self._mean(self.flops) / self.batch / 1e9
 
     @property
     def rate(self) -> float:
@@ -184,16 +176,7 @@ class Throughput:
     def spread(self) -> float:
         """Interquartile range over the median, of the most frequent step."""
         rounds = self.steps[max(self.shares, key=lambda name: self.shares[name])]
-        low, middle, high = statistics.quantiles(rounds, n=4, method="inclusive")
-        return (high - low) / middle
-
-    def _mean(self, values: Mapping[str, float]) -> float:
-        return sum(share * self._with_penalty(values, regime) for regime, share in self.shares.items())
-
-    def _with_penalty(self, values: Mapping[str, float], name: str) -> float:
-        """The mean over steps of one kind, of which every `r1_interval`-th has the penalty."""
-        plain = values[name]
-        return plain + (values.get(f"{name}, {PENALTY}", plain) - plain) / self.r1_interval
+        return iqr(rounds) / statistics.median(rounds)
 
     @property
     def sampling_seconds(self) -> float:
@@ -202,21 +185,27 @@ class Throughput:
 
     def stylegan2_seconds(self, *, path: bool) -> float:
         """StyleGAN2's average step, with or without path length regularisation."""
-        middle = _medians(self.stylegan2)
-        seconds = self._with_penalty(middle, STYLEGAN2)
-        return seconds + (middle[f"{STYLEGAN2}, {PATH}"] - middle[STYLEGAN2]) / PATH_INTERVAL * path
+        middle = _medians(self.steps)
+        extra = (middle[STYLEGAN2 + PATH] - middle[STYLEGAN2]) / PATH_INTERVAL if path else 0.0
+        return self._with_penalty(middle, STYLEGAN2) + extra
 
     def breakdown(self) -> dict[str, float]:
         """Shares of the parts and of the penalty in the average sampling step."""
         if not self.parts:
             return {}
-        plain = statistics.median(self.steps["sampling"])
-        with_penalty = statistics.median(self.steps.get(f"sampling, {PENALTY}", (plain,)))
-        extra = max(0.0, with_penalty - plain) / self.r1_interval
+        plain, average = _medians(self.steps)["sampling"], self.sampling_seconds
         scale = plain / sum(self.parts.values())  # hooks take a little time of their own
-        seconds = {name: part * scale for name, part in self.parts.items()} | {PENALTY: extra}
-        whole = sum(seconds.values())
-        return {name: part / whole for name, part in seconds.items()}
+        seconds = {name: part * scale for name, part in self.parts.items()}
+        seconds["penalty"] = max(0.0, average - plain)
+        return {name: part / max(average, plain) for name, part in seconds.items()}
+
+    def _mean(self, values: Mapping[str, float]) -> float:
+        return sum(share * self._with_penalty(values, regime) for regime, share in self.shares.items())
+
+    def _with_penalty(self, values: Mapping[str, float], name: str) -> float:
+        """The mean over steps of one kind, of which every `r1_interval`-th has the penalty."""
+        plain = values[name]
+        return plain + (values.get(name + PENALTY, plain) - plain) / self.r1_interval
 
 
 def _medians(steps: Mapping[str, tuple[float, ...]]) -> dict[str, float]:
@@ -232,37 +221,33 @@ def measure(config: TrainConfig, resolution: int, repeats: int, with_stylegan2: 
     shares = config.restyle.shares()
     actions: Actions = {}
     for regime in shares:
-        actions[regime] = _step_of(run, regime, penalty=False)
+        actions[regime] = partial(run.step, regime)
         if regime in ADVERSARIAL and config.loss.gamma(resolution, config.batch) > 0:
-            actions[f"{regime}, {PENALTY}"] = _step_of(run, regime, penalty=True)
+            actions[regime + PENALTY] = partial(run.step, regime, penalty=True)
     flops = {name: flops_of(action) for name, action in actions.items()}
     # The convolutions below need memory of their own.
     peak = torch.cuda.max_memory_allocated(run.device) / 1e6 if on_gpu else peak_memory()
     dtype = torch.bfloat16 if run.precision == "bf16" else torch.float32
     convolutions, work = peak_convolutions(config.batch, dtype, run.device)
     stylegan2 = _stylegan2_steps(config, resolution) if with_stylegan2 else {}
-    timings = alternated({**actions, **stylegan2, **convolutions}, repeats=repeats)
+    wall = alternated({**actions, **stylegan2, **convolutions}, repeats=repeats).wall
+    middle = _medians(wall)
     return Throughput(
         resolution=resolution, batch=config.batch, precision=run.precision,
-        steps={name: timings.wall[name] for name in actions}, flops=flops, shares=shares,
+        steps={name: wall[name] for name in (*actions, *stylegan2)}, flops=flops, shares=shares,
         r1_interval=config.loss.r1_interval,
         parts=run.parts(repeats) if "sampling" in shares else {},
-        convolution=max(work[name] / timings.median(name) for name in convolutions),
+        convolution=max(work[name] / middle[name] for name in convolutions),
         before=0.0 if on_gpu else before, peak=peak,
-        stylegan2={name: timings.wall[name] for name in stylegan2},
     )  # fmt: skip
-
-
-def _step_of(run: NoiseRun, regime: Regime, *, penalty: bool) -> Callable[[], object]:
-    return lambda: run.step(regime, penalty=penalty)
 
 
 def _stylegan2_steps(config: TrainConfig, resolution: int) -> Actions:
     run = StyleGAN2(config, resolution, noise(config.generator.resolution))
     return {
         STYLEGAN2: run.step,
-        f"{STYLEGAN2}, {PENALTY}": lambda: run.step(penalty=True),
-        f"{STYLEGAN2}, {PATH}": lambda: run.step(path=True),
+        STYLEGAN2 + PENALTY: partial(run.step, penalty=True),
+        STYLEGAN2 + PATH: partial(run.step, path=True),
     }
 
 
@@ -274,7 +259,7 @@ def measure_all(config: TrainConfig, repeats: int, with_stylegan2: bool = False)
     """
     if with_stylegan2 and "sampling" not in config.restyle.shares():
         raise TrainingError("--with-stylegan2 compares sampling steps, and this run has none: leave it out.")
-    if with_stylegan2 and device_of(config).type == "cuda":
+    if with_stylegan2 and resolve_device(config.device).type != "cpu":
         raise TrainingError(
             "--with-stylegan2 times StyleGAN2 as it runs on a processor; on a GPU it has kernels of its own. "
             "Add --device cpu, or leave --with-stylegan2 out."
@@ -283,30 +268,27 @@ def measure_all(config: TrainConfig, repeats: int, with_stylegan2: bool = False)
     return tuple(in_child(measure, config, resolution, repeats, with_stylegan2) for resolution in resolutions)
 
 
-def parts_of(results: Sequence[Throughput]) -> dict[str, Part]:
-    """The parts of the report."""
-    parts: dict[str, Part] = {"rates": rates(results), "breakdown": breakdown(results)}
-    return parts | {"stylegan2": beside_stylegan2(results)} if results[0].stylegan2 else parts
+# Tables
+RATES = ("img/s", "ms a step (IQR)", "GFLOP an image", "of the peak", "peak MB")
 
 
-def rates(results: Sequence[Throughput]) -> Finding:
+def rates_of(one: Throughput) -> tuple[str, ...]:
+    """The cells of RATES."""
+    return (
+        f"{one.rate:.1f}", f"{1000 * one.seconds:.0f} ({one.spread:.0%})", f"{one.gflops:.3g}",
+        f"{one.utilisation:.0%}", f"{one.peak:.0f}",
+    )  # fmt: skip
+
+
+def rates(results: Sequence[Throughput]) -> Table:
     """Images a second, operations and memory of each resolution."""
     peak = max(one.convolution for one in results) / 1e9
-    rows = (
-        (
-            f"{one.resolution} px", f"{one.rate:.1f}", f"{1000 * one.seconds:.0f} ({one.spread:.0%})",
-            f"{one.gflops:.3g}", f"{one.gflops * one.rate:.0f}", f"{one.utilisation:.0%}", f"{one.peak:.0f}",
-        )
-        for one in results
-    )  # fmt: skip
-    return Finding(
-        table=Table(
-            title=f"Training steps of {results[0].batch} pictures, {results[0].precision}",
-            header=("", "img/s", "ms a step (IQR)", "GFLOP a picture", "GFLOP/s", "of the peak", "peak MB"),
-            rows=tuple(rows),
-            notes=(f"The machine's peak is that of the fastest convolution, {peak:.0f} GFLOP/s, timed "
-                   "alternately with the steps. Penalties and regimes are weighted by their frequency.",),
-        ),
+    return Table(
+        title=f"Training steps of {results[0].batch} images, {results[0].precision}",
+        header=("", *RATES),
+        rows=[(f"{one.resolution} px", *rates_of(one)) for one in results],
+        notes=(f"The machine's peak is that of the fastest convolution, {peak:.0f} GFLOP/s, timed "
+               "alternately with the steps. Penalties and regimes are weighted by their frequency.",),
         data={
             f"{one.resolution}": {**asdict(one), "img_per_s": one.rate, "utilisation": one.utilisation}
             for one in results
@@ -314,25 +296,22 @@ def rates(results: Sequence[Throughput]) -> Finding:
     )  # fmt: skip
 
 
-def breakdown(results: Sequence[Throughput]) -> Finding:
+def breakdown(results: Sequence[Throughput]) -> Table:
     """Shares of the parts of a sampling step at each resolution."""
-    shares = [one.breakdown() for one in results]
-    names = sorted(
-        {name for one in shares for name in one}, key=lambda name: (name == REST, -shares[-1].get(name, 0))
-    )
-    return Finding(
-        table=Table(
-            title="Of a sampling step's time",
-            header=("", *(f"{one.resolution} px" for one in results)),
-            rows=tuple((name, *(f"{one.get(name, 0):.1%}" for one in shares)) for name in names),
-            notes=("rest: losses, augmentation, random numbers, bookkeeping. The backward pass of the "
-                   "discriminator includes that of the loss.",),
-        ),
-        data={f"{one.resolution}": one.breakdown() for one in results},
+    shares = {f"{one.resolution}": one.breakdown() for one in results}
+    last = shares[f"{results[-1].resolution}"]
+    names = sorted(last, key=lambda name: (name == REST, -last[name]))
+    return Table(
+        title="Of a sampling step's time",
+        header=("", *(f"{resolution} px" for resolution in shares)),
+        rows=[(name, *(f"{one.get(name, 0):.1%}" for one in shares.values())) for name in names],
+        notes=("rest: losses, augmentation, random numbers, bookkeeping. The backward pass of the "
+               "discriminator includes that of the loss.",),
+        data=shares,
     )  # fmt: skip
 
 
-def beside_stylegan2(results: Sequence[Throughput]) -> Finding:
+def beside_stylegan2(results: Sequence[Throughput]) -> Table:
     """Sampling steps beside those of StyleGAN2 with the same resolutions, widths and batch."""
     rows, data = [], {}
     for one in results:
@@ -343,13 +322,11 @@ def beside_stylegan2(results: Sequence[Throughput]) -> Finding:
             f"{plain / ours:.2f}", f"{one.batch / with_path:.1f}", f"{with_path / ours:.2f}",
         ))  # fmt: skip
         data[f"{one.resolution}"] = {"times": plain / ours, "times_with_path_length": with_path / ours}
-    return Finding(
-        table=Table(
-            title="Beside StyleGAN2 as its code runs on a processor",
-            header=("", "img/s", "StyleGAN2 img/s", "times", "with path length", "times"), rows=tuple(rows),
-            notes=("StyleGAN2: written anew for this comparison, in float32; without and with path length "
-                   "regularisation in every fourth step, as published. All steps were timed in turn.",),
-        ),
+    return Table(
+        title="Beside StyleGAN2 as its code runs on a processor",
+        header=("", "img/s", "StyleGAN2 img/s", "times", "with path length", "times"), rows=rows,
+        notes=("StyleGAN2: written anew for this comparison, in float32; without and with path length "
+               "regularisation in every fourth step, as published. All steps were timed in turn.",),
         data=data,
     )  # fmt: skip
 
@@ -363,43 +340,37 @@ time of each part of a step. All options of brushwork train apply. Examples, a m
     brushwork bench train emoji-32 --with-stylegan2
 """
 
-
-@options
-class BenchConfig:
-    """Options of benchmarks of training steps."""
-
-    repeats: Annotated[int, Interval(ge=2, le=10**6)] = REPEATS
-    """Rounds, after one to warm up."""
-    report: Path = Path("runs/bench")
-    """Folder for the report: JSON and Markdown."""
+Repeats = Annotated[int, Interval(ge=2, le=10**6)]
 
 
 @options
-class TrainBenchConfig(BenchConfig):
-    """Options of `bench train`."""
-
-    with_stylegan2: bool = False
-    """Time StyleGAN2's networks and steps, too: of the same resolutions, widths and batch, on a processor."""
-
-
-@options
-class TrainBenchArguments:
+class TrainArguments:
     """The benchmark, and the configuration whose steps it times."""
 
-    bench: Annotated[TrainBenchConfig, tyro.conf.arg(name="")] = field(default_factory=TrainBenchConfig)
+    repeats: Repeats = 8
+    """Rounds, after one to warm up."""
+    with_stylegan2: bool = False
+    """Time StyleGAN2's networks and steps, too: of the same resolutions, widths and batch, on a processor."""
+    report: Path = Path("runs/bench")
+    """Folder for the report: JSON and Markdown."""
     base: Annotated[TrainConfig, tyro.conf.arg(name="")] = field(default_factory=TrainConfig)
 
 
-def bench_train(args: TrainBenchArguments) -> None:
+def tables(args: TrainArguments) -> Iterator[tuple[str, Table]]:
+    """Measures, and makes the parts of the report."""
+    results = measure_all(args.base, args.repeats, args.with_stylegan2)
+    yield "rates", rates(results)
+    yield "breakdown", breakdown(results)
+    if args.with_stylegan2:
+        yield "stylegan2", beside_stylegan2(results)
+
+
+def bench_train(args: TrainArguments) -> None:
     """Runs the benchmark, prints the tables and writes the report."""
-    bench = args.bench
-    bench.report.mkdir(parents=True, exist_ok=True)
-    results = measure_all(args.base, bench.repeats, bench.with_stylegan2)
-    here = machine(("torch",), device_of(args.base))
-    sizes = {"repeats": bench.repeats, "with_stylegan2": bench.with_stylegan2}
-    print(write_report(bench.report, "train", here, sizes, parts_of(results)))
+    sizes = {"repeats": args.repeats, "with_stylegan2": args.with_stylegan2}
+    report(args.report / "train", machine_of(args.base), sizes, tables(args))
 
 
 def main() -> None:
     """Parses the command line and runs the benchmark."""
-    run_on_preset(TrainBenchArguments, bench_train, DESCRIPTION)
+    run_on_preset(TrainArguments, bench_train, DESCRIPTION)

@@ -11,7 +11,6 @@ from brushwork.models.options import Count, Duration, options
 from brushwork.models.pretrained.hed import FILE, fetch_hed_vgg16
 from brushwork.models.pretrained.weights import weights_folder
 from brushwork.scripts.cli import parse_and_run
-from brushwork.scripts.experiments.collection_measurement import EVALUATORS, is_complete, train_and_measure
 from brushwork.scripts.experiments.collection_report import write_report
 from brushwork.scripts.experiments.collection_runs import (
     COLLECTIONS,
@@ -20,8 +19,9 @@ from brushwork.scripts.experiments.collection_runs import (
     packed,
     require_same,
     run_config,
+    train_and_measure,
 )
-from brushwork.scripts.experiments.side_by_side import Children
+from brushwork.scripts.experiments.side_by_side import run_side_by_side
 from brushwork.training.config import TrainConfig
 from brushwork.training.errors import TrainingError
 from brushwork.training.presets import PRESETS
@@ -45,7 +45,7 @@ class Arguments:
     seeds: Count = 3
     """Runs of each variant on each collection, from the seeds 0, 1, ..."""
     minutes: Duration = 10.0
-    """Of training for each run."""
+    """Minutes of training for each run."""
     workers: Annotated[int, Interval(ge=1, le=1024)] = 2
     """Runs side by side, each in one thread."""
     data: Path = Path("datasets")
@@ -77,9 +77,7 @@ def planned(args: Arguments, base: TrainConfig) -> list[Run]:
                     VARIANTS[variant](base), data=data[collection], seed=seed, minutes=args.minutes,
                     out=args.out / f"{collection}-{variant}-{seed}",
                 )  # fmt: skip
-                runs.append(Run(
-                    collection=collection, variant=variant, seed=seed, config=config, evaluators=EVALUATORS
-                ))  # fmt: skip
+                runs.append(Run(collection=collection, variant=variant, seed=seed, config=config))
     return runs
 
 
@@ -92,12 +90,11 @@ def main(args: Arguments) -> None:
         require_same(each.config)
 
     def finished(done: Run) -> None:
-        print(f"{done.name}: finished", flush=True)
+        print(f"{done.folder}: finished", flush=True)
         write_report(args.out, runs)
 
-    missing = [each for each in runs if not is_complete(each)]
-    children = Children(train_and_measure, lambda each: each.folder / "log.txt", args.workers)
-    signal = children.run(missing, finished)
+    missing = {each.folder / "log.txt": each for each in runs if not each.is_complete}
+    signal = run_side_by_side(train_and_measure, missing, args.workers, finished)
     if signal is not None:
         print(f"stopped by signal {signal.value}; the same command goes on (runs in {args.out})")
         sys.exit(128 + signal.value)

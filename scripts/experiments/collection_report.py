@@ -5,7 +5,7 @@ import math
 import shutil
 import statistics
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -15,13 +15,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from brushwork.data.files import write_file, write_json
-from brushwork.eval.report.plots import INK, LINES, MUTED, figure_png, plain
+from brushwork.eval.report.plots import GRID, INK, LINES, MUTED, figure_png, plain
 from brushwork.eval.report.tables import NOTHING, number
 from brushwork.scripts.bench.harness import Table, machine
 from brushwork.scripts.bench.quality import interpolated
-from brushwork.scripts.bench.report import markdown
-from brushwork.scripts.experiments.collection_measurement import CURVE_FILE, FINAL_FILE, is_complete
-from brushwork.scripts.experiments.collection_runs import FINISHED, Run, seconds_at, snapshots
+from brushwork.scripts.experiments.collection_runs import EVALUATORS, FINISHED, Run, seconds_at
 from brushwork.training.run.run_folder import RunFolder
 
 NOTE = (
@@ -43,17 +41,14 @@ class Result:
     run: Run
 
     @cached_property
-    def curve(self) -> Json:
-        return json.loads((self.run.folder / CURVE_FILE).read_text())
-
-    @cached_property
-    def final(self) -> Json:
-        return json.loads((self.run.folder / FINAL_FILE).read_text())
+    def measured(self) -> Json:
+        """See `measure_run`."""
+        return self.run.measured
 
     @cached_property
     def training(self) -> Json:
         """Why the training ended, its images and minutes, images a second and precision."""
-        folder, images = self.run.folder, list(snapshots(self.run.folder))[-1]
+        folder, images = self.run.folder, list(self.run.snapshots)[-1]
         seconds, config = seconds_at(images, folder), RunFolder(folder).read()
         return {
             "reason": json.loads((folder / FINISHED).read_text())["reason"],
@@ -64,25 +59,20 @@ class Result:
 
     def to_json(self) -> Json:
         run = self.run
-        return {
-            "collection": run.collection, "variant": run.variant, "seed": run.seed, **self.training,
-            "curve": self.curve, "final": self.final,
-        }  # fmt: skip
+        about = {"collection": run.collection, "variant": run.variant, "seed": run.seed}
+        return {**about, **self.training, **self.measured}
 
 
 def write_report(folder: Path, runs: Sequence[Run]) -> None:
     """Writes the report of those runs that are complete, if there are any."""
-    results = [Result(run=run) for run in runs if is_complete(run)]
+    results = [Result(run=run) for run in runs if run.is_complete]
     if not results:
         return
-    here = machine(("torch",))
-    content = {
-        "machine": {"processor": here.processor, "cores": here.cores, "torch": here.versions["torch"]},
-        "precision": sorted({result.training["precision"] for result in results}),
-        "runs": [result.to_json() for result in results],
-    }
-    write_json(folder / "results.json", content)
-    write_file(folder / "table.md", f"{markdown(table(results))}\n")
+    write_json(
+        folder / "results.json",
+        {"machine": asdict(machine(("torch",))), "runs": [result.to_json() for result in results]},
+    )
+    write_file(folder / "table.md", f"{table(results).markdown()}\n")
     write_file(folder / "curves.png", figure_png(curves(results)))
     for result in results:
         grids = sorted((result.run.folder / "samples").glob("*px.png"))
@@ -92,51 +82,41 @@ def write_report(folder: Path, runs: Sequence[Run]) -> None:
 
 
 # Table
-@dataclass(frozen=True, kw_only=True)
-class Column:
-    """One metric of the table: its name in a final measurement, over all styles or of the worst."""
-
-    title: str
-    figure: str
-    worst_style: bool = False
-
-    def of(self, final: Json, side: Side) -> float | None:
-        """The value of the samples or of the held-out images; None if it was not measured."""
-        if self.figure in ("found", "recognised"):
-            modes = final.get("modes" if side == "measured" else "real_modes")
-            values = list(modes[self.figure].values()) if modes else []
-            return (min(values) if self.worst_style else statistics.mean(values)) if values else None
-        figure = final["measures"]["figures"].get(self.figure, {}).get(side)
-        if figure is None:
-            return None
-        return min(figure["per_style"]) if self.worst_style else figure["value"]
-
-
-def columns(evaluators: Sequence[str]) -> list[Column]:
-    """The columns of the table: distances by each evaluator, all else by the first."""
-    distances = [
-        Column(title=f"{title} {evaluator}", figure=name if i == 0 else f"{name}@{evaluator}")
+COLUMNS = {
+    "diversity, worst style": "diversity",
+    "recall, worst style": "recall",
+    "coverage, worst style": "coverage",
+    "precision": "precision",
+    **{
+        f"{title} {evaluator}": f"{name}@{evaluator}" if number else name
         for name, title in (("fd", "FD"), ("kid", "KID"))
-        for i, evaluator in enumerate(evaluators)
-    ]
-    return [
-        *(
-            Column(title=f"{name}, worst style", figure=name, worst_style=True)
-            for name in ("diversity", "recall", "coverage")
-        ),
-        Column(title="precision", figure="precision"),
-        *distances,
-        Column(title="accuracy", figure="accuracy"),
-        Column(title="copies", figure="copies"),
-        Column(title="modes, worst style", figure="found", worst_style=True),
-        Column(title="modes, mean", figure="found"),
-        Column(title="recognised", figure="recognised"),
-    ]
+        for number, evaluator in enumerate(EVALUATORS)
+    },
+    "accuracy": "accuracy",
+    "copies": "copies",
+    "modes, worst style": "found",
+    "modes, mean": "found",
+    "recognised": "recognised",
+}
+"""Titles, and the metrics in a final measurement: distances by each evaluator, all else by the first."""
 
 
-def median_and_range(values: Sequence[float]) -> str:
+def value_of(title: str, final: Json, side: Side) -> float | None:
+    """The value of a column for the samples or the held-out images; None if it was not measured."""
+    metric, of_worst = COLUMNS[title], title.endswith("worst style")
+    if metric in ("found", "recognised"):
+        modes = final.get("modes" if side == "measured" else "real_modes")
+        values = list(modes[metric].values()) if modes else []
+        return (min(values) if of_worst else statistics.mean(values)) if values else None
+    figure = final["measures"]["figures"].get(metric, {}).get(side)
+    if figure is None:
+        return None
+    return min(figure["per_style"]) if of_worst else figure["value"]
+
+
+def median_and_range(values: Sequence[float | None]) -> str:
     """The median, with the range if it is not a single value: `0.81 (0.78..0.85)`."""
-    known = [value for value in values if math.isfinite(value)]
+    known = [value for value in values if value is not None and math.isfinite(value)]
     if not known:
         return NOTHING
     low, middle, high = (number(value, 3) for value in (min(known), statistics.median(known), max(known)))
@@ -145,11 +125,10 @@ def median_and_range(values: Sequence[float]) -> str:
 
 def table(results: Sequence[Result]) -> Table:
     """A row for each variant on each collection, and one for the held-out images of each collection."""
-    shown = columns(results[0].run.evaluators)
 
     def cells(own: Sequence[Result], side: Side) -> list[str]:
-        values = [[column.of(result.final, side) for result in own] for column in shown]
-        return [median_and_range([value for value in one if value is not None]) for one in values]
+        finals = [result.measured["final"] for result in own]
+        return [median_and_range([value_of(title, final, side) for final in finals]) for title in COLUMNS]
 
     rows = []
     for collection in dict.fromkeys(result.run.collection for result in results):
@@ -161,16 +140,15 @@ def table(results: Sequence[Result]) -> Table:
         rows.append((collection, REAL, "", "", *cells(here[:1], "real")))
     return Table(
         title="Variants on several collections",
-        header=("collection", "variant", "runs", "thousand images", *(column.title for column in shown)),
-        rows=tuple(rows),
+        header=("collection", "variant", "runs", "thousand images", *COLUMNS),
+        rows=rows,
         notes=(NOTE,),
     )
 
 
 # Curves
 PANELS: dict[str, Callable[[Json], float]] = {
-    "diversity in pixels,\nworst style": lambda point: least(point["pixel_diversity"]),
-    "diversity in features,\nworst style": lambda point: least(point["diversity"]),
+    "diversity,\nworst style": lambda point: least(point["diversity"]),
     "recall, worst style": lambda point: least(point["recall"]),
     "Fréchet distance": lambda point: point["fd"],
 }
@@ -220,14 +198,14 @@ def _panel(
         if lines:
             minutes, values = interpolated(lines)
             axes.plot(minutes, np.median(values, axis=0), color=colour, linewidth=2.2, label=variant)
-    axes.axhline(value(results[0].curve["real"]), color=MUTED, linewidth=1.2, dashes=(4, 2), label=REAL)
+    axes.axhline(value(results[0].measured["real"]), color=MUTED, linewidth=1.2, dashes=(4, 2), label=REAL)
     plain(axes, size=8.0)
-    axes.grid(axis="y", color="#e6e9ef", linewidth=0.8)
+    axes.grid(axis="y", color=GRID, linewidth=0.8)
     axes.set_xlim(left=0)
     axes.set_ylim(bottom=0)
 
 
 def line_of(result: Result, value: Callable[[Json], float]) -> tuple[list[float], list[float]]:
     """Minutes and values of a run's snapshots."""
-    points = sorted(result.curve["points"].values(), key=lambda point: point["minutes"])
+    points = sorted(result.measured["points"].values(), key=lambda point: point["minutes"])
     return [point["minutes"] for point in points], [value(point) for point in points]

@@ -1,21 +1,33 @@
-"""Runs of variants of a preset on several collections: data sets, configurations and training."""
+"""Runs of variants of a preset on several collections: data sets, configurations, trainings and
+measurements."""
 
-from collections.abc import Callable, Mapping
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import torch
 
 from brushwork.data.curate.pack import PackConfig, pack
 from brushwork.data.files import write_json
-from brushwork.data.loader import LoaderConfig, describe, open_pictures
+from brushwork.data.loader import LoaderConfig, describe, load_pictures, open_pictures
 from brushwork.data.sources.emoji import fetch_emoji
 from brushwork.data.sources.icons import fetch_icons
-from brushwork.data.sources.modes import write_modes
+from brushwork.data.sources.modes import MODE_STYLES, count_modes, write_modes
 from brushwork.data.sources.photographs import fetch_photographs
+from brushwork.eval.features.extractors import build_extractor
+from brushwork.eval.reference import load_reference
+from brushwork.eval.sources import Stored
+from brushwork.eval.suite import measure
 from brushwork.models.discriminator import DiscriminatorConfig
-from brushwork.models.generator import GeneratorConfig
+from brushwork.models.generator import Generator, GeneratorConfig
+from brushwork.models.sampling import sample
+from brushwork.models.snapshot import load_generator
+from brushwork.scripts.experiments.sensitivity import labelled
 from brushwork.training.adversarial import LossConfig
 from brushwork.training.augment import AugmentConfig
 from brushwork.training.config import EMAConfig, OptimizerConfig, TrainConfig
@@ -29,8 +41,16 @@ SIDE = 32
 EMOJI = ("twemoji", "noto", "openmoji", "fluent-emoji", "fluent-emoji-high-contrast", "emojione")
 POINTS = 8
 """Snapshots before the last one, at equal intervals."""
-FINISHED = "finished.json"
-"""In the folder of a run that needs no more training: why it ended."""
+FINISHED, MEASURED = "finished.json", "measured.json"
+"""Files in the folder of a run: why it ended, if it needs no more training; and its measurements."""
+
+EVALUATORS = ("efficientnet-lite0", "hed-vgg16")
+"""Two families of networks. The first also measures the curve."""
+CURVE_SAMPLES, FINAL_SAMPLES = 200, 1000
+"""Samples of each style at a snapshot; at the end as many as training images, and at most so many."""
+CURVE_METRICS = ("fd", "prdc", "diversity")
+FINAL_METRICS = ("fd", "accuracy", "kid", "prdc", "diversity", "copies")
+BATCH = 64
 
 COLLECTIONS: Mapping[str, Callable[[Path], object]] = {
     "emoji": partial(fetch_emoji, styles=EMOJI),
@@ -40,6 +60,8 @@ COLLECTIONS: Mapping[str, Callable[[Path], object]] = {
     "mingcute": partial(fetch_icons, "mingcute"),
 }
 """Functions that write FOLDER/<style>/*, by the name on the command line."""
+
+Json = dict[str, Any]
 
 
 def packed(name: str, data: Path) -> Path:
@@ -95,19 +117,32 @@ class Run:
     variant: str
     seed: int
     config: TrainConfig
-    evaluators: tuple[str, ...]
 
     @property
     def folder(self) -> Path:
         return self.config.out
 
     @property
-    def name(self) -> str:
-        return f"{self.collection} {self.variant} seed {self.seed}"
-
-    @property
     def is_finished(self) -> bool:
         return (self.folder / FINISHED).exists()
+
+    @property
+    def measured(self) -> Json:
+        """The measurements so far; {} if there are none by the current protocol."""
+        path = self.folder / MEASURED
+        found = json.loads(path.read_text()) if path.exists() else {}
+        return found if found.get("protocol") == protocol_of(self) else {}
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the run is finished and measured."""
+        return self.is_finished and "final" in self.measured
+
+    @property
+    def snapshots(self) -> dict[int, Path]:
+        """Snapshots by their numbers of images, in order."""
+        paths = sorted((self.folder / "snapshots").glob("generator-*.safetensors"))
+        return {int(path.stem.rpartition("-")[2]): path for path in paths}
 
 
 def run_config(base: TrainConfig, *, data: Path, out: Path, seed: int, minutes: float) -> TrainConfig:
@@ -142,6 +177,17 @@ def require_same(config: TrainConfig) -> None:
         )
 
 
+def train_and_measure(run: Run) -> bool:
+    """Trains and measures what is missing of a run; returns False if a signal stopped the training.
+
+    A signal ends a measurement at once. What was not written is measured again.
+    """
+    if not run.is_finished and not train(run.config):
+        return False
+    measure_run(run)
+    return True
+
+
 def train(config: TrainConfig) -> bool:
     """Trains to the end and returns True, or False if a signal stopped the run.
 
@@ -162,13 +208,86 @@ def train(config: TrainConfig) -> bool:
     return outcome.signal is None
 
 
-def snapshots(folder: Path) -> dict[int, Path]:
-    """Snapshots of a run by their numbers of images, in order."""
-    paths = sorted((folder / "snapshots").glob("generator-*.safetensors"))
-    return {int(path.stem.rpartition("-")[2]): path for path in paths}
-
-
 def seconds_at(nimg: int, folder: Path) -> float:
     """Seconds of training up to image `nimg`, interpolated between the lines of the log."""
     logged = {line["nimg"]: line["seconds"] for line in RunFolder(folder).history() if "seconds" in line}
     return float(np.interp(nimg, [0, *logged], [0.0, *logged.values()]))
+
+
+# Measurement
+def protocol_of(run: Run) -> Json:
+    """How a run is measured.
+
+    The reference is the training split alone, also for the held-out real images. Controls with random weights
+    are left out: they would double the time, and runs are compared with each other.
+    """
+    return {
+        "evaluators": list(EVALUATORS), "data": describe(run.config.data).fingerprint,
+        "curve": {"metrics": list(CURVE_METRICS), "per_style": CURVE_SAMPLES},
+        "final": {"metrics": list(FINAL_METRICS), "most": FINAL_SAMPLES},
+    }  # fmt: skip
+
+
+def measure_run(run: Run) -> None:
+    """Measures each snapshot, the held-out images in the same way, and the last snapshot in full.
+
+    All is kept in the run's folder, and what is there is not repeated.
+    """
+    torch.set_num_threads(run.config.threads)
+    found = run.measured or {"protocol": protocol_of(run), "points": {}}
+    real, held_out = (labelled(load_pictures(run.config.data, split)) for split in ("train", "test"))
+    reference = load_reference(run.config.data, [build_extractor(name) for name in EVALUATORS], control=False)
+    names = reference.style_names
+
+    def curve_figures(samples: Stored) -> Json:
+        first = replace(reference, spaces=reference.spaces[:1])
+        figures = measure(samples, first, metrics=CURVE_METRICS).figures
+        per_style = {name: figures[name].measured.per_style for name in ("recall", "diversity")}
+        return {
+            "fd": figures["fd"].measured.value,
+            **{name: dict(zip(names, values, strict=True)) for name, values in per_style.items()},
+        }
+
+    def keep(content: Json) -> None:
+        write_json(run.folder / MEASURED, content)
+
+    for nimg, snapshot in run.snapshots.items():
+        if str(nimg) not in found["points"]:
+            samples = generate(load_generator(snapshot), [CURVE_SAMPLES] * len(names))
+            minutes = seconds_at(nimg, run.folder) / 60
+            found["points"][str(nimg)] = {"minutes": minutes, **curve_figures(samples)}
+            keep(found)
+    if "real" not in found:
+        found["real"] = curve_figures(held_out)
+        keep(found)
+    if "final" not in found:
+        began = time.perf_counter()
+        counts = torch.bincount(real.styles, minlength=len(names)).clamp(max=FINAL_SAMPLES).tolist()
+        samples = generate(load_generator(list(run.snapshots.values())[-1]), counts)
+        figures = measure(samples, reference, metrics=FINAL_METRICS).to_json()
+        found["final"] = {"samples": counts, "measures": figures, "seconds": time.perf_counter() - began}
+        if names == MODE_STYLES and samples.images.shape[-1] >= 16:
+            # The real side is the training split: the few held-out images cannot show every mode.
+            found["final"] |= {"modes": modes_of(samples), "real_modes": modes_of(real)}
+        keep(found)
+
+
+def generate(generator: Generator, counts: Sequence[int]) -> Stored:
+    """`counts` samples of each style, from the seeds 0, 1, ..."""
+    styles = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
+    seeds = torch.cat([torch.arange(count) for count in counts])
+    labels = torch.eye(len(counts))[styles]
+    parts = zip(labels.split(BATCH), seeds.split(BATCH), strict=True)
+    images = [sample(generator, label, seed, stage=generator.trained_stage) for label, seed in parts]
+    return Stored(images=torch.cat(images), styles=styles)
+
+
+def modes_of(samples: Stored) -> Json:
+    """The number of modes that the images of each style show, and the share of images that show any."""
+    counts = {
+        name: count_modes(samples.images[samples.styles == i], name) for i, name in enumerate(MODE_STYLES)
+    }
+    return {
+        "found": {name: count.found for name, count in counts.items()},
+        "recognised": {name: count.recognised for name, count in counts.items()},
+    }

@@ -1,14 +1,16 @@
 """Which metric detects which fault, on real images: the table of docs/evaluation.md."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import torch
 import torchvision.transforms.v2.functional as TF
 import tyro
+from torch import Tensor
 
-from brushwork.data.dataset import load_pictures
+from brushwork.data.dataset import Pictures, load_pictures
 from brushwork.eval.features.cache import FeatureCache, user_cache
 from brushwork.eval.features.extractors import build_extractor
 from brushwork.eval.reference import Reference, load_reference
@@ -16,12 +18,14 @@ from brushwork.eval.results import METRIC_INFO, Measurement, Score
 from brushwork.eval.sources import Stored
 from brushwork.eval.suite import extractors_for, measure
 from brushwork.models.options import options
+from brushwork.scripts.bench.harness import Table
 from brushwork.scripts.cli import parse_and_run
 
-COLUMNS = (
-    ("fd", "kid", "precision", "recall", "density", "coverage", "diversity"),
-    ("accuracy", "csls", "nearer_to_own", "gram", "mean_std", "copies", "nearest_ratio"),
-)
+COLUMNS = {
+    "Distributions": ("fd", "kid", "precision", "recall", "density", "coverage", "diversity"),
+    "Styles": ("accuracy", "csls", "nearer_to_own", "gram", "mean_std", "copies", "nearest_ratio"),
+}
+"""Metrics by the title of their table."""
 METRICS = ("fd", "kid", "accuracy", "prdc", "similarity", "gram", "diversity", "copies")
 UNHARMED = "unharmed"
 
@@ -44,43 +48,26 @@ class SensitivityArguments:
 
 
 # Faults
-def unharmed(test: Stored, _train: Stored, _styles: int) -> Stored:
-    return test
+def of_images(change: Callable[[Tensor], Tensor]) -> Fault:
+    """A fault of the held-out images alone."""
+    return lambda test, _train, _styles: Stored(images=change(test.images), styles=test.styles)
+
+
+def blurred(images: Tensor, sigma: float) -> Tensor:
+    """Gaussian blur, in pixels."""
+    size = 2 * round(3 * sigma) + 1
+    return TF.gaussian_blur(images, [size, size], [sigma])
+
+
+def noisy(images: Tensor, deviation: float) -> Tensor:
+    """Gaussian noise, in grey levels, seeded."""
+    noise = torch.randn(images.shape, generator=torch.Generator().manual_seed(0))
+    return (images + deviation * noise).round().clamp(0, 255).byte()
 
 
 def other_labels(test: Stored, _train: Stored, styles: int) -> Stored:
     """Every image with the label of the next style."""
     return Stored(images=test.images, styles=(test.styles + 1) % styles)
-
-
-def blurred(sigma: float) -> Fault:
-    """Gaussian blur, in pixels."""
-
-    def fault(test: Stored, _train: Stored, _styles: int) -> Stored:
-        size = 2 * round(3 * sigma) + 1
-        return Stored(images=TF.gaussian_blur(test.images, [size, size], [sigma]), styles=test.styles)
-
-    return fault
-
-
-def noisy(deviation: float) -> Fault:
-    """Gaussian noise, in grey levels, seeded."""
-
-    def fault(test: Stored, _train: Stored, _styles: int) -> Stored:
-        noise = torch.randn(test.images.shape, generator=torch.Generator().manual_seed(0))
-        images = (test.images + deviation * noise).round().clamp(0, 255).byte()
-        return Stored(images=images, styles=test.styles)
-
-    return fault
-
-
-def hue_shifted(turn: float) -> Fault:
-    """The hue turned by this share of a circle; black, white and grey stay."""
-
-    def fault(test: Stored, _train: Stored, _styles: int) -> Stored:
-        return Stored(images=TF.adjust_hue(test.images, turn), styles=test.styles)
-
-    return fault
 
 
 def copied(test: Stored, train: Stored, styles: int) -> Stored:
@@ -99,8 +86,7 @@ def collapsed(test: Stored, _train: Stored, styles: int) -> Stored:
     for style in range(styles):
         rows = (test.styles == style).nonzero().squeeze(1)
         source[rows] = rows[torch.arange(len(rows)) % 10]
-    few = Stored(images=test.images[source], styles=test.styles)
-    return noisy(2.0)(few, few, styles)
+    return Stored(images=noisy(test.images[source], 2.0), styles=test.styles)
 
 
 def one_style(test: Stored, _train: Stored, styles: int) -> Stored:
@@ -111,14 +97,14 @@ def one_style(test: Stored, _train: Stored, styles: int) -> Stored:
 
 
 FAULTS: dict[str, Fault] = {
-    UNHARMED: unharmed,
+    UNHARMED: of_images(lambda images: images),
     "labels exchanged": other_labels,
     "one style under all names": one_style,
-    "blur, 0.5 px": blurred(0.5),
-    "blur, 1 px": blurred(1.0),
-    "noise, 8 levels": noisy(8.0),
-    "noise, 24 levels": noisy(24.0),
-    "hue turned by a tenth": hue_shifted(0.1),
+    "blur, 0.5 px": of_images(partial(blurred, sigma=0.5)),
+    "blur, 1 px": of_images(partial(blurred, sigma=1.0)),
+    "noise, 8 levels": of_images(partial(noisy, deviation=8.0)),
+    "noise, 24 levels": of_images(partial(noisy, deviation=24.0)),
+    "hue turned by a tenth": of_images(lambda images: TF.adjust_hue(images, 0.1)),
     "ten drawings a style": collapsed,
     "copies of training pictures": copied,
 }
@@ -126,16 +112,10 @@ FAULTS: dict[str, Fault] = {
 
 # Measuring
 def measure_faults(
-    test: Stored,
-    train: Stored,
-    reference: Reference,
-    *,
-    faults: Sequence[str] = tuple(FAULTS),
-    metrics: Sequence[str] = METRICS,
-    cache: FeatureCache | None = None,
-) -> dict[str, Measurement]:
-    """Measurements of the labelled held-out images after each fault, by its name."""
-    test, train = labelled(test), labelled(train)
+    test: Stored, train: Stored, reference: Reference, faults: Sequence[str] = tuple(FAULTS),
+    metrics: Sequence[str] = METRICS, cache: FeatureCache | None = None,
+) -> dict[str, Measurement]:  # fmt: skip
+    """Measurements of the held-out images after each fault, by its name. All images have labels."""
     count = len(reference.style_names)
     return {
         name: measure(
@@ -145,7 +125,7 @@ def measure_faults(
     }
 
 
-def labelled(pictures: Stored) -> Stored:
+def labelled(pictures: Pictures) -> Stored:
     """The images that have a label."""
     keep = pictures.styles >= 0
     return Stored(images=pictures.images[keep], styles=pictures.styles[keep])
@@ -159,22 +139,21 @@ def detected(figure: str, harmed: Score, healthy: Score) -> bool:
     return abs(harmed.value - healthy.value) > max(0.1, 3 * errors)
 
 
-def table(measures: Mapping[str, Measurement], figures: Sequence[str]) -> str:
-    """Markdown with a row for each fault: the value, then that of random weights. Bold is detected."""
+def table(title: str, measures: Mapping[str, Measurement], figures: Sequence[str]) -> Table:
+    """A row for each fault: the value, then that of random weights. Bold is detected."""
 
     def cell(name: str, fault: str) -> str:
         harmed, healthy = measures[fault].figures[name], measures[UNHARMED].figures[name]
-        parts = [(harmed.measured, healthy.measured)]
-        if harmed.control is not None and healthy.control is not None:
-            parts.append((harmed.control, healthy.control))
+        pairs = ((harmed.measured, healthy.measured), (harmed.control, healthy.control))
         return " / ".join(
             f"**{_number(score.value)}**" if detected(name, score, before) else _number(score.value)
-            for score, before in parts
+            for score, before in pairs
+            if score and before
         )
 
-    head = "| fault | " + " | ".join(METRIC_INFO[name].title for name in figures) + " |"
-    rows = [f"| {fault} | " + " | ".join(cell(name, fault) for name in figures) + " |" for fault in measures]
-    return "\n".join([head, "|---" * (len(figures) + 1) + "|", *rows])
+    header = ("fault", *(METRIC_INFO[name].title for name in figures))
+    rows = [(fault, *(cell(name, fault) for name in figures)) for fault in measures]
+    return Table(title=title, header=header, rows=rows)
 
 
 def _number(value: float) -> str:
@@ -183,14 +162,11 @@ def _number(value: float) -> str:
 
 def main(args: SensitivityArguments) -> None:
     """Measures and prints."""
-    test, train = (
-        Stored(images=split.images, styles=split.styles)
-        for split in (load_pictures(args.dataset, name) for name in ("test", "train"))
-    )
+    test, train = (labelled(load_pictures(args.dataset, split)) for split in ("test", "train"))
     extractors = extractors_for([build_extractor(args.features)], METRICS)
     reference = load_reference(args.dataset, extractors, progress=True)
     measures = measure_faults(test, train, reference, cache=FeatureCache(user_cache()))
-    print("\n\n".join(table(measures, columns) for columns in COLUMNS))
+    print("\n\n".join(table(title, measures, names).markdown() for title, names in COLUMNS.items()))
 
 
 if __name__ == "__main__":

@@ -1,18 +1,16 @@
 """Child processes side by side, which a signal to their parent stops gracefully."""
 
 import os
-import pickle
 import signal
 import sys
 import threading
-import traceback
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from multiprocessing import get_context, parent_process
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 from brushwork.training.errors import TrainingError
 from brushwork.training.interrupt import stop_on_signals
@@ -23,75 +21,51 @@ POLL = 0.5
 Job = TypeVar("Job")
 
 
-class Children(Generic[Job]):
-    """Runs `work(job)` for each job in a process of its own, `workers` at a time, printing to `log(job)`.
+def run_side_by_side(
+    work: Callable[[Job], bool],
+    jobs: Mapping[Path, Job],
+    workers: int,
+    finished: Callable[[Job], object],
+) -> signal.Signals | None:
+    """Runs `work` on each job in a process of its own, `workers` at a time, printing to the job's log file.
 
     `work` must pickle, return whether the job is finished, and return or exit on SIGTERM. Processes also end
-    when this process is killed.
+    when this process is killed. Calls `finished` after each finished job, and returns the signal that stopped
+    the work, if any. Raises TrainingError, with the end of its log, if a job fails; the others are stopped.
     """
-
-    def __init__(self, work: Callable[[Job], bool], log: Callable[[Job], Path], workers: int) -> None:
-        self.work, self.log, self.workers = work, log, workers
-        self.running: dict[Connection, tuple[BaseProcess, Job]] = {}
-
-    def run(self, jobs: Sequence[Job], finished: Callable[[Job], None]) -> signal.Signals | None:
-        """Calls `finished` after each finished job; returns the signal that stopped the work, if any.
-
-        If a job fails, the other processes are stopped and its error is raised.
-        """
-        waiting, error, stopping = deque(jobs), None, False
-        with stop_on_signals() as stop:
-            try:
-                while self.running or (waiting and error is None and stop.signal is None):
-                    if not stopping and (error is not None or stop.signal is not None):
-                        stopping = True
-                        waiting.clear()
-                        self._stop()
-                    while waiting and len(self.running) < self.workers:
-                        self._start(waiting.popleft())
-                    for connection in wait(list(self.running), timeout=POLL):
-                        assert isinstance(connection, Connection)
-                        done, job, failure = self._ended(connection)
-                        if done:
-                            finished(job)
-                        elif not stopping and stop.signal is None:
-                            error = failure or TrainingError(
-                                f"A process was killed (its log: {self.log(job)}); the same command goes on."
-                            )
-            finally:  # also after a second Ctrl-C
-                self._stop()
-                for process, _ in self.running.values():
-                    process.join()
-        if error is not None:
-            raise error
-        return stop.signal
-
-    def _start(self, job: Job) -> None:
-        context = get_context("spawn")
-        mine, theirs = context.Pipe(duplex=False)
-        process = context.Process(target=_child, args=(theirs, self.work, job, self.log(job)))
-        process.start()
-        theirs.close()
-        self.running[mine] = process, job
-
-    def _ended(self, connection: Connection) -> tuple[bool, Job, BaseException | None]:
-        process, job = self.running.pop(connection)
+    context, waiting = get_context("spawn"), deque(jobs.items())
+    running: dict[int, tuple[BaseProcess, Path, Job]] = {}
+    with stop_on_signals() as stop:
         try:
-            answer = connection.recv()
-        except EOFError:  # killed
-            answer = None
-        connection.close()
-        process.join()
-        if isinstance(answer, BaseException):
-            return False, job, answer
-        return bool(answer), job, None
+            while (running or waiting) and stop.signal is None:
+                while waiting and len(running) < workers:
+                    log, job = waiting.popleft()
+                    process = context.Process(target=_child, args=(work, job, log))
+                    process.start()
+                    running[process.sentinel] = process, log, job
+                for sentinel in wait(list(running), timeout=POLL):
+                    process, log, job = running.pop(int(sentinel))  # type: ignore[call-overload]
+                    process.join()
+                    if process.exitcode == 0:
+                        finished(job)
+                    elif stop.signal is None:
+                        raise TrainingError(_failure(log))
+        finally:
+            for process, _, _ in running.values():
+                process.terminate()
+            for process, _, _ in running.values():
+                process.join()
+    return stop.signal
 
-    def _stop(self) -> None:
-        for process, _ in self.running.values():
-            process.terminate()
+
+def _failure(log: Path) -> str:
+    lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+    return (
+        f"A process failed; the same command goes on. Its log {log} ends with: {(lines or ['nothing'])[-1]}"
+    )
 
 
-def _child(connection: Connection, work: Callable[[Job], bool], job: Job, log: Path) -> None:
+def _child(work: Callable[[Job], bool], job: Job, log: Path) -> None:
     # Ctrl-C goes to the terminal's process group; only the parent should get it.
     os.setpgid(0, 0)
     # Work without a handler of its own exits, and cleans up.
@@ -101,13 +75,7 @@ def _child(connection: Connection, work: Callable[[Job], bool], job: Job, log: P
     with log.open("a", buffering=1) as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
-        try:
-            connection.send(work(job))
-        except Exception as error:
-            traceback.print_exc()
-            connection.send(_picklable(error))
-        sys.stdout.flush()
-        sys.stderr.flush()
+    sys.exit(0 if work(job) else 1)
 
 
 def _stop_without_parent() -> None:
@@ -115,11 +83,3 @@ def _stop_without_parent() -> None:
     if parent is not None:
         wait([parent.sentinel])
         os.kill(os.getpid(), signal.SIGTERM)
-
-
-def _picklable(error: Exception) -> Exception:
-    try:
-        pickle.loads(pickle.dumps(error))
-    except Exception:
-        return RuntimeError("".join(traceback.format_exception(error)))
-    return error

@@ -1,6 +1,7 @@
 """Candidates load the batches that their names say, on one thread."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,9 +11,9 @@ from brushwork.data.sources.toy import toy_pictures
 from brushwork.scripts.bench import data as data_benchmark
 from brushwork.scripts.bench.data import (
     DataArguments,
+    _pack_toy,
     compare_batches,
     compare_decoding,
-    source,
 )
 
 ARGS = DataArguments(batch=5, batches=3, repeats=1)
@@ -36,7 +37,7 @@ def loaded(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Loader, int, Batch]]:
 
 def test_every_candidate_loads_the_batches_that_it_says(loaded: list[tuple[Loader, int, Batch]]) -> None:
     found = compare_batches(TOY, ARGS)
-    assert found.timings.names == ("as they are", "halved to 8 px", "flipped", "balanced")
+    assert tuple(found.timings.wall) == ("as they are", "halved to 8 px", "flipped", "balanced")
     assert found.images == 15
     last = loaded[-12:]  # the round that counts, of 3 batches each
     assert [nimg for _, nimg, _ in last] == [0, 5, 10] * 4
@@ -49,20 +50,17 @@ def test_every_candidate_loads_the_batches_that_it_says(loaded: list[tuple[Loade
 
 def test_images_of_an_odd_size_are_not_halved() -> None:
     odd = replace(TOY, images=TOY.images[..., :15, :15])
-    assert len(compare_batches(odd, ARGS).timings.names) == 3
+    assert len(compare_batches(odd, ARGS).timings.wall) == 3
 
 
 def test_decoding_loads_every_image_once(
-    monkeypatch: pytest.MonkeyPatch, loaded: list[tuple[Loader, int, Batch]]
+    monkeypatch: pytest.MonkeyPatch, loaded: list[tuple[Loader, int, Batch]], tmp_path: Path
 ) -> None:
     for name, value in (("STYLES", 2), ("SUBJECTS", 6), ("RESOLUTION", 16)):
         monkeypatch.setattr(data_benchmark, f"TOY_{name}", value)
-    with source(None) as origin:
-        assert origin.copies is not None
-        found = compare_decoding(origin, TOY, ARGS)
-        assert any(origin.copies.iterdir()), "the copy is kept where it vanishes"
-    assert not origin.path.exists()
-    assert found.timings.names == ("batches from memory", "decoded at once", "batches, cache off")
+    found = compare_decoding(_pack_toy(tmp_path), TOY, ARGS, tmp_path / "copies")
+    assert any((tmp_path / "copies").iterdir())
+    assert tuple(found.timings.wall) == ("batches from memory", "decoded at once", "batches, cache off")
     assert len(found.timings.results["decoded at once"]) == found.images == 12
     for last in (loaded[-3:], loaded[-6:-3]):
         rows = torch.cat([batch.indices for *_, batch in last])

@@ -4,7 +4,7 @@ import json
 import math
 import os
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,21 +12,24 @@ import numpy as np
 import pytest
 
 from brushwork.eval.errors import EvalError
-from brushwork.scripts.bench import harness as benchmark
+from brushwork.models.errors import ModelError
+from brushwork.scripts.bench import harness
 from brushwork.scripts.bench.harness import (
     Comparison,
-    Finding,
     Machine,
     Table,
     Timings,
     alternated,
-    compare,
     in_child,
+    iqr,
     machine,
+    machine_of,
     peak_memory,
-    version_of,
+    report,
 )
-from brushwork.scripts.bench.report import markdown, write_report
+from brushwork.training.config import TrainConfig
+
+MACHINE = Machine(processor="an abacus", cores=2, threads=1, versions={"numpy": "2.0"})
 
 
 @dataclass
@@ -42,69 +45,39 @@ class Clock:
         return self.now / 2
 
 
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
-    monkeypatch.setattr(benchmark, "time", clock)
-    return clock
+def test_candidates_alternate_and_the_first_rounds_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, log = Clock(), []
+    monkeypatch.setattr(harness, "time", clock)
 
+    def work(name: str, seconds: list[float]) -> Callable[[], int]:
+        left = iter(seconds)
 
-def work(clock: Clock, log: list[str], name: str, seconds: list[float]) -> Callable[[], int]:
-    """A candidate that takes the given seconds in turn."""
-    left = iter(seconds)
+        def run() -> int:
+            log.append(name)
+            clock.now += next(left)
+            return len(log)
 
-    def run() -> int:
-        log.append(name)
-        clock.now += next(left)
-        return len(log)
+        return run
 
-    return run
-
-
-# Time
-def test_candidates_alternate_and_the_first_rounds_do_not_count(clock: Clock) -> None:
-    log: list[str] = []
-    functions = {"a": work(clock, log, "a", [50, 1, 2, 3, 9]), "b": work(clock, log, "b", [70, 8, 4, 6, 8])}
+    functions = {"a": work("a", [50, 1, 2, 3, 9]), "b": work("b", [70, 8, 4, 6, 8])}
     timings = alternated(functions, repeats=4, warmup=1)
     assert log == ["a", "b"] * 5
-    assert timings.names == ("a", "b")
     assert timings.wall == {"a": (1, 2, 3, 9), "b": (8, 4, 6, 8)}
     assert timings.processor == {"a": (0.5, 1, 1.5, 4.5), "b": (4, 2, 3, 4)}
     assert timings.results == {"a": 9, "b": 10}
-    assert (timings.median("a"), timings.median("b")) == (2.5, 7)
-    assert timings.spread("a") == 4.5 - 1.75
-    assert (timings.ratio("a"), timings.ratio("b")) == (1, 7 / 2.5)
-    assert timings.processor_ratio("b") == 3.5 / 1.25
-    once = alternated({"a": work(clock, [], "a", [2])}, repeats=1, warmup=0)
-    assert math.isnan(once.spread("a"))
+    assert iqr(timings.wall["a"]) == 4.5 - 1.75
 
 
-def test_nothing_to_time() -> None:
-    with pytest.raises(EvalError, match="0 functions"):
-        alternated({}, repeats=1)
-    with pytest.raises(EvalError, match="in 0 rounds"):
-        alternated({"a": int}, repeats=0)
-
-
-# Memory
+# Memory and machine
 def test_a_childs_peak_is_its_own() -> None:
     """Unlike getrusage on Linux, it does not include the parent's memory."""
     before = peak_memory()
     held = np.ones(100_000_000)  # 800 MB
     parent = peak_memory()
-    assert parent >= 800
-    assert parent >= before
+    assert parent >= max(800, before)
     assert in_child(peak_memory) < parent - 200
     del held
     assert peak_memory() == pytest.approx(parent, rel=0.01), "a peak stays"
-
-
-def test_a_peak_never_falls(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A later reading of Linux may be some kB lower."""
-    readings = iter([7.0, 6.9, 8.0])
-    monkeypatch.setattr(benchmark, "_highest", 0.0)
-    monkeypatch.setattr(benchmark, "_reported_peak", lambda: next(readings))
-    assert [peak_memory() for _ in range(3)] == [7, 7, 8]
 
 
 def test_a_killed_child_is_named() -> None:
@@ -112,29 +85,35 @@ def test_a_killed_child_is_named() -> None:
         in_child(os._exit, 1)
 
 
-# The machine
 def test_a_machine_has_versions_and_no_name() -> None:
     here = machine(["numpy", "no-such-package"])
     assert here.versions == {"numpy": np.__version__}
-    assert version_of("no-such-package") is None
     assert here.cores >= 1
     assert f"numpy {np.__version__}" in here.describe()
     assert platform.node() not in here.describe()
 
 
-# Comparisons and reports
-WALL = {"ours": (2.0, 2.0, 4.0), "theirs": (8.0, 8.0, 8.0)}
-PROCESSOR = {"ours": (1.0, 1.0, 1.0), "theirs": (5.0, 5.0, 5.0)}
-MACHINE = Machine(processor="an abacus", cores=2, threads=1, versions={"numpy": "2.0"})
-FINDING = Finding(
-    table=Table(title="T", header=("", "s"), rows=(("ours", "1"), ("x", "12345")), notes=("N.",)),
-    data={"ours": 2.0, "theirs": math.nan},
-)
+def test_the_machine_of_a_run_has_its_threads_and_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert machine_of(TrainConfig(device="cpu", threads=7)).threads == 7
+    assert machine_of(TrainConfig(device="cpu")).threads == machine([]).threads
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(ModelError, match="no device 'cuda'"):
+        machine_of(TrainConfig(device="cuda"))
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
+    monkeypatch.setattr("torch.cuda.get_device_name", lambda device: f"a {device.type} card")
+    for device in ("cuda", "auto"):
+        assert machine_of(TrainConfig(device=device)).processor.startswith("a cuda card, ")
 
 
+# Tables and reports
 def comparison(images: int = 0) -> Comparison:
-    timings: Timings[None] = Timings(wall=WALL, processor=PROCESSOR, results={"ours": None, "theirs": None})
-    return Comparison(title="A task", timings=timings, images=images, metrics={"d": {"theirs": 0.25}})
+    timings = Timings(
+        wall={"ours": (2.0, 2.0, 4.0), "theirs": (8.0, 8.0, 8.0)},
+        processor={"ours": (1.0, 1.0, 1.0), "theirs": (5.0, 5.0, 5.0)},
+        results={"ours": 3, "theirs": 4},
+    )
+    return Comparison(title="A task", timings=timings, images=images, metrics={"d": lambda found: found / 16})
 
 
 def test_a_comparison_has_a_row_for_each_candidate_and_every_round() -> None:
@@ -142,39 +121,52 @@ def test_a_comparison_has_a_row_for_each_candidate_and_every_round() -> None:
     assert table.header == (
         "", "seconds (IQR)", "img/s", "times ours", "processor seconds", "times ours", "d"
     )  # fmt: skip
-    assert table.rows == (
-        ("ours", "2 (1)", "8.0", "1.00", "1", "1.00", ""),
+    assert table.rows == [
+        ("ours", "2 (1)", "8.0", "1.00", "1", "1.00", "0.1875"),
         ("theirs", "8 (0)", "2.0", "4.00", "5", "5.00", "0.25"),
-    )
+    ]
+    assert table.data["seconds"]["ours"] == (2, 2, 4)
+    assert (table.data["processor_seconds"]["theirs"], table.data["pictures"]) == ((5, 5, 5), 16)
+    assert table.data["figures"] == {"d": {"ours": 0.1875, "theirs": 0.25}}
     without_images = comparison().table
     assert "img/s" not in without_images.header
     assert all(len(row) == len(without_images.header) for row in without_images.rows)
-    data = comparison(images=16).data
-    assert (data["seconds"], data["processor_seconds"], data["pictures"]) == (WALL, PROCESSOR, 16)
+    once = Timings(wall={"a": (2.0,)}, processor={"a": (1.0,)}, results={"a": 0})
+    assert Comparison(title="", timings=once).table.rows[0][1] == "2 (1 run)"
 
 
-def test_compare_computes_metrics_of_the_last_results(clock: Clock) -> None:
-    log: list[str] = []
-    functions = {name: work(clock, log, name, [1, 2, 3]) for name in ("a", "b")}
-    result = compare("A task", functions, repeats=2, images=4, metrics={"calls": float})
-    assert "times a" in result.table.header
-    assert result.metrics == {"calls": {"a": 5.0, "b": 6.0}}
-
-
-def test_markdown_is_a_table_with_aligned_columns() -> None:
-    assert markdown(FINDING.table).splitlines() == [
-        "### T", "", "|      |     s |", "|------|------:|", "| ours |     1 |", "| x    | 12345 |", "", "N.",
+def test_a_report_is_markdown_and_json_without_nan(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [("ours", "1"), ("a|b", "12345")]
+    finding = Table(
+        title="T", header=("", "s"), rows=rows, notes=("N.",), data={"ours": 2.0, "theirs": math.nan}
+    )
+    assert finding.markdown().splitlines() == [
+        "### T", "", "|      |     s |", "|------|------:|", "| ours |     1 |", "| a\\|b | 12345 |", "",
+        "N.",
     ]  # fmt: skip
-
-
-def test_a_report_is_markdown_and_json_without_nan(tmp_path: Path) -> None:
-    parts = {"comparison": comparison(), "finding": FINDING}
-    text = write_report(tmp_path, "found", MACHINE, {"dim": 4}, parts)
-    tables = "\n\n".join([MACHINE.describe(), *(markdown(part.table) for part in parts.values())])
-    assert (tmp_path / "found.md").read_text() == f"{tables}\n"
-    assert text == f"{tables}\n\nAll rounds: {tmp_path / 'found.json'}; found.md beside it"
-    found = json.loads((tmp_path / "found.json").read_text(), parse_constant=lambda name: 1 / 0)
+    parts = {"comparison": comparison().table, "finding": finding}
+    report(tmp_path / "new" / "found", MACHINE, {"dim": 4}, parts.items())
+    text = "\n\n".join([MACHINE.describe(), *(part.markdown() for part in parts.values())])
+    assert (tmp_path / "new" / "found.md").read_text() == f"{text}\n"
+    printed = capsys.readouterr().out
+    assert printed.startswith(text)
+    assert f"All rounds: {tmp_path / 'new' / 'found'}.json" in printed
+    found = json.loads((tmp_path / "new" / "found.json").read_text(), parse_constant=lambda name: 1 / 0)
     assert (found["machine"]["versions"], found["sizes"]) == ({"numpy": "2.0"}, {"dim": 4})
     assert found["parts"]["comparison"]["seconds"]["ours"] == [2, 2, 4]
     assert found["parts"]["finding"] == {"ours": 2.0, "theirs": None}
-    assert write_report(tmp_path, "found", MACHINE, {}, {}, head="Here.").startswith("Here.\n\n")
+    report(tmp_path / "found", MACHINE, {}, parts.items(), head="Here.")
+    assert (tmp_path / "found.md").read_text().startswith("Here.\n\n")
+
+
+def test_a_report_holds_the_parts_that_were_measured_before_a_stop(tmp_path: Path) -> None:
+    def parts() -> Iterator[tuple[str, Table]]:
+        yield "first", comparison().table
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        report(tmp_path / "found", MACHINE, {}, parts())
+    assert list(json.loads((tmp_path / "found.json").read_text())["parts"]) == ["first"]
+    assert "A task" in (tmp_path / "found.md").read_text()

@@ -14,15 +14,17 @@ from brushwork.scripts.bench import quality as quality_benchmark
 from brushwork.scripts.bench.quality import (
     Calibration,
     Curve,
-    Quality,
-    QualityConfig,
+    Curves,
+    QualityArguments,
+    calibrated,
     fitted,
     interpolated,
     minutes_at,
+    minutes_to,
     plot,
+    table,
     train_and_measure,
 )
-from brushwork.scripts.bench.report import markdown
 from brushwork.training.config import TrainConfig
 from brushwork.training.errors import TrainingError
 from brushwork.training.run.metrics import InLoopMetrics
@@ -82,13 +84,18 @@ def test_runs_are_trained_once_and_snapshots_measured_once(
     probed = iter(["bf16"])
     monkeypatch.setattr(quality_benchmark, "choose_precision", lambda *_: next(probed))
     config = make_config(growing=GROWN, total_kimg=6.0)
-    bench = QualityConfig(ways=("simultaneous", "fixed"), seeds=2, minutes=0.04, report=tmp_path)
-    quality = train_and_measure(config, bench)
+    args = QualityArguments(
+        ways=("simultaneous", "fixed"), seeds=2, minutes=0.04, report=tmp_path, base=config
+    )  # fmt: skip
+    calibration = calibrated(args)
+    curves = train_and_measure(args, calibration)
     assert trained == ["simultaneous-0", "fixed-0", "simultaneous-1", "fixed-1"]
-    assert quality.calibration.seconds["fixed"] == {16: 0.01}
-    assert (quality.calibration.precision, timed) == ("bf16", ["bf16"])
+    assert calibration.seconds["fixed"] == {16: 0.01}
+    assert (calibration.precision, timed) == ("bf16", ["bf16"])
+    assert calibrated(args) == calibration, "of the file"
     assert {stage.resolution for stage in stages} == {8, 16}
-    for curve in quality.curves:
+    assert [[curve.seed for curve in curves[way]] for way in args.ways] == [[0, 1], [0, 1]]
+    for curve in (*curves["simultaneous"], *curves["fixed"]):
         assert len(curve.minutes) >= 14
         assert curve.minutes == tuple(sorted(curve.minutes))
         assert curve.minutes[-1] == pytest.approx(0.04, abs=0.003)
@@ -96,38 +103,37 @@ def test_runs_are_trained_once_and_snapshots_measured_once(
     # One run's last half is lost: only that run goes on, and only its snapshots are measured anew.
     for path in sorted((tmp_path / "fixed-1" / "snapshots").iterdir())[-4:]:
         path.unlink()
-    again = train_and_measure(config, bench).curves
+    again = train_and_measure(args, calibrated(args))
     assert trained[4:] == ["fixed-1"]
     assert len(stages) == measured
-    assert again[:3] == quality.curves[:3]
-
-
-CURVES = [
-    Curve(way="simultaneous", seed=0, minutes=(1.0, 2.0, 3.0), distances=(90.0, 50.0, 30.0)),
-    Curve(way="simultaneous", seed=1, minutes=(1.0, 2.0, 3.0), distances=(110.0, 70.0, 10.0)),
-    Curve(way="fixed", seed=0, minutes=(1.5, 3.0), distances=(80.0, 60.0)),
-]
+    assert again["simultaneous"] == curves["simultaneous"]
+    assert again["fixed"][0] == curves["fixed"][0]
 
 
 def test_the_table_tells_ends_means_and_minutes_to_where_the_worst_ends() -> None:
+    grown = [
+        Curve(seed=0, minutes=(1.0, 2.0, 3.0), distances=(90.0, 50.0, 30.0)),
+        Curve(seed=1, minutes=(1.0, 2.0, 3.0), distances=(110.0, 70.0, 10.0)),
+    ]
+    fixed = [Curve(seed=0, minutes=(1.5, 3.0), distances=(80.0, 60.0))]
+    curves: Curves = {"simultaneous": grown, "fixed": fixed}
+    assert minutes_to(60, grown) == pytest.approx(2.0, abs=0.02)
+    assert minutes_to(60, fixed) == pytest.approx(3.0)
+    assert minutes_to(5, grown) is None
     seconds = {"simultaneous": SECONDS, "fixed": {16: 0.04}}
-    quality = Quality(curves=CURVES, calibration=Calibration(precision="bf16", seconds=seconds))
-    assert quality.target == 60
-    assert quality.minutes_to_target("simultaneous") == pytest.approx(2.0, abs=0.02)
-    assert quality.minutes_to_target("fixed") == pytest.approx(3.0)
-    text = markdown(quality.table)
-    assert "do not say it: bf16." in text
-    (row,) = [line for line in text.splitlines() if line.startswith("| simultaneous")]
-    assert [cell.strip() for cell in row.split("|")[2:-1]] == ["50.0", "30 10", "20", "2.0"]
-    assert json.loads(json.dumps(quality.data))["target"] == 60
-    assert len(plot(quality).axes[0].lines) == 2
+    found = table(curves, Calibration(precision="bf16", seconds=seconds))
+    assert "do not say it: bf16." in found.notes[0]
+    assert found.header[-1] == "minutes to 60"
+    assert found.rows[0][1:] == ("50.0", "30 10", "20", "2.0")
+    assert json.loads(json.dumps(found.data))["target"] == 60
+    assert len(plot(curves).axes[0].lines) == 2
 
 
 def test_no_ways_and_unknown_ways_are_refused() -> None:
-    with pytest.raises(TrainingError, match="'sideways' is no variant"):
-        QualityConfig(ways=("sideways",))
+    with pytest.raises(TrainingError, match="'sideways' is no way of training: choose from simultaneous"):
+        QualityArguments(ways=("sideways",))
     with pytest.raises(TrainingError, match="Nothing to compare"):
-        QualityConfig(ways=())
+        QualityArguments(ways=())
 
 
 def test_lines_are_interpolated_where_all_are_defined() -> None:

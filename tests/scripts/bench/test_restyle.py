@@ -3,7 +3,6 @@
 import json
 from collections import Counter
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,26 +10,29 @@ import torch
 from torch import Tensor
 
 from brushwork.data.dataset import Pictures
+from brushwork.data.progress import Progress
 from brushwork.data.sources.toy import toy_pictures
 from brushwork.eval.errors import EvalError
 from brushwork.eval.features.cache import FeatureCache
 from brushwork.eval.pairs.figures import STYLE_MEAN, UNCHANGED, Drawings
-from brushwork.eval.pairs.suite import PairNetworks
+from brushwork.eval.pairs.suite import PairNetworks, measure_outputs
 from brushwork.eval.reference import build_reference
+from brushwork.eval.results import Measurement
 from brushwork.eval.sources import Stored
 from brushwork.models.errors import ModelError
 from brushwork.models.generator import Generator, GeneratorConfig
 from brushwork.models.restyling import content_style_codes, restyle
 from brushwork.models.sampling import style_codes
 from brushwork.models.styles import style_weights
+from brushwork.scripts.bench import restyle as restyle_benchmark
 from brushwork.scripts.bench import restyle_methods
 from brushwork.scripts.bench.restyle import (
-    OutputMetrics,
-    Outputs,
-    RestyleComparison,
-    compare_methods,
+    METRICS,
+    MethodResult,
+    comparison,
     output_grid,
-    outputs_of,
+    run_method,
+    run_methods,
 )
 from brushwork.scripts.bench.restyle_methods import (
     LITE,
@@ -102,10 +104,7 @@ def test_the_seed_decides_and_a_small_task_begins_a_large_one() -> None:
     assert small.subjects == large.subjects[:12]
     assert torch.equal(small.references, large.references[:12])
     assert other.subjects != large.subjects
-    assert len({task.fingerprint for task in (large, small, other)}) == 3
-    assert choose_task(TEST, TRAIN, 24).fingerprint == large.fingerprint
-    swapped = replace(large, references=large.references.flip(0))
-    assert swapped.fingerprint != large.fingerprint
+    assert not torch.equal(other.references, large.references)
 
 
 def test_only_subjects_of_both_styles_are_chosen() -> None:
@@ -164,7 +163,7 @@ def test_nearest_is_by_pixels() -> None:
 
 # Runs
 def test_a_run_restyles_by_label_by_latent_code_and_by_image(generator: Generator) -> None:
-    label, latent, image = methods = methods_of(generator, "run", "sha", seed=3, psi=0.7)
+    label, latent, image = methods = methods_of(generator, "run", seed=3, psi=0.7)
     assert [method.name for method in methods] == ["run, by label", "run, by latent code", "run, by picture"]
     for method in methods:
         together = method.restyle(TASK, SOME)
@@ -179,7 +178,7 @@ def test_a_run_restyles_by_label_by_latent_code_and_by_image(generator: Generato
 
 
 def test_methods_of_a_run_are_those_of_brushwork_restyle(generator: Generator) -> None:
-    label, latent, _ = methods_of(generator, "run", "sha", seed=3, psi=0.7)
+    label, latent, _ = methods_of(generator, "run", seed=3, psi=0.7)
     rows, seeds = SOME[:1], torch.tensor([3])
     contents, name = TASK.contents[rows], TASK.target_names[int(rows)]
     styles = style_weights(name, generator.style_names)[None]
@@ -189,25 +188,14 @@ def test_methods_of_a_run_are_those_of_brushwork_restyle(generator: Generator) -
     assert latent.restyle(TASK, rows).equal(restyle(generator, contents, codes, seeds))
 
 
-def test_the_identity_has_all_settings(generator: Generator) -> None:
-    settings = [("sha", 3, 0.7), ("sha", 4, 0.7), ("sha", 3, 1.0), ("other", 3, 0.7)]
-    identities = [
-        method.identity
-        for sha, seed, psi in settings
-        for method in methods_of(generator, "run", sha, seed=seed, psi=psi)
-    ]
-    assert len(set(identities)) == 3 * 4 - 1, "an image has no psi"
-
-
 def test_runs_that_cannot_restyle_are_refused(generator: Generator) -> None:
     with torch.random.fork_rng(devices=[]):
         plain = Generator(replace(CONFIG, encoders=False), TRAIN.style_names)
     with pytest.raises(ModelError, match="no encoders"):
-        methods_of(plain, "p", "", seed=0, psi=1.0)
-    method = methods_of(generator, "run", "sha", seed=0, psi=1.0)[0]
-    renamed = replace(TRAIN, style_names=("x", "y", "z"))
+        methods_of(plain, "p", seed=0, psi=1.0)
+    method = methods_of(generator, "run", seed=0, psi=1.0)[0]
     with pytest.raises(ModelError, match="unknown style"):
-        method.restyle(replace(TASK, train=renamed), SOME)
+        method.restyle(replace(TASK, style_names=("x", "y", "z")), SOME)
 
 
 # Another package
@@ -237,81 +225,37 @@ def test_why_the_other_package_is_absent(monkeypatch: pytest.MonkeyPatch) -> Non
     assert "32 px" in small.why
 
 
-class Counting:
-    """Restyles as negatives and counts them; raises KeyboardInterrupt at a row."""
-
-    def __init__(self, fails_at: int = 1000) -> None:
-        self.count, self.fails_at = 0, fails_at
-
-    def __call__(self, task: Task, rows: Tensor) -> Tensor:
-        if self.fails_at in rows:
-            raise KeyboardInterrupt
-        self.count += len(rows)
-        return 255 - task.contents[rows]
-
-
-def method(restyle: Counting, identity: str = "negative", part: int = 5) -> Method:
-    return Method(name="The Negative", restyle=restyle, identity=identity, part=part)
-
-
-def test_a_stopped_benchmark_goes_on_where_it_stopped(tmp_path: Path) -> None:
-    with pytest.raises(KeyboardInterrupt):
-        outputs_of(method(Counting(fails_at=11)), TASK, tmp_path)
-    count_of = Counting()
-    found = outputs_of(method(count_of), TASK, tmp_path)
-    assert count_of.count == 2
-    assert torch.equal(found.outputs, 255 - TASK.contents)
-    assert len(found.wall) == 3
-    again = Counting()
-    assert torch.equal(outputs_of(method(again), TASK, tmp_path).outputs, found.outputs)
-    assert again.count == 0
-    assert len(list(tmp_path.iterdir())) == 1
-
-
-@pytest.mark.parametrize("change", ["identity", "part", "task", "damage", "cut"])
-def test_stored_outputs_of_something_else_are_not_used(tmp_path: Path, change: str) -> None:
-    outputs_of(method(Counting()), TASK, tmp_path)
-    (path,) = tmp_path.iterdir()
-    count_of, task = Counting(), TASK
-    other = method(count_of)
-    if change == "identity":
-        other = method(count_of, identity="other")
-    elif change == "part":
-        other = method(count_of, part=6)
-    elif change == "task":
-        task = choose_task(TEST, TRAIN, 12, seed=1)
-    elif change == "damage":
-        path.write_bytes(b"nonsense")
-    else:
-        path.write_bytes(path.read_bytes()[:-7])
-    found = outputs_of(other, task, tmp_path)
-    assert count_of.count == 12
-    assert torch.equal(found.outputs, 255 - task.contents)
-
-
-def test_outputs_of_another_size_or_type_are_refused() -> None:
-    def small(task: Task, rows: Tensor) -> Tensor:
-        return task.contents[rows][:, :, :8]
-
-    def floats(task: Task, rows: Tensor) -> Tensor:
-        return task.contents[rows] / 255
-
-    for wrong in (small, floats):
-        with pytest.raises(EvalError, match=r"Bad gave .* for \(5, 3, 16, 16\)"):
-            outputs_of(Method(name="Bad", restyle=wrong, identity="", part=5), TASK, None)
-
-
-def test_seconds_are_medians_of_an_image() -> None:
-    """Parts of 4, 4 and 2 pictures, which took 0.5, 2 and 0.25 seconds a picture."""
-    done = Outputs(
-        outputs=TASK.contents[:10], wall=torch.tensor([2.0, 8.0, 0.5]).double(),
-        processor=torch.tensor([4.0, 4.0, 4.0]).double(),
-    )  # fmt: skip
-    assert done.seconds(4) == 0.5
-    assert done.seconds(4, processor=True) == 1.0
-
-
 # Measuring
+UNMEASURED = Measurement(style_names=(), figures={}, protocol={})
+
+
+def negative(task: Task, rows: Tensor) -> Tensor:
+    return 255 - task.contents[rows]
+
+
+def test_seconds_are_medians_of_an_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parts of 5, 5 and 2 images, which take 0.5, 2 and 1 seconds an image, and the processor half of it."""
+    clock, took = [0.0], iter([2.5, 10.0, 2.0])
+    calls: list[list[int]] = []
+
+    def slow(task: Task, rows: Tensor) -> Tensor:
+        calls.append(rows.tolist())
+        clock[0] += next(took)
+        return negative(task, rows)
+
+    monkeypatch.setattr(restyle_benchmark.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(restyle_benchmark.time, "process_time", lambda: clock[0] / 2)
+    found = run_method(
+        Method(name="N", restyle=slow, part=5),
+        TASK,
+        lambda *_: UNMEASURED,
+        Progress(disable=True),  # type: ignore[arg-type]
+    )
+    assert calls == [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9], [10, 11]]
+    assert torch.equal(found.outputs, 255 - TASK.contents)
+    assert (found.seconds, found.processor_seconds) == (1.0, 0.5)
+
+
 class Pixels:
     """Features that are the image itself."""
 
@@ -334,27 +278,25 @@ class Layout:
 
 
 @pytest.fixture(scope="module")
-def metrics() -> OutputMetrics:
+def results() -> list[MethodResult]:
     def stored(pictures: Pictures) -> Stored:
         return Stored(images=pictures.images, styles=pictures.styles)
 
     reference = build_reference(stored(TRAIN), stored(TEST), TRAIN.style_names, "toy", [Layout()])
-    return OutputMetrics(
-        reference=reference, drawings=Drawings(test=TEST, train=TRAIN),
-        networks=PairNetworks(maps=Pixels(), control=Pixels()), cache=FeatureCache(None),
-    )  # fmt: skip
+    drawings, networks = Drawings(test=TEST, train=TRAIN), PairNetworks(maps=Pixels(), control=Pixels())
+
+    def measure(name: str, task: Task, outputs: Tensor) -> Measurement:
+        return measure_outputs(
+            task.pairs(outputs), networks, metrics=METRICS, reference=reference, drawings=drawings,
+            cache=FeatureCache(None), label=name,
+        )  # fmt: skip
+
+    methods = [*trivial_methods(TRAIN), Method(name="The Negative", restyle=negative, note="A note.")]
+    return run_methods(methods, TASK, measure)
 
 
-@pytest.fixture(scope="module")
-def compared(metrics: OutputMetrics) -> tuple[RestyleComparison, dict[str, Tensor]]:
-    absent = Absent(name="Nobody", why="it is not installed.")
-    methods = [*trivial_methods(TRAIN), absent, replace(method(Counting()), note="A note.")]
-    return compare_methods(methods, TASK, metrics, None)
-
-
-def test_trivial_methods_have_known_metrics(compared: tuple[RestyleComparison, dict[str, Tensor]]) -> None:
-    comparison, outputs = compared
-    figures = {one.name: one.measures.figures for one in comparison.results}
+def test_trivial_methods_have_known_metrics(results: list[MethodResult]) -> None:
+    figures = {one.method.name: one.measures.figures for one in results}
     real, same = figures[REAL], figures[UNCHANGED]
     assert real["truth"].measured.value == 0
     assert real["nearer_truth"].measured.value == 1
@@ -365,35 +307,28 @@ def test_trivial_methods_have_known_metrics(compared: tuple[RestyleComparison, d
     assert figures[STYLE_MEAN]["truth"].measured.value == pytest.approx(
         real["truth"].baselines[STYLE_MEAN].value
     )
-    assert list(outputs) == [one.name for one in comparison.results]
-    timed = {one.name for one in comparison.results if one.seconds is not None}
-    assert timed == {NEAREST, "The Negative"}
 
 
-def test_the_table_has_all_methods_and_says_who_is_absent(
-    compared: tuple[RestyleComparison, dict[str, Tensor]],
-) -> None:
-    comparison, _ = compared
-    table = comparison.table
+def test_the_table_has_all_methods_and_says_who_is_absent(results: list[MethodResult]) -> None:
+    table = comparison(TASK, results, [Absent(name="Nobody", why="it is not installed.")])
     assert {len(row) for row in table.rows} == {len(table.header)}
     assert table.header.count("with random weights") == 2
     assert [row[0] for row in table.rows] == [REAL, UNCHANGED, STYLE_MEAN, NEAREST, "The Negative", "Nobody"]
+    assert {row[0] for row in table.rows if row[-1]} == {NEAREST, "The Negative"}, "the others are not timed"
     assert set(table.rows[-1][1:]) == {""}
     assert table.notes[-1] == "Nobody: it is not installed."
     assert "A note." in table.notes
-    told = json.loads(json.dumps(comparison.data))
+    told = json.loads(json.dumps(table.data))
     assert told["absent"] == {"Nobody": "it is not installed."}
     assert told["methods"][REAL]["figures"]["truth"]["measured"]["value"] == 0
     assert told["methods"]["The Negative"]["seconds"] > 0
+    assert "seconds" not in told["methods"][REAL]
 
 
-# Figures
-def test_the_grid_shows_the_outputs(compared: tuple[RestyleComparison, dict[str, Tensor]]) -> None:
-    _, outputs = compared
-    few = output_grid(TASK, {UNCHANGED: outputs[UNCHANGED]}, 2)
-    many = output_grid(TASK, {UNCHANGED: outputs[UNCHANGED]}, 100)
+def test_the_grid_shows_the_outputs(results: list[MethodResult]) -> None:
+    few, many = (output_grid(TASK, results[:1], rows) for rows in (2, 100))
     assert many.width == few.width
     assert many.height - few.height == 10 * 66, "a row is 64 px and a gap"
     red = torch.tensor([200, 0, 9], dtype=torch.uint8)[:, None, None].expand_as(TASK.contents)
-    colours = output_grid(TASK, {"red": red}, 2)
+    colours = output_grid(TASK, [replace(results[0], outputs=red)], 2)
     assert (np.asarray(colours) == (200, 0, 9)).all(-1).sum() == 2 * 64 * 64

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from brushwork.scripts.bench.profiler import flops_of
 from brushwork.scripts.bench.stylegan2 import (
+    KERNEL,
     Block,
     Conv,
     Discriminator,
@@ -18,7 +19,6 @@ from brushwork.scripts.bench.stylegan2 import (
     Synthesis,
     convolve,
     lazy_adam,
-    resample_filter,
     stepping,
     upfirdn,
 )
@@ -97,9 +97,6 @@ def test_rates_are_lower_where_a_step_more_comes_now_and_then() -> None:
     assert group["betas"] == pytest.approx((0.0, 0.99 ** (16 / 17)))
 
 
-KERNEL = resample_filter()
-
-
 def inside(x: Tensor, edge: int = 3) -> Tensor:
     return x[..., edge:-edge, edge:-edge]
 
@@ -108,8 +105,8 @@ def inside(x: Tensor, edge: int = 3) -> Tensor:
 def test_the_filter_keeps_the_mean() -> None:
     assert KERNEL.sum() == pytest.approx(1)
     flat = torch.full((1, 2, 16, 16), 0.7)
-    doubled = upfirdn(flat, 4 * KERNEL, up=2, padding=(2, 1, 2, 1))
-    halved = upfirdn(flat, KERNEL, down=2, padding=(1, 1, 1, 1))
+    doubled = upfirdn(flat, up=2, padding=(2, 1, 2, 1))
+    halved = upfirdn(flat, down=2, padding=(1, 1, 1, 1))
     assert doubled.shape[2:] == (32, 32)
     assert halved.shape[2:] == (8, 8)
     assert torch.allclose(inside(doubled), torch.tensor(0.7))
@@ -119,16 +116,16 @@ def test_the_filter_keeps_the_mean() -> None:
 @pytest.mark.parametrize("size", [1, 3])
 def test_shrinking_filters_before_it_convolves(size: int) -> None:
     x, weight = torch.randn(2, 3, 8, 8), torch.randn(4, 3, size, size)
-    blurred = upfirdn(x, KERNEL, padding=(2, 2, 2, 2) if size == 3 else (1, 1, 1, 1))
-    assert torch.allclose(convolve(x, weight, KERNEL, "down"), F.conv2d(blurred, weight, stride=2), atol=1e-5)
+    blurred = upfirdn(x, padding=(2, 2, 2, 2) if size == 3 else (1, 1, 1, 1))
+    assert torch.allclose(convolve(x, weight, "down"), F.conv2d(blurred, weight, stride=2), atol=1e-5)
 
 
 def test_enlarging_convolves_zeros_and_filters() -> None:
     """In whichever order: both are linear and the same everywhere."""
     x, weight = torch.randn(2, 3, 8, 8), torch.randn(4, 3, 3, 3)
-    doubled = upfirdn(x, 4 * KERNEL, up=2, padding=(2, 1, 2, 1))
+    doubled = upfirdn(x, up=2, padding=(2, 1, 2, 1))
     expected = F.conv2d(doubled, weight.flip(2, 3), padding=1)
-    assert torch.allclose(inside(convolve(x, weight, KERNEL, "up")), inside(expected), atol=1e-4)
+    assert torch.allclose(inside(convolve(x, weight, "up")), inside(expected), atol=1e-4)
 
 
 # Synthesis
@@ -166,7 +163,7 @@ def test_a_block_is_two_branches_over_the_root_of_two() -> None:
     x, block = torch.randn(2, 4, 8, 8), Block(4, 6)
 
     def branch(layer: Conv, x: Tensor) -> Tensor:
-        return convolve(x, layer.weight / (4 * layer.weight.shape[-1] ** 2) ** 0.5, KERNEL, layer.resample)
+        return convolve(x, layer.weight / (4 * layer.weight.shape[-1] ** 2) ** 0.5, layer.resample)
 
     deep = (
         F.leaky_relu(branch(block.second, F.leaky_relu(branch(block.first, x), 0.2) * 2**0.5), 0.2) * 2**0.5

@@ -1,7 +1,5 @@
 """Published loops and ours, measured by the same loss."""
 
-from dataclasses import replace
-
 import pytest
 import torch
 from torch import Tensor
@@ -9,18 +7,15 @@ from torch import Tensor
 from brushwork.scripts.bench.stylize import (
     RECIPES,
     BenchmarkSizes,
-    LossComparison,
     Outcome,
     Recipe,
+    Task,
     final_loss,
+    losses_table,
     our_config,
     published_loop,
-    run_baseline,
-    run_ours,
+    run,
 )
-from brushwork.training.style_transfer.transfer import to_float
-
-SIZES = BenchmarkSizes(backbone="random", side=32, evaluations=12, repeats=1)
 
 
 def noise(seed: int) -> Tensor:
@@ -28,29 +23,34 @@ def noise(seed: int) -> Tensor:
     return torch.randint(96, 160, (3, 32, 32), generator=generator, dtype=torch.uint8)
 
 
+def task(recipe: Recipe, evaluations: int) -> Task:
+    sizes = BenchmarkSizes(backbone="random", side=32, evaluations=evaluations, repeats=1)
+    return Task(recipe=recipe, sizes=sizes, content=noise(0), style=noise(1))
+
+
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_the_published_loop_lowers_the_loss(recipe: Recipe) -> None:
-    content, style = to_float(noise(0), torch.device("cpu")), to_float(noise(1), torch.device("cpu"))
-    ends = [final_loss(recipe, SIZES, noise(0), noise(1), torch.full_like(content, 0.5))]
+    ends = [final_loss(task(recipe, 1), torch.full((1, 3, 32, 32), 0.5))]
     for evaluations in (1, 60):
-        image, losses = published_loop(recipe, replace(SIZES, evaluations=evaluations), content, style)
-        assert len(losses) >= evaluations
-        assert image.min() >= 0
-        assert image.max() <= 1
-        ends.append(final_loss(recipe, SIZES, noise(0), noise(1), image))
+        found = published_loop(task(recipe, evaluations))
+        assert found.evaluations == len(found.losses) >= evaluations
+        assert found.image.min() >= 0
+        assert found.image.max() <= 1
+        ends.append(final_loss(task(recipe, 1), found.image))
     assert ends[2] < 0.5 * ends[0]
     assert ends[2] < ends[1]
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_ours_stops_at_the_target_loss(recipe: Recipe) -> None:
-    theirs = run_baseline(recipe, SIZES, noise(0), noise(1))
+    theirs = run(task(recipe, 12))
     assert theirs.evaluations >= 12
+    assert 0 < theirs.lowest_after <= theirs.seconds
     target = 1.2 * theirs.lowest
-    mine = run_ours(recipe, replace(SIZES, evaluations=100), noise(0), noise(1), target)
+    long = task(recipe, 100)
+    mine = run(long, target)
     assert mine.lowest <= target
-    total = len(our_config(recipe, SIZES).sides(32)) * 100
-    assert 0 < mine.evaluations < total
+    assert 0 < mine.evaluations < len(our_config(long).sides(32)) * 100
 
 
 def test_the_ratio_is_the_median_over_rounds_and_misses_are_noted() -> None:
@@ -60,11 +60,11 @@ def test_the_ratio_is_the_median_over_rounds_and_misses_are_noted() -> None:
             evaluations=1, peak=1.0,
         )  # fmt: skip
 
-    comparison = LossComparison(
-        recipe="tutorial", theirs=tuple(outcome(10.0, 1.0) for _ in range(3)),
-        ours=(outcome(2.0, 1.0), outcome(4.0, 0.9), outcome(9.0, 1.1)),
-    )  # fmt: skip
-    assert comparison.ratio == pytest.approx(0.4)
-    notes = comparison.table.notes
-    assert "0.40 of those that its loop takes, 0.80 of those" in notes[0]
-    assert "In 1 rounds" in notes[1]
+    theirs = [outcome(10.0, 1.0)] * 3
+    ours = [outcome(2.0, 1.0), outcome(4.0, 0.9), outcome(9.0, 1.1)]
+    table = losses_table("tutorial", theirs, ours)
+    assert (table.data["ratio"], table.data["ratio_to_lowest"]) == pytest.approx((0.4, 0.8))
+    assert [row[1] for row in table.rows] == ["10.0", "4.0"]
+    assert "0.40 of those that its loop takes, 0.80 of those" in table.notes[0]
+    assert "In 1 rounds" in table.notes[1]
+    assert len(losses_table("tutorial", theirs[:2], ours[:2]).notes) == 1

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -13,25 +13,19 @@ import torch
 from brushwork.data.curate.pack import PackConfig, pack
 from brushwork.data.sources.toy import write_toy
 from brushwork.eval.sources import Stored
-from brushwork.scripts.experiments import across_collections, collection_measurement, collection_runs
+from brushwork.models.generator import Generator
+from brushwork.scripts.experiments import across_collections, collection_report, collection_runs
 from brushwork.scripts.experiments.across_collections import Arguments, main, planned
-from brushwork.scripts.experiments.collection_measurement import (
-    CURVE_FILE,
-    FINAL_FILE,
-    Measurement,
-    generate,
-    is_complete,
-    pixel_diversity,
-    train_and_measure,
-)
-from brushwork.scripts.experiments.collection_report import Column, median_and_range
+from brushwork.scripts.experiments.collection_report import median_and_range, value_of
 from brushwork.scripts.experiments.collection_runs import (
+    MEASURED,
     VARIANTS,
     Run,
+    generate,
     require_same,
     run_config,
     seconds_at,
-    snapshots,
+    train_and_measure,
 )
 from brushwork.training.config import IntervalConfig, TrainConfig
 from brushwork.training.errors import TrainingError
@@ -65,14 +59,14 @@ def plan(data: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Run]
         ("COLLECTIONS", ("first", "second")),
         ("VARIANTS", NARROW),
         ("PRESETS", {"tiny": ("", TINY)}),
-        ("EVALUATORS", ("efficientnet-lite0",)),
         ("packed", lambda name, folder: folder / f"{name}-16"),
         ("fetch_hed_vgg16", lambda: None),
     ):
         monkeypatch.setattr(across_collections, name, value)
     monkeypatch.setattr(collection_runs, "POINTS", 3)
-    monkeypatch.setattr(collection_measurement, "CURVE_SAMPLES", 6)
-    monkeypatch.setattr(collection_measurement, "FINAL_SAMPLES", 8)
+    monkeypatch.setattr(collection_runs, "EVALUATORS", ("efficientnet-lite0",))
+    monkeypatch.setattr(collection_runs, "CURVE_SAMPLES", 6)
+    monkeypatch.setattr(collection_runs, "FINAL_SAMPLES", 8)
 
     def make(out: Path, **changes: Any) -> list[Run]:
         return planned(arguments(data, out, **changes), TINY)
@@ -89,31 +83,31 @@ def arguments(data: Path, out: Path, **changes: Any) -> Arguments:
 
 
 class InProcess:
-    """Replaces `Children`: runs up to `most` jobs in this process."""
+    """Replaces `run_side_by_side`: runs up to `most` jobs in this process."""
 
-    done: list[str]
-    most = 100
+    def __init__(self) -> None:
+        self.done: list[str] = []
+        self.most = 100
 
-    def __init__(self, work: Callable[[Run], bool], *_: object) -> None:
-        self.work = work
-
-    def run(self, jobs: Sequence[Run], finished: Callable[[Run], None]) -> None:
-        for job in list(jobs)[: self.most]:
-            assert self.work(job)
-            self.done.append(job.name)
+    def __call__(
+        self, work: Callable[[Run], bool], jobs: Mapping[Path, Run], _: int, finished: Callable[[Run], object]
+    ) -> None:
+        for job in list(jobs.values())[: self.most]:
+            assert work(job)
+            self.done.append(job.folder.name)
             finished(job)
 
 
 @pytest.fixture
-def in_process(monkeypatch: pytest.MonkeyPatch) -> type[InProcess]:
-    InProcess.done, InProcess.most = [], 100
-    monkeypatch.setattr(across_collections, "Children", InProcess)
-    return InProcess
+def in_process(monkeypatch: pytest.MonkeyPatch) -> InProcess:
+    here = InProcess()
+    monkeypatch.setattr(across_collections, "run_side_by_side", here)
+    return here
 
 
 # The whole
 def test_the_experiment_goes_on_and_shares_finished_runs(
-    plan: Callable[..., list[Run]], in_process: type[InProcess], data: Path, tmp_path: Path,
+    plan: Callable[..., list[Run]], in_process: InProcess, data: Path, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     in_process.most = 1  # as if it was killed after the first run
@@ -130,7 +124,7 @@ def test_the_experiment_goes_on_and_shares_finished_runs(
         patched.setattr(across_collections, "write_report", lambda *_: None)  # it takes a second
         main(arguments(data, tmp_path))
     assert in_process.done == [
-        "first default seed 0", "first slow seed 0", "second default seed 0", "second slow seed 0",
+        "first-default-0", "first-slow-0", "second-default-0", "second-slow-0",
     ]  # fmt: skip
     assert before == {path: path.stat().st_mtime_ns for path in first.rglob("*") if path.is_file()}
     main(arguments(data, tmp_path, collections=("second",), variants=("slow",)))
@@ -145,18 +139,17 @@ def test_the_experiment_goes_on_and_shares_finished_runs(
 def _check_report(folder: Path, runs: list[Run]) -> None:
     report = json.loads((folder / "results.json").read_text())
     assert len(report["runs"]) == 4
-    assert set(report["machine"]) == {"processor", "cores", "torch"}
-    assert report["precision"] == ["fp32"]
+    assert "torch" in report["machine"]["versions"]
     for run, found in zip(runs, report["runs"], strict=True):
         assert found["variant"] == run.variant
-        assert (found["images"], found["reason"]) == (80, "finished")
+        assert (found["images"], found["reason"], found["precision"]) == (80, "finished", "fp32")
         assert found["minutes"] * 60 * found["img_per_s"] == pytest.approx(80)
-        points = found["curve"]["points"]
+        points = found["points"]
         assert len(points) == 4
-        assert list(points) == [str(nimg) for nimg in snapshots(run.folder)]
+        assert list(points) == [str(nimg) for nimg in run.snapshots]
         minutes = [point["minutes"] for point in points.values()]
         assert minutes == sorted(minutes)
-        assert len(found["curve"]["real"]["recall"]) == 2
+        assert len(found["real"]["recall"]) == 2
         assert found["final"]["samples"] == [8, 8]
         assert found["final"]["seconds"] > 0
         figures = found["final"]["measures"]["figures"]
@@ -175,31 +168,31 @@ def test_a_snapshot_is_measured_once(
     plan: Callable[..., list[Run]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (run,) = plan(tmp_path, collections=("first",), variants=("default",))
-    measured: list[Stored] = []
-    figures = Measurement.figures
+    drawn: list[Sequence[int]] = []
 
-    def counted(self: Measurement, samples: Stored) -> dict[str, Any]:
-        if len(measured) == 2:
+    def counted(generator: Generator, counts: Sequence[int]) -> Stored:
+        if len(drawn) == 2:
             raise KeyboardInterrupt
-        measured.append(samples)
-        return figures(self, samples)
+        drawn.append(counts)
+        return generate(generator, counts)
 
-    monkeypatch.setattr(Measurement, "figures", counted)
+    monkeypatch.setattr(collection_runs, "generate", counted)
     with pytest.raises(KeyboardInterrupt):
         train_and_measure(run)
     assert run.is_finished
-    assert not is_complete(run)
-    points = json.loads((run.folder / CURVE_FILE).read_text())["points"]
+    assert not run.is_complete
+    points = json.loads((run.folder / MEASURED).read_text())["points"]
     assert len(points) == 2
-    monkeypatch.setattr(Measurement, "figures", lambda *_: {"fd": 0.0})
+    drawn.clear()
+    monkeypatch.setattr(
+        collection_runs, "generate", lambda *given: drawn.append(given[1]) or generate(*given)
+    )
     assert train_and_measure(run)
-    after = json.loads((run.folder / CURVE_FILE).read_text())["points"]
-    assert {nimg: after[nimg] for nimg in points} == points
-    assert len(after) == len(snapshots(run.folder))
-    assert is_complete(run)
-    monkeypatch.setattr(collection_measurement, "FINAL_SAMPLES", 9)  # another protocol
-    assert not is_complete(run)
-    assert (run.folder / FINAL_FILE).exists()
+    assert drawn == [[6, 6]] * (len(run.snapshots) - 2) + [[8, 8]], "the rest of the curve, and the end"
+    assert {nimg: run.measured["points"][nimg] for nimg in points} == points
+    assert run.is_complete
+    monkeypatch.setattr(collection_runs, "FINAL_SAMPLES", 9)  # another protocol
+    assert not run.is_complete
 
 
 def test_runs_of_another_configuration_are_refused(
@@ -242,22 +235,25 @@ def test_unknown_names_and_nothing_to_do_are_refused() -> None:
 
 
 def test_medians_and_worst_styles() -> None:
-    assert median_and_range([0.5, 0.25, 1.0]) == "0.500 (0.250..1.00)"
+    assert median_and_range([0.5, 0.25, None, 1.0]) == "0.500 (0.250..1.00)"
     assert median_and_range([2.0]) == median_and_range([2.0, 2.0]) == "2.00"
-    assert median_and_range([]) == median_and_range([math.nan]) == "–"
-    final = {
-        "measures": {"figures": {"recall": {
-            "measured": {"value": 0.5, "per_style": [0.75, 0.25]},
-            "real": {"value": 0.7, "per_style": [0.8, 0.6]},
-        }}},
-        "modes": {"found": {"a": 60, "b": 20}}, "real_modes": {"found": {"a": 64, "b": 63}},
-    }  # fmt: skip
-    worst = Column(title="", figure="recall", worst_style=True)
-    assert (worst.of(final, "measured"), worst.of(final, "real")) == (0.25, 0.6)
-    assert replace(worst, worst_style=False).of(final, "measured") == 0.5
-    assert Column(title="", figure="found", worst_style=True).of(final, "measured") == 20
-    assert Column(title="", figure="found").of(final, "real") == 63.5
-    assert Column(title="", figure="kid").of(final, "real") is None
+    assert median_and_range([]) == median_and_range([math.nan, None]) == "–"
+    recall = {
+        "measured": {"value": 0.5, "per_style": [0.75, 0.25]},
+        "real": {"value": 0.7, "per_style": [0.8, 0.6]},
+    }
+    figures = {"recall": recall, "precision": recall}
+    modes, real = {"found": {"a": 60, "b": 20}}, {"found": {"a": 64, "b": 63}}
+    final = {"measures": {"figures": figures}, "modes": modes, "real_modes": real}
+    for title, expected in {
+        "recall, worst style": (0.25, 0.6), "precision": (0.5, 0.7), "modes, worst style": (20, 63),
+        "modes, mean": (40, 63.5), "accuracy": (None, None),
+    }.items():  # fmt: skip
+        assert (value_of(title, final, "measured"), value_of(title, final, "real")) == expected
+    assert value_of("modes, mean", {"measures": {"figures": {}}}, "real") is None
+    assert [collection_report.COLUMNS[f"FD {name}"] for name in collection_runs.EVALUATORS] == [
+        "fd", "fd@hed-vgg16"
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("minutes", "factor"), [(0.5, 1.0), (1.0, 1.0), (25.0, 25.0)])
@@ -278,21 +274,7 @@ def test_seconds_at_an_image_are_interpolated_between_log_lines(tmp_path: Path) 
     ]  # fmt: skip
 
 
-def test_pixel_diversity_is_a_share_of_that_of_real_pictures(data: Path) -> None:
-    from brushwork.data.dataset import load_pictures
-
-    real = load_pictures(data / "first-16", "train")
-    same = Stored(images=real.images, styles=real.styles)
-    assert pixel_diversity(same, real) == pytest.approx([1, 1])
-    nearer = Stored(images=(real.images.float() / 2).round().byte(), styles=real.styles)
-    assert pixel_diversity(nearer, real) == pytest.approx([0.5, 0.5], abs=0.01)
-    one = Stored(images=real.images[:1].expand(6, -1, -1, -1), styles=torch.tensor([0, 0, 0, 1, 1, 1]))
-    assert pixel_diversity(one, real) == [0, 0]
-
-
 def test_every_style_has_its_number_of_samples() -> None:
-    from brushwork.models.generator import Generator
-
     generator = Generator(toy().generator, ("a", "b"))
     samples = generate(generator, [3, 5])
     assert samples.styles.tolist() == [0] * 3 + [1] * 5
