@@ -12,7 +12,8 @@ from pydantic import SkipValidation
 from brushwork.data.contents import list_originals
 from brushwork.models.device import DeviceName, resolve_device
 from brushwork.models.options import Weight, options
-from brushwork.scripts.cli import parse, run_command
+from brushwork.scripts.arguments import parse
+from brushwork.scripts.cli import run_command
 from brushwork.scripts.inputs import LeftOut, report_frames
 from brushwork.training.calibration import choose_precision
 from brushwork.training.errors import TrainingError

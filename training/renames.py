@@ -26,24 +26,34 @@ OPTIONS = {
     "keep": "skip-existing",
     "like": "style-image",
     "like-style": "style-image-label",
-    "looks": "style-code",
+    "looks": "style-code content (before: own) or latent (before: drawn)",
     "peer": "with-stylegan2",
     "every-kimg": "interval-kimg",
-    "blend": "style",
+    "blend": "style, with blends such as a=0.5+b=0.5",
+    "near-bits": "",
+    "margin": "",
+    "start-from": "",
+    "lr": "",
+    "growth": "",
+    "large": "",
+    "adam-lr": "",
 }
-"""Old -> new names of other command-line options."""
+"""Old -> new names of other command-line options, with the new form of the value; "" for those removed."""
 
 
 def renamed(name: str) -> str | None:
     """The sentence for an old name, a dotted field or an option as typed; None for any other name."""
     is_option = name.startswith("--")
     old = name.removeprefix("--").replace("-", "_").split(".")
-    known = FIELDS | {each.replace("-", "_"): new for each, new in OPTIONS.items()} if is_option else FIELDS
+    if old[0] == "restyle" and old[-1] in ("rise_kimg", "fall_kimg") and is_option:
+        return f"{name} is set in a JSON configuration only: see docs/renames.md."
+    if is_option and (new := OPTIONS.get(name.removeprefix("--"))):
+        return f"{name} is now called --{new}."
     for length in range(len(old), 0, -1):
-        new = known.get(".".join(old[:length]))
-        if new == "":
-            return f"{name} was removed, since it gained nothing (docs/results.md): leave it out."
-        if new is not None:
+        new = FIELDS.get(".".join(old[:length]))
+        if new:
             dotted = ".".join([new, *old[length:]])
             return f"{name} is now called {'--' + dotted.replace('_', '-') if is_option else dotted}."
+        if new == "" or (is_option and name.removeprefix("--") in OPTIONS):
+            return f"{name} was removed (docs/renames.md says why): leave it out."
     return None

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 
 from brushwork.data.files import write_file
-from brushwork.scripts import cli, configured
+from brushwork.scripts import arguments, configured
 from brushwork.scripts.bench import BENCHMARKS
 from brushwork.scripts.cli import VERBS, main, run_command
 from brushwork.training.presets import PRESETS, toy
@@ -149,12 +149,8 @@ def test_a_value_that_is_refused_after_parsing_is_a_sentence(capsys: pytest.Capt
 
 
 def test_an_unknown_option_gets_a_suggestion(shell: Shell) -> None:
-    with pytest.raises(SystemExit) as ended:
-        shell("train", "toy", "--bacth", "3")
-    assert ended.value.code == 2
-    printed = shell.capsys.readouterr().err
-    assert "--batch" in printed
-    assert "brushwork train toy --help" in printed
+    sentence = "There is no option --bacth: did you mean --batch? See `brushwork train toy --help`."
+    assert sentence in shell.mistake("train", "toy", "--bacth", "3")
 
 
 # Help
@@ -163,15 +159,14 @@ def test_help_has_examples_that_parse(shell: Shell, command: str) -> None:
     text = help_of(shell, command)
     examples = re.findall(r"^ +brushwork (.+)$", text, re.MULTILINE)
     assert examples or command.startswith("bench")
-    parse = cli.parse
+    parse = arguments.parse
 
-    def parse_only(*arguments: Any, **options: Any) -> NoReturn:
-        parse(*arguments, **options)
+    def parse_only(*words: Any, **options: Any) -> NoReturn:
+        parse(*words, **options)
         raise SystemExit(0)
 
-    shell.monkeypatch.setattr(cli, "parse", parse_only)
-    shell.monkeypatch.setattr(configured, "parse", parse_only)
-    shell.monkeypatch.setattr("brushwork.scripts.stylize.parse", parse_only)
+    for module in ("arguments", "configured", "stylize"):
+        shell.monkeypatch.setattr(f"brushwork.scripts.{module}.parse", parse_only)
     for example in examples:
         if not example.split()[1].endswith(".json"):
             with pytest.raises(SystemExit) as ended:
