@@ -93,6 +93,7 @@ def options_of(kind: Any, default: object = None, prefix: str = "", group: str =
         hint, marks = _unwrapped(hints[field.name])
         name, text = f"{prefix}{field.name.replace('_', '-')}", texts.get(field.name, "")
         value = getattr(default, field.name, _default(field))
+        value = MISSING if value is tyro.MISSING else value
         names = [mark.name for mark in marks if getattr(mark, "name", None) is not None]
         if is_dataclass(hint):
             flat = tyro.conf.OmitArgPrefixes in marks or "" in names
@@ -205,11 +206,11 @@ def require_known(options: Sequence[Option], words: Sequence[str], prog: str) ->
 
 def error_sentence(message: str, options: Sequence[Option], prog: str) -> str:
     """Return the first part of a message of tyro, without its box; or the arguments that are missing."""
-    lines = [line.strip("│").rstrip() for line in message.splitlines()[1:]]
-    part = lines[: next((i for i, line in enumerate(lines) if "───" in line), None)]
-    if not part[0].lstrip().startswith("Missing from"):
-        return f"{' '.join(' '.join(part).split()).rstrip('.')}: see `{prog} --help`."
-    labels = [line.strip() for line in part if re.match(r" {5}\S", line)]
+    parts = re.split(r"^.*(?:───|---).*$", message.replace("│", " "), flags=re.MULTILINE)
+    text = textwrap.dedent(parts[1]).strip()
+    if not text.startswith("Missing from"):
+        return f"{' '.join(text.split()).rstrip('.')}: see `{prog} --help`."
+    labels = re.findall(r"^ {4}(\S.*)$", text, re.MULTILINE)
     missing = [label.split()[0] for label in labels if label.startswith("--")]
     places = [option.name for option in options if option.positional and option.default is MISSING]
     missing = [*places[len(places) - len(labels) + len(missing) :], *missing]
