@@ -3,16 +3,13 @@
 Slow imports are inside functions: `brushwork --help` is quick, and `run_command` is there before they start.
 """
 
-import contextlib
 import difflib
 import errno
 import importlib
 import importlib.metadata
-import io
 import os
-import re
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import NoReturn, TypeVar
 
 from brushwork.data.errors import DataError
@@ -69,7 +66,7 @@ def run_command(action: Callable[[], object]) -> None:
     except (OSError, ValueError) as error:
         if isinstance(error, BrokenPipeError) and _output_is_closed():
             sys.exit(141)  # what a shell reports for a program that SIGPIPE ended
-        sentence = _file_sentence(error) if isinstance(error, OSError) else _option_sentence(error)
+        sentence = _file_sentence(error) if isinstance(error, OSError) else option_sentence(error)
         if sentence is None:
             raise
         fail(sentence)
@@ -109,7 +106,7 @@ def _output_is_closed() -> bool:
     return False
 
 
-def _option_sentence(error: BaseException | None) -> str | None:
+def option_sentence(error: BaseException | None) -> str | None:
     """Describe the option whose value is not allowed; None if the error has another cause."""
     from pydantic import ValidationError
 
@@ -130,64 +127,16 @@ def _typed_option(name: str) -> str:
     return next((option for option in options if option in typed), name.lstrip("."))
 
 
-def _rename_sentence(message: str) -> str | None:
-    """Give the new name of a renamed option; None if tyro's message is about something else."""
-    if "nrecognized" not in message:
-        return None
-    from brushwork.training.renames import renamed
-
-    typed = [word.partition("=")[0] for word in sys.argv if word.startswith("--")]
-    return next((sentence for word in typed if word in message and (sentence := renamed(word))), None)
-
-
-def _missing_sentence(message: str) -> str | None:
-    """Name the required arguments that were not given; None if tyro's message is about something else."""
-    lines = [line.replace("│", " ").rstrip() for line in message.splitlines()]
-    start = next((i for i, line in enumerate(lines) if line.lstrip().startswith("Missing from ")), None)
-    if start is None:
-        return None
-    command = lines[start].partition("Missing from ")[2].rstrip(":")
-    names = lines[start].index("Missing") + 4  # the column of the arguments' names
-    rest = lines[start + 1 :]
-    missing = [line.strip() for line in rest if re.match(rf" {{{names}}}\S", line) and "--help" not in line]
-    verb = "is" if len(missing) == 1 else "are"
-    return f"{' and '.join(missing)} {verb} missing: see `{command} --help`."
-
-
 # Command lines
-def parse(
-    kind: type[Arguments],
-    *,
-    default: Arguments | None = None,
-    words: Sequence[str] | None = None,
-    prog: str | None = None,
-    description: str | None = None,
-) -> Arguments:
-    """Parse `words` (by default the command line of this process) into `kind`, on top of `default`.
-
-    An error in them ends the process with exit code 2.
-    """
-    import tyro
-
-    messages = io.StringIO()
-    try:
-        with contextlib.redirect_stderr(messages):
-            return tyro.cli(
-                kind, default=tyro.MISSING_NONPROP if default is None else default, args=words, prog=prog,
-                description=description,
-            )  # fmt: skip
-    except SystemExit as ended:
-        message = messages.getvalue()
-        sentence = _option_sentence(ended) or _rename_sentence(message) or _missing_sentence(message)
-        if sentence:
-            fail(sentence)
-        sys.stderr.write(message)
-        raise
-
-
 def parse_and_run(arguments: type[Arguments], command: Callable[[Arguments], object]) -> None:
     """Parse the command line as `arguments` and run `command` on them."""
-    run_command(lambda: command(parse(arguments)))
+
+    def run() -> None:
+        from brushwork.scripts.arguments import parse
+
+        command(parse(arguments))
+
+    run_command(run)
 
 
 def run_subcommand(command: str, noun: str, about: Mapping[str, str], package: str) -> None:

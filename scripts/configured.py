@@ -1,18 +1,13 @@
 """A configuration from the command line: a preset's name or a JSON file, then options that override it."""
 
-import ast
-import inspect
-import re
-import shutil
 import sys
-import textwrap
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, fields, is_dataclass
-from itertools import pairwise
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import TypeVar
 
-from brushwork.scripts.cli import nearest, parse
+from brushwork.scripts.arguments import options_of, parse
+from brushwork.scripts.cli import nearest
 from brushwork.training.config import TrainConfig
 from brushwork.training.errors import TrainingError
 
@@ -30,7 +25,6 @@ MAIN_OPTIONS = {
     "training": ("optimizer.generator-lr", "optimizer.discriminator-lr", "loss.r1-gamma"),
 }  # fmt: skip
 """The options of TrainConfig that `--help` shows, by group; `--help-all` shows every one."""
-OPTION_WIDTH = 28
 
 
 def configured(presets: Presets[Config], from_file: Callable[[Path], Config], description: str) -> Config:
@@ -75,58 +69,11 @@ def short_help(name: str, description: str, kind: type, config: object = None) -
     options = {option.name: option for option in options_of(kind, config)}
     every = {option.name for option in options_of(TrainConfig)}
     own = tuple(name for name in options if name not in every)
-    groups = {sys.argv[0].split()[-1]: own, **MAIN_OPTIONS} if own else MAIN_OPTIONS
     lines = [f"usage: {sys.argv[0]} {name} [OPTIONS]\n", description.rstrip()]
-    for title, names in groups.items():
-        lines += [f"\n{title}:", *(options[name].line() for name in names)]
-    preset = "PRESET" if config is None else name
-    return "\n".join([*lines, f"\nDefaults in brackets. Every option: {sys.argv[0]} {preset} --help-all"])
-
-
-@dataclass(frozen=True, kw_only=True)
-class Option:
-    """An option of a configuration, as `--help` shows it."""
-
-    name: str
-    """Without the leading dashes."""
-    text: str
-    """The docstring of its field."""
-    value: object
-    """None: there is none to show."""
-
-    def line(self) -> str:
-        """Return the option, the first clause of its docstring, and its value."""
-        clause = " ".join(re.split(r"(?<!\.)[.;:](?:\s|$)", self.text, maxsplit=1)[0].split())
-        values = self.value if isinstance(self.value, tuple) else (self.value,)
-        shown = " ".join(str(value) for value in values if value is not None and value is not False)
-        return textwrap.fill(
-            f"{clause} [{shown}]" if shown else clause,
-            shutil.get_terminal_size(fallback=(110, 24)).columns,
-            initial_indent=f"  --{self.name:{OPTION_WIDTH}} ",
-            subsequent_indent=" " * (OPTION_WIDTH + 5),
-        )
-
-
-def options_of(kind: type, config: object = None, prefix: str = "") -> Iterator[Option]:
-    """The options of a dataclass and of the dataclasses inside it, named as on the command line."""
-    hints, texts = get_type_hints(kind, include_extras=True), field_texts(kind)
-    for field in fields(kind):  # pyright: ignore[reportArgumentType]
-        hint = hints[field.name]
-        inner = getattr(hint, "__origin__", hint)
-        name, value = f"{prefix}{field.name.replace('_', '-')}", getattr(config, field.name, None)
-        if is_dataclass(inner):
-            flat = any(getattr(extra, "name", None) == "" for extra in getattr(hint, "__metadata__", ()))
-            yield from options_of(inner, value, prefix if flat else f"{name}.")  # type: ignore[arg-type]
-        else:
-            yield Option(name=name, text=texts.get(field.name, ""), value=value)
-
-
-def field_texts(kind: type) -> dict[str, str]:
-    """The docstrings below the fields of a class, by field."""
-    tree: Any = ast.parse(textwrap.dedent(inspect.getsource(kind)))
-    body = tree.body[0].body
-    return {
-        ast.unparse(field.target): ast.literal_eval(text.value)
-        for field, text in pairwise(body)
-        if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr)
-    }
+    for title, names in {sys.argv[0].split()[-1]: own, **MAIN_OPTIONS}.items():
+        shown = [options[each] if config else replace(options[each], default=None) for each in names]
+        if shown:
+            lines += [f"\n{title}:", *(option.line(short=True) for option in shown)]
+    every_option = f"{sys.argv[0]} {name if config else 'PRESET'} --help-all"
+    brackets = "Defaults in brackets. Every option" if config else "Every option, and the defaults"
+    return "\n".join([*lines, f"\n{brackets}: {every_option}"])

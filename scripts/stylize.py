@@ -5,17 +5,19 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import torch
 import tyro
 from annotated_types import Interval
 from pydantic import SkipValidation
 
 from brushwork.data.contents import list_originals
+from brushwork.models.device import DeviceName, resolve_device
 from brushwork.models.options import Weight, options
-from brushwork.scripts.cli import parse, run_command
+from brushwork.scripts.arguments import parse
+from brushwork.scripts.cli import run_command
 from brushwork.scripts.inputs import LeftOut, report_frames
 from brushwork.training.errors import TrainingError
-from brushwork.training.style_transfer.backbones import default_layers, find_backbone
+from brushwork.training.speed import choose_precision
+from brushwork.training.style_transfer.backbones import find_backbone
 from brushwork.training.style_transfer.config import PRESETS, StylizeConfig
 from brushwork.training.style_transfer.job import StylizeJob, list_styles
 
@@ -46,28 +48,28 @@ class StylizeArguments:
     masks: tuple[Path, ...] = ()
     """Pictures of the content's size, white where the style applies: one for all styles, or one for each."""
     out: Path = Path("stylized")
-    """Folder: <style>/<content>.png, its losses (.json, -losses.png), grid.png, pairs.csv, job.json."""
+    """Folder: <style>/<content>.png, its losses (.json), grid.png, pairs.csv."""
     interval: Annotated[int, Interval(ge=0, le=10**7)] = 0
     """Save the picture after every so many evaluations; 0: only the last."""
     resume: bool = False
-    """Continue a stopped command. Finished pictures are kept."""
-    device: str = "cuda" if torch.cuda.is_available() else "cpu"
-    """Where the network runs."""
+    """Continue a stopped command: finished pictures are kept, an unfinished one is begun anew."""
+    device: DeviceName = "auto"
+    """Where the network runs: auto (the CUDA GPU if there is one, else the processor), cpu, cuda, cuda:N or
+    mps."""
     config: tyro.conf.OmitArgPrefixes[StylizeConfig]
 
 
 def stylize_command(args: StylizeArguments) -> None:
     """Stylize all pictures, then print where they are and what was left out."""
-    styles, contents = list_styles(args.styles), list_originals([args.content])
+    styles, contents = list_styles(args.styles, args.style_weights), list_originals([args.content])
     images = [*contents, *(image for style in styles for image in style.images)]
     report_frames([*(image.source for image in images), *args.masks])
-    config = args.config
-    style_layers, content_layers = default_layers(config.backbone)
-    layers = (*(config.style_layers or style_layers), *(config.content_layers or content_layers))
+    config, device = args.config, resolve_device(args.device)
+    layers = (*config.style_layers, *config.content_layers)
     job = StylizeJob(
-        network=find_backbone(config.backbone, layers, config.weights, device=args.device), config=config,
-        preset=args.preset, weights=args.style_weights, masks=args.masks,
-        interval=args.interval, resume=args.resume, device=args.device,
+        network=find_backbone(config.backbone, layers, config.weights, device=str(device)), config=config,
+        precision=choose_precision(config.precision, device), preset=args.preset, masks=args.masks,
+        interval=args.interval, resume=args.resume, device=str(device),
     )  # fmt: skip
     result = job.run(contents, styles, args.out)
     if result.stopped:

@@ -44,7 +44,7 @@ def tune_command(args: TuneArguments) -> None:
     try:
         import optuna
 
-        from brushwork.training.tune.report import importance_table, trial_table
+        from brushwork.training.tune.report import trial_table
         from brushwork.training.tune.search import train_on, tune
     except ModuleNotFoundError as error:
         raise TrainingError("Tuning needs Optuna: pip install 'brushwork[tune]'.") from error
@@ -55,15 +55,13 @@ def tune_command(args: TuneArguments) -> None:
     plan, best = result.plan, result.best
     if result.trials:
         print(trial_table(result.trials, best, plan.metric))
-    if result.importances:
-        print("\n" + importance_table(result.importances))
     if result.signal is not None:
         print(f"stopped by signal {result.signal}: the same command goes on (study {plan.folder})")
         sys.exit(128 + result.signal)
     if best is None:
         print("no trial was completed: lower the learning rates, or raise loss.r1_gamma")
     else:
-        print(f"best: trial {best.number}, {plan.metric} {best.value:.4g}; see {plan.folder / 'history.png'}")
+        print(f"best: trial {best.number}, {plan.metric} {best.value:.4g}; all: {plan.folder / 'trials.csv'}")
         print(f"train with it: brushwork train {plan.folder / 'best.json'}")
 
 

@@ -56,13 +56,20 @@ OPTIONS = {
     "keep": "skip-existing",
     "like": "style-image",
     "like-style": "style-image-label",
-    "looks": "style-code",
+    "looks": "style-code content (before: own) or latent (before: drawn)",
     "peer": "with-stylegan2",
     "every-kimg": "interval-kimg",
-    "blend": "style",
+    "blend": "style, with blends such as a=0.5+b=0.5",
     "hed-vgg16-weights": "weights hed-vgg16=PATH",
     "inception-weights": "weights inception=PATH",
     "lpips-weights": "weights lpips=PATH",
+    "near-bits": "",
+    "margin": "",
+    "start-from": "",
+    "lr": "",
+    "growth": "",
+    "large": "",
+    "adam-lr": "",
     "strict": "",
     "duplicates": "",
     "all-subjects": "",
@@ -71,7 +78,7 @@ OPTIONS = {
     "vgg16-weights": "",
     "vgg19-weights": "",
 }
-"""Old -> new names of other command-line options; "" for those that were removed."""
+"""Old -> new names of other command-line options, with the new form of the value; "" for removed ones."""
 
 JSON_ONLY = {f"restyle.{term}.rise_kimg" for term in TERMS}
 """Fields that no command-line option sets."""

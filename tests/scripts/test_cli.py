@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 
 from brushwork.data.files import write_file
-from brushwork.scripts import cli, configured
+from brushwork.scripts import arguments, configured
 from brushwork.scripts.bench import BENCHMARKS
 from brushwork.scripts.cli import VERBS, main, run_command
 from brushwork.training.presets import PRESETS, toy
@@ -149,29 +149,65 @@ def test_a_value_that_is_refused_after_parsing_is_a_sentence(capsys: pytest.Capt
 
 
 def test_an_unknown_option_gets_a_suggestion(shell: Shell) -> None:
-    with pytest.raises(SystemExit) as ended:
-        shell("train", "toy", "--bacth", "3")
-    assert ended.value.code == 2
-    printed = shell.capsys.readouterr().err
-    assert "--batch" in printed
-    assert "brushwork train toy --help" in printed
+    sentence = "There is no option --bacth: did you mean --batch? See `brushwork train toy --help`."
+    assert sentence in shell.mistake("train", "toy", "--bacth", "3")
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ("train toy --every.tick-kimg 1", "--every.tick-kimg is now called --interval.status-kimg."),
+        ("train toy --restyle.leak 1", "--restyle.leak was removed"),
+        ("train toy --restyle.cycle.rise-kimg 1", "is set in a JSON configuration only"),
+        ("pack a b --near-bits 3", "--near-bits was removed (docs/renames.md says why): leave it out."),
+        ("pack --near-bits=3", "--near-bits was removed"),
+        ("stylize a b --lr 1", "--lr was removed"),
+        ("stylize a b --every 1", "--every is now called --interval."),
+        ("restyle a b --looks own", "--style-code content (before: own) or latent (before: drawn)."),
+        ("restyle a b --blend a=.5,b=.5", "--style, with blends such as a=0.5+b=0.5."),
+        ("sample a --keep", "--keep is now called --skip-existing."),
+        ("fetch emoji a --margin 1", "--margin was removed"),
+        ("fetch", "Name one of emoji, icons, "),
+        ("fetch emojy a", "There is no 'emojy': did you mean 'emoji'?"),
+        ("pack a", "DATASET and --resolution are missing: see `brushwork pack --help`."),
+        ("stylize a", "STYLES is missing: see `brushwork stylize --help`."),
+        ("restyle a b --mode round", "invalid choice 'round' for argument '--mode'. Expected one of ("),
+        ("sample a b", "Unrecognized options: b: see `brushwork sample --help`."),
+        ("sample a --psi x", "Error parsing --psi: could not convert string to float: 'x': see"),
+    ],
+)
+def test_old_options_and_mistakes_are_one_sentence(shell: Shell, words: str, sentence: str) -> None:
+    printed = shell.mistake(*words.split())
+    assert sentence in printed
+    assert printed.count("\n") == 1
 
 
 # Help
+def test_help_shows_what_may_be_left_out_and_is_not_wider_than_the_terminal(shell: Shell) -> None:
+    shell.monkeypatch.setenv("COLUMNS", "80")
+    assert "usage: brushwork bench data [DATASET] [OPTIONS]" in help_of(shell, "bench data")
+    text = help_of(shell, "stylize")
+    assert "usage: brushwork stylize CONTENT STYLES ... [OPTIONS]" in text
+    assert max(map(len, text.partition("Arguments:")[2].splitlines())) <= 80
+    assert re.search(r"^  --optimizer \{lbfgs,adam-lbfgs\} .*", text, re.MULTILINE)
+    assert re.search(r"^  --clamp --no-clamp +Clamp the image", text, re.MULTILINE)
+    assert "[0.5]" in text
+    assert "Defaults in brackets" not in help_of(shell, "train")
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_has_examples_that_parse(shell: Shell, command: str) -> None:
     text = help_of(shell, command)
     examples = re.findall(r"^ +brushwork (.+)$", text, re.MULTILINE)
     assert examples or command.startswith("bench")
-    parse = cli.parse
+    parse = arguments.parse
 
-    def parse_only(*arguments: Any, **options: Any) -> NoReturn:
-        parse(*arguments, **options)
+    def parse_only(*words: Any, **options: Any) -> NoReturn:
+        parse(*words, **options)
         raise SystemExit(0)
 
-    shell.monkeypatch.setattr(cli, "parse", parse_only)
-    shell.monkeypatch.setattr(configured, "parse", parse_only)
-    shell.monkeypatch.setattr("brushwork.scripts.stylize.parse", parse_only)
+    for module in ("arguments", "configured", "stylize"):
+        shell.monkeypatch.setattr(f"brushwork.scripts.{module}.parse", parse_only)
     for example in examples:
         if not example.split()[1].endswith(".json"):
             with pytest.raises(SystemExit) as ended:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from PIL import Image
 
 from brushwork.scripts.cli import main
 from brushwork.training.preset_files import read_preset
@@ -31,9 +30,6 @@ def test_a_study_is_continued_and_its_best_trial_trained(shell: Shell, packed: P
     assert (out / "trials.csv").read_text().count("\n") == 4
     assert sorted(path.name for path in (out / "trials").iterdir()) == ["0000", "0001", "0002"]
     assert len(list((out / "trials").rglob("events.out.tfevents*"))) >= 3, "every trial has its own log"
-    for plot in ("history.png", "slices.png"):
-        with Image.open(out / plot) as image:
-            assert min(image.size) > 100
     assert "finished" in shell("train", out / "best.json", *TINY, "--total-kimg", "0.016")
     assert "optimizer.generator_lr: " in shell.mistake(*options, "--optimizer.generator-lr", "0.1")
 

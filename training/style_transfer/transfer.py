@@ -2,10 +2,9 @@
 their statistics those of the style (Gatys et al. 2016, "Image style transfer using convolutional neural
 networks", CVPR).
 
-`stylize` returns the result. `Stylizer` gives every evaluation, and can stop and resume.
+`stylize` returns the result. `Stylizer` gives every evaluation.
 """
 
-from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -15,18 +14,22 @@ import torch.nn.functional as F
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from brushwork.models.pretrained.vgg import Vgg
+
 from ..errors import TrainingError
 from ..speed import choose_precision
-from .backbones import FeatureNetwork, default_layers, find_backbone
+from .backbones import find_backbone
 from .config import StylizeConfig
 from .objective import FeatureExtractor, Losses, Objective, StyleTarget
-from .optimizers import Adam, Lbfgs, PixelOptimizer, State
-from .statistics import Image, blend, match_colours, with_luma_of
+from .optimizers import Adam, Lbfgs, PixelOptimizer
+from .statistics import Image, blend, with_luma_of
 
 Pixels = UInt8[Tensor, "3 _h _w"]
 
 NOISE_MEAN, NOISE_STD = 0.5, 0.1
-"""Of the initial noise, for values 0 to 1."""
+"""Mean and standard deviation of the initial noise, for values 0 to 1."""
+ADAM_LR = 0.02
+"""Learning rate of Adam, for values 0 to 1."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,10 +48,8 @@ class TransferInputs:
         styles, weights = len(self.styles), len(self.weights)
         if not styles:
             raise TrainingError("no style picture was given: give one or several.")
-        if weights > styles:
-            raise TrainingError(f"{weights} weights were given for {styles} styles.")
-        if weights and weights < styles:
-            raise TrainingError(f"{styles} styles have {weights} weights: give each one.")
+        if weights not in (0, styles):
+            raise TrainingError(f"{weights} weights were given for {styles} styles: give one for each.")
         if weights and (min(self.weights) < 0 or sum(self.weights) <= 0):
             raise TrainingError(
                 f"style weights {tuple(self.weights)}: none may be below 0, one must be more."
@@ -76,13 +77,13 @@ class Step:
 
 def stylize(
     content: Pixels, styles: Sequence[Pixels], config: StylizeConfig, *,
-    network: FeatureNetwork | None = None, device: str = "cpu",
+    network: Vgg | None = None, device: str = "cpu",
 ) -> Pixels:  # fmt: skip
     """Return the content in the blended style of other images, at its own size or the configured one.
 
     Raises:
         ModelError: weights are missing, or an image is too small for the network.
-        TrainingError: settings do not fit, or the loss becomes NaN or ends above its start.
+        TrainingError: settings do not fit, or the loss is not finite.
     """
     inputs = TransferInputs(content=content, styles=styles)
     stylizer = Stylizer(inputs, config, network=network, device=device)
@@ -92,31 +93,23 @@ def stylize(
 
 
 class Stylizer:
-    """A style transfer as an iterator of `Step`s.
-
-    `result()` returns the image at any time. `state_dict` and `load_state_dict` stop and resume bit for bit.
-    """
+    """A style transfer as an iterator of `Step`s. `result()` returns the image at any time."""
 
     def __init__(
-        self, inputs: TransferInputs, config: StylizeConfig, *, network: FeatureNetwork | None = None,
+        self, inputs: TransferInputs, config: StylizeConfig, *, network: Vgg | None = None,
         device: str = "cpu",
     ) -> None:  # fmt: skip
         self.inputs, self.config, self.device = inputs, config, torch.device(device)
-        style, content = default_layers(config.backbone)
-        style, content = config.style_layers or style, config.content_layers or content
-        network = network or find_backbone(config.backbone, (*style, *content), config.weights, device=device)
-        bf16 = choose_precision(config.precision, self.device) == "bf16"
+        layers = (*config.style_layers, *config.content_layers)
         self.extractor = FeatureExtractor(
-            network=network, style_layers=style, content_layers=content, bf16=bf16
-        )
+            network=network or find_backbone(config.backbone, layers, config.weights, device=device),
+            style_layers=config.style_layers, content_layers=config.content_layers, tile=config.tile,
+            bf16=choose_precision(config.precision, self.device) == "bf16",
+        )  # fmt: skip
         self.sides = config.sides(config.size or max(inputs.content.shape[1:]))
-        coarse = config.coarse_evaluations or config.evaluations
-        self.begins = [level * coarse for level in range(len(self.sides))]
-        """Evaluations before each size."""
-        self.total = self.begins[-1] + config.evaluations
+        self.coarse = config.coarse_evaluations or config.evaluations
+        self.total = (len(self.sides) - 1) * self.coarse + config.evaluations
         self.number = 0
-        self.first_loss = torch.inf
-        """The first loss at the current size."""
         self._set_level(0)
         self.image = self._initial_image()
         self.optimizer = self._new_optimizer()
@@ -129,28 +122,16 @@ class Stylizer:
         """Evaluate the loss once and update the image.
 
         Raises:
-            TrainingError: the loss is not finite, or the last evaluation left it above its start. `result()`
-                is then the best image so far.
+            TrainingError: the loss is not finite. `result()` is then the best image so far.
         """
-        if self._level_of(self.number) > self.level:
+        if self.level < len(self.sides) - 1 and self.number == (self.level + 1) * self.coarse:
             self._next_size()
         losses, gradient = self.objective(self.image)
-        if self.number == self.begins[self.level]:
-            self.first_loss = losses.total
         self.image = self._clamp(self.optimizer(self.image, losses.total, gradient))
         self.number += 1
-        if self.number == self.total and self.optimizer.loss > self.first_loss:
-            raise TrainingError(
-                f"the loss ended at {self.optimizer.loss:.4g}, above the {self.first_loss:.4g} that it began "
-                "with: lower the learning rate or the weights."
-            )
         return Step(number=self.number, side=self.sides[self.level], losses=losses)
 
     # Sizes
-    def _level_of(self, number: int) -> int:
-        """Index of the size at which an evaluation takes place."""
-        return bisect_right(self.begins, number) - 1
-
     def _set_level(self, level: int) -> None:
         """Load the content and the objective of a size."""
         self.level = level
@@ -161,13 +142,13 @@ class Stylizer:
         """Add the change made at the smaller size to the content at the next one."""
         change = self.best_image() - self.content
         self._set_level(self.level + 1)
-        size = self.content.shape[2:]
-        change = F.interpolate(change, size, mode="bicubic", align_corners=False)
+        height, width = self.content.shape[2:]
+        change = F.interpolate(change, (height, width), mode="bicubic", align_corners=False)
         self.image = self._clamp(self.content + change)
-        if self.config.optimizer == "adam-lbfgs" and self.level == len(self.sides) - 1:
+        if isinstance(self.optimizer, Adam) and self.level < len(self.sides) - 1:
+            self.optimizer.resize(height, width)
+        else:  # the curvature at one size says little about another
             self.optimizer = self._new_optimizer()
-        else:
-            self.optimizer.resize(*size)
 
     def _clamp(self, image: Image) -> Image:
         return image.clamp(0, 1) if self.config.clamp else image
@@ -180,30 +161,27 @@ class Stylizer:
         return noise.clamp(0, 1).to(self.device)
 
     def _new_optimizer(self) -> PixelOptimizer:
-        kind, last = self.config.optimizer, self.level == len(self.sides) - 1
-        if kind == "adam" or (kind == "adam-lbfgs" and not last):
-            return Adam(lr=self.config.adam_lr)
+        if self.config.optimizer == "adam-lbfgs" and self.level < len(self.sides) - 1:
+            return Adam(lr=ADAM_LR)
         return Lbfgs(history=self.config.history)
 
     def _new_objective(self) -> Objective:
-        content, tile = self.content, self.config.tile
+        content = self.content
         side = round(max(content.shape[2:]) * self.config.style_scale)
-        images = [self._load(style, side) for style in self.inputs.styles]
-        if self.config.colours == "statistics":
-            images = [match_colours(image, content) for image in images]
-        statistics = [self.extractor.image_statistics(image, tile) for image in images]
+        statistics = [
+            self.extractor.image_statistics(self._load(style, side)) for style in self.inputs.styles
+        ]
         masks = [resize(mask[None, None].to(self.device) / 255, content.shape[2:])[0, 0]
                  for mask in self.inputs.masks]  # fmt: skip
         if len(masks) > 1:
             styles = [StyleTarget(statistics=x, mask=mask) for x, mask in zip(statistics, masks, strict=True)]
         else:
             weights = self.inputs.weights or [1.0] * len(statistics)
-            layers = self.extractor.style_layers
-            mixed = {name: blend([one[name] for one in statistics], weights) for name in layers}
+            mixed = {name: blend([one[name] for one in statistics], weights) for name in statistics[0]}
             styles = [StyleTarget(statistics=mixed, mask=masks[0] if masks else None)]
         return Objective(
             extractor=self.extractor, config=self.config, styles=tuple(styles),
-            content=self.extractor.content_features(content, tile),
+            content=self.extractor.content_features(content),
         )  # fmt: skip
 
     def _load(self, pixels: Pixels, side: int) -> Image:
@@ -226,19 +204,6 @@ class Stylizer:
         # Exact at both ends: a share of 0 is the content, a share of 1 the image, bit for bit.
         mixed = torch.where(share >= 1, image, content + share * (image - content))
         return (mixed[0] * 255).round().clamp(0, 255).to(torch.uint8).cpu()
-
-    def state_dict(self) -> State:
-        first_loss = torch.tensor(self.first_loss, dtype=torch.float64)
-        own = {"image": self.image, "number": torch.tensor(self.number), "first_loss": first_loss}
-        return own | {f"optimizer.{name}": x for name, x in self.optimizer.state_dict().items()}
-
-    def load_state_dict(self, state: State) -> None:
-        """Continue from the state of a stylizer with the same inputs and configuration."""
-        self.number, self.first_loss = int(state["number"]), float(state["first_loss"])
-        self._set_level(self._level_of(max(0, self.number - 1)))
-        self.image, self.optimizer = state["image"].to(self.device), self._new_optimizer()
-        own = {name.removeprefix("optimizer."): x.to(self.device) for name, x in state.items() if "." in name}
-        self.optimizer.load_state_dict(own)
 
 
 # Images

@@ -2,11 +2,11 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from operator import attrgetter
 from pathlib import Path
-from types import UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar
 
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from pydantic import ValidationError
@@ -22,6 +22,7 @@ from ..run.run_folder import Json, RunFolder, flat
 from ..schedules import due
 from .config import TuningConfig
 
+Config = TypeVar("Config")
 Values = Mapping[str, Any]
 """Numbers by the dotted names of their fields."""
 Distribution = FloatDistribution | IntDistribution | CategoricalDistribution
@@ -130,7 +131,7 @@ def make_space(config: TrainConfig, search: Sequence[str], *, defaults: bool) ->
         TrainingError: an entry of `search` cannot be parsed, searched, or set in the configuration.
     """
     space = default_space(config) if defaults else {}
-    space |= dict(map(parse_search, search))
+    space |= dict(parse_search(config, text) for text in search)
     if not space:
         raise TrainingError("there is nothing to search; give --search FIELD=LOW:HIGH, or keep --defaults.")
     for name, distribution in space.items():
@@ -143,34 +144,44 @@ def make_space(config: TrainConfig, search: Sequence[str], *, defaults: bool) ->
     return space
 
 
-def parse_search(text: str) -> tuple[str, Distribution]:
+def parse_search(config: TrainConfig, text: str) -> tuple[str, Distribution]:
     """Parse `optimizer.generator_lr=0.001:0.03` or `batch=8,16,32`. A range with positive ends is searched
-    logarithmically."""
-    name, sign, values = text.partition("=")
+    logarithmically.
+
+    Raises:
+        TrainingError: the text has another form, or names no field with a number.
+    """
+    name, _, values = text.partition("=")
     name = name.strip().replace("-", "_")
-    if not sign or not values:
+    if not values:
         raise TrainingError(f"--search has {text!r}; write FIELD=LOW:HIGH or FIELD=ONE,TWO,THREE.")
-    whole = _is_whole(name)
-    numbers = [_number(part, text, whole) for part in values.replace(":", ",").split(",")]
+    kind = _kind_of(config, name)
+    try:
+        numbers = [kind(part) for part in values.replace(":", ",").split(",")]
+    except ValueError:
+        form = "whole numbers" if kind is int else "numbers"
+        raise TrainingError(f"--search has {text!r}; the values must be {form}.") from None
+    if not all(map(math.isfinite, numbers)):
+        raise TrainingError(f"--search has {text!r}; the values must be finite.")
     if ":" in values:
         if "," in values or len(numbers) != 2 or not numbers[0] < numbers[1]:
             raise TrainingError(f"--search has {text!r}; a range is LOW:HIGH, the lower end first.")
-        kind = IntDistribution if whole else FloatDistribution
-        return name, kind(*numbers, log=numbers[0] > 0)  # type: ignore[arg-type]
+        distribution = IntDistribution if kind is int else FloatDistribution
+        return name, distribution(*numbers, log=numbers[0] > 0)
     if len(set(numbers)) < len(numbers):
         raise TrainingError(f"--search has {text!r}, with a value given twice; give each once.")
     return name, CategoricalDistribution(numbers)
 
 
-def _number(part: str, text: str, whole: bool) -> int | float:
-    try:
-        value = int(part) if whole else float(part)
-    except ValueError:
-        kind = "a whole number" if whole else "a number"
-        raise TrainingError(f"--search has {part!r} in {text!r}; it must be {kind}.") from None
-    if not math.isfinite(value):
-        raise TrainingError(f"--search has {part!r} in {text!r}; it must be finite.")
-    return value
+def _kind_of(config: TrainConfig, name: str) -> type:
+    known = numeric_fields(config)
+    if name in known:
+        return known[name]
+    if name.split(".")[0] in NEVER_SEARCHED:
+        raise TrainingError(f"--search has {name!r}, which does not change how to learn; leave it out.")
+    near = [full for full in known if full.endswith(f".{name}")] or get_close_matches(name, known, n=1)
+    remedy = f"did you mean {near[0]}?" if near else "give one such as optimizer.generator_lr or batch."
+    raise TrainingError(f"--search has {name!r}, which is no field with a number; {remedy}")
 
 
 def _extremes(distribution: Distribution) -> Sequence[Any]:
@@ -192,45 +203,23 @@ def contains(distribution: Distribution, value: object) -> bool:
 
 
 # Fields
-def numeric_fields(kind: type = TrainConfig, prefix: str = "") -> dict[str, bool]:
-    """Map the dotted names of all fields that can be searched to whether they hold integers."""
-    names: dict[str, bool] = {}
-    hints = get_type_hints(kind)
-    for field in fields(kind):
-        hint = hints[field.name]
-        if not prefix and field.name in NEVER_SEARCHED:
-            continue
-        if is_dataclass(hint):
-            names |= numeric_fields(hint, f"{prefix}{field.name}.")  # pyright: ignore[reportArgumentType]
-        elif hint is int or float in (get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)):
-            names[f"{prefix}{field.name}"] = hint is int
-    return names
-
-
-def _is_whole(name: str) -> bool:
-    known = numeric_fields()
-    if name in known:
-        return known[name]
-    if name.split(".")[0] in NEVER_SEARCHED:
-        raise TrainingError(f"--search has {name!r}, which does not change how to learn; leave it out.")
-    near = [full for full in known if full.endswith(f".{name}")] or get_close_matches(name, known, n=1)
-    remedy = f"did you mean {near[0]}?" if near else "give one such as optimizer.generator_lr or batch."
-    raise TrainingError(f"--search has {name!r}, which is no field with a number; {remedy}")
+def numeric_fields(config: TrainConfig) -> dict[str, type]:
+    """Map the dotted names of all fields that can be searched to int or float."""
+    numbers = {name: float if value == "auto" else type(value) for name, value in flat(to_json(config))}
+    return {
+        name: kind
+        for name, kind in numbers.items()
+        if kind in (int, float) and name.split(".")[0] not in NEVER_SEARCHED
+    }
 
 
 def get_field(config: object, name: str) -> Any:
     """Return the value of a field by its dotted name."""
-    for part in name.split("."):
-        config = getattr(config, part)
-    return config
+    return attrgetter(name)(config)
 
 
-def with_fields(config: TrainConfig, values: Values) -> TrainConfig:
+def with_fields(config: Config, values: Values) -> Config:
     """Return the configuration with these fields replaced all at once, so that it is checked as a whole."""
-    return _replace(config, values)
-
-
-def _replace(part: Any, values: Values) -> Any:
     own: dict[str, Any] = {}
     nested: dict[str, dict[str, Any]] = {}
     for name, value in values.items():
@@ -239,5 +228,5 @@ def _replace(part: Any, values: Values) -> Any:
             nested.setdefault(head, {})[rest] = value
         else:
             own[head] = value
-    own |= {head: _replace(getattr(part, head), inner) for head, inner in nested.items()}
-    return replace(part, **own)
+    own |= {head: with_fields(getattr(config, head), inner) for head, inner in nested.items()}
+    return replace(config, **own)  # type: ignore[type-var]

@@ -11,13 +11,12 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import optuna
 import sqlalchemy
 import torch
 from filelock import FileLock, Timeout
-from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.pruners import MedianPruner, NopPruner
 from optuna.samplers import TPESampler
 from optuna.storages import RDBStorage
@@ -25,7 +24,6 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 from tqdm import tqdm
 
-from brushwork.data.files import write_file
 from brushwork.data.loader import Pictures, StoredPictures
 from brushwork.models.errors import ModelError
 from brushwork.models.generator import Generator
@@ -40,7 +38,7 @@ from ..run.run_folder import Json
 from ..trainer import Outcome, Trainer
 from .config import TuningConfig
 from .plan import Plan, contains, count_measurements, get_field, make_plan, study_identity, with_fields
-from .report import study_plots, trial_line, write_trials
+from .report import trial_line, write_trials
 
 End = Literal["complete", "pruned", "diverged"]
 
@@ -51,8 +49,6 @@ RANDOM_TRIALS = 8
 UNPRUNED_TRIALS, MIN_OTHERS, PRUNED_FROM = 4, 3, 2
 """Pruning starts after so many complete trials, against at least so many others, at the second measurement:
 the first may still show the smallest images."""
-IMPORTANCE_TRIALS, BEST_QUANTILE = 20, 0.25
-"""Complete trials needed for importances, and the quantile of best trials that they explain."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,9 +59,6 @@ class TuningResult:
     trials: list[FrozenTrial]
     """Complete, pruned and diverged trials. `user_attrs["end"]` tells which."""
     best: FrozenTrial | None
-    importances: dict[str, float]
-    """Share of every field, 0 to 1, in reaching the best quarter (PED-ANOVA, Watanabe 2023,
-    arXiv:2304.10255), the largest first; empty while there are too few trials."""
     signal: int | None
     """The signal that stopped the search, if any."""
 
@@ -166,14 +159,6 @@ def end_trial(study: optuna.Study, trial: optuna.Trial, end: End, value: float |
     study.tell(trial, value, state=TrialState.COMPLETE if end == "complete" else TrialState.PRUNED)
 
 
-def importances(study: optuna.Study) -> dict[str, float]:
-    """See `TuningResult.importances`."""
-    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    if len(complete) < IMPORTANCE_TRIALS:
-        return {}
-    return get_param_importances(study, evaluator=PedAnovaImportanceEvaluator(target_quantile=BEST_QUANTILE))
-
-
 # Trials
 class Pruned(Exception):
     """The trial is not worth continuing."""
@@ -262,8 +247,7 @@ def tune(
 ) -> TuningResult:
     """Search until `tuning.trials` have finished, or continue to do so. `base.out` is the study's folder.
 
-    trials.csv and best.json are updated after every trial, the plots at the end. `data` is the fingerprint of
-    the training images.
+    trials.csv and best.json are updated after every trial. `data` is the fingerprint of the training images.
 
     Raises:
         TrainingError: the settings do not fit, or `base.out` holds a study of other trials.
@@ -273,10 +257,9 @@ def tune(
         open_study(plan, study_identity(plan, data), prune=tuning.prune) as study,
         tqdm(total=tuning.trials, unit="trial", desc="tune", disable=None) as bar,
     ):
-        own: dict[str, Any] = {name: get_field(base, name) for name in plan.space}
-        if not study.get_trials(deepcopy=False) and all(
-            contains(plan.space[name], own[name]) for name in own
-        ):
+        own = {name: get_field(base, name) for name in plan.space}
+        inside = all(contains(distribution, own[name]) for name, distribution in plan.space.items())
+        if inside and not study.get_trials(deepcopy=False):
             study.enqueue_trial(own)  # the preset itself is the first trial
         requeue_interrupted(study)
         trials = finished_trials(study)
@@ -288,11 +271,7 @@ def tune(
                 bar.update()
                 tqdm.write(trial_line(trials[-1], plan.metric))
                 write_results(plan, trials, best_trial(study))
-        for name, png in study_plots(study, plan).items():
-            write_file(plan.folder / name, png)
-        return TuningResult(
-            plan=plan, trials=trials, best=best_trial(study), importances=importances(study), signal=signal
-        )
+        return TuningResult(plan=plan, trials=trials, best=best_trial(study), signal=signal)
 
 
 def best_trial(study: optuna.Study) -> FrozenTrial | None:

@@ -42,17 +42,14 @@ def test_less_padding_than_the_receptive_field_changes_features() -> None:
 def test_only_large_images_are_split() -> None:
     assert len(split_into_tiles(MAX_SIDE, MAX_SIDE, stride=16, reach=80)) == 1
     assert len(split_into_tiles(MAX_SIDE, MAX_SIDE + 1, stride=16, reach=80)) > 1
-    assert len(split_into_tiles(2000, 2000, stride=32, reach=None)) == 1
 
 
-def test_mistakes_are_one_sentence() -> None:
+def test_tiles_fit_the_network() -> None:
     with pytest.raises(ModelError, match="tiles of 24 pixels do not fit"):
         split_into_tiles(64, 64, stride=16, reach=80, side=24)
-    with pytest.raises(ModelError, match="too large for tiles"):
-        split_into_tiles(64, 64, stride=16, reach=None, side=32)
 
 
-@pytest.mark.parametrize("style_loss", ["gram", "mean-std", "wasserstein"])
+@pytest.mark.parametrize("style_loss", ["gram", "wasserstein"])
 @pytest.mark.parametrize("masked", [False, True])
 def test_the_gradient_by_tiles_is_that_of_the_whole(style_loss: Any, masked: bool) -> None:
     generator = torch.Generator().manual_seed(3)

@@ -1,4 +1,4 @@
-"""Optimizers of pixels: Adam is PyTorch's, L-BFGS never rises, and both resume bit for bit."""
+"""Optimizers of pixels: Adam is PyTorch's, and L-BFGS never rises."""
 
 import math
 from collections.abc import Callable
@@ -75,7 +75,7 @@ def test_adam_keeps_the_image_of_the_lowest_loss() -> None:
     optimizer = Adam(lr=0.5)
     _, losses = minimise(optimizer, quadratic, 4)
     assert quadratic(best(optimizer))[0] == min(losses)
-    assert optimizer.loss == losses[-1] > min(losses)
+    assert losses[-1] > min(losses)
 
 
 def test_the_moments_of_adam_are_resized() -> None:
@@ -111,14 +111,8 @@ def test_lbfgs_converges_on_a_quadratic() -> None:
 
 
 @pytest.mark.parametrize("make", [lambda: Lbfgs(history=4), lambda: Adam(lr=0.05)])
-def test_a_minimum_is_a_fixed_point_and_resuming_is_exact(make: Callable[[], PixelOptimizer]) -> None:
+def test_a_minimum_is_a_fixed_point(make: Callable[[], PixelOptimizer]) -> None:
     assert minimise(make(), quadratic, 3, x=MINIMUM)[0].equal(MINIMUM)
-    whole, _ = minimise(make(), rosenbrock, 20)
-    for steps in (1, 3, 9):
-        first, second = make(), make()
-        x, _ = minimise(first, rosenbrock, steps)
-        second.load_state_dict({name: value.clone() for name, value in first.state_dict().items()})
-        assert minimise(second, rosenbrock, 20 - steps, x=x)[0].equal(whole)
 
 
 def test_losses_that_are_not_finite_stop_or_shorten_the_step() -> None:

@@ -4,8 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from brushwork.models.errors import ModelError
-from brushwork.models.feature_statistics import gram, gram_distance, mean_and_std
+from brushwork.models.feature_statistics import gram, gram_distance
 from brushwork.training.style_transfer.statistics import (
     FeatureStatistics,
     Scaling,
@@ -13,14 +12,12 @@ from brushwork.training.style_transfer.statistics import (
     feature_statistics,
     gram_error,
     luma,
-    match_colours,
-    mean_std_error,
     square_root,
     wasserstein_error,
     with_luma_of,
 )
 
-ERRORS = (gram_error, mean_std_error, wasserstein_error)
+ERRORS = (gram_error, wasserstein_error)
 SCALINGS: tuple[Scaling, ...] = ("gatys", "mean", "relative")
 
 
@@ -40,11 +37,10 @@ def image(seed: int, height: int = 8, width: int = 8) -> Tensor:
 # Sums
 def test_statistics_are_those_of_the_features() -> None:
     x = features(0)
-    found, (mean, deviation) = feature_statistics(x), mean_and_std(x)
-    torch.testing.assert_close(found.mean, mean[0])
+    found = feature_statistics(x)
+    torch.testing.assert_close(found.mean, x.mean(dim=(0, 2, 3)))
     torch.testing.assert_close(found.gram, gram(x)[0] * x.shape[1])
     torch.testing.assert_close(found.covariance, torch.cov(x[0].flatten(1), correction=0))
-    torch.testing.assert_close(found.deviation, deviation[0], rtol=1e-2, atol=0)  # the other is unbiased
 
 
 def test_halves_add_up_to_the_whole_and_a_mask_crops() -> None:
@@ -61,8 +57,6 @@ def test_a_blend_is_that_of_the_images_side_by_side_and_of_one_is_itself() -> No
     both = blend([statistics(0), statistics(1)], [2.0, 2.0])
     torch.testing.assert_close(both.gram, feature_statistics(torch.cat([a, b], dim=3)).gram)
     assert blend([statistics(0), statistics(1)], [1.0, 0.0]).gram.equal(statistics(0).gram)
-    with pytest.raises(ModelError, match="sum to 0"):
-        blend([statistics(0)], [0.0])
 
 
 # Distances
@@ -79,9 +73,6 @@ def test_distances_are_the_published_ones() -> None:
     assert gram_error(x, y, "gatys").item() == pytest.approx(gram_distance(a, b).item() / 4)
     tutorial = (gram(a) - gram(b)).square().mean().item()
     assert gram_error(x, y, "mean").item() == pytest.approx(tutorial)
-    (mean_a, std_a), (mean_b, std_b) = mean_and_std(a), mean_and_std(b)
-    huang = ((mean_a - mean_b).square() + (std_a - std_b).square()).mean().item()
-    assert mean_std_error(x, y, "mean").item() == pytest.approx(huang, rel=0.05)
 
 
 @pytest.mark.parametrize("error", ERRORS)
@@ -137,12 +128,3 @@ def test_luma_is_the_stylized_images_and_chroma_the_contents() -> None:
     found = with_luma_of(content, stylized)
     torch.testing.assert_close(luma(found), luma(stylized))
     torch.testing.assert_close(found - luma(found), content - luma(content), atol=1e-6, rtol=0)
-
-
-def test_colours_get_the_mean_and_covariance_of_another_image() -> None:
-    other = 0.45 + 0.1 * image(1, 6, 10)
-    found, target = feature_statistics(match_colours(image(0), other)), feature_statistics(other)
-    torch.testing.assert_close(found.mean, target.mean, atol=1e-4, rtol=0)
-    torch.testing.assert_close(found.covariance, target.covariance, atol=2e-5, rtol=1e-2)
-    flat = match_colours(torch.full((1, 3, 4, 4), 0.2), other)
-    torch.testing.assert_close(flat[0, :, 0, 0], target.mean, atol=1e-3, rtol=0)

@@ -1,4 +1,4 @@
-"""Style transfer: fixed points, falling losses, masks, sizes, colours, exact resume, and mistakes."""
+"""Style transfer: fixed points, falling losses, masks, sizes, colours, and mistakes."""
 
 from dataclasses import replace
 from typing import Any
@@ -10,7 +10,6 @@ from torch import Tensor
 from brushwork.models.errors import ModelError
 from brushwork.models.pretrained.vgg import Vgg
 from brushwork.training.errors import TrainingError
-from brushwork.training.style_transfer.backbones import find_backbone
 from brushwork.training.style_transfer.config import PRESETS, Optimizer, StylizeConfig
 from brushwork.training.style_transfer.transfer import Stylizer, TransferInputs, stylize
 
@@ -18,7 +17,7 @@ QUICK = StylizeConfig(
     backbone="random", style_layers=("relu1_1", "relu2_1"), content_layers=("relu1_2",), evaluations=8,
     precision="fp32",
 )  # fmt: skip
-OPTIMIZERS: tuple[Optimizer, ...] = ("lbfgs", "adam", "adam-lbfgs")
+OPTIMIZERS: tuple[Optimizer, ...] = ("lbfgs", "adam-lbfgs")
 NETWORK = Vgg.random("vgg19", ("relu1_1", "relu1_2", "relu2_1"))
 
 
@@ -70,11 +69,12 @@ def test_without_a_style_loss_the_content_is_recovered_from_noise() -> None:
 
 # Losses
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-@pytest.mark.parametrize("style_loss", ["gram", "mean-std", "wasserstein"])
+@pytest.mark.parametrize("style_loss", ["gram", "wasserstein"])
 def test_the_loss_falls(optimizer: Optimizer, style_loss: Any) -> None:
-    config = replace(QUICK, optimizer=optimizer, style_loss=style_loss, evaluations=25)
+    config = replace(QUICK, optimizer=optimizer, style_loss=style_loss, evaluations=25, coarsest=12)
     losses = [step.losses.total for step in Stylizer(PLAIN, config, network=NETWORK)]
-    assert len(losses) == 25
+    assert len(losses) == 50
+    assert losses[24] < 0.7 * losses[0]
     assert losses[-1] < 0.7 * losses[0]
 
 
@@ -89,7 +89,7 @@ def test_weights_shift_the_balance() -> None:
 
 @pytest.mark.parametrize("clamp", [True, False])
 def test_values_leave_0_to_1_only_without_clamp(clamp: bool) -> None:
-    stylizer = run(clamp=clamp, optimizer="adam", adam_lr=0.2)
+    stylizer = run(clamp=clamp, content_weight=0.0)
     image = stylizer.best_image()
     assert (image.min() >= 0 and image.max() <= 1) == clamp
     assert stylizer.result().equal((image[0].clamp(0, 1) * 255).round().to(torch.uint8))
@@ -155,15 +155,6 @@ def test_luma_keeps_the_contents_chroma() -> None:
     assert (change.amax(dim=0) - change.amin(dim=0))[unclamped].max() <= 2
 
 
-def test_statistics_recolour_the_style() -> None:
-    red = noise(1) // torch.tensor([1, 8, 8], dtype=torch.uint8)[:, None, None]
-    inputs = TransferInputs(content=noise(), styles=[red])
-    settings = {"content_weight": 0.0, "evaluations": 30}
-    plain, recoloured = (result(inputs, colours=c, **settings).float() for c in ("style", "statistics"))
-    assert plain[0].mean() - plain[1].mean() > 20
-    assert (recoloured[0].mean() - recoloured[1].mean()).abs() < 10
-
-
 # Reproducibility
 def test_the_seed_determines_the_result() -> None:
     state, first = torch.get_rng_state(), result(start="noise")
@@ -172,26 +163,9 @@ def test_the_seed_determines_the_result() -> None:
     assert not result(start="noise", seed=1).equal(first)
 
 
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
-@pytest.mark.parametrize("stop", [3, 8, 9, 13])
-def test_resuming_is_exact(optimizer: Optimizer, stop: int) -> None:
-    """Within a size, at its end, and after it."""
-    inputs = TransferInputs(content=noise(0, 40, 48), styles=[STRIPES])
-    config = replace(QUICK, optimizer=optimizer, coarsest=24)
-    first, second = (Stylizer(inputs, config, network=NETWORK) for _ in range(2))
-    assert first.total == 16
-    for _ in range(stop):
-        first.advance()
-    second.load_state_dict({name: value.clone() for name, value in first.state_dict().items()})
-    assert second.number == stop
-    assert second.result().equal(first.result())
-    list(second)
-    assert second.result().equal(run(inputs, config).result())
-
-
 # Mistakes
 def test_a_loss_that_is_not_finite_leaves_the_best_image() -> None:
-    stylizer = Stylizer(PLAIN, replace(QUICK, optimizer="adam"), network=NETWORK)
+    stylizer = Stylizer(PLAIN, replace(QUICK, optimizer="adam-lbfgs", coarsest=12), network=NETWORK)
     for _ in range(3):
         stylizer.advance()
     stylizer.image = torch.full_like(stylizer.image, torch.nan)
@@ -201,19 +175,15 @@ def test_a_loss_that_is_not_finite_leaves_the_best_image() -> None:
     assert stylizer.result().equal(before)
 
 
-def test_a_loss_that_ends_above_its_start_is_an_error() -> None:
-    stylizer = Stylizer(PLAIN, replace(QUICK, optimizer="adam", adam_lr=100.0, clamp=False), network=NETWORK)
-    with pytest.raises(TrainingError, match=r"the loss ended at .*, above the .* that it began with"):
-        list(stylizer)
-    assert stylizer.result().equal(noise()), "the best image is the first, the content"
-
-
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
         ({"styles": []}, "no style picture"),
         ({"weights": (1.0, 2.0)}, "2 weights were given for 1 styles"),
-        ({"styles": [STRIPES] * 2, "weights": (1.0,)}, "2 styles have 1 weights"),
+        (
+            {"styles": [STRIPES] * 2, "weights": (1.0,)},
+            "1 weights were given for 2 styles: give one for each",
+        ),
         ({"styles": [STRIPES] * 2, "weights": (0.0, 0.0)}, "one must be more"),
         ({"masks": [LEFT[:4, :5]]}, "mask is 5x4 and the content 24x20"),
         ({"masks": [torch.zeros_like(LEFT)]}, "black throughout"),
@@ -234,16 +204,10 @@ def test_settings_that_do_not_fit_are_refused() -> None:
         Stylizer(replace(PLAIN, content=noise(0, 12, 24)), config, network=deep)
 
 
-@pytest.mark.parametrize("device", ["meta", "nowhere", "cuda:99"])
-def test_a_device_that_computes_nothing_is_refused(device: str) -> None:
-    with pytest.raises(TrainingError, match=rf"nothing can be computed on '{device}' \(.*\): choose cpu\.$"):
-        find_backbone("random", ("relu1_1",), device=device)
-
-
 @pytest.mark.parametrize("name", PRESETS)
 def test_presets_lower_their_loss(name: str) -> None:
     config = replace(PRESETS[name](), backbone="random", evaluations=30, size=32, precision="fp32")
     stylizer = Stylizer(TransferInputs(content=noise(0, 32, 32), styles=[noise(1, 32, 32)]), config)
-    list(stylizer)
-    assert stylizer.optimizer.loss < 0.5 * stylizer.first_loss
+    losses = [step.losses.total for step in stylizer if step.side == 32]
+    assert losses[-1] < 0.5 * losses[0]
     assert stylizer.result().shape == (3, 32, 32)

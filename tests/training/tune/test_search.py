@@ -70,9 +70,7 @@ def base(make_config: Callable[..., TrainConfig], tmp_path: Path) -> TrainConfig
 
 
 @pytest.fixture
-def search(base: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> Search:
-    monkeypatch.setattr(module, "study_plots", lambda *_: {})  # plots take seconds
-
+def search(base: TrainConfig) -> Search:
     def run(
         training: Training, *, config: TrainConfig = base, data: str = "toy", **changes: Any
     ) -> TuningResult:
@@ -108,15 +106,6 @@ def test_the_metric_decides_whether_more_is_better(search: Search, base: TrainCo
     assert result.best is not None
     assert (result.best.number, result.best.value) == (3, 3.0)
     assert ends(result)[4:] == ["pruned", "complete"], "the median is 1.5"
-
-
-def test_importances_need_enough_trials(search: Search) -> None:
-    settings = {"search": (RATE, "loss.mixing=0:1", "batch=8"), "prune": False, "interval_kimg": 1.0}
-    assert search(Training(), trials=19, **settings).importances == {}
-    parts = search(Training(), trials=20, **settings).importances
-    assert next(iter(parts)) == "optimizer.generator_lr"
-    assert parts["optimizer.generator_lr"] > 0.5
-    assert sum(parts.values()) == pytest.approx(1)
 
 
 # Continuing

@@ -1,0 +1,217 @@
+"""Command lines: tyro parses values; help pages and messages are made here, from the fields' docstrings."""
+
+import ast
+import contextlib
+import inspect
+import io
+import re
+import shutil
+import sys
+import textwrap
+from collections.abc import Iterator, Sequence
+from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
+from difflib import get_close_matches
+from itertools import pairwise
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+import tyro
+
+from brushwork.scripts.cli import fail, nearest, option_sentence
+from brushwork.training.renames import renamed
+
+Arguments = TypeVar("Arguments")
+
+METAVARS = {bool: "", int: "INT", float: "FLOAT", str: "TEXT", Path: "PATH"}
+NAME_WIDTH = 30
+
+
+# Fields
+@dataclass(frozen=True, kw_only=True)
+class Option:
+    """A field of a class of arguments, as the command line and its help show it."""
+
+    name: str
+    """An option without the leading dashes, or the metavar of a positional argument."""
+    hint: Any
+    text: str
+    """The docstring of the field."""
+    default: object
+    """MISSING: it must be given."""
+    group: str
+    """The title of its group; empty for the options of the class itself."""
+    positional: bool
+
+    @property
+    def typed(self) -> list[str]:
+        """What a user types for it: one word, or two for a flag."""
+        if self.positional:
+            several = " ..." if get_origin(self.hint) is tuple else ""
+            return [f"{self.name}{several}" if self.default is MISSING else f"[{self.name}{several}]"]
+        head, dot, last = self.name.rpartition(".")
+        return [f"--{self.name}", f"--{head}{dot}no-{last}"] if self.hint is bool else [f"--{self.name}"]
+
+    def line(self, *, short: bool = False) -> str:
+        """Return the option, its docstring (`short`: the first clause of it) and its default."""
+        text = re.split(r"(?<!\.)[.;:](?:\s|$)", self.text, maxsplit=1)[0] if short else self.text
+        values = self.default if isinstance(self.default, tuple) else (self.default,)
+        hidden = isinstance(self.default, bool) or self.default in (None, "", MISSING)
+        shown = "" if hidden else " ".join(map(str, values))
+        name = " ".join(self.typed) if self.default is True and not short else self.typed[0]
+        if not short and not self.positional:
+            name = f"{name} {metavar(self.hint)}".rstrip()
+        indent = "\n" + " " * (NAME_WIDTH + 3)
+        head = f"  {name}{indent}" if len(name) > NAME_WIDTH else f"  {name:{NAME_WIDTH}} "
+        return (head + indent.join(wrapped(f"{text} [{shown}]" if shown else text, NAME_WIDTH + 3))).rstrip()
+
+
+def wrapped(text: str, indent: int = 0) -> list[str]:
+    """Return the text in lines of the terminal's width, but for `indent` characters."""
+    columns = min(110, shutil.get_terminal_size(fallback=(110, 24)).columns)
+    return textwrap.wrap(text, max(40, columns - indent), break_on_hyphens=False, break_long_words=False)
+
+
+def metavar(hint: Any) -> str:
+    """Return what stands for a value of a type in the help."""
+    origin, inner = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        return metavar(inner[0])
+    if origin is Literal:
+        return f"{{{','.join(map(str, inner))}}}"
+    if origin is tuple:
+        return f"{metavar(inner[0])} ..."
+    if origin in (Union, UnionType):
+        return "|".join(metavar(kind) for kind in inner if kind is not NoneType)
+    return METAVARS.get(hint, "VALUE")
+
+
+def options_of(kind: Any, default: object = None, prefix: str = "", group: str = "") -> Iterator[Option]:
+    """Yield the options of a dataclass and of the dataclasses inside it, named as on the command line."""
+    hints, texts = get_type_hints(kind, include_extras=True), field_texts(kind)
+    for field in fields(kind):
+        hint, marks = _unwrapped(hints[field.name])
+        name, text = f"{prefix}{field.name.replace('_', '-')}", texts.get(field.name, "")
+        value = getattr(default, field.name, _default(field))
+        value = MISSING if value is tyro.MISSING else value
+        names = [mark.name for mark in marks if getattr(mark, "name", None) is not None]
+        if is_dataclass(hint):
+            flat = tyro.conf.OmitArgPrefixes in marks or "" in names
+            title = group if flat else f"{name}: {text or inspect.getdoc(hint)}"
+            yield from options_of(hint, value, prefix if flat else f"{name}.", title)
+        elif tyro.conf.Suppress not in marks:
+            positional = tyro.conf.Positional in marks
+            metavars = [mark.metavar for mark in marks if getattr(mark, "metavar", None)]
+            yield Option(
+                name=(metavars or [name.upper()])[0] if positional else name, hint=hint, text=text,
+                default=value, group=group, positional=positional,
+            )  # fmt: skip
+
+
+def _unwrapped(hint: Any) -> tuple[Any, list[Any]]:
+    """Return the type of an annotated field, and its annotations."""
+    marks: list[Any] = []
+    while get_origin(hint) is Annotated:
+        hint, *more = get_args(hint)
+        marks += more
+    return hint, marks
+
+
+def _default(field: "Field[Any]") -> object:
+    return field.default if field.default_factory is MISSING else field.default_factory()
+
+
+def field_texts(kind: type) -> dict[str, str]:
+    """The docstrings below the fields of a class and of its bases, by field, each in one line."""
+    texts: dict[str, str] = {}
+    for base in reversed(kind.__mro__[:-1]):
+        tree: Any = ast.parse(textwrap.dedent(inspect.getsource(base)))
+        for field, text in pairwise(tree.body[0].body):
+            if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr):
+                texts[ast.unparse(field.target)] = " ".join(ast.literal_eval(text.value).split())
+    return texts
+
+
+def subcommands_of(kind: Any) -> tuple[str, dict[str, type]]:
+    """Return the field that is a union of subcommands, and its classes by name; none for most classes."""
+    for name, hint in get_type_hints(kind, include_extras=True).items():
+        inner, _ = _unwrapped(hint)
+        choices = [_unwrapped(choice) for choice in get_args(inner)]
+        if choices and all(is_dataclass(choice) for choice, _ in choices):
+            return name, {marks[0].name: choice for choice, marks in choices}
+    return "", {}
+
+
+# Help
+def help_page(kind: type, *, prog: str, description: str | None = None, default: object = None) -> str:
+    """Return the help of all options of a class, in groups."""
+    groups: dict[str, list[Option]] = {"Arguments": [], "Options": []}
+    for option in options_of(kind, default):
+        title = "Arguments" if option.positional else option.group or "Options"
+        groups.setdefault(title, []).append(option)
+    usage = " ".join([prog, *(option.typed[0] for option in groups["Arguments"]), "[OPTIONS]"])
+    lines = [f"usage: {usage}\n", (description or inspect.getdoc(kind) or "").rstrip()]
+    for title, options in groups.items():
+        if options:
+            lines += ["", *wrapped(f"{title.rstrip('.')}:"), *(option.line() for option in options)]
+    return "\n".join(lines)
+
+
+# Parsing
+def parse(
+    kind: type[Arguments], *, default: Arguments | None = None, words: Sequence[str] | None = None,
+    prog: str | None = None, description: str | None = None,
+) -> Arguments:  # fmt: skip
+    """Parse `words` (by default the command line of this process) into `kind`, on top of `default`.
+
+    Help ends the process with exit code 0, an error with a sentence and exit code 2.
+    """
+    words, prog = list(sys.argv[1:] if words is None else words), prog or sys.argv[0]
+    field, subcommands = subcommands_of(kind)
+    if subcommands and words and words[0] in subcommands:
+        chosen = parse(subcommands[words[0]], words=words[1:], prog=f"{prog} {words[0]}")
+        return kind(**{field: chosen})
+    if "-h" in words or "--help" in words:
+        if subcommands:
+            print(f"usage: {prog} {{{','.join(subcommands)}}} ...\n\n{inspect.getdoc(kind)}")
+        else:
+            print(help_page(kind, prog=prog, description=description, default=default))
+        sys.exit(0)
+    if subcommands and not words:
+        fail(f"Name one of {', '.join(subcommands)}: see `{prog} --help`.")
+    if subcommands:
+        fail(f"There is no {words[0]!r}: {nearest(words[0], subcommands)}")
+    options = list(options_of(kind, default))
+    require_known(options, words, prog)
+    messages = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(messages):
+            return tyro.cli(
+                kind, default=tyro.MISSING_NONPROP if default is None else default, args=words, prog=prog
+            )
+    except SystemExit as ended:
+        fail(option_sentence(ended) or error_sentence(messages.getvalue(), options, prog))
+
+
+def require_known(options: Sequence[Option], words: Sequence[str], prog: str) -> None:
+    """Fail for an option that there is not, with its new name or a similar one."""
+    known = [typed for option in options if not option.positional for typed in option.typed]
+    for word in words:
+        name = word.partition("=")[0].replace("_", "-")
+        if name.startswith("--") and name not in known:
+            near = get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]}? See" if near else "see"
+            fail(renamed(name) or f"There is no option {name}: {hint} `{prog} --help`.")
+
+
+def error_sentence(message: str, options: Sequence[Option], prog: str) -> str:
+    """Return the first part of a message of tyro, without its box; or the arguments that are missing."""
+    parts = re.split(r"^.*(?:───|---).*$", message.replace("│", " "), flags=re.MULTILINE)
+    text = textwrap.dedent(parts[1]).strip()
+    if not text.startswith("Missing from"):
+        return f"{' '.join(text.split()).rstrip('.')}: see `{prog} --help`."
+    labels = re.findall(r"^ {4}(\S.*)$", text, re.MULTILINE)
+    missing = [label.split()[0] for label in labels if label.startswith("--")]
+    places = [option.name for option in options if option.positional and option.default is MISSING]
+    missing = [*places[len(places) - len(labels) + len(missing) :], *missing]
+    return f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing: see `{prog} --help`."
