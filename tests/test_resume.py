@@ -67,7 +67,7 @@ def config(out: Path, steps: float, **changes: object) -> TrainConfig:
         preset, out=out, total_kimg=steps * 8 / 1000, device="cpu", precision="fp32", growing=growing,
         interval=interval, loss=replace(preset.loss, r1_interval=2, label_dropout=0.3),
         augment=replace(preset.augment, colour=1.0, translation=0.125, cutout=0.5),
-        loader=replace(preset.loader, flip=True, rotate=10.0),
+        loader=replace(preset.loader, flip=True),
     )  # fmt: skip
     return replace(base, **changes)  # type: ignore[arg-type]
 

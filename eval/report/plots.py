@@ -51,7 +51,7 @@ def bars(figures: Sequence[MetricResult], style_names: Sequence[str], order: Seq
     """Plots figures of each style as bars, a panel each, the styles from top to bottom in `order`."""
     wide = len(figures) == 1
     bar_height = (0.42 if wide else 0.24) / (1 if len(order) <= MANY else 1.5)  # inches
-    sheet, panels = _panels(len(figures), len(order) * bar_height + 0.75, sharey=True)
+    sheet, panels = _panels(len(figures), len(order) * bar_height + 1.2, sharey=True)
     for axes, figure in zip(panels, figures, strict=True):
         _bars(axes, figure, order, style_names, size=9.0 if wide else 7.0)
         _title(axes, figure.about.title)

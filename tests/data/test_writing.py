@@ -44,7 +44,7 @@ def test_at_most_two_batches_wait_while_the_next_is_made(
     """The encoder waits until the third batch is made. Without concurrency this would never end."""
     go, begun, made, saved = threading.Event(), threading.Event(), [], []
 
-    def slow(path: Path, pixels: np.ndarray) -> None:
+    def slow(path: Path, pixels: np.ndarray, note: str) -> None:
         begun.set()
         assert go.wait(20)
         saved.append(path)
@@ -82,7 +82,7 @@ def test_an_interrupt_leaves_whole_files_only(tmp_path: Path) -> None:
 def test_an_error_in_a_thread_stops_writing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = []
 
-    def full(path: Path, pixels: np.ndarray) -> None:
+    def full(path: Path, pixels: np.ndarray, note: str) -> None:
         raise OSError(28, "No space left on device")
 
     def batches() -> Iterator[Made]:
