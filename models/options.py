@@ -8,15 +8,19 @@ Values are not converted, and numbers must be finite. A wrong value raises pydan
 `sentence_of` turns into a sentence.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import field
 from typing import Annotated, Any, TypeVar
 
 import pydantic.dataclasses
+import torch
 from annotated_types import Interval
 from pydantic import AfterValidator, ConfigDict, ValidationError
 from pydantic_core import PydanticCustomError
 from typing_extensions import dataclass_transform
+
+from .errors import ModelError
 
 Kind = TypeVar("Kind")
 
@@ -63,6 +67,35 @@ LayerIndex = Annotated[int, Interval(ge=0, le=10**6)]
 """A run has fewer layers, and says how many."""
 Seed = Annotated[int, Interval(ge=0, lt=2**63)]
 Threads = Annotated[int, Interval(ge=0, le=1024)]
+
+
+# Devices
+DEVICES = r"auto|cpu|mps|cuda(:\d{1,3})?"
+
+
+def _device_name(name: str) -> str:
+    if not re.fullmatch(DEVICES, name):
+        raise PydanticCustomError("device", "Input should be auto, cpu, cuda, cuda:N or mps")
+    return name
+
+
+DeviceName = Annotated[str, AfterValidator(_device_name)]
+
+
+def resolve_device(name: str) -> torch.device:
+    """Returns the device of this name. "auto" is the CUDA GPU if there is one, else the processor.
+
+    Raises ModelError for another name, and if this machine has no such device.
+    """
+    if not re.fullmatch(DEVICES, name):
+        raise ModelError(f"unknown device {name!r}: choose auto, cpu, cuda, cuda:N or mps.")
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    device = torch.device(name if name != "auto" else "cuda" if gpus else "cpu")
+    if device.type == "cuda" and (device.index or 0) >= gpus:
+        raise ModelError(f"this machine has no device {name!r} ({gpus} CUDA GPUs): choose auto or cpu.")
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise ModelError("this machine has no device 'mps': choose auto or cpu.")
+    return device
 
 
 # Sentences

@@ -16,10 +16,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from .device import resolve_device
 from .errors import ModelError
 from .generator import Generator, GeneratorConfig
-from .options import sentence_of
+from .options import resolve_device, sentence_of
 from .stage import Stage
 
 HEADER = "brushwork"

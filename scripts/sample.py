@@ -9,9 +9,8 @@ import torch
 import tyro
 
 from brushwork.eval.image_folders import COLUMNS, SampleFolder, read_style_images, style_texts
-from brushwork.models.device import DeviceName
 from brushwork.models.errors import ModelError
-from brushwork.models.options import Batch, LayerIndex, Psi, options
+from brushwork.models.options import Batch, DeviceName, LayerIndex, Psi, options
 from brushwork.models.sampling import Precision, require_trained
 from brushwork.models.snapshot import DIGEST, find_snapshot, load_generator, snapshot_header
 from brushwork.models.styles import style_weights

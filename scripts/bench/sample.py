@@ -13,9 +13,8 @@ from einops import rearrange
 from torch import Tensor
 
 from brushwork.data.writing import free_cores, save_picture, write_pictures
-from brushwork.models.device import DeviceName, resolve_device
 from brushwork.models.generator import Generator
-from brushwork.models.options import Count, options
+from brushwork.models.options import Count, DeviceName, options, resolve_device
 from brushwork.models.sampling import Precision, sample_batches, style_codes
 from brushwork.models.snapshot import load_generator
 from brushwork.scripts.bench.harness import Comparison, Table, alternated, machine, report

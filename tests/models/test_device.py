@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from brushwork.models.device import resolve_device
 from brushwork.models.errors import ModelError
+from brushwork.models.options import resolve_device
 
 
 @pytest.fixture(params=[0, 2])

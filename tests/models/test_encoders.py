@@ -7,8 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from brushwork.models.classifier import StyleClassifier
-from brushwork.models.encoders import ContentEncoder, StyleEncoder, kl
+from brushwork.models.encoders import ContentEncoder, StyleClassifier, StyleEncoder, kl
 from brushwork.models.errors import ModelError
 from brushwork.models.feature_statistics import mean_and_std
 from brushwork.models.generator import Generator, GeneratorConfig

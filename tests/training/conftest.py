@@ -11,8 +11,8 @@ import torch
 from brushwork.data.dataset import Pictures
 from brushwork.data.loader import Batch
 from brushwork.data.sources.toy import toy_pictures
-from brushwork.models.classifier import StyleClassifier
 from brushwork.models.discriminator import Discriminator, DiscriminatorConfig
+from brushwork.models.encoders import StyleClassifier
 from brushwork.models.generator import Generator, GeneratorConfig
 from brushwork.models.stage import Stage
 from brushwork.training.adversarial import LossConfig, Scoring
