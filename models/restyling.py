@@ -3,7 +3,7 @@ images. A result is a function of (generator, image, style code, seed)."""
 
 from collections.abc import Sequence
 from contextlib import nullcontext
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -19,7 +19,6 @@ from .norm import SharedStatistics
 from .sampling import (
     Seeds,
     Styles,
-    check_codes,
     check_seeds,
     device_of,
     require_trained,
@@ -125,20 +124,11 @@ def content_layer(generator: Generator) -> int:
 
 
 def codes_of_style_features(
-    generator: Generator,
-    style_code: Float[Tensor, "1 d"],
-    codes: Float[Tensor, "n l d"],
-    layer: int | None = None,
+    generator: Generator, style_code: Float[Tensor, "1 d"], codes: Float[Tensor, "n l d"]
 ) -> Float[Tensor, "n l d"]:
     """Returns codes of new images in the style of others: `style_code` (of `reference_style_code`) from
-    `layer` on, by default `content_layer`, and `codes` (of `style_codes`) below it.
-
-    Raises ModelError for a `layer` outside the network.
-    """
-    layer = content_layer(generator) if layer is None else layer
-    if not 0 <= layer < generator.layers:
-        last = generator.layers - 1
-        raise ModelError(f"layer {layer} cannot be the first of the style image's: choose 0 to {last}.")
+    `content_layer` on, and `codes` (of `style_codes`) below it."""
+    layer = content_layer(generator)
     above = repeat(style_code, "1 d -> n l d", n=len(codes), l=generator.layers - layer)
     return torch.cat([codes[:, :layer], above], dim=1)
 
@@ -161,18 +151,12 @@ class NoiseFields:
             nonlocal layer
             side, layer = shape[-1], layer + 1
             if layer > len(self.fields):
-                height, width = (self.scaled(length, side) for length in self.tiling.extended)
+                height, width = (length * side // self.tiling.side for length in self.tiling.extended)
                 self.fields.append(self.normal((1, height, width)))
             field = self.fields[layer - 1]
-            corners = ((t.image, self.scaled(t.top, side), self.scaled(t.left, side)) for t in tiles)
-            places = (Tile(image=image, top=top, left=left).index(side) for image, top, left in corners)
-            return torch.stack([field[place] for place in places]).to(self.device)
+            return torch.stack([field[self.tiling.index(tile, side)] for tile in tiles]).to(self.device)
 
         return normal
-
-    def scaled(self, length: int, side: int) -> int:
-        """A length in pixels, a multiple of half a tile, at a layer where tiles have `side` pixels."""
-        return length * side // self.tiling.side
 
 
 # Images
@@ -216,7 +200,7 @@ def restyle(
         code = reference_style_code(generator, style[None] if style.ndim == 3 else style)
         codes = repeat(code, "1 d -> n l d", n=count, l=generator.layers)
     elif isinstance(style, Tensor) and style.ndim == 3:
-        check_codes(generator, codes := style, count)
+        codes = style
     else:
         codes = content_style_codes(generator, images, style_rows(generator, style, count), psi)
     matrix = restyle_matrix(generator, images, codes[None], seeds, strength=strength, mode=mode, batch=batch)
@@ -239,8 +223,6 @@ def restyle_matrix(
     codes of the images, by default `own_style_codes`; the rest is as in `restyle`."""
     if not 0 <= strength <= 1:
         raise ModelError(f"strength {strength:g}: choose from 0 (the image itself) to 1 (wholly restyled).")
-    if mode not in get_args(Mode):
-        raise ModelError(f"the mode {mode!r} is unknown: choose tiled or resized.")
     contents, size = to_float(images), (images.shape[2], images.shape[3])
     small = resized(contents, working_size(*size, generator.trained_stage.resolution, mode))
     if strength < 1:

@@ -78,8 +78,8 @@ def generated_batches(
         return style_codes(generator, styles, seeds)
 
     seeds, cells = torch.arange(-(-count // len(styles))), torch.arange(count)
-    for part in sample_batches(generator, codes, styles, seeds, cells, batch=batch, precision=precision):
-        yield rearrange(part.images, "n c h w -> n h w c").numpy()
+    for _, images in sample_batches(generator, codes, styles, seeds, cells, batch=batch, precision=precision):
+        yield rearrange(images, "n c h w -> n h w c").numpy()
 
 
 Batches = Iterator[tuple[Sequence[Path], np.ndarray]]
