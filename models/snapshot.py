@@ -26,7 +26,7 @@ DIGEST = "sha256"
 RENAMED = {"styled": "style_resolutions", "content_latent": "content_vae_channels"}
 """Fields of the generator's configuration in snapshots of version 0.2 and before."""
 REMOVED = ("content_erased", "attention", "encoder_attention")
-"""Fields of earlier versions. A network that sets one cannot be built."""
+"""Fields of earlier versions, which a network of this one does not set."""
 HUB_FILE = "generator.safetensors"
 
 
@@ -108,14 +108,14 @@ def load_generator(source: str | Path, *, device: str = "cpu") -> Generator:
     header = snapshot_header(path)
     try:
         with torch.device("meta"):  # takes no memory before the file's shapes are checked
-            generator = _build(path, header)
+            generator, styled = _build(path, header)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         reason = type(error).__name__
         raise ModelError(f"{path} has a damaged header ({reason}): take another snapshot.") from error
     weights = _weights(path, generator.state_dict())
     if header.get(DIGEST) not in (None, _digest(header, weights)):
         raise ModelError(f"{path} is damaged: its digest is wrong; take another snapshot.")
-    if styled := _config(header).get("style_resolutions"):
+    if styled:
         _inject_only_at(styled, weights)
     generator.load_state_dict(weights, assign=True)
     return generator.eval().requires_grad_(False).to(place)
@@ -130,12 +130,6 @@ def _weights(path: Path, expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return {name: file.get_tensor(name) for name in shapes}
 
 
-def _config(header: dict[str, Any]) -> dict[str, Any]:
-    """Returns the fields of the generator's configuration under their present names."""
-    stored: dict[str, Any] = header["generator"]
-    return {RENAMED.get(name, name): value for name, value in stored.items()}
-
-
 def _inject_only_at(styled: Sequence[int], weights: dict[str, Tensor]) -> None:
     """Sets the affine maps of w to 0 at all other resolutions, as the field `style_resolutions` of earlier
     versions did in every pass."""
@@ -145,17 +139,14 @@ def _inject_only_at(styled: Sequence[int], weights: dict[str, Tensor]) -> None:
             weights[name] = torch.zeros_like(tensor)
 
 
-def _build(path: Path, header: dict[str, Any]) -> Generator:
-    """Builds the generator that a header describes."""
-    config = _config(header)
-    config.pop("style_resolutions", None)
-    for name in REMOVED:
-        if config.pop(name, None):
-            raise ModelError(f"{path} sets {name}, which brushwork no longer supports: train anew.")
+def _build(path: Path, header: dict[str, Any]) -> tuple[Generator, Sequence[int]]:
+    """Builds the generator that a header describes. Returns its `style_resolutions`, too, if any."""
+    stored = header["generator"].items()
+    config = {RENAMED.get(name, name): value for name, value in stored if value or name not in REMOVED}
+    styled = config.pop("style_resolutions", ())
     if unknown := config.keys() - {field.name for field in fields(GeneratorConfig)}:
-        raise ModelError(
-            f"{path} was made by a newer brushwork (it sets {', '.join(sorted(unknown))}): update."
-        )
+        names = ", ".join(sorted(unknown))
+        raise ModelError(f"{path} is of another version of brushwork: this one does not support {names}.")
     generator = Generator(GeneratorConfig(**config), tuple(header["styles"]))
     generator.trained_stage = Stage(*header["stage"])
-    return generator
+    return generator, styled

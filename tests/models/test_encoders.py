@@ -167,4 +167,4 @@ def test_maps_of_real_images_have_a_mean_square_of_one() -> None:
     assert network(x, Stage(16)).equal(before), "logits do not change"
     coarse = images(8)
     scaled = network.maps(coarse, Stage(8))[0] * network.gains[0]
-    torch.testing.assert_close(scaled, network.lowest_features(coarse, Stage(8)))
+    torch.testing.assert_close(scaled, next(network.feature_pyramid(coarse, Stage(8))))

@@ -130,10 +130,8 @@ def rewrite(saved: Path, generator: Generator) -> Rewrite:
     [
         ({}, None),
         ({"attention": [], "style_resolutions": [], "content_erased": False}, None),
-        ({"colour_depth": 12}, r"newer brushwork \(it sets colour_depth\)"),
-        ({"content_erased": True}, "sets content_erased, which brushwork no longer supports"),
-        ({"attention": [8]}, "sets attention"),
-        ({"encoder_attention": [16]}, "sets encoder_attention"),
+        ({"colour_depth": 12}, "of another version of brushwork: this one does not support colour_depth"),
+        ({"content_erased": True, "attention": [8]}, "support attention, content_erased"),
         # Terabytes, which are not allocated:
         ({"weights": False, "channel_base": 2**24, "channel_max": 2**16}, "does not fit its own header"),
     ],
