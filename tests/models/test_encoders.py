@@ -53,12 +53,9 @@ def test_style_features_do_not_depend_on_positions(style_encoder: StyleEncoder) 
     shuffled = x.flatten(2)[:, :, torch.randperm(64)].view_as(x)
     torch.testing.assert_close(style_encoder.style_features(shuffled, Stage(8)), whole, rtol=1e-4, atol=1e-5)
     assert not torch.allclose(style_encoder.style_features(x * 0.5, Stage(8)), whole, atol=1e-2)
-
-
-def test_the_label_counts_and_may_be_missing(style_encoder: StyleEncoder) -> None:
-    x, labels = images(rows=1), torch.cat([torch.eye(3), torch.zeros(1, 3)])
-    codes = torch.cat([style_encoder(x, label[None], Stage(16)) for label in labels])
-    assert torch.pdist(codes).min() > 1e-3
+    labels = torch.cat([torch.eye(3), torch.zeros(1, 3)])
+    codes = torch.cat([style_encoder(x[:1], label[None], Stage(8)) for label in labels])
+    assert torch.pdist(codes).min() > 1e-3, "the label counts, and may be missing"
 
 
 def test_the_style_encoder_starts_from_a_classifier(style_encoder: StyleEncoder) -> None:
