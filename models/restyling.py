@@ -90,8 +90,8 @@ def reference_style_code(
 def own_style_codes(
     generator: Generator, images: UInt8[Tensor, "n 3 h w"], styles: Float[Tensor, "n s"] | None = None
 ) -> Float[Tensor, "n d"]:
-    """Returns the style code of each image, of its largest square at the trained resolution. `styles` are the
-    weights of each image's style; None or all zero: unknown."""
+    """Returns the style code of each image. `styles` are the weights of each image's style; None or all zero:
+    unknown."""
     labels = _labels(generator, styles, len(images))
     return generator.encoders.style(_encoder_input(generator, images), labels, generator.trained_stage)
 
@@ -99,8 +99,7 @@ def own_style_codes(
 def content_style_codes(
     generator: Generator, images: UInt8[Tensor, "n 3 h w"], styles: Float[Tensor, "n s"], psi: float = 1.0
 ) -> Float[Tensor, "n l d"]:
-    """Returns style codes of the target style that depend on each image: the style encoder sees the image,
-    labelled with `styles`. A `psi` below 1 moves them towards the average of the style."""
+    """Returns style codes of each image, encoded under the label of its target style and truncated by `psi`."""
     if psi != 1:
         require_trained(generator, styles.to(generator.mapping.average), psi)
     w = own_style_codes(generator, images, styles)
@@ -111,15 +110,13 @@ def content_style_codes(
 def content_codes(
     generator: Generator, images: UInt8[Tensor, "n 3 h w"]
 ) -> list[Float[Tensor, "n _c _h _w"]]:
-    """Returns the content features of each image, of its largest square at the trained resolution: the start
-    features of the synthesis, then any details, from coarse to fine."""
+    """Returns the content features of each image, from coarse to fine: of the start, then any details."""
     content = generator.encoders.content(_encoder_input(generator, images), generator.trained_stage)
     return [content.features, *(content.details[r] for r in sorted(content.details))]
 
 
 def content_layer(generator: Generator) -> int:
-    """The first style layer after the content features enter. Lower layers have no effect on a restyled
-    image."""
+    """The first style layer with an effect on a restyled image: content features enter before it."""
     return layer_count(generator.config.content_resolution) - 1
 
 

@@ -204,8 +204,7 @@ def truncation_matrix(
 def interpolation_frames(
     generator: Generator, styles: Float[Tensor, "rows s"], seeds: Seeds, *, steps: int, psi: float = 1.0
 ) -> UInt8[Tensor, "frames rows 3 r r"]:
-    """Generates a closed walk in W from seed to seed, `steps` frames each, in every style. The noise is that
-    of the first seed throughout."""
+    """Generates a closed walk in W from seed to seed, `steps` frames each, with the first seed's noise."""
     rows, seeds = len(styles), check_seeds(seeds)
     codes = [style_codes(generator, styles, seed.expand(rows), psi=psi) for seed in seeds]
     frames = [
@@ -224,9 +223,8 @@ def generate_between(
     seeds_b: Int64[Tensor, "n"],
     t: Float64[Tensor, "n"],
 ) -> Float32[Tensor, "n 3 r r"]:
-    """Generates float images of about [-1, 1] at share `t` of the straight line in W between two seeds, with
-    the noise of `seeds_a`. They are neither truncated, rounded nor clipped: perceptual path length takes
-    differences over a ten-thousandth of the line."""
+    """Generates float images at share `t` of the straight line in W between two seeds, with the noise of
+    `seeds_a`, for perceptual path length: neither truncated, rounded nor clipped."""
     # Shares in float64: in float32 a step of 1e-4 would be off by a thousandth of itself.
     a, b = (style_codes(generator, styles, seeds).double() for seeds in (seeds_a, seeds_b))
     w = torch.lerp(a, b, t.to(a.device)[:, None, None]).float()

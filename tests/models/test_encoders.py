@@ -74,20 +74,18 @@ def test_the_style_encoder_starts_from_a_classifier(style_encoder: StyleEncoder)
 # Content
 @pytest.mark.parametrize("stage", STAGES)
 @pytest.mark.parametrize("latent", [0, 2])
-def test_content_features_are_normalised_at_every_stage(stage: Stage, latent: int) -> None:
+def test_content_features_are_normalised_and_fade_in(stage: Stage, latent: int) -> None:
+    encoder, x = content_encoder(latent), images(stage.resolution)
+    if stage.alpha == 0:
+        before = encoder(downsample2x(x), Stage(8)).features
+        torch.testing.assert_close(encoder(x, stage).features, before, rtol=1e-4, atol=1e-4)
+    with pytest.raises(ModelError, match="4 px is below the 8 px"):
+        encoder(images(4), Stage(4))
     for scale, shift in ((1, 0), (0.1, 0.7)):
-        content = content_encoder(latent)(images(stage.resolution) * scale + shift, stage)
+        content = encoder(x * scale + shift, stage)
         assert content.features.shape == (3, 8, 8, 8)
         assert_normalised(content.features)
         assert (content.kl_divergence is not None) == bool(latent)
-
-
-def test_fading_in_starts_from_the_stage_before() -> None:
-    encoder, x = content_encoder(), images()
-    fading = encoder(x, Stage(16, 0.0)).features
-    torch.testing.assert_close(fading, encoder(downsample2x(x), Stage(8)).features, rtol=1e-4, atol=1e-4)
-    with pytest.raises(ModelError, match="4 px is below the 8 px"):
-        encoder(images(4), Stage(4))
 
 
 def test_the_bottleneck_is_noisy_only_with_noise() -> None:
