@@ -99,7 +99,7 @@ def own_style_codes(
 def content_style_codes(
     generator: Generator, images: UInt8[Tensor, "n 3 h w"], styles: Float[Tensor, "n s"], psi: float = 1.0
 ) -> Float[Tensor, "n l d"]:
-    """Returns style codes of each image, encoded under the label of its target style and truncated by `psi`."""
+    """Returns the style code of each image under the label of its target style, truncated by `psi`."""
     if psi != 1:
         require_trained(generator, styles.to(generator.mapping.average), psi)
     w = own_style_codes(generator, images, styles)

@@ -141,8 +141,8 @@ def _inject_only_at(styled: Sequence[int], weights: dict[str, Tensor]) -> None:
 
 def _build(path: Path, header: dict[str, Any]) -> tuple[Generator, Sequence[int]]:
     """Builds the generator that a header describes. Returns its `style_resolutions`, too, if any."""
-    stored = header["generator"].items()
-    config = {RENAMED.get(name, name): value for name, value in stored if value or name not in REMOVED}
+    stored: dict[str, Any] = header["generator"]
+    config = {RENAMED.get(name, name): x for name, x in stored.items() if x or name not in REMOVED}
     styled = config.pop("style_resolutions", ())
     if unknown := config.keys() - {field.name for field in fields(GeneratorConfig)}:
         names = ", ".join(sorted(unknown))

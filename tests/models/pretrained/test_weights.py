@@ -25,7 +25,7 @@ class Server(ThreadingHTTPServer):
 
 
 class Handler(BaseHTTPRequestHandler):
-    server: Server
+    server: Server  # type: ignore[assignment]
 
     def do_GET(self) -> None:
         self.server.requests += 1
