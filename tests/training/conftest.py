@@ -59,7 +59,8 @@ def step_context(
 
 def plain_epilogue(layer: Any, x: Tensor, w: Tensor, normal: Normal | None, *_: object) -> Tensor:
     """What `StyledEpilogue` computes without shared statistics, in operations of autograd."""
-    return adain(leaky(layer.bias(layer.noise(x, normal))), *layer.adain(w), layer.adain.eps)
+    scale, shift = layer.adain(w)
+    return adain(leaky(layer.bias(layer.noise(x, normal))), scale, shift, layer.adain.eps)
 
 
 @pytest.fixture(autouse=True)
