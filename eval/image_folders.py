@@ -22,7 +22,6 @@ from brushwork.data.images import Cell, fit_image, gif_bytes, image_grid, png_no
 from brushwork.data.names import file_name, unique_names
 from brushwork.data.progress import Progress
 from brushwork.data.writing import free_cores, save_picture, write_pictures
-from brushwork.models.errors import ModelError
 from brushwork.models.generator import Generator
 from brushwork.models.restyling import (
     Mode,
@@ -43,7 +42,6 @@ from brushwork.models.sampling import (
     style_codes,
     truncation_matrix,
 )
-from brushwork.models.stage import layer_count
 from brushwork.models.styles import split_styles, style_weights
 
 BATCH_PIXELS = 2**22
@@ -276,39 +274,24 @@ def groups(images: Iterable[tuple[Original, Cutout]]) -> Iterator[Group]:
 # Samples
 @dataclass(frozen=True, kw_only=True)
 class SampleFolder:
-    """Writes samples of some seeds, and figures of them, to `out`.
-
-    Raises:
-        ModelError: `cutoff` is above the number of layers.
-    """
+    """Writes samples of some seeds, and figures of them, to `out`."""
 
     generator: Generator
     out: Path
     seeds: Tensor
     """int64 (n,)"""
     psi: float = 1.0
-    cutoff: int | None = None
-    """Truncate only the layers below this one; None: all."""
-    mixing_layer: int | None = None
-    """First layer of the second code in style mixing; None: the middle one. With style images, the first
-    layer that takes their style; None: the first one that content reaches."""
-
-    def __post_init__(self) -> None:
-        if self.cutoff is not None and self.cutoff > self.generator.layers:
-            raise ModelError(
-                f"cutoff {self.cutoff}: choose 0 to {self.generator.layers}, the layers there are."
-            )
 
     # Style codes of style weights and seeds
     def latent_codes(self) -> Codes:
         """Return the codes of samples of named styles."""
-        return partial(style_codes, self.generator, psi=self.psi, cutoff=self.cutoff)
+        return partial(style_codes, self.generator, psi=self.psi)
 
     def codes_like(self, style_code: Float[Tensor, "1 d"]) -> Codes:
         """Return the codes of samples like other images."""
-        latent, layer = self.latent_codes(), self.mixing_layer
+        latent = self.latent_codes()
         return lambda styles, seeds: codes_of_style_features(
-            self.generator, style_code, latent(styles, seeds), layer
+            self.generator, style_code, latent(styles, seeds)
         )
 
     # Figures
@@ -317,15 +300,13 @@ class SampleFolder:
         seed) and interpolation.gif.
 
         Raises:
-            ModelError: `mixing_layer` is out of range, or a style is untrained.
+            ModelError: a style is untrained.
         """
         generator, shown, few = self.generator, self.seeds[:COLUMNS], self.seeds[:6]
         others = torch.tensor([(int(seed) + int(self.seeds.max()) + 1) % 2**63 for seed in few])
-        middle = layer_count(generator.trained_stage.resolution) // 2
-        layer = middle if self.mixing_layer is None else self.mixing_layer
-        mixed = mixing_matrix(generator, styles[0], few, others, layer=layer, psi=self.psi)
+        mixed = mixing_matrix(generator, styles[0], few, others, psi=self.psi)
         self._save("mixing.png", mixed, numbers(few), numbers(others))
-        images = sample_matrix(generator, styles, shown, psi=self.psi, cutoff=self.cutoff)
+        images = sample_matrix(generator, styles, shown, psi=self.psi)
         self._save("grid.png", images, names, numbers(shown))
         trained = [i for i, style in enumerate(styles) if not generator.mapping.untrained_styles(style[None])]
         if trained:  # the others have no average to truncate to
@@ -380,9 +361,9 @@ class SampleFolder:
         )  # fmt: skip
 
         def batches() -> Iterator[tuple[Sequence[Path], np.ndarray]]:
-            for some in generated:
-                images = rearrange(some.images, "n c h w -> n h w c").numpy()
-                yield [paths[cell] for cell in some.cells.tolist()], images
+            for cells, images in generated:
+                pixels = rearrange(images, "n c h w -> n h w c").numpy()
+                yield [paths[cell] for cell in cells.tolist()], pixels
 
         with Progress(total=len(wanted), desc="sample", unit="img") as bar:
             write_pictures(batches(), threads=free_cores(), note=note, written=bar.update)

@@ -49,7 +49,7 @@ class Discriminator(Trunk):
 
     def features(self, images: Float[Tensor, "n 3 r r"], stage: Stage) -> Float[Tensor, "n d"]:
         """Returns the last hidden layer h."""
-        x = self.lowest_features(images, stage)
+        *_, x = self.feature_pyramid(images, stage)
         x = minibatch_std(x, self.group, average=self.average_std) if self.group > 1 else x
         x = leaky_(self.conv(x, self.bias))
         return leaky(self.dense(x.flatten(1)))

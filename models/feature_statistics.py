@@ -4,6 +4,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from .layers import full_precision
+from .norm import bessel
 
 
 def gram(x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c c"]:
@@ -14,29 +15,21 @@ def gram(x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c c"]:
         return flat @ flat.mT / x[0].numel()
 
 
-def gram_distance(a: Float[Tensor, "n c h1 w1"], b: Float[Tensor, "n c h2 w2"]) -> Float[Tensor, "n"]:
-    """Returns the squared Frobenius distance of the Gram matrices of each image: four times the loss E_l of
-    one layer (Gatys et al. 2015, arXiv 1508.06576, eq. 4). Maps may differ in size."""
-    return (gram(a) - gram(b)).square().sum(dim=(1, 2))
-
-
-def mean_and_variance(
-    x: Float[Tensor, "n c h w"], *, unbiased: bool = False
-) -> tuple[Float[Tensor, "n c"], Float[Tensor, "n c"]]:
+def mean_and_variance(x: Float[Tensor, "n c h w"]) -> tuple[Float[Tensor, "n c"], Float[Tensor, "n c"]]:
     """Returns the mean and variance over space, as `torch.var_mean`, which takes two to forty times as long
-    on a CPU. The unbiased variance of a single position is 0."""
-    mean, positions = x.mean(dim=(2, 3)), x.shape[2] * x.shape[3]
-    variance = (x - mean[..., None, None]).square().mean(dim=(2, 3))
-    return mean, variance * (positions / max(positions - 1, 1)) if unbiased else variance
+    on a CPU."""
+    mean = x.mean(dim=(2, 3))
+    return mean, (x - mean[..., None, None]).square().mean(dim=(2, 3))
 
 
 def mean_and_std(
     x: Float[Tensor, "n c h w"], eps: float = 1e-5
 ) -> tuple[Float[Tensor, "n c"], Float[Tensor, "n c"]]:
     """Returns the mean and sqrt(variance + eps) over space (AdaIN, Huang and Belongie 2017, arXiv 1703.06868,
-    eqs. 5 and 6). The variance is unbiased, as in the authors' code; eq. 6 has the biased one."""
-    mean, variance = mean_and_variance(x, unbiased=True)
-    return mean, (variance + eps).sqrt()
+    eqs. 5 and 6). The variance is unbiased, as in the authors' code (eq. 6 has the biased one), and 0 for a
+    single position."""
+    mean, variance = mean_and_variance(x)
+    return mean, (variance * bessel(x) + eps).sqrt()
 
 
 def channel_normalised(x: Float[Tensor, "n c h w"], eps: float = 1e-10) -> Float[Tensor, "n c h w"]:

@@ -17,7 +17,7 @@ from .mapping import MappingNetwork
 from .modulation import Modulation
 from .norm import EPS
 from .options import Resolution, Width, options
-from .stage import Stage, channels
+from .stage import Stage, channels, layer_count
 from .synthesis import Synthesis
 
 
@@ -108,7 +108,8 @@ class Generator(nn.Module):
 
     @property
     def layers(self) -> int:
-        return self.synthesis.layers
+        """Style-injection layers of the whole network."""
+        return layer_count(self.config.resolution)
 
     @property
     def encoders(self) -> Encoders:

@@ -8,9 +8,7 @@ from einops import repeat
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from .errors import ModelError
 from .layers import LEAKY_GAIN, EqualLinear, full_precision, leaky, pixel_norm
-from .options import PSI_LIMIT
 
 
 def with_null(styles: Float[Tensor, "n s"]) -> Float[Tensor, "n s+1"]:
@@ -79,22 +77,11 @@ class MappingNetwork(nn.Module):
 
 
 def truncate(
-    w: Float[Tensor, "n d"],
-    centre: Float[Tensor, "n d"],
-    *,
-    psi: float,
-    layers: int,
-    cutoff: int | None = None,
+    w: Float[Tensor, "n d"], centre: Float[Tensor, "n d"], *, psi: float, layers: int
 ) -> Float[Tensor, "n l d"]:
-    """Moves w towards `centre` in the first `cutoff` of `layers` layers, by default in all: psi 1 changes
-    nothing, psi 0 gives the centre (Karras 2019, section B). Raises ModelError for a psi outside -10 to 10 or
-    a cutoff outside 0 to `layers`."""
-    if not abs(psi) <= PSI_LIMIT:
-        raise ModelError(f"psi is {psi}: choose from {-PSI_LIMIT:g} to {PSI_LIMIT:g}; 1 truncates nothing.")
-    cutoff = layers if cutoff is None else cutoff
-    if not 0 <= cutoff <= layers:
-        raise ModelError(f"cutoff {cutoff}: choose from 0, no layer, to {layers}, all.")
-    return mix(torch.lerp(centre, w, psi), w, [cutoff] * len(w), layers=layers)
+    """Moves w towards `centre` in every layer: psi 1 changes nothing, psi 0 gives the centre (Karras 2019,
+    section B)."""
+    return repeat(torch.lerp(centre, w, psi), "n d -> n l d", l=layers)
 
 
 def mix(

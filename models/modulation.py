@@ -19,7 +19,6 @@ from .layers import (
     Resample,
     convolve,
     full_precision,
-    leaky,
     leaky_,
 )
 from .norm import EPS, ChannelMoments, Shared, Standard, wide
@@ -83,9 +82,6 @@ class AdaIN(nn.Module):
 class StyledEpilogue(nn.Module):
     """The operations after a convolution in StyleGAN: noise, bias, leaky ReLU, AdaIN."""
 
-    fused = True
-    """Use `inject`, in few passes over memory. False: plain operations, which can be differentiated twice."""
-
     def __init__(self, channels: int, w_dim: int, eps: float = EPS) -> None:
         super().__init__()
         self.noise = NoiseInjection(channels)
@@ -95,8 +91,6 @@ class StyledEpilogue(nn.Module):
     def forward(self, x: Tensor, w: StyleCodes, normal: Normal | None, statistics: Shared = None) -> Tensor:
         """`statistics` replace those of x (without a derivative)."""
         (scale, shift), eps = self.adain(w), self.adain.eps
-        if statistics is None and not self.fused:
-            return adain(leaky(self.bias(self.noise(x, normal))), scale, shift, eps)
         maps, vectors = noise_and_bias(x, self.noise.sample(x, normal), self.noise.strength, self.bias.bias)
         if statistics is None:
             return inject(x, maps, vectors, scale, shift, eps)

@@ -1,8 +1,8 @@
 """Instance normalisation in as few passes over memory as PyTorch allows.
 
 Derivatives are written by hand. That of `InstanceNorm` saves a fourteenth of a restyling step, that of
-`modulation.inject` a sixth of any step (docs/performance.md); tests/models/test_norm.py holds both equal to
-autograd's.
+`modulation.inject` a sixth of any step (docs/performance.md); both are held equal to autograd's in
+tests/models/test_modulation.py.
 """
 
 from typing import Any, NamedTuple

@@ -8,15 +8,19 @@ Values are not converted, and numbers must be finite. A wrong value raises pydan
 `sentence_of` turns into a sentence.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import field
 from typing import Annotated, Any, TypeVar
 
 import pydantic.dataclasses
+import torch
 from annotated_types import Interval
 from pydantic import AfterValidator, ConfigDict, ValidationError
 from pydantic_core import PydanticCustomError
 from typing_extensions import dataclass_transform
+
+from .errors import ModelError
 
 Kind = TypeVar("Kind")
 
@@ -47,8 +51,7 @@ Kimg = Annotated[float, Interval(ge=0, le=1e9)]
 Duration = Annotated[float, Interval(gt=0, le=1e9)]
 """Thousands of images, or minutes, above 0."""
 LearningRate = Annotated[float, Interval(gt=0, le=1000)]
-PSI_LIMIT = 10.0
-Psi = Annotated[float, Interval(ge=-PSI_LIMIT, le=PSI_LIMIT)]
+Psi = Annotated[float, Interval(ge=-10, le=10)]
 """Truncation: above 1 it extrapolates, below 0 it gives the opposite of the style."""
 Count = Annotated[int, Interval(ge=1, le=10**6)]
 Batch = Annotated[int, Interval(ge=1, le=65536)]
@@ -59,10 +62,31 @@ Side = Annotated[int, Interval(ge=0, le=65536)]
 Resolution = Annotated[int, Interval(ge=8, le=4096), AfterValidator(_power_of_two)]
 """Width and height of images."""
 LayerResolution = Annotated[int, Interval(ge=4, le=4096), AfterValidator(_power_of_two)]
-LayerIndex = Annotated[int, Interval(ge=0, le=10**6)]
-"""A run has fewer layers, and says how many."""
 Seed = Annotated[int, Interval(ge=0, lt=2**63)]
 Threads = Annotated[int, Interval(ge=0, le=1024)]
+
+
+# Devices
+def _device_name(name: str) -> str:
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d{1,3})?", name):
+        raise PydanticCustomError("device", "Input should be auto, cpu, cuda, cuda:N or mps")
+    return name
+
+
+DeviceName = Annotated[str, AfterValidator(_device_name)]
+
+
+def resolve_device(name: str) -> torch.device:
+    """Returns the device of this name. "auto" is the CUDA GPU if there is one, else the processor.
+
+    Raises ModelError if this machine has no such device.
+    """
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    device = torch.device(name if name != "auto" else "cuda" if gpus else "cpu")
+    there = {"cpu": 1, "cuda": gpus, "mps": int(torch.backends.mps.is_available())}
+    if (device.index or 0) >= there.get(device.type, 0):
+        raise ModelError(f"this machine has no device {name!r} ({gpus} CUDA GPUs): choose auto or cpu.")
+    return device
 
 
 # Sentences

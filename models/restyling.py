@@ -3,7 +3,7 @@ images. A result is a function of (generator, image, style code, seed)."""
 
 from collections.abc import Sequence
 from contextlib import nullcontext
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -19,7 +19,6 @@ from .norm import SharedStatistics
 from .sampling import (
     Seeds,
     Styles,
-    check_codes,
     check_seeds,
     device_of,
     require_trained,
@@ -91,8 +90,8 @@ def reference_style_code(
 def own_style_codes(
     generator: Generator, images: UInt8[Tensor, "n 3 h w"], styles: Float[Tensor, "n s"] | None = None
 ) -> Float[Tensor, "n d"]:
-    """Returns the style code of each image, of its largest square at the trained resolution. `styles` are the
-    weights of each image's style; None or all zero: unknown."""
+    """Returns the style code of each image. `styles` are the weights of each image's style; None or all zero:
+    unknown."""
     labels = _labels(generator, styles, len(images))
     return generator.encoders.style(_encoder_input(generator, images), labels, generator.trained_stage)
 
@@ -100,8 +99,7 @@ def own_style_codes(
 def content_style_codes(
     generator: Generator, images: UInt8[Tensor, "n 3 h w"], styles: Float[Tensor, "n s"], psi: float = 1.0
 ) -> Float[Tensor, "n l d"]:
-    """Returns style codes of the target style that depend on each image: the style encoder sees the image,
-    labelled with `styles`. A `psi` below 1 moves them towards the average of the style."""
+    """Returns the style code of each image under the label of its target style, truncated by `psi`."""
     if psi != 1:
         require_trained(generator, styles.to(generator.mapping.average), psi)
     w = own_style_codes(generator, images, styles)
@@ -112,33 +110,22 @@ def content_style_codes(
 def content_codes(
     generator: Generator, images: UInt8[Tensor, "n 3 h w"]
 ) -> list[Float[Tensor, "n _c _h _w"]]:
-    """Returns the content features of each image, of its largest square at the trained resolution: the start
-    features of the synthesis, then any details, from coarse to fine."""
+    """Returns the content features of each image, from coarse to fine: of the start, then any details."""
     content = generator.encoders.content(_encoder_input(generator, images), generator.trained_stage)
     return [content.features, *(content.details[r] for r in sorted(content.details))]
 
 
 def content_layer(generator: Generator) -> int:
-    """The first style layer after the content features enter. Lower layers have no effect on a restyled
-    image."""
+    """The first style layer with an effect on a restyled image: content features enter before it."""
     return layer_count(generator.config.content_resolution) - 1
 
 
 def codes_of_style_features(
-    generator: Generator,
-    style_code: Float[Tensor, "1 d"],
-    codes: Float[Tensor, "n l d"],
-    layer: int | None = None,
+    generator: Generator, style_code: Float[Tensor, "1 d"], codes: Float[Tensor, "n l d"]
 ) -> Float[Tensor, "n l d"]:
     """Returns codes of new images in the style of others: `style_code` (of `reference_style_code`) from
-    `layer` on, by default `content_layer`, and `codes` (of `style_codes`) below it.
-
-    Raises ModelError for a `layer` outside the network.
-    """
-    layer = content_layer(generator) if layer is None else layer
-    if not 0 <= layer < generator.layers:
-        last = generator.layers - 1
-        raise ModelError(f"layer {layer} cannot be the first of the style image's: choose 0 to {last}.")
+    `content_layer` on, and `codes` (of `style_codes`) below it."""
+    layer = content_layer(generator)
     above = repeat(style_code, "1 d -> n l d", n=len(codes), l=generator.layers - layer)
     return torch.cat([codes[:, :layer], above], dim=1)
 
@@ -161,18 +148,12 @@ class NoiseFields:
             nonlocal layer
             side, layer = shape[-1], layer + 1
             if layer > len(self.fields):
-                height, width = (self.scaled(length, side) for length in self.tiling.extended)
+                height, width = (length * side // self.tiling.side for length in self.tiling.extended)
                 self.fields.append(self.normal((1, height, width)))
             field = self.fields[layer - 1]
-            corners = ((t.image, self.scaled(t.top, side), self.scaled(t.left, side)) for t in tiles)
-            places = (Tile(image=image, top=top, left=left).index(side) for image, top, left in corners)
-            return torch.stack([field[place] for place in places]).to(self.device)
+            return torch.stack([field[self.tiling.index(tile, side)] for tile in tiles]).to(self.device)
 
         return normal
-
-    def scaled(self, length: int, side: int) -> int:
-        """A length in pixels, a multiple of half a tile, at a layer where tiles have `side` pixels."""
-        return length * side // self.tiling.side
 
 
 # Images
@@ -216,7 +197,7 @@ def restyle(
         code = reference_style_code(generator, style[None] if style.ndim == 3 else style)
         codes = repeat(code, "1 d -> n l d", n=count, l=generator.layers)
     elif isinstance(style, Tensor) and style.ndim == 3:
-        check_codes(generator, codes := style, count)
+        codes = style
     else:
         codes = content_style_codes(generator, images, style_rows(generator, style, count), psi)
     matrix = restyle_matrix(generator, images, codes[None], seeds, strength=strength, mode=mode, batch=batch)
@@ -239,8 +220,6 @@ def restyle_matrix(
     codes of the images, by default `own_style_codes`; the rest is as in `restyle`."""
     if not 0 <= strength <= 1:
         raise ModelError(f"strength {strength:g}: choose from 0 (the image itself) to 1 (wholly restyled).")
-    if mode not in get_args(Mode):
-        raise ModelError(f"the mode {mode!r} is unknown: choose tiled or resized.")
     contents, size = to_float(images), (images.shape[2], images.shape[3])
     small = resized(contents, working_size(*size, generator.trained_stage.resolution, mode))
     if strength < 1:

@@ -4,7 +4,6 @@ An image is a function of (generator, style, seed): its latent code and its nois
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -58,15 +57,10 @@ def _stream(seed: int, purpose: int = 0) -> Normal:
 # Arguments
 def check_seeds(seeds: Tensor | Sequence[int]) -> Int64[Tensor, "n"]:
     """Returns the seeds as a tensor. Raises ModelError unless they are one row of whole numbers from 0."""
-    try:
-        tensor = torch.as_tensor(seeds)
-        if tensor.dtype == torch.int64 and tensor.ndim == 1 and (tensor >= 0).all():
-            return tensor
-    except (RuntimeError, TypeError, ValueError):
-        pass
-    raise ModelError(
-        f"the seeds {seeds!r:.60} cannot be used: give whole numbers from 0 to below 2**63, as in [0, 1]."
-    )
+    tensor = torch.as_tensor(seeds)
+    if tensor.dtype != torch.int64 or tensor.ndim != 1 or (tensor < 0).any():
+        raise ModelError(f"the seeds {seeds!r:.60} cannot be used: give whole numbers from 0, as in [0, 1].")
+    return tensor
 
 
 def style_rows(generator: Generator, styles: str | Tensor, count: int) -> Float[Tensor, "n s"]:
@@ -75,19 +69,10 @@ def style_rows(generator: Generator, styles: str | Tensor, count: int) -> Float[
     names = generator.style_names
     weights = style_weights(styles, names) if isinstance(styles, str) else styles
     rows = weights[None] if weights.ndim == 1 else weights
-    if rows.ndim != 2 or rows.shape[1] != len(names) or not rows.is_floating_point():
-        found = f"{weights.dtype} of shape {tuple(weights.shape)}"
-        raise ModelError(f"the style weights are {found}: give a style's name or floats (n, {len(names)}).")
-    if len(rows) not in (1, count):
-        raise ModelError(f"{len(rows)} rows of styles do not fit {count} images: give one or {count}.")
-    return rows.expand(count, -1)
-
-
-def check_codes(generator: Generator, codes: Tensor, count: int) -> None:
-    """Raises ModelError unless `codes` are style codes (n, l, d) of `count` images."""
-    shape = (count, generator.layers, generator.config.w_dim)
-    if codes.shape != shape:
-        raise ModelError(f"the style codes have the shape {tuple(codes.shape)}: give {shape}.")
+    if rows.shape not in ((1, len(names)), (count, len(names))):
+        shape = tuple(weights.shape)
+        raise ModelError(f"style weights of shape {shape} do not fit {count} images of {len(names)} styles.")
+    return rows.float().expand(count, -1)
 
 
 def require_trained(generator: Generator, styles: Float[Tensor, "n s"], psi: float) -> None:
@@ -112,9 +97,9 @@ def device_of(generator: Generator) -> torch.device:
 
 # Codes
 def style_codes(
-    generator: Generator, styles: Styles, seeds: Seeds, *, psi: float = 1.0, cutoff: int | None = None
+    generator: Generator, styles: Styles, seeds: Seeds, *, psi: float = 1.0
 ) -> Float[Tensor, "n l d"]:
-    """Returns w of each layer, truncated towards the average of the style in the layers below `cutoff`.
+    """Returns w of each layer, truncated towards the average of the style.
 
     Raises ModelError if the arguments do not fit together, and for styles that were not trained.
     """
@@ -123,7 +108,7 @@ def style_codes(
     require_trained(generator, styles, psi)
     w = generator.mapping(latents(seeds, generator.config.z_dim).to(device), styles)
     centre = generator.mapping.average_of(styles)
-    return truncate(w, centre, psi=psi, layers=generator.layers, cutoff=cutoff)
+    return truncate(w, centre, psi=psi, layers=generator.layers)
 
 
 # Images
@@ -144,12 +129,9 @@ def render(
     stage: Stage | None = None,
     batch: int = 64,
 ) -> UInt8[Tensor, "n 3 r r"]:
-    """Generates images of style codes, with the noise of `seeds`, by default at the trained stage.
-
-    Raises ModelError for codes of another network, and if the images are not finite.
-    """
+    """Generates images of style codes, with the noise of `seeds`, by default at the trained stage. Raises
+    ModelError if the images are not finite."""
     seeds, stage, device = check_seeds(seeds), stage or generator.trained_stage, device_of(generator)
-    check_codes(generator, w, len(seeds))
     parts = [
         to_uint8(generator.synthesis(codes.to(device), stage, seeded_normal(own, device))).cpu()
         for codes, own in zip(w.split(batch), seeds.split(batch), strict=True)
@@ -164,7 +146,6 @@ def sample(
     seeds: Seeds,
     *,
     psi: float = 1.0,
-    cutoff: int | None = None,
     stage: Stage | None = None,
 ) -> UInt8[Tensor, "n 3 r r"]:
     """Generates one image per seed.
@@ -176,46 +157,37 @@ def sample(
         styles: a style's name, a blend ("noto=0.5+openmoji=0.5"), "none", or style weights (see
             `style_weights`): one row for all seeds, or a row per seed.
         seeds: whole numbers from 0 to below 2**63. An image depends on its own seed and style alone.
-        psi: truncation, -10 to 10: 1 changes nothing, 0 gives the average of the style.
-        cutoff: truncate only the layers below this one; by default all.
+        psi: truncation: 1 changes nothing, 0 gives the average of the style.
         stage: resolution of the images; by default the one that the weights were trained to.
 
     Raises ModelError, in one sentence, if the arguments do not fit the generator or one another.
     """
-    codes = style_codes(generator, styles, seeds, psi=psi, cutoff=cutoff)
+    codes = style_codes(generator, styles, seeds, psi=psi)
     return render(generator, codes, seeds, stage=stage)
 
 
 # Figures
 def sample_matrix(
-    generator: Generator, styles: Float[Tensor, "rows s"], seeds: Seeds, *, psi: float = 1.0,
-    cutoff: int | None = None,
-) -> UInt8[Tensor, "rows columns 3 r r"]:  # fmt: skip
+    generator: Generator, styles: Float[Tensor, "rows s"], seeds: Seeds, *, psi: float = 1.0
+) -> UInt8[Tensor, "rows columns 3 r r"]:
     """Generates every style with every seed: a row is a style, a column a seed."""
     seeds, rows = check_seeds(seeds), len(styles)
     every_style = repeat(styles, "r s -> (r c) s", c=len(seeds))
-    images = sample(generator, every_style, seeds.repeat(rows), psi=psi, cutoff=cutoff)
+    images = sample(generator, every_style, seeds.repeat(rows), psi=psi)
     return images.unflatten(0, (rows, len(seeds)))
 
 
 @torch.no_grad()
 def mixing_matrix(
-    generator: Generator, style: str | Float[Tensor, "s"], coarse: Seeds, fine: Seeds, *, layer: int,
-    psi: float = 1.0,
-) -> UInt8[Tensor, "rows columns 3 r r"]:  # fmt: skip
-    """Style mixing within one style: the code of the row's seed below `layer`, that of the column's seed from
-    it on, the noise of the row's seed.
-
-    Raises ModelError if `layer` leaves nothing to mix among the active layers.
-    """
-    active = layer_count(generator.trained_stage.resolution)
-    if not 0 < layer < active:
-        raise ModelError(f"mixing layer {layer}: choose 1 to {active - 1}, of the {active} layers there are.")
+    generator: Generator, style: str | Float[Tensor, "s"], coarse: Seeds, fine: Seeds, *, psi: float = 1.0
+) -> UInt8[Tensor, "rows columns 3 r r"]:
+    """Style mixing within one style: the code of the row's seed in the lower half of the layers, that of the
+    column's seed in the upper half, the noise of the row's seed."""
+    layer = layer_count(generator.trained_stage.resolution) // 2
     rows, columns = len(coarse), len(fine)
-    row_codes, column_codes = (style_codes(generator, style, seeds, psi=psi) for seeds in (coarse, fine))
-    first = repeat(row_codes, "r l d -> (r c) l d", c=columns)
-    second = repeat(column_codes, "c l d -> (r c) l d", r=rows)
-    mixed = torch.cat([first[:, :layer], second[:, layer:]], dim=1)
+    first, second = (style_codes(generator, style, seeds, psi=psi) for seeds in (coarse, fine))
+    below = repeat(first[:, :layer], "r l d -> (r c) l d", c=columns)
+    mixed = torch.cat([below, repeat(second[:, layer:], "c l d -> (r c) l d", r=rows)], dim=1)
     noise = repeat(check_seeds(coarse), "r -> (r c)", c=columns)
     return render(generator, mixed, noise).unflatten(0, (rows, columns))
 
@@ -232,8 +204,7 @@ def truncation_matrix(
 def interpolation_frames(
     generator: Generator, styles: Float[Tensor, "rows s"], seeds: Seeds, *, steps: int, psi: float = 1.0
 ) -> UInt8[Tensor, "frames rows 3 r r"]:
-    """Generates a closed walk in W from seed to seed, `steps` frames each, in every style. The noise is that
-    of the first seed throughout."""
+    """Generates a closed walk in W from seed to seed, `steps` frames each, with the first seed's noise."""
     rows, seeds = len(styles), check_seeds(seeds)
     codes = [style_codes(generator, styles, seed.expand(rows), psi=psi) for seed in seeds]
     frames = [
@@ -252,9 +223,8 @@ def generate_between(
     seeds_b: Int64[Tensor, "n"],
     t: Float64[Tensor, "n"],
 ) -> Float32[Tensor, "n 3 r r"]:
-    """Generates float images of about [-1, 1] at share `t` of the straight line in W between two seeds, with
-    the noise of `seeds_a`. They are neither truncated, rounded nor clipped: perceptual path length takes
-    differences over a ten-thousandth of the line."""
+    """Generates float images at share `t` of the straight line in W between two seeds, with the noise of
+    `seeds_a`, for perceptual path length: neither truncated, rounded nor clipped."""
     # Shares in float64: in float32 a step of 1e-4 would be off by a thousandth of itself.
     a, b = (style_codes(generator, styles, seeds).double() for seeds in (seeds_a, seeds_b))
     w = torch.lerp(a, b, t.to(a.device)[:, None, None]).float()
@@ -262,14 +232,6 @@ def generate_between(
 
 
 # Many images
-@dataclass(frozen=True, kw_only=True)
-class SampledBatch:
-    """Some images of a matrix of styles by seeds. The cell of row r and column c is r * columns + c."""
-
-    cells: Int64[Tensor, "n"]
-    images: UInt8[Tensor, "n 3 r r"]
-
-
 def sample_batches(
     generator: Generator,
     codes: Codes,
@@ -279,8 +241,9 @@ def sample_batches(
     *,
     batch: int = 64,
     precision: Precision = "fp32",
-) -> Iterator[SampledBatch]:
-    """Generates the given cells of a matrix of styles by seeds, in their order, `batch` at a time.
+) -> Iterator[tuple[Int64[Tensor, "b"], UInt8[Tensor, "b 3 r r"]]]:
+    """Generates the given cells of a matrix of styles by seeds, in their order: yields up to `batch`
+    cells with their images. The cell of row r and column c is r * columns + c.
 
     `bf16` runs the synthesis in bfloat16 where autocast does; its images differ by rounding. Raises
     ModelError if an image is not finite.
@@ -292,4 +255,4 @@ def sample_batches(
             w = codes(styles[rows], own)
             with torch.autocast(device, torch.bfloat16, enabled=precision == "bf16"):
                 images = render(generator, w, own, batch=batch)
-        yield SampledBatch(cells=some, images=images)
+        yield some, images

@@ -11,15 +11,13 @@ from typing import Any
 import torch
 from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from .device import resolve_device
 from .errors import ModelError
 from .generator import Generator, GeneratorConfig
-from .options import sentence_of
+from .options import resolve_device
 from .stage import Stage
 
 HEADER = "brushwork"
@@ -27,12 +25,8 @@ DIGEST = "sha256"
 """The digest of header and weights in the header; snapshots of version 0.1 have none."""
 RENAMED = {"styled": "style_resolutions", "content_latent": "content_vae_channels"}
 """Fields of the generator's configuration in snapshots of version 0.2 and before."""
-REMOVED = {
-    "content_erased": "erases style from content codes",
-    "attention": "has attention layers",
-    "encoder_attention": "has attention layers",
-}
-"""Fields of earlier versions, and what a network that sets them does."""
+REMOVED = ("content_erased", "attention", "encoder_attention")
+"""Fields of earlier versions, which a network of this one does not set."""
 HUB_FILE = "generator.safetensors"
 
 
@@ -71,22 +65,16 @@ def find_snapshot(source: str | Path) -> Path:
         return path
     if path.is_dir():
         snapshots = sorted((path / "snapshots").glob("*.safetensors")) or sorted(path.glob("*.safetensors"))
-        if snapshots:
-            return snapshots[-1]
-        raise ModelError(
-            f"{path} holds no snapshot (snapshots/*.safetensors): train it first, or name a file."
-        )
-    if str(source).count("/") == 1 and not str(source).startswith((".", "/")) and not path.parent.is_dir():
-        return _from_hub(str(source))
-    raise ModelError(f"{source} does not exist: name a run folder, a snapshot file or a Hub repository.")
-
-
-def _from_hub(repository: str) -> Path:
+        if not snapshots:
+            raise ModelError(f"{path} holds no snapshots/*.safetensors: train it first, or name a file.")
+        return snapshots[-1]
+    if str(source).count("/") != 1 or str(source).startswith((".", "/")) or path.parent.is_dir():
+        raise ModelError(f"{source} does not exist: name a run folder, a snapshot file or a Hub repository.")
     try:
-        return Path(hf_hub_download(repository, HUB_FILE))
+        return Path(hf_hub_download(str(source), HUB_FILE))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         raise ModelError(
-            f"{repository} is no folder here, and {HUB_FILE} could not be fetched from the Hub by that name "
+            f"{source} is no folder here, and {HUB_FILE} could not be fetched from the Hub by that name "
             f"({type(error).__name__}): check the name, or download the file and give its path."
         ) from error
 
@@ -96,19 +84,15 @@ def snapshot_header(path: Path) -> dict[str, Any]:
     try:
         with safe_open(str(path), framework="pt") as file:
             metadata = file.metadata() or {}
-    except (SafetensorError, OSError) as error:
+        return dict(json.loads(metadata[HEADER]))
+    except KeyError:
+        raise ModelError(
+            f"{path} holds weights, but not of a brushwork generator: give a run's snapshot."
+        ) from None
+    except (SafetensorError, OSError, ValueError) as error:
         raise ModelError(
             f"{path} is no readable snapshot ({error}): give a .safetensors file of brushwork."
         ) from error
-    if HEADER not in metadata:
-        raise ModelError(f"{path} holds weights, but not of a brushwork generator: give a run's snapshot.")
-    try:
-        header = json.loads(metadata[HEADER])
-    except json.JSONDecodeError as error:
-        raise ModelError(f"{path} has a damaged header ({error}): take another snapshot.") from error
-    if not isinstance(header, dict):
-        raise ModelError(f"{path} has a damaged header (no fields): take another snapshot.")
-    return header
 
 
 def load_generator(source: str | Path, *, device: str = "cpu") -> Generator:
@@ -124,15 +108,14 @@ def load_generator(source: str | Path, *, device: str = "cpu") -> Generator:
     header = snapshot_header(path)
     try:
         with torch.device("meta"):  # takes no memory before the file's shapes are checked
-            generator = _build(path, header)
-    except ValidationError as error:
-        raise ModelError(f"{path} has a damaged header, whose {sentence_of(error)}") from error
+            generator, styled = _build(path, header)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ModelError(f"{path} has a damaged header ({error!r}): take another snapshot.") from error
+        reason = type(error).__name__
+        raise ModelError(f"{path} has a damaged header ({reason}): take another snapshot.") from error
     weights = _weights(path, generator.state_dict())
     if header.get(DIGEST) not in (None, _digest(header, weights)):
         raise ModelError(f"{path} is damaged: its digest is wrong; take another snapshot.")
-    if styled := _config(header).get("style_resolutions"):
+    if styled:
         _inject_only_at(styled, weights)
     generator.load_state_dict(weights, assign=True)
     return generator.eval().requires_grad_(False).to(place)
@@ -147,12 +130,6 @@ def _weights(path: Path, expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return {name: file.get_tensor(name) for name in shapes}
 
 
-def _config(header: dict[str, Any]) -> dict[str, Any]:
-    """Returns the fields of the generator's configuration under their present names."""
-    stored: dict[str, Any] = header["generator"]
-    return {RENAMED.get(name, name): value for name, value in stored.items()}
-
-
 def _inject_only_at(styled: Sequence[int], weights: dict[str, Tensor]) -> None:
     """Sets the affine maps of w to 0 at all other resolutions, as the field `style_resolutions` of earlier
     versions did in every pass."""
@@ -162,17 +139,14 @@ def _inject_only_at(styled: Sequence[int], weights: dict[str, Tensor]) -> None:
             weights[name] = torch.zeros_like(tensor)
 
 
-def _build(path: Path, header: dict[str, Any]) -> Generator:
-    """Builds the generator that a header describes."""
-    config = _config(header)
-    config.pop("style_resolutions", None)
-    for name, what in REMOVED.items():
-        if config.pop(name, None):
-            raise ModelError(f"{path} {what}, which brushwork no longer supports: train anew.")
+def _build(path: Path, header: dict[str, Any]) -> tuple[Generator, Sequence[int]]:
+    """Builds the generator that a header describes. Returns its `style_resolutions`, too, if any."""
+    stored: dict[str, Any] = header["generator"]
+    config = {RENAMED.get(name, name): x for name, x in stored.items() if x or name not in REMOVED}
+    styled = config.pop("style_resolutions", ())
     if unknown := config.keys() - {field.name for field in fields(GeneratorConfig)}:
-        raise ModelError(
-            f"{path} was made by a newer brushwork (it sets {', '.join(sorted(unknown))}): update."
-        )
+        names = ", ".join(sorted(unknown))
+        raise ModelError(f"{path} is of another version of brushwork: this one does not support {names}.")
     generator = Generator(GeneratorConfig(**config), tuple(header["styles"]))
     generator.trained_stage = Stage(*header["stage"])
-    return generator
+    return generator, styled

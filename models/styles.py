@@ -1,7 +1,6 @@
 """Styles by name: lists, blends and the null style."""
 
 import difflib
-import re
 import unicodedata
 from collections.abc import Sequence
 
@@ -29,8 +28,10 @@ def style_index(name: str, names: Sequence[str]) -> int:
 
 
 def split_styles(text: str, names: Sequence[str]) -> list[str]:
-    """Splits a list ("noto,noto=0.3+openmoji=0.7") into texts for `style_weights`."""
-    return _split(text, ",", names)
+    """Splits a list ("noto,noto=0.3+openmoji=0.7") into texts for `style_weights`. A style whose name holds
+    commas is written alone."""
+    whole = _normal(text.strip()) in map(_normal, names)
+    return [text.strip()] if whole else [part.strip() for part in text.split(",")]
 
 
 def style_weights(text: str, names: Sequence[str]) -> Float[Tensor, "s"]:
@@ -46,37 +47,18 @@ def style_weights(text: str, names: Sequence[str]) -> Float[Tensor, "s"]:
     weights = torch.zeros(len(names))
     if text == "none":
         return weights
-    for part in _split(text, "+", names):
-        name, weight = _weighted(part, names)
-        weights[style_index(name, names)] += weight
+    whole = _normal(text) in map(_normal, names)
+    for part in [text] if whole else text.split("+"):
+        name, equals, value = (part, "", "1") if whole else part.partition("=")
+        try:
+            weights[style_index(name.strip(), names)] += float(value if equals else 1)
+        except ValueError:
+            raise ModelError(
+                f"the weight {value!r} of style {name!r} is no number: write {name}=0.3."
+            ) from None
     if not torch.isfinite(weights).all() or weights.min() < 0 or weights.sum() > 1 + 1e-6:
         raise ModelError(f"the weights in {text!r} must be 0 to 1 and sum to at most 1.")
     return weights
-
-
-def _weighted(part: str, names: Sequence[str]) -> tuple[str, float]:
-    """Splits a part of a blend into its name and the weight after the last "=", by default 1."""
-    name, equals, value = part.rpartition("=")
-    if not equals or _normal(part) in map(_normal, names):
-        return part, 1.0
-    try:
-        return name.strip(), float(value)
-    except ValueError:
-        raise ModelError(f"the weight {value!r} of style {name!r} is no number: write {name}=0.3.") from None
-
-
-def _split(text: str, separator: str, names: Sequence[str]) -> list[str]:
-    """Splits at a separator, but not within a name. If several names match, the longest does."""
-    known = "|".join(re.escape(_normal(name)) for name in sorted(names, key=len, reverse=True))
-    # A name follows the start, a comma or a plus, and precedes the end, a comma, a plus or "=".
-    whole = rf"(?<![^+,])\s*(?:{known})(?=\s*(?:[+,=]|$))" if known else "(?!)"
-    parts = [""]
-    for token in re.findall(rf"{whole}|.", _normal(text), re.DOTALL):
-        if token == separator:
-            parts.append("")
-        else:
-            parts[-1] += token
-    return [part.strip() for part in parts]
 
 
 def _normal(text: str) -> str:

@@ -12,7 +12,7 @@ from .errors import ModelError
 from .layers import Bias, EqualConv2d, Normal, upsample2x
 from .modulation import STYLE_INJECTION, Modulation, StyledEpilogue
 from .norm import EPS, Shared
-from .stage import SMALLEST, Stage, fade, layer_count, resolutions
+from .stage import SMALLEST, Stage, fade, resolutions
 
 Codes = Sequence[Float[Tensor, "n d"]]
 """Style codes of the two layers of a block."""
@@ -81,11 +81,6 @@ class Synthesis(nn.Module):
             inputs, first = widths.get(r // 2, width), r == SMALLEST
             self.blocks[str(r)] = SynthesisBlock(inputs, width, w_dim, modulation, eps=adain_eps, first=first)
             self.to_rgb[str(r)] = ToRGB(width)
-
-    @property
-    def layers(self) -> int:
-        """Style-injection layers of the whole network."""
-        return layer_count(self.resolution)
 
     def forward(
         self,

@@ -26,10 +26,6 @@ class Tile:
     top: int
     left: int
 
-    def index(self, side: int) -> tuple[int, slice, slice, slice]:
-        """The index of a tile of `side` pixels in images (n, c, h, w)."""
-        return self.image, slice(None), slice(self.top, self.top + side), slice(self.left, self.left + side)
-
 
 Process = Callable[[Tensor, Sequence[Tile]], Tensor]
 """Pixels (B, C, side, side) of some tiles -> float (B, D, side, side)."""
@@ -68,6 +64,11 @@ class Tiling:
             for left in range(0, width - hop, hop)
         ]
 
+    def index(self, tile: Tile, side: int) -> tuple[int, slice, slice, slice]:
+        """The index of a tile in extended images, or in maps whose tiles have `side` pixels."""
+        top, left = (corner * side // self.side for corner in (tile.top, tile.left))
+        return tile.image, slice(None), slice(top, top + side), slice(left, left + side)
+
     def extend(self, images: Shaped[Tensor, "n c h w"]) -> Shaped[Tensor, "n c h2 w2"]:
         (top, left), (height, width) = self.margins, self.extended
         rows, columns = reflected(self.height, top, height), reflected(self.width, left, width)
@@ -75,7 +76,7 @@ class Tiling:
 
     def cut(self, extended: Shaped[Tensor, "n c h2 w2"], tiles: Sequence[Tile]) -> Tensor:
         """Returns the pixels of tiles, (B, C, side, side)."""
-        return torch.stack([extended[tile.index(self.side)] for tile in tiles])
+        return torch.stack([extended[self.index(tile, self.side)] for tile in tiles])
 
     def crop(self, extended: Shaped[Tensor, "n c h2 w2"]) -> Shaped[Tensor, "n c h w"]:
         """Removes the margins."""
@@ -169,6 +170,6 @@ def tiled(
             canvas = results.new_zeros(len(images), results.shape[1], *tiling.extended)
         for tile, pixels in zip(some, results, strict=True):
             weight = rows[tile.top // hop][:, None] * columns[tile.left // hop]
-            canvas[tile.index(side)] += pixels * weight
+            canvas[tiling.index(tile, side)] += pixels * weight
     assert canvas is not None
     return tiling.crop(canvas)

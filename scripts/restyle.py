@@ -16,10 +16,9 @@ from brushwork.eval.image_folders import (
     target_of_images,
     targets_of_styles,
 )
-from brushwork.models.device import DeviceName
 from brushwork.models.errors import ModelError
 from brushwork.models.generator import Generator
-from brushwork.models.options import Psi, Seed, Share, options
+from brushwork.models.options import DeviceName, Psi, Seed, Share, options
 from brushwork.models.restyling import Mode
 from brushwork.models.snapshot import load_generator
 from brushwork.scripts.cli import parse_and_run

@@ -9,9 +9,8 @@ import torch
 import tyro
 
 from brushwork.eval.image_folders import COLUMNS, SampleFolder, read_style_images, style_texts
-from brushwork.models.device import DeviceName
 from brushwork.models.errors import ModelError
-from brushwork.models.options import Batch, LayerIndex, Psi, options
+from brushwork.models.options import Batch, DeviceName, Psi, options
 from brushwork.models.sampling import Precision, require_trained
 from brushwork.models.snapshot import DIGEST, find_snapshot, load_generator, snapshot_header
 from brushwork.models.styles import style_weights
@@ -39,8 +38,7 @@ class SampleArguments:
     run: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     """A run folder, a snapshot file or a Hub repository."""
     styles: str = "all"
-    """Styles separated by commas; each a name, a blend (noto=0.3+openmoji=0.7) or none (the null style). A
-    name that contains a comma, + or = is written as it is."""
+    """Styles separated by commas; each a name, a blend (noto=0.3+openmoji=0.7) or none (the null style)."""
     style_image: tuple[Path, ...] = ()
     """Images of one style: generates new ones like them, for a run with encoders. The coarse layers follow
     each seed's latent code in --styles, here one style (default: --style-image-label)."""
@@ -50,11 +48,6 @@ class SampleArguments:
     """Seeds: numbers and ranges, separated by commas. One seed is one pose, in every style."""
     psi: Psi = 1.0
     """Truncation: 1 is none, towards 0 nearer to the style's average (safer, less varied)."""
-    cutoff: LayerIndex | None = None
-    """Truncate only the layers below this one; None: all."""
-    mixing_layer: LayerIndex | None = None
-    """First layer of the second code in the figure of style mixing; None: the middle one. With
-    --style-image, the first layer that follows it; None: the first one that content reaches."""
     images: bool = True
     """Write every image to a file of its own."""
     skip_existing: bool = False
@@ -94,10 +87,10 @@ def parse_seeds(text: str) -> list[int]:
 def note_of(args: SampleArguments, snapshot: Path) -> str:
     """Returns what the images depend on besides style and seed."""
     weights = snapshot_header(snapshot).get(DIGEST)
-    note = f"weights {weights}, psi {args.psi}, cutoff {args.cutoff}, {args.precision}"
+    note = f"weights {weights}, psi {args.psi}, {args.precision}"
     if args.style_image:
         digests = [hashlib.sha256(path.read_bytes()).hexdigest()[:16] for path in args.style_image]
-        note += f", like {digests} ({args.style_image_label}), {args.styles} below layer {args.mixing_layer}"
+        note += f", like {digests} ({args.style_image_label}), {args.styles} below"
     return note
 
 
@@ -109,10 +102,7 @@ def sample_command(args: SampleArguments) -> None:
     seeds, snapshot = torch.tensor(parse_seeds(args.seeds)), find_snapshot(args.run)
     generator = load_generator(snapshot, device=args.device)
     out = args.out or (Path(args.run) / "generated" if Path(args.run).is_dir() else Path("generated"))
-    folder = SampleFolder(
-        generator=generator, out=out, seeds=seeds, psi=args.psi, cutoff=args.cutoff,
-        mixing_layer=args.mixing_layer,
-    )  # fmt: skip
+    folder = SampleFolder(generator=generator, out=out, seeds=seeds, psi=args.psi)
     shown = f" (the first {COLUMNS} of {len(seeds)} seeds)" if len(seeds) > COLUMNS else ""
     if args.style_image:
         report_frames(args.style_image)

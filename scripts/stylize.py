@@ -10,8 +10,7 @@ from annotated_types import Interval
 from pydantic import SkipValidation
 
 from brushwork.data.contents import list_originals
-from brushwork.models.device import DeviceName, resolve_device
-from brushwork.models.options import Weight, options
+from brushwork.models.options import DeviceName, Weight, options, resolve_device
 from brushwork.scripts.arguments import parse
 from brushwork.scripts.cli import run_command
 from brushwork.scripts.inputs import LeftOut, report_frames

@@ -7,11 +7,10 @@ from typing import Annotated, Literal
 from annotated_types import Interval
 
 from brushwork.data.loader import LoaderConfig
-from brushwork.models.device import DeviceName
 from brushwork.models.discriminator import DiscriminatorConfig
 from brushwork.models.generator import GeneratorConfig
 from brushwork.models.layers import group_size
-from brushwork.models.options import Batch, Duration, Kimg, LearningRate, Seed, Threads, options
+from brushwork.models.options import Batch, DeviceName, Duration, Kimg, LearningRate, Seed, Threads, options
 
 from .adversarial import LossConfig
 from .augment import AugmentConfig

@@ -77,6 +77,8 @@ OPTIONS = {
     "save-statistics": "",
     "vgg16-weights": "",
     "vgg19-weights": "",
+    "cutoff": "",
+    "mixing-layer": "",
 }
 """Old -> new names of other command-line options, with the new form of the value; "" for removed ones."""
 

@@ -11,8 +11,8 @@ import torch
 from torch import nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from brushwork.models.classifier import StyleClassifier
 from brushwork.models.discriminator import Discriminator
+from brushwork.models.encoders import StyleClassifier
 from brushwork.models.generator import Generator
 from brushwork.models.stage import Stage
 

@@ -14,8 +14,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from brushwork.data.loader import Batch
-from brushwork.models.classifier import StyleClassifier
 from brushwork.models.discriminator import Discriminator
+from brushwork.models.encoders import StyleClassifier
 from brushwork.models.generator import Generator
 from brushwork.models.layers import Normal, full_precision
 from brushwork.models.mapping import mix

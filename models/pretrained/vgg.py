@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torchvision.models.vgg import cfgs, make_layers
 
 from ..errors import ModelError
-from .weights import VGG16, VGG19, Weights, find_weights, load_state
+from .weights import VGG16, VGG19, find_weights, load_state
 
 Architecture = Literal["vgg16", "vgg19"]
 
@@ -71,15 +71,12 @@ class Vgg(nn.Module):
             self.register_buffer(name, torch.tensor(values)[:, None, None], persistent=False)
 
     @classmethod
-    def from_weights(
-        cls, arch: Architecture, taps: Sequence[str], path: Path | None = None, known: Weights | None = None
-    ) -> "Vgg":
-        """Returns a frozen network with torchvision's ImageNet weights, from `find_weights`. `known` replaces
-        the description of the file.
+    def from_weights(cls, arch: Architecture, taps: Sequence[str], path: Path | None = None) -> "Vgg":
+        """Returns a frozen network with torchvision's ImageNet weights, from `find_weights`.
 
         Raises ModelError for unknown taps and missing weights.
         """
-        network, path = cls(arch, taps), find_weights(known or PUBLISHED[arch], path)
+        network, path = cls(arch, taps), find_weights(PUBLISHED[arch], path)
         state = load_state(path)
         missing = [name for name in network.state_dict() if name not in state]
         if missing:

@@ -17,44 +17,29 @@ from torch.hub import download_url_to_file
 
 from ..errors import ModelError
 
-TIMEOUT = 30.0
-"""Seconds that a server may stay silent."""
-
 
 # Known files
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Weights:
     """A published file of the network `name`, whose SHA-256 begins with `sha256_prefix`."""
 
     name: str
     url: str
     sha256_prefix: str
-    file: str
-    option: str = ""
-    """The command-line option for its path, by default --weights NAME=PATH."""
-    instead: str = "use an extractor that needs no download (efficientnet-lite0)"
-    """Advice for users without the file."""
 
     @property
-    def flag(self) -> str:
-        return self.option or f"--weights {self.name}=PATH"
-
-
-def _published(name: str, url: str, option: str = "") -> Weights:
-    """The name of a published file ends in the first eight digits of its SHA-256."""
-    file = url.rpartition("/")[2]
-    prefix = file.removesuffix(".pth").rpartition("-")[2]
-    return Weights(name=name, url=url, sha256_prefix=prefix, file=file, option=option)
+    def file(self) -> str:
+        return self.url.rpartition("/")[2]
 
 
 FIDELITY = "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0"
 TORCHVISION = "https://download.pytorch.org/models"
 
-INCEPTION = _published("inception", f"{FIDELITY}/weights-inception-2015-12-05-6726825d.pth")
+INCEPTION = Weights("inception", f"{FIDELITY}/weights-inception-2015-12-05-6726825d.pth", "6726825d")
 """The Inception network of 2015-12-05 that defines the published FID, converted from TensorFlow."""
-VGG16 = _published("vgg16", f"{TORCHVISION}/vgg16-397923af.pth", "--restyle.perception.weights")
-VGG19 = _published("vgg19", f"{TORCHVISION}/vgg19-dcbb9e9d.pth", "--restyle.perception.weights")
-ALEXNET = _published("alexnet", f"{TORCHVISION}/alexnet-owt-7be5be79.pth", "--weights lpips=PATH")
+VGG16 = Weights("vgg16", f"{TORCHVISION}/vgg16-397923af.pth", "397923af")
+VGG19 = Weights("vgg19", f"{TORCHVISION}/vgg19-dcbb9e9d.pth", "dcbb9e9d")
+ALEXNET = Weights("alexnet", f"{TORCHVISION}/alexnet-owt-7be5be79.pth", "7be5be79")
 
 
 # Finding
@@ -70,9 +55,7 @@ def find_weights(known: Weights, path: Path | None = None) -> Path:
     """
     if path is not None:
         if not path.is_file():
-            raise ModelError(
-                f"{path} does not exist: give the path of the {known.name} weights {known.file}."
-            )
+            raise ModelError(f"{path} does not exist: give the {known.name} weights {known.file}.")
         return _with_hash(known, path, "give the right file.")
     target = weights_folder() / known.file
     if target.is_file():
@@ -82,8 +65,8 @@ def find_weights(known: Weights, path: Path | None = None) -> Path:
     except (OSError, http.client.HTTPException, RuntimeError) as error:  # the last for another SHA-256
         raise ModelError(
             f"The {known.name} weights could not be fetched from {known.url} "
-            f"({getattr(error, 'reason', error)}): put that file at {target}, pass {known.flag}, or "
-            f"{known.instead}."
+            f"({getattr(error, 'reason', error)}): put that file at {target}, or take hed-vgg16 "
+            "(`brushwork fetch hed-vgg16`) or, to measure, efficientnet-lite0."
         ) from error
     return target
 
@@ -91,12 +74,9 @@ def find_weights(known: Weights, path: Path | None = None) -> Path:
 def _with_hash(known: Weights, path: Path, remedy: str) -> Path:
     """Returns the path of a file that has the right SHA-256."""
     digest = hashlib.sha256()
-    try:
-        with path.open("rb") as file:
-            while chunk := file.read(1 << 20):
-                digest.update(chunk)
-    except OSError as error:
-        raise ModelError(f"{path} cannot be read ({error.strerror}): mend that, then repeat.") from error
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
     begins = digest.hexdigest()[: len(known.sha256_prefix)]
     if begins != known.sha256_prefix:
         raise ModelError(
@@ -112,11 +92,11 @@ def _fetch(known: Weights, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     print(
         f"brushwork: fetching the {known.name} weights from {known.url} to {target}; to supply them offline, "
-        f"put the file there or pass {known.flag}.",
+        "put the file there.",
         file=sys.stderr,
     )
     before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(TIMEOUT)
+    socket.setdefaulttimeout(30.0)  # seconds that a server may stay silent
     try:
         download_url_to_file(known.url, str(target), known.sha256_prefix, progress=sys.stderr.isatty())
     finally:

@@ -24,7 +24,7 @@ from brushwork.data.names import visible
 from brushwork.data.progress import Progress
 from brushwork.data.writing import free_cores
 from brushwork.eval.errors import EvalError
-from brushwork.models.device import resolve_device
+from brushwork.models.options import resolve_device
 from brushwork.scripts.cli import run_command
 from brushwork.scripts.configured import configured
 from brushwork.training.config import TrainConfig

@@ -14,8 +14,7 @@ from brushwork.eval.features.inception import Inception, random_state
 from brushwork.eval.metrics.frechet import frechet, gaussian_of
 from brushwork.eval.metrics.kernel import KernelDistance, kid
 from brushwork.eval.metrics.neighbours import memberships
-from brushwork.models.device import DeviceName, resolve_device
-from brushwork.models.options import options
+from brushwork.models.options import DeviceName, options, resolve_device
 from brushwork.scripts.bench.agreement import agreement, exactness, noise_images
 from brushwork.scripts.bench.harness import Comparison, Table, alternated, machine, report
 from brushwork.scripts.bench.third_party import (

@@ -20,8 +20,7 @@ from brushwork.data.files import read_json, write_file, write_json
 from brushwork.data.loader import open_pictures
 from brushwork.data.progress import Progress
 from brushwork.eval.report.plots import figure_png
-from brushwork.models.device import resolve_device
-from brushwork.models.options import Count, Duration, options
+from brushwork.models.options import Count, Duration, options, resolve_device
 from brushwork.models.sampling import Precision
 from brushwork.models.snapshot import load_generator
 from brushwork.scripts.bench.harness import Table, in_child, machine_of, report, run_on_preset

@@ -25,8 +25,7 @@ from brushwork.eval.pairs.suite import PairNetworks, measure_outputs
 from brushwork.eval.reference import load_reference
 from brushwork.eval.report.tables import number, with_spread
 from brushwork.eval.results import Measurement
-from brushwork.models.device import DeviceName, resolve_device
-from brushwork.models.options import Count, Psi, Seed, options
+from brushwork.models.options import Count, DeviceName, Psi, Seed, options, resolve_device
 from brushwork.models.snapshot import load_generator
 from brushwork.scripts.bench.harness import Table, machine, report
 from brushwork.scripts.bench.restyle_methods import (

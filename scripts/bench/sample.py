@@ -13,9 +13,8 @@ from einops import rearrange
 from torch import Tensor
 
 from brushwork.data.writing import free_cores, save_picture, write_pictures
-from brushwork.models.device import DeviceName, resolve_device
 from brushwork.models.generator import Generator
-from brushwork.models.options import Count, options
+from brushwork.models.options import Count, DeviceName, options, resolve_device
 from brushwork.models.sampling import Precision, sample_batches, style_codes
 from brushwork.models.snapshot import load_generator
 from brushwork.scripts.bench.harness import Comparison, Table, alternated, machine, report
@@ -79,8 +78,8 @@ def generated_batches(
         return style_codes(generator, styles, seeds)
 
     seeds, cells = torch.arange(-(-count // len(styles))), torch.arange(count)
-    for part in sample_batches(generator, codes, styles, seeds, cells, batch=batch, precision=precision):
-        yield rearrange(part.images, "n c h w -> n h w c").numpy()
+    for _, images in sample_batches(generator, codes, styles, seeds, cells, batch=batch, precision=precision):
+        yield rearrange(images, "n c h w -> n h w c").numpy()
 
 
 Batches = Iterator[tuple[Sequence[Path], np.ndarray]]

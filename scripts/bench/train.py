@@ -17,9 +17,8 @@ import tyro
 from annotated_types import Interval
 
 from brushwork.data.loader import Batch, Loader, Pictures
-from brushwork.models.classifier import StyleClassifier
-from brushwork.models.device import resolve_device
-from brushwork.models.options import options
+from brushwork.models.encoders import StyleClassifier
+from brushwork.models.options import options, resolve_device
 from brushwork.models.stage import Stage
 from brushwork.scripts.bench.harness import (
     Table,

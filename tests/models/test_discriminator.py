@@ -36,24 +36,6 @@ def test_it_fades_from_the_stage_before(make_discriminator: Make, resolution: in
         network(x, unlabelled(), Stage(4))
 
 
-@pytest.mark.parametrize("stage", [Stage(4), Stage(8), Stage(8, 0.5), Stage(16, 0.5)])
-def test_only_the_layers_of_the_stage_get_gradients(make_discriminator: Make, stage: Stage) -> None:
-    network = make_discriminator()
-    for parameter in network.parameters():
-        if not parameter.any():
-            torch.nn.init.normal_(parameter)
-    network(images(stage.resolution), torch.rand(4, 3) / 3, stage).square().sum().backward()
-    entrances = {stage.resolution} | ({stage.resolution // 2} if stage.alpha < 1 else set())
-    for name, parameter in network.named_parameters():
-        part, *rest = name.split(".")
-        used = True
-        if part == "from_rgb":
-            used = int(rest[0]) in entrances
-        if part == "blocks":
-            used = int(rest[0]) <= stage.resolution
-        assert (parameter.grad is not None) == used, name
-
-
 # Conditioning
 def test_the_logit_is_linear_in_the_style_with_the_projection_as_slope(make_discriminator: Make) -> None:
     network, x = make_discriminator(), images()
@@ -81,19 +63,17 @@ def test_it_can_be_differentiated_twice(make_discriminator: Make) -> None:
 
 
 # Minibatch statistics
-def test_a_batch_split_at_its_groups_is_scored_as_the_whole(make_discriminator: Make) -> None:
-    network, x = make_discriminator(group=2), images()
-    whole = network(x, LABELS, Stage(16, 0.5))
-    parts = [network(x[i : i + 2], LABELS[i : i + 2], Stage(16, 0.5)) for i in (0, 2)]
-    assert torch.allclose(whole, torch.cat(parts), atol=1e-5)
-
-
-@pytest.mark.parametrize(("group", "std", "more"), [(4, "each", 12), (4, "average", 1), (1, "each", 0)])
+@pytest.mark.parametrize(("group", "std", "more"), [(2, "each", 12), (2, "average", 1), (1, "each", 0)])
 def test_the_last_convolution_sees_the_deviations(
     group: int, std: Literal["each", "average"], more: int
 ) -> None:
     shape = DiscriminatorConfig(channel_base=128, channel_max=12, minibatch_group=group, minibatch_std=std)
     network, x = Discriminator(shape, resolution=16, styles=3), images()
     assert network.conv.weight.shape[1] == 12 + more
-    alone = torch.cat([network(one[None], unlabelled(1), Stage(16)) for one in x])
-    assert torch.allclose(network(x, unlabelled(), Stage(16)), alone, atol=1e-5) == (group == 1)
+    whole = network(x, LABELS, Stage(16, 0.5))
+    for size in (1, 2):  # a batch may be split at its groups, and not within
+        parts = [
+            network(some, labels, Stage(16, 0.5))
+            for some, labels in zip(x.split(size), LABELS.split(size), strict=True)
+        ]
+        assert torch.allclose(whole, torch.cat(parts), atol=1e-5) == (group <= size)

@@ -9,7 +9,6 @@ from torch import Tensor
 from brushwork.models.feature_statistics import (
     channel_normalised,
     gram,
-    gram_distance,
     mean_and_std,
     total_variation,
 )
@@ -19,17 +18,10 @@ def maps(seed: int, *shape: int) -> Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
-def test_gram_matrices_and_their_distance() -> None:
+def test_gram_matrices() -> None:
     x = maps(0, 2, 3, 4, 5)
     expected = torch.tensor([[[(a * b).sum() for b in image] for a in image] for image in x])
     torch.testing.assert_close(gram(x), expected / 60)
-    a, b = maps(0, 2, 3, 4, 4), maps(1, 2, 3, 4, 4)
-    distance = gram_distance(a, b)
-    # Gatys et al. 2015, equation 4
-    expected = (48 * (gram(a) - gram(b))).square().sum(dim=(1, 2)) / (4 * 3**2 * 16**2)
-    torch.testing.assert_close(distance / 4, expected)
-    torch.testing.assert_close(gram_distance(a.flip(3), b.mT), distance)
-    torch.testing.assert_close(gram_distance(a, a.repeat(1, 1, 2, 3)), torch.zeros(2).double())
 
 
 def test_deviation_is_unbiased_with_epsilon() -> None:
@@ -48,8 +40,8 @@ def test_normalised_channels() -> None:
     torch.testing.assert_close(channel_normalised(7 * x), channel_normalised(x))
 
 
-@pytest.mark.parametrize(("height", "width"), [(2, 2), (5, 8)])
-def test_total_variation_of_a_checkerboard(height: int, width: int) -> None:
+def test_total_variation_of_a_checkerboard() -> None:
+    height, width = 5, 8
     rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
     board = ((rows + columns) % 2).double().expand(2, 3, height, width)
     assert total_variation(board).tolist() == [2, 2]

@@ -1,9 +1,14 @@
+import inspect
+import subprocess
+import sys
 from contextlib import suppress
 
 import pytest
 import torch
 from pydantic import ValidationError
 
+import brushwork.models
+from brushwork.models import load_generator, restyle, sample, style_weights
 from brushwork.models.generator import Generator, GeneratorConfig, at_stage
 from brushwork.models.modulation import AdaIN
 from brushwork.models.stage import Stage, layer_count
@@ -39,3 +44,13 @@ def test_adain_eps_reaches_every_layer() -> None:
 def test_a_resolution_that_is_no_power_of_two_is_refused() -> None:
     with pytest.raises(ValidationError, match="a power of two: 32 or 64"):
         GeneratorConfig(resolution=48)
+
+
+def test_the_face_explains_itself_and_is_imported_on_first_use() -> None:
+    for function in (load_generator, restyle, sample, style_weights):
+        assert f"{function.__name__}(" in (inspect.getdoc(function) or ""), "an example"
+        assert getattr(brushwork.models, function.__name__) is function
+    with pytest.raises(AttributeError, match="no attribute 'resample'"):
+        _ = brushwork.models.resample  # type: ignore[attr-defined]
+    code = "import sys, brushwork.models; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)

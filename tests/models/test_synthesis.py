@@ -1,7 +1,5 @@
 """Growing and fading, and what each layer depends on."""
 
-from typing import get_args
-
 import pytest
 import torch
 from torch import Tensor
@@ -9,9 +7,8 @@ from torch import Tensor
 from brushwork.models.errors import ModelError
 from brushwork.models.generator import Generator
 from brushwork.models.layers import downsample2x, upsample2x
-from brushwork.models.modulation import Modulation
 from brushwork.models.stage import Stage, channels, fade, fade_reals, layer_count, resolutions
-from brushwork.models.synthesis import Content, Synthesis
+from brushwork.models.synthesis import Content
 
 
 def codes(rows: int = 2) -> Tensor:
@@ -39,19 +36,15 @@ def test_fades_are_linear_and_exact_at_their_ends() -> None:
 @pytest.mark.parametrize("resolution", [8, 16])
 def test_the_generator_fades_from_the_stage_before(generator: Generator, resolution: int) -> None:
     w = codes()
+    assert torch.equal(generator.synthesis(w, Stage(4, 0.3)), generator.synthesis(w, Stage(4)))
+    with pytest.raises(ModelError, match="stage 32 exceeds the network's resolution 16"):
+        generator.synthesis(w, Stage(32))
     smaller = upsample2x(generator.synthesis(w, Stage(resolution // 2)))
     finished = generator.synthesis(w, Stage(resolution))
     assert torch.equal(generator.synthesis(w, Stage(resolution, 0.0)), smaller)
     for alpha in (0.5, 1 - 1e-6):
         faded = generator.synthesis(w, Stage(resolution, alpha))
         assert torch.allclose(faded, torch.lerp(smaller, finished, alpha), atol=1e-5)
-
-
-def test_the_first_stage_does_not_fade_and_the_last_is_the_networks(generator: Generator) -> None:
-    w = codes()
-    assert torch.equal(generator.synthesis(w, Stage(4, 0.3)), generator.synthesis(w, Stage(4)))
-    with pytest.raises(ModelError, match="stage 32 exceeds the network's resolution 16"):
-        generator.synthesis(w, Stage(32))
 
 
 # Layers
@@ -80,15 +73,6 @@ def test_every_active_layer_depends_on_its_own_code(generator: Generator, entry:
         same = torch.equal(generator.synthesis(other, Stage(16), content=content), image)
         assert same == (layer < inactive), layer
     assert torch.equal(generator.synthesis(w, Stage(8)), generator.synthesis(w[:, :4], Stage(8)))
-
-
-@pytest.mark.parametrize("kind", get_args(Modulation))
-def test_images_of_a_batch_are_independent(kind: Modulation) -> None:
-    synthesis = Synthesis({4: 12, 8: 12, 16: 8}, w_dim=8, modulation=kind)
-    w = codes(3)
-    together = synthesis(w, Stage(16))
-    assert together.shape == (3, 3, 16, 16)
-    assert torch.allclose(together[1:2], synthesis(w[1:2], Stage(16)), atol=1e-5)
 
 
 @torch.no_grad()

@@ -81,16 +81,11 @@ def test_margins_are_even_and_reflection_repeats() -> None:
 
 
 # Images
-@pytest.mark.parametrize(("height", "width"), SIZES)
-def test_unchanged_tiles_give_the_image(height: int, width: int) -> None:
-    images = torch.randint(0, 256, (2, 3, height, width), dtype=torch.uint8)
-    assert torch.equal(tiled(images, lambda x, _: x.float(), side=SIDE, batch=5).round().byte(), images)
-
-
 @pytest.mark.parametrize(("height", "width"), [(16, 16), (40, 33), (16, 56)])
 def test_a_local_change_does_not_show_the_tiles(height: int, width: int) -> None:
     """The result is that of the extended image at once, although every tile saw zeros beyond its edge."""
     images = torch.rand(2, 3, height, width)
+    assert torch.equal(tiled(images, lambda x, _: x.round(), side=SIDE, batch=5), images.round())
     tiling = Tiling(height=height, width=width, side=SIDE)
     torch.testing.assert_close(tiled(images, local, side=SIDE), tiling.crop(local(tiling.extend(images))))
 
@@ -114,7 +109,7 @@ def test_different_neighbours_meet_without_a_seam_in_batches() -> None:
 
 
 # Edges
-@pytest.mark.parametrize(("resample", "inside"), [("none", 4), ("down", 2)])
+@pytest.mark.parametrize(("resample", "inside"), [("none", 4), ("down", 2), ("up", 8)])
 def test_a_slope_continues_beyond_the_edges(resample: Resample, inside: int) -> None:
     """A tile of a slope is convolved as if the rest were there."""
     down, across = torch.meshgrid(torch.arange(16.0), torch.arange(16.0), indexing="ij")
@@ -122,15 +117,7 @@ def test_a_slope_continues_beyond_the_edges(resample: Resample, inside: int) -> 
     whole = convolve(slope, weight, resample)
     with ContinuedEdges():
         result = convolve(slope[:, :, 4:-4, 4:-4], weight, resample)
-    torch.testing.assert_close(result, whole[:, :, inside:-inside, inside:-inside], atol=1e-4, rtol=1e-4)
-
-
-@pytest.mark.parametrize("resample", ["none", "up", "down"])
-def test_continued_edges_change_the_edges_alone(resample: Resample) -> None:
-    x, weight = torch.randn(2, 4, 8, 8), torch.randn(5, 4, 3, 3)
-    plain = convolve(x, weight, resample)
-    with ContinuedEdges():
-        result = convolve(x, weight, resample)
-    inner = slice(result.shape[-1] // 4, -(result.shape[-1] // 4))
-    torch.testing.assert_close(result[:, :, inner, inner], plain[:, :, inner, inner])
-    assert not torch.allclose(result, plain)
+    whole = whole[:, :, inside:-inside, inside:-inside]
+    if resample == "up":  # its filter sees the two values of a pixel in turn, which are no slope
+        whole, result = whole[:, :, 1:-1, 1:-1], result[:, :, 1:-1, 1:-1]
+    torch.testing.assert_close(result, whole, atol=1e-4, rtol=1e-4)

@@ -63,13 +63,6 @@ def manifest(out: Path) -> list[dict[str, str]]:
     return rows
 
 
-def figures_of(shell: Shell, pairs: Path, *options: object) -> set[str]:
-    """The names of the figures that `measure` reports."""
-    report = pairs.parent / "report"
-    shell("measure", pairs, *options, "--out", report, "--no-control", *CPU)
-    return set(json.loads((report / "report.json").read_text())["figures"])
-
-
 # Contents
 def test_files_and_folders_in_several_styles(shell: Shell, trained: Path, tmp_path: Path) -> None:
     noise(tmp_path / "in" / "wide.png", (40, 20))
@@ -118,9 +111,6 @@ def test_odd_names_have_paths_of_their_own_and_stay_in_the_manifest(shell: Shell
     assert len({row["output"] for row in rows}) == len({row["output"].lower() for row in rows}) == 15
     assert {row["style"] for row in rows} == set(names)
     assert {row["subject"] for row in rows} == {"x:y", "x_y", "line\nbreak"}
-    blend = ("--style", "ink+wash=0.25+pop=art=0.75", "--out", tmp_path / "blend")
-    shell("restyle", run, contents[0], *blend, *CPU)
-    assert manifest(tmp_path / "blend")[0]["style"] == "ink+wash=0.25+pop=art=0.75"
 
 
 def test_a_data_set_is_restyled_and_measured(
@@ -136,8 +126,10 @@ def test_a_data_set_is_restyled_and_measured(
     assert len(rows) == len(subjects) * (3 * 2 - 2)
     assert not [row for row in rows if row["content"].startswith(f"contents/{row['style']}/")]
     assert {row["subject"] for row in rows} == subjects
-    options = ("--reference", packed, "--metrics", "content", "truth")
-    assert {"content_raw", "truth"} <= figures_of(shell, out / "pairs.csv", *options)
+    options = ("--reference", packed, "--metrics", "content", "truth", "--no-control")
+    shell("measure", out / "pairs.csv", *options, "--out", tmp_path / "report", *CPU)
+    figures = json.loads((tmp_path / "report" / "report.json").read_text())["figures"]
+    assert {"content_raw", "truth"} <= figures.keys()
 
 
 # Styles
@@ -150,13 +142,11 @@ def test_the_style_of_one_image_or_several(shell: Shell, trained: Path, tmp_path
         printed = shell("restyle", trained, content, *options, "--out", out, *CPU)
         assert ("--reference DATASET" in printed) == ("--style-image-label" in options)
         (row,) = manifest(out)
-        return row | {"out": str(out)}, read_image(out / row["output"])
+        return row, read_image(out / row["output"])
 
     row, one = restyled("--style-image", model)
     assert (row["style"], row["output"]) == ("like model one", "fitted/like model one/content.png")
     assert row["reference"] == "fitted/like model one.png"
-    figures = figures_of(shell, Path(row["out"]) / "pairs.csv", "--metrics", "ssim", "reference")
-    assert {"ssim", "reference_gram"} <= figures
     row, two = restyled("--style-image", model, other)
     assert row["style"] == "like model one and 1 more"
     assert "reference" not in row
@@ -233,7 +223,6 @@ def test_samples_like_an_image(shell: Shell, trained: Path, tmp_path: Path) -> N
         ("restyle {packed} {packed} --style 00-filled", "holds no snapshot"),
         ("sample {run} --style-image {image}", "no encoders"),
         ("sample {trained} --style-image nowhere.png", "nowhere.png"),
-        ("sample {trained} --style-image {image} --mixing-layer 6", "choose 0 to 5"),
     ],
 )
 def test_errors(

@@ -270,7 +270,7 @@ def test_missing_weights_name_the_ways_out(
 
     monkeypatch.setattr("brushwork.models.pretrained.weights._fetch", unreachable)
     message = shell.mistake("stylize", content, style, "--device", "cpu")
-    for way in ("no route", "put that file at", "--weights PATH", "--backbone hed-vgg16"):
+    for way in ("no route", "put that file at", "take hed-vgg16"):
         assert way in message
     message = shell.mistake("stylize", content, style, "--device", "cpu", "--backbone", "hed-vgg16")
     assert "brushwork fetch hed-vgg16" in message

@@ -7,13 +7,16 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from brushwork.data.dataset import Pictures
 from brushwork.data.loader import Batch
 from brushwork.data.sources.toy import toy_pictures
-from brushwork.models.classifier import StyleClassifier
 from brushwork.models.discriminator import Discriminator, DiscriminatorConfig
+from brushwork.models.encoders import StyleClassifier
 from brushwork.models.generator import Generator, GeneratorConfig
+from brushwork.models.layers import Normal, leaky
+from brushwork.models.modulation import adain
 from brushwork.models.stage import Stage
 from brushwork.training.adversarial import LossConfig, Scoring
 from brushwork.training.augment import AugmentConfig
@@ -52,6 +55,12 @@ def step_context(
         term_weights=dict.fromkeys(TERMS, 1.0) if weights is None else weights,
         frozen_networks=frozen_networks or FrozenNetworks(),
     )  # fmt: skip
+
+
+def plain_epilogue(layer: Any, x: Tensor, w: Tensor, normal: Normal | None, *_: object) -> Tensor:
+    """What `StyledEpilogue` computes without shared statistics, in operations of autograd."""
+    scale, shift = layer.adain(w)
+    return adain(leaky(layer.bias(layer.noise(x, normal))), scale, shift, layer.adain.eps)
 
 
 @pytest.fixture(autouse=True)

@@ -25,7 +25,7 @@ from brushwork.training.step import (
     simultaneous_step,
 )
 
-from .conftest import step_context
+from .conftest import plain_epilogue, step_context
 
 STEPS = (simultaneous_step, discriminator_step, generator_step)
 
@@ -56,7 +56,7 @@ def test_low_precision_learns_what_float32_learns(
     assert all(gradient.dtype == torch.float32 for gradient in low.values())
 
 
-def products(nets: Networks, action: Callable[[], object]) -> list[torch.dtype]:
+def products(action: Callable[[], object]) -> list[torch.dtype]:
     """The precision of every product of matrices, forward and backward."""
     found: list[torch.dtype] = []
 
@@ -66,10 +66,9 @@ def products(nets: Networks, action: Callable[[], object]) -> list[torch.dtype]:
                 found.append(args[-1].dtype)
             return func(*args, **(kwargs or {}))
 
-    for module in nets.generator.modules():
-        if isinstance(module, StyledEpilogue):
-            module.fused = False  # its sums over places are products of matrices, in the features' precision
-    with Watch(), torch.autocast("cpu", torch.bfloat16):
+    with pytest.MonkeyPatch.context() as patch, Watch(), torch.autocast("cpu", torch.bfloat16):
+        # `inject` sums over places by products of matrices, in the features' precision.
+        patch.setattr(StyledEpilogue, "forward", plain_epilogue)
         action()
     return found
 
@@ -81,7 +80,7 @@ def test_no_matrix_is_multiplied_in_low_precision(
 ) -> None:
     config = replace(nets.generator.config, modulation=modulation)
     nets = replace(nets, generator=Generator(config, nets.generator.style_names))
-    found = products(nets, lambda: step(function, nets, batch, low=True))
+    found = products(lambda: step(function, nets, batch, low=True))
     assert len(found) > 10
     assert set(found) == {torch.float32}
 
@@ -92,13 +91,13 @@ def test_no_term_of_restyled_images_is_multiplied_in_low_precision(
 ) -> None:
     """The style encoder's codes are among them."""
     context = step_context(frozen_networks=frozen_networks)
-    found = products(both, lambda: function(RestylingObjective(), both, batch, context))
+    found = products(lambda: function(RestylingObjective(), both, batch, context))
     assert len(found) > 20
     assert set(found) == {torch.float32}
 
 
 def test_crops_are_matched_in_float32(both: Networks, batch: Batch) -> None:
-    found = products(both, lambda: encoder_step(Contrast(), both, batch, step_context()))
+    found = products(lambda: encoder_step(Contrast(), both, batch, step_context()))
     assert found
     assert set(found) == {torch.float32}
 

@@ -13,8 +13,7 @@ from torch import Tensor
 
 from brushwork.data.loader import Loader, LoaderConfig, Pictures, StoredPictures
 from brushwork.data.progress import Progress
-from brushwork.models.classifier import StyleClassifier
-from brushwork.models.encoders import STYLE_RESOLUTION
+from brushwork.models.encoders import STYLE_RESOLUTION, StyleClassifier
 from brushwork.models.generator import Generator
 from brushwork.models.options import Batch, Duration, LearningRate, options
 from brushwork.models.stage import Stage, resolutions

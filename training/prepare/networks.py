@@ -9,7 +9,7 @@ from torch import Tensor
 
 from brushwork.data.files import write_file
 from brushwork.data.loader import Pictures, StoredPictures
-from brushwork.models.classifier import StyleClassifier
+from brushwork.models.encoders import StyleClassifier
 from brushwork.models.generator import Generator
 from brushwork.models.pretrained.hed import hed_vgg16
 from brushwork.models.pretrained.vgg import Vgg

@@ -1,14 +1,13 @@
 """Frozen networks whose features style transfer compares."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 import torch
 
 from brushwork.models.pretrained.hed import hed_vgg16
-from brushwork.models.pretrained.vgg import PUBLISHED, Vgg
+from brushwork.models.pretrained.vgg import Vgg
 
 from ..errors import TrainingError
 
@@ -19,8 +18,6 @@ VGG_CONTENT = ("relu4_2",)
 FEATURE_SCALE = 255 * 0.225
 """Ratio of the features of Caffe's networks, whose inputs are levels 0 to 255, to those of torchvision's,
 whose inputs are 0 to 1 divided by about 0.225. All backbones here have torchvision's scale."""
-OPTION = "--weights"
-INSTEAD = "take --backbone hed-vgg16 (once `brushwork fetch hed-vgg16` has run)"
 
 
 def find_backbone(
@@ -37,10 +34,9 @@ def find_backbone(
             raise TrainingError(f"{weights} was given, but {backbone} takes no weights: leave --weights out.")
         network = Vgg.random("vgg19", layers)
     elif backbone == "hed-vgg16":
-        network = hed_vgg16(layers, weights, OPTION).with_inputs_divided(FEATURE_SCALE)
+        network = hed_vgg16(layers, weights).with_inputs_divided(FEATURE_SCALE)
     else:
-        known = replace(PUBLISHED[backbone], option=OPTION, instead=INSTEAD)
-        network = Vgg.from_weights(backbone, layers, weights, known)
+        network = Vgg.from_weights(backbone, layers, weights)
     return to_device(network, device)
 
 

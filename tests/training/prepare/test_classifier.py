@@ -7,7 +7,7 @@ import torch
 
 from brushwork.data.dataset import Pictures
 from brushwork.data.sources.toy import toy_pictures
-from brushwork.models.classifier import StyleClassifier
+from brushwork.models.encoders import StyleClassifier
 from brushwork.models.generator import Generator, GeneratorConfig
 from brushwork.training.errors import TrainingError
 from brushwork.training.prepare.classifier import (
