@@ -34,11 +34,9 @@ def test_the_published_loop_lowers_the_loss(recipe: Recipe) -> None:
     for evaluations in (1, 60):
         found = published_loop(task(recipe, evaluations))
         assert found.evaluations == len(found.losses) >= evaluations
-        assert found.image.min() >= 0
-        assert found.image.max() <= 1
+        assert 0 <= found.image.min() <= found.image.max() <= 1
         ends.append(final_loss(task(recipe, 1), found.image))
-    assert ends[2] < 0.5 * ends[0]
-    assert ends[2] < ends[1]
+    assert ends[2] < min(ends[1], 0.5 * ends[0])
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
