@@ -64,5 +64,5 @@ def test_the_ratio_is_the_median_over_rounds_and_misses_are_noted() -> None:
     assert (table.data["ratio"], table.data["ratio_to_lowest"]) == pytest.approx((0.4, 0.8))
     assert [row[1] for row in table.rows] == ["10.0", "4.0"]
     assert "0.40 of those that its loop takes, 0.80 of those" in table.notes[0]
-    assert "In 1 rounds" in table.notes[1]
+    assert "In 1 of 3 rounds" in table.notes[1]
     assert len(losses_table("tutorial", theirs[:2], ours[:2]).notes) == 1
