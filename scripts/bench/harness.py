@@ -233,7 +233,7 @@ def report(
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     text, data = head or here.describe(), {}
-    print(text)
+    print(text, flush=True)
     for name, table in parts:
         markdown, data[name] = table.markdown(), table.data
         text += f"\n\n{markdown}"

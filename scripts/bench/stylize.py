@@ -247,7 +247,7 @@ def losses_table(recipe: Recipe, theirs: Sequence[Outcome], ours: Sequence[Outco
         header=("", "seconds", "processor seconds", "evaluations", "lowest loss", "loss of the picture",
                 "peak MB"),
         rows=[(f"{recipe}, as published", *_medians(theirs)), ("brushwork", *_medians(ours))],
-        notes=(note, *([f"In {missed} rounds its loss was not reached."] if missed else [])),
+        notes=(note, *([f"In {missed} of {len(ours)} rounds its loss was not reached."] if missed else [])),
         data={"theirs": [*map(asdict, theirs)], "ours": [*map(asdict, ours)], "ratio": ratio,
               "ratio_to_lowest": to_lowest},
     )  # fmt: skip

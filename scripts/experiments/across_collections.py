@@ -31,7 +31,7 @@ from brushwork.training.presets import PRESETS
 class Arguments:
     """Trains variants of a preset on several collections for equal minutes, and measures their samples.
 
-    Stopped, the same command goes on. Finished runs in --out are shared. Four hours on two cores, and a try:
+    Stopped, the same command goes on. Finished runs in --out are shared. Three hours on two cores, and a try:
         python scripts/experiments/across_collections.py emoji-32
         python scripts/experiments/across_collections.py --collections modes --seeds 1 --minutes 1
     """
@@ -41,7 +41,7 @@ class Arguments:
     collections: tuple[str, ...] = ("emoji", "solar", "photographs", "modes")
     """emoji, solar, photographs, modes, and mingcute, on which no default was tuned."""
     variants: tuple[str, ...] = ("default", "before")
-    """Changes of the preset: default, before, statistics (`VARIANTS` in collection_runs.py)."""
+    """Changes of the preset: default, before (`VARIANTS` in collection_runs.py)."""
     seeds: Count = 3
     """Runs of each variant on each collection, from the seeds 0, 1, ..."""
     minutes: Duration = 10.0
@@ -90,7 +90,8 @@ def main(args: Arguments) -> None:
         require_same(each.config)
 
     def finished(done: Run) -> None:
-        print(f"{done.folder}: finished", flush=True)
+        lost = "diverged before its first snapshot, so there is nothing to measure"
+        print(f"{done.folder}: {'finished' if done.is_complete else lost}", flush=True)
         write_report(args.out, runs)
 
     missing = {each.folder / "log.txt": each for each in runs if not each.is_complete}
@@ -98,6 +99,10 @@ def main(args: Arguments) -> None:
     if signal is not None:
         print(f"stopped by signal {signal.value}; the same command goes on (runs in {args.out})")
         sys.exit(128 + signal.value)
+    if not any(each.is_complete for each in runs):
+        raise TrainingError(
+            f"All runs in {args.out} diverged before their first snapshot: nothing is measured."
+        )
     if not missing:
         write_report(args.out, runs)
     print((args.out / "table.md").read_text())

@@ -94,16 +94,9 @@ def _before(config: TrainConfig) -> TrainConfig:
     )  # fmt: skip
 
 
-def _statistics(config: TrainConfig) -> TrainConfig:
-    """The same with the minibatch deviation of each feature, in groups of one style."""
-    before = _before(config)
-    return replace(before, discriminator=replace(before.discriminator, minibatch_std="each"))
-
-
 VARIANTS: Mapping[str, Callable[[TrainConfig], TrainConfig]] = {
     "default": lambda config: config,
     "before": _before,
-    "statistics": _statistics,
 }
 """Changes of a preset, by the name on the command line."""
 
@@ -180,11 +173,13 @@ def require_same(config: TrainConfig) -> None:
 def train_and_measure(run: Run) -> bool:
     """Trains and measures what is missing of a run; returns False if a signal stopped the training.
 
-    A signal ends a measurement at once. What was not written is measured again.
+    A signal ends a measurement at once. What was not written is measured again. A run that diverged before
+    its first snapshot has nothing to measure.
     """
     if not run.is_finished and not train(run.config):
         return False
-    measure_run(run)
+    if run.snapshots:
+        measure_run(run)
     return True
 
 

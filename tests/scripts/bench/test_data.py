@@ -9,12 +9,7 @@ import torch
 from brushwork.data.loader import Batch, Loader
 from brushwork.data.sources.toy import toy_pictures
 from brushwork.scripts.bench import data as data_benchmark
-from brushwork.scripts.bench.data import (
-    DataArguments,
-    _pack_toy,
-    compare_batches,
-    compare_decoding,
-)
+from brushwork.scripts.bench.data import DataArguments, _pack_toy, compare_batches, compare_decoding
 
 ARGS = DataArguments(batch=5, batches=3, repeats=1)
 TOY = toy_pictures(styles=2, subjects=6, size=16)
@@ -36,21 +31,18 @@ def loaded(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Loader, int, Batch]]:
 
 
 def test_every_candidate_loads_the_batches_that_it_says(loaded: list[tuple[Loader, int, Batch]]) -> None:
+    odd = replace(TOY, images=TOY.images[..., :15, :15])
+    assert len(compare_batches(odd, ARGS).timings.wall) == 3, "an odd size is not halved"
     found = compare_batches(TOY, ARGS)
     assert tuple(found.timings.wall) == ("as they are", "halved to 8 px", "flipped", "balanced")
     assert found.images == 15
     last = loaded[-12:]  # the round that counts, of 3 batches each
     assert [nimg for _, nimg, _ in last] == [0, 5, 10] * 4
     assert {len(batch.images) for *_, batch in last} == {5}
-    assert [last[place][2].images.shape[-1] for place in range(0, 12, 3)] == [16, 8, 16, 16]
-    configs = [last[place][0].config for place in range(0, 12, 3)]
-    assert [config.flip for config in configs] == [False, False, True, False]
-    assert [config.balanced for config in configs] == [False, False, False, True]
-
-
-def test_images_of_an_odd_size_are_not_halved() -> None:
-    odd = replace(TOY, images=TOY.images[..., :15, :15])
-    assert len(compare_batches(odd, ARGS).timings.wall) == 3
+    firsts = [(loader.config, batch.images.shape[-1]) for loader, _, batch in last[::3]]
+    assert [(side, config.flip, config.balanced) for config, side in firsts] == [
+        (16, False, False), (8, False, False), (16, True, False), (16, False, True),
+    ]  # fmt: skip
 
 
 def test_decoding_loads_every_image_once(

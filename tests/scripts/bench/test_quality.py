@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from brushwork.data.dataset import Pictures
 from brushwork.data.sources.toy import toy_pictures
 from brushwork.models.generator import Generator
 from brushwork.models.stage import Stage
@@ -18,7 +17,6 @@ from brushwork.scripts.bench.quality import (
     QualityArguments,
     calibrated,
     fitted,
-    interpolated,
     minutes_at,
     minutes_to,
     plot,
@@ -26,8 +24,6 @@ from brushwork.scripts.bench.quality import (
     train_and_measure,
 )
 from brushwork.training.config import TrainConfig
-from brushwork.training.errors import TrainingError
-from brushwork.training.run.metrics import InLoopMetrics
 from brushwork.training.schedules import GrowingConfig, phases
 from brushwork.training.trainer import Trainer
 
@@ -35,11 +31,7 @@ Make = Callable[..., TrainConfig]
 
 GROWN = GrowingConfig(start_resolution=8, fade_kimg=(1.0,), steady_kimg=(2.0,))
 SECONDS = {8: 0.01, 16: 0.02}
-
-
-@pytest.fixture
-def pictures() -> Pictures:
-    return toy_pictures(styles=3, subjects=8, size=16)
+PICTURES = toy_pictures(styles=3, subjects=8, size=16)
 
 
 def test_a_fitted_course_takes_the_minutes_and_keeps_its_proportions(make_config: Make) -> None:
@@ -54,35 +46,32 @@ def test_a_fitted_course_takes_the_minutes_and_keeps_its_proportions(make_config
 
 
 def test_runs_are_trained_once_and_snapshots_measured_once(
-    make_config: Make, pictures: Pictures, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    make_config: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     trained: list[str] = []
     timed: list[str] = []
     stages: list[Stage] = []
 
-    class Metrics(InLoopMetrics):
-        def __init__(self, *_: object) -> None: ...
-
-        def __call__(self, generator: Generator, stage: Stage) -> dict[str, float]:
-            stages.append(stage)
-            return {"fd": 100.0 / len(stages)}
+    def measure(_: Generator, stage: Stage) -> dict[str, float]:
+        stages.append(stage)
+        return {"fd": 100.0 / len(stages)}
 
     def train(config: TrainConfig) -> None:
         trained.append(config.out.name)
         assert config.precision == "bf16", "as was found out once, for rates and runs alike"
-        Trainer(config, pictures).run()
+        Trainer(config, PICTURES).run()
 
     def seconds(config: TrainConfig, ways: tuple[str, ...]) -> dict[str, dict[int, float]]:
         timed.append(config.precision)
         return {way: {16: 0.01} if way == "fixed" else SECONDS for way in ways}
 
-    monkeypatch.setattr(quality_benchmark, "open_pictures", lambda *_: pictures)
-    monkeypatch.setattr(quality_benchmark, "InLoopMetrics", Metrics)
-    monkeypatch.setattr(quality_benchmark, "in_child", lambda function, *given: function(*given))
-    monkeypatch.setattr(quality_benchmark, "train", train)
-    monkeypatch.setattr(quality_benchmark, "measured_seconds", seconds)
     probed = iter(["bf16"])
-    monkeypatch.setattr(quality_benchmark, "choose_precision", lambda *_: next(probed))
+    for name, value in {
+        "open_pictures": lambda *_: PICTURES, "InLoopMetrics": lambda *_: measure, "train": train,
+        "in_child": lambda function, *given: function(*given), "measured_seconds": seconds,
+        "choose_precision": lambda *_: next(probed),
+    }.items():  # fmt: skip
+        monkeypatch.setattr(quality_benchmark, name, value)
     config = make_config(growing=GROWN, total_kimg=6.0)
     args = QualityArguments(
         ways=("simultaneous", "fixed"), seeds=2, minutes=0.04, report=tmp_path, base=config
@@ -127,16 +116,3 @@ def test_the_table_tells_ends_means_and_minutes_to_where_the_worst_ends() -> Non
     assert found.rows[0][1:] == ("50.0", "30 10", "20", "2.0")
     assert json.loads(json.dumps(found.data))["target"] == 60
     assert len(plot(curves).axes[0].lines) == 2
-
-
-def test_no_ways_and_unknown_ways_are_refused() -> None:
-    with pytest.raises(TrainingError, match="'sideways' is no way of training: choose from simultaneous"):
-        QualityArguments(ways=("sideways",))
-    with pytest.raises(TrainingError, match="Nothing to compare"):
-        QualityArguments(ways=())
-
-
-def test_lines_are_interpolated_where_all_are_defined() -> None:
-    x, y = interpolated([((0.0, 2.0), (0.0, 2.0)), ((1.0, 3.0), (5.0, 5.0))], points=3)
-    assert x.tolist() == [1, 1.5, 2]
-    assert y.tolist() == [[1, 1.5, 2], [5, 5, 5]]

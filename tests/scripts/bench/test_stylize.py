@@ -34,11 +34,9 @@ def test_the_published_loop_lowers_the_loss(recipe: Recipe) -> None:
     for evaluations in (1, 60):
         found = published_loop(task(recipe, evaluations))
         assert found.evaluations == len(found.losses) >= evaluations
-        assert found.image.min() >= 0
-        assert found.image.max() <= 1
+        assert 0 <= found.image.min() <= found.image.max() <= 1
         ends.append(final_loss(task(recipe, 1), found.image))
-    assert ends[2] < 0.5 * ends[0]
-    assert ends[2] < ends[1]
+    assert ends[2] < min(ends[1], 0.5 * ends[0])
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
@@ -66,5 +64,5 @@ def test_the_ratio_is_the_median_over_rounds_and_misses_are_noted() -> None:
     assert (table.data["ratio"], table.data["ratio_to_lowest"]) == pytest.approx((0.4, 0.8))
     assert [row[1] for row in table.rows] == ["10.0", "4.0"]
     assert "0.40 of those that its loop takes, 0.80 of those" in table.notes[0]
-    assert "In 1 rounds" in table.notes[1]
+    assert "In 1 of 3 rounds" in table.notes[1]
     assert len(losses_table("tutorial", theirs[:2], ours[:2]).notes) == 1

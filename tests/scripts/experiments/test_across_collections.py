@@ -14,7 +14,7 @@ from brushwork.data.curate.pack import PackConfig, pack
 from brushwork.data.sources.toy import write_toy
 from brushwork.eval.sources import Stored
 from brushwork.models.generator import Generator
-from brushwork.scripts.experiments import across_collections, collection_report, collection_runs
+from brushwork.scripts.experiments import across_collections, collection_runs
 from brushwork.scripts.experiments.across_collections import Arguments, main, planned
 from brushwork.scripts.experiments.collection_report import median_and_range, value_of
 from brushwork.scripts.experiments.collection_runs import (
@@ -28,9 +28,10 @@ from brushwork.scripts.experiments.collection_runs import (
     train_and_measure,
 )
 from brushwork.training.config import IntervalConfig, TrainConfig
-from brushwork.training.errors import TrainingError
+from brushwork.training.errors import Diverged, TrainingError
 from brushwork.training.presets import PRESETS, emoji_32, toy
 from brushwork.training.schedules import GrowingConfig
+from brushwork.training.trainer import Outcome, Trainer
 
 TINY = replace(
     toy(), total_kimg=0.08, precision="fp32", device="cpu", growing=GrowingConfig(start_resolution=16),
@@ -63,10 +64,9 @@ def plan(data: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Run]
         ("fetch_hed_vgg16", lambda: None),
     ):
         monkeypatch.setattr(across_collections, name, value)
-    monkeypatch.setattr(collection_runs, "POINTS", 3)
-    monkeypatch.setattr(collection_runs, "EVALUATORS", ("efficientnet-lite0",))
-    monkeypatch.setattr(collection_runs, "CURVE_SAMPLES", 6)
-    monkeypatch.setattr(collection_runs, "FINAL_SAMPLES", 8)
+    small = {"POINTS": 3, "EVALUATORS": ("efficientnet-lite0",), "CURVE_SAMPLES": 6, "FINAL_SAMPLES": 8}
+    for name, value in small.items():
+        monkeypatch.setattr(collection_runs, name, value)
 
     def make(out: Path, **changes: Any) -> list[Run]:
         return planned(arguments(data, out, **changes), TINY)
@@ -138,30 +138,50 @@ def test_the_experiment_goes_on_and_shares_finished_runs(
 
 def _check_report(folder: Path, runs: list[Run]) -> None:
     report = json.loads((folder / "results.json").read_text())
-    assert len(report["runs"]) == 4
     assert "torch" in report["machine"]["versions"]
     for run, found in zip(runs, report["runs"], strict=True):
         assert found["variant"] == run.variant
         assert (found["images"], found["reason"], found["precision"]) == (80, "finished", "fp32")
         assert found["minutes"] * 60 * found["img_per_s"] == pytest.approx(80)
         points = found["points"]
-        assert len(points) == 4
         assert list(points) == [str(nimg) for nimg in run.snapshots]
         minutes = [point["minutes"] for point in points.values()]
+        assert len(minutes) == 4
         assert minutes == sorted(minutes)
         assert len(found["real"]["recall"]) == 2
         assert found["final"]["samples"] == [8, 8]
-        assert found["final"]["seconds"] > 0
         figures = found["final"]["measures"]["figures"]
         assert {"fd", "kid", "recall", "coverage", "accuracy", "copies", "diversity"} <= set(figures)
         assert "the training pictures alone" in found["final"]["measures"]["protocol"]["against"]
     table = (folder / "table.md").read_text()
     rows = [[cell.strip() for cell in line.split("|")[1:4]] for line in table.splitlines() if line[:1] == "|"]
-    assert rows[2:] == [
-        ["first", "default", "1"], ["first", "slow", "1"], ["first", "held-out real", ""],
-        ["second", "default", "1"], ["second", "slow", "1"], ["second", "held-out real", ""],
-    ]  # fmt: skip
+    kinds = (["default", "1"], ["slow", "1"], ["held-out real", ""])
+    assert rows[2:] == [[name, *kind] for name in ("first", "second") for kind in kinds]
     assert len(list(folder.glob("grid-*-*.png"))) == 4
+
+
+def test_runs_that_diverge_before_a_snapshot_are_named_and_left_out(
+    plan: Callable[..., list[Run]], in_process: InProcess, data: Path, tmp_path: Path,
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    plan(tmp_path)
+    sound = Trainer.run
+
+    def run(trainer: Trainer) -> Outcome:
+        if trainer.config.seed == 0:
+            trainer.folder.let_go()
+            raise Diverged("the loss is not finite")
+        return sound(trainer)
+
+    monkeypatch.setattr(Trainer, "run", run)
+    one = {"collections": ("first",), "variants": ("default",)}
+    for _ in range(2):  # it is not trained again
+        with pytest.raises(TrainingError, match=r"All runs in .* diverged before their first snapshot"):
+            main(arguments(data, tmp_path, **one))
+    words = "first-default-0: diverged before its first snapshot, so there is nothing to measure"
+    assert capsys.readouterr().out.count(words) == 2
+    main(arguments(data, tmp_path, **one, seeds=2))
+    assert [run["seed"] for run in json.loads((tmp_path / "results.json").read_text())["runs"]] == [1]
 
 
 def test_a_snapshot_is_measured_once(
@@ -179,8 +199,7 @@ def test_a_snapshot_is_measured_once(
     monkeypatch.setattr(collection_runs, "generate", counted)
     with pytest.raises(KeyboardInterrupt):
         train_and_measure(run)
-    assert run.is_finished
-    assert not run.is_complete
+    assert (run.is_finished, run.is_complete) == (True, False)
     points = json.loads((run.folder / MEASURED).read_text())["points"]
     assert len(points) == 2
     drawn.clear()
@@ -200,17 +219,14 @@ def test_runs_of_another_configuration_are_refused(
 ) -> None:
     (run,) = plan(tmp_path, collections=("first",), variants=("default",))
     require_same(run.config)
-    stored = {
-        "config": json.loads(json.dumps(asdict(run.config), default=str)),
-        "setup": {"precision": "fp32", "fingerprint": "other", "styles": [], "group": 4},
-    }
+    setup = {"precision": "fp32", "fingerprint": "other", "styles": [], "group": 4}
+    stored = {"config": asdict(run.config), "setup": setup}
     run.folder.mkdir(parents=True)
-    (run.folder / "config.json").write_text(json.dumps(stored))
+    (run.folder / "config.json").write_text(json.dumps(stored, default=str))
     with pytest.raises(TrainingError, match=r"data: .*first-16 there was packed of other pictures"):
         require_same(run.config)
-    changed = replace(run.config, batch=4, total_kimg=1.0)
     with pytest.raises(TrainingError, match=r"(?s)another --out.*batch: 8 there, 4 here.*total_kimg: 0.08"):
-        require_same(changed)
+        require_same(replace(run.config, batch=4, total_kimg=1.0))
 
 
 # Parts
@@ -221,17 +237,20 @@ def test_before_does_not_depend_on_the_preset(tmp_path: Path) -> None:
     assert change(toy()).discriminator.minibatch_std == "average"
 
 
-def test_unknown_names_and_nothing_to_do_are_refused() -> None:
-    assert set(Arguments().collections) <= set(across_collections.COLLECTIONS)
-    assert Arguments().preset in PRESETS
-    for wrong, words in (
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
         ({"preset": "emoji-33"}, "no preset 'emoji-33'"),
         ({"collections": ("coins",)}, "no collection 'coins': choose from emoji"),
         ({"variants": ("slow",)}, "no variant 'slow': choose from default, before"),
         ({"collections": ()}, "nothing to train"),
-    ):
-        with pytest.raises(TrainingError, match=words):
-            Arguments(**wrong)  # type: ignore[arg-type]
+    ],
+)
+def test_unknown_names_and_nothing_to_do_are_refused(wrong: dict[str, Any], words: str) -> None:
+    assert set(Arguments().collections) <= set(across_collections.COLLECTIONS)
+    assert Arguments().preset in PRESETS
+    with pytest.raises(TrainingError, match=words):
+        Arguments(**wrong)
 
 
 def test_medians_and_worst_styles() -> None:
@@ -245,15 +264,15 @@ def test_medians_and_worst_styles() -> None:
     figures = {"recall": recall, "precision": recall}
     modes, real = {"found": {"a": 60, "b": 20}}, {"found": {"a": 64, "b": 63}}
     final = {"measures": {"figures": figures}, "modes": modes, "real_modes": real}
-    for title, expected in {
+    expected = {
         "recall, worst style": (0.25, 0.6), "precision": (0.5, 0.7), "modes, worst style": (20, 63),
         "modes, mean": (40, 63.5), "accuracy": (None, None),
-    }.items():  # fmt: skip
-        assert (value_of(title, final, "measured"), value_of(title, final, "real")) == expected
+    }  # fmt: skip
+    found = {
+        title: (value_of(title, final, "measured"), value_of(title, final, "real")) for title in expected
+    }
+    assert found == expected
     assert value_of("modes, mean", {"measures": {"figures": {}}}, "real") is None
-    assert [collection_report.COLUMNS[f"FD {name}"] for name in collection_runs.EVALUATORS] == [
-        "fd", "fd@hed-vgg16"
-    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("minutes", "factor"), [(0.5, 1.0), (1.0, 1.0), (25.0, 25.0)])
@@ -269,9 +288,7 @@ def test_minutes_scale_the_schedule_and_its_growing_alike(
 def test_seconds_at_an_image_are_interpolated_between_log_lines(tmp_path: Path) -> None:
     lines = ({"nimg": 100, "seconds": 10.0}, {"nimg": 100, "fd": 1.0}, {"nimg": 300, "seconds": 50.0})
     (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    assert [seconds_at(nimg, tmp_path) for nimg in (0, 50, 100, 150, 300, 400)] == [
-        0, 5, 10, 20, 50, 50,
-    ]  # fmt: skip
+    assert [seconds_at(nimg, tmp_path) for nimg in (0, 50, 150, 300, 400)] == [0, 5, 20, 50, 50]
 
 
 def test_every_style_has_its_number_of_samples() -> None:

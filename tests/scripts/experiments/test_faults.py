@@ -68,28 +68,27 @@ def test_metrics_detect_the_faults_of_a_fake_world(world: World) -> None:
     faults = (UNHARMED, "labels exchanged", "copies of training pictures", "ten drawings a style")
     metrics = ("fd", "accuracy", "prdc", "copies")
     found = measure_faults(world.test, world.train, world.reference, faults=faults, metrics=metrics)
-
-    def shows(figure: str, fault: str) -> bool:
-        harmed, healthy = (found[name].figures[figure].measured for name in (fault, UNHARMED))
-        return detected(figure, harmed, healthy)
-
-    assert shows("accuracy", "labels exchanged")
-    assert not shows("fd", "labels exchanged")
-    assert shows("copies", "copies of training pictures")
-    assert not shows("accuracy", "copies of training pictures")
-    assert shows("recall", "ten drawings a style")
-    text = table("T", found, ("fd", "accuracy"))
-    assert text.header == ("fault", "Frechet distance", "style accuracy")
-    rows = {row[0]: row[1:] for row in text.rows}
-    assert ["**" in cell for cell in rows["labels exchanged"]] == [False, True]
+    text = table("T", found, ("fd", "accuracy", "recall", "copies"))
+    assert text.header[:3] == ("fault", "Frechet distance", "style accuracy")
+    shown = {fault: [cell.startswith("**") for cell in cells] for fault, *cells in text.rows}
+    assert shown[UNHARMED] == [False] * 4
+    assert shown["labels exchanged"][:2] == [False, True]
+    assert shown["copies of training pictures"][1::2] == [False, True]
+    assert shown["ten drawings a style"][2]
 
 
-def test_detection_thresholds() -> None:
-    assert detected("fd", Score(value=160.0), Score(value=100.0))
-    assert not detected("fd", Score(value=140.0), Score(value=100.0))
-    assert detected("accuracy", Score(value=0.5, spread=0.02), Score(value=0.7, spread=0.02))
-    assert not detected("accuracy", Score(value=0.65, spread=0.02), Score(value=0.7, spread=0.02))
-    assert not detected("accuracy", Score(value=0.5, spread=0.1), Score(value=0.7, spread=0.1))
+@pytest.mark.parametrize(
+    ("figure", "harmed", "healthy", "seen"),
+    [
+        ("fd", Score(value=160.0), Score(value=100.0), True),
+        ("fd", Score(value=140.0), Score(value=100.0), False),
+        ("accuracy", Score(value=0.5, spread=0.02), Score(value=0.7, spread=0.02), True),
+        ("accuracy", Score(value=0.65, spread=0.02), Score(value=0.7, spread=0.02), False),
+        ("accuracy", Score(value=0.5, spread=0.1), Score(value=0.7, spread=0.1), False),
+    ],
+)
+def test_detection_thresholds(figure: str, harmed: Score, healthy: Score, seen: bool) -> None:
+    assert detected(figure, harmed, healthy) is seen
 
 
 def test_unlabelled_images_are_left_out() -> None:

@@ -19,7 +19,7 @@ def run(work: object, tmp_path: Path, jobs: Sequence[object], finished: Callable
     return run_side_by_side(work, logs, 2, finished)  # type: ignore[arg-type]
 
 
-def test_all_jobs_are_done_and_what_they_print_is_kept(tmp_path: Path) -> None:
+def test_all_jobs_are_done_with_a_log_each(tmp_path: Path) -> None:
     done: list[object] = []
     assert run(bool, tmp_path, ["a", "b", "c"], done.append) is None
     assert sorted(map(str, done)) == ["a", "b", "c"]
@@ -37,11 +37,10 @@ def test_a_job_that_fails_stops_the_others_and_its_log_is_named(tmp_path: Path) 
     assert not multiprocessing.active_children()
 
 
-def test_a_job_that_is_killed_or_says_that_it_is_not_finished_is_an_error(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("work", "job"), [(os._exit, 3), (bool, 0)])
+def test_a_job_that_is_killed_or_not_finished_is_an_error(work: object, job: int, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="ends with: nothing"):
-        run(os._exit, tmp_path, [3], print)
-    with pytest.raises(TrainingError, match="ends with: nothing"):
-        run(bool, tmp_path, [0], print)
+        run(work, tmp_path, [job], print)
 
 
 def test_a_signal_is_passed_on_and_ends_it_all(tmp_path: Path) -> None:
