@@ -1,12 +1,12 @@
 """The command `brushwork stylize`."""
 
 import sys
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tyro
-from annotated_types import Interval
 from pydantic import SkipValidation
 
 from brushwork.data.contents import list_originals
@@ -48,9 +48,7 @@ class StylizeArguments:
     masks: tuple[Path, ...] = ()
     """Pictures of the content's size, white where the style applies: one for all styles, or one for each."""
     out: Path = Path("stylized")
-    """Folder: <style>/<content>.png, its losses (.json), grid.png, pairs.csv."""
-    interval: Annotated[int, Interval(ge=0, le=10**7)] = 0
-    """Save the picture after every so many evaluations; 0: only the last."""
+    """Folder: <style>/<content>.png, grid.png, pairs.csv."""
     resume: bool = False
     """Continue a stopped command: finished pictures are kept, an unfinished one is begun anew."""
     device: DeviceName = "auto"
@@ -64,13 +62,11 @@ def stylize_command(args: StylizeArguments) -> None:
     styles, contents = list_styles(args.styles, args.style_weights), list_originals([args.content])
     images = [*contents, *(image for style in styles for image in style.images)]
     report_frames([*(image.source for image in images), *args.masks])
-    config, device = args.config, resolve_device(args.device)
+    device = resolve_device(args.device)
+    config = replace(args.config, precision=choose_precision(args.config.precision, device))
     layers = (*config.style_layers, *config.content_layers)
-    job = StylizeJob(
-        network=find_backbone(config.backbone, layers, config.weights, device=str(device)), config=config,
-        precision=choose_precision(config.precision, device), preset=args.preset, masks=args.masks,
-        interval=args.interval, resume=args.resume, device=str(device),
-    )  # fmt: skip
+    network = find_backbone(config.backbone, layers, config.weights, device=str(device))
+    job = StylizeJob(network=network, config=config, masks=args.masks, resume=args.resume, device=str(device))
     result = job.run(contents, styles, args.out)
     if result.stopped:
         print(f"stopped: go on with --resume ({args.out})")

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from annotated_types import Interval, MultipleOf
 
-from brushwork.models.options import Seed, Share, Side, options
+from brushwork.models.options import Seed, Side, options
 
 from ..errors import TrainingError
 from .backbones import FEATURE_SCALE, VGG_CONTENT, VGG_STYLE, Backbone
@@ -62,8 +62,6 @@ class StylizeConfig:
     """Size of the style images relative to the result; larger values give larger strokes."""
     start: Literal["content", "noise"] = "content"
     """Initial image."""
-    strength: Share = 1.0
-    """From 0, the content image, to 1, the full result."""
     colours: Literal["style", "luma"] = "style"
     """style: colours of the style. luma: colours of the content, luma of the result."""
     tile: Annotated[Side, MultipleOf(16)] = 0

@@ -179,10 +179,7 @@ class Stylizer:
             weights = self.inputs.weights or [1.0] * len(statistics)
             mixed = {name: blend([one[name] for one in statistics], weights) for name in statistics[0]}
             styles = [StyleTarget(statistics=mixed, mask=masks[0] if masks else None)]
-        return Objective(
-            extractor=self.extractor, config=self.config, styles=tuple(styles),
-            content=self.extractor.content_features(content),
-        )  # fmt: skip
+        return Objective(self.extractor, self.config, content, styles)
 
     def _load(self, pixels: Pixels, side: int) -> Image:
         return resize_longer_side(to_float(pixels, self.device), side)
@@ -193,17 +190,16 @@ class Stylizer:
         return self.image if self.optimizer.best is None else self.optimizer.best
 
     def result(self) -> Pixels:
-        """The best image at the current size, with strength, colours and masks applied."""
+        """The best image at the current size, with colours and masks applied."""
         content, image = self.content, self.best_image().clamp(0, 1)
         if self.config.colours == "luma":
             image = with_luma_of(content, image)
-        share = torch.full_like(content[:, :1], self.config.strength)
         if self.inputs.masks:
             masks = torch.stack([mask.to(self.device) for mask in self.inputs.masks])
-            share = share * resize(masks.amax(dim=0)[None, None] / 255, content.shape[2:]).clamp(0, 1)
-        # Exact at both ends: a share of 0 is the content, a share of 1 the image, bit for bit.
-        mixed = torch.where(share >= 1, image, content + share * (image - content))
-        return (mixed[0] * 255).round().clamp(0, 255).to(torch.uint8).cpu()
+            share = resize(masks.amax(dim=0)[None, None] / 255, content.shape[2:])
+            # Exact at both ends: a share of 0 is the content, a share of 1 the image, bit for bit.
+            image = torch.where(share >= 1, image, content + share * (image - content))
+        return (image[0] * 255).round().clamp(0, 255).to(torch.uint8).cpu()
 
 
 # Images

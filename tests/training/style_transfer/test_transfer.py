@@ -53,13 +53,6 @@ def test_an_image_in_its_own_style_is_a_fixed_point(optimizer: Optimizer) -> Non
     assert stylize(noise(), [noise()], replace(QUICK, optimizer=optimizer), network=NETWORK).equal(noise())
 
 
-def test_strength_0_is_the_content_and_half_is_between() -> None:
-    assert result(strength=0.0).equal(noise().int())
-    whole, half = result().float(), result(strength=0.5)
-    assert (whole - noise()).abs().max() > 20
-    assert (half - (whole + noise()) / 2).abs().max() <= 1
-
-
 def test_without_a_style_loss_the_content_is_recovered_from_noise() -> None:
     inputs = TransferInputs(content=noise() // 2 + 64, styles=[STRIPES])
     weights = {"style_weight": 0.0, "content_weight": 1.0, "content_layers": ("relu1_1",)}
