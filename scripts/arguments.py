@@ -12,7 +12,7 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import MISSING, Field, dataclass, fields, is_dataclass, replace
+from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
 from difflib import get_close_matches
 from itertools import pairwise
 from pathlib import Path
@@ -108,9 +108,11 @@ def options_of(kind: Any, default: object = None, prefix: str = "", group: str =
     """Yield the options of a dataclass and of the dataclasses inside it, named as on the command line."""
     hints, texts = get_type_hints(kind, include_extras=True), field_texts(kind)
     for field in fields(kind):
-        hint, marks = _unwrapped(hints[field.name])
+        annotated = hints[field.name]
+        hint, *marks = get_args(annotated) if get_origin(annotated) is Annotated else (annotated,)
         name, text = f"{prefix}{field.name.replace('_', '-')}", texts.get(field.name, "")
-        value = getattr(default, field.name, _default(field))
+        own = field.default if field.default_factory is MISSING else field.default_factory()
+        value = getattr(default, field.name, own)
         value = MISSING if value is tyro.MISSING else value
         names = [mark.name for mark in marks if getattr(mark, "name", None) is not None]
         if is_dataclass(hint):
@@ -126,19 +128,6 @@ def options_of(kind: Any, default: object = None, prefix: str = "", group: str =
             )  # fmt: skip
 
 
-def _unwrapped(hint: Any) -> tuple[Any, list[Any]]:
-    """Return the type of an annotated field, and its annotations."""
-    marks: list[Any] = []
-    while get_origin(hint) is Annotated:
-        hint, *more = get_args(hint)
-        marks += more
-    return hint, marks
-
-
-def _default(field: "Field[Any]") -> object:
-    return field.default if field.default_factory is MISSING else field.default_factory()
-
-
 def field_texts(kind: type) -> dict[str, str]:
     """The docstrings below the fields of a class and of its bases, by field, each in one line."""
     texts: dict[str, str] = {}
@@ -148,16 +137,6 @@ def field_texts(kind: type) -> dict[str, str]:
             if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr):
                 texts[ast.unparse(field.target)] = " ".join(ast.literal_eval(text.value).split())
     return texts
-
-
-def subcommands_of(kind: Any) -> tuple[str, dict[str, type]]:
-    """Return the field that is a union of subcommands, and its classes by name; none for most classes."""
-    for name, hint in get_type_hints(kind, include_extras=True).items():
-        inner, _ = _unwrapped(hint)
-        choices = [_unwrapped(choice) for choice in get_args(inner)]
-        if choices and all(is_dataclass(choice) for choice, _ in choices):
-            return name, {marks[0].name: choice for choice, marks in choices}
-    return "", {}
 
 
 # Help
@@ -185,20 +164,9 @@ def parse(
     Help ends the process with exit code 0, an error with a sentence and exit code 2.
     """
     words, prog = list(sys.argv[1:] if words is None else words), prog or sys.argv[0]
-    field, subcommands = subcommands_of(kind)
-    if subcommands and words and words[0] in subcommands:
-        chosen = parse(subcommands[words[0]], words=words[1:], prog=f"{prog} {words[0]}")
-        return kind(**{field: chosen})
     if "-h" in words or "--help" in words:
-        if subcommands:
-            print(f"usage: {prog} {{{','.join(subcommands)}}} ...\n\n{inspect.getdoc(kind)}")
-        else:
-            print(help_page(kind, prog=prog, description=description, default=default))
+        print(help_page(kind, prog=prog, description=description, default=default))
         sys.exit(0)
-    if subcommands and not words:
-        fail(f"Name one of {', '.join(subcommands)}: see `{prog} --help`.")
-    if subcommands:
-        fail(f"There is no {words[0]!r}: {nearest(words[0], subcommands)}")
     options = list(options_of(kind, default))
     require_known(options, words, prog)
     messages = io.StringIO()

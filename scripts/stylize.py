@@ -17,9 +17,9 @@ from brushwork.scripts.cli import run_command
 from brushwork.scripts.inputs import LeftOut, report_frames
 from brushwork.training.errors import TrainingError
 from brushwork.training.speed import choose_precision
-from brushwork.training.style_transfer.backbones import find_backbone
 from brushwork.training.style_transfer.config import PRESETS, StylizeConfig
 from brushwork.training.style_transfer.job import StylizeJob, list_styles
+from brushwork.training.style_transfer.transfer import find_backbone
 
 Preset = Literal["fast", "gatys", "neural-style", "tutorial"]
 
@@ -50,7 +50,7 @@ class StylizeArguments:
     out: Path = Path("stylized")
     """Folder: <style>/<content>.png, grid.png, pairs.csv."""
     resume: bool = False
-    """Continue a stopped command: finished pictures are kept, an unfinished one is begun anew."""
+    """Continue a stopped command: finished pictures of these settings are kept, others are begun anew."""
     device: DeviceName = "auto"
     """Where the network runs: auto (the CUDA GPU if there is one, else the processor), cpu, cuda, cuda:N or
     mps."""

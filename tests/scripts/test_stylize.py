@@ -223,7 +223,7 @@ def test_mistakes_are_one_sentence(
         ((content, style), ("--preset", "slow"), "no preset 'slow'"),
         ((content, style), ("--style-layers", "relu9_1"), "no layer relu9_1"),
         ((content, style), ("--masks", style), "a mask is 36x36 and the content 40x32"),
-        ((content, style), ("--tv-weight", -1), "tv_weight is -1"),
+        ((content, style), ("--tv-weight", -1), "--tv-weight is -1"),
         ((tiny, style), (), "8x8 pixels are too small for relu5_1 of vgg19"),
         ((content, style), ("--weights", style), "takes no weights"),
         ((content, style), ("--device", "meta"), "--device is 'meta': it must be auto, cpu, cuda"),

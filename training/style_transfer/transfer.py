@@ -6,7 +6,8 @@ networks", CVPR).
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -14,12 +15,12 @@ import torch.nn.functional as F
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from brushwork.models.pretrained.vgg import Vgg
+from brushwork.models.pretrained.hed import hed_vgg16
+from brushwork.models.pretrained.vgg import PUBLISHED, Vgg
 
 from ..errors import TrainingError
 from ..speed import choose_precision
-from .backbones import find_backbone
-from .config import StylizeConfig
+from .config import FEATURE_SCALE, Backbone, StylizeConfig
 from .objective import FeatureExtractor, Losses, Objective, StyleTarget
 from .optimizers import Adam, Lbfgs, PixelOptimizer
 from .statistics import Image, blend, with_luma_of
@@ -30,6 +31,7 @@ NOISE_MEAN, NOISE_STD = 0.5, 0.1
 """Mean and standard deviation of the initial noise, for values 0 to 1."""
 ADAM_LR = 0.02
 """Learning rate of Adam, for values 0 to 1."""
+INSTEAD = "take --backbone hed-vgg16 (once `brushwork fetch hed-vgg16` has run)"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -200,6 +202,33 @@ class Stylizer:
             # Exact at both ends: a share of 0 is the content, a share of 1 the image, bit for bit.
             image = torch.where(share >= 1, image, content + share * (image - content))
         return (image[0] * 255).round().clamp(0, 255).to(torch.uint8).cpu()
+
+
+# Backbones
+def find_backbone(
+    backbone: Backbone, layers: Sequence[str], weights: Path | None = None, *, device: str = "cpu"
+) -> Vgg:
+    """Load a backbone up to the deepest of `layers`, frozen.
+
+    Raises:
+        ModelError: a layer does not exist, or the weights are missing.
+        TrainingError: the backbone takes no weights.
+    """
+    if backbone == "random":
+        if weights is not None:
+            raise TrainingError(f"{weights} was given, but {backbone} takes no weights: leave --weights out.")
+        network = Vgg.random("vgg19", layers)
+    elif backbone == "hed-vgg16":
+        network = hed_vgg16(layers, weights, "--weights").with_inputs_divided(FEATURE_SCALE)
+    else:
+        known = replace(PUBLISHED[backbone], option="--weights", instead=INSTEAD)
+        network = Vgg.from_weights(backbone, layers, weights, known)
+    return to_device(network, device)
+
+
+def to_device(network: Vgg, device: str) -> Vgg:
+    """Move a network to a device, in channels-last format, in which convolutions are faster."""
+    return network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 # Images

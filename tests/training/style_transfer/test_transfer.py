@@ -114,14 +114,6 @@ def test_each_style_stays_in_its_mask() -> None:
 
 
 # Sizes
-def test_tiles_give_the_same_image() -> None:
-    """Steps amplify the rounding of the gradient, so only a few are compared."""
-    inputs = TransferInputs(content=noise(0, 70, 50), styles=[noise(1, 40, 40)])
-    whole = result(inputs, evaluations=3)
-    for tile in (16, 32):
-        assert (result(inputs, evaluations=3, tile=tile) - whole).abs().max() <= 1
-
-
 @pytest.mark.parametrize(
     ("coarsest", "last", "sides"), [(0, 100, [100]), (128, 512, [128, 256, 512]), (128, 100, [100])]
 )
