@@ -17,14 +17,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from brushwork.data.curate.pack import PackConfig, pack
 from brushwork.data.errors import DataError
 from brushwork.data.loader import load_pictures
 from brushwork.data.sources.toy import toy_pictures, write_toy
-from brushwork.data.writing import save_picture
 from brushwork.eval.errors import EvalError
 from brushwork.eval.features.cache import FeatureCache
 from brushwork.eval.metrics.frechet import gaussian_of, load_statistics, save_statistics
@@ -140,7 +138,6 @@ def samples(folder: Path) -> None:
     (folder / "report.json").write_text(json.dumps(report))
     save_statistics(folder / "statistics.npz", gaussian_of(torch.rand(9, 3)))
     FeatureCache(folder / "features").put(_Features(), "key", torch.rand(4, 3))
-    save_picture(folder / "cat" / "cat.png", np.zeros((4, 4, 3), dtype=np.uint8))
     one, other, *_ = [path.relative_to(folder) for path in sorted((folder / "toy").rglob("*.png"))]
     (folder / "pairs.csv").write_text(f"output,content,style\n{one},{other},ink\n{other},{one},oil\n")
     for name, kind in KINDS.items():
