@@ -1,4 +1,7 @@
-"""Command lines: tyro parses values; help pages and messages are made here, from the fields' docstrings."""
+"""Command lines: tyro parses values; help pages and messages are made here, from the fields' docstrings.
+
+Commands that train take a preset's name or a JSON file, then options that override it (`configured`).
+"""
 
 import ast
 import contextlib
@@ -8,8 +11,8 @@ import re
 import shutil
 import sys
 import textwrap
-from collections.abc import Iterator, Sequence
-from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
 from difflib import get_close_matches
 from itertools import pairwise
 from pathlib import Path
@@ -19,12 +22,27 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 import tyro
 
 from brushwork.scripts.cli import fail, nearest, option_sentence
+from brushwork.training.config import TrainConfig
+from brushwork.training.errors import TrainingError
 from brushwork.training.renames import renamed
 
 Arguments = TypeVar("Arguments")
+Config = TypeVar("Config")
+Presets = Mapping[str, tuple[str, Config]]
+"""A line of help and the configuration, by name."""
 
 METAVARS = {bool: "", int: "INT", float: "FLOAT", str: "TEXT", Path: "PATH"}
 NAME_WIDTH = 30
+MAIN_OPTIONS = {
+    "run": (
+        "data", "out", "resume", "start-from", "total-kimg", "max-minutes", "stop-on-collapse", "seed",
+        "interval.metrics-kimg", "trackers.use",
+    ),
+    "machine": ("device", "precision", "batch", "accumulate"),
+    "networks": ("generator.resolution", "generator.channel-base", "generator.encoders"),
+    "training": ("optimizer.generator-lr", "optimizer.discriminator-lr", "loss.r1-gamma"),
+}  # fmt: skip
+"""The options of TrainConfig that `--help` shows, by group; `--help-all` shows every one."""
 
 
 # Fields
@@ -90,9 +108,11 @@ def options_of(kind: Any, default: object = None, prefix: str = "", group: str =
     """Yield the options of a dataclass and of the dataclasses inside it, named as on the command line."""
     hints, texts = get_type_hints(kind, include_extras=True), field_texts(kind)
     for field in fields(kind):
-        hint, marks = _unwrapped(hints[field.name])
+        annotated = hints[field.name]
+        hint, *marks = get_args(annotated) if get_origin(annotated) is Annotated else (annotated,)
         name, text = f"{prefix}{field.name.replace('_', '-')}", texts.get(field.name, "")
-        value = getattr(default, field.name, _default(field))
+        own = field.default if field.default_factory is MISSING else field.default_factory()
+        value = getattr(default, field.name, own)
         value = MISSING if value is tyro.MISSING else value
         names = [mark.name for mark in marks if getattr(mark, "name", None) is not None]
         if is_dataclass(hint):
@@ -108,19 +128,6 @@ def options_of(kind: Any, default: object = None, prefix: str = "", group: str =
             )  # fmt: skip
 
 
-def _unwrapped(hint: Any) -> tuple[Any, list[Any]]:
-    """Return the type of an annotated field, and its annotations."""
-    marks: list[Any] = []
-    while get_origin(hint) is Annotated:
-        hint, *more = get_args(hint)
-        marks += more
-    return hint, marks
-
-
-def _default(field: "Field[Any]") -> object:
-    return field.default if field.default_factory is MISSING else field.default_factory()
-
-
 def field_texts(kind: type) -> dict[str, str]:
     """The docstrings below the fields of a class and of its bases, by field, each in one line."""
     texts: dict[str, str] = {}
@@ -130,16 +137,6 @@ def field_texts(kind: type) -> dict[str, str]:
             if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr):
                 texts[ast.unparse(field.target)] = " ".join(ast.literal_eval(text.value).split())
     return texts
-
-
-def subcommands_of(kind: Any) -> tuple[str, dict[str, type]]:
-    """Return the field that is a union of subcommands, and its classes by name; none for most classes."""
-    for name, hint in get_type_hints(kind, include_extras=True).items():
-        inner, _ = _unwrapped(hint)
-        choices = [_unwrapped(choice) for choice in get_args(inner)]
-        if choices and all(is_dataclass(choice) for choice, _ in choices):
-            return name, {marks[0].name: choice for choice, marks in choices}
-    return "", {}
 
 
 # Help
@@ -167,20 +164,9 @@ def parse(
     Help ends the process with exit code 0, an error with a sentence and exit code 2.
     """
     words, prog = list(sys.argv[1:] if words is None else words), prog or sys.argv[0]
-    field, subcommands = subcommands_of(kind)
-    if subcommands and words and words[0] in subcommands:
-        chosen = parse(subcommands[words[0]], words=words[1:], prog=f"{prog} {words[0]}")
-        return kind(**{field: chosen})
     if "-h" in words or "--help" in words:
-        if subcommands:
-            print(f"usage: {prog} {{{','.join(subcommands)}}} ...\n\n{inspect.getdoc(kind)}")
-        else:
-            print(help_page(kind, prog=prog, description=description, default=default))
+        print(help_page(kind, prog=prog, description=description, default=default))
         sys.exit(0)
-    if subcommands and not words:
-        fail(f"Name one of {', '.join(subcommands)}: see `{prog} --help`.")
-    if subcommands:
-        fail(f"There is no {words[0]!r}: {nearest(words[0], subcommands)}")
     options = list(options_of(kind, default))
     require_known(options, words, prog)
     messages = io.StringIO()
@@ -201,7 +187,9 @@ def require_known(options: Sequence[Option], words: Sequence[str], prog: str) ->
         if name.startswith("--") and name not in known:
             near = get_close_matches(name, known, n=1)
             hint = f"did you mean {near[0]}? See" if near else "see"
-            fail(renamed(name) or f"There is no option {name}: {hint} `{prog} --help`.")
+            fail(
+                renamed(name, prog.partition(" ")[2]) or f"There is no option {name}: {hint} `{prog} --help`."
+            )
 
 
 def error_sentence(message: str, options: Sequence[Option], prog: str) -> str:
@@ -211,7 +199,63 @@ def error_sentence(message: str, options: Sequence[Option], prog: str) -> str:
     if not text.startswith("Missing from"):
         return f"{' '.join(text.split()).rstrip('.')}: see `{prog} --help`."
     labels = re.findall(r"^ {4}(\S.*)$", text, re.MULTILINE)
-    missing = [label.split()[0] for label in labels if label.startswith("--")]
-    places = [option.name for option in options if option.positional and option.default is MISSING]
-    missing = [*places[len(places) - len(labels) + len(missing) :], *missing]
-    return f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing: see `{prog} --help`."
+    named = [label.split()[0] for label in labels if label.startswith("--")]
+    places = [option for option in options if option.positional and option.default is MISSING]
+    count = len(labels) - len(named)  # tyro calls them PATH, and does not miss several values
+    count += count > 0 and any(get_origin(option.hint) is tuple for option in places)
+    *missing, last = [*(option.name for option in places[len(places) - count :]), *named]
+    words = f"{', '.join(missing)} and {last} are" if missing else f"{last} is"
+    return f"{words} missing: see `{prog} --help`."
+
+
+# Configurations
+def configured(presets: Presets[Config], from_file: Callable[[Path], Config], description: str) -> Config:
+    """Return the configuration that the command line describes: PRESET or FILE.json, then options.
+
+    With `--help`, print the presets or the main options instead, and exit.
+
+    Args:
+        presets: the configurations that have a name.
+        from_file: reads a configuration from a file whose name ends in .json.
+        description: what the command does, for `--help`.
+
+    Raises:
+        TrainingError: the first word is neither a preset nor such a file; or what `from_file` raises.
+    """
+    name, words = (sys.argv[1] if len(sys.argv) > 1 else ""), sys.argv[2:]
+    known, some = ", ".join(presets), next(iter(presets.values()))[1]
+    if name in ("-h", "--help"):
+        width = max(map(len, presets))
+        lines = "".join(f"  {preset:{width}}  {text}\n" for preset, (text, _) in presets.items())
+        print(short_help("PRESET|FILE.json", f"{description}\nPresets:\n{lines}", type(some)))
+        sys.exit(0)
+    if not name or name.startswith("-"):
+        raise TrainingError(f"The first word names a preset or a FILE.json: {known}.")
+    if name.endswith(".json"):
+        config = from_file(Path(name))
+    elif name in presets:
+        config = presets[name][1]
+    else:
+        raise TrainingError(f"There is no preset {name!r}: {nearest(name, presets)}")
+    if "-h" in words or "--help" in words:
+        print(short_help(name, description, type(config), config))
+        sys.exit(0)
+    return parse(
+        type(config), default=config, words=["--help" if word == "--help-all" else word for word in words],
+        prog=f"{sys.argv[0]} {name}", description=description,
+    )  # fmt: skip
+
+
+def short_help(name: str, description: str, kind: type, config: object = None) -> str:
+    """Return the help of a command: its own options and MAIN_OPTIONS, with their values in `config`."""
+    options = {option.name: option for option in options_of(kind, config)}
+    every = {option.name for option in options_of(TrainConfig)}
+    own = tuple(name for name in options if name not in every)
+    lines = [f"usage: {sys.argv[0]} {name} [OPTIONS]\n", description.rstrip()]
+    for title, names in {sys.argv[0].split()[-1]: own, **MAIN_OPTIONS}.items():
+        shown = [options[each] if config else replace(options[each], default=None) for each in names]
+        if shown:
+            lines += [f"\n{title}:", *(option.line(short=True) for option in shown)]
+    every_option = f"{sys.argv[0]} {name if config else 'PRESET'} --help-all"
+    brackets = "Defaults in brackets. Every option" if config else "Every option, and the defaults"
+    return "\n".join([*lines, f"\n{brackets}: {every_option}"])

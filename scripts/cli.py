@@ -140,23 +140,29 @@ def parse_and_run(arguments: type[Arguments], command: Callable[[Arguments], obj
     run_command(run)
 
 
-def run_subcommand(command: str, noun: str, about: Mapping[str, str], package: str) -> None:
-    """Run `main` of the module in `package` that the first word of the command line names.
+def run_script(name: str) -> None:
+    """Run `main` of a module of this package."""
+    importlib.import_module(f"brushwork.scripts.{name}").main()
+
+
+def run_subcommand(command: str, noun: str, about: Mapping[str, str], run: Callable[[str], object]) -> None:
+    """Call `run` with the first word of the command line, which must be one of `about`.
 
     Args:
         command: the words typed before that word.
         noun: what the word is called.
         about: a line of help for each of them.
+        run: what to do with it.
     """
     name = sys.argv[1] if len(sys.argv) > 1 else "--help"
     if name in ("-h", "--help"):
-        lines = "".join(f"  {word:9} {text}\n" for word, text in about.items())
+        lines = "".join(f"  {word:11} {text}\n" for word, text in about.items())
         print(f"usage: {command} {noun.upper()} ...\n\n{lines}\nEvery {noun} has --help, with an example.")
     elif name not in about:
         fail(f"There is no {noun} {name!r}: {nearest(name, about)}")
     else:
         sys.argv = [f"{command} {name}", *sys.argv[2:]]
-        importlib.import_module(f"{package}.{name}").main()
+        run(name)
 
 
 def main() -> None:
@@ -164,7 +170,7 @@ def main() -> None:
     if sys.argv[1:2] == ["--version"]:
         print(f"brushwork {importlib.metadata.version('brushwork')}")
     else:
-        run_command(lambda: run_subcommand("brushwork", "verb", VERBS, "brushwork.scripts"))
+        run_command(lambda: run_subcommand("brushwork", "verb", VERBS, run_script))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """The command `brushwork fetch`."""
 
+import inspect
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +14,7 @@ from brushwork.data.sources.modes import MODE_STYLES, MODES, write_modes
 from brushwork.data.sources.photographs import fetch_photographs
 from brushwork.models.options import Count, options
 from brushwork.models.pretrained.hed import NAME, fetch_hed_vgg16
-from brushwork.scripts.cli import parse_and_run
+from brushwork.scripts.cli import parse_and_run, run_command, run_subcommand
 
 Directory = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR")]
 IconSize = Annotated[int, Interval(ge=8, le=1024)]
@@ -116,22 +117,9 @@ class HedVgg16:
         print(f"{NAME}, its 13 convolutions for torchvision's VGG16: {fetch_hed_vgg16()}")
 
 
-@options
-class FetchArguments:
-    """Fetch a collection of images in several styles, ready for `brushwork pack`, or published weights.
-
-    Example, ten seconds on a CPU; every collection has its own --help:
-        brushwork fetch modes modes-32
-    """
-
-    what: Annotated[
-        Annotated[Emoji, tyro.conf.subcommand("emoji")]
-        | Annotated[Icons, tyro.conf.subcommand("icons")]
-        | Annotated[Photographs, tyro.conf.subcommand("photographs")]
-        | Annotated[Modes, tyro.conf.subcommand("modes")]
-        | Annotated[HedVgg16, tyro.conf.subcommand("hed-vgg16")],
-        tyro.conf.arg(name=""),
-    ]
+SOURCES = {
+    "emoji": Emoji, "icons": Icons, "photographs": Photographs, "modes": Modes, "hed-vgg16": HedVgg16,
+}  # fmt: skip
 
 
 def words(text: str) -> list[str]:
@@ -146,8 +134,13 @@ def print_collection(fetched: Fetched, directory: Path) -> None:
 
 
 def main() -> None:
-    """Parse the command line and fetch."""
-    parse_and_run(FetchArguments, lambda args: args.what.fetch())
+    """Fetch from the source that the command line names."""
+    about = {name: (inspect.getdoc(kind) or "").partition("\n")[0] for name, kind in SOURCES.items()}
+
+    def fetch(name: str) -> None:
+        parse_and_run(SOURCES[name], lambda source: source.fetch())
+
+    run_command(lambda: run_subcommand("brushwork fetch", "source", about, fetch))
 
 
 if __name__ == "__main__":

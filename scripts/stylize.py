@@ -1,12 +1,12 @@
 """The command `brushwork stylize`."""
 
 import sys
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tyro
-from annotated_types import Interval
 from pydantic import SkipValidation
 
 from brushwork.data.contents import list_originals
@@ -16,9 +16,9 @@ from brushwork.scripts.cli import run_command
 from brushwork.scripts.inputs import LeftOut, report_frames
 from brushwork.training.errors import TrainingError
 from brushwork.training.speed import choose_precision
-from brushwork.training.style_transfer.backbones import find_backbone
 from brushwork.training.style_transfer.config import PRESETS, StylizeConfig
 from brushwork.training.style_transfer.job import StylizeJob, list_styles
+from brushwork.training.style_transfer.transfer import find_backbone
 
 Preset = Literal["fast", "gatys", "neural-style", "tutorial"]
 
@@ -47,11 +47,9 @@ class StylizeArguments:
     masks: tuple[Path, ...] = ()
     """Pictures of the content's size, white where the style applies: one for all styles, or one for each."""
     out: Path = Path("stylized")
-    """Folder: <style>/<content>.png, its losses (.json), grid.png, pairs.csv."""
-    interval: Annotated[int, Interval(ge=0, le=10**7)] = 0
-    """Save the picture after every so many evaluations; 0: only the last."""
+    """Folder: <style>/<content>.png, grid.png, pairs.csv."""
     resume: bool = False
-    """Continue a stopped command: finished pictures are kept, an unfinished one is begun anew."""
+    """Continue a stopped command: finished pictures of these settings are kept, others are begun anew."""
     device: DeviceName = "auto"
     """Where the network runs: auto (the CUDA GPU if there is one, else the processor), cpu, cuda, cuda:N or
     mps."""
@@ -63,13 +61,11 @@ def stylize_command(args: StylizeArguments) -> None:
     styles, contents = list_styles(args.styles, args.style_weights), list_originals([args.content])
     images = [*contents, *(image for style in styles for image in style.images)]
     report_frames([*(image.source for image in images), *args.masks])
-    config, device = args.config, resolve_device(args.device)
+    device = resolve_device(args.device)
+    config = replace(args.config, precision=choose_precision(args.config.precision, device))
     layers = (*config.style_layers, *config.content_layers)
-    job = StylizeJob(
-        network=find_backbone(config.backbone, layers, config.weights, device=str(device)), config=config,
-        precision=choose_precision(config.precision, device), preset=args.preset, masks=args.masks,
-        interval=args.interval, resume=args.resume, device=str(device),
-    )  # fmt: skip
+    network = find_backbone(config.backbone, layers, config.weights, device=str(device))
+    job = StylizeJob(network=network, config=config, masks=args.masks, resume=args.resume, device=str(device))
     result = job.run(contents, styles, args.out)
     if result.stopped:
         print(f"stopped: go on with --resume ({args.out})")

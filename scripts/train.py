@@ -7,8 +7,8 @@ from pathlib import Path
 from brushwork.data.dataset import DATASET_JSON
 from brushwork.data.loader import open_pictures
 from brushwork.eval.collapse import ADVICE
+from brushwork.scripts.arguments import Presets, configured
 from brushwork.scripts.cli import run_command
-from brushwork.scripts.configured import Presets, configured
 from brushwork.training.config import TrainConfig
 from brushwork.training.errors import TrainingError
 from brushwork.training.preset_files import read_preset

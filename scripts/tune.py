@@ -10,8 +10,8 @@ import tyro
 
 from brushwork.data.loader import open_pictures
 from brushwork.models.options import options
+from brushwork.scripts.arguments import configured
 from brushwork.scripts.cli import run_command
-from brushwork.scripts.configured import configured
 from brushwork.training.config import TrainConfig
 from brushwork.training.errors import TrainingError
 from brushwork.training.preset_files import read_preset
@@ -41,28 +41,23 @@ def tune_command(args: TuneArguments) -> None:
     """Search, then print the trials and how to train with the best one."""
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise TrainingError("brushwork tune runs in one process; start it without a launcher.")
-    try:
-        import optuna
+    import optuna
 
-        from brushwork.training.tune.report import trial_table
-        from brushwork.training.tune.search import train_on, tune
-    except ModuleNotFoundError as error:
-        raise TrainingError("Tuning needs Optuna: pip install 'brushwork[tune]'.") from error
+    from brushwork.training.tune.search import train_on, trial_line, tune
+
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     pictures = open_pictures(args.base.data, "train", args.base.loader.cache)
     metrics = InLoopMetrics(args.base.metrics, args.base.data)
     result = tune(args.base, args.tuning, metrics, train_on(pictures), pictures.fingerprint)
     plan, best = result.plan, result.best
-    if result.trials:
-        print(trial_table(result.trials, best, plan.metric))
     if result.signal is not None:
-        print(f"stopped by signal {result.signal}: the same command goes on (study {plan.folder})")
+        print(f"stopped by signal {result.signal}: the same command goes on (study {plan.base.out})")
         sys.exit(128 + result.signal)
     if best is None:
         print("no trial was completed: lower the learning rates, or raise loss.r1_gamma")
     else:
-        print(f"best: trial {best.number}, {plan.metric} {best.value:.4g}; all: {plan.folder / 'trials.csv'}")
-        print(f"train with it: brushwork train {plan.folder / 'best.json'}")
+        print(f"best: {trial_line(best, plan.metric)}\nall trials: {plan.base.out / 'trials.csv'}")
+        print(f"train with it: brushwork train {plan.base.out / 'best.json'}")
 
 
 def tunable() -> dict[str, tuple[str, TuneArguments]]:

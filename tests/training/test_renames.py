@@ -25,7 +25,6 @@ else:
         ("--every.tick-kimg", "--every.tick-kimg is now called --interval.status-kimg."),
         ("--every.grid-kimg", "--every.grid-kimg is now called --interval.grid-kimg."),
         ("--restyle.rebuild.weight", "--restyle.rebuild.weight is now called --restyle.reconstruct.weight."),
-        ("--keep", "--keep is now called --skip-existing."),
         ("loss.turns", "loss.turns is now called loss.update_order."),
         ("--loss.pairing", "--loss.pairing is now called --loss.gan-loss."),
         (

@@ -5,11 +5,18 @@ from typing import Annotated, Literal
 
 from annotated_types import Interval, MultipleOf
 
-from brushwork.models.options import Seed, Share, Side, options
+from brushwork.models.options import Seed, Side, options
 
 from ..errors import TrainingError
-from .backbones import FEATURE_SCALE, VGG_CONTENT, VGG_STYLE, Backbone
 from .statistics import Scaling
+
+Backbone = Literal["vgg19", "vgg16", "hed-vgg16", "random"]
+
+VGG_STYLE = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
+VGG_CONTENT = ("relu4_2",)
+FEATURE_SCALE = 255 * 0.225
+"""Ratio of the features of Caffe's networks, whose inputs are levels 0 to 255, to those of torchvision's,
+whose inputs are 0 to 1 divided by about 0.225. All backbones here have torchvision's scale."""
 
 Optimizer = Literal["lbfgs", "adam-lbfgs"]
 
@@ -62,8 +69,6 @@ class StylizeConfig:
     """Size of the style images relative to the result; larger values give larger strokes."""
     start: Literal["content", "noise"] = "content"
     """Initial image."""
-    strength: Share = 1.0
-    """From 0, the content image, to 1, the full result."""
     colours: Literal["style", "luma"] = "style"
     """style: colours of the style. luma: colours of the content, luma of the result."""
     tile: Annotated[Side, MultipleOf(16)] = 0

@@ -1,13 +1,9 @@
 """The work of `brushwork stylize`: every content image in every style, to a folder."""
 
 import hashlib
-import json
-import sys
-import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,19 +12,18 @@ from torch import Tensor
 
 from brushwork.data.contents import Cutout, Original, list_originals
 from brushwork.data.errors import DataError
-from brushwork.data.files import read_json, write_csv, write_json
-from brushwork.data.images import fit_image, image_grid, read_image
+from brushwork.data.files import write_csv
+from brushwork.data.images import fit_image, image_grid, png_note, read_image
 from brushwork.data.names import file_name, unique_names
 from brushwork.data.progress import Progress
 from brushwork.data.writing import save_picture
 from brushwork.models.errors import ModelError
 from brushwork.models.pretrained.vgg import Vgg
-from brushwork.models.sampling import Precision
 
 from ..errors import TrainingError
 from ..interrupt import StopRequest, stop_on_signals
 from .config import StylizeConfig
-from .transfer import Step, Stylizer, TransferInputs, as_array, as_tensor
+from .transfer import Stylizer, TransferInputs, as_array, as_tensor
 
 FITTED, SIDE = "fitted", 256
 """Folder of the square copies that the manifest lists, and their side in pixels."""
@@ -78,52 +73,6 @@ def list_styles(paths: Sequence[Path], weights: tuple[float, ...] = ()) -> list[
     ]
 
 
-# Records
-@dataclass(kw_only=True)
-class TransferRecord:
-    """What determines an image, and how its losses went. It is written beside the image."""
-
-    preset: str
-    config: dict[str, Any]
-    inputs: str
-    """Fingerprint of all input pixels and weights."""
-    trace: list[dict[str, int | float]] = field(default_factory=list)
-    """Every evaluation: its number, longer side in pixels, seconds since the start, and losses."""
-    stopped: str | None = None
-    """Why the image is unfinished."""
-
-    def add(self, step: Step, seconds: float) -> None:
-        losses = {name: float(f"{value:.6g}") for name, value in asdict(step.losses).items()}
-        row = {"evaluation": step.number, "side": step.side, "seconds": round(seconds, 2), **losses}
-        self.trace.append(row)
-
-
-def record_file(image: Path) -> Path:
-    return image.with_suffix(".json")
-
-
-def fingerprint(inputs: TransferInputs) -> str:
-    """Hash all pixels and weights."""
-    digest = hashlib.sha256(repr(tuple(inputs.weights)).encode())
-    for pixels in (inputs.content, *inputs.styles, *inputs.masks):
-        digest.update(repr(tuple(pixels.shape)).encode())
-        digest.update(pixels.contiguous().numpy().tobytes())
-    return digest.hexdigest()[:16]
-
-
-def is_finished(path: Path, record: TransferRecord) -> bool:
-    """Whether the image exists undamaged, with a record of the same configuration and inputs."""
-    if not (path.is_file() and record_file(path).is_file()):
-        return False
-    try:
-        found = read_json(record_file(path), TransferRecord)
-        read_image(path)
-    except (OSError, ValueError, DataError):
-        Progress.write(f"'{path}' or its record is damaged: it is drawn again", file=sys.stderr)
-        return False
-    return found.stopped is None and (found.config, found.inputs) == (record.config, record.inputs)
-
-
 # Results
 class ResultFolder:
     """Results as out/<style>/<content>.png, with grid.png and the manifest pairs.csv."""
@@ -171,13 +120,13 @@ class ResultFolder:
         save_picture(self.out / GRID, grid)
 
 
-def save_result(path: Path, cutout: Cutout, result: Tensor) -> None:
-    """Save a result with the content's opacity, resized to the result."""
+def save_result(path: Path, cutout: Cutout, result: Tensor, note: str = "") -> None:
+    """Save a result with the content's opacity, resized to the result, and a note; see `note_of`."""
     pixels, alpha = as_array(result), cutout.alpha
     if alpha is not None and alpha.shape != pixels.shape[:2]:
         size = (pixels.shape[1], pixels.shape[0])
         alpha = np.array(Image.fromarray(alpha).resize(size, Image.Resampling.LANCZOS))
-    save_picture(path, Cutout(pixels=pixels, alpha=alpha).recoloured(pixels))
+    save_picture(path, Cutout(pixels=pixels, alpha=alpha).recoloured(pixels), note)
 
 
 # The job
@@ -199,11 +148,7 @@ class StylizeJob:
 
     network: Vgg
     config: StylizeConfig
-    precision: Precision
-    """The one that is measured once for all images, if the configuration has `auto`."""
-    preset: str
     masks: tuple[Path, ...]
-    interval: int
     resume: bool
     device: str
 
@@ -243,38 +188,40 @@ class StylizeJob:
             styles=[as_tensor(image.read().pixels) for image in style.images],
             weights=style.weights, masks=[read_mask(mask) for mask in self.masks],
         )  # fmt: skip
-        config = json.loads(json.dumps(asdict(self.config), default=str))
-        record = TransferRecord(preset=self.preset, config=config, inputs=fingerprint(inputs))
-        if not (self.resume and is_finished(path, record)):
-            config = replace(self.config, precision=self.precision)
-            stylizer = Stylizer(inputs, config, network=self.network, device=self.device)
+        note = note_of(self.config, inputs)
+        if not (self.resume and png_note(path) == note):
+            stylizer = Stylizer(inputs, self.config, network=self.network, device=self.device)
             try:
-                if not self._optimise(stylizer, path, record, stop):
+                if not _optimise(stylizer, path.stem, stop):
                     return False
             except TrainingError as error:
-                record.stopped = str(error)
-            save_result(path, cutout, stylizer.result())
-            write_json(record_file(path), asdict(record))
-            if record.stopped:
-                raise TrainingError(f"{record.stopped} The best picture that there was is {path}.")
+                save_result(path, cutout, stylizer.result())
+                raise TrainingError(f"{error} The best picture that there was is {path}.") from error
+            save_result(path, cutout, stylizer.result(), note)
         results.add(content, style, cutout)
         return True
 
-    def _optimise(self, stylizer: Stylizer, path: Path, record: TransferRecord, stop: StopRequest) -> bool:
-        """Run all evaluations. Return False if a signal stops them before the last."""
-        start = time.perf_counter()
-        with Progress(total=stylizer.total, desc=path.stem, unit="eval", leave=False) as bar:
-            for step in stylizer:
-                record.add(step, time.perf_counter() - start)
-                bar.update()
-                losses = f"style {step.losses.style:.3g}, content {step.losses.content:.3g}"
-                bar.set_postfix_str(f"{step.side} px, {losses}", refresh=False)
-                if self.interval and step.number % self.interval == 0:
-                    steps = path.with_name(f"{path.stem}-steps")
-                    save_picture(steps / f"{step.number:06d}.png", as_array(stylizer.result()))
-                if stop.signal is not None and step.number < stylizer.total:
-                    return False
-        return True
+
+def _optimise(stylizer: Stylizer, name: str, stop: StopRequest) -> bool:
+    """Run all evaluations. Return False if a signal stops them before the last."""
+    with Progress(total=stylizer.total, desc=name, unit="eval", leave=False) as bar:
+        for step in stylizer:
+            bar.update()
+            losses = f"style {step.losses.style:.3g}, content {step.losses.content:.3g}"
+            bar.set_postfix_str(f"{step.side} px, {losses}", refresh=False)
+            if stop.signal is not None and step.number < stylizer.total:
+                return False
+    return True
+
+
+def note_of(config: StylizeConfig, inputs: TransferInputs) -> str:
+    """Hash what determines a result: the settings but for the precision, all pixels and weights."""
+    settings = (replace(config, precision="auto"), tuple(inputs.weights))
+    digest = hashlib.sha256(repr(settings).encode())
+    for pixels in (inputs.content, *inputs.styles, *inputs.masks):
+        digest.update(repr(tuple(pixels.shape)).encode())
+        digest.update(pixels.contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
 
 
 def read_mask(path: Path) -> Tensor:

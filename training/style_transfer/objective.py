@@ -1,27 +1,24 @@
 """Losses of a style transfer and their gradient, at once or tile by tile in bounded memory.
 
-Style losses are functions of sums over positions (`statistics`), and sums add up over tiles. So tiles take
-two passes. The first sums the statistics, which gives the loss and its derivatives by the sums. The second
-propagates these derivatives back to the pixels of each tile.
+Style losses are functions of sums over positions (`statistics`), and sums add up over tiles. The features of
+a tile are computed a second time for its gradient, so that those of one tile are in memory at a time.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
-from brushwork.models.errors import ModelError
 from brushwork.models.feature_statistics import total_variation
 from brushwork.models.pretrained.vgg import Vgg
 
 from .config import StylizeConfig
 from .statistics import FeatureStatistics, Image, feature_statistics, gram_error, wasserstein_error
 
-Features = Mapping[str, Tensor]
-"""Features (1, C, h, w) by layer."""
 LayerStatistics = dict[str, FeatureStatistics]
 """Statistics by style layer."""
 Span = tuple[int, int]
@@ -46,16 +43,11 @@ class Tile:
 
     def unpad(self, features: Tensor, stride: int) -> Tensor:
         """Return the tile's own positions of features of the padded rectangle."""
-        rows = _positions(self.rows, self.padded_rows[0], stride)
-        return features[..., rows, _positions(self.columns, self.padded_columns[0], stride)]
-
-    def select(self, features: Tensor, stride: int) -> Tensor:
-        """Return the tile's own positions of features of the whole image, as a view."""
-        return features[..., _positions(self.rows, 0, stride), _positions(self.columns, 0, stride)]
-
-
-def _positions(span: Span, origin: int, stride: int) -> slice:
-    return slice((span[0] - origin) // stride, (span[1] - origin) // stride)
+        rows, columns = (
+            slice((own[0] - padded[0]) // stride, (own[1] - padded[0]) // stride)
+            for own, padded in ((self.rows, self.padded_rows), (self.columns, self.padded_columns))
+        )
+        return features[..., rows, columns]
 
 
 def split_into_tiles(height: int, width: int, *, stride: int, reach: int, side: int = 0) -> list[Tile]:
@@ -65,29 +57,21 @@ def split_into_tiles(height: int, width: int, *, stride: int, reach: int, side: 
         height, width: size of the image in pixels.
         stride: stride in pixels of the network's deepest features.
         reach: radius of their receptive field in pixels, by which tiles are padded.
-        side: side of the tiles in pixels; 0: see MAX_SIDE.
-
-    Raises:
-        ModelError: `side` is no multiple of the stride.
+        side: side of the tiles in pixels, a multiple of the stride; 0: see MAX_SIDE.
     """
     if side == 0:
         side = TILE_SIDE if height * width > MAX_SIDE**2 else -(-max(height, width) // stride) * stride
-    if side % stride:
-        raise ModelError(f"tiles of {side} pixels do not fit the network; take a multiple of {stride}.")
     padding = -(-reach // stride) * stride
+
+    def spans(length: int) -> list[tuple[Span, Span]]:
+        ends = [(start, min(start + side, length)) for start in range(0, length, side)]
+        return [((a, b), (max(0, a - padding), min(length, b + padding))) for a, b in ends]
+
     return [
-        Tile(rows=a, columns=b, padded_rows=_pad(a, padding, height), padded_columns=_pad(b, padding, width))
-        for a in _spans(height, side)
-        for b in _spans(width, side)
+        Tile(rows=rows, columns=columns, padded_rows=padded_rows, padded_columns=padded_columns)
+        for rows, padded_rows in spans(height)
+        for columns, padded_columns in spans(width)
     ]
-
-
-def _spans(length: int, side: int) -> list[Span]:
-    return [(start, min(start + side, length)) for start in range(0, length, side)]
-
-
-def _pad(span: Span, padding: int, length: int) -> Span:
-    return max(0, span[0] - padding), min(length, span[1] + padding)
 
 
 # Features
@@ -101,19 +85,31 @@ class FeatureExtractor:
     bf16: bool = False
     tile: int = 0
 
-    def __call__(self, image: Image) -> dict[str, Tensor]:
-        """Return the features of all layers, in float32. Raises ModelError for an image that is too small."""
+    def __call__(self, image: Image, tile: Tile) -> dict[str, Tensor]:
+        """Return the features (1, C, h, w) of a tile by layer, in float32.
+
+        Raises:
+            ModelError: the image is too small for the network.
+        """
+        pixels = tile.crop(image).contiguous(memory_format=torch.channels_last)
         with torch.autocast(image.device.type, torch.bfloat16, enabled=self.bf16):
-            features = self.network(image.contiguous(memory_format=torch.channels_last))
-        return {name: features[name].float() for name in {*self.style_layers, *self.content_layers}}
+            features = self.network(pixels)
+        return {
+            name: tile.unpad(features[name].float(), self.network.strides[name])
+            for name in {*self.style_layers, *self.content_layers}
+        }
 
     def tiles(self, image: Image) -> list[Tile]:
         height, width = image.shape[2:]
         stride, reach = max(self.network.strides.values()), self.network.reach
         return split_into_tiles(height, width, stride=stride, reach=reach, side=self.tile)
 
-    def tile_statistics(
-        self, tile: Tile, features: Features, mask: Float[Tensor, "h w"] | None = None
+    @torch.no_grad()
+    def image_statistics(self, image: Image) -> LayerStatistics:
+        return add_statistics([self.statistics(self(image, tile), tile) for tile in self.tiles(image)])
+
+    def statistics(
+        self, features: dict[str, Tensor], tile: Tile, mask: Float[Tensor, "h w"] | None = None
     ) -> LayerStatistics:
         """Sum the features of a tile. A position weighs the mean of `mask`, of the whole image, over its
         pixels."""
@@ -121,31 +117,9 @@ class FeatureExtractor:
         for name in self.style_layers:
             stride, weights = self.network.strides[name], None
             if mask is not None:
-                means = F.avg_pool2d(tile.crop(mask[None, None]), stride)
-                weights = tile.unpad(means, stride)[0, 0]
-            statistics[name] = feature_statistics(tile.unpad(features[name], stride), weights)
+                weights = tile.unpad(F.avg_pool2d(tile.crop(mask[None]), stride), stride)[0]
+            statistics[name] = feature_statistics(features[name], weights)
         return statistics
-
-    @torch.no_grad()
-    def image_statistics(self, image: Image) -> LayerStatistics:
-        tiles = self.tiles(image)
-        return add_statistics([self.tile_statistics(tile, self(tile.crop(image))) for tile in tiles])
-
-    @torch.no_grad()
-    def content_features(self, image: Image) -> dict[str, Tensor]:
-        tiles, whole = self.tiles(image), dict[str, Tensor]()
-        if len(tiles) == 1:
-            features = self(image)
-            return {name: features[name] for name in self.content_layers}
-        for tile in tiles:
-            features = self(tile.crop(image))
-            for name in self.content_layers:
-                stride = self.network.strides[name]
-                part = tile.unpad(features[name], stride)
-                size = [length // stride for length in image.shape[2:]]
-                target = whole.setdefault(name, part.new_zeros(1, part.shape[1], *size))
-                tile.select(target, stride).copy_(part)
-        return whole
 
 
 def add_statistics(parts: Sequence[LayerStatistics]) -> LayerStatistics:
@@ -172,61 +146,61 @@ class Losses:
     total: float
 
 
-@dataclass(frozen=True, kw_only=True)
 class Objective:
-    """An image (1, 3, H, W) with values 0 to 1 -> its losses and the gradient of the total loss."""
+    """An image (1, 3, H, W) with values 0 to 1 -> its losses and the gradient of the total loss.
 
-    extractor: FeatureExtractor
-    config: StylizeConfig
-    content: Features
-    """Target of the content layers."""
-    styles: tuple[StyleTarget, ...]
-    """Each is weighted by its share of all masks' sum."""
+    Several `styles` are weighted by the areas of their masks.
+    """
+
+    def __init__(
+        self,
+        extractor: FeatureExtractor,
+        config: StylizeConfig,
+        content: Image,
+        styles: Sequence[StyleTarget],
+    ) -> None:
+        self.extractor, self.config, self.styles = extractor, config, styles
+        self.tiles = extractor.tiles(content)
+        self.content = [self._content_targets(content, tile) for tile in self.tiles]
+        self.divisors = {name: self._content_divisor(name) for name in extractor.content_layers}
+
+    @torch.no_grad()
+    def _content_targets(self, content: Image, tile: Tile) -> dict[str, Tensor]:
+        features = self.extractor(content, tile)
+        return {name: features[name].clone() for name in self.extractor.content_layers}
+
+    def _content_divisor(self, name: str) -> float:
+        if self.config.scaling == "gatys":
+            return 2.0
+        targets = [part[name] for part in self.content]
+        if self.config.scaling == "mean":
+            return float(sum(target.numel() for target in targets))
+        return float(sum(target.square().sum() for target in targets))
 
     def __call__(self, image: Image) -> tuple[Losses, Image]:
-        tiles = self.extractor.tiles(image)
-        if len(tiles) > 1:
-            return self._by_tiles(image, tiles)
-        pixels = image.detach().requires_grad_()
-        features = self.extractor(pixels)
-        style = self.style_loss(self._statistics(tiles[0], features))
-        losses, total = self._total(style, self.content_loss(tiles[0], features), self.tv_loss(pixels))
-        return losses, torch.autograd.grad(total, pixels)[0]
-
-    def _by_tiles(self, image: Image, tiles: Sequence[Tile]) -> tuple[Losses, Image]:
-        with torch.no_grad():
-            parts = [self._statistics(tile, self.extractor(tile.crop(image))) for tile in tiles]
-            whole = [add_statistics([part[i] for part in parts]) for i in range(len(self.styles))]
-        sums = [x.requires_grad_() for x in _sums(whole)]
-        style = self.style_loss(whole)
-        slopes = torch.autograd.grad(style, sums, materialize_grads=True)
-        gradient, content = torch.zeros_like(image), torch.zeros((), device=image.device)
-        for tile in tiles:
-            pixels = tile.crop(image).detach().requires_grad_()
-            features = self.extractor(pixels)
-            # The gradient of this linear function of the tile's sums is that of the style loss.
-            own = _sums(self._statistics(tile, features))
-            linear = torch.stack([(x * slope).sum() for x, slope in zip(own, slopes, strict=True)]).sum()
-            part = self.content_loss(tile, features)
-            value = self.config.style_weight * linear + self.config.content_weight * part
-            tile.crop(gradient).add_(torch.autograd.grad(value, pixels)[0])
-            content += part.detach()
-        pixels = image.detach().requires_grad_()
-        losses, total = self._total(style.detach(), content, self.tv_loss(pixels))
-        if total.requires_grad:
-            gradient += torch.autograd.grad(total, pixels)[0]
-        return losses, gradient
-
-    def _statistics(self, tile: Tile, features: Features) -> list[LayerStatistics]:
-        """Statistics of a tile in every region."""
-        return [self.extractor.tile_statistics(tile, features, style.mask) for style in self.styles]
-
-    def _total(self, style: Tensor, content: Tensor, tv: Tensor) -> tuple[Losses, Tensor]:
-        config = self.config
+        config, pixels = self.config, image.detach().requires_grad_()
+        if len(self.tiles) == 1:
+            parts = [self._part(pixels, 0)]
+        else:
+            parts = [
+                checkpoint(self._part, pixels, index, use_reentrant=False, preserve_rng_state=False)
+                for index in range(len(self.tiles))
+            ]
+        style = self.style_loss(
+            [add_statistics([own[i] for own, _ in parts]) for i in range(len(self.styles))]
+        )
+        content, tv = torch.stack([part for _, part in parts]).sum(), self.tv_loss(pixels)
         total = config.style_weight * style + config.content_weight * content + config.tv_weight * tv
-        style, content, tv = style.detach(), content.detach(), tv.detach()
-        losses = Losses(style=float(style), content=float(content), tv=float(tv), total=float(total.detach()))
-        return losses, total
+        (gradient,) = torch.autograd.grad(total, pixels)
+        values = [float(loss.detach()) for loss in (style, content, tv, total)]
+        return Losses(style=values[0], content=values[1], tv=values[2], total=values[3]), gradient
+
+    def _part(self, pixels: Image, index: int) -> tuple[list[LayerStatistics], Tensor]:
+        """Return a tile's statistics in every region, and its part of the content loss."""
+        tile, extractor = self.tiles[index], self.extractor
+        features = extractor(pixels, tile)
+        own = [extractor.statistics(features, tile, style.mask) for style in self.styles]
+        return own, self.content_loss(features, self.content[index])
 
     def style_loss(self, statistics: Sequence[LayerStatistics]) -> Float[Tensor, ""]:
         """Mean over layers, and over regions by their shares, of the distances to the targets."""
@@ -239,15 +213,12 @@ class Objective:
         ]
         return torch.stack(errors).sum() / len(self.extractor.style_layers)
 
-    def content_loss(self, tile: Tile, features: Features) -> Float[Tensor, ""]:
+    def content_loss(self, features: dict[str, Tensor], targets: dict[str, Tensor]) -> Float[Tensor, ""]:
         """A tile's part of the mean over layers of |F - P|^2, divided by 2 (scaling gatys: Gatys et al. 2016,
         eq. 1), by the number of values (mean), or by |P|^2 (relative)."""
-        errors = []
-        for name in self.extractor.content_layers:
-            stride, target = self.extractor.network.strides[name], self.content[name]
-            squares = (tile.unpad(features[name], stride) - tile.select(target, stride)).square().sum()
-            divisors = {"gatys": 2.0, "mean": target.numel(), "relative": target.square().sum()}
-            errors.append(squares / divisors[self.config.scaling])
+        errors = [
+            (features[name] - target).square().sum() / self.divisors[name] for name, target in targets.items()
+        ]
         return torch.stack(errors).mean()
 
     def tv_loss(self, image: Image) -> Float[Tensor, ""]:
@@ -258,8 +229,3 @@ class Objective:
             return total_variation(image)[0]
         across, down = image.diff(dim=3), image.diff(dim=2)
         return 255 * (across.abs().sum() + down.abs().sum())
-
-
-def _sums(statistics: Sequence[LayerStatistics]) -> list[Tensor]:
-    """All first and second sums, in a fixed order."""
-    return [x for layers in statistics for one in layers.values() for x in (one.first, one.second)]

@@ -7,6 +7,7 @@ networks", CVPR).
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -14,12 +15,12 @@ import torch.nn.functional as F
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from brushwork.models.pretrained.hed import hed_vgg16
 from brushwork.models.pretrained.vgg import Vgg
 
 from ..errors import TrainingError
 from ..speed import choose_precision
-from .backbones import find_backbone
-from .config import StylizeConfig
+from .config import FEATURE_SCALE, Backbone, StylizeConfig
 from .objective import FeatureExtractor, Losses, Objective, StyleTarget
 from .optimizers import Adam, Lbfgs, PixelOptimizer
 from .statistics import Image, blend, with_luma_of
@@ -179,10 +180,7 @@ class Stylizer:
             weights = self.inputs.weights or [1.0] * len(statistics)
             mixed = {name: blend([one[name] for one in statistics], weights) for name in statistics[0]}
             styles = [StyleTarget(statistics=mixed, mask=masks[0] if masks else None)]
-        return Objective(
-            extractor=self.extractor, config=self.config, styles=tuple(styles),
-            content=self.extractor.content_features(content),
-        )  # fmt: skip
+        return Objective(self.extractor, self.config, content, styles)
 
     def _load(self, pixels: Pixels, side: int) -> Image:
         return resize_longer_side(to_float(pixels, self.device), side)
@@ -193,17 +191,42 @@ class Stylizer:
         return self.image if self.optimizer.best is None else self.optimizer.best
 
     def result(self) -> Pixels:
-        """The best image at the current size, with strength, colours and masks applied."""
+        """The best image at the current size, with colours and masks applied."""
         content, image = self.content, self.best_image().clamp(0, 1)
         if self.config.colours == "luma":
             image = with_luma_of(content, image)
-        share = torch.full_like(content[:, :1], self.config.strength)
         if self.inputs.masks:
             masks = torch.stack([mask.to(self.device) for mask in self.inputs.masks])
-            share = share * resize(masks.amax(dim=0)[None, None] / 255, content.shape[2:]).clamp(0, 1)
-        # Exact at both ends: a share of 0 is the content, a share of 1 the image, bit for bit.
-        mixed = torch.where(share >= 1, image, content + share * (image - content))
-        return (mixed[0] * 255).round().clamp(0, 255).to(torch.uint8).cpu()
+            share = resize(masks.amax(dim=0)[None, None] / 255, content.shape[2:])
+            # Exact at both ends: a share of 0 is the content, a share of 1 the image, bit for bit.
+            image = torch.where(share >= 1, image, content + share * (image - content))
+        return (image[0] * 255).round().clamp(0, 255).to(torch.uint8).cpu()
+
+
+# Backbones
+def find_backbone(
+    backbone: Backbone, layers: Sequence[str], weights: Path | None = None, *, device: str = "cpu"
+) -> Vgg:
+    """Load a backbone up to the deepest of `layers`, frozen.
+
+    Raises:
+        ModelError: a layer does not exist, or the weights are missing.
+        TrainingError: the backbone takes no weights.
+    """
+    if backbone == "random":
+        if weights is not None:
+            raise TrainingError(f"{weights} was given, but {backbone} takes no weights: leave --weights out.")
+        network = Vgg.random("vgg19", layers)
+    elif backbone == "hed-vgg16":
+        network = hed_vgg16(layers, weights).with_inputs_divided(FEATURE_SCALE)
+    else:
+        network = Vgg.from_weights(backbone, layers, weights)
+    return to_device(network, device)
+
+
+def to_device(network: Vgg, device: str) -> Vgg:
+    """Move a network to a device, in channels-last format, in which convolutions are faster."""
+    return network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 # Images

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from operator import attrgetter
-from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
@@ -30,7 +29,7 @@ Space = dict[str, Distribution]
 """Ranges and choices by the dotted names of their fields."""
 
 MEASUREMENTS = 4
-"""Measurements per trial by default."""
+"""Measurements per trial."""
 NEVER_SEARCHED = (*FREE_TO_CHANGE, "seed")
 """Fields without influence on training, or with random influence only."""
 RATE_FACTOR, WEIGHT_FACTOR = 5.0, 10.0
@@ -48,10 +47,6 @@ class Plan:
     space: Space
     metric: str
     better: Literal["less", "more"]
-
-    @property
-    def folder(self) -> Path:
-        return self.base.out
 
 
 def make_plan(base: TrainConfig, tuning: TuningConfig) -> Plan:
@@ -71,10 +66,11 @@ def make_plan(base: TrainConfig, tuning: TuningConfig) -> Plan:
     if RunFolder(base.out).config_file.exists():
         raise TrainingError(f"{base.out} holds a run; choose another --out for the study.")
     kimg = tuning.trial_kimg or base.total_kimg
-    metrics_kimg = tuning.interval_kimg or kimg / MEASUREMENTS
     trial = replace(
         base, resume=False, total_kimg=kimg, growing=base.growing.scaled(kimg / base.total_kimg),
-        interval=replace(base.interval, checkpoint_kimg=0.0, snapshot_kimg=0.0, metrics_kimg=metrics_kimg),
+        interval=replace(
+            base.interval, checkpoint_kimg=0.0, snapshot_kimg=0.0, metrics_kimg=kimg / MEASUREMENTS
+        ),
         trackers=replace(base.trackers, group=base.trackers.group or base.out.name),
     )  # fmt: skip
     space = make_space(base, tuning.search, defaults=tuning.defaults)
@@ -82,15 +78,11 @@ def make_plan(base: TrainConfig, tuning: TuningConfig) -> Plan:
 
 
 def study_identity(plan: Plan, fingerprint: str) -> Json:
-    """Return everything that must be equal for trials to be comparable, as a flat dictionary."""
+    """Return everything that must be equal for trials to be comparable; see `differences`."""
     values = to_json(plan.trial)
-    identity = {name: value for name, value in values.items() if name not in FREE_TO_CHANGE}
-    identity |= {
-        "data": fingerprint, "trial_kimg": plan.trial.total_kimg,
-        "interval_kimg": plan.trial.interval.metrics_kimg, "metrics": values["metrics"],
-        "search": {name: describe(distribution) for name, distribution in plan.space.items()},
-    }  # fmt: skip
-    return dict(flat(identity))
+    search = {name: str(distribution) for name, distribution in plan.space.items()}
+    more = {"images": fingerprint, "trial_kimg": plan.trial.total_kimg, "measured": values["metrics"]}
+    return {**values, **more, "search": search}
 
 
 def count_measurements(config: TrainConfig) -> int:
@@ -106,7 +98,7 @@ def default_space(config: TrainConfig) -> Space:
     the restyling weights in use."""
     space: Space = {}
     for name in ("optimizer.generator_lr", "optimizer.discriminator_lr"):
-        space[name] = _around(get_field(config, name), RATE_FACTOR)
+        space[name] = _around(attrgetter(name)(config), RATE_FACTOR)
     if gamma := config.loss.gamma(config.generator.resolution, config.batch):
         space["loss.r1_gamma"] = _around(gamma, WEIGHT_FACTOR)
     batches = (config.batch // 2, config.batch, config.batch * 2)
@@ -134,13 +126,6 @@ def make_space(config: TrainConfig, search: Sequence[str], *, defaults: bool) ->
     space |= dict(parse_search(config, text) for text in search)
     if not space:
         raise TrainingError("there is nothing to search; give --search FIELD=LOW:HIGH, or keep --defaults.")
-    for name, distribution in space.items():
-        for value in _extremes(distribution):
-            try:
-                with_fields(config, {name: value})
-            except ValidationError as error:
-                text = f"{name}={describe(distribution)}"
-                raise TrainingError(f"--search has {text!r}; {sentence_of(error)}") from error
     return space
 
 
@@ -149,51 +134,31 @@ def parse_search(config: TrainConfig, text: str) -> tuple[str, Distribution]:
     logarithmically.
 
     Raises:
-        TrainingError: the text has another form, or names no field with a number.
+        TrainingError: the text has another form, or names no field with a number, or a value is not allowed.
     """
     name, _, values = text.partition("=")
     name = name.strip().replace("-", "_")
-    if not values:
-        raise TrainingError(f"--search has {text!r}; write FIELD=LOW:HIGH or FIELD=ONE,TWO,THREE.")
-    kind = _kind_of(config, name)
+    known = numeric_fields(config)
+    if name not in known:
+        near = [full for full in known if full.endswith(f".{name}")] or get_close_matches(name, known, n=1)
+        remedy = f"did you mean {near[0]}?" if near else "give one such as optimizer.generator_lr or batch."
+        raise TrainingError(f"--search has {name!r}, which is no number that is searched; {remedy}")
+    kind = known[name]
     try:
         numbers = [kind(part) for part in values.replace(":", ",").split(",")]
+        for number in numbers:
+            with_fields(config, {name: number})
+        if ":" not in values:
+            return name, CategoricalDistribution(list(dict.fromkeys(numbers)))
+        low, high = numbers
+        return name, (IntDistribution if kind is int else FloatDistribution)(low, high, log=low > 0)
+    except ValidationError as error:
+        raise TrainingError(f"--search has {text!r}; {sentence_of(error)}") from error
     except ValueError:
         form = "whole numbers" if kind is int else "numbers"
-        raise TrainingError(f"--search has {text!r}; the values must be {form}.") from None
-    if not all(map(math.isfinite, numbers)):
-        raise TrainingError(f"--search has {text!r}; the values must be finite.")
-    if ":" in values:
-        if "," in values or len(numbers) != 2 or not numbers[0] < numbers[1]:
-            raise TrainingError(f"--search has {text!r}; a range is LOW:HIGH, the lower end first.")
-        distribution = IntDistribution if kind is int else FloatDistribution
-        return name, distribution(*numbers, log=numbers[0] > 0)
-    if len(set(numbers)) < len(numbers):
-        raise TrainingError(f"--search has {text!r}, with a value given twice; give each once.")
-    return name, CategoricalDistribution(numbers)
-
-
-def _kind_of(config: TrainConfig, name: str) -> type:
-    known = numeric_fields(config)
-    if name in known:
-        return known[name]
-    if name.split(".")[0] in NEVER_SEARCHED:
-        raise TrainingError(f"--search has {name!r}, which does not change how to learn; leave it out.")
-    near = [full for full in known if full.endswith(f".{name}")] or get_close_matches(name, known, n=1)
-    remedy = f"did you mean {near[0]}?" if near else "give one such as optimizer.generator_lr or batch."
-    raise TrainingError(f"--search has {name!r}, which is no field with a number; {remedy}")
-
-
-def _extremes(distribution: Distribution) -> Sequence[Any]:
-    if isinstance(distribution, CategoricalDistribution):
-        return distribution.choices
-    return (distribution.low, distribution.high)
-
-
-def describe(distribution: Distribution) -> str:
-    """Return the range or the choices as --search has them."""
-    sign = "," if isinstance(distribution, CategoricalDistribution) else ":"
-    return sign.join(map(str, _extremes(distribution)))
+        raise TrainingError(
+            f"--search has {text!r}; write FIELD=LOW:HIGH or FIELD=ONE,TWO,THREE with {form}."
+        ) from None
 
 
 def contains(distribution: Distribution, value: object) -> bool:
@@ -211,11 +176,6 @@ def numeric_fields(config: TrainConfig) -> dict[str, type]:
         for name, kind in numbers.items()
         if kind in (int, float) and name.split(".")[0] not in NEVER_SEARCHED
     }
-
-
-def get_field(config: object, name: str) -> Any:
-    """Return the value of a field by its dotted name."""
-    return attrgetter(name)(config)
 
 
 def with_fields(config: Config, values: Values) -> Config:

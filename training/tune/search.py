@@ -10,20 +10,20 @@ import math
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Literal
+from operator import attrgetter
 
 import optuna
 import sqlalchemy
 import torch
 from filelock import FileLock, Timeout
-from optuna.pruners import MedianPruner, NopPruner
+from optuna.pruners import MedianPruner
 from optuna.samplers import TPESampler
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 from tqdm import tqdm
 
+from brushwork.data.files import write_csv
 from brushwork.data.loader import Pictures, StoredPictures
 from brushwork.models.errors import ModelError
 from brushwork.models.generator import Generator
@@ -34,21 +34,18 @@ from ..errors import Diverged, TrainingError
 from ..preset_files import write_preset
 from ..rng import derived_seed
 from ..run.metrics import InLoopMetrics
-from ..run.run_folder import Json
+from ..run.run_folder import Json, differences
 from ..trainer import Outcome, Trainer
 from .config import TuningConfig
-from .plan import Plan, contains, count_measurements, get_field, make_plan, study_identity, with_fields
-from .report import trial_line, write_trials
-
-End = Literal["complete", "pruned", "diverged"]
+from .plan import Plan, contains, count_measurements, make_plan, study_identity, with_fields
 
 NAME = "tune"
 """Name of the only study in the database."""
 RANDOM_TRIALS = 8
 """Trials sampled uniformly before the estimator proposes."""
-UNPRUNED_TRIALS, MIN_OTHERS, PRUNED_FROM = 4, 3, 2
-"""Pruning starts after so many complete trials, against at least so many others, at the second measurement:
-the first may still show the smallest images."""
+PRUNING = {"n_startup_trials": 4, "n_min_trials": 3, "n_warmup_steps": 2}
+"""Pruning starts after four complete trials, against at least three others, at the second measurement: the
+first may still show the smallest images."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,25 +55,28 @@ class TuningResult:
     plan: Plan
     trials: list[FrozenTrial]
     """Complete, pruned and diverged trials. `user_attrs["end"]` tells which."""
-    best: FrozenTrial | None
     signal: int | None
     """The signal that stopped the search, if any."""
+
+    @property
+    def best(self) -> FrozenTrial | None:
+        """The best complete trial, if any."""
+        complete = [trial for trial in self.trials if trial.user_attrs["end"] == "complete"]
+        choose = min if self.plan.better == "less" else max
+        return choose(complete, key=lambda trial: trial.values[0]) if complete else None
 
 
 # The study
 @contextlib.contextmanager
-def open_study(plan: Plan, identity: Json, *, prune: bool) -> Iterator[optuna.Study]:
+def open_study(plan: Plan, identity: Json) -> Iterator[optuna.Study]:
     """Create or continue the study in the plan's folder, locked against other processes.
 
-    Args:
-        plan: what is searched.
-        identity: everything that must be equal for trials to be comparable, flat.
-        prune: prune trials that are worse than the median.
+    `identity` is everything that must be equal for trials to be comparable.
 
     Raises:
         TrainingError: another process uses the study, it cannot be read, or its identity differs.
     """
-    folder = plan.folder
+    folder = plan.base.out
     folder.mkdir(parents=True, exist_ok=True)
     try:
         lock = FileLock(folder / "study.lock", timeout=0).acquire()
@@ -84,50 +84,33 @@ def open_study(plan: Plan, identity: Json, *, prune: bool) -> Iterator[optuna.St
         raise TrainingError(
             f"{folder} is being tuned by another process; wait for it, or choose another --out."
         ) from error
-    pruner = MedianPruner(
-        n_startup_trials=UNPRUNED_TRIALS, n_min_trials=MIN_OTHERS, n_warmup_steps=PRUNED_FROM
-    )
+    path = folder / "study.db"
     with lock:
-        storage = _open_storage(folder / "study.db")
+        try:
+            url = sqlalchemy.URL.create("sqlite", database=str(path)).render_as_string()
+            storage = RDBStorage(url)
+        except (SQLAlchemyError, RuntimeError) as error:
+            reason = str(error).splitlines()[0]
+            raise TrainingError(
+                f"{path} cannot be opened ({reason}); restore it, or choose another --out."
+            ) from error
         try:
             study = optuna.create_study(
-                storage=storage, study_name=NAME, load_if_exists=True,
+                storage=storage, study_name=NAME, load_if_exists=True, pruner=MedianPruner(**PRUNING),
                 direction="minimize" if plan.better == "less" else "maximize",
-                pruner=pruner if prune else NopPruner(),
             )  # fmt: skip
-            _require_identity(study, identity, folder)
+            theirs = study.user_attrs.get("identity")
+            if theirs is None:
+                study.set_user_attr("identity", identity)
+            elif lines := differences(theirs, identity):
+                raise TrainingError(
+                    f"{folder} holds a study of other trials; choose another --out or restore:\n  "
+                    + "\n  ".join(lines)
+                )
             yield study
         finally:
             storage.remove_session()
             storage.engine.dispose()
-
-
-def _open_storage(path: Path) -> RDBStorage:
-    url = sqlalchemy.URL.create("sqlite", database=str(path)).render_as_string()
-    try:
-        return RDBStorage(url)
-    except (SQLAlchemyError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise TrainingError(
-            f"{path} cannot be opened ({reason}); restore it, or choose another --out."
-        ) from error
-
-
-def _require_identity(study: optuna.Study, ours: Json, folder: Path) -> None:
-    theirs = study.user_attrs.get("identity")
-    if theirs is None:
-        study.set_user_attr("identity", ours)
-        return
-    lines = [
-        f"{name}: {theirs.get(name)} there, {ours.get(name)} here"
-        for name in sorted(theirs | ours)
-        if theirs.get(name) != ours.get(name)
-    ]
-    if lines:
-        found = "\n  ".join(lines)
-        raise TrainingError(
-            f"{folder} holds a study of other trials; choose another --out or restore:\n  {found}"
-        )
 
 
 def finished_trials(study: optuna.Study) -> list[FrozenTrial]:
@@ -141,22 +124,6 @@ def requeue_interrupted(study: optuna.Study) -> None:
         study.tell(trial.number, state=TrialState.FAIL)
         if trial.params:
             study.enqueue_trial(trial.params)
-
-
-def next_trial(study: optuna.Study, plan: Plan) -> optuna.Trial:
-    """Propose a trial: a function of the finished trials and the preset's seed."""
-    seed = derived_seed(plan.base.seed, len(finished_trials(study)), "trial") % 2**32
-    study.sampler = TPESampler(n_startup_trials=RANDOM_TRIALS, seed=seed)
-    return study.ask(dict(plan.space))
-
-
-def end_trial(study: optuna.Study, trial: optuna.Trial, end: End, value: float | None = None) -> None:
-    """Store how a trial ended, with the value of a complete one.
-
-    A diverged trial counts as pruned: the estimator ignores failed trials and would propose similar ones.
-    """
-    trial.set_user_attr("end", end)
-    study.tell(trial, value, state=TrialState.COMPLETE if end == "complete" else TrialState.PRUNED)
 
 
 # Trials
@@ -218,27 +185,34 @@ def train_on(pictures: Pictures | StoredPictures) -> Train:
 
 
 def run_trial(study: optuna.Study, plan: Plan, metrics: InLoopMetrics, train: Train) -> int | None:
-    """Run the next trial. Return the signal that interrupted it, if any."""
-    trial = next_trial(study, plan)
+    """Run the next trial. Return the signal that interrupted it, if any.
+
+    The trial is a function of the finished trials and the preset's seed. A diverged one counts as pruned: the
+    estimator ignores failed trials and would propose similar ones.
+    """
+    seed = derived_seed(plan.base.seed, len(finished_trials(study)), "trial") % 2**32
+    study.sampler = TPESampler(n_startup_trials=RANDOM_TRIALS, seed=seed)
+    trial = study.ask(dict(plan.space))
+    end, value = "complete", None
     try:
-        out = plan.folder / "trials" / f"{trial.number:04d}"
+        out = plan.base.out / "trials" / f"{trial.number:04d}"
         config = replace(with_fields(plan.trial, trial.params), out=out)
         own = TrialMetrics(metrics, trial, metric=plan.metric, count=count_measurements(config))
         outcome = train(config, own)
+        if outcome.signal is not None:
+            return outcome.signal
+        value = own.values[-1]
     except Pruned:
-        end_trial(study, trial, "pruned")
+        end = "pruned"
     except Diverged as error:
         tqdm.write(f"trial {trial.number}: {error}")
-        end_trial(study, trial, "diverged")
+        end = "diverged"
     except Exception as error:
         if not isinstance(error, OSError):  # after an OSError, such as a full disk, the trial is repeated
             study.tell(trial, state=TrialState.FAIL)
         raise
-    else:
-        if outcome.signal is not None:
-            requeue_interrupted(study)
-            return outcome.signal
-        end_trial(study, trial, "complete", own.values[-1])
+    trial.set_user_attr("end", end)
+    study.tell(trial, value, state=TrialState.COMPLETE if end == "complete" else TrialState.PRUNED)
     return None
 
 
@@ -254,10 +228,10 @@ def tune(
     """
     plan, signal = make_plan(base, tuning), None
     with (
-        open_study(plan, study_identity(plan, data), prune=tuning.prune) as study,
+        open_study(plan, study_identity(plan, data)) as study,
         tqdm(total=tuning.trials, unit="trial", desc="tune", disable=None) as bar,
     ):
-        own = {name: get_field(base, name) for name in plan.space}
+        own = {name: attrgetter(name)(base) for name in plan.space}
         inside = all(contains(distribution, own[name]) for name, distribution in plan.space.items())
         if inside and not study.get_trials(deepcopy=False):
             study.enqueue_trial(own)  # the preset itself is the first trial
@@ -270,20 +244,30 @@ def tune(
                 trials = finished_trials(study)
                 bar.update()
                 tqdm.write(trial_line(trials[-1], plan.metric))
-                write_results(plan, trials, best_trial(study))
-        return TuningResult(plan=plan, trials=trials, best=best_trial(study), signal=signal)
+                write_results(TuningResult(plan=plan, trials=trials, signal=None))
+        return TuningResult(plan=plan, trials=trials, signal=signal)
 
 
-def best_trial(study: optuna.Study) -> FrozenTrial | None:
-    """Return the best complete trial, or None."""
-    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    return study.best_trial if complete else None
+# Results
+def trial_line(trial: FrozenTrial, metric: str) -> str:
+    """Return one finished trial as a line for the terminal."""
+    value = "-" if trial.value is None else f"{trial.value:.4g}"
+    settings = " ".join(f"{name}={value:.4g}" for name, value in trial.params.items())
+    return f"trial {trial.number}: {trial.user_attrs['end']}, {metric} {value} | {settings}"
 
 
-def write_results(plan: Plan, trials: list[FrozenTrial], best: FrozenTrial | None) -> None:
+def write_results(result: TuningResult) -> None:
     """Write all trials, and the preset at full length with the values of the best trial."""
-    write_trials(plan.folder / "trials.csv", trials, plan.metric)
+    plan, best = result.plan, result.best
+    rows = [
+        {
+            "trial": trial.number, "end": trial.user_attrs["end"], plan.metric: trial.value,
+            "measured": len(trial.intermediate_values), **trial.params,
+        }
+        for trial in result.trials
+    ]  # fmt: skip
+    write_csv(plan.base.out / "trials.csv", rows)
     if best is not None:
-        about = f"trial {best.number} of {plan.folder}: {plan.metric} {best.value}"
-        config = replace(with_fields(plan.base, best.params), out=plan.folder / "best", resume=False)
-        write_preset(plan.folder / "best.json", config, about=about)
+        about = f"trial {best.number} of {plan.base.out}: {plan.metric} {best.value}"
+        config = replace(with_fields(plan.base, best.params), out=plan.base.out / "best", resume=False)
+        write_preset(plan.base.out / "best.json", config, about=about)

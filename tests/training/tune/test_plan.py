@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -17,40 +18,41 @@ from brushwork.training.tune.config import TuningConfig
 from brushwork.training.tune.plan import (
     contains,
     default_space,
-    describe,
-    get_field,
     make_plan,
     make_space,
     numeric_fields,
-    parse_search,
     with_fields,
 )
 
 EMOJI, RESTYLE = PRESETS["emoji-32"][1], PRESETS["emoji-32-restyle"][1]
 
 
-def texts(config: TrainConfig, *search: str, defaults: bool = True) -> list[str]:
-    space = make_space(config, search, defaults=defaults)
-    return [f"{name}={describe(distribution)}" for name, distribution in space.items()]
+def log(low: float, high: float) -> FloatDistribution:
+    return FloatDistribution(low, high, log=True)
 
 
 def test_the_default_space_lies_around_the_preset() -> None:
-    assert texts(EMOJI) == [
-        "optimizer.generator_lr=0.002:0.05",
-        "optimizer.discriminator_lr=0.001:0.025",
-        "loss.r1_gamma=0.2:20.0",
-        "batch=8,16,32",
-    ]
+    assert default_space(EMOJI) == {
+        "optimizer.generator_lr": log(0.002, 0.05),
+        "optimizer.discriminator_lr": log(0.001, 0.025),
+        "loss.r1_gamma": log(0.2, 20.0),
+        "batch": CategoricalDistribution((8, 16, 32)),
+    }
     unpenalised = replace(EMOJI, accumulate=4, batch=8, loss=replace(EMOJI.loss, r1_gamma=0.0))
-    assert texts(unpenalised)[2:] == ["batch=8,16"], "no weight of a penalty that is off, and no odd parts"
+    space = default_space(unpenalised)
+    assert "loss.r1_gamma" not in space, "no weight of a penalty that is off"
+    assert space["batch"] == CategoricalDistribution((8, 16)), "no odd parts"
 
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_default_space_is_valid_and_contains_its_preset(name: str) -> None:
     config = PRESETS[name][1]
     for field, distribution in make_space(config, (), defaults=True).items():
-        value = get_field(config, field)
+        value = attrgetter(field)(config)
         assert value == "auto" or contains(distribution, value)
+        categorical = isinstance(distribution, CategoricalDistribution)
+        for end in distribution.choices if categorical else (distribution.low, distribution.high):
+            with_fields(config, {field: end})
 
 
 def test_restyling_weights_are_searched_where_they_are_used() -> None:
@@ -59,7 +61,7 @@ def test_restyling_weights_are_searched_where_they_are_used() -> None:
 
     used = {f"restyle.{term}.weight" for term in TERMS if RESTYLE.restyle.uses(term) and term != "kl"}
     assert names(RESTYLE) == used
-    assert default_space(RESTYLE)["restyle.reconstruct.weight"] == FloatDistribution(1.0, 100.0, log=True)
+    assert default_space(RESTYLE)["restyle.reconstruct.weight"] == log(1.0, 100.0)
     without = replace(RESTYLE, restyle=replace(RESTYLE.restyle, cycle=Term()))
     assert names(without) == used - {"restyle.cycle.weight"}
     narrow = replace(RESTYLE.generator, content_details=False, content_vae_channels=8)
@@ -67,38 +69,41 @@ def test_restyling_weights_are_searched_where_they_are_used() -> None:
     assert names(EMOJI) == set()
 
 
-def test_search_replaces_fields_and_adds_others() -> None:
-    assert texts(EMOJI, "batch=16", "augment.colour=0:1")[3:] == ["batch=16", "augment.colour=0.0:1.0"]
-    assert texts(EMOJI, "batch=16", defaults=False) == ["batch=16"]
+def test_search_adds_to_the_defaults_or_replaces_them() -> None:
+    search = ("batch=16", "augment.colour=0:1")
+    assert make_space(EMOJI, search, defaults=True) == {
+        **default_space(EMOJI), "batch": CategoricalDistribution((16,)),
+        "augment.colour": FloatDistribution(0.0, 1.0),
+    }  # fmt: skip
 
 
 def test_positive_ranges_are_logarithmic_and_ranges_of_integers_integer() -> None:
     for text, name, distribution in (
-        ("loss.r1-gamma=0.5:8", "loss.r1_gamma", FloatDistribution(0.5, 8.0, log=True)),
+        ("loss.r1-gamma=0.5:8", "loss.r1_gamma", log(0.5, 8.0)),
         ("loss.r1_gamma=0:8", "loss.r1_gamma", FloatDistribution(0.0, 8.0)),
         ("loss.r1_interval=4:16", "loss.r1_interval", IntDistribution(4, 16, log=True)),
-        ("batch=8,16", "batch", CategoricalDistribution((8, 16))),
+        ("batch=8,16,8", "batch", CategoricalDistribution((8, 16))),
     ):
-        assert parse_search(EMOJI, text) == (name, distribution)
+        assert make_space(EMOJI, (text,), defaults=False) == {name: distribution}
 
 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("optimizer.lr=1:2", "'optimizer.lr', which is no field with a number; did you mean optimizer"),
+        ("optimizer.lr=1:2", "'optimizer.lr', which is no number that is searched; did you mean optimizer"),
         ("generator_lr=1:2", "did you mean optimizer.generator_lr?"),
         ("zzz=1:2", "give one such as optimizer.generator_lr or batch"),
-        ("loader.flip=0,1", "'loader.flip', which is no field with a number"),
-        ("growing.fade_kimg=1:2", "'growing.fade_kimg', which is no field with a number"),
-        ("interval.status_kimg=1:2", "'interval.status_kimg', which does not change how to learn; leave it"),
-        ("seed=1,2", "which does not change how to learn"),
-        ("batch=", "write FIELD=LOW:HIGH or FIELD=ONE,TWO,THREE"),
-        ("batch=8:4", "a range is LOW:HIGH, the lower end first"),
-        ("batch=8:16:32", "a range is LOW:HIGH"),
-        ("batch=8,8", "with a value given twice"),
-        ("batch=8.5:9", "'batch=8.5:9'; the values must be whole numbers"),
-        ("loss.mixing=a:1", "'loss.mixing=a:1'; the values must be numbers"),
-        ("loss.mixing=0:inf", "the values must be finite"),
+        ("loader.flip=0,1", "'loader.flip', which is no number"),
+        ("growing.fade_kimg=1:2", "'growing.fade_kimg', which is no number"),
+        ("interval.status_kimg=1:2", "'interval.status_kimg', which is no number that is searched"),
+        ("seed=1,2", "'seed', which is no number that is searched"),
+        ("batch=", "write FIELD=LOW:HIGH or FIELD=ONE,TWO,THREE with whole numbers"),
+        ("batch=8:4", "write FIELD=LOW:HIGH"),
+        ("batch=8:16:32", "write FIELD=LOW:HIGH"),
+        ("batch=8.5:9", "with whole numbers"),
+        ("loss.mixing=a:1", "'loss.mixing=a:1'; write FIELD=LOW:HIGH or FIELD=ONE,TWO,THREE with numbers"),
+        ("loss.mixing=0:inf", "mixing is inf"),
+        ("loss.r1_gamma=nan:1", "r1_gamma is nan"),
         ("augment.colour=0:2", "colour is 2.0: it must be less than or equal to 1"),
         ("batch=0:8", "batch is 0: it must be greater than or equal to 1"),
         ("", "nothing to search"),
@@ -112,12 +117,12 @@ def test_mistakes_are_named(text: str, words: str) -> None:
 def test_fields_are_replaced_together_and_nothing_else_changes() -> None:
     values = {"batch": 8, "restyle.exemplar_prob": 0.8, "restyle.self_style_prob": 0.1}
     changed = with_fields(EMOJI, values)  # the first alone would exceed 1 together with the second, .4
-    assert {name: get_field(changed, name) for name in values} == values
-    assert with_fields(changed, {name: get_field(EMOJI, name) for name in values}) == EMOJI
+    assert {name: attrgetter(name)(changed) for name in values} == values
+    assert with_fields(changed, {name: attrgetter(name)(EMOJI) for name in values}) == EMOJI
     known = numeric_fields(EMOJI)
     assert (known["batch"], known["optimizer.generator_lr"], known["loss.r1_gamma"]) == (int, float, float)
     for name in known:
-        assert with_fields(EMOJI, {name: get_field(EMOJI, name)}) == EMOJI
+        assert with_fields(EMOJI, {name: attrgetter(name)(EMOJI)}) == EMOJI
 
 
 # Plans
