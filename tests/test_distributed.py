@@ -187,9 +187,12 @@ def test_two_processes_measure_the_numbers_of_one(tmp_path: Path, packed: Path, 
         launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
         out = tmp_path / str(processes)
         options = ["--reference", str(packed), "--out", str(out), "--device", "cpu", "--per-style", "100"]
-        metrics = ["--metrics", "fd", "accuracy", "prdc", "gram", "--no-control", "--no-cache"]
+        metrics = ["--metrics", "fd", "accuracy", "prdc", "gram", "--no-control"]
         command = [sys.executable, *(launcher if processes > 1 else []), str(script), str(run)]
-        done = subprocess.run([*command, *options, *metrics], capture_output=True, text=True, timeout=300)
+        done = subprocess.run(
+            [*command, *options, *metrics], capture_output=True, text=True, timeout=300,
+            env=os.environ | {"XDG_CACHE_HOME": str(out / "cache")},
+        )  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr
         reports.append(json.loads((out / "report.json").read_text()))
     one, two = reports

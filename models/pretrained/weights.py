@@ -52,8 +52,8 @@ TORCHVISION = "https://download.pytorch.org/models"
 
 INCEPTION = _published("inception", f"{FIDELITY}/weights-inception-2015-12-05-6726825d.pth")
 """The Inception network of 2015-12-05 that defines the published FID, converted from TensorFlow."""
-VGG16 = _published("vgg16", f"{TORCHVISION}/vgg16-397923af.pth", "--restyle.perception.weights")
-VGG19 = _published("vgg19", f"{TORCHVISION}/vgg19-dcbb9e9d.pth", "--restyle.perception.weights")
+VGG16 = _published("vgg16", f"{TORCHVISION}/vgg16-397923af.pth", "--weights")
+VGG19 = _published("vgg19", f"{TORCHVISION}/vgg19-dcbb9e9d.pth", "--weights")
 ALEXNET = _published("alexnet", f"{TORCHVISION}/alexnet-owt-7be5be79.pth", "--weights lpips=PATH")
 
 
