@@ -34,46 +34,28 @@ from brushwork.training.errors import TrainingError
 from brushwork.training.preset_files import read_preset, write_preset
 from brushwork.training.presets import toy
 from brushwork.training.run.checkpoint import load_checkpoint
-from brushwork.training.run.diversity import collapsed_lines
 from brushwork.training.run.metrics import measurements
 from brushwork.training.run.run_folder import RunFolder
 from brushwork.training.trainer import Trainer
 
 REFUSALS = (DataError, EvalError, ModelError, TrainingError)
 ODD: tuple[Any, ...] = (
-    None,
-    True,
-    -1,
-    0,
-    10**30,
-    1e308,
-    "",
-    "x" * 300,
-    "\n|",
-    [],
-    {},
-    [[[]]],
-    {"a": {"b": 1}},
-)
+    None, True, -1, 0, 10**30, 1e308, "", "x" * 300, "\n|", [], {}, [[[]]], {"a": {"b": 1}}
+)  # fmt: skip
 """Values that may stand in a JSON file in place of something else."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Kind:
-    """A file of ours, and whoever reads it."""
+    """A file in the folder that `samples` fills, and its reader; any damage to a sealed one must show."""
 
     path: str
-    """Path within the folder that `samples` fills."""
     read: Callable[[Path], object]
-    """Reads the file in that folder."""
     sealed: bool = False
-    """Whether any damage must show."""
 
 
 def _history(folder: Path) -> None:
-    history = RunFolder(folder / "run").history()
-    collapsed_lines(history)
-    measurements(history)
+    measurements(RunFolder(folder / "run").history())
 
 
 def _packed_again(folder: Path) -> None:
@@ -97,6 +79,7 @@ def _features(folder: Path) -> None:
 RUN = "run/snapshots/latest.safetensors"
 CHECKPOINT = "run/checkpoints/000000000016.pt"
 SHARD = "data/data/train-00000-of-00001.parquet"
+FEATURES = "features/net-425e17560e253d83360a4ad26ab36571.safetensors"
 KINDS = {
     "snapshot": Kind(path=RUN, read=lambda folder: load_generator(folder / RUN), sealed=True),
     "checkpoint": Kind(
@@ -107,15 +90,11 @@ KINDS = {
     "preset": Kind(path="preset.json", read=lambda folder: read_preset(folder / "preset.json")),
     "dataset.json": Kind(path="data/dataset.json", read=lambda folder: load_pictures(folder / "data")),
     "dataset.json, packed again": Kind(path="data/dataset.json", read=_packed_again),
-    "shard": Kind(
-        path="data/data/train-00000-of-00001.parquet", read=lambda folder: load_pictures(folder / "data")
-    ),
+    "shard": Kind(path=SHARD, read=lambda folder: load_pictures(folder / "data")),
     "report of packing": Kind(path="data/report.json", read=_packed_again),
     "report of measuring": Kind(path="report.json", read=_compared),
     "statistics": Kind(path="statistics.npz", read=lambda folder: load_statistics(folder / "statistics.npz")),
-    "features": Kind(
-        path="features/net-425e17560e253d83360a4ad26ab36571.safetensors", read=_features, sealed=True
-    ),
+    "features": Kind(path=FEATURES, read=_features, sealed=True),
     "list of pairs": Kind(path="pairs.csv", read=lambda folder: read_pairs(folder / "pairs.csv")),
 }
 
@@ -222,20 +201,14 @@ def test_damaged_files_are_read_or_refused_with_a_sentence(tmp_path: Path) -> No
     assert sum(counts["refused"] for counts in found.values()) > 70
 
 
-def main() -> None:
-    """Sweeps, prints what came of it, and ends with exit code 1 where something should not have been."""
+if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=1900)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    torch.set_num_threads(1)
-    with tempfile.TemporaryDirectory() as folder:
-        samples(Path(folder))
-        found = sweep(Path(folder), options.count, options.seed)
-    for name, counts in found.items():
-        print(f"{name:28}", ", ".join(f"{what} {count}" for what, count in counts.most_common()))
-    sys.exit(any(set(counts) - {"read", "refused"} for counts in found.values()))
-
-
-if __name__ == "__main__":
-    main()
+    with tempfile.TemporaryDirectory() as whole:
+        samples(Path(whole))
+        results = sweep(Path(whole), options.count, options.seed)
+    for kind_name, outcomes in results.items():
+        print(f"{kind_name:28}", ", ".join(f"{what} {count}" for what, count in outcomes.most_common()))
+    sys.exit(any(set(outcomes) - {"read", "refused"} for outcomes in results.values()))

@@ -101,20 +101,12 @@ def test_a_run_that_is_killed_twice_is_the_run_that_nobody_killed(tmp_path: Path
     assert chain(tmp_path, 0.8, 2, random.Random(0)) > 0
 
 
-def main() -> None:
-    """Runs chains and says how often each was killed; ends with the first that does not hold."""
+if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--chains", type=int, default=12)
     parser.add_argument("--kills", type=int, default=40)
-    parser.add_argument("--kimg", type=float, default=8.0)
-    parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as whole:
         for number in range(options.chains):
-            source = random.Random(f"{options.seed} {number}")
-            made = chain(Path(folder), options.kimg, options.kills, source)
+            made = chain(Path(whole), 8.0, options.kills, random.Random(number))
             print(f"chain {number}: killed {made} times, and the same to the last bit", flush=True)
-
-
-if __name__ == "__main__":
-    main()

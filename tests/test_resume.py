@@ -88,14 +88,6 @@ def test_cut_and_resumed_equals_uncut(tmp_path: Path, cut: int) -> None:
     assert differing(last_state(tmp_path / "whole"), last_state(tmp_path / "cut")) == []
 
 
-def test_the_comparison_sees_one_changed_bit(tmp_path: Path) -> None:
-    Trainer(config(tmp_path, 1), toy_pictures(styles=3, subjects=8, size=16)).run()
-    one, other = last_state(tmp_path), last_state(tmp_path)
-    weight = other["generator"]["synthesis.start"]
-    weight.view(torch.int32)[0, 0, 0, 0] ^= 1
-    assert differing(one, other) == [".generator.synthesis.start"]
-
-
 def command(packed: Path, out: Path, kimg: float, *options: str) -> list[str]:
     return [sys.executable, str(SCRIPT), "toy", "--data", str(packed), "--out", str(out), "--device", "cpu",
             "--threads", "1", "--precision", "fp32", "--total-kimg", str(kimg), *options]  # fmt: skip
@@ -107,10 +99,8 @@ def test_sigterm_writes_a_checkpoint_to_resume_from(tmp_path: Path, packed: Path
     quiet = ("--interval.checkpoint-kimg", "0", "--interval.status-kimg", "0.008")
     stopped = subprocess.Popen(
         command(packed, tmp_path / "cut", 50.0, *quiet),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
     log = tmp_path / "cut" / "metrics.jsonl"
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and not (log.exists() and log.read_text().count("\n") >= 3):

@@ -20,7 +20,6 @@ from .prepare.labels import LabelConfig
 from .restyle.config import RestyleConfig
 from .run.metrics import MetricsConfig
 from .schedules import GrowingConfig
-from .speed import SpeedConfig
 
 Precision = Literal["auto", "fp32", "bf16"]
 
@@ -127,7 +126,6 @@ class TrainConfig:
     growing: GrowingConfig = field(default_factory=GrowingConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     ema: EMAConfig = field(default_factory=EMAConfig)
-    speed: SpeedConfig = field(default_factory=SpeedConfig)
     interval: IntervalConfig = field(default_factory=IntervalConfig)
     metrics: MetricsConfig = field(default_factory=MetricsConfig)
     trackers: TrackerConfig = field(default_factory=TrackerConfig)
@@ -184,6 +182,6 @@ class TrainConfig:
 
 FREE_TO_CHANGE = (
     "data", "out", "resume", "total_kimg", "max_minutes", "stop_on_collapse", "device", "threads",
-    "accumulate", "speed", "interval", "metrics", "trackers",
+    "accumulate", "interval", "metrics", "trackers",
 )  # fmt: skip
 """Fields that may change on resume: they change nothing that a step computes, except for rounding."""

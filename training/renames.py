@@ -1,6 +1,16 @@
-"""Options and configuration fields that have another name now, or none; they are refused with a sentence."""
+"""Options and configuration fields that have another name now, or none.
 
+On the command line they are refused with a sentence. A configuration file that has a removed field loads if
+the field has its old default.
+"""
+
+import json
+from typing import Any
+
+from .errors import TrainingError
 from .restyle.config import TERMS
+
+Json = dict[str, Any]
 
 FIELDS = {
     "every": "interval",
@@ -15,42 +25,35 @@ FIELDS = {
     "restyle.rebuild": "restyle.reconstruct",
     "restyle.divergence": "restyle.kl",
     "restyle.crops": "restyle.info_nce",
-    "generator.content_erased": "",
-    "generator.styled": "",
-    "generator.style_resolutions": "",
-    "generator.attention": "",
-    "generator.encoder_attention": "",
-    "discriminator.attention": "",
-    "restyle.leak": "",
-    "restyle.mean_std": "",
-    "restyle.gram": "",
-    "restyle.diversity": "",
-    "restyle.rebuild_perceptual": "",
-    "restyle.reconstruct_perceptual": "",
-    "restyle.pixels": "",
-    "restyle.contrast_group": "",
-    "restyle.temperature": "",
-    **{f"restyle.{term}.fall_kimg": "" for term in TERMS},
-    "loss.condition_noise": "",
-    "loss.ramp_start_kimg": "",
-    "loss.ramp_end_kimg": "",
-    "labels.unlabelled": "",
-    "optimizer.cooldown": "",
-    "optimizer.lr_decay_fraction": "",
-    "optimizer.beta2": "",
-    "optimizer.eps": "",
-    "speed.keep_memory": "",
-    "speed.retain_freed_memory": "",
-    "speed.background": "",
-    "speed.fused": "",
-    "speed.tf32": "",
-    "loader.rotate": "",
-    "loader.scale": "",
-    "loader.crop": "",
-    "loader.shift": "",
-    "loader.fill": "",
 }
-"""Old -> new dotted names of configuration fields; "" for those that were removed."""
+"""Old -> new dotted names of configuration fields."""
+
+SAME_VALUES = {"loss.pairing": "gan_loss"}
+"""Fields of FIELDS that files of the last version have; they load under the new name."""
+
+REMOVED_TERMS = ("leak", "mean_std", "gram", "diversity", "rebuild_perceptual", "reconstruct_perceptual")
+REMOVED: Json = {
+    **{f"restyle.{term}.{field}": 0.0 for term in REMOVED_TERMS for field in ("weight", "rise_kimg")},
+    **{f"restyle.{term}.fall_kimg": 0.0 for term in (*TERMS, *REMOVED_TERMS)},
+    **{f"generator.{name}": [] for name in ("styled", "style_resolutions", "attention")},
+    **{name: [] for name in ("generator.encoder_attention", "discriminator.attention")},
+    **dict.fromkeys(("loss.condition_noise", "loss.ramp_start_kimg", "loss.ramp_end_kimg"), 0.0),
+    **dict.fromkeys(("loader.rotate", "loader.scale", "loader.crop", "loader.shift"), 0.0),
+    **dict.fromkeys(("optimizer.cooldown", "optimizer.lr_decay_fraction"), 0.0),
+    **dict.fromkeys(("speed.keep_memory", "speed.retain_freed_memory", "speed.background"), True),
+    **dict.fromkeys(("speed.fused", "speed.tf32"), True),
+    "generator.content_erased": False, "speed.compile": "off", "loader.fill": "reflect",
+    "optimizer.beta2": 0.99, "optimizer.eps": 1e-8, "labels.unlabelled": "keep",
+    "restyle.pixels": "l1", "restyle.contrast_group": 8, "restyle.temperature": 0.2,
+    "restyle.perception.network": "classifier", "restyle.perception.weights": None,
+    "restyle.perception.taps": ["relu1_1", "relu2_1", "relu3_1"],
+    "classifier.batch": 16, "classifier.lr": 0.01, "classifier.held_out": 0.1,
+    "metrics.features": ["efficientnet-lite0"], "metrics.inception_weights": None,
+    "metrics.restyled_contents": 120,
+}  # fmt: skip
+"""Removed configuration fields, by their dotted names, and their defaults of before."""
+
+REMOVED_GROUPS = {"speed", "restyle.perception", *(f"restyle.{term}" for term in REMOVED_TERMS)}
 
 LIKE = {"like": "style-image", "like-style": "style-image-label"}
 OPTIONS = {
@@ -87,22 +90,56 @@ def renamed(name: str, command: str = "") -> str | None:
     """
     option, is_option = name.removeprefix("--"), name.startswith("--")
     removed = f"{name} was removed (docs/renames.md says why): leave it out."
-    if is_option and "." not in option:
-        words, short = command.split(), option.removeprefix("no-")
-        own = OPTIONS.get(" ".join(words[:2])) or OPTIONS.get(" ".join(words[:1]), {})
-        if short not in own:
-            return None
+    words, short = command.split(), option.removeprefix("no-")
+    own = OPTIONS.get(" ".join(words[:2])) or OPTIONS.get(" ".join(words[:1]), {})
+    if is_option and short in own:
         return f"{name} is now called --{own[short]}." if own[short] else removed
+    if is_option and "." not in option:
+        return None
     field = option.removeprefix("no-").replace("-", "_")
     old = next((prefix for prefix in _prefixes(field) if prefix in FIELDS), "")
     new = FIELDS[old] + field.removeprefix(old) if old else field
+    if new in REMOVED or new in REMOVED_GROUPS:
+        return removed
     if is_option and new in JSON_ONLY:
         return f"{name} is set in a JSON configuration only: {new}."
     if not old:
         return None
-    if not FIELDS[old] or FIELDS.get(new) == "":
-        return removed
     return f"{name} is now called {'--' + new.replace('_', '-') if is_option else new}."
+
+
+def updated(content: bytes) -> bytes:
+    """A JSON file whose entry `config` is a configuration, without the removed fields that have their old
+    default. Text that is no such JSON comes back as it is.
+
+    Raises:
+        TrainingError: a removed field has another value, or a field has another name now.
+    """
+    try:
+        tree = json.loads(content)
+    except ValueError:
+        return content
+    if not isinstance(tree, dict) or not isinstance(tree.get("config"), dict):
+        return content
+    return json.dumps(tree | {"config": _updated(tree["config"])}).encode()
+
+
+def _updated(group: Json, prefix: str = "") -> Json:
+    kept: Json = {}
+    for key, value in group.items():
+        name = prefix + key
+        if isinstance(value, dict) and value:
+            if inner := _updated(value, f"{name}."):
+                kept[key] = inner
+        elif name in SAME_VALUES:
+            kept[SAME_VALUES[name]] = value
+        elif name in REMOVED and value == REMOVED[name]:
+            continue
+        elif sentence := renamed(name):
+            raise TrainingError(sentence)
+        else:
+            kept[key] = value
+    return kept
 
 
 def _prefixes(field: str) -> list[str]:

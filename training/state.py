@@ -20,7 +20,6 @@ from .config import OptimizerConfig, TrainConfig
 from .prepare.pretraining import init_from
 from .rng import derived_seed
 from .run.checkpoint import State
-from .speed import compile_networks
 from .step import Networks
 
 BETA2 = 0.99
@@ -48,7 +47,6 @@ def build_networks(config: TrainConfig, style_names: tuple[str, ...], device: to
     # Channels-last convolutions are twice as fast on a processor and feed tensor cores on a GPU.
     for network in (generator, discriminator):
         network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    compile_networks((generator.synthesis, discriminator), config.speed)
     return Networks(generator=generator, discriminator=discriminator)
 
 

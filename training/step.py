@@ -5,7 +5,7 @@ file turn it into gradients. `Sampling`, the plain StyleGAN, is here; the object
 `restyle`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
@@ -27,8 +27,6 @@ from .rng import BatchRNG
 
 Terms = dict[str, Tensor]
 """Loss terms by name: unweighted scalars, means over the batch."""
-FeatureMaps = Callable[[Tensor, Stage], list[Tensor]]
-"""Images in [-1, 1] at a stage -> feature maps, from fine to coarse."""
 
 
 # What a step gets besides a batch
@@ -38,14 +36,6 @@ class Networks:
 
     generator: Generator
     discriminator: Discriminator
-
-
-@dataclass(frozen=True, kw_only=True)
-class FrozenNetworks:
-    """Networks that loss terms use and that are not trained; None where no term needs them."""
-
-    classifier: StyleClassifier | None = None
-    perception: FeatureMaps | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +49,8 @@ class StepContext:
     restyle: RestyleConfig = field(default_factory=RestyleConfig)
     term_weights: Mapping[str, float] = field(default_factory=dict)
     """Weight of each loss term of `restyle` in this step."""
-    frozen_networks: FrozenNetworks = field(default_factory=FrozenNetworks)
+    classifier: StyleClassifier | None = None
+    """The frozen style classifier; None if no term needs it."""
 
     @property
     def stage(self) -> Stage:
@@ -170,7 +161,7 @@ def generate(generator: Generator, styles: Float[Tensor, "n s"], context: StepCo
 def noise_ahead(normal: Normal, stage: Stage) -> Normal:
     """The noise of one pass through the synthesis, drawn in one call.
 
-    One call takes less time than one for each layer, and compiled code has no random numbers of its own.
+    One call takes less time than one for each layer.
     """
     sides = [side for side in resolutions(stage.resolution) for _ in range(2)]
     parts = normal((sum(side**2 for side in sides),)).split([side**2 for side in sides], dim=1)

@@ -5,6 +5,7 @@ import os
 import signal
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -22,14 +23,14 @@ from .errors import TrainingError
 from .interrupt import StopRequest, stop_on_signals
 from .plan import Plan, RunSchedule
 from .prepare.networks import prepare
-from .run.artifacts import Artifacts, Due, start_trackers
+from .run.artifacts import Artifacts, start_trackers
 from .run.background import Background
 from .run.checkpoint import load_checkpoint
-from .run.diversity import PATIENCE, DiversityProbe, collapsed_lines
+from .run.diversity import PATIENCE, DiversityProbe
 from .run.metrics import InLoopMetrics
-from .run.progress import StepMeter, figures_line, header, named_means, progress, status_line, weighted
+from .run.progress import StepMeter, figures_line, header, progress, status_line
 from .run.run_folder import RunFolder, RunSetup, RunStart
-from .schedules import due, phases
+from .schedules import due
 from .speed import choose_precision, prepare_process
 from .state import TrainingState
 from .update import Updater
@@ -111,11 +112,15 @@ class Trainer:
         start_from = None if claim.checkpoint else config.start_from
         self.state = TrainingState.fresh(config, pictures.style_names, self.device, start_from=start_from)
         self.state.average.trained_stage = self.schedule.stage_at(0.0)
-        classifier = self.folder.path / "classifier.safetensors"
-        self.prepared = prepare(config, pictures, self.state.nets.generator, classifier, self.accelerator)
-        if self.prepared.frozen_networks.classifier is not None:
-            self.state.init_from(self.prepared.frozen_networks.classifier)
-        self.updater = self._updates(self.state)
+        file = self.folder.path / "classifier.safetensors"
+        self.prepared = prepare(config, pictures, self.state.nets.generator, file, self.accelerator)
+        if self.prepared.classifier is not None:
+            self.state.init_from(self.prepared.classifier)
+        updater_of = partial(
+            Updater, config, self.prepared.pictures, classifier=self.prepared.classifier,
+            accelerator=self.accelerator, bf16=self.setup.precision == "bf16",
+        )  # fmt: skip
+        self.updater = updater_of(self.state)
         self.background = Background()
         self.diversity = DiversityProbe(self.prepared.pictures)
         self.warning, self.collapsed_lines = "", 0
@@ -133,7 +138,8 @@ class Trainer:
             config=config, schedule=self.schedule, state=self.state, accelerator=self.accelerator
         )
         if config.max_minutes is not None:
-            self.plan.measure(self._updates(TrainingState.fresh(config, pictures.style_names, self.device)))
+            scratch = TrainingState.fresh(config, pictures.style_names, self.device)
+            self.plan.measure(updater_of(scratch))
         self.state.seconds += time.perf_counter() - began
         self.plan.settle()
         self.meter = StepMeter(self.device)
@@ -159,7 +165,6 @@ class Trainer:
         if self.prepared.figures and self.state.nimg == 0:
             self.artifacts.say(figures_line(0, self.prepared.figures))
             self.artifacts.log({"nimg": 0, **self.prepared.figures})
-        self._compile()
         self.meter.restart()
         while (reason := self._why_stop()) is None:
             if self.state.nimg > self.first:
@@ -175,18 +180,6 @@ class Trainer:
         state.position += self.config.batch / state.scale
         self.meter.add(stats, self.config.batch, stage.resolution)
         state.seconds = self.seconds_before + time.perf_counter() - self.started
-
-    def _compile(self) -> None:
-        """Compiles the networks for every resolution still to come."""
-        if self.config.speed.compile == "off":
-            return
-        took = []
-        for phase in phases(self.config.growing, self.config.generator.resolution):
-            if phase.resolution >= self.stage.resolution:
-                began = time.perf_counter()
-                self.updater.rehearse(Stage(phase.resolution))
-                took.append(f"{phase.resolution} px in {time.perf_counter() - began:.0f} s")
-        self.artifacts.say(f"compiled: {', '.join(took)}")
 
     # Schedule
 
@@ -223,20 +216,18 @@ class Trainer:
         if is_due(interval.status_kimg):
             self._log_status()
         self.artifacts.write(
-            Due(
-                grid=is_due(interval.grid_kimg) or self._enters_resolution(),
-                snapshot=is_due(interval.snapshot_kimg),
-                measure=is_due(interval.metrics_kimg),
-                checkpoint=is_due(interval.checkpoint_kimg),
-            )
+            grid=is_due(interval.grid_kimg) or self._enters_resolution(),
+            snapshot=is_due(interval.snapshot_kimg),
+            measure=is_due(interval.metrics_kimg),
+            checkpoint=is_due(interval.checkpoint_kimg),
         )
 
     def _finish(self, reason: Reason) -> Outcome:
         if self.meter.images:
             self._log_status()
-        self.artifacts.write(Due(checkpoint=True))
+        self.artifacts.write(checkpoint=True)
         if reason != "signal":
-            self.artifacts.write(Due(grid=True, snapshot=True, measure=True))
+            self.artifacts.write(grid=True, snapshot=True, measure=True)
         # The signal may have reached another process only, or this one after its last step.
         number = int(self.stop.signal or signal.SIGTERM) if reason == "signal" else None
         return Outcome(
@@ -245,13 +236,13 @@ class Trainer:
         )  # fmt: skip
 
     def _log_status(self) -> None:
-        means = named_means(all_reduce(self.accelerator, self.meter.means(), "mean"))
-        if not all(math.isfinite(means.get(name, math.nan)) for name in self.meter.losses):
+        means = self.meter.means(lambda values: all_reduce(self.accelerator, values, "mean"))
+        if not math.isfinite(means["loss_g"] + means.get("loss_d", 0.0)):
             raise self.artifacts.diverged("loss is not finite")
-        rate = self.meter.rate()
+        rate, weights = self.meter.rate(), self.config.restyle.weights_at(self.state.nimg)
         values = {"nimg": self.state.nimg, "resolution": self.stage.resolution, "alpha": self.stage.alpha,
                   "seconds": self.state.seconds, "img_per_s": rate, **means,
-                  **weighted(means, self.config.restyle.weights_at(self.state.nimg)),
+                  **{f"weighted_{name}": weights[name] * means[name] for name in weights if name in means},
                   **self._diversity()}  # fmt: skip
         if self.meter.is_at(self.stage.resolution):
             self.plan.correct(self.stage.resolution, rate)
@@ -293,11 +284,4 @@ class Trainer:
             ) from error
         if self.accelerator.is_main_process:
             self.folder.rewind(self.state.nimg)
-            self.collapsed_lines = collapsed_lines(self.folder.history())
         self.artifacts.say(f"going on from {checkpoint}")
-
-    def _updates(self, state: TrainingState) -> Updater:
-        return Updater.of(
-            self.config, self.prepared.pictures, state, self.prepared.frozen_networks, self.accelerator,
-            bf16=self.setup.precision == "bf16",
-        )  # fmt: skip

@@ -8,6 +8,7 @@ import torch
 from accelerate import Accelerator
 
 from brushwork.data.loader import Batch, Loader, Pictures, StoredPictures
+from brushwork.models.classifier import StyleClassifier
 from brushwork.models.stage import Stage
 
 from .adversarial import DiscriminatorStats, Scoring
@@ -16,11 +17,9 @@ from .distributed import all_reduce, average_gradients
 from .restyle.config import Regime
 from .restyle.objectives import Autoencoding, Contrast, RestylingObjective
 from .rng import BatchRNG
-from .speed import eager_where_needed
 from .state import TrainingState, frozen, update_average
 from .step import (
     AdversarialObjective,
-    FrozenNetworks,
     GeneratorStats,
     Objective,
     Sampling,
@@ -49,73 +48,50 @@ class StepStats:
     generator: GeneratorStats
 
 
-@dataclass(frozen=True, kw_only=True)
 class Updater:
     """Trains the networks of `state`, each process on its share of the batch.
 
     Training, the calibration of speed and the benchmarks all step through `step`.
     """
 
-    config: TrainConfig
-    state: TrainingState
-    frozen_networks: FrozenNetworks
-    loader: Loader
-    accelerator: Accelerator
-    bf16: bool
-
-    @classmethod
-    def of(
-        cls, config: TrainConfig, pictures: Pictures | StoredPictures, state: TrainingState,
-        frozen_networks: FrozenNetworks, accelerator: Accelerator, *, bf16: bool,
-    ) -> "Updater":  # fmt: skip
-        """The updater of `state` in a run of this configuration."""
-        loader = Loader(
+    def __init__(
+        self, config: TrainConfig, pictures: Pictures | StoredPictures, state: TrainingState, *,
+        classifier: StyleClassifier | None, accelerator: Accelerator, bf16: bool,
+    ) -> None:  # fmt: skip
+        self.config, self.state, self.classifier = config, state, classifier
+        self.accelerator, self.bf16 = accelerator, bf16
+        self.loader = Loader(
             pictures, config.loader, seed=config.seed, device=accelerator.device,
             run=config.style_run(accelerator.num_processes),
-        )  # fmt: skip
-        return cls(
-            config=config, state=state, frozen_networks=frozen_networks, accelerator=accelerator,
-            loader=loader, bf16=bf16,
         )  # fmt: skip
 
     def step(self, stage: Stage, regime: Regime | None = None) -> StepStats:
         """Updates both networks, or the generator alone in regimes without a discriminator, then the clock
         and the average. `regime` is the one that the shares draw at this point, unless it is given."""
         regime = regime or self.config.restyle.regime_at(self.state.nimg, self.config.seed)
-        stats = self._update(stage, regime, apply=True)
+        stats = self._update(stage, regime)
         self.state.nimg += self.config.batch
         self.state.average.trained_stage = stage
         self._average()
         return stats
 
-    def rehearse(self, stage: Stage) -> None:
-        """Steps of every regime that update nothing: whatever they need compiled is compiled now."""
-        for regime in self.config.restyle.shares():
-            self._update(stage, regime, apply=False)
-        for network in (self.state.nets.generator, self.state.nets.discriminator):
-            network.zero_grad(set_to_none=True)
-
-    def _update(self, stage: Stage, regime: Regime, *, apply: bool) -> StepStats:
-        gamma = self._gamma(stage) if apply else 0.0
+    def _update(self, stage: Stage, regime: Regime) -> StepStats:
+        gamma = self._gamma(stage)
         if regime in ENCODERS:
             parts = self._parts("generator", stage, 0.0, encoder_step, ENCODERS[regime])
-            if apply:
-                self._apply_generator(parts)
+            self._apply_generator(parts)
             return StepStats(discriminator=None, generator=mean_of_parts(parts))
         objective = ADVERSARIAL[regime]
         if self.config.loss.update_order == "simultaneous":
             both = self._parts("simultaneous", stage, gamma, simultaneous_step, objective)
             discriminator, generator = zip(*both, strict=True)
-            if apply:
-                self._apply_discriminator()
+            self._apply_discriminator()
         else:
             discriminator = self._parts("discriminator", stage, gamma, discriminator_step, objective)
-            if apply:
-                self._apply_discriminator()
+            self._apply_discriminator()
             with frozen(self.state.nets.discriminator):
                 generator = self._parts("generator", stage, 0.0, generator_step, objective)
-        if apply:
-            self._apply_generator(generator)
+        self._apply_generator(generator)
         return StepStats(discriminator=mean_of_parts(discriminator), generator=mean_of_parts(generator))
 
     def _parts(
@@ -125,10 +101,7 @@ class Updater:
         nets = self.state.nets
         for network in (nets.generator, nets.discriminator):
             network.zero_grad(set_to_none=True)
-        with (
-            eager_where_needed(stage, gamma),
-            torch.autocast(self.accelerator.device.type, torch.bfloat16, enabled=self.bf16),
-        ):
+        with torch.autocast(self.accelerator.device.type, torch.bfloat16, enabled=self.bf16):
             return [
                 step(objective, nets, batch, self._context(stage, gamma, rng))
                 for batch, rng in self._batches(purpose, stage)
@@ -149,7 +122,7 @@ class Updater:
         scoring = Scoring(stage=stage, loss=config.loss, augment=config.augment, rng=rng, gamma=gamma)
         return StepContext(
             scoring=scoring, grad_scale=1 / config.accumulate, restyle=config.restyle,
-            term_weights=config.restyle.weights_at(nimg), frozen_networks=self.frozen_networks,
+            term_weights=config.restyle.weights_at(nimg), classifier=self.classifier,
         )  # fmt: skip
 
     def _gamma(self, stage: Stage) -> float:

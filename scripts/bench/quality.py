@@ -31,7 +31,6 @@ from brushwork.training.run.metrics import InLoopMetrics
 from brushwork.training.run.run_folder import RunFolder
 from brushwork.training.speed import choose_precision, prepare_process
 from brushwork.training.state import TrainingState
-from brushwork.training.step import FrozenNetworks
 from brushwork.training.trainer import Trainer, accelerator_for
 from brushwork.training.update import Updater
 
@@ -136,7 +135,7 @@ def measured_seconds(config: TrainConfig, ways: Sequence[str], *, rounds: int = 
             own, accelerator = WAYS[way][1](config), accelerator_for(config)
             state = TrainingState.fresh(own, pictures.style_names, accelerator.device)
             bf16 = own.precision == "bf16"
-            updater = Updater.of(own, pictures, state, FrozenNetworks(), accelerator, bf16=bf16)
+            updater = Updater(own, pictures, state, classifier=None, accelerator=accelerator, bf16=bf16)
             results[way].append(seconds_per_image(updater))
     return {
         way: {side: statistics.median(one[side] for one in measured) for side in measured[0]}

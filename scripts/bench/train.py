@@ -38,7 +38,6 @@ from brushwork.training.restyle.config import Regime
 from brushwork.training.schedules import phases
 from brushwork.training.speed import choose_precision, prepare_process
 from brushwork.training.state import TrainingState
-from brushwork.training.step import FrozenNetworks
 from brushwork.training.trainer import accelerator_for
 from brushwork.training.update import ADVERSARIAL, Updater
 
@@ -59,7 +58,6 @@ class TimedLoader(Loader):
             return super().batch_at(nimg, count, resolution=resolution)
 
 
-@dataclass(frozen=True, kw_only=True)
 class TimedUpdater(Updater):
     """An updater whose weight averaging is a part of the stopwatch."""
 
@@ -82,15 +80,15 @@ class NoiseRun:
         self.state = TrainingState.fresh(config, pictures.style_names, device)
         classifier = StyleClassifier(config.generator.widths, styles=STYLES).requires_grad_(False).to(device)
         self.stopwatch = Stopwatch(device)
-        loader = TimedLoader(
-            pictures, config.loader, seed=config.seed, device=device, run=config.style_run(1)
-        )
-        loader.stopwatch = self.stopwatch
         self.updater = TimedUpdater(
-            stopwatch=self.stopwatch, config=config, state=self.state, loader=loader, accelerator=accelerator,
-            frozen_networks=FrozenNetworks(classifier=classifier, perception=classifier.maps),
+            config, pictures, self.state, classifier=classifier, accelerator=accelerator,
             bf16=self.precision == "bf16",
         )  # fmt: skip
+        self.updater.stopwatch = self.stopwatch
+        self.updater.loader = TimedLoader(
+            pictures, config.loader, seed=config.seed, device=device, run=config.style_run(1)
+        )
+        self.updater.loader.stopwatch = self.stopwatch
 
     def step(self, regime: Regime, *, penalty: bool = False) -> None:
         """Takes a training step; with `penalty`, one of those that include R1."""
@@ -100,7 +98,7 @@ class NoiseRun:
             torch.cuda.synchronize(self.device)
 
     def parts(self, repeats: int) -> dict[str, float]:
-        """Seconds of a sampling step without the penalty, by part; never compiled."""
+        """Seconds of a sampling step without the penalty, by part."""
         nets, optimizers = self.state.nets, self.state.optimizers
         modules = {
             "mapping": nets.generator.mapping,
@@ -108,8 +106,7 @@ class NoiseRun:
             "discriminator": nets.discriminator,
         }
         steps = {"optimizer (D)": optimizers.discriminator, "optimizer (G)": optimizers.generator}
-        # Hooks would be compiled too, and again whenever they change.
-        with torch.compiler.set_stance("force_eager"), self.stopwatch.watching(modules, steps):
+        with self.stopwatch.watching(modules, steps):
             self.step("sampling")
             for _ in range(repeats):
                 with self.stopwatch.running():

@@ -4,7 +4,7 @@ measurements."""
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ from brushwork.training.adversarial import LossConfig
 from brushwork.training.augment import AugmentConfig
 from brushwork.training.config import EMAConfig, OptimizerConfig, TrainConfig
 from brushwork.training.errors import Diverged, TrainingError
-from brushwork.training.run.run_folder import RunFolder, differences, plain
+from brushwork.training.run.run_folder import RunFolder, differences, to_json
 from brushwork.training.schedules import GrowingConfig
 from brushwork.training.trainer import Trainer
 
@@ -155,7 +155,7 @@ def require_same(config: TrainConfig) -> None:
     stored = RunFolder(config.out).read()
     if stored is None:
         return
-    ours, theirs = plain(asdict(config)), stored.config
+    ours, theirs = to_json(config), stored.config
     lines = differences(theirs, ours)
     # When a run is resumed these may change; here they decide about the result.
     for name in ("max_minutes", "total_kimg"):

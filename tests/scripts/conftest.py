@@ -5,9 +5,9 @@ from ..training.conftest import (
     _threads,
     batch,
     both,
-    frozen_networks,
+    classifier,
     make_config,
     nets,
 )
 
-__all__ = ["_threads", "batch", "both", "frozen_networks", "make_config", "nets", "world"]
+__all__ = ["_threads", "batch", "both", "classifier", "make_config", "nets", "world"]

@@ -24,7 +24,7 @@ from brushwork.training.config import IntervalConfig, TrainConfig
 from brushwork.training.restyle.config import TERMS, RestyleConfig
 from brushwork.training.rng import BatchRNG
 from brushwork.training.schedules import GrowingConfig
-from brushwork.training.step import FrozenNetworks, Networks, StepContext
+from brushwork.training.step import Networks, StepContext
 
 GENERATOR = GeneratorConfig(
     resolution=16, z_dim=8, w_dim=8, mapping_layers=2, channel_base=128, channel_max=8
@@ -43,7 +43,7 @@ def step_context(
     loss: LossConfig | None = None, augment: AugmentConfig | None = None, rng: BatchRNG | None = None, *,
     stage: Stage = STAGE, gamma: float = 0.0, grad_scale: float = 1.0,
     restyle: RestyleConfig | None = None, weights: Mapping[str, float] | None = None,
-    frozen_networks: FrozenNetworks | None = None,
+    classifier: StyleClassifier | None = None,
 ) -> StepContext:  # fmt: skip
     """The context of a step on four images; all terms have weight 1."""
     scoring = Scoring(
@@ -52,8 +52,7 @@ def step_context(
     )  # fmt: skip
     return StepContext(
         scoring=scoring, grad_scale=grad_scale, restyle=restyle or RestyleConfig(),
-        term_weights=dict.fromkeys(TERMS, 1.0) if weights is None else weights,
-        frozen_networks=frozen_networks or FrozenNetworks(),
+        term_weights=dict.fromkeys(TERMS, 1.0) if weights is None else weights, classifier=classifier,
     )  # fmt: skip
 
 
@@ -115,9 +114,8 @@ def both(nets: Networks) -> Networks:
 
 
 @pytest.fixture
-def frozen_networks(both: Networks) -> FrozenNetworks:
-    network = StyleClassifier(both.generator.config.widths, styles=3).requires_grad_(False)
-    return FrozenNetworks(classifier=network, perception=network.maps)
+def classifier(both: Networks) -> StyleClassifier:
+    return StyleClassifier(both.generator.config.widths, styles=3).requires_grad_(False)
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ ENCODERS = GeneratorConfig(resolution=16, encoders=True, content_resolution=8)
     ("changes", "words"),
     [
         ({"growing": GrowingConfig(start_resolution=32)}, "is 32, above generator.resolution 16"),
-        ({"metrics": MetricsConfig(restyled=("truth",))}, "metrics.restyled needs encoders: set --generator"),
+        ({"metrics": MetricsConfig(restyled=("content",))}, "metrics.restyled needs encoders: set --gen"),
         ({"restyle": RestyleConfig(contrast=1.0)}, "need encoders: set --generator.encoders"),
         ({"restyle": RestyleConfig(restyling=1.0, paired=Term(weight=1.0)), "generator": ENCODERS},
          "set --loader.paired, or its weight to 0"),

@@ -11,7 +11,6 @@ from brushwork.data.dataset import Pictures
 from brushwork.training.config import TrainConfig
 from brushwork.training.prepare.classifier import ClassifierConfig
 from brushwork.training.restyle.config import RestyleConfig, Term
-from brushwork.training.run import artifacts as artifacts
 from brushwork.training.run.checkpoint import checkpoints, load_checkpoint
 from brushwork.training.trainer import Trainer
 
@@ -27,7 +26,7 @@ def joint(make_config: Callable[..., TrainConfig]) -> Callable[..., TrainConfig]
         plain = make_config()
         generator = replace(plain.generator, encoders=True, content_blocks=1)
         return replace(
-            plain, generator=generator, restyle=MIXED, classifier=ClassifierConfig(kimg=0.032, batch=8),
+            plain, generator=generator, restyle=MIXED, classifier=ClassifierConfig(kimg=0.032),
             total_kimg=0.096, **changes,
         )  # fmt: skip
 
@@ -64,7 +63,7 @@ def test_terms_are_logged_as_they_are_and_weighted(
     trainer.run()
     first, line = trainer.folder.history()
     assert set(first) == {"nimg", "classifier_accuracy"}
-    for name in (
+    terms = (
         "adversarial",
         "style",
         "cycle",
@@ -73,6 +72,7 @@ def test_terms_are_logged_as_they_are_and_weighted(
         "perceptual",
         "reconstruct",
         "info_nce",
-    ):
+    )
+    for name in terms:
         assert line[f"weighted_{name}"] == pytest.approx(getattr(MIXED, name).weight * line[name])
     assert {"loss_g", "loss_d"} <= line.keys()

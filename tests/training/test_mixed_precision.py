@@ -10,13 +10,13 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from brushwork.data.loader import Batch
+from brushwork.models.classifier import StyleClassifier
 from brushwork.models.generator import Generator
 from brushwork.models.modulation import Modulation, StyledEpilogue
 from brushwork.models.stage import Stage
 from brushwork.training.adversarial import LossConfig
 from brushwork.training.restyle.objectives import Contrast, RestylingObjective
 from brushwork.training.step import (
-    FrozenNetworks,
     Networks,
     Sampling,
     discriminator_step,
@@ -85,20 +85,16 @@ def test_no_matrix_is_multiplied_in_low_precision(
     assert set(found) == {torch.float32}
 
 
-@pytest.mark.parametrize("function", STEPS)
-def test_no_term_of_restyled_images_is_multiplied_in_low_precision(
-    both: Networks, frozen_networks: FrozenNetworks, batch: Batch, function: Callable[..., Any]
+def test_no_term_of_the_encoders_is_multiplied_in_low_precision(
+    both: Networks, classifier: StyleClassifier, batch: Batch
 ) -> None:
     """The style encoder's codes are among them."""
-    context = step_context(frozen_networks=frozen_networks)
-    found = products(lambda: function(RestylingObjective(), both, batch, context))
-    assert len(found) > 20
-    assert set(found) == {torch.float32}
-
-
-def test_crops_are_matched_in_float32(both: Networks, batch: Batch) -> None:
+    context = step_context(classifier=classifier)
+    for function in STEPS:
+        found = products(lambda step=function: step(RestylingObjective(), both, batch, context))
+        assert len(found) > 20
+        assert set(found) == {torch.float32}
     found = products(lambda: encoder_step(Contrast(), both, batch, step_context()))
-    assert found
     assert set(found) == {torch.float32}
 
 

@@ -44,12 +44,11 @@ def back(config: object, folder: Path) -> TrainConfig:
 
 
 # There and back
-@pytest.mark.parametrize("name", PRESETS)
-def test_every_preset_comes_back_exactly(name: str, tmp_path: Path) -> None:
-    config = PRESETS[name][1]
-    write_preset(tmp_path / "new" / "preset.json", config, about="a test")
-    assert read_preset(tmp_path / "new" / "preset.json") == config
-    assert [path.name for path in (tmp_path / "new").iterdir()] == ["preset.json"], "no rest is left"
+def test_every_preset_comes_back_exactly(tmp_path: Path) -> None:
+    for name, (_, config) in PRESETS.items():
+        write_preset(tmp_path / name / "preset.json", config, about="a test")
+        assert read_preset(tmp_path / name / "preset.json") == config
+        assert [path.name for path in (tmp_path / name).iterdir()] == ["preset.json"], "no rest is left"
 
 
 def test_every_kind_of_value_comes_back_with_its_type(tmp_path: Path) -> None:
@@ -57,15 +56,15 @@ def test_every_kind_of_value_comes_back_with_its_type(tmp_path: Path) -> None:
     config = replace(
         toy,
         max_minutes=0.1 + 0.2,
+        start_from=Path("a.safetensors"),
         generator=replace(toy.generator, modulation="modulated", encoders=True),
         loss=replace(toy.loss, r1_gamma=1e-7),
-        metrics=replace(toy.metrics, inception_weights=Path("weights.pth")),
         trackers=TrackerConfig(use=("wandb", "tensorboard")),
     )
     write_preset(tmp_path / "preset.json", config, about="a test")
     found = read_preset(tmp_path / "preset.json")
     assert found == config
-    assert isinstance(found.metrics.inception_weights, Path)
+    assert isinstance(found.start_from, Path)
     assert isinstance(found.trackers.use, tuple)
     assert back({"loss": {"r1_gamma": "auto"}, "max_minutes": None}, tmp_path) == TrainConfig()
     floats = back({"total_kimg": 3, "growing": {"fade_kimg": [1, 2.5]}}, tmp_path)
@@ -94,19 +93,19 @@ def test_the_configuration_of_a_run_is_read_without_its_resume(
         (("config", "trackers", "use"), ["wandb", "x"], r"trackers.use\[1\] is 'x': it must be 'wandb' or"),
         (("config", "growing", "fade_kimg"), [], "growing.fade_kimg is empty; give one"),
         (("config", "optimizer"), [1], r"optimizer is \[1\]: it must be an object"),
-        (("config", "optimizer", "generator_rl"), 1, "did you mean config.optimizer.generator_lr?"),
-        (("config", "extra"), 1, "config.extra is no field; there are data, out, "),
-        (("confg",), {}, "confg is no field; did you mean config?"),
+        (("config", "optimizer", "generator_rl"), 1, "config.optimizer.generator_rl is 1: unexpected"),
+        (("config", "extra"), 1, "config.extra is 1: unexpected"),
+        (("confg",), {}, "confg is {}: unexpected"),
         (("config", "generator", "resolution"), 48, "it must be a power of two: 32 or 64"),
         (("config", "growing", "start_resolution"), 64, "start_resolution is 64, above generator.resolution"),
-        (("version",), 2, "has version 2, newer than 1, which this brushwork reads; update it"),
+        (("version",), 2, "version is 2: it must be 1"),
         (("config",), None, "holds no configuration; give a file of brushwork tune, or the config.json"),
     ],
 )
 def test_a_mistake_is_one_sentence_with_file_and_field(
     changed: Change, path: tuple[str, ...], value: object, words: str
 ) -> None:
-    with pytest.raises(TrainingError, match=words.replace("?", r"\?")) as raised:
+    with pytest.raises(TrainingError, match=words) as raised:
         read_preset(changed(*path, to=value))
     assert "changed.json" in str(raised.value)
     assert "\n" not in str(raised.value)

@@ -1,4 +1,4 @@
-"""Old names are refused with the new one: on the command line, in files and in run folders."""
+"""Old names are refused with the new one; files with removed fields load where these have their defaults."""
 
 import json
 from collections.abc import Callable
@@ -10,13 +10,15 @@ import pytest
 from brushwork.training.config import TrainConfig
 from brushwork.training.errors import TrainingError
 from brushwork.training.preset_files import read_preset, write_preset
-from brushwork.training.renames import FIELDS, JSON_ONLY, renamed
-from brushwork.training.run.run_folder import RunFolder
+from brushwork.training.renames import FIELDS, JSON_ONLY, REMOVED, SAME_VALUES, renamed
+from brushwork.training.run.run_folder import RunFolder, RunSetup, to_json
 
 if TYPE_CHECKING:
     from ..conftest import Shell
 else:
     Shell = Any
+
+SETUP = RunSetup(precision="fp32", fingerprint="abc", styles=("ink", "oil"), group=4)
 
 
 @pytest.mark.parametrize(
@@ -26,18 +28,13 @@ else:
         ("--every.grid-kimg", "--every.grid-kimg is now called --interval.grid-kimg."),
         ("--restyle.rebuild.weight", "--restyle.rebuild.weight is now called --restyle.reconstruct.weight."),
         ("loss.turns", "loss.turns is now called loss.update_order."),
-        ("--loss.pairing", "--loss.pairing is now called --loss.gan-loss."),
-        (
-            "--restyle.leak.weight",
-            "--restyle.leak.weight was removed (docs/renames.md says why): leave it out.",
-        ),
+        ("--restyle.leak.weight", "leak.weight was removed (docs/renames.md says why): leave it out."),
         ("--no-speed.tf32", "--no-speed.tf32 was removed"),
+        ("--speed.compile", "--speed.compile was removed"),
+        ("restyle.leak", "restyle.leak was removed"),
         ("--restyle.crops.fall-kimg", "was removed"),
         ("--restyle.content.rise-kimg", "is set in a JSON configuration only: restyle.content.rise_kimg."),
-        (
-            "--restyle.rebuild.rise-kimg",
-            "rise-kimg is set in a JSON configuration only: restyle.reconstruct.",
-        ),
+        ("--restyle.rebuild.rise-kimg", "is set in a JSON configuration only: restyle.reconstruct."),
         ("restyle.rebuild.rise_kimg", "is now called restyle.reconstruct.rise_kimg."),
     ],
 )
@@ -59,23 +56,61 @@ def test_new_names_are_fields_and_old_ones_are_not() -> None:
             value = getattr(value, part)
         return True
 
-    assert [old for old in FIELDS if exists(old)] == []
-    assert [new for new in FIELDS.values() if new and not exists(new)] == []
-    assert [new for new in FIELDS.values() if new and renamed(new)] == []
+    assert [old for old in (*FIELDS, *REMOVED) if exists(old)] == []
+    assert [new for new in FIELDS.values() if not exists(new) or renamed(new)] == []
     assert all(exists(name) and renamed(name) is None for name in JSON_ONLY)
 
 
-def test_files_and_folders_of_before_are_refused_by_the_new_name(
+# Files
+def put(tree: dict[str, Any], name: str, value: object) -> dict[str, Any]:
+    """The tree, in which the field of this dotted name has another value."""
+    *groups, last = name.split(".")
+    place = tree
+    for group in groups:
+        place = place.setdefault(group, {})
+    place[last] = value
+    return tree
+
+
+def test_removed_fields_with_their_old_defaults_load_and_the_run_goes_on(
     tmp_path: Path, make_config: Callable[..., TrainConfig]
+) -> None:
+    """As in the config.json of a run that the last version began."""
+    config, folder = make_config(out=tmp_path), RunFolder(tmp_path)
+    folder.claim(config, SETUP, resume=False)
+    folder.checkpoints.mkdir()
+    (folder.checkpoints / "000000000008.pt").touch()
+    content = json.loads(folder.config_file.read_text())
+    for name, value in REMOVED.items():
+        put(content["config"], name, value)
+    for old in SAME_VALUES:
+        content["config"]["loss"][old.rpartition(".")[2]] = content["config"]["loss"].pop("gan_loss")
+    folder.config_file.write_text(json.dumps(content))
+    assert read_preset(folder.config_file) == config
+    assert folder.claim(config, SETUP, resume=True).checkpoint is not None
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("every.grid_kimg", 1.0, "every.grid_kimg is now called interval.grid_kimg"),
+        ("speed.compile", "default", "speed.compile was removed"),
+        ("speed", {}, "speed was removed"),
+        ("restyle.leak.weight", 0.5, "restyle.leak.weight was removed"),
+        ("generator.attention", [16], "generator.attention was removed"),
+        ("metrics.restyled_contents", 30, "metrics.restyled_contents was removed"),
+    ],
+)
+def test_other_values_and_old_names_are_refused(
+    tmp_path: Path, make_config: Callable[..., TrainConfig], name: str, value: object, words: str
 ) -> None:
     file = tmp_path / "config.json"
     write_preset(file, make_config(), about="")
-    content = json.loads(file.read_text())
-    content["config"]["every"] = content["config"].pop("interval")
+    content: dict[str, Any] = {"config": put(to_json(make_config()), name, value)}
     file.write_text(json.dumps(content))
-    with pytest.raises(TrainingError, match="every is now called interval"):
+    with pytest.raises(TrainingError, match=words):
         read_preset(file)
     setup = {"precision": "fp32", "fingerprint": "x", "styles": ["a"], "group": 2}
-    file.write_text(json.dumps({"config": content["config"], "facts": setup}))
-    with pytest.raises(TrainingError, match=r"earlier brushwork \(every.* is now called interval"):
+    file.write_text(json.dumps(content | {"setup": setup}))
+    with pytest.raises(TrainingError, match=rf"earlier brushwork \({words}.*--start-from"):
         RunFolder(tmp_path).read()

@@ -28,8 +28,8 @@ def test_optimizers_are_adams_without_momentum(
     make_config: Callable[..., TrainConfig], nets: Networks
 ) -> None:
     optimizers = build_optimizers(nets, replace(make_config().optimizer, generator_lr=0.25))
-    assert optimizers.generator.defaults["betas"] == (0.0, 0.99)
-    assert (optimizers.generator.defaults["lr"], optimizers.discriminator.defaults["lr"]) == (0.25, 0.001)
+    for optimizer, rate in ((optimizers.generator, 0.25), (optimizers.discriminator, 0.001)):
+        assert (optimizer.defaults["betas"], optimizer.defaults["lr"]) == ((0.0, 0.99), rate)
 
 
 def test_frozen_puts_back_what_it_found() -> None:

@@ -135,19 +135,15 @@ def test_two_halves_add_up_to_the_whole(
     whole = gradients(nets.discriminator)
     for start in (0, 2):
         own = four(start=start, count=2)
-        discriminator_step(
-            Sampling(), nets, half(batch, start), step_context(loss, ALL, own, gamma=gamma, grad_scale=0.5)
-        )
+        context = step_context(loss, ALL, own, gamma=gamma, grad_scale=0.5)
+        discriminator_step(Sampling(), nets, half(batch, start), context)
     assert close(gradients(nets.discriminator), whole)
     stats = generator_step(Sampling(), nets, batch, step_context(loss, ALL, four()))
     whole, sums = gradients(nets.generator), []
     for start in (0, 2):
         own = four(start=start, count=2)
-        sums.append(
-            generator_step(
-                Sampling(), nets, half(batch, start), step_context(loss, ALL, own, grad_scale=0.5)
-            ).w_sums
-        )
+        context = step_context(loss, ALL, own, grad_scale=0.5)
+        sums.append(generator_step(Sampling(), nets, half(batch, start), context).w_sums)
     assert close(gradients(nets.generator), whole)
     assert stats.w_sums is not None
     assert torch.allclose(torch.stack(sums).sum(0), stats.w_sums, atol=1e-5)
@@ -176,52 +172,39 @@ def test_both_at_once_get_the_gradients_of_their_own_steps(
     torch.testing.assert_close(drawn.w_sums, drawn_alone.w_sums)
 
 
-def test_the_penalty_is_r1_at_the_faded_reals_times_gamma(nets: Networks, batch: Batch) -> None:
-    stats = discriminator_step(Sampling(), nets, batch, step_context(gamma=3.0))
-    with_penalty = gradients(nets.discriminator)
-    discriminator_step(Sampling(), nets, batch, step_context(gamma=0.0))
-    reals = fade_reals(batch.images, STAGE.alpha).requires_grad_()
-    penalty = gradient_penalty(nets.discriminator(reals, batch.styles, STAGE), reals)
-    (3.0 * penalty).backward()
-    assert close(gradients(nets.discriminator), with_penalty)
-    assert stats.penalties.keys() == {"r1"}
-    assert torch.allclose(stats.penalties["r1"], penalty.detach(), rtol=1e-4)
-
-
-def test_r2_is_the_penalty_at_the_generated_pictures(nets: Networks, batch: Batch) -> None:
-    """Beside R1 with the same weight, and it moves the discriminator alone."""
-    r1, both = LossConfig(), LossConfig(r2=True)
-    stats = discriminator_step(Sampling(), nets, batch, step_context(both, gamma=3.0))
-    with_r2 = gradients(nets.discriminator)
+@pytest.mark.parametrize("r2", [False, True])
+def test_penalties_are_taken_at_the_faded_reals_and_the_fakes_times_gamma(
+    nets: Networks, batch: Batch, r2: bool
+) -> None:
+    loss = LossConfig(r2=r2)
+    stats = discriminator_step(Sampling(), nets, batch, step_context(loss, gamma=3.0))
+    with_penalties = gradients(nets.discriminator)
     assert not gradients(nets.generator)
-    discriminator_step(Sampling(), nets, batch, step_context(r1, gamma=3.0))
+    discriminator_step(Sampling(), nets, batch, step_context(loss))
     with torch.no_grad():
-        fakes = generate(nets.generator, batch.styles, step_context(both)).images
-    fakes.requires_grad_()
-    penalty = gradient_penalty(nets.discriminator(fakes, batch.styles, STAGE), fakes)
-    (3.0 * penalty).backward()
-    assert close(gradients(nets.discriminator), with_r2)
-    assert stats.penalties.keys() == {"r1", "r2"}
-    assert torch.allclose(stats.penalties["r2"], penalty.detach(), rtol=1e-4)
+        fakes = generate(nets.generator, batch.styles, step_context(loss)).images
+    images = {"r1": fade_reals(batch.images, STAGE.alpha), "r2": fakes}
+    assert stats.penalties.keys() == ({"r1", "r2"} if r2 else {"r1"})
+    for name, found in stats.penalties.items():
+        images[name].requires_grad_()
+        penalty = gradient_penalty(nets.discriminator(images[name], batch.styles, STAGE), images[name])
+        (3.0 * penalty).backward()
+        assert torch.allclose(found, penalty.detach(), rtol=1e-4)
+    assert close(gradients(nets.discriminator), with_penalties)
 
 
-def test_stats_are_detached_means(nets: Networks, batch: Batch) -> None:
+def test_stats_are_detached_means_of_images_under_their_own_labels(nets: Networks, batch: Batch) -> None:
     stats = discriminator_step(Sampling(), nets, batch, step_context(gamma=1.0))
-    reals = fade_reals(batch.images, STAGE.alpha)
     with torch.no_grad():
-        real = nets.discriminator(reals, batch.styles, STAGE)
+        real = nets.discriminator(fade_reals(batch.images, STAGE.alpha), batch.styles, STAGE)
     assert torch.allclose(stats.real_logit, real.mean(), atol=1e-5)
     assert torch.allclose(stats.real_sign, real.sign().mean())
     values = [stats.loss, stats.real_logit, stats.fake_logit, stats.real_sign, stats.penalties["r1"]]
     assert not any(value.requires_grad for value in values)
-
-
-def test_reals_and_fakes_are_scored_under_their_own_labels(nets: Networks, batch: Batch) -> None:
     swapped = replace(batch, styles=batch.styles.roll(1, dims=1))
-    ours = discriminator_step(Sampling(), nets, batch, step_context())
     theirs = discriminator_step(Sampling(), nets, swapped, step_context())
-    assert not torch.allclose(ours.real_logit, theirs.real_logit, atol=1e-5)
-    assert not torch.allclose(ours.fake_logit, theirs.fake_logit, atol=1e-5)
+    assert not torch.allclose(stats.real_logit, theirs.real_logit, atol=1e-5)
+    assert not torch.allclose(stats.fake_logit, theirs.fake_logit, atol=1e-5)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.4, 1.0])

@@ -165,7 +165,7 @@ def test_data_smaller_than_the_networks_are_refused(make_config: Callable[..., T
 # Chores
 
 
-def test_ticks_are_lines_of_the_log(make: Make, capsys: pytest.CaptureFixture[str]) -> None:
+def test_status_lines_are_lines_of_the_log(make: Make, capsys: pytest.CaptureFixture[str]) -> None:
     trainer, taken = make(interval=cadence(status_kimg=0.008)), []
     step = trainer._step
 
@@ -189,17 +189,15 @@ def test_ticks_are_lines_of_the_log(make: Make, capsys: pytest.CaptureFixture[st
     assert capsys.readouterr().out.count("loss D") == 4
 
 
-def test_cadences_are_kept_and_nothing_is_done_twice(make: Make) -> None:
+def test_intervals_are_kept_and_nothing_is_done_twice(make: Make) -> None:
     trainer = make(interval=cadence(grid_kimg=0.008, snapshot_kimg=0.016, checkpoint_kimg=0.008))
     trainer.run()
-    assert names(trainer.folder.samples) == [
-        "000000008-8px.png", "000000016-8px.png", "000000024-16px.png", "000000032-16px.png"
-    ]  # fmt: skip
-    assert names(trainer.folder.snapshots) == [
-        *(f"generator-0000000{nimg}.safetensors" for nimg in (16, 32)), "latest.safetensors"
-    ]  # fmt: skip
+    samples = [f"0000000{nimg}px.png" for nimg in ("08-8", "16-8", "24-16", "32-16")]
+    assert names(trainer.folder.samples) == samples
+    snapshots = [f"generator-0000000{nimg}.safetensors" for nimg in (16, 32)]
+    assert names(trainer.folder.snapshots) == [*snapshots, "latest.safetensors"]
     assert names(trainer.folder.checkpoints) == ["000000000024.pt", "000000000032.pt"]
-    assert snapshot_header(trainer.folder.snapshots / "generator-000000016.safetensors")["stage"] == [8, 1.0]
+    assert snapshot_header(trainer.folder.snapshots / snapshots[0])["stage"] == [8, 1.0]
 
 
 def test_measurements_are_taken_of_the_average_and_logged(make: Make) -> None:
@@ -306,37 +304,26 @@ def test_a_signal_ends_the_run_with_a_checkpoint_to_go_on_from(
 # Divergence
 
 
-def broken(trainer: Trainer) -> Callable[[], object]:
-    return lambda: trainer.state.nets.discriminator.score.bias.data.fill_(math.nan)
-
-
-def test_a_loss_that_is_not_finite_ends_the_run_with_a_sentence(make: Make) -> None:
-    trainer = make(interval=cadence(status_kimg=0.008, checkpoint_kimg=0.016), total_kimg=0.064)
-    after(trainer, 3, broken(trainer))
-    with pytest.raises(
-        TrainingError,
-        match=r"the loss is not finite at 0.0 kimg: .* --start-from .*run --optim.*-lr 0.00025",
-    ):
+@pytest.mark.parametrize(
+    ("intervals", "words"),
+    [
+        ({"status_kimg": 0.008, "checkpoint_kimg": 0.016},
+         r"the loss is not finite at 0.0 kimg: .* --start-from .*run --optim.*-lr 0.00025"),
+        # Without status lines nobody looks at the loss, and a penalty can spoil weights under a finite loss.
+        ({"checkpoint_kimg": 0.008}, "the weights are not finite"),
+        ({"checkpoint_kimg": 0.016}, "the weights are not finite"),
+    ],
+)  # fmt: skip
+def test_a_run_that_diverges_ends_with_a_sentence_and_keeps_finite_weights(
+    make: Make, intervals: dict[str, float], words: str
+) -> None:
+    trainer = make(interval=cadence(**intervals), total_kimg=0.064)
+    after(trainer, 3, lambda: trainer.state.nets.discriminator.score.bias.data.fill_(math.nan))
+    with pytest.raises(TrainingError, match=words):
         trainer.run()
-    assert names(trainer.folder.checkpoints) == ["000000000016.pt"]
-    assert _finite(trainer)
-
-
-@pytest.mark.parametrize("checkpoint_kimg", [0.008, 0.016])
-def test_diverged_weights_never_become_a_checkpoint(make: Make, checkpoint_kimg: float) -> None:
-    # Without ticks nobody looks at the loss, and a penalty can spoil the weights under a finite loss.
-    trainer = make(interval=cadence(checkpoint_kimg=checkpoint_kimg), total_kimg=0.064)
-    after(trainer, 3, broken(trainer))
-    with pytest.raises(TrainingError, match="the weights are not finite"):
-        trainer.run()
-    assert names(trainer.folder.checkpoints)
-    assert _finite(trainer)
-
-
-def _finite(trainer: Trainer) -> bool:
-    """Whether all checkpoints hold finite weights only."""
     states = [load_checkpoint(path) for path in checkpoints(trainer.folder.checkpoints)]
+    assert states
     tensors: list[Tensor] = [
         t for s in states for part in ("generator", "discriminator") for t in s[part].values()
     ]
-    return all(bool(tensor.isfinite().all()) for tensor in tensors)
+    assert all(bool(tensor.isfinite().all()) for tensor in tensors)

@@ -1,12 +1,10 @@
 """The style classifier: trained before the run, for loss terms and pseudo-labels."""
 
 import math
-from typing import Annotated
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from annotated_types import Interval
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
@@ -15,7 +13,7 @@ from brushwork.data.loader import Loader, LoaderConfig, Pictures, StoredPictures
 from brushwork.data.progress import Progress
 from brushwork.models.encoders import STYLE_RESOLUTION, StyleClassifier
 from brushwork.models.generator import Generator
-from brushwork.models.options import Batch, Duration, LearningRate, options
+from brushwork.models.options import Duration, options
 from brushwork.models.stage import Stage, resolutions
 
 from ..augment import AugmentConfig, augment
@@ -25,6 +23,11 @@ from ..rng import BatchRNG, derived_seed
 
 AUGMENT = AugmentConfig(translation=0.1)
 """Augmentation of its training images. Colours are part of the style and stay as they are."""
+BATCH = 16
+LEARNING_RATE = 0.01
+"""Initial learning rate; cosine decay to 0."""
+HELD_OUT = 0.1
+"""Share of the subjects that is held out to measure its accuracy."""
 
 
 @options
@@ -33,12 +36,6 @@ class ClassifierConfig:
 
     kimg: Duration = 20.0
     """Thousands of images to train it on."""
-    batch: Batch = 16
-    """Images per step."""
-    lr: LearningRate = 0.01
-    """Initial learning rate; cosine decay to 0."""
-    held_out: Annotated[float, Interval(gt=0, lt=1)] = 0.1
-    """Share of the subjects that is held out to measure its accuracy."""
 
 
 def train_classifier(
@@ -52,28 +49,26 @@ def train_classifier(
     Raises:
         TrainingError: fewer than two styles have labels.
     """
-    training, held_out = _split(pictures, config.held_out, seed)
+    training, held_out = _split(pictures, seed)
     network = _fresh(generator, seed, device)
     loader_seed = derived_seed(seed, "classifier")
     loader = Loader(training, LoaderConfig(balanced=True), seed=loader_seed, device=device)
-    optimizer = torch.optim.Adam(network.parameters(), lr=config.lr, betas=(0.9, 0.99))
-    steps = math.ceil(config.kimg * 1000 / config.batch)
+    optimizer = torch.optim.Adam(network.parameters(), lr=LEARNING_RATE, betas=(0.9, 0.99))
+    steps = math.ceil(config.kimg * 1000 / BATCH)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     sizes = [r for r in resolutions(generator.config.resolution) if r >= max(start, STYLE_RESOLUTION)]
-    with Progress(
-        total=steps * config.batch, desc="classifier", unit="img", unit_scale=True, leave=False
-    ) as bar:
+    with Progress(total=steps * BATCH, desc="classifier", unit="img", unit_scale=True, leave=False) as bar:
         for step in range(steps):
-            rng = BatchRNG(seed, step, "classifier", rows=range(config.batch), device=device)
+            rng = BatchRNG(seed, step, "classifier", rows=range(BATCH), device=device)
             # Two of three steps are at the final resolution.
             size = sizes[-1] if step % 3 or len(sizes) == 1 else sizes[step // 3 % (len(sizes) - 1)]
-            batch = loader.batch_at(step * config.batch, config.batch, resolution=size)
+            batch = loader.batch_at(step * BATCH, BATCH, resolution=size)
             logits = network(augment(batch.images, AUGMENT, rng), Stage(size))
             optimizer.zero_grad(set_to_none=True)
             cross_entropy(logits, batch.styles).backward()
             optimizer.step()
             schedule.step()
-            bar.update(config.batch)
+            bar.update(BATCH)
     network.eval().requires_grad_(False)
     network.set_gains(_images(held_out, torch.arange(min(len(held_out), 256)), network.resolution, device))
     predicted = probabilities(network, held_out, device).argmax(dim=1)
@@ -98,7 +93,7 @@ def _images(pictures: Pictures | StoredPictures, rows: Tensor, size: int, device
 
 
 def _split(
-    pictures: Pictures | StoredPictures, held_out: float, seed: int
+    pictures: Pictures | StoredPictures, seed: int
 ) -> tuple[Pictures | StoredPictures, Pictures | StoredPictures]:
     """The labelled pictures: for training, and of held-out subjects."""
     labelled = (pictures.styles >= 0).nonzero().squeeze(1)
@@ -109,7 +104,7 @@ def _split(
         )
     subjects = sorted({pictures.subjects[row] for row in labelled.tolist()})
     order = np.random.default_rng(derived_seed(seed, "held out")).permutation(len(subjects))
-    out = {subjects[i] for i in order[: max(1, round(held_out * len(subjects)))]}
+    out = {subjects[i] for i in order[: max(1, round(HELD_OUT * len(subjects)))]}
     held = torch.tensor([pictures.subjects[row] in out for row in labelled.tolist()])
     if held.all():
         raise TrainingError("the style classifier has a single subject to learn: label more pictures.")

@@ -1,24 +1,17 @@
-"""The frozen networks of a run, and its images with the labels that are used."""
+"""The style classifier of a run, and its images with the labels that are used."""
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import torch
 from accelerate import Accelerator
-from torch import Tensor
 
 from brushwork.data.files import write_file
 from brushwork.data.loader import Pictures, StoredPictures
 from brushwork.models.encoders import StyleClassifier
 from brushwork.models.generator import Generator
-from brushwork.models.pretrained.hed import hed_vgg16
-from brushwork.models.pretrained.vgg import Vgg
-from brushwork.models.stage import Stage
 
 from ..config import TrainConfig
 from ..distributed import broadcast_from_main
-from ..restyle.config import PerceptionConfig
-from ..step import FeatureMaps, FrozenNetworks
 from .classifier import as_bytes, from_bytes, probabilities, train_classifier
 from .labels import with_pseudo_labels, with_share
 
@@ -27,7 +20,8 @@ from .labels import with_pseudo_labels, with_share
 class Prepared:
     """The preparation of a run."""
 
-    frozen_networks: FrozenNetworks
+    classifier: StyleClassifier | None
+    """Frozen; None if neither a loss term nor pseudo-labels need it."""
     pictures: Pictures | StoredPictures
     """The training images with the labels that are used, including pseudo-labels."""
     figures: dict[str, float] = field(default_factory=dict)
@@ -44,7 +38,7 @@ def prepare(
     if labels.share < 1:
         pictures = replace(pictures, styles=with_share(pictures.styles, labels.share, config.seed))
     if not (config.restyle.needs_classifier or labels.pseudo):
-        return Prepared(frozen_networks=_frozen_networks(config, None, device), pictures=pictures)
+        return Prepared(classifier=None, pictures=pictures)
 
     def train() -> bytes:
         if file.exists():
@@ -63,31 +57,4 @@ def prepare(
         after = with_pseudo_labels(before, probabilities(classifier, pictures, device), labels.pseudo)
         pictures = replace(pictures, styles=after)
         figures["pseudo_accepted"] = float((after != before).sum() / (before < 0).sum().clamp(min=1))
-    frozen = _frozen_networks(config, classifier, device)
-    return Prepared(frozen_networks=frozen, pictures=pictures, figures=figures)
-
-
-def _frozen_networks(
-    config: TrainConfig, classifier: StyleClassifier | None, device: torch.device
-) -> FrozenNetworks:
-    perception = None
-    if config.restyle.uses("perceptual"):
-        perception = _perception(config.restyle.perception, classifier, device)
-    return FrozenNetworks(classifier=classifier, perception=perception)
-
-
-def _perception(
-    config: PerceptionConfig, classifier: StyleClassifier | None, device: torch.device
-) -> FeatureMaps:
-    if config.network == "classifier":
-        assert classifier is not None
-        return classifier.maps
-    if config.network == "hed-vgg16":
-        network = hed_vgg16(config.taps, config.weights).to(device)
-    else:
-        network = Vgg.from_weights(config.network, config.taps, config.weights).to(device)
-
-    def maps(images: Tensor, stage: Stage) -> list[Tensor]:
-        return list(network(images / 2 + 0.5).values())
-
-    return maps
+    return Prepared(classifier=classifier, pictures=pictures, figures=figures)

@@ -55,7 +55,10 @@ def init_from(generator: Generator, source: Path) -> None:
         if name not in ours:
             continue
         if name in BY_STYLE and value.shape[1:] == ours[name].shape[1:]:
-            _rows(ours[name], generator.style_names, value, theirs.style_names)
+            ours[name][-1].copy_(value[-1])  # the null style
+            for style in set(generator.style_names) & set(theirs.style_names):
+                row = generator.style_names.index(style)
+                ours[name][row].copy_(value[theirs.style_names.index(style)])
         elif value.shape == ours[name].shape:
             ours[name].copy_(value)
         else:
@@ -63,13 +66,3 @@ def init_from(generator: Generator, source: Path) -> None:
                 f"start_from {source} has {name} of shape {tuple(value.shape)}, this run of "
                 f"{tuple(ours[name].shape)}: give both the same generator options."
             )
-
-
-def _rows(
-    ours: torch.Tensor, our_names: tuple[str, ...], theirs: torch.Tensor, their_names: tuple[str, ...]
-) -> None:
-    """Copies the rows of common styles, and of the null style."""
-    ours[-1].copy_(theirs[-1])
-    for row, name in enumerate(our_names):
-        if name in their_names:
-            ours[row].copy_(theirs[their_names.index(name)])

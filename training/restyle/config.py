@@ -1,7 +1,6 @@
 """The share of each objective in the steps of a run, and the weights of loss terms."""
 
 from dataclasses import field
-from pathlib import Path
 from typing import Literal, get_args
 
 import tyro
@@ -30,19 +29,6 @@ class Term:
 
 
 @options
-class PerceptionConfig:
-    """The frozen network whose feature maps the perceptual term compares."""
-
-    network: Literal["classifier", "vgg16", "vgg19", "hed-vgg16"] = "classifier"
-    """classifier: the style classifier trained on the data set before the run; vgg16, vgg19: ImageNet
-    weights; hed-vgg16: weights of an edge detector (`brushwork fetch hed-vgg16`)."""
-    weights: Path | None = None
-    """File of the VGG's weights; None: from the cache or, except for hed-vgg16, a download."""
-    taps: tuple[str, ...] = ("relu1_1", "relu2_1", "relu3_1")
-    """Layers of the VGG; the classifier is compared at all its resolutions."""
-
-
-@options
 class RestyleConfig:
     """How often each objective is trained, and the terms of its loss. All objectives but sampling need
     `generator.encoders`."""
@@ -63,8 +49,6 @@ class RestyleConfig:
     label_dropout: Share = 0.5
     """Share of style images that are encoded without their label, as a user's are, so that the encoder
     learns to see the style."""
-    perception: PerceptionConfig = field(default_factory=PerceptionConfig)
-    """The frozen network of the perceptual term."""
     adversarial: Term = field(default_factory=lambda: Term(weight=1.0))
     """The adversarial loss of restyled images."""
     style: Term = field(default_factory=lambda: Term(weight=1.0))
@@ -74,7 +58,7 @@ class RestyleConfig:
     content: Term = field(default_factory=lambda: Term(weight=1.0))
     """Squared difference of the content codes of a restyled image and its original."""
     perceptual: Term = field(default_factory=Term)
-    """Distance of the normalised feature maps of a restyled image and its original."""
+    """Distance of the style classifier's normalised feature maps of a restyled image and its original."""
     classifier: Term = field(default_factory=Term)
     """Cross entropy of the style classifier with the target style."""
     paired: Term = field(default_factory=Term)
@@ -104,8 +88,7 @@ class RestyleConfig:
     @property
     def needs_classifier(self) -> bool:
         """Whether a term that counts uses the classifier."""
-        compares = self.uses("perceptual") and self.perception.network == "classifier"
-        return compares or self.uses("classifier")
+        return self.uses("perceptual") or self.uses("classifier")
 
     def uses(self, name: str) -> bool:
         """Whether a term counts, in a regime that is trained."""

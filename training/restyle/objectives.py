@@ -58,7 +58,7 @@ class RestylingObjective:
     def terms_of_fakes(self, generator: Generator, fakes: Fakes, batch: Batch, context: StepContext) -> Terms:
         assert isinstance(fakes, Restyled)
         weights = context.term_weights
-        computed = encoder_terms(generator, fakes, batch, context) | frozen_terms(fakes, batch, context)
+        computed = encoder_terms(generator, fakes, batch, context) | classifier_terms(fakes, batch, context)
         if weights["paired"]:
             exemplars = swap_neighbours(context.real_images(batch))
             computed["paired"] = terms.pixels(fakes.images, exemplars)
@@ -181,18 +181,19 @@ def encoder_terms(generator: Generator, fakes: Restyled, batch: Batch, context: 
     return computed
 
 
-def frozen_terms(fakes: Restyled, batch: Batch, context: StepContext) -> Terms:
-    """Terms of the frozen networks: `classifier` and `perceptual`."""
-    weights, frozen, computed = context.term_weights, context.frozen_networks, Terms()
+def classifier_terms(fakes: Restyled, batch: Batch, context: StepContext) -> Terms:
+    """Terms of the frozen style classifier: `classifier` and `perceptual`."""
+    weights, network, computed = context.term_weights, context.classifier, Terms()
+    if not (weights["classifier"] or weights["perceptual"]):
+        return computed
+    assert network is not None
     if weights["classifier"]:
-        assert frozen.classifier is not None
-        logits = frozen.classifier(fakes.images, context.stage)
+        logits = network(fakes.images, context.stage)
         computed["classifier"] = terms.classifier(logits, fakes.target_styles)
     if weights["perceptual"]:
-        assert frozen.perception is not None
-        maps = frozen.perception(fakes.images, context.stage)
+        maps = network.maps(fakes.images, context.stage)
         with torch.no_grad():
-            originals = frozen.perception(context.real_images(batch), context.stage)
+            originals = network.maps(context.real_images(batch), context.stage)
         computed["perceptual"] = terms.perceptual(maps, originals)
     return computed
 

@@ -1,9 +1,8 @@
 """The files of a run: log, sample grids, snapshots, metrics and checkpoints; and experiment trackers."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
 
 import numpy as np
 from accelerate import Accelerator
@@ -11,6 +10,7 @@ from tqdm import tqdm
 
 from brushwork.data.files import write_file
 from brushwork.data.loader import Pictures, StoredPictures
+from brushwork.eval.report.plots import training_curves
 from brushwork.models.generator import Generator
 from brushwork.models.snapshot import generator_bytes
 from brushwork.models.stage import Stage
@@ -22,26 +22,15 @@ from ..state import TrainingState, averaged_copy
 from .background import Background
 from .checkpoint import cpu_copy, save_checkpoint
 from .diversity import DiversityProbe
-from .metrics import InLoopMetrics, draw_curves, is_best, measurements
+from .metrics import InLoopMetrics, is_best, measurements
 from .progress import figures_line
-from .run_folder import Json, RunFolder, flat, plain
+from .run_folder import Json, RunFolder, flat, to_json
 from .samples import restyled_grid, sample_grid, save_grid, shown_contents
 
 LATEST = "latest"
 """Name of the snapshot that goes with every checkpoint, so that a stopped run can be sampled."""
 
-Result = TypeVar("Result")
 Figures = dict[str, float]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Due:
-    """The files to write after this step."""
-
-    grid: bool = False
-    snapshot: bool = False
-    measure: bool = False
-    checkpoint: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,67 +60,52 @@ class Artifacts:
         """Logs values to metrics.jsonl and the trackers."""
         self.background.add(partial(self._log, dict(values)))
 
-    def write(self, due: Due) -> None:
-        """Writes what is due, of the present state.
+    def write(
+        self, *, grid: bool = False, snapshot: bool = False, measure: bool = False, checkpoint: bool = False
+    ) -> None:
+        """Writes these files of the present state.
 
         Raises:
-            Diverged: a checkpoint is due but the weights are not finite; earlier checkpoints are kept.
+            Diverged: a checkpoint is wanted but the weights are not finite; earlier checkpoints are kept.
         """
-        if due == Due():
+        if not (grid or snapshot or measure or checkpoint):
             return
         self.background.wait()  # so that at most one copy takes memory
         average, nimg = averaged_copy(self.state.average), self.state.nimg
         stage, main = average.trained_stage, self.accelerator.is_main_process
-        if due.checkpoint and not self.state.is_finite():
+        if checkpoint and not self.state.is_finite():
             raise self.diverged("weights are not finite")
         if main:
             self.background.add(self.folder.require)
-        if due.grid and main:
+        if grid and main:
             self._grids(average, stage, nimg)
-        if (due.snapshot or due.checkpoint) and main:
-            names = [LATEST, *([f"generator-{nimg:09d}"] if due.snapshot else [])]
+        if (snapshot or checkpoint) and main:
+            names = [LATEST, *([f"generator-{nimg:09d}"] if snapshot else [])]
             self.background.add(lambda: self._snapshots(names, average, stage, nimg))
-        if due.measure and self.metrics is not None and not self._has_metrics(nimg):
-            self._compute(
-                partial(self.metrics, average, stage), lambda f: self._figures(f, average, stage, nimg)
-            )
-        if due.checkpoint and main:
+        if measure and self.metrics is not None and not self._has_metrics(nimg):
+            figures = self.metrics(average, stage)
+            if figures and main:
+                self.background.add(lambda: self._figures(figures, average, stage, nimg))
+        if checkpoint and main:
             state = cpu_copy(self.state.state_dict())
             self.background.add(lambda: save_checkpoint(self.folder.checkpoints, nimg, state))
 
     # Each kind of file
 
-    def _compute(self, compute: Callable[[], Result], write: Callable[[Result], None]) -> None:
-        """Passes the result of `compute` to `write`, on the background thread.
-
-        `compute`, which runs networks, is called there too on a single GPU. On a processor it would only take
-        the loop's cores, and several processes compute together.
-        """
-        if self._computes_beside:
-            self.background.add(lambda: write(compute()))
-        else:
-            result = compute()
-            self.background.add(lambda: write(result))
-
-    @property
-    def _computes_beside(self) -> bool:
-        return self.accelerator.device.type != "cpu" and self.accelerator.num_processes == 1
-
     def _grids(self, average: Generator, stage: Stage, nimg: int) -> None:
-        shares = self.config.restyle.shares()
-
-        def show(name: str, grid: np.ndarray) -> None:
-            save_grid(self.folder.samples, grid, nimg, stage, name)
-            log_image(self.accelerator, name, grid, nimg)
-
+        shares, grids = self.config.restyle.shares(), dict[str, np.ndarray]()
         if "sampling" in shares:
-            self._compute(
-                lambda: sample_grid(average, title=self.diversity(average, stage).warning),
-                partial(show, "samples"),
-            )
+            grids["samples"] = sample_grid(average, title=self.diversity(average, stage).warning)
         if "restyling" in shares or "autoencoding" in shares:
             contents, styles = shown_contents(self.pictures), "restyling" in shares
-            self._compute(lambda: restyled_grid(average, contents, styles=styles), partial(show, "restyled"))
+            grids["restyled"] = restyled_grid(average, contents, styles=styles)
+
+        def write() -> None:
+            for name, grid in grids.items():
+                save_grid(self.folder.samples, grid, nimg, stage, name)
+                log_image(self.accelerator, name, grid, nimg)
+
+        self.background.add(write)
 
     def _snapshots(self, names: Sequence[str], average: Generator, stage: Stage, nimg: int) -> None:
         notes = {"nimg": nimg, "seed": self.config.seed, "data": self.fingerprint}
@@ -147,15 +121,14 @@ class Artifacts:
         )
 
     def _figures(self, figures: Figures, average: Generator, stage: Stage, nimg: int) -> None:
-        if not (figures and self.accelerator.is_main_process):
-            return
         self.say(figures_line(nimg, figures))
         line = {"nimg": nimg, **figures}
         history = [*self.folder.history(), line]
         if is_best(history, self.config.metrics.best_by):
             self._snapshots(["best"], average, stage, nimg)
         self._log(line)
-        draw_curves(self.folder.path / "curves.png", history)
+        if (curves := training_curves(measurements(history))) is not None:
+            write_file(self.folder.path / "curves.png", curves)
 
     def diverged(self, what: str) -> Diverged:
         """The error of a run whose numbers are no longer finite, with the options of a new run."""
@@ -194,7 +167,7 @@ def start_trackers(accelerator: Accelerator, config: TrainConfig) -> None:
     if not config.trackers.use:
         return
     values = {name: value if isinstance(value, (int, float, str)) else str(value)
-              for name, value in flat(plain(asdict(config)))}  # fmt: skip
+              for name, value in flat(to_json(config))}  # fmt: skip
     wandb = {"name": config.out.name, "dir": str(config.out), "mode": config.trackers.wandb_mode,
              "group": config.trackers.group}  # fmt: skip
     wandb_errors: tuple[type[Exception], ...] = ()

@@ -52,13 +52,9 @@ def save_checkpoint(folder: Path, nimg: int, state: State, *, keep: int = 2) -> 
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         why = "the disk is full" if full else (error.strerror or str(error)).lower()
-        remedy = "Make room" if full else "Remove the cause"
-        left = checkpoints(folder)
-        resume = (
-            f"--resume goes on from {left[-1].name}" if left else "start again, since there is none before it"
-        )
         raise TrainingError(
-            f"checkpoint {path} could not be written: {why}. {remedy}, then {resume}."
+            f"checkpoint {path} could not be written: {why}. Earlier checkpoints are kept: --resume goes on "
+            "from the newest."
         ) from error
     for old in checkpoints(folder)[:-keep]:
         old.unlink(missing_ok=True)

@@ -3,7 +3,7 @@
 A collapsed generator gives the same image for every latent code, while its losses look healthy.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -24,8 +24,6 @@ REAL = 128
 """Largest number of real images per style."""
 SIDE = 16
 """Images are compared at this size, at which noise and texture average out."""
-COLLAPSED_STYLES = "collapsed_styles"
-"""Name of their number in the log."""
 PATIENCE = 5
 """Status lines in a row with a collapsed style after which `stop_on_collapse` stops."""
 
@@ -54,19 +52,14 @@ class StyleDiversity:
         return collapse_warning(self.collapsed, len(self.shares))
 
     def values(self) -> dict[str, float]:
-        """Values for the log: mean, worst and each style's ratio, and the number of collapsed styles."""
+        """Values for the log: the mean, each style's ratio, and the number of collapsed styles."""
         if not self.shares:
             return {}
-        shares = list(self.shares.values())
-        values = {"pixel_diversity": sum(shares) / len(shares), "pixel_diversity_worst": min(shares)}
-        values |= {f"pixel_diversity/{name}": share for name, share in self.shares.items()}
-        return values | {COLLAPSED_STYLES: len(self.collapsed)}
-
-
-def collapsed_lines(history: Sequence[Mapping[str, float | int]]) -> int:
-    """Number of status lines in a row, up to the last, with a collapsed style."""
-    found = [line[COLLAPSED_STYLES] > 0 for line in history if COLLAPSED_STYLES in line]
-    return next((i for i, collapsed in enumerate(reversed(found)) if not collapsed), len(found))
+        return {
+            "pixel_diversity": sum(self.shares.values()) / len(self.shares),
+            **{f"pixel_diversity/{name}": share for name, share in self.shares.items()},
+            "collapsed_styles": len(self.collapsed),
+        }
 
 
 @dataclass
@@ -79,9 +72,8 @@ class DiversityProbe:
     pictures: Pictures | StoredPictures
     real: dict[int, dict[int, float]] = field(default_factory=dict)
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        return self.pictures.style_names or ("unlabelled",)
+    def __post_init__(self) -> None:
+        self.names = self.pictures.style_names or ("unlabelled",)
 
     def __call__(self, generator: Generator, stage: Stage) -> StyleDiversity:
         """Measures samples of each style at `stage`. Styles without two different images are left out."""

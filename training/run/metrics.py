@@ -9,14 +9,12 @@ import torch
 from annotated_types import Interval
 from torch import Tensor
 
-from brushwork.data.files import write_file
 from brushwork.eval.errors import EvalError
 from brushwork.eval.features.extractors import build_extractor
 from brushwork.eval.metrics.registry import METRICS
 from brushwork.eval.pairs.figures import RESTYLED, about_logged
 from brushwork.eval.processes import Processes
 from brushwork.eval.reference import Reference, load_reference
-from brushwork.eval.report.plots import training_curves
 from brushwork.eval.sources import Samples
 from brushwork.eval.suite import extractors_for, measure, rehearsed
 from brushwork.models.generator import Generator
@@ -25,50 +23,39 @@ from brushwork.models.sampling import sample
 from brushwork.models.stage import Stage
 
 from ..errors import TrainingError
-from .restyled import OF_PAIRS, RESTYLED_METRICS, HeldOut, RestyledMetrics
+from .restyled import RestyledMetrics
+
+CONTENT_FIGURES = ("content_raw", "content_normalised")
 
 
 @options
 class MetricsConfig:
-    """Metrics during training, every `interval.metrics_kimg`."""
+    """Metrics during training, in features of EfficientNet-Lite0, every `interval.metrics_kimg`."""
 
     names: tuple[str, ...] = ("fd", "accuracy")
     """Metrics, as `brushwork measure --metrics` takes them."""
-    features: tuple[str, ...] = ("efficientnet-lite0",)
-    """Feature extractors; metrics of all but the first are logged with its name, fd@inception."""
     per_style: Annotated[int, Interval(ge=2, le=10**6)] = 200
     """Samples per style."""
     restyled: tuple[str, ...] = ()
-    """Metrics of restyled held-out images, logged as restyled_...: content, truth, ssim, cfsd and those of
-    `names`; they need generator.encoders."""
-    restyled_contents: Annotated[int, Interval(ge=4, le=10**6)] = 120
-    """Number of held-out images that are restyled, each to one other style; at least two per style."""
+    """Metrics of 120 restyled held-out images, logged as restyled_...: content and those of `names`; they
+    need generator.encoders."""
     best_by: str = "fd"
-    """Metric by which snapshots/best.safetensors is chosen, e.g. fd or restyled_truth."""
-    inception_weights: Path | None = None
-    """File of the published Inception weights, for `features inception`."""
+    """Metric by which snapshots/best.safetensors is chosen, e.g. fd or restyled_accuracy."""
 
     def __post_init__(self) -> None:
-        for field, known in (("names", tuple(METRICS)), ("restyled", RESTYLED_METRICS)):
+        for field, known in (("names", tuple(METRICS)), ("restyled", (*METRICS, "content"))):
             for name in getattr(self, field):
                 if name not in known:
                     raise TrainingError(f"metrics.{field} has {name!r}; choose from {', '.join(known)}.")
-        logged = self.logged()
+        logged = [figure for name in self.names for figure in METRICS[name].figures]
+        for name in self.restyled:
+            figures = CONTENT_FIGURES if name == "content" else METRICS[name].figures
+            logged += [f"{RESTYLED}{figure}" for figure in figures]
         if logged and self.best_by not in logged:
             raise TrainingError(
                 f"metrics.best_by is {self.best_by!r}, which is not measured; choose from "
                 f"{', '.join(logged)}."
             )
-
-    def logged(self) -> list[str]:
-        """The names of the metrics in the log, without baselines."""
-        figures = [figure for name in self.names for figure in METRICS[name].figures]
-        for name in self.restyled:
-            if name in METRICS:
-                figures += [f"{RESTYLED}{figure}" for figure in METRICS[name].figures]
-        others = [f"{figure}@{name}" for name in self.features[1:] for figure in figures]
-        pairs = [f"{RESTYLED}{figure}" for name in self.restyled for figure in OF_PAIRS.get(name, ())]
-        return figures + others + pairs
 
 
 class InLoopMetrics:
@@ -85,22 +72,15 @@ class InLoopMetrics:
     @cached_property
     def reference(self) -> Reference:
         """The features of the real images."""
-        config = self.config
-        weights = {"inception": config.inception_weights} if config.inception_weights else {}
-        extractors = [build_extractor(name, self.device, weights=weights) for name in config.features]
-        metrics = [*config.names, *(name for name in config.restyled if name in METRICS)]
-        return load_reference(
-            self.data, extractors_for(extractors, metrics), control=False, processes=Processes.joined()
-        )
+        metrics = [*self.config.names, *(name for name in self.config.restyled if name in METRICS)]
+        extractors = extractors_for([build_extractor("efficientnet-lite0", self.device)], metrics)
+        return load_reference(self.data, extractors, control=False, processes=Processes.joined())
 
     @cached_property
     def restyled(self) -> RestyledMetrics | None:
         """The metrics of restyled images; None if there are none."""
-        config = self.config
-        if not config.restyled:
-            return None
-        held_out = HeldOut.load(self.data, most=config.restyled_contents, truth="truth" in config.restyled)
-        return RestyledMetrics(config.restyled, held_out, self.reference)
+        names = self.config.restyled
+        return RestyledMetrics(names, self.data, self.reference) if names else None
 
     def prepare(self, device: torch.device) -> None:
         """Computes the features of real images and tries every metric, so that errors show before training.
@@ -152,7 +132,6 @@ class InLoopMetrics:
             return {}
 
 
-# The best so far
 def is_best(history: Sequence[Mapping[str, float | int]], figure: str) -> bool:
     """Whether the last metrics in the log have the best value of `figure`, better than all before."""
     values = [line[figure] for line in measurements(history) if figure in line]
@@ -161,13 +140,6 @@ def is_best(history: Sequence[Mapping[str, float | int]], figure: str) -> bool:
     about = about_logged(figure)
     less = about is not None and about.better == "less"
     return all(values[-1] < old if less else values[-1] > old for old in values[:-1])
-
-
-def draw_curves(path: Path, history: Sequence[Mapping[str, float | int]]) -> None:
-    """Plots the logged metrics as a PNG; writes nothing while there are none."""
-    picture = training_curves(measurements(history))
-    if picture is not None:
-        write_file(path, picture)
 
 
 def measurements(history: Sequence[Mapping[str, float | int]]) -> list[Mapping[str, float | int]]:

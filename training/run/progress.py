@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -15,8 +15,6 @@ from brushwork.models.stage import Stage
 from ..plan import Plan
 from ..restyle.config import TERMS
 from ..update import StepStats
-
-NAMES = ("loss_d", "loss_g", "real_logit", "fake_logit", "real_sign", "r1", "r2", *TERMS)
 
 
 # The header
@@ -75,18 +73,10 @@ class StepMeter:
         """Whether all steps since the last status line were at this resolution."""
         return self.sides == {side}
 
-    def means(self) -> Tensor:
-        """Means in the order of `NAMES`, NaN for values that did not occur; a tensor, for averaging over
-        processes."""
-        nothing = torch.tensor(math.nan, device=self.device)
-        return torch.stack([
-            self.sums[name] / self.counts[name] if name in self.sums else nothing for name in NAMES
-        ])  # fmt: skip
-
-    @property
-    def losses(self) -> list[str]:
-        """Names of the losses that occurred, which must be finite."""
-        return [name for name in ("loss_d", "loss_g") if name in self.sums]
+    def means(self, reduce: Callable[[Tensor], Tensor]) -> dict[str, float]:
+        """Means by name. `reduce` averages over processes, in which the same values occurred."""
+        means = torch.stack([self.sums[name] / self.counts[name] for name in self.sums])
+        return dict(zip(self.sums, reduce(means).tolist(), strict=True))
 
     def rate(self) -> float:
         """Images per second since the last status line."""
@@ -96,16 +86,6 @@ class StepMeter:
         """Starts a new interval."""
         self.sums, self.counts, self.images, self.sides = {}, {}, 0, set()
         self.since = time.perf_counter()
-
-
-def named_means(means: Tensor) -> dict[str, float]:
-    """`StepMeter.means` by name, without those that did not occur."""
-    return {name: mean for name, mean in zip(NAMES, means.tolist(), strict=True) if not math.isnan(mean)}
-
-
-def weighted(means: Mapping[str, float], weights: Mapping[str, float]) -> dict[str, float]:
-    """The weighted loss terms, by `weighted_<name>`."""
-    return {f"weighted_{name}": weights[name] * means[name] for name in weights if name in means}
 
 
 def progress(nimg: int, total: int, *, shown: bool) -> tqdm:

@@ -4,7 +4,7 @@ Images, target styles and seed are always the same, so the points of a curve dif
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -13,13 +13,11 @@ import torch.nn.functional as F
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 
-from brushwork.data.dataset import Pictures, load_pictures
+from brushwork.data.dataset import load_pictures
 from brushwork.eval.features.extract import MapExtractor
-from brushwork.eval.metrics.registry import METRICS
-from brushwork.eval.pairs.figures import BASELINES, RESTYLED, STYLE_MEAN, UNCHANGED, Drawings
+from brushwork.eval.pairs.figures import BASELINES, RESTYLED, UNCHANGED
 from brushwork.eval.pairs.read import PairSet
 from brushwork.eval.pairs.suite import PairNetworks, measure_outputs
-from brushwork.eval.pairs.truth import style_mean_of
 from brushwork.eval.processes import Processes
 from brushwork.eval.reference import Reference
 from brushwork.eval.results import METRIC_INFO, Measurement
@@ -29,22 +27,12 @@ from brushwork.models.stage import Stage
 
 from ..errors import TrainingError
 
-OF_PAIRS: dict[str, tuple[str, ...]] = {
-    "content": ("content_raw", "content_normalised"),
-    "truth": ("truth", "nearer_truth"),
-    "ssim": ("ssim",),
-    "cfsd": ("cfsd",),
-}
-"""Metrics that compare outputs with their contents or real drawings, and the logged names of each."""
-
-RESTYLED_METRICS = (*METRICS, *OF_PAIRS)
-"""All metrics of restyled images."""
-
+CONTENTS = 120
+"""Number of restyled images; at least two per style."""
 PART = 64
 """Images per unit of work, which processes share; equal for any number of processes."""
 
 
-# Held-out images
 def spread_evenly(styles: Int64[Tensor, "n"], count: int, most: int) -> tuple[list[int], list[int]]:
     """Rows of up to `most` images of `count` styles, and a target style for each.
 
@@ -62,46 +50,35 @@ def spread_evenly(styles: Int64[Tensor, "n"], count: int, most: int) -> tuple[li
     return rows, target_styles
 
 
-@dataclass(frozen=True, kw_only=True)
-class HeldOut:
-    """Held-out images and their target styles."""
+class RestyledMetrics:
+    """Metrics of restyled held-out images of a packed data set, by their names in the log.
 
-    pairs: PairSet
-    """The images, still unchanged, as pairs of content and output."""
-    target_styles: Int64[Tensor, "n"]
-    styles: int
-    """Number of styles."""
-    drawings: Drawings | None
-    """Real drawings of the same subjects and the mean image of each style, for the metric `truth`."""
+    Each of several processes must call it. Raises TrainingError if the data set has one style.
+    """
 
-    @classmethod
-    def load(cls, data: Path, *, most: int, truth: bool) -> "HeldOut":
-        """Loads at most `most` images of a packed data set.
-
-        Raises:
-            TrainingError: the data set has one style, or `most` is below two per style.
-        """
+    def __init__(self, metrics: Sequence[str], data: Path, reference: Reference) -> None:
+        self.metrics, self.reference = tuple(metrics), reference
         test = load_pictures(data, "test")
         names = test.style_names
         if len(names) < 2:
             raise TrainingError(
                 f"metrics.restyled needs two styles or more, and {data} has {len(names)}: leave it empty."
             )
-        if most < 2 * len(names):
-            raise TrainingError(
-                f"metrics.restyled_contents is {most}; for {len(names)} styles it must be {2 * len(names)} "
-                "or more."
-            )
-        rows, targets = spread_evenly(test.styles, len(names), most)
-        subjects = tuple(test.subjects[row] for row in rows)
-        pairs = PairSet(
-            outputs=test.images[rows], contents=test.images[rows], subjects=subjects,
+        rows, targets = spread_evenly(test.styles, len(names), max(CONTENTS, 2 * len(names)))
+        self.target_styles, self.styles = torch.tensor(targets), len(names)
+        self.contents = PairSet(
+            outputs=test.images[rows], contents=test.images[rows],
+            subjects=tuple(test.subjects[row] for row in rows),
             styles=tuple(names[style] for style in targets),
         )  # fmt: skip
-        drawings = _drawings(data, test, subjects) if truth else None
-        return cls(
-            pairs=pairs, target_styles=torch.tensor(targets), styles=len(names), drawings=drawings
-        )  # fmt: skip
+        maps = reference.spaces[0].extractor
+        assert isinstance(maps, MapExtractor)
+        self.networks = PairNetworks(maps=maps)
+
+    def __call__(self, generator: Generator, stage: Stage) -> dict[str, float]:
+        # The means over styles are left out: all styles have equally many images.
+        figures = self._measured(self.restyled(generator, stage)).summary().items()
+        return {f"{RESTYLED}{name}": value for name, value in figures if not name.endswith("_style_mean")}
 
     @torch.no_grad()
     def restyled(self, generator: Generator, stage: Stage) -> UInt8[Tensor, "n 3 r r"]:
@@ -115,62 +92,25 @@ class HeldOut:
         with at_stage(generator, stage):
             for number in range(processes.rank, len(parts), processes.count):
                 rows = parts[number]
-                images, styles = self.pairs.contents[rows], F.one_hot(self.target_styles[rows], self.styles)
-                codes = content_style_codes(generator, images, styles.float())
+                images = self.contents.contents[rows]
+                styles = F.one_hot(self.target_styles[rows], self.styles).float()
+                codes = content_style_codes(generator, images, styles)
                 mine[number] = restyle(generator, images, codes, torch.zeros_like(rows), mode="resized")
         gathered = processes.gather(mine)
         return torch.cat([gathered[number] for number in range(len(parts))])
 
-
-def _drawings(data: Path, test: Pictures, subjects: Sequence[str]) -> Drawings:
-    """The images of these subjects in all styles, and of each style the mean of its training images."""
-    wanted = set(subjects)
-    rows = [row for row, subject in enumerate(test.subjects) if subject in wanted]
-    train = load_pictures(data, "train")
-    names = train.style_names
-    means = torch.stack([style_mean_of(train, name) for name in names])
-    return Drawings(
-        test=test.subset(torch.tensor(rows)),
-        train=replace(train, images=means, styles=torch.arange(len(names)), subjects=names),
-    )
-
-
-# Measuring
-class RestyledMetrics:
-    """Metrics of restyled held-out images, by their names in the log. Each of several processes must call it.
-
-    Raises TrainingError for pair metrics without feature maps to take them of.
-    """
-
-    def __init__(self, metrics: Sequence[str], held_out: HeldOut, reference: Reference) -> None:
-        self.metrics, self.held_out, self.reference = tuple(metrics), held_out, reference
-        extractors = [space.extractor for space in reference.spaces]
-        maps = next((extractor for extractor in extractors if isinstance(extractor, MapExtractor)), None)
-        if maps is None:
-            raise TrainingError(
-                f"metrics.restyled needs feature maps, and {', '.join(e.name for e in extractors)} has none: "
-                "add efficientnet-lite0 to metrics.features."
-            )
-        self.networks = PairNetworks(maps=maps)
-
-    def __call__(self, generator: Generator, stage: Stage) -> dict[str, float]:
-        # The means over styles are left out: all styles have equally many images.
-        figures = self._measured(self.held_out.restyled(generator, stage)).summary().items()
-        return {f"{RESTYLED}{name}": value for name, value in figures if not name.endswith("_style_mean")}
-
     @cached_property
     def baselines(self) -> dict[str, float]:
-        """The metrics of unchanged contents and, for `truth`, of the mean image of each style."""
-        found: dict[str, float] = {}
-        for name, figure in self._measured(self.held_out.pairs.contents).figures.items():
-            if name.partition("@")[0] in (*METRIC_INFO, "truth"):
-                found[f"{RESTYLED}{name}_{BASELINES[UNCHANGED]}"] = figure.measured.value
-            if STYLE_MEAN in figure.baselines:
-                found[f"{RESTYLED}{name}_{BASELINES[STYLE_MEAN]}"] = figure.baselines[STYLE_MEAN].value
-        return found
+        """The metrics of unchanged contents."""
+        figures = self._measured(self.contents.contents).figures.items()
+        return {
+            f"{RESTYLED}{name}_{BASELINES[UNCHANGED]}": figure.measured.value
+            for name, figure in figures
+            if name.partition("@")[0] in METRIC_INFO
+        }
 
     def _measured(self, outputs: Tensor) -> Measurement:
         return measure_outputs(
-            replace(self.held_out.pairs, outputs=outputs), self.networks, metrics=self.metrics,
-            reference=self.reference, drawings=self.held_out.drawings,
+            replace(self.contents, outputs=outputs), self.networks, metrics=self.metrics,
+            reference=self.reference,
         )  # fmt: skip

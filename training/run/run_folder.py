@@ -8,22 +8,20 @@ from pathlib import Path
 from typing import Any, Literal
 
 from filelock import FileLock, Timeout
-from pydantic import AliasChoices, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from brushwork.data.files import remove_partials, write_file, write_json
 
 from ..config import FREE_TO_CHANGE, TrainConfig
 from ..errors import TrainingError
-from ..renames import renamed
+from ..renames import Json, updated
 from .checkpoint import checkpoints
 
-Json = dict[str, Any]
 
-
-def plain(value: Any) -> Any:
-    """Configuration values as JSON types."""
-    return json.loads(json.dumps(value, default=str))
+def to_json(config: TrainConfig) -> Json:
+    """All fields of a configuration, as JSON types."""
+    return json.loads(json.dumps(asdict(config), default=str))
 
 
 def flat(tree: Json, prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -57,13 +55,21 @@ class RunSetup:
     group: int
     """Images per group of the minibatch statistics, which depends on the number of processes and parts."""
 
+    def compared(self) -> Json:
+        """The facts that must not change on resume, by a name for the user."""
+        return {
+            "data set, by its fingerprint": self.fingerprint,
+            "styles": self.styles,
+            "pictures that the minibatch statistics compare": self.group,
+        }
+
 
 @dataclass(frozen=True, kw_only=True)
 class Stored:
     """The content of config.json."""
 
     config: Json
-    setup: RunSetup = Field(validation_alias=AliasChoices("setup", "facts"))  # facts: in version 0.2
+    setup: RunSetup
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,16 +87,6 @@ LEFT_BY_RUNS = (
     "classifier.safetensors", "generated", "restyled", "measure",
 )  # fmt: skip
 """Files that training, `sample`, `restyle` and `measure` write into a run folder."""
-
-
-def _other_data(theirs: RunSetup, ours: RunSetup) -> list[str]:
-    """The differences of the data and groups of a run, one line each."""
-    compared = (
-        ("data set, by its fingerprint", theirs.fingerprint, ours.fingerprint),
-        ("styles", theirs.styles, ours.styles),
-        ("pictures that the minibatch statistics compare", theirs.group, ours.group),
-    )
-    return [f"{what}: {there} there, {here} here" for what, there, here in compared if there != here]
 
 
 def _is_log_line(line: object) -> bool:
@@ -159,19 +155,18 @@ class RunFolder:
         if not self.config_file.exists():
             return None
         try:
-            stored = TypeAdapter(Stored).validate_json(self.config_file.read_bytes())
+            return TypeAdapter(Stored).validate_json(updated(self.config_file.read_bytes()))
+        except TrainingError as error:
+            raise TrainingError(
+                f"{self.path} holds a run of an earlier brushwork ({str(error).rstrip('.')}): choose another "
+                f"--out; a new run can take its weights: --start-from {self.path}."
+            ) from error
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"])) or "it"
             raise TrainingError(
                 f"{self.config_file} is damaged ({where}: {first['msg']}); choose another --out."
             ) from error
-        if sentence := next(filter(None, (renamed(name) for name, _ in flat(stored.config))), None):
-            raise TrainingError(
-                f"{self.path} holds a run of an earlier brushwork ({sentence.rstrip('.')}): choose another "
-                f"--out; a new run can take its weights: --start-from {self.path}."
-            )
-        return stored
 
     def claim(self, config: TrainConfig, setup: RunSetup, *, resume: bool) -> RunStart:
         """Starts or resumes a run in the folder.
@@ -189,8 +184,8 @@ class RunFolder:
                 f"{self.path} holds checkpoints but no config.json, which says whose they are: restore it, "
                 "or choose another --out."
             )
-        ours = plain(asdict(config))
-        if lines := [*differences(stored.config, ours), *_other_data(stored.setup, setup)]:
+        ours = to_json(config)
+        if lines := differences(stored.config | stored.setup.compared(), ours | setup.compared()):
             raise TrainingError(
                 f"{self.path} holds a run of another configuration; choose another --out or restore:\n  "
                 + "\n  ".join(lines)
@@ -204,23 +199,14 @@ class RunFolder:
         return RunStart(setup=stored.setup, checkpoint=found[-1])
 
     def _begin(self, config: TrainConfig, setup: RunSetup) -> Path | None:
-        """Starts from image 0. Files of an earlier run without a checkpoint are moved to a subfolder, except
-        for the style classifier of an equal configuration."""
-        ours = plain(asdict(config))
-        try:
-            stored = self.read()
-        except TrainingError:
-            stored = None
-        changes = stored is None or differences(stored.config, ours) or _other_data(stored.setup, setup)
-        kept = () if changes else ("config.json", "classifier.safetensors")
-        left = [self.path / name for name in LEFT_BY_RUNS if name not in kept and (self.path / name).exists()]
-        aside = None
-        if any(not path.is_dir() or any(path.iterdir()) for path in left):
+        """Starts from image 0; files of an earlier run without a checkpoint are moved to a subfolder."""
+        left, aside = [name for name in LEFT_BY_RUNS if (self.path / name).exists()], None
+        if left not in ([], ["config.json"]):
             aside = next(p for n in count(1) if not (p := self.path / f"stopped-{n}").exists())
             aside.mkdir()
-            for path in left:
-                path.rename(aside / path.name)
-        self._write(ours, setup)
+            for name in left:
+                (self.path / name).rename(aside / name)
+        self._write(to_json(config), setup)
         return aside
 
     def _write(self, config: Json, setup: RunSetup) -> None:

@@ -15,9 +15,8 @@ from brushwork.models.options import sentence_of
 
 from ..config import FREE_TO_CHANGE, TrainConfig
 from ..errors import TrainingError
-from ..preset_files import to_json
 from ..restyle.config import TERMS
-from ..run.run_folder import Json, RunFolder, flat
+from ..run.run_folder import Json, RunFolder, flat, to_json
 from ..schedules import due
 from .config import TuningConfig
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from brushwork.training.errors import TrainingError
-from brushwork.training.restyle.config import REGIMES, TERMS, PerceptionConfig, RestyleConfig, Term
+from brushwork.training.restyle.config import REGIMES, TERMS, RestyleConfig, Term
 
 
 # Regimes
@@ -40,8 +40,6 @@ def test_networks_are_needed_only_by_terms_that_count() -> None:
     assert not RestyleConfig(classifier=one).needs_classifier, "nothing is restyled"
     assert RestyleConfig(classifier=one, restyling=1.0).needs_classifier
     assert RestyleConfig(perceptual=one, restyling=1.0).needs_classifier
-    vgg = PerceptionConfig(network="vgg16")
-    assert not RestyleConfig(perceptual=one, restyling=1.0, perception=vgg).needs_classifier
     assert [name for name in TERMS if RestyleConfig(autoencoding=1.0).uses(name)] == ["reconstruct", "kl"]
     assert [name for name in TERMS if RestyleConfig(contrast=1.0).uses(name)] == ["info_nce"]
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from brushwork.data.loader import Batch
+from brushwork.models.classifier import StyleClassifier
 from brushwork.models.encoders import StyleEncoder
 from brushwork.models.generator import Generator
 from brushwork.models.mapping import mix
@@ -25,7 +26,6 @@ from brushwork.training.restyle.objectives import (
 )
 from brushwork.training.state import frozen
 from brushwork.training.step import (
-    FrozenNetworks,
     Networks,
     StepContext,
     discriminator_step,
@@ -127,29 +127,28 @@ def reached(term: Tensor, generator: Generator) -> set[str]:
 
 
 def terms_of(
-    nets: Networks, frozen_networks: FrozenNetworks, fakes: Restyled, batch: Batch, *names: str
+    nets: Networks, classifier: StyleClassifier | None, fakes: Restyled, batch: Batch, *names: str
 ) -> dict[str, Tensor]:
     """All terms, or those named."""
     weights = NOTHING | dict.fromkeys(names or TERMS, 1.0)
-    context = step_context(stage=STAGE, weights=weights, frozen_networks=frozen_networks)
+    context = step_context(stage=STAGE, weights=weights, classifier=classifier)
     return RestylingObjective().terms_of_fakes(nets.generator, fakes, batch, context)
 
 
 EVERYTHING = {"mapping", "synthesis", "style_encoder", "content_encoder"}
 
 
-def test_whom_each_term_trains(both: Networks, batch: Batch, frozen_networks: FrozenNetworks) -> None:
+def test_whom_each_term_trains(both: Networks, batch: Batch, classifier: StyleClassifier) -> None:
     """The style term trains the images and their encoder, never the code that is to be read."""
     generator = both.generator
-    terms = terms_of(both, frozen_networks, restyled_by(both, batch), batch)
+    terms = terms_of(both, classifier, restyled_by(both, batch), batch)
     assert set(terms) == {"style", "cycle", "content", "paired", "kl", "perceptual", "classifier"}
     assert reached(terms["style"], generator) == EVERYTHING  # the mapping by way of the image alone
     assert reached(terms["cycle"], generator) == EVERYTHING
     assert reached(terms["kl"], generator) == {"content_encoder"}
     for name in ("perceptual", "classifier", "paired"):
         assert reached(terms[name], generator) == {"mapping", "synthesis", "content_encoder"}, name
-    assert frozen_networks.classifier is not None
-    assert all(p.grad is None for p in frozen_networks.classifier.parameters())
+    assert all(p.grad is None for p in classifier.parameters())
 
 
 def test_the_way_back_takes_own_style_features_from_the_restyled_image(
@@ -167,7 +166,7 @@ def test_the_way_back_takes_own_style_features_from_the_restyled_image(
     monkeypatch.setattr(StyleEncoder, "head", spy)
     for name, original in (("exemplar_prob", True), ("self_style_prob", False)):
         seen.clear()
-        terms_of(both, FrozenNetworks(), fakes[name], batch, "cycle")
+        terms_of(both, None, fakes[name], batch, "cycle")
         (back,) = seen
         assert back.equal(fakes[name].style_features) == original, name
 
@@ -194,6 +193,8 @@ def test_contrast_trains_the_style_encoder_alone_and_sees_no_label(both: Network
 def test_terms_without_weight_are_not_computed(both: Networks, batch: Batch) -> None:
     context = step_context(stage=STAGE, weights=NOTHING)
     assert RestylingObjective().terms_of_fakes(both.generator, restyled_by(both, batch), batch, context) == {}
+    assert float(encoder_step(Contrast(), both, batch, context).loss) == 0
+    assert not any(p.grad is not None and p.grad.any() for p in both.generator.parameters())
     assert float(weighted_sum({}, NOTHING)) == 0
     terms = {"style": torch.tensor(2.0), "cycle": torch.tensor(-3.0)}
     assert float(weighted_sum(terms, {"style": 0.5, "cycle": 2.0})) == -5.0
@@ -211,13 +212,13 @@ def gradients(network: torch.nn.Module) -> dict[str, Tensor]:
 
 
 def test_both_orders_log_the_terms_of_a_composite_loss_alone(
-    both: Networks, frozen_networks: FrozenNetworks, batch: Batch
+    both: Networks, classifier: StyleClassifier, batch: Batch
 ) -> None:
     class Plain(RestylingObjective):
         composite = False
 
     def logged(objective: RestylingObjective) -> tuple[set[str], set[str]]:
-        context = step_context(stage=STAGE, frozen_networks=frozen_networks)
+        context = step_context(stage=STAGE, classifier=classifier)
         _, together = simultaneous_step(objective, both, batch, context)
         return set(together.terms), set(generator_step(objective, both, batch, context).terms)
 
@@ -225,12 +226,6 @@ def test_both_orders_log_the_terms_of_a_composite_loss_alone(
     assert together == alone
     assert {"adversarial", "style"} <= together
     assert logged(Plain()) == (set(), set())
-
-
-def test_nothing_is_trained_where_all_weights_have_fallen_to_0(both: Networks, batch: Batch) -> None:
-    stats = encoder_step(Contrast(), both, batch, step_context(stage=STAGE, weights=NOTHING))
-    assert float(stats.loss) == 0
-    assert not any(p.grad is not None and p.grad.any() for p in both.generator.parameters())
 
 
 def test_the_discriminator_sees_restyled_images_under_their_target_styles(
@@ -258,7 +253,7 @@ def test_the_discriminator_sees_restyled_images_under_their_target_styles(
 )
 def test_a_simultaneous_step_gives_the_gradients_of_both_single_steps(
     both: Networks,
-    frozen_networks: FrozenNetworks,
+    classifier: StyleClassifier,
     batch: Batch,
     gan_loss: Any,
     off: tuple[str, ...],
@@ -268,13 +263,9 @@ def test_a_simultaneous_step_gives_the_gradients_of_both_single_steps(
 
     def context() -> StepContext:
         return step_context(
-            LossConfig(gan_loss=gan_loss, mixing=0.5),
-            stage=STAGE,
-            gamma=gamma,
-            grad_scale=0.5,
-            weights=weights,
-            frozen_networks=frozen_networks,
-        )
+            LossConfig(gan_loss=gan_loss, mixing=0.5), stage=STAGE, gamma=gamma, grad_scale=0.5,
+            weights=weights, classifier=classifier,
+        )  # fmt: skip
 
     seen, learned = simultaneous_step(RestylingObjective(), both, batch, context())
     together = gradients(both.discriminator), gradients(both.generator)

@@ -21,7 +21,7 @@ from brushwork.training import trainer
 from brushwork.training.config import IntervalConfig, TrackerConfig, TrainConfig
 from brushwork.training.errors import TrainingError
 from brushwork.training.run import artifacts as module
-from brushwork.training.run.artifacts import Artifacts, log_image, start_trackers
+from brushwork.training.run.artifacts import log_image, start_trackers
 from brushwork.training.run.background import Background
 from brushwork.training.run.checkpoint import checkpoints, cpu_copy, load_checkpoint
 from brushwork.training.run.metrics import InLoopMetrics, MetricsConfig
@@ -29,6 +29,7 @@ from brushwork.training.run.run_folder import RunFolder
 from brushwork.training.trainer import Trainer
 
 MakeConfig = Callable[..., TrainConfig]
+NOWHERE = Path("nowhere")
 OFTEN = IntervalConfig(
     status_kimg=0.008, grid_kimg=0.008, checkpoint_kimg=0.016, snapshot_kimg=0.008, metrics_kimg=0.008
 )
@@ -53,7 +54,7 @@ class AtOnce(Background):
 
 
 def trained(config: TrainConfig, pictures: Pictures) -> Path:
-    Trainer(config, pictures, metrics=Mean(MetricsConfig(), Path("nowhere"))).run()
+    Trainer(config, pictures, metrics=Mean(MetricsConfig(), NOWHERE)).run()
     return config.out
 
 
@@ -83,32 +84,22 @@ def flat(state: Any) -> Any:
     return [flat(value) for value in state] if isinstance(state, list) else state
 
 
-@pytest.mark.parametrize("way", ["files beside", "drawings beside, too"])
 def test_a_run_leaves_the_same_files_whether_or_not_it_waits(
-    make_config: MakeConfig, pictures: Pictures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+    make_config: MakeConfig, pictures: Pictures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     patient = make_config(out=tmp_path / "patient", interval=OFTEN)
     with monkeypatch.context() as patch:
         patch.setattr(trainer, "Background", AtOnce)
         expected = left(trained(patient, pictures))
-    if way == "drawings beside, too":
-        monkeypatch.setattr(Artifacts, "_computes_beside", property(lambda artifacts: True))
-    found = left(trained(replace(patient, out=tmp_path / "busy"), pictures))
+    out = trained(replace(patient, out=tmp_path / "busy"), pictures)
+    found = left(out)
     assert sum(name.endswith((".pt", ".png", ".safetensors")) for name in found) > 8
     assert list(found) == list(expected)
     for name, content in expected.items():
         assert found[name] == content, name
-
-
-def test_the_best_snapshot_is_of_the_weights_that_were_measured(
-    make_config: MakeConfig, pictures: Pictures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(Artifacts, "_computes_beside", property(lambda artifacts: True))
-    out = trained(make_config(out=tmp_path / "run", interval=OFTEN), pictures)
-    lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
-    best = min(line["fd"] for line in lines if "fd" in line)
-    kept = load_generator(out / "snapshots" / "best.safetensors")
-    assert Mean(MetricsConfig(), Path("nowhere"))(kept, Stage(16))["fd"] == best
+    best = load_generator(out / "snapshots" / "best.safetensors")
+    figures = [line["fd"] for line in found["metrics.jsonl"] if "fd" in line]
+    assert Mean(MetricsConfig(), NOWHERE)(best, Stage(16))["fd"] == min(figures), "those that were measured"
 
 
 def test_a_run_killed_beside_a_figure_keeps_the_best_snapshot_and_logs_the_figure_once(
@@ -150,7 +141,7 @@ def test_a_folder_that_is_removed_under_its_run_is_not_filled_again(
     make_config: MakeConfig, pictures: Pictures
 ) -> None:
     config = make_config(interval=OFTEN)
-    run = Trainer(config, pictures, metrics=Mean(MetricsConfig(), Path("nowhere")))
+    run = Trainer(config, pictures, metrics=Mean(MetricsConfig(), NOWHERE))
     step = run._step
 
     def removing() -> None:
@@ -215,30 +206,28 @@ def test_tensorboard_gets_numbers_images_and_the_configuration(make_config: Make
     assert any("8" in path.read_text() for path in config.out.rglob("hparams.yml"))
 
 
-def test_wandb_when_disabled_asks_for_no_network_and_leaves_nothing(
+def test_wandb_is_told_name_folder_and_group_and_when_disabled_asks_for_no_network(
     make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def connect(*arguments: object, **options: object) -> None:
         raise AssertionError("the network was asked")
 
     monkeypatch.setattr(socket.socket, "connect", connect)
-    config = make_config(trackers=TrackerConfig(use=("wandb",), wandb_mode="disabled"))
+    config = make_config(trackers=TrackerConfig(use=("wandb",), wandb_mode="disabled", group="study"))
     config.out.mkdir()
-    host = accelerator(config)
+    host, told = accelerator(config), {}
+    start = host.init_trackers
+
+    def spy(project: str, **options: Any) -> None:
+        told.update(options["init_kwargs"]["wandb"])
+        start(project, **options)
+
+    monkeypatch.setattr(host, "init_trackers", spy)
     start_trackers(host, config)
     host.log({"loss_d": 0.5}, step=8)
     host.end_training()
+    assert told == {"name": "run", "dir": str(config.out), "mode": "disabled", "group": "study"}
     assert not list(config.out.rglob("*.wandb"))
-
-
-def test_wandb_is_told_name_folder_and_group(
-    make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    config = make_config(trackers=TrackerConfig(use=("wandb",), project="tests", group="study"))
-    host, told = Accelerator(cpu=True), {}
-    monkeypatch.setattr(host, "init_trackers", lambda project, **options: told.update(options["init_kwargs"]))
-    start_trackers(host, config)
-    assert told["wandb"] == {"name": "run", "dir": str(config.out), "mode": "offline", "group": "study"}
 
 
 def test_wandb_online_without_a_key_is_one_sentence(

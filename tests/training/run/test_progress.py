@@ -11,7 +11,7 @@ from brushwork.models.stage import Stage
 from brushwork.training.adversarial import DiscriminatorStats
 from brushwork.training.config import TrainConfig
 from brushwork.training.run import progress
-from brushwork.training.run.progress import NAMES, StepMeter, balance, clock, status_line
+from brushwork.training.run.progress import StepMeter, balance, clock, status_line
 from brushwork.training.step import GeneratorStats
 from brushwork.training.trainer import Trainer
 from brushwork.training.update import StepStats
@@ -31,34 +31,19 @@ def step(loss: float, penalty: float | None = None, *, generator_loss: float = 1
     return StepStats(discriminator=discriminator(loss, penalty), generator=generator(generator_loss))
 
 
-def means(meter: StepMeter) -> dict[str, float]:
-    return dict(zip(NAMES, meter.means().tolist(), strict=True))
-
-
 def test_means_are_over_the_steps_that_saw_each_value() -> None:
     meter = StepMeter(torch.device("cpu"))
     for loss, penalty in ((1.0, 6.0), (2.0, None), (6.0, None)):
         meter.add(step(loss, penalty, generator_loss=loss / 2), 8, 16)
-    seen = means(meter)
+    seen = meter.means(lambda values: values + 0)
     assert (seen["loss_d"], seen["loss_g"], seen["r1"], seen["real_sign"]) == (3.0, 1.5, 6.0, 0.5)
-    assert math.isnan(seen["r2"]), "it was not seen"
+    assert "r2" not in seen
+    assert meter.means(lambda values: 2 * values)["loss_d"] == 6.0, "averaged over processes"
     assert meter.images == 24
     meter.add(step(math.nan, generator_loss=math.inf), 8, 16)
-    assert not math.isfinite(means(meter)["loss_d"])
-    assert not math.isfinite(means(meter)["loss_g"])
-
-
-def test_the_resolution_of_a_rate_is_known_where_there_was_one() -> None:
-    meter = StepMeter(torch.device("cpu"))
-    assert not meter.is_at(16)
-    meter.add(step(1.0, generator_loss=1.0), 8, 16)
-    assert meter.is_at(16)
-    meter.add(step(1.0, generator_loss=1.0), 8, 32)
-    assert not meter.is_at(16)
-    assert not meter.is_at(32)
-    meter.restart()
-    meter.add(step(1.0, generator_loss=1.0), 8, 32)
-    assert meter.is_at(32)
+    seen = meter.means(lambda values: values)
+    assert not math.isfinite(seen["loss_d"])
+    assert not math.isfinite(seen["loss_g"])
 
 
 def test_the_rate_counts_from_the_last_tick(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,13 +51,18 @@ def test_the_rate_counts_from_the_last_tick(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(progress.time, "perf_counter", lambda: now)
     meter = StepMeter(torch.device("cpu"))
     meter.restart()
-    meter.add(step(1.0, generator_loss=1.0), 30, 16)
+    assert not meter.is_at(16)
+    meter.add(step(1.0), 30, 16)
     now += 2.0
-    assert meter.rate() == 15.0
+    assert (meter.rate(), meter.is_at(16)) == (15.0, True)
+    meter.add(step(1.0), 8, 32)
+    assert not meter.is_at(16)
+    assert not meter.is_at(32)
     meter.restart()
     now += 1.0
     assert (meter.rate(), meter.images) == (0.0, 0)
-    assert all(math.isnan(value) for value in means(meter).values())
+    meter.add(step(1.0), 8, 32)
+    assert meter.is_at(32)
 
 
 @pytest.mark.parametrize(

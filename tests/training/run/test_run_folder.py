@@ -60,28 +60,29 @@ def test_a_file_or_a_place_below_one_is_no_folder(tmp_path: Path) -> None:
 @pytest.fixture
 def trained(folder: RunFolder, make_config: Make) -> RunFolder:
     """A folder with a checkpoint, of seed 1."""
-    folder.claim(make_config(seed=1), SETUP, resume=False)
+    assert folder.claim(make_config(seed=1), SETUP, resume=False) == RunStart(setup=SETUP)
+    assert [path.name for path in folder.path.iterdir()] == ["config.json"]
     folder.checkpoints.mkdir()
     (folder.checkpoints / "000000000008.pt").touch()
     return folder
 
 
-def test_an_empty_folder_is_taken_and_the_configuration_written(folder: RunFolder, make_config: Make) -> None:
-    assert folder.claim(make_config(batch=4), SETUP, resume=False) == RunStart(setup=SETUP)
-    stored = folder.read()
+@pytest.mark.parametrize(
+    "changes", [{"total_kimg": 99.0}, {"max_minutes": 3.0}, {"threads": 2}, {"data": Path("elsewhere")},
+                {"accumulate": 2}]
+)  # fmt: skip
+def test_what_no_step_depends_on_may_change_and_the_stored_facts_win(
+    trained: RunFolder, make_config: Make, changes: dict[str, Any]
+) -> None:
+    later, newest = replace(SETUP, precision="bf16"), trained.checkpoints / "000000000008.pt"
+    claim = trained.claim(make_config(seed=1, **changes), later, resume=True)
+    assert claim == RunStart(setup=SETUP, checkpoint=newest, aside=None)
+    stored = trained.read()
     assert stored is not None
     assert stored.setup == SETUP
-    assert stored.config["batch"] == 4
     assert stored.config["generator"]["resolution"] == 16
-    assert [path.name for path in folder.path.iterdir()] == ["config.json"]
-
-
-def test_the_stored_facts_win_over_those_measured_later(trained: RunFolder, make_config: Make) -> None:
-    later = replace(SETUP, precision="bf16")
-    newest = trained.checkpoints / "000000000008.pt"
-    assert trained.claim(make_config(seed=1), later, resume=True) == RunStart(
-        setup=SETUP, checkpoint=newest, aside=None
-    )
+    (name,) = changes
+    assert stored.config[name] == (str(changes[name]) if name == "data" else changes[name])
 
 
 def test_another_configuration_is_refused_naming_the_fields_that_differ(
@@ -98,6 +99,8 @@ def test_another_configuration_is_refused_naming_the_fields_that_differ(
     assert f"--start-from {trained.path}" in message, "a way on"
     assert len(message.splitlines()) == 4, "and nothing else: the length of a run is free to change"
     assert trained.config_file.read_bytes() == before
+    lines = differences({"loss": {"mixing": 0.9}, "out": "a"}, {"loss": {"new": 1}, "out": "b"})
+    assert lines == ["loss.mixing: 0.9 there, None here", "loss.new: None there, 1 here"]
 
 
 @pytest.mark.parametrize(
@@ -115,28 +118,11 @@ def test_other_data_or_groups_are_refused(
         trained.claim(make_config(seed=1), replace(SETUP, **changes), resume=True)
 
 
-@pytest.mark.parametrize(
-    "changes", [{"total_kimg": 99.0}, {"max_minutes": 3.0}, {"threads": 2}, {"data": Path("elsewhere")},
-                {"accumulate": 2}]
-)  # fmt: skip
-def test_what_no_step_depends_on_may_change(
-    trained: RunFolder, make_config: Make, changes: dict[str, Any]
-) -> None:
-    trained.claim(make_config(seed=1, **changes), SETUP, resume=True)
-    stored = trained.read()
-    assert stored is not None
-    (name,) = changes
-    assert stored.config[name] == (str(changes[name]) if name == "data" else changes[name])
-
-
-def test_a_folder_with_checkpoints_asks_for_resume(trained: RunFolder, make_config: Make) -> None:
-    with pytest.raises(TrainingError, match="holds a run already; go on with --resume"):
-        trained.claim(make_config(seed=1), SETUP, resume=False)
-
-
-def test_checkpoints_that_nothing_tells_the_run_of_are_left_alone(
+def test_a_folder_with_checkpoints_asks_for_resume_and_for_its_configuration(
     trained: RunFolder, make_config: Make
 ) -> None:
+    with pytest.raises(TrainingError, match="holds a run already; go on with --resume"):
+        trained.claim(make_config(seed=1), SETUP, resume=False)
     trained.config_file.unlink()
     with pytest.raises(TrainingError, match=r"holds checkpoints but no config.json"):
         trained.claim(make_config(), SETUP, resume=True)
@@ -147,25 +133,21 @@ def test_checkpoints_that_nothing_tells_the_run_of_are_left_alone(
 def test_what_a_run_without_a_checkpoint_left_is_moved_aside(
     folder: RunFolder, make_config: Make, resume: bool
 ) -> None:
-    config = make_config()
-    for number in (1, 2):
-        claim = folder.claim(config, SETUP, resume=resume)
-        assert claim.aside == (folder.path / f"stopped-{number - 1}" if number > 1 else None)
-        folder.log({"nimg": 8})
-        (folder.path / "classifier.safetensors").write_text("the same for the same run")
+    for number in range(3):
+        claim = folder.claim(make_config(seed=number), SETUP, resume=resume)
+        aside = folder.path / f"stopped-{number}" if number else None
+        assert claim == RunStart(setup=SETUP, checkpoint=None, aside=aside)
+        stored = folder.read()
+        assert stored is not None
+        assert stored.config["seed"] == number
+        folder.log({"nimg": number})
+        (folder.path / "classifier.safetensors").write_text("of this run")
         (folder.path / "notes.txt").write_text("mine")
-    other = make_config(seed=9)
-    assert folder.claim(other, SETUP, resume=resume) == RunStart(
-        setup=SETUP, checkpoint=None, aside=folder.path / "stopped-2"
-    )
-    assert sorted(path.name for path in folder.path.iterdir()) == [
-        "config.json", "notes.txt", "stopped-1", "stopped-2",
+    assert sorted(path.name for path in (folder.path / "stopped-2").iterdir()) == [
+        "classifier.safetensors", "config.json", "metrics.jsonl"
     ]  # fmt: skip
-    assert (folder.path / "stopped-1" / "metrics.jsonl").read_text() == '{"nimg": 8}\n'
-    assert (folder.path / "stopped-2" / "classifier.safetensors").exists(), "it was another run's"
-    stored = folder.read()
-    assert stored is not None
-    assert stored.config["seed"] == 9
+    assert (folder.path / "stopped-2" / "metrics.jsonl").read_text() == '{"nimg": 1}\n'
+    assert (folder.path / "notes.txt").exists()
 
 
 @pytest.mark.parametrize(
@@ -185,11 +167,6 @@ def test_a_file_in_the_place_of_the_folder_is_named(tmp_path: Path) -> None:
     (tmp_path / "run").touch()
     with pytest.raises(TrainingError, match="run is a file; give --out a folder"):
         RunFolder(tmp_path / "run").read()
-
-
-def test_differences_see_fields_that_only_one_side_has() -> None:
-    lines = differences({"loss": {"mixing": 0.9}, "out": "a"}, {"loss": {"new": 1}, "out": "b"})
-    assert lines == ["loss.mixing: 0.9 there, None here", "loss.new: None there, 1 here"]
 
 
 # The log

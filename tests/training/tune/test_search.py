@@ -18,9 +18,9 @@ from brushwork.models.generator import Generator
 from brushwork.models.stage import Stage
 from brushwork.training.config import TrainConfig
 from brushwork.training.errors import Diverged, TrainingError
-from brushwork.training.preset_files import read_preset, to_json
+from brushwork.training.preset_files import read_preset
 from brushwork.training.run.metrics import InLoopMetrics, MetricsConfig
-from brushwork.training.run.run_folder import differences
+from brushwork.training.run.run_folder import differences, to_json
 from brushwork.training.trainer import Outcome, Trainer
 from brushwork.training.tune import search as module
 from brushwork.training.tune.config import TuningConfig
