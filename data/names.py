@@ -1,6 +1,5 @@
 """Names of styles, subjects and files: which are allowed, and how paths and tables show them."""
 
-import hashlib
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -11,8 +10,6 @@ NO_LABEL = "(no label)"
 """Name of the images without a style in reports."""
 RESERVED = ("all", "none", NO_LABEL)
 """Names with another meaning in commands and reports: every style, the null style, no style."""
-LONGEST = 200
-"""Longest name of a file in bytes. Disks allow 255; the rest is for suffixes."""
 
 # Control characters, line separators, marks of writing direction, and bytes that are no UTF-8.
 _UNPRINTABLE = r"\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff"
@@ -56,18 +53,13 @@ def visible(text: str) -> str:
 def file_name(name: str) -> str:
     """Returns a unique file name for a name; `name_of_file` is its inverse.
 
-    Escapes as in URLs what disks refuse (`a/b` becomes `a%2Fb`), and dots and spaces at the ends. A very long
-    name is cut and ends in its digest, which has no inverse.
+    Escapes as in URLs what disks refuse (`a/b` becomes `a%2Fb`), and dots and spaces at the ends.
     """
-    text = _NOT_IN_FILES.sub(_percent, normal(name)) or "%"
-    if len(text.encode()) <= LONGEST:
-        return text
-    digest = hashlib.sha256(text.encode()).hexdigest()[:16]
-    return f"{text.encode()[: LONGEST - 17].decode(errors='ignore')}-{digest}"
 
+    def percent(found: re.Match[str]) -> str:
+        return "".join(f"%{byte:02X}" for byte in found[0].encode(errors="surrogatepass"))
 
-def _percent(found: re.Match[str]) -> str:
-    return "".join(f"%{byte:02X}" for byte in found[0].encode(errors="surrogatepass"))
+    return _NOT_IN_FILES.sub(percent, normal(name)) or "%"
 
 
 def name_of_file(name: str) -> str:
@@ -98,15 +90,13 @@ def styles_of_folders(folders: Sequence[str], styles: Sequence[str]) -> tuple[st
 
     `folders` are names as `name_of_file` reads them. A name that belongs to no style is returned as it is.
     """
-    by_folder = {name_of_file(file_name(style)): style for style in styles}
-    exact = {by_folder[folder] for folder in folders if folder in by_folder}
+    known = {normal(style): style for style in styles}
 
     def style_of(folder: str) -> str:
-        if folder in by_folder:
-            return by_folder[folder]
         # `unique_names` numbers a folder if a file, or a name of other case, is in its way.
-        numbered = by_folder.get(re.sub(r"-\d+$", "", folder), folder)
-        return folder if numbered in exact else numbered
+        plain = re.sub(r"-\d+$", "", folder)
+        numbered = folder not in known and plain in known and plain not in folders
+        return known.get(plain if numbered else folder, folder)
 
     return tuple(map(style_of, folders))
 

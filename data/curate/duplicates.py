@@ -9,25 +9,21 @@ import numpy as np
 from PIL import Image
 from scipy.fft import dctn
 
-from ..folder import ImageFile
 from ..split import Split
 
 Kind = Literal[
-    "inaccessible", "unreadable", "too small", "animated", "bad profile", "duplicate", "two labels",
-    "near-duplicate", "leak", "case",
+    "inaccessible", "unreadable", "too small", "animated", "duplicate", "two labels", "near-duplicate",
+    "leak",
 ]  # fmt: skip
-
 MEANING: Mapping[Kind, str] = {
     "inaccessible": "left out: a link to nothing, a pipe, a folder that may not be read, or the like",
     "unreadable": "left out: the file is damaged or is no picture",
     "too small": "left out: a side is shorter than the minimum",
     "animated": "kept: only the first of its frames or pages",
-    "bad profile": "kept: its colour profile cannot be used, so its colours are taken for sRGB",
     "duplicate": "left out: the same pixels in the same style",
     "two labels": "kept: the same pixels under two styles, so at least one label may be wrong",
     "near-duplicate": "kept: looks like another picture of its style",
     "leak": "kept: a picture of the test split looks like one of the training split",
-    "case": "kept as another subject: the names differ only by case, so both splits may show one thing",
 }
 NEAR_BITS = 6
 """Near-duplicates differ in at most this many bits of their 64-bit hashes."""
@@ -78,18 +74,6 @@ def perceptual_hash(array: np.ndarray) -> int:
     # A flat image has only rounding noise here, which must not become random bits.
     low = np.where(np.abs(low) < 4e-6, 0, low)
     return sum(1 << i for i, bit in enumerate((low > np.median(low)).ravel()) if bit)
-
-
-def case_problems(files: Sequence[ImageFile]) -> Iterator[Problem]:
-    """Yields a problem for each subject whose name differs only by case from that of an earlier one."""
-    first: dict[str, ImageFile] = {}
-    reported: set[str] = set()
-    for file in files:
-        twin = first.setdefault(file.subject.casefold(), file)
-        if twin.subject != file.subject and file.subject not in reported:
-            reported.add(file.subject)
-            detail = f"there is '{twin.subject}', too"
-            yield Problem(kind="case", source=file.source, detail=detail, other=twin.source)
 
 
 @dataclass(kw_only=True)

@@ -9,7 +9,7 @@ from PIL import Image, ImageCms, ImageFile
 
 from brushwork.data import images as images_module
 from brushwork.data.errors import DataError
-from brushwork.data.images import decode, fit_image, image_grid, open_image, read_image
+from brushwork.data.images import decode, fit_image, has_frames, image_grid, open_image, read_image
 
 
 def encoded(image: Image.Image, kind: str = "PNG", exif: Image.Exif | None = None) -> bytes:
@@ -58,8 +58,6 @@ def test_half_transparency_is_blended() -> None:
         (np.array([[250, 250]], np.uint16), "PNG", [1, 1]),
         (np.array([[0, 65535]], np.int32), "TIFF", [0, 255]),
         (np.array([[0, 200]], np.int32), "TIFF", [0, 200]),
-        (np.array([[0.0, 1.0]], np.float32), "TIFF", [0, 255]),
-        (np.array([[0.0, 200.0]], np.float32), "TIFF", [0, 200]),
     ],
 )
 def test_deep_grey_is_scaled_to_8_bits(values: np.ndarray, kind: str, expected: list[int]) -> None:
@@ -69,18 +67,10 @@ def test_deep_grey_is_scaled_to_8_bits(values: np.ndarray, kind: str, expected: 
 
 
 @pytest.mark.parametrize(
-    ("values", "why"),
-    [
-        (np.array([[0, np.nan]], np.float32), "pixels that are no finite numbers"),
-        (np.array([[0, np.inf]], np.float32), "pixels that are no finite numbers"),
-        (np.array([[0, 1000]], np.float32), "its pixels range from 0 to 1000, and 0 to 255 are read"),
-        (np.array([[0, 100_000]], np.int32), "its pixels range from 0 to 100000, and 0 to 65535 are read"),
-        (np.array([[-9, 0]], np.int32), "its pixels range from -9 to 0"),
-        (np.array([[-1, 1]], np.float32), "its pixels range from -1 to 1"),
-    ],
+    "values", [np.array([[0, 1]], np.float32), *(np.array([[0, n]], np.int32) for n in (65536, -1))]
 )
-def test_values_without_a_known_range_are_refused(values: np.ndarray, why: str) -> None:
-    with pytest.raises(DataError, match=why):
+def test_values_without_a_known_range_are_refused(values: np.ndarray) -> None:
+    with pytest.raises(DataError, match="its pixels are no integers of 0 to 65535"):
         read_image(encoded(Image.fromarray(values), "TIFF"))
 
 
@@ -125,7 +115,7 @@ def test_too_many_pixels_are_refused_before_they_are_decoded(
     path.write_bytes(encoded(Image.new("RGB", (100, 60), (10, 200, 30)), "JPEG"))
     with open_image(path, reduce=True) as image:
         assert image.size == (25, 15)
-        assert np.abs(decode(image, path).pixels.astype(int) - (10, 200, 30)).max() <= 4
+        assert np.abs(decode(image, path).astype(int) - (10, 200, 30)).max() <= 4
     with pytest.raises(DataError, match="100 x 60"):
         open_image(path)
 
@@ -181,12 +171,9 @@ def test_srgb_with_its_own_profile_stays_exactly_as_it_is() -> None:
 @pytest.mark.parametrize(
     "content", [b"junk", ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()]
 )
-def test_a_profile_that_cannot_be_used_is_named_and_passed_over(content: bytes) -> None:
+def test_a_profile_that_cannot_be_used_is_ignored(content: bytes) -> None:
     file = with_profile(Image.fromarray(smooth(2)), content)
-    with open_image(file) as image:
-        picture = decode(image, file)
-    np.testing.assert_array_equal(picture.pixels, smooth(2))
-    assert picture.profile_fault
+    np.testing.assert_array_equal(read_image(file), smooth(2))
 
 
 def test_further_frames_are_reported() -> None:
@@ -196,9 +183,8 @@ def test_further_frames_are_reported() -> None:
             stream = io.BytesIO()
             first.save(stream, kind, save_all=True, append_images=others, lossless=True)
             with open_image(stream.getvalue()) as image:
-                picture = decode(image, stream.getvalue())
-            assert picture.animated is bool(others), kind
-            assert picture.pixels[0, 0].tolist() == [255, 0, 0]
+                assert has_frames(image) is bool(others), kind
+                assert decode(image, b"")[0, 0].tolist() == [255, 0, 0]
 
 
 def test_fits_differ_as_they_say() -> None:

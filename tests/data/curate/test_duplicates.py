@@ -1,19 +1,16 @@
 import io
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from brushwork.data.curate.duplicates import (
-    case_problems,
     hash_image,
     near_duplicates,
     near_pairs,
     perceptual_hash,
 )
-from brushwork.data.folder import ImageFile
 from brushwork.data.images import fit_image, read_image
 from brushwork.data.sources.toy import toy_image, toy_subject
 
@@ -76,11 +73,3 @@ def test_the_pairs_of_blocks_are_those_of_counting_bits(monkeypatch: pytest.Monk
     distances = {(i, j, (values[i] ^ values[j]).bit_count()) for j in range(40) for i in range(j)}
     expected = {pair for pair in distances if pair[2] <= 2}
     assert set(near_pairs([replace(base, perceptual=h << 40) for h in values], bits=2)) == expected
-
-
-def test_a_subject_of_other_case_is_reported_once() -> None:
-    files = [
-        ImageFile(path=Path(source), source=source, style=style, subject=source[2:])
-        for style, source in enumerate(["a/Cat", "b/cat", "c/cat", "d/Cat", "e/dog"])
-    ]
-    assert [(problem.source, problem.other) for problem in case_problems(files)] == [("b/cat", "a/Cat")]
