@@ -51,8 +51,6 @@ class About:
     """Images by split."""
 
     def __post_init__(self) -> None:
-        if len(set(self.styles)) < len(self.styles):
-            raise ValueError("two styles have one name")
         if set(self.counts) != set(SPLITS):
             raise ValueError(f"there are no counts of {' and '.join(SPLITS)}")
 
@@ -60,10 +58,8 @@ class About:
 def describe(path: Path | str) -> About:
     """Reads the `dataset.json` of a packed data set. Raises DataError if it is missing or damaged."""
     path = Path(path)
-    if not path.is_dir():
-        raise DataError(f"The data set '{path}' does not exist: make it with `brushwork pack FOLDER {path}`.")
     if not (path / DATASET_JSON).is_file():
-        make = f"make one with `brushwork pack {path} DATASET`"
+        make = "make one with `brushwork pack FOLDER DATASET`"
         raise DataError(f"'{path}' is no packed data set (it has no {DATASET_JSON}): {make}.")
     try:
         return read_json(path / DATASET_JSON, About)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from .errors import DataError
 from .images import is_picture
-from .names import is_utf8, normal, style_fault, visible
+from .names import is_selectable, is_utf8, normal, visible
 
 UNLABELLED_FOLDER = "_unlabelled"
 UNLABELLED = -1
@@ -102,8 +102,9 @@ def scan_folder(root: Path) -> Scan:
 def _check_names(root: Path, style_names: Sequence[str]) -> None:
     by_case: dict[str, str] = {}
     for name in style_names:
-        if fault := style_fault(name):
-            raise DataError(f"The style '{visible(name)}' in '{root}' {fault}: rename its folder.")
+        if not is_selectable(name):
+            where = f"The style '{visible(name)}' in '{root}'"
+            raise DataError(f"{where} has a name that no command can select: rename its folder.")
         if name.casefold() in (UNLABELLED_FOLDER, "_unlabeled"):
             raise DataError(f"'{root / name}' is taken for a style: rename it to {UNLABELLED_FOLDER}.")
         if (twin := by_case.setdefault(normal(name.casefold()), name)) is not name:

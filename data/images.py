@@ -11,7 +11,6 @@ from typing import Literal
 
 import numpy as np
 from PIL import Image, ImageCms, ImageOps
-from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngInfo
 
 from .errors import DataError
@@ -77,17 +76,16 @@ def read_image(source: Path | bytes, *, background: Colour = WHITE) -> np.ndarra
         return decode(image, source, background=background)
 
 
-def open_image(source: Path | bytes, *, reduce: bool = False) -> Image.Image:
-    """Opens an image without decoding it. Only a regular file is opened, since reading a pipe would wait.
+def open_image(source: Path | bytes) -> Image.Image:
+    """Opens an image without decoding it. Raises DataError as `read_image`.
 
-    With `reduce`, a JPEG of more than MAX_PIXELS is decoded at a half, a quarter or an eighth of its sides.
-    Raises DataError as `read_image`.
+    Only a regular file is opened, since reading a pipe would wait.
     """
     try:
         if isinstance(source, Path) and not stat.S_ISREG(source.stat().st_mode):
             raise OSError("it is no regular file")
         file = source if isinstance(source, Path) else io.BytesIO(source)
-        image = (_open_jpeg(file) if reduce else None) or Image.open(file, formats=_formats())
+        image = Image.open(file, formats=_formats())
         width, height = image.size
         if width * height > MAX_PIXELS:
             image.close()
@@ -95,20 +93,6 @@ def open_image(source: Path | bytes, *, reduce: bool = False) -> Image.Image:
         return image
     except Exception as error:
         raise UnreadableError(source, _reason(error)) from error
-
-
-def _open_jpeg(file: Path | io.BytesIO) -> Image.Image | None:
-    """A JPEG, to be decoded at a smaller size if it is too large; None for other formats."""
-    try:
-        # `Image.open` would refuse a large image before its `draft` can reduce it.
-        image = JpegImageFile(file)
-    except SyntaxError:
-        return None
-    width, height = image.size
-    part = next((part for part in (1, 2, 4) if width * height <= MAX_PIXELS * part**2), 8)
-    if part > 1:
-        image.draft(None, (width // part, height // part))
-    return image
 
 
 def decode(image: Image.Image, source: Path | bytes, *, background: Colour = WHITE) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import PurePosixPath
 from urllib.parse import unquote
 
@@ -28,20 +28,13 @@ def is_utf8(name: str) -> bool:
     return not re.search(r"[\ud800-\udfff]", name)
 
 
-def style_fault(name: str) -> str:
-    """Returns why no command could select a style of this name, as the end of a sentence; empty if one can.
+def is_selectable(name: str) -> bool:
+    """Returns whether commands can select a style of this name.
 
     A comma, `+` and `=` are allowed: commands try exact names before lists and blends.
     """
-    if name in RESERVED:
-        return "has a name that commands give to something else"
-    if name != name.strip():
-        return "begins or ends with a space"
-    if name.startswith("-"):
-        return "begins with a dash, as options do"
-    if _NOT_VISIBLE.search(name):
-        return "has a character that cannot be printed"
-    return ""
+    odd = name != name.strip() or name.startswith("-") or _NOT_VISIBLE.search(name)
+    return name not in RESERVED and not odd
 
 
 def visible(text: str) -> str:
@@ -83,22 +76,6 @@ def unique_names(names: Iterable[str], taken: Iterable[str] = ()) -> list[str]:
         used.add(free.casefold())
         unique.append(free)
     return unique
-
-
-def styles_of_folders(folders: Sequence[str], styles: Sequence[str]) -> tuple[str, ...]:
-    """Returns which of `styles` each folder is named after, as `file_name` and `unique_names` name folders.
-
-    `folders` are names as `name_of_file` reads them. A name that belongs to no style is returned as it is.
-    """
-    known = {normal(style): style for style in styles}
-
-    def style_of(folder: str) -> str:
-        # `unique_names` numbers a folder if a file, or a name of other case, is in its way.
-        plain = re.sub(r"-\d+$", "", folder)
-        numbered = folder not in known and plain in known and plain not in folders
-        return known.get(plain if numbered else folder, folder)
-
-    return tuple(map(style_of, folders))
 
 
 # Markdown

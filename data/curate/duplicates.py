@@ -3,7 +3,6 @@
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 import numpy as np
 from PIL import Image
@@ -11,11 +10,7 @@ from scipy.fft import dctn
 
 from ..split import Split
 
-Kind = Literal[
-    "inaccessible", "unreadable", "too small", "animated", "duplicate", "two labels", "near-duplicate",
-    "leak",
-]  # fmt: skip
-MEANING: Mapping[Kind, str] = {
+MEANING: Mapping[str, str] = {
     "inaccessible": "left out: a link to nothing, a pipe, a folder that may not be read, or the like",
     "unreadable": "left out: the file is damaged or is no picture",
     "too small": "left out: a side is shorter than the minimum",
@@ -34,9 +29,9 @@ BLOCK = 2048
 
 @dataclass(frozen=True, kw_only=True)
 class Problem:
-    """One thing to look at: the kind of problem, the file, a detail, and the other file if there is one."""
+    """One thing to look at: its kind of MEANING, the file, a detail, and the other file if there is one."""
 
-    kind: Kind
+    kind: str
     source: str
     detail: str
     other: str = ""
@@ -89,10 +84,10 @@ class DuplicateFilter:
         twins = self._by_pixels.setdefault(new.sha256, [])
         same = next((old for old in twins if old.style == new.style), None)
         if same is not None:
-            self._report("duplicate", new, "the same pixels", same)
+            self.problems.append(_pair("duplicate", new, "the same pixels", same))
             return False
         if twins:
-            self._report("two labels", new, "the same pixels in another style", twins[0])
+            self.problems.append(_pair("two labels", new, "the same pixels in another style", twins[0]))
         leak = next((old for old in twins if old.split != new.split), None)
         if leak is not None:
             self.problems.append(_leak(new, leak, "the same"))
@@ -100,13 +95,14 @@ class DuplicateFilter:
         self.hashes.append(new)
         return True
 
-    def _report(self, kind: Kind, new: ImageHash, detail: str, old: ImageHash) -> None:
-        self.problems.append(Problem(kind=kind, source=new.source, detail=detail, other=old.source))
+
+def _pair(kind: str, one: ImageHash, detail: str, other: ImageHash) -> Problem:
+    return Problem(kind=kind, source=one.source, detail=detail, other=other.source)
 
 
 def _leak(a: ImageHash, b: ImageHash, how: str) -> Problem:
     test, train = (a, b) if a.split == "test" else (b, a)
-    return Problem(kind="leak", source=test.source, detail=f"{how} in the training split", other=train.source)
+    return _pair("leak", test, f"{how} in the training split", train)
 
 
 def near_duplicates(hashes: Sequence[ImageHash]) -> list[Problem]:
@@ -121,8 +117,7 @@ def near_duplicates(hashes: Sequence[ImageHash]) -> list[Problem]:
             a, b = group[i], group[j]
             if a.sha256 == b.sha256:
                 continue
-            detail = f"{distance} of 64 bits differ"
-            problems.append(Problem(kind="near-duplicate", source=b.source, detail=detail, other=a.source))
+            problems.append(_pair("near-duplicate", b, f"{distance} of 64 bits differ", a))
             if a.split != b.split:
                 problems.append(_leak(a, b, "nearly the same"))
     return problems

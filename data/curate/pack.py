@@ -143,7 +143,7 @@ def _build(scan: Scan, stage: Path, config: PackConfig) -> tuple[Report, str]:
         packed=len(chosen.hashes),
         balance=balance,
         problems=(*chosen.problems, *near_duplicates(chosen.hashes)),
-        notes=tuple(notes(scan, balance, has_test_split=config.test_fraction > 0)),
+        notes=tuple(notes(scan, balance)),
         ignored=scan.ignored,
     )
     return report, hashlib.sha256("\n".join(lines).encode()).hexdigest()
@@ -206,7 +206,7 @@ def prepare_all(files: Sequence[ImageFile], config: PackConfig) -> Iterator[Prep
 
 def _prepare(file: ImageFile, config: PackConfig) -> Prepared | Problem:
     try:
-        with open_image(file.path, reduce=True) as image:
+        with open_image(file.path) as image:
             animated = has_frames(image)
             original = decode(image, file.path, background=config.background)
     except UnreadableError as error:

@@ -105,7 +105,7 @@ def refuse_splits(scan: Scan) -> None:
         )
 
 
-def notes(scan: Scan, balance: Balance, *, has_test_split: bool) -> Iterator[str]:
+def notes(scan: Scan, balance: Balance) -> Iterator[str]:
     """Yields sentences about the collection as a whole."""
     folders = {file.subject.partition("/")[0] if "/" in file.subject else "" for file in scan.files}
     if len(scan.style_names) == 1 and len(folders) > 1 and "" not in folders:
@@ -114,10 +114,6 @@ def notes(scan: Scan, balance: Balance, *, has_test_split: bool) -> Iterator[str
             f"All pictures are in one style, '{name}', in {len(folders)} folders: if these are the styles, "
             f"pack '{visible(str(scan.root / name))}'."
         )
-    for split in SPLITS if has_test_split else SPLITS[:1]:
-        missing = ", ".join(name for name, counts in balance.items() if not counts[split])
-        if missing:
-            yield f"No picture of {missing} fell into the {split} split; more subjects would mend that."
     sizes = {name: sum(counts.values()) for name, counts in balance.items()}
     most, least = max(sizes, key=sizes.__getitem__), min(sizes, key=sizes.__getitem__)
     if sizes[most] > 4 * sizes[least]:

@@ -36,7 +36,7 @@ def _matrix(styles: Sequence[str]) -> dict[str, IconStyle]:
     names = list(dict.fromkeys([*REFERENCE_SETS, *styles]))
     sets = {name: load_set(name) for name in Progress(names, desc="download", unit="set", leave=False)}
     codes = code_book([sets[name] for name in REFERENCE_SETS])
-    return {name: IconStyle(icon_set=sets[name], icons=align(sets[name], codes)) for name in styles}
+    return {name: (sets[name], align(sets[name], codes)) for name in styles}
 
 
 # Alignment

@@ -51,12 +51,8 @@ class IconSet:
     version: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class IconStyle:
-    """One style: its icon set, and subject -> name of the icon."""
-
-    icon_set: IconSet
-    icons: Mapping[str, str]
+IconStyle = tuple[IconSet, Mapping[str, str]]
+"""The icon set of a style, and subject -> name of the icon."""
 
 
 def fetch_icons(name: str, directory: Path, *, styles: Sequence[str] = (), size: int = 64) -> Fetched:
@@ -75,7 +71,7 @@ def fetch_icons(name: str, directory: Path, *, styles: Sequence[str] = (), size:
         subject, suffix = split_name(icon, known)
         if known.get(suffix) in icons:
             icons[known[suffix]][subject] = icon
-    matrix = {style: IconStyle(icon_set=icon_set, icons=icons[style]) for style in chosen}
+    matrix = {style: (icon_set, icons[style]) for style in chosen}
     settings = {"set": name, "styles": chosen, "size": size}
     return fetch_once(directory, settings, lambda: draw_matrix(directory, matrix, size))
 
@@ -193,12 +189,13 @@ def draw_matrix(directory: Path, styles: Mapping[str, IconStyle], size: int) -> 
     Draws the subjects that every style has, `size` pixels a side. Raises DataError if there is none, or resvg
     is missing.
     """
-    subjects = sorted(set.intersection(*(set(style.icons) for style in styles.values())))
+    subjects = sorted(set.intersection(*(set(icons) for _, icons in styles.values())))
     if not subjects:
         raise DataError(f"No subject is in all of the styles {', '.join(styles)}: choose fewer.")
     pictures = 0
     for name, subject in Progress(list(itertools.product(styles, subjects)), desc="draw", unit="img"):
-        svg = svg_text(styles[name].icon_set, styles[name].icons[subject])
+        icon_set, icons = styles[name]
+        svg = svg_text(icon_set, icons[subject])
         if svg is not None:
             path = directory / file_name(name) / f"{file_name(subject)}.png"
             if not path.exists():
@@ -242,8 +239,7 @@ def _attribution(styles: Mapping[str, IconStyle]) -> str:
         "| style | set | author | licence | licence text |",
         "|---|---|---|---|---|",
     ]
-    for style, drawn in styles.items():
-        icon_set = drawn.icon_set
+    for style, (icon_set, _) in styles.items():
         author, licence = (icon_set.info.get(key) or {} for key in ("author", "license"))
         made_by = f"[{author.get('name', '?')}]({author.get('url', '')})"
         terms = (licence.get("spdx") or licence.get("title", "?"), licence.get("url", ""))

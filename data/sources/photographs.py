@@ -68,8 +68,7 @@ def _fetch(directory: Path, size: int, per_style: int) -> Fetched:
         where = "fetch them on Debian or Ubuntu, then copy the folder"
         raise DataError(f"The pictures are in the Debian package {PACKAGE}, and apt-get is missing: {where}.")
     remedy = "check the network, run `apt-get update`, then repeat the command"
-    package = read_download(["apt-get", "download", PACKAGE], _read_package, remedy=remedy)
-    files = _activity_files(package)
+    copyright_file, files = read_download(["apt-get", "download", PACKAGE], _read_package, remedy=remedy)
     table = _sources(files)
     pictures = 0
     for style, sources in table.items():
@@ -81,31 +80,27 @@ def _fetch(directory: Path, size: int, per_style: int) -> Fetched:
                 crop = fit_image(whole[top : top + side, left : left + side], size)
                 write_file(directory / style / f"{name}@{n}.png", png_bytes(crop))
     write_file(directory / "ATTRIBUTION.md", _attribution(files))
-    write_file(directory / f"COPYRIGHT.{PACKAGE}", package[COPYRIGHT])
+    write_file(directory / f"COPYRIGHT.{PACKAGE}", copyright_file)
     return Fetched(subjects=sum(map(len, table.values())), pictures=pictures)
 
 
 # The package
-def _read_package(archive: Path) -> dict[str, bytes]:
-    """Path -> content of the files in a `.deb` file."""
+def _read_package(archive: Path) -> tuple[bytes, dict[str, bytes]]:
+    """The copyright file in a `.deb` file, and path -> content below gcompris/src/activities."""
     content = subprocess.run(["dpkg-deb", "--fsys-tarfile", archive], capture_output=True, check=True).stdout
-    with tarfile.open(fileobj=io.BytesIO(content)) as tar:
-        streams = {member.name.removeprefix("./"): tar.extractfile(member) for member in tar}
-        return {path: stream.read() for path, stream in streams.items() if stream is not None}
-
-
-def _activity_files(package: Mapping[str, bytes]) -> dict[str, bytes]:
-    """Path below gcompris/src/activities -> content, of the activities with images."""
-    patterns = [pattern for patterns in PATTERNS.values() for pattern in patterns] + [BOARDS]
+    activities = {
+        pattern.split("/")[0] for patterns in (*PATTERNS.values(), [BOARDS]) for pattern in patterns
+    }
     files: dict[str, bytes] = {}
-    for activity in sorted({pattern.split("/")[0] for pattern in patterns}):
-        content = package.get(f"usr/share/gcompris-qt/rcc/{activity}.rcc")
-        if content is not None:
-            files |= {
-                path.removeprefix("gcompris/src/activities/"): file
-                for path, file in read_rcc(content).items()
-            }
-    return files
+    with tarfile.open(fileobj=io.BytesIO(content)) as tar:
+        for activity in sorted(
+            activities & {Path(name).stem for name in tar.getnames() if name.endswith(".rcc")}
+        ):
+            stream = tar.extractfile(f"./usr/share/gcompris-qt/rcc/{activity}.rcc")
+            inside = read_rcc(stream.read()) if stream else {}
+            files |= {path.removeprefix("gcompris/src/activities/"): file for path, file in inside.items()}
+        stream = tar.extractfile(f"./{COPYRIGHT}")
+        return stream.read() if stream else b"", files
 
 
 def read_rcc(content: bytes) -> dict[str, bytes]:

@@ -66,7 +66,7 @@ def test_dataset_json_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        ({"styles": ["a", 1]}, "styles.1"), ({"styles": ["a", "a"]}, "two styles have one name"),
+        ({"styles": ["a", 1]}, "styles.1"),
         ({"resolution": "16"}, "resolution"),
         ({"counts": {"train": 3}}, "no counts of train and test"),
         ({"counts": {"train": 3, "test": -1}}, "counts.test"),
@@ -90,10 +90,9 @@ def test_splits_add_up_and_hold_the_packed_pictures(packed: Path) -> None:
 
 
 def test_unusable_data_sets(packed: Path, pictures: Path, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"nowhere' does not exist: make it with `brushwork pack"):
-        load_pictures(tmp_path / "nowhere")
-    with pytest.raises(DataError, match=r"is no packed data set .*: make one with"):
-        load_pictures(tmp_path)
+    for place in (tmp_path, tmp_path / "nowhere"):
+        with pytest.raises(DataError, match=r"is no packed data set .*: make one with"):
+            load_pictures(place)
     for content in ([], None, {}):
         with pytest.raises(DataError, match="is damaged"):
             describe(write_about(tmp_path, content))

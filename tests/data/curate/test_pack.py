@@ -8,12 +8,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from PIL import Image, ImageCms
+from PIL import Image
 
 from brushwork.data.curate import shards as shards_module
 from brushwork.data.curate.pack import PackConfig, pack
 from brushwork.data.curate.report import balance_table
-from brushwork.data.curate.shards import ShardWriter, arrow_schema
 from brushwork.data.dataset import shard_files
 from brushwork.data.errors import DataError
 from brushwork.data.images import png_bytes, read_image
@@ -99,17 +98,6 @@ def test_unlabelled_pictures_have_style_minus_one(toy: Path, out: Path, tmp_path
     assert (load_pictures(tmp_path / "flat", "all").styles == -1).all()
 
 
-def test_large_sets_are_cut_into_shards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shards_module, "SHARD_BYTES", 100)
-    (tmp_path / "data").mkdir()
-    with ShardWriter(directory=tmp_path / "data", split="train", schema=arrow_schema(["a"])) as writer:
-        for n in range(10):
-            writer.add(bytes(40), style=0, subject=str(n), source="", sha256="")
-    names = [f"train-{i:05}-of-00004.parquet" for i in range(4)]
-    assert [shard.name for shard in shard_files(tmp_path, "train")] == names
-    assert [row["subject"] for row in read_rows(tmp_path, "train")] == [str(n) for n in range(10)]
-
-
 # Report
 def test_problems_are_reported_and_the_rest_is_packed(toy: Path, out: Path) -> None:
     style = toy / "00-filled"
@@ -161,16 +149,6 @@ def test_notes_on_the_collection(toy: Path, out: Path, tmp_path: Path) -> None:
     toy.rename(tmp_path / "root" / "images")
     (note,) = pack(tmp_path / "root", tmp_path / "one", CONFIG).report.notes
     assert re.search(r"one style, 'images', in 3 folders: .*pack '.*root/images'", note)
-
-
-def test_colours_are_converted_before_pixels_are_compared(toy: Path, out: Path) -> None:
-    """The same numbers in two colour spaces are two pictures."""
-    content = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
-    red, green = content.index(b"rXYZ") + 4, content.index(b"gXYZ") + 4
-    content[red : red + 8], content[green : green + 8] = content[green : green + 8], content[red : red + 8]
-    with Image.open(toy / "00-filled" / "0000.png") as image:
-        image.save(toy / "00-filled" / "swapped.png", icc_profile=bytes(content))
-    assert pack(toy, out, CONFIG).report.problems == ()
 
 
 def test_the_same_picture_in_both_splits_is_a_leak(toy: Path, out: Path) -> None:
