@@ -111,15 +111,12 @@ def _check_names(root: Path, style_names: Sequence[str]) -> None:
             raise DataError(f"The styles '{twin}' and '{name}' in '{root}' differ only by case: rename one.")
 
 
-def list_pictures(root: Path) -> list[Entry]:
-    """Lists the images below `root` and what cannot be opened, by path. DataError if `root` cannot be."""
-    pictures = []
-    for entry in walk(root):
-        if entry.path == root:
-            raise DataError(f"'{visible(str(root))}' cannot be opened ({entry.fault}): mend or remove it.")
-        if entry.fault or is_picture(entry.path):
-            pictures.append(entry)
-    return sorted(pictures, key=lambda entry: entry.path)
+def list_pictures(root: Path) -> list[Path]:
+    """Lists the images below `root` and what cannot be opened. Raises DataError if `root` cannot be."""
+    entries = list(walk(root))
+    if entries and entries[0].path == root:
+        raise DataError(f"'{visible(str(root))}' cannot be opened ({entries[0].fault}): mend or remove it.")
+    return sorted(entry.path for entry in entries if entry.fault or is_picture(entry.path))
 
 
 def walk(root: Path) -> Iterator[Entry]:

@@ -168,7 +168,7 @@ def _as_srgb(image: Image.Image) -> Image.Image:
 def _conversion(content: bytes) -> tuple[str, ImageCms.ImageCmsTransform | None]:
     """The mode that a profile describes, and its conversion to sRGB; None if it is sRGB already."""
     profile = ImageCms.ImageCmsProfile(io.BytesIO(content))
-    mode = MODES[profile.profile.xcolor_space.strip()]
+    mode = MODES[str(getattr(profile.profile, "xcolor_space", "")).strip()]
     transform = ImageCms.buildTransform(profile, ImageCms.createProfile("sRGB"), mode, "RGB")
     if mode == "RGB":
         levels = np.arange(0, 256, 15, dtype=np.uint8)

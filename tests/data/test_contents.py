@@ -63,7 +63,7 @@ def test_unusable_sources(tmp_path: Path) -> None:
         list_originals([tmp_path / "empty"])
     (tmp_path / "empty" / "gone.png").symlink_to(tmp_path / "nowhere.png")
     (gone,) = list_originals([tmp_path / "empty"])
-    with pytest.raises(DataError, match=r"gone\.png' cannot be read as a picture \(a link to nothing\)"):
+    with pytest.raises(DataError, match=r"gone\.png' cannot be read as a picture \(there is no such file\)"):
         gone.read()
     (tmp_path / "text.png").write_text("text")
     with pytest.raises(DataError, match=r"text\.png"):
