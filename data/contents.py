@@ -60,15 +60,13 @@ class Original:
     """Subject, as a data set would name it."""
     style: str | None = None
     """Style, if the image comes from a data set with labels."""
-    fault: str = ""
-    """Why the file cannot be opened, if that is known before it is read."""
 
     def read(self) -> Cutout:
         """Reads the image. Raises DataError if the file is no image, or cannot be opened."""
         if isinstance(self.source, np.ndarray):
             return Cutout(pixels=self.source)
-        if self.fault:
-            raise UnreadableError(self.source, self.fault)
+        if not is_utf8(str(self.source)):  # no manifest could hold it
+            raise UnreadableError(self.source, NOT_UTF8)
         return read_cutout(self.source)
 
 
@@ -91,16 +89,15 @@ def _list_source(source: Path, split: AnySplit) -> list[Original]:
         raise DataError(f"There is no picture, folder or data set '{visible(str(source))}': mend the path.")
     if (source / DATASET_JSON).is_file():
         return list(_from_dataset(source, split))
-    originals = [_from_file(entry.path, source, entry.fault) for entry in list_pictures(source)]
+    originals = [_from_file(path, source) for path in list_pictures(source)]
     if not originals:
         raise DataError(f"'{source}' holds no picture (.png, .jpg, .webp, ...): name another.")
     return originals
 
 
-def _from_file(path: Path, root: Path, fault: str = "") -> Original:
+def _from_file(path: Path, root: Path) -> Original:
     inside = path.relative_to(root).with_suffix("")
-    fault = fault or ("" if is_utf8(str(path)) else NOT_UTF8)  # no manifest could hold it
-    return Original(source=path, name=file_path(inside.as_posix()), subject=normal(path.stem), fault=fault)
+    return Original(source=path, name=file_path(inside.as_posix()), subject=normal(path.stem))
 
 
 def _from_dataset(source: Path, split: AnySplit) -> Iterator[Original]:

@@ -9,12 +9,11 @@ from pathlib import Path
 
 from .errors import DataError
 from .images import is_picture
-from .names import is_utf8, normal, style_fault, visible
+from .names import is_selectable, is_utf8, normal, visible
 
 UNLABELLED_FOLDER = "_unlabelled"
 UNLABELLED = -1
 NOT_UTF8 = "its name is not UTF-8"
-READ_ALREADY = "a link to a folder that was read already"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,90 +54,69 @@ def scan_folder(root: Path) -> Scan:
 
     Every folder directly below `root` is a style. Images in `_unlabelled/`, or in a root without folders,
     have no label. The subject is the path below the style's folder without the suffix, so the same stem in
-    two styles is the same subject. Names of styles and subjects are in one spelling (Unicode NFC), so folders
-    that differ only by spelling are one style. Names that begin with a dot are skipped; everything else that
-    is left out is listed.
+    two styles is the same subject. Names of styles and subjects are in one spelling (Unicode NFC). Names that
+    begin with a dot are skipped; everything else that is left out is listed.
 
     Raises:
         DataError: there is no such folder or no image, a style is empty or has a name that no command could
-            select, or two styles differ only by case.
+            select, or two styles differ only by case or spelling.
     """
     if not root.is_dir():
-        name = visible(str(root))
-        what = f"'{name}' is a file, not a folder" if root.exists() else f"The folder '{name}' does not exist"
-        raise DataError(f"{what}: name one with a folder per style.")
+        raise DataError(f"There is no folder '{visible(str(root))}': name one with a folder per style.")
     top, folders = _list_folder(root)
-    styles: dict[str, list[Path]] = {}
-    for folder in folders:
-        styles.setdefault(normal(folder.name), []).append(folder)
-    unlabelled = styles.pop(UNLABELLED_FOLDER, [])
-    style_names = tuple(sorted(styles))
+    # The index of a folder is that of its style; the one without a style is the last.
+    folders.sort(key=lambda folder: (folder.name == UNLABELLED_FOLDER, normal(folder.name)))
+    style_names = tuple(normal(folder.name) for folder in folders if folder.name != UNLABELLED_FOLDER)
     _check_names(root, style_names)
-    places = [(folder, style) for style, name in enumerate(style_names) for folder in styles[name]]
-    places += [(folder, UNLABELLED) for folder in unlabelled]
-    found = [(entry, folder, style) for folder, style in places for entry in walk(folder)]
-    beside = None if folders else UNLABELLED
-    scan = _sort(root, style_names, [*found, *((entry, root, beside) for entry in top)])
-    filled = {file.style for file in scan.files}
-    for style, name in enumerate(style_names):
-        if style not in filled:
-            why = _because([entry.fault for entry, _, own in found if own == style and entry.fault])
-            raise DataError(f"The style folder '{styles[name][0]}' holds no picture{why}: remove it.")
-    if not scan.files:
-        why = _because([fault for _, fault in scan.faults]) or " (.png, .jpg, .webp, ...)"
-        raise DataError(f"'{root}' holds no picture{why}: name another.")
-    return scan
-
-
-def _sort(root: Path, style_names: tuple[str, ...], found: Sequence[tuple[Entry, Path, int | None]]) -> Scan:
-    """Sorts entries into images, other files and what cannot be opened.
-
-    `found` are entries, the folders of their styles, and their styles; None for what lies beside the folders.
-    """
     files: list[ImageFile] = []
     ignored: list[tuple[str, str]] = []
     faults: list[tuple[str, str]] = []
-    for entry, folder, style in found:
+    found = [(entry, folder, style) for style, folder in enumerate(folders) for entry in walk(folder)]
+    for entry, folder, style in [*found, *((entry, root, UNLABELLED) for entry in top)]:
         source = entry.path.relative_to(root).as_posix()
         if entry.fault:
             faults.append((visible(source), entry.fault))
         elif not is_picture(entry.path):
             ignored.append((source, "not a picture by its suffix"))
-        elif style is None:
+        elif folders and folder == root:
             ignored.append((source, "beside the style folders, not in one"))
         else:
             subject = normal(entry.path.relative_to(folder).with_suffix("").as_posix())
+            style = style if style < len(style_names) else UNLABELLED
             files.append(ImageFile(path=entry.path, source=source, style=style, subject=subject))
+    filled = {file.style for file in files}
+    for style, name in enumerate(style_names):
+        if style not in filled:
+            raise DataError(
+                f"The style folder '{root / name}' holds no picture that can be opened: remove it."
+            )
+    if not files:
+        raise DataError(
+            f"'{root}' holds no picture (.png, .jpg, .webp, ...) that can be opened: name another."
+        )
     return Scan(
         root=root, style_names=style_names, files=tuple(files), ignored=tuple(ignored), faults=tuple(faults)
     )
 
 
-def _because(faults: list[str]) -> str:
-    return f" that can be opened ({faults[0]})" if faults else ""
-
-
-def _check_names(root: Path, style_names: tuple[str, ...]) -> None:
+def _check_names(root: Path, style_names: Sequence[str]) -> None:
     by_case: dict[str, str] = {}
     for name in style_names:
-        if fault := style_fault(name):
-            raise DataError(f"The style '{visible(name)}' in '{root}' {fault}: rename its folder.")
+        if not is_selectable(name):
+            where = f"The style '{visible(name)}' in '{root}'"
+            raise DataError(f"{where} has a name that no command can select: rename its folder.")
         if name.casefold() in (UNLABELLED_FOLDER, "_unlabeled"):
             raise DataError(f"'{root / name}' is taken for a style: rename it to {UNLABELLED_FOLDER}.")
-        twin = by_case.setdefault(normal(name.casefold()), name)
-        if twin != name:
+        if (twin := by_case.setdefault(normal(name.casefold()), name)) is not name:
             raise DataError(f"The styles '{twin}' and '{name}' in '{root}' differ only by case: rename one.")
 
 
-def list_pictures(root: Path) -> list[Entry]:
-    """Lists the images below `root` and what cannot be opened, by path. DataError if `root` cannot be."""
-    pictures = []
-    for entry in walk(root):
-        if entry.path == root:
-            raise DataError(f"'{visible(str(root))}' cannot be opened ({entry.fault}): mend or remove it.")
-        if entry.fault != READ_ALREADY and (entry.fault or is_picture(entry.path)):
-            pictures.append(entry)
-    return sorted(pictures, key=lambda entry: entry.path)
+def list_pictures(root: Path) -> list[Path]:
+    """Lists the images below `root` and what cannot be opened. Raises DataError if `root` cannot be."""
+    entries = list(walk(root))
+    if entries and entries[0].path == root:
+        raise DataError(f"'{visible(str(root))}' cannot be opened ({entries[0].fault}): mend or remove it.")
+    return sorted(entry.path for entry in entries if entry.fault or is_picture(entry.path))
 
 
 def walk(root: Path) -> Iterator[Entry]:
@@ -151,13 +129,11 @@ def walk(root: Path) -> Iterator[Entry]:
     while waiting:
         folder = waiting.pop()
         status = folder.stat()
-        if (status.st_dev, status.st_ino) in entered:
-            yield Entry(path=folder, fault=READ_ALREADY)
-            continue
-        entered.add((status.st_dev, status.st_ino))
-        entries, folders = _list_folder(folder)
-        yield from entries
-        waiting += reversed(folders)
+        if (status.st_dev, status.st_ino) not in entered:
+            entered.add((status.st_dev, status.st_ino))
+            entries, folders = _list_folder(folder)
+            yield from entries
+            waiting += reversed(folders)
 
 
 def _list_folder(folder: Path) -> tuple[list[Entry], list[Path]]:

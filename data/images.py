@@ -4,14 +4,13 @@ import io
 import stat
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import suppress
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from PIL import Image, ImageCms, ImageOps
-from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngInfo
 
 from .errors import DataError
@@ -31,7 +30,6 @@ ONE_PICTURE = frozenset({"MPO", "PSD"})
 """Formats whose further frames are layers, or previews of the same image."""
 ROUNDING = 2
 """Levels of 255. A profile that changes no colour by more is taken for sRGB, so sRGB images stay exact."""
-GREY_MODES = ("1", "L", "LA", "La")
 MODES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}
 """Colour space of a profile -> the Pillow mode that it describes."""
 # Pillow warns of what `open_image` refuses.
@@ -58,22 +56,12 @@ def is_picture(path: Path) -> bool:
 
 def has_frames(image: Image.Image) -> bool:
     """Returns whether an opened image is an animation, or a file of several pages."""
-    return image.format not in ONE_PICTURE and bool(getattr(image, "is_animated", False))
+    with suppress(Exception):  # Pillow raises whatever a broken file provokes
+        return image.format not in ONE_PICTURE and bool(getattr(image, "is_animated", False))
+    return False
 
 
 # Reading
-@dataclass(frozen=True, kw_only=True)
-class Picture:
-    """A decoded file, and what was changed or left out."""
-
-    pixels: np.ndarray
-    """uint8 (H, W, 3), upright, in sRGB."""
-    animated: bool = False
-    """The file has further frames or pages, which are not read."""
-    profile_fault: str = ""
-    """Why the colour profile was ignored, if it was."""
-
-
 def read_image(source: Path | bytes, *, background: Colour = WHITE) -> np.ndarray:
     """Reads one image as uint8 sRGB of shape (H, W, 3).
 
@@ -82,23 +70,22 @@ def read_image(source: Path | bytes, *, background: Colour = WHITE) -> np.ndarra
 
     Raises:
         UnreadableError: the file is no image, is cut short, has more than MAX_PIXELS, or has values that are
-            NaN, negative or beyond 16 bits.
+            no integers of 16 bits.
     """
     with open_image(source) as image:
-        return decode(image, source, background=background).pixels
+        return decode(image, source, background=background)
 
 
-def open_image(source: Path | bytes, *, reduce: bool = False) -> Image.Image:
-    """Opens an image without decoding it. Only a regular file is opened, since reading a pipe would wait.
+def open_image(source: Path | bytes) -> Image.Image:
+    """Opens an image without decoding it. Raises DataError as `read_image`.
 
-    With `reduce`, a JPEG of more than MAX_PIXELS is decoded at a half, a quarter or an eighth of its sides.
-    Raises DataError as `read_image`.
+    Only a regular file is opened, since reading a pipe would wait.
     """
     try:
         if isinstance(source, Path) and not stat.S_ISREG(source.stat().st_mode):
             raise OSError("it is no regular file")
         file = source if isinstance(source, Path) else io.BytesIO(source)
-        image = (_open_jpeg(file) if reduce else None) or Image.open(file, formats=_formats())
+        image = Image.open(file, formats=_formats())
         width, height = image.size
         if width * height > MAX_PIXELS:
             image.close()
@@ -108,37 +95,20 @@ def open_image(source: Path | bytes, *, reduce: bool = False) -> Image.Image:
         raise UnreadableError(source, _reason(error)) from error
 
 
-def _open_jpeg(file: Path | io.BytesIO) -> Image.Image | None:
-    """A JPEG, to be decoded at a smaller size if it is too large; None for other formats."""
+def decode(image: Image.Image, source: Path | bytes, *, background: Colour = WHITE) -> np.ndarray:
+    """Decodes an image of `open_image` as `read_image` does."""
     try:
-        # `Image.open` would refuse a large image before its `draft` can reduce it.
-        image = JpegImageFile(file)
-    except SyntaxError:
-        return None
-    width, height = image.size
-    part = next((part for part in (1, 2, 4) if width * height <= MAX_PIXELS * part**2), 8)
-    if part > 1:
-        image.draft(None, (width // part, height // part))
-    return image
-
-
-def decode(image: Image.Image, source: Path | bytes, *, background: Colour = WHITE) -> Picture:
-    """Decodes an image of `open_image`. Raises DataError as `read_image`."""
-    try:
-        animated = has_frames(image)
         image.load()
         ImageOps.exif_transpose(image, in_place=True)
         if is_deep_grey(image):
             grey = _deep_to_8_bit(np.asarray(image), image.mode, image.format)
-            fault = "only pictures of 8 bits are converted" if "icc_profile" in image.info else ""
-            pixels = np.repeat(grey[..., None], 3, axis=2)
-            return Picture(pixels=pixels, animated=animated, profile_fault=fault)
-        colours, fault = _as_srgb(image)
+            return np.repeat(grey[..., None], 3, axis=2)
+        colours = _as_srgb(image)
         if image.has_transparency_data:
             colours.putalpha(image.convert("RGBA").getchannel("A"))
             ground = Image.new("RGBA", image.size, (*background, 255))
             colours = Image.alpha_composite(ground, colours).convert("RGB")
-        return Picture(pixels=np.array(colours), animated=animated, profile_fault=fault)
+        return np.array(colours)
     # Pillow's plugins raise whatever a broken file provokes: OSError, SyntaxError, struct.error, EOFError...
     except Exception as error:
         raise UnreadableError(source, _reason(error)) from error
@@ -169,67 +139,43 @@ def _reason(error: Exception) -> str:
 
 
 def _deep_to_8_bit(values: np.ndarray, mode: str, file_format: str | None) -> np.ndarray:
-    """Scales deep grey to 0..255. The maximum tells the range of integers of 32 bits and of floats.
-
-    Raises ValueError for values that are not finite, negative, or beyond 16 bits (integers) or 255 (floats),
-    since no range is known that would not turn such images black or white.
-    """
-    values = values.astype(np.float64)
-    if not np.isfinite(values).all():
-        raise ValueError("it has pixels that are no finite numbers")
-    low, peak, limit = values.min(initial=0), values.max(initial=0), 255 if mode == "F" else 65535
-    if low < -0.5 or peak > limit + 0.5:
-        raise ValueError(f"its pixels range from {low:.6g} to {peak:.6g}, and 0 to {limit} are read")
-    if mode.startswith("I;16") or file_format == "PNG" or peak > 255.5:
-        values = values / 257
-    elif mode == "F" and peak <= 1:
-        values = values * 255
-    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+    """Scales deep grey to 0..255. The maximum tells the range of integers of 32 bits."""
+    low, peak = values.min(initial=0), values.max(initial=0)
+    if mode == "F" or low < 0 or peak > 65535:
+        raise ValueError("its pixels are no integers of 0 to 65535")
+    deep = mode.startswith("I;16") or file_format == "PNG" or peak > 255
+    return np.rint(values / 257 if deep else values).astype(np.uint8)
 
 
 # Colours
-def _as_srgb(image: Image.Image) -> tuple[Image.Image, str]:
+def _as_srgb(image: Image.Image) -> Image.Image:
     """Converts the colours of a loaded 8-bit image to RGB in sRGB, without its transparency.
 
-    Also returns why its profile was ignored, if it is broken or does not fit the image.
+    A profile that is broken, or that describes another kind of image, is ignored.
     """
     colours = image.convert("RGBA") if image.has_transparency_data else image
-    profile, fault = image.info.get("icc_profile"), ""
-    if profile:
-        kind = "L" if image.mode in GREY_MODES else "CMYK" if image.mode == "CMYK" else "RGB"
-        try:
-            mode, transform = _conversion(profile, kind)
-            if transform is not None:
-                return transform.apply(colours.convert(mode)), ""
+    if profile := image.info.get("icc_profile"):
         # Pillow raises OSError, TypeError or PyCMSError for different faults of a profile.
-        except Exception as error:
-            fault = str(error) or type(error).__name__
-    return colours.convert("RGB"), fault
+        with suppress(Exception):
+            mode, transform = _conversion(profile)
+            kind = {"1": "L", "L": "L", "LA": "L", "CMYK": "CMYK"}.get(image.mode, "RGB")
+            if mode == kind or (mode, kind) == ("RGB", "L"):
+                return colours.convert("RGB") if transform is None else transform.apply(colours.convert(mode))
+    return colours.convert("RGB")
 
 
 @lru_cache(maxsize=16)
-def _conversion(content: bytes, kind: str) -> tuple[str, ImageCms.ImageCmsTransform | None]:
+def _conversion(content: bytes) -> tuple[str, ImageCms.ImageCmsTransform | None]:
     """The mode that a profile describes, and its conversion to sRGB; None if it is sRGB already."""
     profile = ImageCms.ImageCmsProfile(io.BytesIO(content))
-    space = str(getattr(profile.profile, "xcolor_space", "")).strip()
-    mode = MODES.get(space)
-    if mode is None or (mode != kind and (mode, kind) != ("RGB", "L")):
-        raise ValueError(f"a profile of {space} colours in a picture of mode {kind}")
+    mode = MODES[str(getattr(profile.profile, "xcolor_space", "")).strip()]
     transform = ImageCms.buildTransform(profile, ImageCms.createProfile("sRGB"), mode, "RGB")
-    return mode, None if _is_identity(transform, mode) else transform
-
-
-def _is_identity(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
-    """Whether all greys and, in RGB, a lattice of colours change by no more than ROUNDING."""
-    if mode == "CMYK":
-        return False
-    ramp = np.arange(256, dtype=np.uint8)
-    colours = np.repeat(ramp[:, None], 3, axis=1)
     if mode == "RGB":
-        lattice = np.stack(np.meshgrid(*[ramp[::51]] * 3), axis=-1).reshape(-1, 3)
-        colours = np.concatenate([colours, lattice])
-    converted = transform.apply(Image.fromarray(colours[None]).convert(mode))
-    return bool(np.abs(np.asarray(converted, dtype=np.int16)[0] - colours).max() <= ROUNDING)
+        levels = np.arange(0, 256, 15, dtype=np.uint8)
+        lattice = np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(1, -1, 3)
+        change = np.asarray(transform.apply(Image.fromarray(lattice)), dtype=np.int16) - lattice
+        transform = transform if np.abs(change).max() > ROUNDING else None
+    return mode, transform
 
 
 # Encoding
@@ -262,10 +208,8 @@ def png_note(path: Path) -> str | None:
 
 def gif_bytes(frames: Sequence[Image.Image], *, milliseconds: int) -> bytes:
     """Encodes frames as a GIF that repeats for ever, each shown for `milliseconds`."""
-    stream = io.BytesIO()
-    frames[0].save(
-        stream, "GIF", save_all=True, append_images=list(frames[1:]), duration=milliseconds, loop=0
-    )
+    stream, rest = io.BytesIO(), list(frames[1:])
+    frames[0].save(stream, "GIF", save_all=True, append_images=rest, duration=milliseconds, loop=0)
     return stream.getvalue()
 
 

@@ -1,6 +1,5 @@
 """Text in DejaVu Sans (Latin, Greek, Cyrillic, Arabic, ...), with escapes for the letters that it lacks."""
 
-import unicodedata
 from functools import cache
 from pathlib import Path
 
@@ -14,7 +13,10 @@ INK = (40, 40, 40)
 def readable(text: str) -> str:
     """Returns a text as DejaVu Sans, the font of plots, can draw it."""
     text = visible(text)
-    return text if text.isascii() else "".join(map(_drawable, text))
+    if text.isascii():
+        return text
+    letters = _letters()
+    return "".join(c if c in letters else c.encode("unicode_escape").decode() for c in text)
 
 
 def draw_text(text: str, size: int) -> Image.Image:
@@ -25,14 +27,6 @@ def draw_text(text: str, size: int) -> Image.Image:
     image = Image.new("RGB", (int(box[2]) + 1, int(box[3]) + 1), "white")
     ImageDraw.Draw(image).text((0, 0), text, INK, font)
     return image
-
-
-def _drawable(letter: str) -> str:
-    if letter in _letters():
-        return letter
-    # Joiners and variation selectors only change their neighbours.
-    has_shape = unicodedata.category(letter) != "Cf" and "VARIATION" not in unicodedata.name(letter, "")
-    return letter.encode("unicode_escape").decode() if has_shape else ""
 
 
 def _dejavu() -> str:

@@ -21,7 +21,7 @@ __all__ = [
     "open_pictures", "stored_pictures",
 ]  # fmt: skip
 
-Cache = Literal["auto", "device", "memory", "off"]
+Cache = Literal["auto", "memory", "off"]
 
 DEVICE_SHARE = 0.4
 """Share of the free device memory that images may take; the rest is for networks and activations."""
@@ -55,8 +55,8 @@ class LoaderConfig:
     flip: bool = False
     """Mirror half of the images left to right; wrong where writing or handedness matters."""
     cache: Cache = "auto"
-    """Where decoded images are kept: on the device if they fit (auto), always there (device), in main
-    memory (memory), or nowhere (off), which decodes every batch from the disk."""
+    """Where decoded images are kept: on the device if they fit (auto), in main memory (memory), or nowhere
+    (off), which decodes every batch from the disk."""
 
     def __post_init__(self) -> None:
         if self.paired and (self.balanced or self.flip):
@@ -105,7 +105,10 @@ class Loader:
 
     def batch_at(self, nimg: int, count: int, *, resolution: int | None = None) -> Batch:
         """Returns images number nimg .. nimg + count - 1, reduced to `resolution` by averaging areas."""
-        factor = self._factor(resolution or self.pictures.resolution)
+        whole = self.pictures.resolution
+        factor, rest = divmod(whole, resolution or whole)
+        if rest or factor < 1:
+            raise DataError(f"Resolution {resolution} cannot be made from the packed {whole}: pack again.")
         indices = torch.from_numpy(self.indices_at(nimg, count))
         images = self.pictures.take(indices).to(self.device)
         # A product is faster than a quotient, and still maps 255 to 1 exactly.
@@ -124,22 +127,13 @@ class Loader:
             return Runs(self._styles, self.seed, run=run, balanced=self.config.balanced)
         return Permutations(len(pictures), self.seed)
 
-    def _factor(self, resolution: int) -> int:
-        factor, rest = divmod(self.pictures.resolution, resolution)
-        if rest or factor < 1:
-            whole = self.pictures.resolution
-            raise DataError(f"Resolution {resolution} cannot be made from the packed {whole}: pack again.")
-        return factor
-
 
 def _placed(
     pictures: Pictures | StoredPictures, cache: Cache, device: torch.device
 ) -> Pictures | StoredPictures:
-    """The images, on the device if the cache setting says so or they fit."""
-    if isinstance(pictures, StoredPictures) or cache in ("memory", "off"):
+    """The images, on the device if they fit."""
+    if isinstance(pictures, StoredPictures) or cache != "auto" or device.type != "cuda":
         return pictures
-    if cache == "auto":
-        free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else 0
-        if pictures.images.numel() >= DEVICE_SHARE * free:
-            return pictures
+    if pictures.images.numel() >= DEVICE_SHARE * torch.cuda.mem_get_info(device)[0]:
+        return pictures
     return replace(pictures, images=pictures.images.to(device))

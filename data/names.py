@@ -1,9 +1,8 @@
 """Names of styles, subjects and files: which are allowed, and how paths and tables show them."""
 
-import hashlib
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import PurePosixPath
 from urllib.parse import unquote
 
@@ -11,8 +10,6 @@ NO_LABEL = "(no label)"
 """Name of the images without a style in reports."""
 RESERVED = ("all", "none", NO_LABEL)
 """Names with another meaning in commands and reports: every style, the null style, no style."""
-LONGEST = 200
-"""Longest name of a file in bytes. Disks allow 255; the rest is for suffixes."""
 
 # Control characters, line separators, marks of writing direction, and bytes that are no UTF-8.
 _UNPRINTABLE = r"\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff"
@@ -31,20 +28,13 @@ def is_utf8(name: str) -> bool:
     return not re.search(r"[\ud800-\udfff]", name)
 
 
-def style_fault(name: str) -> str:
-    """Returns why no command could select a style of this name, as the end of a sentence; empty if one can.
+def is_selectable(name: str) -> bool:
+    """Returns whether commands can select a style of this name.
 
     A comma, `+` and `=` are allowed: commands try exact names before lists and blends.
     """
-    if name in RESERVED:
-        return "has a name that commands give to something else"
-    if name != name.strip():
-        return "begins or ends with a space"
-    if name.startswith("-"):
-        return "begins with a dash, as options do"
-    if _NOT_VISIBLE.search(name):
-        return "has a character that cannot be printed"
-    return ""
+    odd = name != name.strip() or name.startswith("-") or _NOT_VISIBLE.search(name)
+    return name not in RESERVED and not odd
 
 
 def visible(text: str) -> str:
@@ -56,18 +46,13 @@ def visible(text: str) -> str:
 def file_name(name: str) -> str:
     """Returns a unique file name for a name; `name_of_file` is its inverse.
 
-    Escapes as in URLs what disks refuse (`a/b` becomes `a%2Fb`), and dots and spaces at the ends. A very long
-    name is cut and ends in its digest, which has no inverse.
+    Escapes as in URLs what disks refuse (`a/b` becomes `a%2Fb`), and dots and spaces at the ends.
     """
-    text = _NOT_IN_FILES.sub(_percent, normal(name)) or "%"
-    if len(text.encode()) <= LONGEST:
-        return text
-    digest = hashlib.sha256(text.encode()).hexdigest()[:16]
-    return f"{text.encode()[: LONGEST - 17].decode(errors='ignore')}-{digest}"
 
+    def percent(found: re.Match[str]) -> str:
+        return "".join(f"%{byte:02X}" for byte in found[0].encode(errors="surrogatepass"))
 
-def _percent(found: re.Match[str]) -> str:
-    return "".join(f"%{byte:02X}" for byte in found[0].encode(errors="surrogatepass"))
+    return _NOT_IN_FILES.sub(percent, normal(name)) or "%"
 
 
 def name_of_file(name: str) -> str:
@@ -91,24 +76,6 @@ def unique_names(names: Iterable[str], taken: Iterable[str] = ()) -> list[str]:
         used.add(free.casefold())
         unique.append(free)
     return unique
-
-
-def styles_of_folders(folders: Sequence[str], styles: Sequence[str]) -> tuple[str, ...]:
-    """Returns which of `styles` each folder is named after, as `file_name` and `unique_names` name folders.
-
-    `folders` are names as `name_of_file` reads them. A name that belongs to no style is returned as it is.
-    """
-    by_folder = {name_of_file(file_name(style)): style for style in styles}
-    exact = {by_folder[folder] for folder in folders if folder in by_folder}
-
-    def style_of(folder: str) -> str:
-        if folder in by_folder:
-            return by_folder[folder]
-        # `unique_names` numbers a folder if a file, or a name of other case, is in its way.
-        numbered = by_folder.get(re.sub(r"-\d+$", "", folder), folder)
-        return folder if numbered in exact else numbered
-
-    return tuple(map(style_of, folders))
 
 
 # Markdown

@@ -14,7 +14,6 @@ from torch import Tensor
 
 from brushwork.data.dataset import Pictures, load_pictures
 from brushwork.data.errors import DataError
-from brushwork.data.names import styles_of_folders
 from brushwork.models.generator import Generator
 from brushwork.models.options import Psi, Seed, options
 from brushwork.models.restyling import content_codes, own_style_codes, restyle
@@ -111,8 +110,7 @@ class Evaluator:
             measures, grids = self._against_statistics(found), {}
         else:
             reference = self._load_reference(self.metrics)
-            names = styles_of_folders(found.style_names, reference.style_names)
-            measures = self._measure(found, reference.restricted_to(names), self.metrics)
+            measures = self._measure(found, reference.restricted_to(found.style_names), self.metrics)
             grids = self._grids(measures, found)
         measures = replace(measures.noted(*found.broken), label=str(folder))
         return Evaluation(measures=measures, grids=grids, count=len(found.styles), broken=found.broken)

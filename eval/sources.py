@@ -13,7 +13,7 @@ from jaxtyping import Int64, UInt8
 from torch import Tensor
 
 from brushwork.data.errors import DataError
-from brushwork.data.folder import READ_ALREADY, scan_folder
+from brushwork.data.folder import scan_folder
 from brushwork.data.images import read_image
 from brushwork.data.names import name_of_file, visible
 from brushwork.data.progress import Progress
@@ -116,8 +116,9 @@ def read_styled_folder(root: Path) -> StyledFolder:
     loose = [entry.source for entry in scan.files if entry.style < 0]
     if loose and scan.style_names:
         raise EvalError(f"'{root / loose[0]}' is in no style folder: move it to one, or away.")
-    faults = [(source, fault) for source, fault in scan.faults if fault != READ_ALREADY]
-    broken = [f"'{root / source}' cannot be opened ({fault}): mend or remove it." for source, fault in faults]
+    broken = [
+        f"'{root / source}' cannot be opened ({fault}): mend or remove it." for source, fault in scan.faults
+    ]
     images: dict[str, Tensor] = {}
     styles: list[int] = []
     for entry in Progress(scan.files, desc="read", unit="img", delay=2, leave=False):

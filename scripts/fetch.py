@@ -29,7 +29,7 @@ class Emoji:
     """
 
     directory: Directory
-    """Where the images go, one folder per style; an interrupted download is continued."""
+    """Where the images go, one folder per style; an interrupted call is continued."""
     styles: str = ",".join(EMOJI_STYLES)
     """Names of the sets, separated by commas; the default is all eight."""
     size: IconSize = 64
@@ -52,7 +52,7 @@ class Icons:
     """Name of an npm package @iconify-json/SET whose icons come in several styles: solar, material-symbols,
     mingcute, ..."""
     directory: Directory
-    """Where the images go, one folder per style; an interrupted download is continued."""
+    """Where the images go, one folder per style; an interrupted call is continued."""
     styles: str = ""
     """Names of the set's styles, separated by commas; the default is all."""
     size: IconSize = 64

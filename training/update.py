@@ -8,7 +8,7 @@ import torch
 from accelerate import Accelerator
 
 from brushwork.data.loader import Batch, Loader, Pictures, StoredPictures
-from brushwork.models.classifier import StyleClassifier
+from brushwork.models.encoders import StyleClassifier
 from brushwork.models.stage import Stage
 
 from .adversarial import DiscriminatorStats, Scoring

@@ -3,31 +3,22 @@
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 import numpy as np
 from PIL import Image
 from scipy.fft import dctn
 
-from ..folder import ImageFile
 from ..split import Split
 
-Kind = Literal[
-    "inaccessible", "unreadable", "too small", "animated", "bad profile", "duplicate", "two labels",
-    "near-duplicate", "leak", "case",
-]  # fmt: skip
-
-MEANING: Mapping[Kind, str] = {
+MEANING: Mapping[str, str] = {
     "inaccessible": "left out: a link to nothing, a pipe, a folder that may not be read, or the like",
     "unreadable": "left out: the file is damaged or is no picture",
     "too small": "left out: a side is shorter than the minimum",
     "animated": "kept: only the first of its frames or pages",
-    "bad profile": "kept: its colour profile cannot be used, so its colours are taken for sRGB",
     "duplicate": "left out: the same pixels in the same style",
     "two labels": "kept: the same pixels under two styles, so at least one label may be wrong",
     "near-duplicate": "kept: looks like another picture of its style",
     "leak": "kept: a picture of the test split looks like one of the training split",
-    "case": "kept as another subject: the names differ only by case, so both splits may show one thing",
 }
 NEAR_BITS = 6
 """Near-duplicates differ in at most this many bits of their 64-bit hashes."""
@@ -38,9 +29,9 @@ BLOCK = 2048
 
 @dataclass(frozen=True, kw_only=True)
 class Problem:
-    """One thing to look at: the kind of problem, the file, a detail, and the other file if there is one."""
+    """One thing to look at: its kind of MEANING, the file, a detail, and the other file if there is one."""
 
-    kind: Kind
+    kind: str
     source: str
     detail: str
     other: str = ""
@@ -80,18 +71,6 @@ def perceptual_hash(array: np.ndarray) -> int:
     return sum(1 << i for i, bit in enumerate((low > np.median(low)).ravel()) if bit)
 
 
-def case_problems(files: Sequence[ImageFile]) -> Iterator[Problem]:
-    """Yields a problem for each subject whose name differs only by case from that of an earlier one."""
-    first: dict[str, ImageFile] = {}
-    reported: set[str] = set()
-    for file in files:
-        twin = first.setdefault(file.subject.casefold(), file)
-        if twin.subject != file.subject and file.subject not in reported:
-            reported.add(file.subject)
-            detail = f"there is '{twin.subject}', too"
-            yield Problem(kind="case", source=file.source, detail=detail, other=twin.source)
-
-
 @dataclass(kw_only=True)
 class DuplicateFilter:
     """Decides image by image what stays, and keeps the hashes of what does."""
@@ -105,10 +84,10 @@ class DuplicateFilter:
         twins = self._by_pixels.setdefault(new.sha256, [])
         same = next((old for old in twins if old.style == new.style), None)
         if same is not None:
-            self._report("duplicate", new, "the same pixels", same)
+            self.problems.append(_pair("duplicate", new, "the same pixels", same))
             return False
         if twins:
-            self._report("two labels", new, "the same pixels in another style", twins[0])
+            self.problems.append(_pair("two labels", new, "the same pixels in another style", twins[0]))
         leak = next((old for old in twins if old.split != new.split), None)
         if leak is not None:
             self.problems.append(_leak(new, leak, "the same"))
@@ -116,13 +95,14 @@ class DuplicateFilter:
         self.hashes.append(new)
         return True
 
-    def _report(self, kind: Kind, new: ImageHash, detail: str, old: ImageHash) -> None:
-        self.problems.append(Problem(kind=kind, source=new.source, detail=detail, other=old.source))
+
+def _pair(kind: str, one: ImageHash, detail: str, other: ImageHash) -> Problem:
+    return Problem(kind=kind, source=one.source, detail=detail, other=other.source)
 
 
 def _leak(a: ImageHash, b: ImageHash, how: str) -> Problem:
     test, train = (a, b) if a.split == "test" else (b, a)
-    return Problem(kind="leak", source=test.source, detail=f"{how} in the training split", other=train.source)
+    return _pair("leak", test, f"{how} in the training split", train)
 
 
 def near_duplicates(hashes: Sequence[ImageHash]) -> list[Problem]:
@@ -137,8 +117,7 @@ def near_duplicates(hashes: Sequence[ImageHash]) -> list[Problem]:
             a, b = group[i], group[j]
             if a.sha256 == b.sha256:
                 continue
-            detail = f"{distance} of 64 bits differ"
-            problems.append(Problem(kind="near-duplicate", source=b.source, detail=detail, other=a.source))
+            problems.append(_pair("near-duplicate", b, f"{distance} of 64 bits differ", a))
             if a.split != b.split:
                 problems.append(_leak(a, b, "nearly the same"))
     return problems

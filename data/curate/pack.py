@@ -5,11 +5,10 @@ import os
 import shutil
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from threading import Lock
 
 import numpy as np
 
@@ -17,18 +16,16 @@ from ..dataset import DATASET_JSON, FORMAT
 from ..errors import DataError
 from ..files import staged_folder, write_file, write_json
 from ..folder import UNLABELLED, ImageFile, Scan, scan_folder
-from ..images import WHITE, Colour, Fit, Picture, UnreadableError, decode, fit_image, open_image, png_bytes
+from ..images import WHITE, Colour, Fit, UnreadableError, decode, fit_image, has_frames, open_image, png_bytes
 from ..names import NO_LABEL, visible
 from ..progress import Progress
 from ..split import SPLITS, TEST_FRACTION, split_of
-from .duplicates import DuplicateFilter, ImageHash, Problem, case_problems, hash_image, near_duplicates
+from .duplicates import DuplicateFilter, ImageHash, Problem, hash_image, near_duplicates
 from .report import Balance, ContactSheet, Report, notes, refuse_splits
 from .shards import ShardWriter, arrow_schema, dataset_card
 
 WINDOW = 256
 """Prepared images that are held in memory."""
-LARGE = 2**24
-"""Images with more pixels are prepared one at a time: several threads would need gigabytes."""
 CONTENT = (
     DATASET_JSON, "report.json", "report.md", "README.md", "ATTRIBUTION.md", "contact_sheet.png", "data",
     *(f"data/{split}-*-of-*.parquet" for split in SPLITS),
@@ -90,7 +87,6 @@ def pack(folder: Path, out: Path, config: PackConfig) -> Packed:
             report, fingerprint = _build(scan, stage, config)
             packed = Packed(path=out, report=report, fingerprint=fingerprint)
             _write_texts(scan, stage, config, packed)
-            _check_replaceable(out)  # again, since building takes long
     except OSError as error:
         cause = error.strerror or str(error)
         raise DataError(f"Packing into '{out}' failed ({cause}): nothing was changed.") from error
@@ -116,9 +112,7 @@ def _build(scan: Scan, stage: Path, config: PackConfig) -> tuple[Report, str]:
     schema = arrow_schema(scan.style_names)
     chosen, sheet = DuplicateFilter(), ContactSheet(scan)
     chosen.problems += (Problem(kind="inaccessible", source=path, detail=why) for path, why in scan.faults)
-    chosen.problems += case_problems(scan.files)
     unusable: dict[int, Problem] = {}
-    cropped: dict[str, float] = {}
     content: list[str] = []
     with ExitStack() as stack:
         writers = {
@@ -130,14 +124,15 @@ def _build(scan: Scan, stage: Path, config: PackConfig) -> tuple[Report, str]:
                 chosen.problems.append(prepared)
                 unusable.setdefault(file.style, prepared)
                 continue
-            chosen.problems += prepared.problems
+            if prepared.animated:
+                problem = Problem(kind="animated", source=file.source, detail="its first frame")
+                chosen.problems.append(problem)
             if chosen.accepts(prepared.hash):
                 split, sha256 = prepared.hash.split, prepared.hash.sha256
                 writers[split].add(
                     prepared.png, style=file.style, subject=file.subject, source=file.source, sha256=sha256
                 )
                 sheet.offer(file.source, prepared.pixels)
-                cropped[file.source] = prepared.cropped
                 pixels = hashlib.sha256(prepared.pixels.tobytes()).hexdigest()
                 content.append(f"{pixels} {file.style} {file.subject} {split}")
     balance = _balance(scan, chosen.hashes, unusable)
@@ -148,7 +143,7 @@ def _build(scan: Scan, stage: Path, config: PackConfig) -> tuple[Report, str]:
         packed=len(chosen.hashes),
         balance=balance,
         problems=(*chosen.problems, *near_duplicates(chosen.hashes)),
-        notes=tuple(notes(scan, balance, cropped, has_test_split=config.test_fraction > 0)),
+        notes=tuple(notes(scan, balance)),
         ignored=scan.ignored,
     )
     return report, hashlib.sha256("\n".join(lines).encode()).hexdigest()
@@ -194,9 +189,7 @@ class Prepared:
     """uint8 (R, R, 3)."""
     png: bytes
     hash: ImageHash
-    problems: tuple[Problem, ...]
-    cropped: float
-    """Share of the area that was cut off."""
+    animated: bool
 
 
 def prepare_all(files: Sequence[ImageFile], config: PackConfig) -> Iterator[Prepared | Problem]:
@@ -211,38 +204,24 @@ def prepare_all(files: Sequence[ImageFile], config: PackConfig) -> Iterator[Prep
                 bar.update()
 
 
-_one_large = Lock()
-
-
 def _prepare(file: ImageFile, config: PackConfig) -> Prepared | Problem:
     try:
-        with (
-            open_image(file.path, reduce=True) as image,
-            _one_large if image.width * image.height > LARGE else nullcontext(),
-        ):
-            return _prepared(file, decode(image, file.path, background=config.background), config)
+        with open_image(file.path) as image:
+            animated = has_frames(image)
+            original = decode(image, file.path, background=config.background)
     except UnreadableError as error:
         return Problem(kind="unreadable", source=file.source, detail=error.reason)
-
-
-def _prepared(file: ImageFile, picture: Picture, config: PackConfig) -> Prepared | Problem:
-    height, width = picture.pixels.shape[:2]
+    height, width = original.shape[:2]
     least = config.min_size or config.resolution // 4
     if min(height, width) < least:
         return Problem(kind="too small", source=file.source, detail=f"{width} x {height}, minimum {least}")
-    problems = []
-    if picture.animated:
-        problems.append(Problem(kind="animated", source=file.source, detail="its first frame"))
-    if picture.profile_fault:
-        problems.append(Problem(kind="bad profile", source=file.source, detail=picture.profile_fault))
-    pixels = fit_image(picture.pixels, config.resolution, config.fit, config.background)
+    pixels = fit_image(original, config.resolution, config.fit, config.background)
     digest = hashlib.sha256(f"{height}x{width}:".encode())
-    digest.update(picture.pixels.ravel().data)
+    digest.update(original.ravel().data)
     split, sha256 = split_of(file.subject, config.test_fraction), digest.hexdigest()
     return Prepared(
         pixels=pixels,
         png=png_bytes(pixels),
-        hash=hash_image(picture.pixels, source=file.source, style=file.style, split=split, sha256=sha256),
-        problems=tuple(problems),
-        cropped=1 - min(height, width) / max(height, width) if config.fit == "crop" else 0.0,
+        hash=hash_image(original, source=file.source, style=file.style, split=split, sha256=sha256),
+        animated=animated,
     )

@@ -21,8 +21,6 @@ LISTED = 40
 """Rows of a table of `report.md`; `report.json` lists all."""
 COLUMNS = 12
 """Columns of the contact sheet."""
-CROPPED = 0.25
-"""The report names images that lose more than this share of their area to cropping."""
 SPLIT_NAMES = frozenset({"train", "training", "val", "valid", "validation", "dev", "eval", "test", "testing"})
 """Usual folder names of the splits of a collection."""
 
@@ -107,10 +105,8 @@ def refuse_splits(scan: Scan) -> None:
         )
 
 
-def notes(
-    scan: Scan, balance: Balance, cropped: Mapping[str, float], *, has_test_split: bool
-) -> Iterator[str]:
-    """Yields sentences about the collection as a whole; `cropped` is the share that each image has lost."""
+def notes(scan: Scan, balance: Balance) -> Iterator[str]:
+    """Yields sentences about the collection as a whole."""
     folders = {file.subject.partition("/")[0] if "/" in file.subject else "" for file in scan.files}
     if len(scan.style_names) == 1 and len(folders) > 1 and "" not in folders:
         (name,) = scan.style_names
@@ -118,17 +114,6 @@ def notes(
             f"All pictures are in one style, '{name}', in {len(folders)} folders: if these are the styles, "
             f"pack '{visible(str(scan.root / name))}'."
         )
-    much = {source: share for source, share in cropped.items() if share > CROPPED}
-    if much:
-        most = max(much, key=much.__getitem__)
-        yield (
-            "Pictures that lose more than a quarter of their area to the middle square: "
-            f"{len(much)}, most of all '{most}' ({much[most]:.0%}). --fit pad keeps them whole."
-        )
-    for split in SPLITS if has_test_split else SPLITS[:1]:
-        missing = ", ".join(name for name, counts in balance.items() if not counts[split])
-        if missing:
-            yield f"No picture of {missing} fell into the {split} split; more subjects would mend that."
     sizes = {name: sum(counts.values()) for name, counts in balance.items()}
     most, least = max(sizes, key=sizes.__getitem__), min(sizes, key=sizes.__getitem__)
     if sizes[most] > 4 * sizes[least]:

@@ -1,4 +1,4 @@
-"""Parquet shards and the dataset card, as `datasets.load_dataset(FOLDER)` and the Hub read them."""
+"""Parquet files and the dataset card, as `datasets.load_dataset(FOLDER)` and the Hub read them."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,6 @@ from ..names import markdown_cell
 from ..split import Split
 from .report import Report, balance_table
 
-SHARD_BYTES = 256 * 2**20
 ROWS_IN_GROUP = 256
 
 
@@ -30,24 +29,22 @@ def arrow_schema(style_names: Sequence[str]) -> pa.Schema:
 
 @dataclass(kw_only=True)
 class ShardWriter:
-    """Writes the rows of one split to `directory/<split>-00000-of-0000N.parquet`; a context manager."""
+    """Writes the rows of one split to `directory/<split>-00000-of-00001.parquet`; a context manager."""
 
     directory: Path
     split: Split
     schema: pa.Schema
     _rows: list[dict[str, Any]] = field(default_factory=list)
-    _shards: list[Path] = field(default_factory=list)
-    _bytes: int = 0
     _writer: pq.ParquetWriter | None = None
 
     def __enter__(self) -> "ShardWriter":
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
-        if kind is None:
-            self._close_shard()
-            for i, shard in enumerate(self._shards):
-                shard.rename(self.directory / f"{self.split}-{i:05}-of-{len(self._shards):05}.parquet")
+        if kind is None and self._rows:
+            self._write_group()
+        if self._writer is not None and kind is None:
+            self._writer.close()
         elif self._writer is not None:
             # The caller removes the folder next. Closing could fail again (a full disk) and hide the cause.
             self._writer.is_open = False
@@ -59,25 +56,15 @@ class ShardWriter:
         """
         row = {"style": style, "subject": subject, "source": source, "sha256": sha256}
         self._rows.append(row | {"image": {"bytes": png, "path": None}})
-        self._bytes += len(png)
-        if self._bytes > SHARD_BYTES:
-            self._close_shard()
-        elif len(self._rows) == ROWS_IN_GROUP:
+        if len(self._rows) == ROWS_IN_GROUP:
             self._write_group()
 
     def _write_group(self) -> None:
-        if self._writer is None:
-            self._shards.append(self.directory / f"{self.split}-{len(self._shards):05}.parquet")
-            self._writer = pq.ParquetWriter(self._shards[-1], self.schema, compression="zstd")
+        if self._writer is None:  # a split without images has no file
+            path = self.directory / f"{self.split}-00000-of-00001.parquet"
+            self._writer = pq.ParquetWriter(path, self.schema, compression="zstd")
         self._writer.write_table(pa.Table.from_pylist(self._rows, schema=self.schema))
         self._rows.clear()
-
-    def _close_shard(self) -> None:
-        if self._rows:
-            self._write_group()
-        if self._writer is not None:
-            self._writer.close()
-        self._writer, self._bytes = None, 0
 
 
 def dataset_card(name: str, resolution: int, counts: Mapping[str, int], report: Report) -> str:

@@ -12,6 +12,8 @@ from ..errors import DataError
 from ..files import read_json, write_json
 
 Content = TypeVar("Content")
+STATE = ".cache/state.json"
+"""Settings and size of a fetched folder. `pack` skips it, since its name begins with a dot."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,54 +25,40 @@ class Fetched:
     """Images in all styles together."""
 
 
-def cache_of(directory: Path) -> Path:
-    """Returns the folder of downloads and state; `pack` skips it, since its name begins with a dot."""
-    return directory / ".cache"
-
-
 def fetch_once(directory: Path, settings: Mapping[str, object], fetch: Callable[[], Fetched]) -> Fetched:
     """Calls `fetch`, which fills `directory`, unless an earlier call with these settings did.
 
     Raises DataError if the folder was begun with other settings, or its state is damaged.
     """
-    path = cache_of(directory) / "state.json"
+    path = directory / STATE
     if path.exists():
         try:
             state = read_json(path, dict[str, Any])
-            finished = read_json(path, Fetched) if state.get("finished") else None
         except ValueError as error:
             raise DataError(f"'{path}' is damaged ({error}): delete it and repeat the command.") from error
         for key, value in settings.items():
             if state.get(key) != value:
                 before = f"'{directory}' was fetched with {key} {state.get(key)}"
                 raise DataError(f"{before}, not {value}: name another folder.")
-        if finished is not None:
-            return finished
-    else:
-        write_json(path, settings)
+        if state.get("finished"):
+            return Fetched(subjects=state["subjects"], pictures=state["pictures"])
+    write_json(path, settings)
     fetched = fetch()
     write_json(path, {**settings, "finished": True, **asdict(fetched)})
     return fetched
 
 
-def read_download(
-    path: Path, command: Sequence[str], read: Callable[[Path], Content], *, remedy: str
-) -> Content:
-    """Reads `path`. If it is missing, `command` downloads one file, which is kept if `read` accepts it.
+def read_download(command: Sequence[str], read: Callable[[Path], Content], *, remedy: str) -> Content:
+    """Reads the one file that `command` downloads into the folder in which it runs.
 
-    The command writes into the folder in which it runs. If it fails, DataError has the cause and the remedy.
+    If the command fails, DataError has the cause and the remedy.
     """
-    if path.exists():
-        return read(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".download-") as directory:
+    with tempfile.TemporaryDirectory() as directory:
         english = {**os.environ, "LC_ALL": "C"}
         done = subprocess.run(command, cwd=directory, env=english, capture_output=True, text=True)
         if done.returncode:
             lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
             cause = next((line for line in lines if line.lower().startswith(("e: ", "npm err"))), lines[-1])
             raise DataError(f"Downloading '{command[-1]}' failed ({cause.strip()}): {remedy}.")
-        (fresh,) = Path(directory).iterdir()
-        content = read(fresh)
-        fresh.replace(path)
-    return content
+        (file,) = Path(directory).iterdir()
+        return read(file)

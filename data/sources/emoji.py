@@ -9,14 +9,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ..progress import Progress
-from .collection import Fetched, cache_of, fetch_once
+from .collection import Fetched, fetch_once
 from .icons import IconSet, IconStyle, changes_icon, check_styles, draw_matrix, load_set, slug
 
 EMOJI_STYLES = (
     "twemoji", "noto", "noto-v1", "openmoji", "fluent-emoji", "fluent-emoji-flat",
     "fluent-emoji-high-contrast", "emojione",
 )  # fmt: skip
-MORE_STYLES = ("emojione-v1", "emojione-monotone", "fxemoji", "streamline-emojis")
 REFERENCE_SETS = ("twemoji", "noto", "openmoji", "fluent-emoji-high-contrast")
 """Sets whose names for code points are used, best first. They are always fetched."""
 SKIN_TONES = frozenset({"1f3fb", "1f3fc", "1f3fd", "1f3fe", "1f3ff"})
@@ -25,22 +24,19 @@ SKIN_TONES = frozenset({"1f3fb", "1f3fc", "1f3fd", "1f3fe", "1f3ff"})
 def fetch_emoji(directory: Path, *, styles: Sequence[str] = EMOJI_STYLES, size: int = 64) -> Fetched:
     """Draws `directory/<style>/<code points>.png` for every subject and style; see `icons.draw_matrix`.
 
-    The styles are of EMOJI_STYLES or MORE_STYLES. Raises DataError if one is unknown, the folder has other
+    The styles are of EMOJI_STYLES. Raises DataError if one is unknown, the folder has other
     settings, or npm, network or resvg is missing.
     """
-    chosen = check_styles(styles, (*EMOJI_STYLES, *MORE_STYLES))
-
-    def draw() -> Fetched:
-        return draw_matrix(directory, _matrix(chosen, cache_of(directory)), size)
-
-    return fetch_once(directory, {"styles": chosen, "size": size}, draw)
+    chosen = check_styles(styles or EMOJI_STYLES, EMOJI_STYLES)
+    settings = {"styles": chosen, "size": size}
+    return fetch_once(directory, settings, lambda: draw_matrix(directory, _matrix(chosen), size))
 
 
-def _matrix(styles: Sequence[str], cache: Path) -> dict[str, IconStyle]:
+def _matrix(styles: Sequence[str]) -> dict[str, IconStyle]:
     names = list(dict.fromkeys([*REFERENCE_SETS, *styles]))
-    sets = {name: load_set(name, cache) for name in Progress(names, desc="download", unit="set", leave=False)}
+    sets = {name: load_set(name) for name in Progress(names, desc="download", unit="set", leave=False)}
     codes = code_book([sets[name] for name in REFERENCE_SETS])
-    return {name: IconStyle(icon_set=sets[name], icons=align(sets[name], codes)) for name in styles}
+    return {name: (sets[name], align(sets[name], codes)) for name in styles}
 
 
 # Alignment

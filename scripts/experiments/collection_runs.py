@@ -283,6 +283,9 @@ def modes_of(samples: Stored) -> Json:
         name: count_modes(samples.images[samples.styles == i], name) for i, name in enumerate(MODE_STYLES)
     }
     return {
-        "found": {name: count.found for name, count in counts.items()},
-        "recognised": {name: count.recognised for name, count in counts.items()},
+        "found": {name: int((own > 0).sum()) for name, own in counts.items()},
+        "recognised": {
+            name: int(own.sum()) / max(1, int((samples.styles == i).sum()))
+            for i, (name, own) in enumerate(counts.items())
+        },
     }

@@ -15,11 +15,9 @@ from brushwork.data.errors import DataError
 from brushwork.data.sources.toy import write_toy
 
 
-def write_noise(path: Path, mode: str = "RGB", size: tuple[int, int] = (6, 4)) -> Path:
+def write_picture(path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    noise = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 4), dtype=np.uint8)
-    image = Image.fromarray(noise)
-    (image if "A" in mode else image.convert("RGB")).convert(mode).save(path)
+    Image.new("RGB", (6, 4), (1, 2, 3)).save(path)
     return path
 
 
@@ -27,9 +25,9 @@ def write_noise(path: Path, mode: str = "RGB", size: tuple[int, int] = (6, 4)) -
 
 
 def test_files_and_folders_are_listed_in_their_order(tmp_path: Path) -> None:
-    single = write_noise(tmp_path / "z.png")
+    single = write_picture(tmp_path / "z.png")
     for name in ("b/two.jpg", "a/one.png", "a/deep/er.png", ".hidden/no.png", "a/.no.png"):
-        write_noise(tmp_path / "tree" / name)
+        write_picture(tmp_path / "tree" / name)
     (tmp_path / "tree" / "notes.txt").write_text("no picture")
     found = list_originals([single, tmp_path / "tree"])
     assert [one.name for one in found] == ["z", "a/deep/er", "a/one", "b/two"]
@@ -39,7 +37,7 @@ def test_files_and_folders_are_listed_in_their_order(tmp_path: Path) -> None:
 
 def test_names_are_unique(tmp_path: Path) -> None:
     sources = [
-        write_noise(tmp_path / name) for name in ("a/cat.png", "b/cat.png", "b/cat.jpg", "b/CAT-2.png")
+        write_picture(tmp_path / name) for name in ("a/cat.png", "b/cat.png", "b/cat.jpg", "b/CAT-2.png")
     ]
     names = [one.name for one in list_originals([*sources, tmp_path / "a"])]
     assert names == ["cat", "cat-2", "cat-3", "CAT-2-2", "cat-4"]
@@ -65,7 +63,7 @@ def test_unusable_sources(tmp_path: Path) -> None:
         list_originals([tmp_path / "empty"])
     (tmp_path / "empty" / "gone.png").symlink_to(tmp_path / "nowhere.png")
     (gone,) = list_originals([tmp_path / "empty"])
-    with pytest.raises(DataError, match=r"gone\.png' cannot be read as a picture \(a link to nothing\)"):
+    with pytest.raises(DataError, match=r"gone\.png' cannot be read as a picture \(there is no such file\)"):
         gone.read()
     (tmp_path / "text.png").write_text("text")
     with pytest.raises(DataError, match=r"text\.png"):
@@ -76,8 +74,8 @@ def test_unusable_sources(tmp_path: Path) -> None:
 def test_names_that_are_not_utf8_are_listed_and_not_read(tmp_path: Path) -> None:
     """In a folder and by itself, and below a folder of such a name."""
     path = tmp_path / os.fsdecode(b"fr\xe9re") / os.fsdecode(b"caf\xe9.png")
-    write_noise(path)
-    inside = write_noise(path.with_name("plain.png"))
+    write_picture(path)
+    inside = write_picture(path.with_name("plain.png"))
     for found in (list_originals([path.parent]), list_originals([path, inside])):
         assert len(found) == 2
         for original in found:
@@ -86,13 +84,6 @@ def test_names_that_are_not_utf8_are_listed_and_not_read(tmp_path: Path) -> None
 
 
 # Opacity
-
-
-@pytest.mark.parametrize("mode", ["RGBA", "LA"])
-def test_opacity_is_kept(tmp_path: Path, mode: str) -> None:
-    path = write_noise(tmp_path / "a.png", mode)
-    with Image.open(path) as image:
-        np.testing.assert_array_equal(read_cutout(path).alpha, np.array(image.getchannel("A")))
 
 
 def test_opacity_turns_with_the_picture(tmp_path: Path) -> None:
@@ -106,14 +97,9 @@ def test_opacity_turns_with_the_picture(tmp_path: Path) -> None:
     assert cutout.pixels.shape[:2] == cutout.alpha.shape
 
 
-@pytest.mark.parametrize("mode", ["RGB", "L", "P", "I;16", "1", "opaque RGBA"])
+@pytest.mark.parametrize("mode", ["RGB", "L", "P", "I;16", "1", "RGBA"])
 def test_opaque_pictures_have_no_alpha(tmp_path: Path, mode: str) -> None:
-    if mode == "I;16":
-        Image.fromarray(np.full((4, 6), 40000, np.uint16)).save(tmp_path / "a.png")
-    elif mode == "opaque RGBA":
-        Image.new("RGBA", (6, 4), (9, 9, 9, 255)).save(tmp_path / "a.png")
-    else:
-        write_noise(tmp_path / "a.png", mode)
+    Image.new(mode, (6, 4), (9, 9, 9, 255) if mode == "RGBA" else 0).save(tmp_path / "a.png")
     cutout = read_cutout(tmp_path / "a.png")
     assert cutout.alpha is None
     assert cutout.recoloured(cutout.pixels).mode == "RGB"

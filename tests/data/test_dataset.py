@@ -1,6 +1,5 @@
 """Packed data sets: what `dataset.json` may hold, and the rows of a split."""
 
-import io
 import json
 import shutil
 from collections.abc import Callable
@@ -11,12 +10,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from PIL import Image
 
 from brushwork.data.curate.pack import PackConfig, pack
 from brushwork.data.dataset import FORMAT, About, describe, load_pictures, stored_pictures
 from brushwork.data.errors import DataError
-from brushwork.data.images import png_bytes, read_image
+from brushwork.data.images import png_bytes
 from brushwork.data.sources.toy import toy_pictures
 
 ABOUT = {
@@ -49,6 +47,10 @@ def changed(packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ch
     return change
 
 
+def png(*shape: int) -> dict:
+    return {"bytes": png_bytes(np.zeros(shape, np.uint8))}
+
+
 def write_about(folder: Path, content: object) -> Path:
     (folder / "dataset.json").write_text(json.dumps(content))
     return folder
@@ -64,7 +66,7 @@ def test_dataset_json_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        ({"styles": ["a", 1]}, "styles.1"), ({"styles": ["a", "a"]}, "two styles have one name"),
+        ({"styles": ["a", 1]}, "styles.1"),
         ({"resolution": "16"}, "resolution"),
         ({"counts": {"train": 3}}, "no counts of train and test"),
         ({"counts": {"train": 3, "test": -1}}, "counts.test"),
@@ -88,10 +90,9 @@ def test_splits_add_up_and_hold_the_packed_pictures(packed: Path) -> None:
 
 
 def test_unusable_data_sets(packed: Path, pictures: Path, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"nowhere' does not exist: make it with `brushwork pack"):
-        load_pictures(tmp_path / "nowhere")
-    with pytest.raises(DataError, match=r"is no packed data set .*: make one with"):
-        load_pictures(tmp_path)
+    for place in (tmp_path, tmp_path / "nowhere"):
+        with pytest.raises(DataError, match=r"is no packed data set .*: make one with"):
+            load_pictures(place)
     for content in ([], None, {}):
         with pytest.raises(DataError, match="is damaged"):
             describe(write_about(tmp_path, content))
@@ -114,21 +115,17 @@ def test_unusable_data_sets(packed: Path, pictures: Path, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("name", "values", "why"),
     [
-        ("style", [99], "a row of style 99, where there are 3 styles"),
-        ("style", [None], "a row without style"),
+        *(("style", [style], "a row without subject, or of no known style") for style in (99, -2, None)),
         ("subject", [None], "a row without subject"),
-        ("image", [None], "a row without image"),
+        ("image", [None], "a picture that cannot be decoded"),
         ("image", [{"bytes": b"no picture"}], "a picture that cannot be decoded"),
-        (
-            "image",
-            [{"bytes": png_bytes(np.zeros((12, 20, 3), np.uint8))}],
-            "20 x 12 px where 16 x 16 are due",
-        ),
+        ("image", [png(12, 20, 3)], "RGB of 20 x 12 px, where RGB of 16 x 16 is due"),
+        ("image", [png(16, 16)], "L of 16 x 16 px, where RGB"),
         ("style", None, "it has no column style"),
     ],
 )
 def test_rows_that_pack_never_writes_are_refused(changed: Change, name: str, values: list, why: str) -> None:
-    with pytest.raises(DataError, match=rf"damaged \(.*{why}\): pack it again"):
+    with pytest.raises(DataError, match=rf"damaged \(.*{why}.*\): pack it again"):
         load_pictures(changed(name, values))
 
 
@@ -146,18 +143,5 @@ def test_parts_of_a_split_are_the_same_in_memory_and_on_the_disk(
 
 def test_a_row_without_image_on_the_disk_is_refused(changed: Change) -> None:
     stored = stored_pictures(changed("image", [None]))
-    with pytest.raises(DataError, match="a row without image"):
+    with pytest.raises(DataError, match="a picture that cannot be decoded"):
         stored.take(torch.tensor([1, 0]))
-
-
-@pytest.mark.parametrize("kind", ["palette", "transparent", "grey"])
-def test_other_kinds_of_png_are_converted(changed: Change, kind: str) -> None:
-    image, stream = Image.fromarray(np.arange(3 * 16 * 16, dtype=np.uint8).reshape(16, 16, 3)), io.BytesIO()
-    if kind == "transparent":
-        image.save(stream, "PNG", transparency=image.getpixel((0, 0)))
-    else:
-        image.convert("P" if kind == "palette" else "L").save(stream, "PNG")
-    loaded = load_pictures(changed("image", [{"bytes": stream.getvalue()}])).images[0]
-    torch.testing.assert_close(loaded, torch.from_numpy(read_image(stream.getvalue())).permute(2, 0, 1))
-    if kind == "transparent":
-        assert loaded[:, 0, 0].tolist() == [255, 255, 255], "the background shows"

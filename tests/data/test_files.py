@@ -24,14 +24,10 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-@pytest.mark.parametrize("content", ["é\n", "é\n".encode(), memoryview("é\n".encode())])
-@pytest.mark.parametrize("durable", [True, False])
-def test_a_file_replaces_the_one_before_and_can_be_read_by_all(
-    tmp_path: Path, content: str | bytes | memoryview, durable: bool
-) -> None:
+def test_a_file_replaces_the_one_before_and_can_be_read_by_all(tmp_path: Path) -> None:
     path = tmp_path / "new" / "a.txt"
-    for _ in range(2):
-        write_file(path, content, durable=durable)
+    for content in ("before", memoryview(b"before"), "é\n"):
+        write_file(path, content)
     assert path.read_bytes() == "é\n".encode()
     assert names(path.parent) == ["a.txt"]
     assert stat.S_IMODE(path.stat().st_mode) == 0o644
@@ -92,12 +88,10 @@ def test_json_and_csv_keep_what_they_are_given(tmp_path: Path) -> None:
     ("content", "why"),
     [
         (b'{"name": "a", "sizes": [1, "2"]}', "a.json, sizes.1: .*integer"),
-        (b'{"name": "a", "sizes": [1, 2.5]}', "sizes.1: .*integer"),
         (b'{"name": null, "sizes": []}', "name: .*string"),
         (b'{"sizes": []}', "name: .*required"),
         (b"[]", "a.json: "),
         (b'{"name": "a", "siz', "a.json: Invalid JSON"),
-        (b"\xff\x00", "a.json: Invalid JSON"),
         (b"[" * 100_000, "a.json: Invalid JSON"),
     ],
 )

@@ -1,6 +1,5 @@
 import io
 import os
-import struct
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +8,7 @@ from PIL import Image, ImageCms, ImageFile
 
 from brushwork.data import images as images_module
 from brushwork.data.errors import DataError
-from brushwork.data.images import decode, fit_image, image_grid, open_image, read_image
+from brushwork.data.images import decode, fit_image, has_frames, image_grid, open_image, read_image
 
 
 def encoded(image: Image.Image, kind: str = "PNG", exif: Image.Exif | None = None) -> bytes:
@@ -35,19 +34,14 @@ def test_exif_orientation_turns_the_picture_upright() -> None:
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
 def test_transparency_shows_the_background(mode: str) -> None:
-    image = (
-        Image.new("P", (2, 1), 0) if mode == "P" else Image.new("RGBA", (2, 1), (0, 0, 0, 255)).convert(mode)
-    )
+    image = Image.new(mode, (2, 1), {"RGBA": (0, 0, 0, 255), "LA": (0, 255), "P": 0}[mode])
     if mode == "P":
         image.putpalette([0, 0, 0, 9, 9, 9])
         image.info["transparency"] = 1
     image.putpixel((1, 0), {"RGBA": (0, 0, 0, 0), "LA": (0, 0), "P": 1}[mode])
     assert read_image(encoded(image), background=(10, 20, 30)).tolist() == [[[0, 0, 0], [10, 20, 30]]]
-
-
-def test_half_transparency_is_blended() -> None:
-    image = Image.new("RGBA", (1, 1), (255, 0, 0, 128))
-    assert read_image(encoded(image)).ravel().tolist() == [255, 127, 127]
+    half = read_image(encoded(Image.new("RGBA", (1, 1), (255, 0, 0, 128))))
+    assert half.ravel().tolist() == [255, 127, 127]
 
 
 @pytest.mark.parametrize(
@@ -58,8 +52,6 @@ def test_half_transparency_is_blended() -> None:
         (np.array([[250, 250]], np.uint16), "PNG", [1, 1]),
         (np.array([[0, 65535]], np.int32), "TIFF", [0, 255]),
         (np.array([[0, 200]], np.int32), "TIFF", [0, 200]),
-        (np.array([[0.0, 1.0]], np.float32), "TIFF", [0, 255]),
-        (np.array([[0.0, 200.0]], np.float32), "TIFF", [0, 200]),
     ],
 )
 def test_deep_grey_is_scaled_to_8_bits(values: np.ndarray, kind: str, expected: list[int]) -> None:
@@ -69,18 +61,10 @@ def test_deep_grey_is_scaled_to_8_bits(values: np.ndarray, kind: str, expected: 
 
 
 @pytest.mark.parametrize(
-    ("values", "why"),
-    [
-        (np.array([[0, np.nan]], np.float32), "pixels that are no finite numbers"),
-        (np.array([[0, np.inf]], np.float32), "pixels that are no finite numbers"),
-        (np.array([[0, 1000]], np.float32), "its pixels range from 0 to 1000, and 0 to 255 are read"),
-        (np.array([[0, 100_000]], np.int32), "its pixels range from 0 to 100000, and 0 to 65535 are read"),
-        (np.array([[-9, 0]], np.int32), "its pixels range from -9 to 0"),
-        (np.array([[-1, 1]], np.float32), "its pixels range from -1 to 1"),
-    ],
+    "values", [np.array([[0, 1]], np.float32), *(np.array([[0, n]], np.int32) for n in (65536, -1))]
 )
-def test_values_without_a_known_range_are_refused(values: np.ndarray, why: str) -> None:
-    with pytest.raises(DataError, match=why):
+def test_values_without_a_known_range_are_refused(values: np.ndarray) -> None:
+    with pytest.raises(DataError, match="its pixels are no integers of 0 to 65535"):
         read_image(encoded(Image.fromarray(values), "TIFF"))
 
 
@@ -113,21 +97,11 @@ def test_broken_files_are_named_with_the_reason(
         read_image(tmp_path / name)
 
 
-def test_too_many_pixels_are_refused_before_they_are_decoded(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_too_many_pixels_are_refused_before_they_are_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(images_module, "MAX_PIXELS", 1000)
-    with monkeypatch.context() as patch:
-        patch.setattr(ImageFile.ImageFile, "load", lambda _: pytest.fail("decoded"))
-        with pytest.raises(DataError, match="it has 300 x 200 pixels, and 1,000 are read at most"):
-            read_image(encoded(Image.new("1", (300, 200))))
-    path = tmp_path / "a.jpg"
-    path.write_bytes(encoded(Image.new("RGB", (100, 60), (10, 200, 30)), "JPEG"))
-    with open_image(path, reduce=True) as image:
-        assert image.size == (25, 15)
-        assert np.abs(decode(image, path).pixels.astype(int) - (10, 200, 30)).max() <= 4
-    with pytest.raises(DataError, match="100 x 60"):
-        open_image(path)
+    monkeypatch.setattr(ImageFile.ImageFile, "load", lambda _: pytest.fail("decoded"))
+    with pytest.raises(DataError, match="it has 300 x 200 pixels, and 1,000 are read at most"):
+        read_image(encoded(Image.new("1", (300, 200))))
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
@@ -144,10 +118,8 @@ def test_only_regular_files_are_opened(tmp_path: Path) -> None:
 def profile(*, swapped: bool) -> bytes:
     """sRGB, or the space in which red is called green, and green red."""
     content = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
-    (count,) = struct.unpack_from(">I", content, 128)
-    tags = {bytes(content[at : at + 4]): at + 4 for at in range(132, 132 + 12 * count, 12)}
-    if swapped:
-        red, green = (tags[name] for name in (b"rXYZ", b"gXYZ"))
+    if swapped:  # the places of the two colours in the table of tags
+        red, green = content.index(b"rXYZ") + 4, content.index(b"gXYZ") + 4
         content[red : red + 8], content[green : green + 8] = content[green:][:8], content[red:][:8]
     return bytes(content)
 
@@ -181,12 +153,9 @@ def test_srgb_with_its_own_profile_stays_exactly_as_it_is() -> None:
 @pytest.mark.parametrize(
     "content", [b"junk", ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()]
 )
-def test_a_profile_that_cannot_be_used_is_named_and_passed_over(content: bytes) -> None:
+def test_a_profile_that_cannot_be_used_is_ignored(content: bytes) -> None:
     file = with_profile(Image.fromarray(smooth(2)), content)
-    with open_image(file) as image:
-        picture = decode(image, file)
-    np.testing.assert_array_equal(picture.pixels, smooth(2))
-    assert picture.profile_fault
+    np.testing.assert_array_equal(read_image(file), smooth(2))
 
 
 def test_further_frames_are_reported() -> None:
@@ -196,9 +165,8 @@ def test_further_frames_are_reported() -> None:
             stream = io.BytesIO()
             first.save(stream, kind, save_all=True, append_images=others, lossless=True)
             with open_image(stream.getvalue()) as image:
-                picture = decode(image, stream.getvalue())
-            assert picture.animated is bool(others), kind
-            assert picture.pixels[0, 0].tolist() == [255, 0, 0]
+                assert has_frames(image) is bool(others), kind
+                assert decode(image, b"")[0, 0].tolist() == [255, 0, 0]
 
 
 def test_fits_differ_as_they_say() -> None:
@@ -227,17 +195,13 @@ def pixels_of(grid: Image.Image, colour: tuple[int, int, int]) -> int:
     return int((np.array(grid) == colour).all(axis=-1).sum())
 
 
-def test_the_grid_shows_every_cell_and_leaves_gaps_empty() -> None:
+def test_the_grid_shows_every_cell_and_labels_take_room() -> None:
     red, blue = (np.full((8, 8, 3), colour, np.uint8) for colour in ((255, 0, 0), (0, 0, 255)))
     plain = image_grid([[red, None], [blue, red]], scale=2)
     assert pixels_of(plain, (255, 0, 0)) == 2 * 16 * 16
     assert pixels_of(plain, (0, 0, 255)) == 16 * 16
-    assert pixels_of(image_grid(np.stack([np.stack([red, blue])]), scale=2), (0, 0, 255)) == 16 * 16
-
-
-def test_labels_of_the_grid_take_room_and_do_not_cover_cells() -> None:
-    red = np.full((16, 16, 3), (255, 0, 0), np.uint8)
-    plain = image_grid([[red, red]])
+    red = red.repeat(2, 0).repeat(2, 1)
+    plain = image_grid(np.stack([np.stack([red, red])]))
     labelled = image_grid([[red, red]], row_labels=["a long label"], column_labels=["one", "a longer one"])
     titled = image_grid([[red, red]], title="a title that is wider than the two cells below it")
     for grid in (labelled, titled):

@@ -32,13 +32,8 @@ def test_picture_number_n_is_the_same_in_any_batch_and_any_process(config: Loade
     loader = Loader(TOY, config, seed=3)
     loader.batch_at(1000, 30)
     assert equal(loader.batch_at(24, 8), whole, slice(24, 32)), "earlier calls must leave no trace"
-
-
-@pytest.mark.parametrize("config", CONFIGS)
-def test_seeds_give_other_streams(config: LoaderConfig) -> None:
-    a, b = (Loader(TOY, config, seed=seed).batch_at(0, 21) for seed in (0, 1))
-    assert not torch.equal(a.indices, b.indices)
-    assert Loader(TOY, config, seed=-5).batch_at(0, 4).images.shape == (4, 3, 16, 16)
+    for seed in (1, -5):
+        assert not torch.equal(Loader(TOY, config, seed=seed).batch_at(0, 60).indices, whole.indices)
 
 
 def test_every_epoch_shows_every_picture_once_in_another_order() -> None:
@@ -83,12 +78,9 @@ def test_lower_resolutions_are_area_averages() -> None:
     full, half = loader.batch_at(5, 6), loader.batch_at(5, 6, resolution=4)
     means = full.images.reshape(6, 3, 4, 4, 4, 4).mean(dim=(3, 5))
     torch.testing.assert_close(half.images, means)
-
-
-@pytest.mark.parametrize("resolution", [32, 12, 5])
-def test_impossible_resolutions_name_both(resolution: int) -> None:
-    with pytest.raises(DataError, match=f"Resolution {resolution} cannot.*16"):
-        Loader(TOY, seed=0).batch_at(0, 1, resolution=resolution)
+    for resolution in (32, 12):
+        with pytest.raises(DataError, match=f"Resolution {resolution} cannot.*16"):
+            loader.batch_at(0, 1, resolution=resolution)
 
 
 def test_flips_are_exact_and_take_half() -> None:

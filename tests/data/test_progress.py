@@ -30,9 +30,6 @@ def test_a_log_gets_a_line_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
     assert all("1.00it/s" in line for line in lines)
 
 
-def test_a_log_gets_no_line_of_a_short_job(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_short_job_has_no_line_and_a_terminal_gets_the_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     assert clocked(monkeypatch, io.StringIO(), 0.1, 200) == ""
-
-
-def test_a_terminal_gets_the_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     assert clocked(monkeypatch, Terminal(), 1.0, 20).count("\r") > 10

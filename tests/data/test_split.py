@@ -19,6 +19,9 @@ def test_the_fraction_is_met_and_larger_fractions_only_add() -> None:
     assert 0.28 < len(large) / len(SUBJECTS) < 0.32
     assert small < large
     assert not [s for s in SUBJECTS if split_of(s, 0.0) == "test"]
+    for fraction in (-0.1, 1.0, float("nan")):
+        with pytest.raises(DataError, match="outside"):
+            split_of("x", fraction)
 
 
 def test_numbered_crops_of_one_picture_lie_in_one_split() -> None:
@@ -30,9 +33,3 @@ def test_numbered_crops_of_one_picture_lie_in_one_split() -> None:
 def test_other_numbers_belong_to_the_name(name: str) -> None:
     splits = {(split_of(f"{n}/{name}", 0.5), split_of(f"{n}/{name.split('@')[0]}", 0.5)) for n in range(40)}
     assert len(splits) == 4, "as if they were two pictures"
-
-
-@pytest.mark.parametrize("fraction", [-0.1, 1.0, float("nan")])
-def test_impossible_fractions_are_refused(fraction: float) -> None:
-    with pytest.raises(DataError, match="outside"):
-        split_of("x", fraction)

@@ -65,20 +65,6 @@ def test_at_most_two_batches_wait_while_the_next_is_made(
     assert made == list(range(10))
 
 
-def test_an_interrupt_leaves_whole_files_only(tmp_path: Path) -> None:
-    pictures = pictures_of(12)
-
-    def stopped() -> Iterator[Made]:
-        yield from list(batches_of(tmp_path, pictures, 4))[:2]
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        write_pictures(stopped(), threads=2)
-    assert files(tmp_path) <= {f"{i}.png" for i in range(8)}
-    for path in tmp_path.iterdir():
-        assert (read_image(path) == pictures[int(path.stem)]).all()
-
-
 def test_an_error_in_a_thread_stops_writing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = []
 

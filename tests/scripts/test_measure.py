@@ -129,8 +129,8 @@ def test_measure_pairs(shell: Shell, packed: Path, names: tuple[str, ...], tmp_p
     assert found["notes"][0].startswith("fd, accuracy: The reference has no style 'oil'")
 
 
-ODD = ("grid.png", "%" * 100, "ü" * 120)
-"""Styles whose folders cannot have their names: of a file of `sample`, too long, and longest."""
+ODD = ("50% a:b", "x?", "ü" * 120)
+"""Styles whose folders cannot have their names everywhere, and a long one."""
 
 
 def test_folders_of_sample_are_read_back_to_their_styles(
@@ -142,7 +142,7 @@ def test_folders_of_sample_are_read_back_to_their_styles(
     write_snapshot(tmp_path / "run", ODD)
     shell("sample", tmp_path / "run", "--seeds", "0-2", "--device", "cpu")
     made = tmp_path / "run" / "generated"
-    assert (made / "grid.png-2").is_dir()
+    assert (made / "50%25 a%3Ab").is_dir()
     options = ("--reference", tmp_path / "data", "--metrics", "accuracy")
     assert sorted(measured(shell, made, tmp_path / "o", *options)["style_names"]) == sorted(ODD)
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from brushwork.data.loader import Batch
-from brushwork.models.classifier import StyleClassifier
+from brushwork.models.encoders import StyleClassifier
 from brushwork.models.generator import Generator
 from brushwork.models.modulation import Modulation, StyledEpilogue
 from brushwork.models.stage import Stage

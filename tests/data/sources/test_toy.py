@@ -28,6 +28,10 @@ def test_every_style_and_subject_looks_its_own_way_and_seeds_differ() -> None:
     assert len(flat) == len(pictures)
     assert (pictures.images.float().flatten(1).std(1) > 5).all(), "no picture is blank"
     assert not torch.equal(pictures.images, toy_pictures(styles=8, subjects=6, size=32, seed=1).images)
+    corners, inverted = pictures.images[:, :, 0, 0].float().mean(1), pictures.styles == 4
+    assert corners[inverted].max() < corners[~inverted].min(), "inverted paper is dark"
+    with pytest.raises(DataError, match="25 toy styles"):
+        toy_pictures(styles=25)
 
 
 @pytest.mark.parametrize(
@@ -51,16 +55,3 @@ def test_a_disc_and_its_outline_cover_their_areas() -> None:
     placed = place_shape(disc, 40)
     assert placed.cover.sum() == pytest.approx(np.pi * 10**2, rel=0.01)
     assert placed.outline.sum() == pytest.approx(2 * np.pi * 10 * 2, rel=0.01)
-
-
-def test_inverted_paper_is_darker_than_plain_paper() -> None:
-    pictures = toy_pictures(styles=5, subjects=6, size=32)
-    corners = pictures.images[:, :, 0, 0].float().mean(1)
-    inverted = pictures.styles == MANNERS.index("inverted")
-    assert corners[inverted].max() < corners[~inverted].min()
-
-
-@pytest.mark.parametrize("styles", [0, 25])
-def test_impossible_counts(styles: int) -> None:
-    with pytest.raises(DataError, match=f"{styles} toy styles"):
-        toy_pictures(styles=styles)

@@ -7,8 +7,7 @@ import torch
 from torch import Tensor
 
 from brushwork.data.loader import Batch
-from brushwork.models.classifier import StyleClassifier
-from brushwork.models.encoders import StyleEncoder
+from brushwork.models.encoders import StyleClassifier, StyleEncoder
 from brushwork.models.generator import Generator
 from brushwork.models.mapping import mix
 from brushwork.models.stage import Stage
