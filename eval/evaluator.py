@@ -8,19 +8,15 @@ from typing import Annotated
 
 import torch
 from annotated_types import Interval
-from einops import repeat
 from PIL import Image
 from torch import Tensor
 
 from brushwork.data.dataset import Pictures, load_pictures
-from brushwork.data.errors import DataError
 from brushwork.data.names import styles_of_folders
 from brushwork.models.generator import Generator
 from brushwork.models.options import Psi, Seed, options
-from brushwork.models.restyling import content_codes, own_style_codes, restyle
 from brushwork.models.sampling import generate_between, sample
 
-from .disentanglement_suite import MOST_TEST, MOST_TRAIN, EncoderPaths, chosen_images, with_disentanglement
 from .errors import EvalError
 from .features.cache import FeatureCache, user_cache
 from .features.extract import Extractor, MapExtractor, Source
@@ -51,9 +47,8 @@ class EvaluatorConfig:
     reference: Path | None = None
     """Packed data set to compare with, or published statistics (.npz with mu and sigma)."""
     metrics: tuple[str, ...] = ()
-    """Any source: fd accuracy prdc similarity diversity copies kid is gram. Runs: ppl truncation, with
-    encoders disentanglement. Pairs: content ssim cfsd lpips truth reference. By default those that are quick
-    and need no download."""
+    """Any source: fd accuracy prdc similarity diversity copies kid gram. Runs: ppl truncation. Pairs: content
+    ssim cfsd lpips truth reference. By default those that are quick and need no download."""
     features: tuple[str, ...] = ("efficientnet-lite0",)
     """Feature extractors: efficientnet-lite0, hed-vgg16, inception."""
     control: bool = True
@@ -137,17 +132,14 @@ class Evaluator:
         )  # fmt: skip
         return Evaluation(measures=measures.noted(*pairs.broken), count=len(pairs), broken=pairs.broken)
 
-    def generator(self, generator: Generator, *, label: str, digest: str, weights_seed: int) -> Evaluation:
+    def generator(self, generator: Generator, *, label: str, digest: str) -> Evaluation:
         """Measures samples of a generator.
 
         Args:
             label: name of the generator in the report.
             digest: digest of its weights, by which features are cached.
-            weights_seed: torch seed of its weights before training, for the control of disentanglement.
         """
         config, names = self.config, generator.style_names
-        if "disentanglement" in self.metrics:
-            _ = generator.encoders  # a generator without any is refused before the rest is measured
 
         def samples_at(psi: float) -> Samples:
             return Samples(
@@ -166,13 +158,11 @@ class Evaluator:
             try:
                 if metric == "ppl":
                     measures = self._with_path_length(measures, generator, reference)
-                elif metric == "truncation":
+                else:
                     measures = with_truncation(
                         measures, samples_at, reference, cache=self.cache, processes=self.processes
                     )
-                else:
-                    measures = self._with_disentanglement(measures, generator, reference, weights_seed)
-            except (DataError, EvalError) as error:
+            except EvalError as error:
                 measures = measures.noted(f"{metric}: {error}")
         if not (measures.figures or measures.curves):
             raise EvalError(f"Nothing of this can be measured. {' '.join(measures.notes)}")
@@ -189,20 +179,6 @@ class Evaluator:
             self._map_networks(extractors, "The path length"), count=len(generator.style_names),
             seed=self.config.seed, progress=self.processes.main,
         )  # fmt: skip
-
-    def _with_disentanglement(
-        self, measures: Measurement, generator: Generator, reference: Reference, weights_seed: int
-    ) -> Measurement:
-        """Adds what the codes of a generator hold. The control is the generator before its training."""
-        names, dataset = generator.style_names, self.config.reference
-        if measures.style_names != names:
-            raise EvalError("This needs labels, and the real images have none.")
-        assert dataset is not None
-        train = chosen_images(load_pictures(dataset, "train"), names, MOST_TRAIN)
-        test = chosen_images(load_pictures(dataset, "test"), names, MOST_TEST)
-        control = encoder_paths(untrained(generator, weights_seed)) if self.config.control else None
-        networks = encoder_paths(generator), control
-        return with_disentanglement(measures, networks, reference.spaces[0], train=train, test=test)
 
     # Parts
     @property
@@ -268,29 +244,3 @@ def images_of_styles(pictures: Pictures, names: Sequence[str]) -> Tensor:
         return pictures.images
     kept = [style for style, name in enumerate(pictures.style_names) if not names or name in names]
     return pictures.images[torch.isin(pictures.styles, torch.tensor(kept))]
-
-
-# Disentanglement
-def encoder_paths(generator: Generator) -> EncoderPaths:
-    """Returns the encoders of a generator, and its synthesis with swapped codes, as functions of images.
-
-    They work at the stage that the generator was trained to.
-    """
-
-    def swap(contents: Tensor, style_images: Tensor) -> Tensor:
-        codes = repeat(own_style_codes(generator, style_images), "n d -> n l d", l=generator.layers)
-        seeds = torch.zeros(len(contents), dtype=torch.int64)
-        return restyle(generator, contents, codes, seeds, mode="resized")
-
-    return EncoderPaths(
-        content=partial(content_codes, generator), style=partial(own_style_codes, generator), swap=swap
-    )
-
-
-def untrained(generator: Generator, weights_seed: int) -> Generator:
-    """Returns the generator before its training: with the weights that torch draws from `weights_seed`."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(weights_seed)
-        fresh = Generator(generator.config, generator.style_names)
-    fresh.trained_stage = generator.trained_stage
-    return fresh.eval().requires_grad_(False).to(generator.synthesis.start.device)

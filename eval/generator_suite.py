@@ -21,7 +21,7 @@ from .results import CurvePoint, Measurement, MetricResult, Score, distance
 from .sources import consecutive_seeds
 from .suite import scores, with_metric
 
-GENERATOR_METRICS = ("ppl", "truncation", "disentanglement")
+GENERATOR_METRICS = ("ppl", "truncation")
 """Metrics of a run or a snapshot, besides those of its samples."""
 
 PSIS = (0.0, 0.3, 0.5, 0.7, 0.85, 1.0)

@@ -40,7 +40,7 @@ class Score:
     value: float
     per_style: tuple[float, ...] = ()
     spread: float | None = None
-    """Standard error of `value`; of `kid` and `is`, the deviation over subsets."""
+    """Standard error of `value`; of `kid`, the deviation over subsets."""
     matrix: tuple[tuple[float, ...], ...] = ()
     """(styles, styles): claimed style by compared style (confusion, similarity, or distance)."""
 
@@ -210,7 +210,6 @@ METRIC_INFO: dict[str, MetricInfo] = {
     "recall": share("recall", "Share of real training images inside the manifold of the samples."),
     "density": share("density", "Mean number of real neighbourhoods of a sample, over k; it may exceed 1."),
     "coverage": share("coverage", "Share of real training images with a sample in their neighbourhood."),
-    "is": share("inception score", "How certain the classes of each image are, and how varied over all."),
     "cosine": share("cosine to the style", "To the prototype of the target style; not calibrated."),
     "csls": share(
         "calibrated cosine", "Corrected by the mean similarities to the nearest neighbours (CSLS)."

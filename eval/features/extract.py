@@ -48,13 +48,6 @@ class Extractor(Named, Protocol):
 
 
 @runtime_checkable
-class Classifier(Extractor, Protocol):
-    """An extractor whose features give class scores, for the inception score."""
-
-    def logits(self, features: Float32[Tensor, "n d"]) -> Float32[Tensor, "n classes"]: ...
-
-
-@runtime_checkable
 class MapExtractor(Protocol):
     """Computes feature maps of each image, for metrics of pairs of images."""
 

@@ -33,7 +33,7 @@ Inputs = Float32[Tensor, "n 3 {size} {size}"]
 
 
 class Inception:
-    """Pool3 of the published Inception, 2,048 values an image, and class scores from them.
+    """Pool3 of the published Inception, 2,048 values an image, for Frechet and kernel distances.
 
     Sources: Szegedy et al. 2015 (arXiv 1512.00567) for the network, Heusel et al. 2017 (arXiv 1706.08500) for
     the distance. The published file is at `weights`, or where `models.pretrained.weights.find_weights` finds
@@ -61,7 +61,6 @@ class Inception:
         self._resize, words = RESIZES[resize]
         self.protocol = f"Inception 2015-12-05 ({origin}), {SIZE} px {resize} ({words}), pool3, float32"
         self._network = _folded(_with_state(state)).to(self.device)
-        self._scores = state["fc.weight"].float()
 
     def control(self) -> "Inception":
         """The same extractor with seeded random weights."""
@@ -70,10 +69,6 @@ class Inception:
     def __call__(self, images: UInt8[Tensor, "n 3 h w"]) -> Float32[Tensor, "n 2048"]:
         """Features on the CPU, of sRGB images of any size with values 0..255."""
         return in_parts(self._features, images, self.device, 16 if self.device.type == "cpu" else 128)[0]
-
-    def logits(self, features: Float32[Tensor, "n 2048"]) -> Float32[Tensor, "n 1008"]:
-        """Class scores without their bias, for the inception score (Salimans et al. 2016)."""
-        return features @ self._scores.T
 
     def _features(self, images: Tensor) -> list[Tensor]:
         x = self._resize(images, SIZE).contiguous(memory_format=torch.channels_last)

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..errors import EvalError
-from ..features.extract import Classifier, Extractor
+from ..features.extract import Extractor
 from ..features.statistics import StyleStatistics, TapStatistics
 from ..reference import Labelled, Space
 from ..results import Picks, Score
@@ -87,20 +87,6 @@ def manifold_scores(view: View) -> Scores:
         "density": view.mean(found.balls / k),
         "coverage": mean_score(found.covered, train.styles, view.space.styles),
     }
-
-
-def inception_scores(view: View) -> Scores:
-    """torch-fidelity's inception score (Salimans et al. 2016, arXiv 1606.03498, section 4)."""
-    from torch_fidelity.metric_isc import isc_features_to_metric  # its import takes seconds
-
-    assert isinstance(view.space.extractor, Classifier)
-    logits = view.space.extractor.logits(view.images.features)
-    if len(logits) < 10:
-        raise EvalError(
-            f"An inception score over 10 splits cannot be taken of {len(logits)} images: add some."
-        )
-    found = isc_features_to_metric(logits, splits=10, shuffle=True, rng_seed=2020)
-    return {"is": Score(value=found["inception_score_mean"], spread=found["inception_score_std"])}
 
 
 def copy_scores(view: View) -> Scores:
@@ -191,7 +177,6 @@ METRICS: dict[str, Metric] = {
         kernel_scores, ("kid",), "kernel (x.y/d + 1)^3, unbiased, 100 subsets of min(n, m, 1000), seed 2020"
     ),
     "prdc": Metric(manifold_scores, ("precision", "recall", "density", "coverage"), "k = 5, strict <"),
-    "is": Metric(inception_scores, ("is",), "10 splits, shuffled by seed 2020"),
     "similarity": Metric(
         similarity_scores, ("cosine", "csls", "nearer_to_own"),
         f"centred on the training pictures; CSLS over {NEIGHBOURS} neighbours",
@@ -221,10 +206,8 @@ def require_known(metrics: Iterable[str]) -> None:
 
 
 def applies(metric: str, extractor: Extractor) -> bool:
-    """Whether a metric can be taken of these features. `gram` needs style statistics, `is` needs logits."""
-    if metric == "gram" or isinstance(extractor, StyleStatistics):
-        return metric == "gram" and isinstance(extractor, StyleStatistics)
-    return metric != "is" or isinstance(extractor, Classifier)
+    """Whether a metric can be taken of these features: `gram` of style statistics, every other one not."""
+    return (metric == "gram") == isinstance(extractor, StyleStatistics)
 
 
 # Images for the report

@@ -201,26 +201,6 @@ def test_picks(world: World) -> None:
     assert (nearest[7], nearest[33]) == (100, 3)
 
 
-def test_inception_score_of_an_extractor_with_class_scores(world: World) -> None:
-    """Certain scores, half of them for either class: exp(ln 2) up to the balance of each split."""
-
-    class Classes(world.colours):
-        def logits(self, features: Tensor) -> Tensor:
-            blue = features[:, 2] > features[:, 0]
-            return 100 * torch.stack([blue, ~blue], dim=1).float()
-
-    reference = world.build(Classes(), control=False)
-    pictures = world.pictures(0, 100)
-    two = Stored(images=pictures.images[:200], styles=pictures.styles[:200])
-    found = measure(two, reference, metrics=("fd", "is")).figures["is"].measured
-    assert 1.9 < found.value < 2
-    assert found.spread is not None
-    assert 0 < found.spread < 0.1
-    few = measure(world.pictures(0, 3), reference, metrics=("fd", "is"))
-    assert few.notes[0].startswith("is: An inception score over 10 splits cannot be taken of 9 images")
-    assert "is" not in few.figures
-
-
 # What cannot be taken
 ALL = ("fd", "accuracy", "kid", "prdc", "similarity", "diversity", "copies")
 
