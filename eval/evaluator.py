@@ -18,20 +18,19 @@ from brushwork.models.options import Psi, Seed, options
 from brushwork.models.sampling import generate_between, sample
 
 from .errors import EvalError
-from .features.cache import FeatureCache, user_cache
-from .features.extract import Extractor, MapExtractor, Source
+from .features.extract import Extraction, Extractor, MapExtractor, Source, user_cache
 from .features.extractors import build_extractor
 from .features.inception import ResizeName
 from .generator_suite import GENERATOR_METRICS, with_path_length, with_truncation
 from .metrics.frechet import load_statistics
 from .metrics.lpips import Lpips
 from .metrics.registry import DEFAULT, METRICS
-from .pairs.figures import Drawings
 from .pairs.read import PairSet
 from .pairs.suite import PairNetworks, default_metrics, measure_outputs
+from .pairs.truth import Drawings
 from .processes import Processes
 from .reference import Reference, load_reference
-from .report.grids import BEST_AND_WORST, NEAREST, SAMPLES, best_worst_grid, nearest_grid, samples_grid
+from .report.grids import NEAREST, SAMPLES, nearest_grid, samples_grid
 from .results import Measurement
 from .sources import Samples, read_styled_folder
 from .suite import extractors_for, map_extractor, measure, measure_against
@@ -95,8 +94,8 @@ class Evaluator:
     """Measures generators, folders and pairs by one configuration, on one device."""
 
     def __init__(self, config: EvaluatorConfig, device: torch.device, processes: Processes) -> None:
-        self.config, self.device, self.processes = config, device, processes
-        self.cache, self.metrics = FeatureCache(user_cache()), config.metrics or DEFAULT
+        self.config, self.device, self.metrics = config, device, config.metrics or DEFAULT
+        self.how = Extraction(cache=user_cache(), processes=processes, progress=True)
 
     # What can be measured
     def folder(self, folder: Path) -> Evaluation:
@@ -107,7 +106,7 @@ class Evaluator:
         else:
             reference = self._load_reference(self.metrics)
             names = styles_of_folders(found.style_names, reference.style_names)
-            measures = self._measure(found, reference.restricted_to(names), self.metrics)
+            measures = measure(found, reference.restricted_to(names), metrics=self.metrics, how=self.how)
             grids = self._grids(measures, found)
         measures = replace(measures.noted(*found.broken), label=str(folder))
         return Evaluation(measures=measures, grids=grids, count=len(found.styles), broken=found.broken)
@@ -127,18 +126,13 @@ class Evaluator:
         of_outputs = [metric for metric in metrics if metric in METRICS]
         reference = None if config.reference is None else self._load_reference(of_outputs)
         measures = measure_outputs(
-            pairs, networks, metrics=metrics, reference=reference, drawings=drawings, cache=self.cache,
-            progress=True, label=label,
+            pairs, networks, metrics=metrics, reference=reference, drawings=drawings,
+            how=replace(self.how, processes=Processes()), label=label,
         )  # fmt: skip
         return Evaluation(measures=measures.noted(*pairs.broken), count=len(pairs), broken=pairs.broken)
 
     def generator(self, generator: Generator, *, label: str, digest: str) -> Evaluation:
-        """Measures samples of a generator.
-
-        Args:
-            label: name of the generator in the report.
-            digest: digest of its weights, by which features are cached.
-        """
+        """Measures samples of a generator called `label`. `digest`, of its weights, is a key of the cache."""
         config, names = self.config, generator.style_names
 
         def samples_at(psi: float) -> Samples:
@@ -153,32 +147,24 @@ class Evaluator:
             return Evaluation(measures=replace(self._against_statistics(samples), label=label))
         of_images = [metric for metric in self.metrics if metric not in GENERATOR_METRICS]
         reference = self._load_reference(of_images).restricted_to(names)
-        measures = replace(self._measure(samples, reference, of_images), label=label)
+        measures = measure(samples, reference, metrics=of_images, how=self.how)
+        measures = replace(measures, label=label)
         for metric in (metric for metric in GENERATOR_METRICS if metric in self.metrics):
             try:
                 if metric == "ppl":
-                    measures = self._with_path_length(measures, generator, reference)
+                    extractors = [space.extractor for space in reference.spaces]
+                    measures = with_path_length(
+                        measures, partial(generate_between, generator),
+                        self._map_networks(extractors, "The path length"), count=len(names),
+                        seed=config.seed, progress=self.how.processes.main,
+                    )  # fmt: skip
                 else:
-                    measures = with_truncation(
-                        measures, samples_at, reference, cache=self.cache, processes=self.processes
-                    )
+                    measures = with_truncation(measures, samples_at, reference, how=self.how)
             except EvalError as error:
                 measures = measures.noted(f"{metric}: {error}")
         if not (measures.figures or measures.curves):
             raise EvalError(f"Nothing of this can be measured. {' '.join(measures.notes)}")
         return Evaluation(measures=measures, grids=self._grids(measures, samples))
-
-    # Metrics of a generator
-    def _with_path_length(
-        self, measures: Measurement, generator: Generator, reference: Reference
-    ) -> Measurement:
-        """Adds the path length by the first feature maps."""
-        extractors = [space.extractor for space in reference.spaces]
-        return with_path_length(
-            measures, partial(generate_between, generator),
-            self._map_networks(extractors, "The path length"), count=len(generator.style_names),
-            seed=self.config.seed, progress=self.processes.main,
-        )  # fmt: skip
 
     # Parts
     @property
@@ -203,36 +189,25 @@ class Evaluator:
         return network, control if isinstance(control, MapExtractor) else None
 
     def _load_reference(self, metrics: Sequence[str]) -> Reference:
-        """Raises EvalError without a reference."""
         config = self.config
         if config.reference is None:
             raise EvalError("There is nothing to compare with: give --reference DATASET.")
         return load_reference(
-            config.reference, extractors_for(self._extractors, metrics), control=config.control,
-            cache=self.cache, processes=self.processes, progress=True,
-        )  # fmt: skip
-
-    def _measure(self, source: Source, reference: Reference, metrics: Sequence[str]) -> Measurement:
-        return measure(
-            source, reference, metrics=metrics, cache=self.cache, processes=self.processes, progress=True
+            config.reference, extractors_for(self._extractors, metrics), control=config.control, how=self.how
         )
 
     def _against_statistics(self, source: Source) -> Measurement:
         assert self.config.reference is not None
-        return measure_against(
-            source, load_statistics(self.config.reference), self._extractors[0], cache=self.cache,
-            processes=self.processes,
-        )  # fmt: skip
+        gaussian = load_statistics(self.config.reference)
+        return measure_against(source, gaussian, self._extractors[0], self.how)
 
     def _grids(self, measures: Measurement, source: Source) -> dict[str, Image.Image]:
         """Returns the grids of the report, in the main process alone."""
-        if not self.processes.main or measures.picks is None or self.config.reference is None:
+        if not self.how.processes.main or measures.picks is None or self.config.reference is None:
             return {}
         train = images_of_styles(load_pictures(self.config.reference, "train"), measures.style_names)
-        grids = {SAMPLES: samples_grid(source, measures.style_names)}
-        if measures.picks.best:
-            grids[BEST_AND_WORST] = best_worst_grid(source, measures.picks, measures.style_names)
-        return grids | {NEAREST: nearest_grid(source, measures.picks, train)}
+        samples = samples_grid(source, measures.style_names)
+        return {SAMPLES: samples, NEAREST: nearest_grid(source, measures.picks, train)}
 
 
 def images_of_styles(pictures: Pictures, names: Sequence[str]) -> Tensor:

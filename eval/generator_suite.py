@@ -12,10 +12,8 @@ from torch import Tensor
 
 from brushwork.data.progress import Progress
 
-from .features.cache import FeatureCache
-from .features.extract import MapExtractor, Source, extract
+from .features.extract import PLAIN, Extraction, MapExtractor, Source, extract
 from .metrics.content import feature_distance
-from .processes import Processes
 from .reference import Labelled, Reference
 from .results import CurvePoint, Measurement, MetricResult, Score, distance
 from .sources import consecutive_seeds
@@ -137,16 +135,15 @@ def with_truncation(
     reference: Reference,
     *,
     psis: Sequence[float] = PSIS,
-    cache: FeatureCache | None = None,
-    processes: Processes | None = None,
+    how: Extraction = PLAIN,
 ) -> Measurement:
     """Adds the curve `truncation`: Frechet distance, precision and recall of `source_at(psi)`, in the first
     space. All sources must have the same seeds and styles."""
     space = reference.spaces[0]
 
     def point(psi: float) -> CurvePoint:
-        source, words = source_at(psi), f"psi {psi:g}"
-        features = extract([space.extractor], source, cache=cache, processes=processes, progress=words)[0]
+        source = source_at(psi)
+        features = extract([space.extractor], source, how, f"psi {psi:g}")[0]
         images = Labelled(features=features, styles=source.styles)
         found = scores("fd", images, space) | scores("prdc", images, space)
         return CurvePoint(x=psi, scores={name: found[name].value for name in ("fd", "precision", "recall")})

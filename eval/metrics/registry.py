@@ -22,7 +22,6 @@ from .style import (
     PENALTY,
     cosines,
     csls,
-    margins,
     mean_score,
     nearer_to_own,
     nearest_mean,
@@ -211,17 +210,8 @@ def applies(metric: str, extractor: Extractor) -> bool:
 
 
 # Images for the report
-def picks(view: View, *, each: int = 6, nearest_count: int = 12) -> Picks:
-    """The clearest and least clear images of each style, if there are several styles, and the images nearest
-    to a training image."""
-    best, worst = [], []
-    if view.space.styles > 1:
-        margin = margins(view.space.probe.scores(view.images.features), view.images.styles)
-        for style in range(view.space.styles):
-            indices = (view.images.styles == style).nonzero().squeeze(1)
-            order = indices[margin[indices].argsort(descending=True)]
-            best.append(order[:each])
-            worst.append(order.flip(0)[:each])
+def picks(view: View, count: int = 12) -> Picks:
+    """The images nearest to a training image."""
     found = nearest(view.images.features, view.space.train.features)
-    closest = found.distances.argsort()[:nearest_count]
-    return Picks(best=tuple(best), worst=tuple(worst), nearest=closest, nearest_train=found.indices[closest])
+    closest = found.distances.argsort()[:count]
+    return Picks(nearest=closest, nearest_train=found.indices[closest])

@@ -1,4 +1,4 @@
-"""Labelled grids of images: samples, nearest training images, best and worst of each style."""
+"""Labelled grids of images: samples, and nearest training images."""
 
 from collections.abc import Sequence
 
@@ -16,7 +16,6 @@ from .tables import shortened
 
 SAMPLES = "The first pictures of each style"
 NEAREST = "Nearest to a training picture"
-BEST_AND_WORST = "The clearest and the least clear of each style"
 """Titles of the grids in the report."""
 
 SMALL, LARGE = 96, 160
@@ -41,19 +40,6 @@ def nearest_grid(source: Source, picks: Picks, train_images: UInt8[Tensor, "n 3 
     return _grid([_cells(source, picks.nearest), near], ("measured", "nearest in training"))
 
 
-def best_worst_grid(source: Source, picks: Picks, style_names: Sequence[str]) -> Image.Image:
-    """Returns a row for each style: its clearest images on the left, its least clear on the right."""
-    width = max((len(part) for part in (*picks.best, *picks.worst)), default=0)
-    rows: list[list[Cell]] = []
-    for best, worst in zip(picks.best, picks.worst, strict=True):
-        left, right = _cells(source, best), _cells(source, worst)[::-1]
-        gap = 2 * width - len(left) - len(right) + 1  # rows with fewer images have a wider gap
-        rows.append(left + [None] * gap + right)
-    blanks = [""] * max(0, 2 * width - 1)
-    headings = ["clearest", *blanks, "unclear"] if width else []
-    return _grid(rows, style_names, headings)
-
-
 # Cells
 def _cells(source: Source, indices: Tensor) -> list[Cell]:
     return [_cell(image) for image in source.take(indices)] if len(indices) else []
@@ -64,10 +50,8 @@ def _cell(image: UInt8[Tensor, "3 h w"]) -> np.ndarray:
     return array if max(array.shape) <= LARGE else fit_image(array, LARGE, "pad")
 
 
-def _grid(
-    rows: list[list[Cell]], row_labels: Sequence[str], column_labels: Sequence[str] = ()
-) -> Image.Image:
+def _grid(rows: list[list[Cell]], row_labels: Sequence[str]) -> Image.Image:
     heights = [cell.shape[0] for row in rows for cell in row if cell is not None]
     scale = max(1, SMALL // heights[0]) if heights else 1
     labels = [shortened(label, 28) for label in row_labels]
-    return image_grid(rows, row_labels=labels, column_labels=column_labels, scale=scale)
+    return image_grid(rows, row_labels=labels, scale=scale)

@@ -12,10 +12,9 @@ from PIL import Image
 from brushwork.data.files import write_file
 from brushwork.data.images import png_bytes
 
-from ..collapse import ADVICE
 from ..errors import EvalError
-from ..results import Measurement, MetricResult
-from .plots import bars, curve, heat_maps, worst_first
+from ..results import ADVICE, Measurement, MetricResult
+from .plots import bars, confusion, curve, worst_first
 from .tables import (
     Column,
     by_features,
@@ -106,7 +105,7 @@ def page(measures: Measurement, images: Mapping[str, bytes]) -> str:
         labels=[label for label in (rows[0] if rows else ()) if any(row[label] for row in rows)],
         groups=by_features(measures),
         cells=cells,
-        style_plots=[*_bars(measures), *_heat_maps(measures)],
+        style_plots=[*_bars(measures), *_confusion(measures)],
         style_tables=_style_tables(measures),
         curve_plots=_curves(measures),
         grids=[Illustration(title=title, kind=title, png=png, alt=title) for title, png in images.items()],
@@ -121,7 +120,7 @@ def _style_tables(measures: Measurement) -> list[list[Column]]:
     others = [name for name in styled if name not in main]
     groups = [main, *(others[start : start + 8] for start in range(0, len(others), 8))]
     tables = [{name: styled[name] for name in names} for names in groups if names]
-    return [style_columns(figures, measures.style_names) for figures in tables]
+    return [style_columns(figures) for figures in tables]
 
 
 def _setting(entry: object) -> str:
@@ -157,25 +156,19 @@ def _bars(measures: Measurement) -> list[Illustration]:
     ]  # fmt: skip
 
 
-def _heat_maps(measures: Measurement) -> list[Illustration]:
-    """Maps of which style is recognised as which, and which styles are alike."""
-    maps = []
-    for name in ("accuracy", "csls", "gram"):
-        figure = measures.figures.get(name)
-        if figure is not None and figure.measured.matrix:
-            shares = name == "accuracy"
-            title = "Which style is recognised" if shares else f"Style by style: {figure.about.title}"
-            png = heat_maps(figure, measures.style_names, shares=shares)
-            kind = "confusion" if shares else "similarity"
-            maps.append(Illustration(title=title, kind=kind, png=png, alt=f"Heat maps: {title}"))
-    return maps
+def _confusion(measures: Measurement) -> list[Illustration]:
+    figure, title = measures.figures.get("accuracy"), "Which style is recognised"
+    if figure is None or not figure.measured.matrix:
+        return []
+    png = confusion(figure, measures.style_names)
+    return [Illustration(title=title, kind="confusion", png=png, alt=f"Heat maps: {title}")]
 
 
 def _curves(measures: Measurement) -> list[Illustration]:
     return [
         Illustration(
             title=f"Effect of {name}", kind=name, png=curve(points, AXES.get(name, name)),
-            alt=f"Line charts of figures over {name}, at {', '.join(number(point.x) for point in points)}",
+            alt=f"Line charts of figures over {name}",
         )
-        for name, points in measures.curves.items() if points
+        for name, points in measures.curves.items()
     ]  # fmt: skip

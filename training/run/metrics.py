@@ -11,12 +11,13 @@ from torch import Tensor
 
 from brushwork.data.files import write_file
 from brushwork.eval.errors import EvalError
+from brushwork.eval.features.extract import Extraction, user_cache
 from brushwork.eval.features.extractors import build_extractor
 from brushwork.eval.metrics.registry import METRICS
-from brushwork.eval.pairs.figures import RESTYLED, about_logged
 from brushwork.eval.processes import Processes
 from brushwork.eval.reference import Reference, load_reference
 from brushwork.eval.report.plots import training_curves
+from brushwork.eval.results import RESTYLED, about_logged
 from brushwork.eval.sources import Samples
 from brushwork.eval.suite import extractors_for, measure, rehearsed
 from brushwork.models.generator import Generator
@@ -89,9 +90,8 @@ class InLoopMetrics:
         weights = {"inception": config.inception_weights} if config.inception_weights else {}
         extractors = [build_extractor(name, self.device, weights=weights) for name in config.features]
         metrics = [*config.names, *(name for name in config.restyled if name in METRICS)]
-        return load_reference(
-            self.data, extractors_for(extractors, metrics), control=False, processes=Processes.joined()
-        )
+        how = Extraction(cache=user_cache(), processes=Processes.joined())
+        return load_reference(self.data, extractors_for(extractors, metrics), control=False, how=how)
 
     @cached_property
     def restyled(self) -> RestyledMetrics | None:
@@ -143,11 +143,11 @@ class InLoopMetrics:
 
         reference = self.reference
         samples = Samples(sampler=sampler, count=len(reference.style_names), per_style=self.config.per_style)
-        processes = Processes.joined()
+        how = Extraction(processes=Processes.joined())
         try:
-            return measure(samples, reference, metrics=self.config.names, processes=processes).summary()
+            return measure(samples, reference, metrics=self.config.names, how=how).summary()
         except EvalError as error:  # a metric that worked before training does not end it
-            if processes.main:
+            if how.processes.main:
                 print(f"not measured: {error}")
             return {}
 

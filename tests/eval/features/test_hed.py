@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from brushwork.eval.features.extract import Extractor, MapExtractor
-from brushwork.eval.features.hed import TAPS, HedVgg
+from brushwork.eval.features.extractors import TAPS, HedVgg
 from brushwork.models.errors import ModelError
 from brushwork.models.pretrained import hed
 from brushwork.models.pretrained.vgg import Vgg

@@ -175,12 +175,3 @@ def test_two_pixels_become_four() -> None:
     torch.testing.assert_close(found, torch.tensor([0.0, 25, 75, 100]))
     found = legacy_tensorflow(row, 4)[0, 0, 0] * 128 + 128
     torch.testing.assert_close(found, torch.tensor([0.0, 50, 100, 100]))
-
-
-def test_legacy_pytorch_has_no_antialias() -> None:
-    """One in 64 pixels is lit. Without antialias, every eighth is read, and they are these."""
-    images = torch.zeros(1, 3, 256, 256, dtype=torch.uint8)
-    images[..., 3::8, 3::8] = images[..., 4::8, 3::8] = images[..., 3::8, 4::8] = images[..., 4::8, 4::8] = (
-        255
-    )
-    torch.testing.assert_close(legacy_pytorch(images, 32), torch.ones(1, 3, 32, 32))

@@ -36,22 +36,7 @@ def test_closed_forms_of_the_feature_distance() -> None:
     assert feature_distance(*wide, normalised=True).item() == pytest.approx(1)
 
 
-@pytest.mark.parametrize("normalised", [False, True])
-def test_feature_distance_is_zero_on_itself_and_pair_by_pair(normalised: bool) -> None:
-    a, b = maps(0), maps(1)
-    distances = feature_distance(a, b, normalised=normalised)
-    assert torch.equal(feature_distance(a, a, normalised=normalised), torch.zeros(3))
-    alone = feature_distance([x[1:2] for x in a], [x[1:2] for x in b], normalised=normalised)
-    torch.testing.assert_close(alone[0], distances[1])
-
-
 # Self-similarity
-def test_self_similarity_is_the_scaled_gram_of_places() -> None:
-    x = maps(0)[1]
-    expected = (x[2, :, 1, 3] * x[2, :, 2, 0]).sum() / 6**2
-    torch.testing.assert_close(self_similarity(x)[2, 1 * 4 + 3, 2 * 4 + 0], expected)
-
-
 def test_cfsd_equals_the_formula_in_any_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     a, b = maps(0), maps(1)
     expected = torch.zeros(3, dtype=torch.float64)

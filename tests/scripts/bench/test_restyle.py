@@ -13,11 +13,10 @@ from brushwork.data.dataset import Pictures
 from brushwork.data.progress import Progress
 from brushwork.data.sources.toy import toy_pictures
 from brushwork.eval.errors import EvalError
-from brushwork.eval.features.cache import FeatureCache
-from brushwork.eval.pairs.figures import STYLE_MEAN, UNCHANGED, Drawings
 from brushwork.eval.pairs.suite import PairNetworks, measure_outputs
+from brushwork.eval.pairs.truth import Drawings
 from brushwork.eval.reference import build_reference
-from brushwork.eval.results import Measurement
+from brushwork.eval.results import STYLE_MEAN, UNCHANGED, Measurement
 from brushwork.eval.sources import Stored
 from brushwork.models.errors import ModelError
 from brushwork.models.generator import Generator, GeneratorConfig
@@ -288,7 +287,7 @@ def results() -> list[MethodResult]:
     def measure(name: str, task: Task, outputs: Tensor) -> Measurement:
         return measure_outputs(
             task.pairs(outputs), networks, metrics=METRICS, reference=reference, drawings=drawings,
-            cache=FeatureCache(None), label=name,
+            label=name,
         )  # fmt: skip
 
     methods = [*trivial_methods(TRAIN), Method(name="The Negative", restyle=negative, note="A note.")]
