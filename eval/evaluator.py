@@ -30,7 +30,7 @@ from .pairs.suite import PairNetworks, default_metrics, measure_outputs
 from .pairs.truth import Drawings
 from .processes import Processes
 from .reference import Reference, load_reference
-from .report.grids import NEAREST, SAMPLES, nearest_grid, samples_grid
+from .report.page import NEAREST, SAMPLES, nearest_grid, samples_grid
 from .results import Measurement
 from .sources import Samples, read_styled_folder
 from .suite import extractors_for, map_extractor, measure, measure_against
@@ -47,7 +47,7 @@ class EvaluatorConfig:
     """Packed data set to compare with, or published statistics (.npz with mu and sigma)."""
     metrics: tuple[str, ...] = ()
     """Any source: fd accuracy prdc similarity diversity copies kid gram. Runs: ppl truncation. Pairs: content
-    ssim cfsd lpips truth reference. By default those that are quick and need no download."""
+    ssim lpips truth reference. By default those that are quick and need no download."""
     features: tuple[str, ...] = ("efficientnet-lite0",)
     """Feature extractors: efficientnet-lite0, hed-vgg16, inception."""
     control: bool = True

@@ -55,11 +55,10 @@ def with_path_length(
     seed: int = 0,
     progress: bool = False,
 ) -> Measurement:
-    """Adds `ppl`, the trimmed mean over PATHS paths of each style, from seeds `seed` on.
+    """Adds `ppl`, the trimmed mean over PATHS paths of each of `count` styles, from seeds `seed` on.
 
     The distance is that of the channel-normalised maps of `networks`, a network and its control, in place of
-    LPIPS. `count` is the number of styles of the generator; the measurement may have none. Raises EvalError
-    for seeds that exceed 64 bits.
+    LPIPS. Raises EvalError for seeds that exceed 64 bits.
     """
     styles = torch.arange(max(1, count)).repeat_interleave(PATHS)
     weights = F.one_hot(styles, max(1, count))[:, :count].float()
@@ -98,11 +97,7 @@ def path_length(
     progress: bool = False,
 ) -> Float[Tensor, "n"]:
     """Returns the perceptual path length of each path: distance(g(t), g(t + epsilon)) / epsilon^2 (Karras et
-    al. 2019, arXiv 1812.04948, eq. 2 and 3).
-
-    Path i starts at seeds[i]. Its other end and its place t, uniform in [0, 1), depend on (seed, seeds[i])
-    alone. Images must be float: steps of 1e-4 would vanish in rounded grey levels.
-    """
+    al. 2019, arXiv 1812.04948, eq. 2 and 3). Its other end and place t depend on (seed, seeds[i]) alone."""
     ends, places = path_places(seeds, seed)
     lengths = []
     parts = torch.arange(len(seeds)).split(BATCH)

@@ -263,9 +263,6 @@ PAIR_FIGURES: dict[str, MetricInfo] = {
         "content distance, normalised", "The same of directions over channels, 0 to 4: blind to contrast."
     ),
     "ssim": share("SSIM", "Structural similarity of content and output; a new style may rightly lower it."),
-    "cfsd": distance(
-        "structural distance (CFSD)", "Which places of an image are alike, in content and output."
-    ),
     "lpips": distance("LPIPS", "Learned perceptual distance of content and output."),
     "truth": distance("distance to the real drawing", "Of the same subject, really drawn in that style."),
     "nearer_truth": share(

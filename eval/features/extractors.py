@@ -29,10 +29,8 @@ SIZE = 64
 class HedVgg(PooledTaps):
     """Mean and standard deviation over space of four taps of HED-VGG16, 1,920 values an image.
 
-    Its weights are the converted file at `weights`, or that in the cache (`brushwork fetch hed-vgg16`). With
-    `pretrained=False` it is VGG16 with seeded random weights, as the control.
-
-    Raises ModelError for weights that are missing or are not this file.
+    Its weights are the converted file at `weights`, or that in the cache (`brushwork fetch hed-vgg16`). The
+    control is VGG16 with seeded random weights. Raises ModelError for weights that are missing or others.
     """
 
     def __init__(

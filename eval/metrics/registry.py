@@ -142,16 +142,17 @@ def statistics_scores(view: View) -> Scores:
         return extractor.split(style_means(images.features, images.styles, view.space.styles))
 
     pairs = list(zip(style_statistics(view.images), style_statistics(view.space.train), strict=True))
-    gram = torch.stack([_mean_squares(a.gram, b.gram) for a, b in pairs]).sum(0)
-    mean_std = torch.stack([_mean_squares(a.mean, b.mean) + _mean_squares(a.std, b.std) for a, b in pairs])
-    return {"gram": _diagonal_score(gram), "mean_std": _diagonal_score(mean_std.sum(0))}
+    gram = [_mean_squares(a.gram, b.gram) for a, b in pairs]
+    mean_std = [_mean_squares(a.mean, b.mean) + _mean_squares(a.std, b.std) for a, b in pairs]
+    return {"gram": _diagonal_score(gram), "mean_std": _diagonal_score(mean_std)}
 
 
 def _mean_squares(a: Float[Tensor, "s k"], b: Float[Tensor, "t k"]) -> Float[Tensor, "s t"]:
     return (a[:, None] - b[None]).double().square().mean(dim=2)
 
 
-def _diagonal_score(distances: Float[Tensor, "s s"]) -> Score:
+def _diagonal_score(taps: list[Float[Tensor, "s s"]]) -> Score:
+    distances = torch.stack(taps).sum(0)
     own = distances.diagonal()
     return Score(value=float(own.nanmean()), per_style=tuple(own.tolist()), matrix=rows_of(distances))
 

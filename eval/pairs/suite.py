@@ -15,7 +15,7 @@ from brushwork.data.progress import Progress
 from ..errors import EvalError
 from ..features.extract import PLAIN, Extraction, MapExtractor
 from ..features.statistics import StyleStatistics, TapStatistics
-from ..metrics.content import CFSD_PROTOCOL, SSIM_PROTOCOL, cfsd, feature_distance, ssim
+from ..metrics.content import SSIM_PROTOCOL, feature_distance, ssim
 from ..metrics.lpips import Lpips
 from ..metrics.registry import METRICS
 from ..metrics.style import mean_score
@@ -26,7 +26,7 @@ from ..suite import measure, with_metric
 from .read import PairSet
 from .truth import BATCH, Drawings, Values, paired_truth, truth_indices
 
-PAIR_METRICS = ("content", "ssim", "cfsd", "lpips", "truth", "reference")
+PAIR_METRICS = ("content", "ssim", "lpips", "truth", "reference")
 """Metrics of pairs, beside the metrics of the outputs alone."""
 
 Figures = Mapping[str, Values]
@@ -43,7 +43,7 @@ class PairNetworks:
 
 def default_metrics(pairs: PairSet, drawings: Drawings | None) -> tuple[str, ...]:
     """Returns all metrics that these pairs allow without weights that must be fetched."""
-    names = ["content", "ssim", "cfsd"]
+    names = ["content", "ssim"]
     if pairs.references is not None:
         names.append("reference")
     if drawings is not None:
@@ -139,8 +139,6 @@ class PairSuite:
             return self.results(lpips.name, self.perceptual(lpips), controls), lpips.protocol
         if metric == "content":
             return self.by_maps(self.content), f"mean over taps of {maps}"
-        if metric == "cfsd":
-            return self.by_maps(self.structure), f"{CFSD_PROTOCOL}; {maps}"
         if metric == "truth":
             return self.by_maps(self.truth), f"channel-normalised feature distance; {maps}"
         return self.by_maps(self.reference), StyleStatistics(self.networks.maps).protocol
@@ -180,10 +178,6 @@ class PairSuite:
 
         raw, normalised = self.in_batches(both, "content").unbind(dim=1)
         return {"content_raw": Values(outputs=raw), "content_normalised": Values(outputs=normalised)}
-
-    def structure(self, network: MapExtractor) -> Figures:
-        distances = self.in_batches(lambda a, b: cfsd(network.maps(a), network.maps(b)), "cfsd")
-        return {"cfsd": Values(outputs=distances)}
 
     def perceptual(self, lpips: Lpips) -> Figures:
         return {"lpips": Values(outputs=self.in_batches(lpips, "lpips"))}

@@ -119,7 +119,7 @@ def test_measure_pairs(shell: Shell, packed: Path, names: tuple[str, ...], tmp_p
     row = rows[0].replace(f",{names[1]},", ",oil,")
     manifest.write_text(f"output,content,style,subject\n{row}\n")
     found = measured(shell, manifest, tmp_path / "o", "--reference", packed)
-    assert {"content_raw", "ssim", "cfsd"} == found["figures"].keys() - {"content_normalised"}
+    assert {"content_raw", "ssim"} == found["figures"].keys() - {"content_normalised"}
     assert found["notes"][0].startswith("fd, accuracy: The reference has no style 'oil'")
 
 

@@ -40,7 +40,7 @@ class MetricsConfig:
     per_style: Annotated[int, Interval(ge=2, le=10**6)] = 200
     """Samples per style."""
     restyled: tuple[str, ...] = ()
-    """Metrics of restyled held-out images, logged as restyled_...: content, truth, ssim, cfsd and those of
+    """Metrics of restyled held-out images, logged as restyled_...: content, truth, ssim and those of
     `names`; they need generator.encoders."""
     restyled_contents: Annotated[int, Interval(ge=4, le=10**6)] = 120
     """Number of held-out images that are restyled, each to one other style; at least two per style."""

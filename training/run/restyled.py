@@ -32,7 +32,6 @@ OF_PAIRS: dict[str, tuple[str, ...]] = {
     "content": ("content_raw", "content_normalised"),
     "truth": ("truth", "nearer_truth"),
     "ssim": ("ssim",),
-    "cfsd": ("cfsd",),
 }
 """Metrics that compare outputs with their contents or real drawings, and the logged names of each."""
 

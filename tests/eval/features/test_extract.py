@@ -15,7 +15,6 @@ from brushwork.eval.features.extract import (
     Extraction,
     FeatureCache,
     Standardiser,
-    content_hash,
     extract,
     in_parts,
 )
@@ -209,14 +208,3 @@ def test_a_full_cache_removes_the_least_recently_used(tmp_path: Path) -> None:
     assert cache.get(MeanColour(), "a", 5) is not None, "used again, so b is the oldest now"
     cache.put(MeanColour(), "d", features)
     assert [key for key in "abcd" if cache.get(MeanColour(), key, 5) is not None] == ["a", "c", "d"]
-
-
-def test_content_hash_sees_pixels_order_and_shape() -> None:
-    images = pictures(4).images
-    changed = images.clone()
-    changed[2, 1, 0, 0] ^= 1
-    hashes = {
-        content_hash(x) for x in (images, changed, images.flip(0), images.reshape(4, 3, 2, 8), images[:3])
-    }
-    assert len(hashes) == 5
-    assert content_hash(images.clone()) in hashes

@@ -71,17 +71,6 @@ def test_protocol_names_the_trunk(alex: Lpips) -> None:
     assert (alex.name, given.name) == ("lpips-alex-random", "lpips-alex")
 
 
-def test_random_trunks_are_seeded_and_leave_global_randomness_alone() -> None:
-    torch.manual_seed(5)
-    expected = torch.rand(3)
-    torch.manual_seed(5)
-    first = random_trunk(0)
-    Lpips()
-    assert torch.equal(torch.rand(3), expected)
-    assert torch.equal(first["0.weight"], random_trunk(0)["0.weight"])
-    assert not torch.equal(first["0.weight"], random_trunk(1)["0.weight"])
-
-
 def test_reads_the_trunk_from_a_file_of_the_known_hash(
     images: Tensor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -122,7 +122,7 @@ def test_outputs_are_measured_as_pictures_of_their_style(world: World) -> None:
 def test_default_metrics_are_those_that_the_pairs_allow() -> None:
     unknown = PairSet(**{**vars(pairs([drawing(0, 1)], ("g",))), "subjects": ("nobody",)})
     followed = pairs([drawing(0, 1)], ("g",), [drawing(0, 1)])
-    assert default_metrics(unknown, None) == ("content", "ssim", "cfsd")
+    assert default_metrics(unknown, None) == ("content", "ssim")
     assert "truth" not in default_metrics(unknown, drawings())
     assert "truth" in default_metrics(followed, drawings())
     assert "reference" in default_metrics(followed, None)

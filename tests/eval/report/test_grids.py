@@ -6,8 +6,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from brushwork.eval.report import grids
-from brushwork.eval.report.grids import nearest_grid, samples_grid
+from brushwork.eval.report import page
+from brushwork.eval.report.page import nearest_grid, samples_grid
 from brushwork.eval.results import Picks
 from brushwork.eval.sources import Stored
 
@@ -60,7 +60,7 @@ def test_nearest_stand_above_their_training_images_of_any_size(size: int) -> Non
     assert reds(grid) == [[60, 0], [25, 85]]
 
 
-@pytest.mark.parametrize(("size", "shown"), [(8, 96), (32, 96), (64, 64), (128, 128), (400, grids.LARGE)])
+@pytest.mark.parametrize(("size", "shown"), [(8, 96), (32, 96), (64, 64), (128, 128), (400, page.LARGE)])
 def test_small_images_are_magnified_and_large_ones_reduced(size: int, shown: int) -> None:
     grid = samples_grid(source(size=size, styles=(0,)), ("flat",))
     assert len(np.flatnonzero((np.asarray(grid)[..., 1] == 100).any(1))) == shown

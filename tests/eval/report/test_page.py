@@ -16,8 +16,7 @@ from PIL import Image
 from brushwork.data.images import png_bytes
 from brushwork.eval.errors import EvalError
 from brushwork.eval.report import page as module
-from brushwork.eval.report.grids import NEAREST
-from brushwork.eval.report.page import page, write_report
+from brushwork.eval.report.page import NEAREST, page, write_report
 from brushwork.eval.results import METRIC_INFO, CurvePoint, Measurement, MetricResult, Score
 
 NAMES = ("flat", "round & soft", "<sketch>")

@@ -70,15 +70,6 @@ def test_bars_have_values_names_and_marks(sheets: list[Sheet]) -> None:
     assert axes.get_ylim()[0] > axes.get_ylim()[1]  # the first is on top
 
 
-def test_negative_figures_have_room_on_the_left(sheets: list[Sheet]) -> None:
-    bars([figure("csls", -0.2, 0.1, math.nan, real=(0.3, math.nan, 0.2))], NAMES, [0, 1, 2])
-    axes = sheets[0].axes[0]
-    low, high = axes.get_xlim()
-    assert low < -0.2
-    assert high > 0.3
-    assert [text.get_text() for text in axes.texts] == ["−0.200", "0.100", "–"]
-
-
 def test_panels_share_one_order(sheets: list[Sheet]) -> None:
     bars([figure("recall", 0.1, 0.2, 0.3), figure("kid", 4.0, 5.0, 6.0)], NAMES, [2, 0, 1])
     left, right = sheets[0].axes
