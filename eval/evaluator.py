@@ -8,33 +8,28 @@ from typing import Annotated
 
 import torch
 from annotated_types import Interval
-from einops import repeat
 from PIL import Image
 from torch import Tensor
 
 from brushwork.data.dataset import Pictures, load_pictures
-from brushwork.data.errors import DataError
 from brushwork.models.generator import Generator
 from brushwork.models.options import Psi, Seed, options
-from brushwork.models.restyling import content_codes, own_style_codes, restyle
 from brushwork.models.sampling import generate_between, sample
 
-from .disentanglement_suite import MOST_TEST, MOST_TRAIN, EncoderPaths, chosen_images, with_disentanglement
 from .errors import EvalError
-from .features.cache import FeatureCache, user_cache
-from .features.extract import Extractor, MapExtractor, Source
+from .features.extract import Extraction, Extractor, MapExtractor, Source, user_cache
 from .features.extractors import build_extractor
 from .features.inception import ResizeName
 from .generator_suite import GENERATOR_METRICS, with_path_length, with_truncation
 from .metrics.frechet import load_statistics
 from .metrics.lpips import Lpips
 from .metrics.registry import DEFAULT, METRICS
-from .pairs.figures import Drawings
 from .pairs.read import PairSet
 from .pairs.suite import PairNetworks, default_metrics, measure_outputs
+from .pairs.truth import Drawings
 from .processes import Processes
 from .reference import Reference, load_reference
-from .report.grids import BEST_AND_WORST, NEAREST, SAMPLES, best_worst_grid, nearest_grid, samples_grid
+from .report.page import NEAREST, SAMPLES, nearest_grid, samples_grid
 from .results import Measurement
 from .sources import Samples, read_styled_folder
 from .suite import extractors_for, map_extractor, measure, measure_against
@@ -50,9 +45,8 @@ class EvaluatorConfig:
     reference: Path | None = None
     """Packed data set to compare with, or published statistics (.npz with mu and sigma)."""
     metrics: tuple[str, ...] = ()
-    """Any source: fd accuracy prdc similarity diversity copies kid is gram. Runs: ppl truncation, with
-    encoders disentanglement. Pairs: content ssim cfsd lpips truth reference. By default those that are quick
-    and need no download."""
+    """Any source: fd accuracy prdc similarity diversity copies kid gram. Runs: ppl truncation. Pairs: content
+    ssim lpips truth reference. By default those that are quick and need no download."""
     features: tuple[str, ...] = ("efficientnet-lite0",)
     """Feature extractors: efficientnet-lite0, hed-vgg16, inception."""
     control: bool = True
@@ -99,8 +93,8 @@ class Evaluator:
     """Measures generators, folders and pairs by one configuration, on one device."""
 
     def __init__(self, config: EvaluatorConfig, device: torch.device, processes: Processes) -> None:
-        self.config, self.device, self.processes = config, device, processes
-        self.cache, self.metrics = FeatureCache(user_cache()), config.metrics or DEFAULT
+        self.config, self.device, self.metrics = config, device, config.metrics or DEFAULT
+        self.how = Extraction(cache=user_cache(), processes=processes, progress=True)
 
     # What can be measured
     def folder(self, folder: Path) -> Evaluation:
@@ -110,7 +104,8 @@ class Evaluator:
             measures, grids = self._against_statistics(found), {}
         else:
             reference = self._load_reference(self.metrics)
-            measures = self._measure(found, reference.restricted_to(found.style_names), self.metrics)
+            reference = reference.restricted_to(found.style_names)
+            measures = measure(found, reference, metrics=self.metrics, how=self.how)
             grids = self._grids(measures, found)
         measures = replace(measures.noted(*found.broken), label=str(folder))
         return Evaluation(measures=measures, grids=grids, count=len(found.styles), broken=found.broken)
@@ -130,22 +125,14 @@ class Evaluator:
         of_outputs = [metric for metric in metrics if metric in METRICS]
         reference = None if config.reference is None else self._load_reference(of_outputs)
         measures = measure_outputs(
-            pairs, networks, metrics=metrics, reference=reference, drawings=drawings, cache=self.cache,
-            progress=True, label=label,
+            pairs, networks, metrics=metrics, reference=reference, drawings=drawings,
+            how=replace(self.how, processes=Processes()), label=label,
         )  # fmt: skip
         return Evaluation(measures=measures.noted(*pairs.broken), count=len(pairs), broken=pairs.broken)
 
-    def generator(self, generator: Generator, *, label: str, digest: str, weights_seed: int) -> Evaluation:
-        """Measures samples of a generator.
-
-        Args:
-            label: name of the generator in the report.
-            digest: digest of its weights, by which features are cached.
-            weights_seed: torch seed of its weights before training, for the control of disentanglement.
-        """
+    def generator(self, generator: Generator, *, label: str, digest: str) -> Evaluation:
+        """Measures samples of a generator called `label`. `digest`, of its weights, is a key of the cache."""
         config, names = self.config, generator.style_names
-        if "disentanglement" in self.metrics:
-            _ = generator.encoders  # a generator without any is refused before the rest is measured
 
         def samples_at(psi: float) -> Samples:
             return Samples(
@@ -159,48 +146,24 @@ class Evaluator:
             return Evaluation(measures=replace(self._against_statistics(samples), label=label))
         of_images = [metric for metric in self.metrics if metric not in GENERATOR_METRICS]
         reference = self._load_reference(of_images).restricted_to(names)
-        measures = replace(self._measure(samples, reference, of_images), label=label)
+        measures = measure(samples, reference, metrics=of_images, how=self.how)
+        measures = replace(measures, label=label)
         for metric in (metric for metric in GENERATOR_METRICS if metric in self.metrics):
             try:
                 if metric == "ppl":
-                    measures = self._with_path_length(measures, generator, reference)
-                elif metric == "truncation":
-                    measures = with_truncation(
-                        measures, samples_at, reference, cache=self.cache, processes=self.processes
-                    )
+                    extractors = [space.extractor for space in reference.spaces]
+                    measures = with_path_length(
+                        measures, partial(generate_between, generator),
+                        self._map_networks(extractors, "The path length"), count=len(names),
+                        seed=config.seed, progress=self.how.processes.main,
+                    )  # fmt: skip
                 else:
-                    measures = self._with_disentanglement(measures, generator, reference, weights_seed)
-            except (DataError, EvalError) as error:
+                    measures = with_truncation(measures, samples_at, reference, how=self.how)
+            except EvalError as error:
                 measures = measures.noted(f"{metric}: {error}")
         if not (measures.figures or measures.curves):
             raise EvalError(f"Nothing of this can be measured. {' '.join(measures.notes)}")
         return Evaluation(measures=measures, grids=self._grids(measures, samples))
-
-    # Metrics of a generator
-    def _with_path_length(
-        self, measures: Measurement, generator: Generator, reference: Reference
-    ) -> Measurement:
-        """Adds the path length by the first feature maps."""
-        extractors = [space.extractor for space in reference.spaces]
-        return with_path_length(
-            measures, partial(generate_between, generator),
-            self._map_networks(extractors, "The path length"), count=len(generator.style_names),
-            seed=self.config.seed, progress=self.processes.main,
-        )  # fmt: skip
-
-    def _with_disentanglement(
-        self, measures: Measurement, generator: Generator, reference: Reference, weights_seed: int
-    ) -> Measurement:
-        """Adds what the codes of a generator hold. The control is the generator before its training."""
-        names, dataset = generator.style_names, self.config.reference
-        if measures.style_names != names:
-            raise EvalError("This needs labels, and the real images have none.")
-        assert dataset is not None
-        train = chosen_images(load_pictures(dataset, "train"), names, MOST_TRAIN)
-        test = chosen_images(load_pictures(dataset, "test"), names, MOST_TEST)
-        control = encoder_paths(untrained(generator, weights_seed)) if self.config.control else None
-        networks = encoder_paths(generator), control
-        return with_disentanglement(measures, networks, reference.spaces[0], train=train, test=test)
 
     # Parts
     @property
@@ -225,36 +188,25 @@ class Evaluator:
         return network, control if isinstance(control, MapExtractor) else None
 
     def _load_reference(self, metrics: Sequence[str]) -> Reference:
-        """Raises EvalError without a reference."""
         config = self.config
         if config.reference is None:
             raise EvalError("There is nothing to compare with: give --reference DATASET.")
         return load_reference(
-            config.reference, extractors_for(self._extractors, metrics), control=config.control,
-            cache=self.cache, processes=self.processes, progress=True,
-        )  # fmt: skip
-
-    def _measure(self, source: Source, reference: Reference, metrics: Sequence[str]) -> Measurement:
-        return measure(
-            source, reference, metrics=metrics, cache=self.cache, processes=self.processes, progress=True
+            config.reference, extractors_for(self._extractors, metrics), control=config.control, how=self.how
         )
 
     def _against_statistics(self, source: Source) -> Measurement:
         assert self.config.reference is not None
-        return measure_against(
-            source, load_statistics(self.config.reference), self._extractors[0], cache=self.cache,
-            processes=self.processes,
-        )  # fmt: skip
+        gaussian = load_statistics(self.config.reference)
+        return measure_against(source, gaussian, self._extractors[0], self.how)
 
     def _grids(self, measures: Measurement, source: Source) -> dict[str, Image.Image]:
         """Returns the grids of the report, in the main process alone."""
-        if not self.processes.main or measures.picks is None or self.config.reference is None:
+        if not self.how.processes.main or measures.picks is None or self.config.reference is None:
             return {}
         train = images_of_styles(load_pictures(self.config.reference, "train"), measures.style_names)
-        grids = {SAMPLES: samples_grid(source, measures.style_names)}
-        if measures.picks.best:
-            grids[BEST_AND_WORST] = best_worst_grid(source, measures.picks, measures.style_names)
-        return grids | {NEAREST: nearest_grid(source, measures.picks, train)}
+        samples = samples_grid(source, measures.style_names)
+        return {SAMPLES: samples, NEAREST: nearest_grid(source, measures.picks, train)}
 
 
 def images_of_styles(pictures: Pictures, names: Sequence[str]) -> Tensor:
@@ -266,29 +218,3 @@ def images_of_styles(pictures: Pictures, names: Sequence[str]) -> Tensor:
         return pictures.images
     kept = [style for style, name in enumerate(pictures.style_names) if not names or name in names]
     return pictures.images[torch.isin(pictures.styles, torch.tensor(kept))]
-
-
-# Disentanglement
-def encoder_paths(generator: Generator) -> EncoderPaths:
-    """Returns the encoders of a generator, and its synthesis with swapped codes, as functions of images.
-
-    They work at the stage that the generator was trained to.
-    """
-
-    def swap(contents: Tensor, style_images: Tensor) -> Tensor:
-        codes = repeat(own_style_codes(generator, style_images), "n d -> n l d", l=generator.layers)
-        seeds = torch.zeros(len(contents), dtype=torch.int64)
-        return restyle(generator, contents, codes, seeds, mode="resized")
-
-    return EncoderPaths(
-        content=partial(content_codes, generator), style=partial(own_style_codes, generator), swap=swap
-    )
-
-
-def untrained(generator: Generator, weights_seed: int) -> Generator:
-    """Returns the generator before its training: with the weights that torch draws from `weights_seed`."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(weights_seed)
-        fresh = Generator(generator.config, generator.style_names)
-    fresh.trained_stage = generator.trained_stage
-    return fresh.eval().requires_grad_(False).to(generator.synthesis.start.device)

@@ -12,16 +12,14 @@ from torch import Tensor
 
 from brushwork.data.progress import Progress
 
-from .features.cache import FeatureCache
-from .features.extract import MapExtractor, Source, extract
+from .features.extract import PLAIN, Extraction, MapExtractor, Source, extract
 from .metrics.content import feature_distance
-from .processes import Processes
 from .reference import Labelled, Reference
 from .results import CurvePoint, Measurement, MetricResult, Score, distance
 from .sources import consecutive_seeds
 from .suite import scores, with_metric
 
-GENERATOR_METRICS = ("ppl", "truncation", "disentanglement")
+GENERATOR_METRICS = ("ppl", "truncation")
 """Metrics of a run or a snapshot, besides those of its samples."""
 
 PSIS = (0.0, 0.3, 0.5, 0.7, 0.85, 1.0)
@@ -57,11 +55,10 @@ def with_path_length(
     seed: int = 0,
     progress: bool = False,
 ) -> Measurement:
-    """Adds `ppl`, the trimmed mean over PATHS paths of each style, from seeds `seed` on.
+    """Adds `ppl`, the trimmed mean over PATHS paths of each of `count` styles, from seeds `seed` on.
 
     The distance is that of the channel-normalised maps of `networks`, a network and its control, in place of
-    LPIPS. `count` is the number of styles of the generator; the measurement may have none. Raises EvalError
-    for seeds that exceed 64 bits.
+    LPIPS. Raises EvalError for seeds that exceed 64 bits.
     """
     styles = torch.arange(max(1, count)).repeat_interleave(PATHS)
     weights = F.one_hot(styles, max(1, count))[:, :count].float()
@@ -100,11 +97,7 @@ def path_length(
     progress: bool = False,
 ) -> Float[Tensor, "n"]:
     """Returns the perceptual path length of each path: distance(g(t), g(t + epsilon)) / epsilon^2 (Karras et
-    al. 2019, arXiv 1812.04948, eq. 2 and 3).
-
-    Path i starts at seeds[i]. Its other end and its place t, uniform in [0, 1), depend on (seed, seeds[i])
-    alone. Images must be float: steps of 1e-4 would vanish in rounded grey levels.
-    """
+    al. 2019, arXiv 1812.04948, eq. 2 and 3). Its other end and place t depend on (seed, seeds[i]) alone."""
     ends, places = path_places(seeds, seed)
     lengths = []
     parts = torch.arange(len(seeds)).split(BATCH)
@@ -137,16 +130,15 @@ def with_truncation(
     reference: Reference,
     *,
     psis: Sequence[float] = PSIS,
-    cache: FeatureCache | None = None,
-    processes: Processes | None = None,
+    how: Extraction = PLAIN,
 ) -> Measurement:
     """Adds the curve `truncation`: Frechet distance, precision and recall of `source_at(psi)`, in the first
     space. All sources must have the same seeds and styles."""
     space = reference.spaces[0]
 
     def point(psi: float) -> CurvePoint:
-        source, words = source_at(psi), f"psi {psi:g}"
-        features = extract([space.extractor], source, cache=cache, processes=processes, progress=words)[0]
+        source = source_at(psi)
+        features = extract([space.extractor], source, how, f"psi {psi:g}")[0]
         images = Labelled(features=features, styles=source.styles)
         found = scores("fd", images, space) | scores("prdc", images, space)
         return CurvePoint(x=psi, scores={name: found[name].value for name in ("fd", "precision", "recall")})

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 import torch
 from einops import rearrange, repeat
-from jaxtyping import Float, Int64, UInt8
+from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
 
@@ -102,17 +102,17 @@ def targets_of_styles(
     names = generator.style_names
     styles = torch.stack([style_weights(text, names) for text in texts])
     if style_code == "content":
-        codes = [partial(_own_codes, generator, weights, psi) for weights in styles]
+
+        def own(weights: Tensor, images: Tensor) -> Tensor:
+            return content_style_codes(generator, images, weights.expand(len(images), -1), psi=psi)
+
+        codes = [partial(own, weights) for weights in styles]
     else:
         latent = style_codes(generator, styles, torch.full((len(texts),), seed), psi=psi)
         codes = [partial(_same_codes, code) for code in latent]
     labels = [text if text in names else None for text in texts]
     each = zip(texts, codes, labels, strict=True)
     return [Target(name=text, codes=some, label=label) for text, some, label in each]
-
-
-def _own_codes(generator: Generator, weights: Tensor, psi: float, images: Tensor) -> Tensor:
-    return content_style_codes(generator, images, weights.expand(len(images), -1), psi=psi)
 
 
 def _same_codes(code: Float[Tensor, "l d"], images: Tensor) -> Tensor:
@@ -284,7 +284,6 @@ class SampleFolder:
 
     # Style codes of style weights and seeds
     def latent_codes(self) -> Codes:
-        """Return the codes of samples of named styles."""
         return partial(style_codes, self.generator, psi=self.psi)
 
     def codes_like(self, style_code: Float[Tensor, "1 d"]) -> Codes:
@@ -305,9 +304,9 @@ class SampleFolder:
         generator, shown, few = self.generator, self.seeds[:COLUMNS], self.seeds[:6]
         others = torch.tensor([(int(seed) + int(self.seeds.max()) + 1) % 2**63 for seed in few])
         mixed = mixing_matrix(generator, styles[0], few, others, psi=self.psi)
-        self._save("mixing.png", mixed, numbers(few), numbers(others))
+        self._save("mixing.png", mixed, few.tolist(), others.tolist())
         images = sample_matrix(generator, styles, shown, psi=self.psi)
-        self._save("grid.png", images, names, numbers(shown))
+        self._save("grid.png", images, names, shown.tolist())
         trained = [i for i, style in enumerate(styles) if not generator.mapping.untrained_styles(style[None])]
         if trained:  # the others have no average to truncate to
             truncated = truncation_matrix(generator, styles[trained], int(self.seeds[0]), TRUNCATIONS)
@@ -324,10 +323,10 @@ class SampleFolder:
         seeds = self.seeds[:COLUMNS]
         images = render(self.generator, codes(repeat(style, "k -> n k", n=len(seeds)), seeds), seeds)
         rows = [style_images[: len(seeds)], list(rearrange(images, "n c h w -> n h w c").numpy())]
-        save_grid(self.out / "like.png", rows, ["style", "samples"], numbers(seeds))
+        save_grid(self.out / "like.png", rows, ["style", "samples"], seeds.tolist())
 
     def _save(
-        self, name: str, images: UInt8[Tensor, "r c 3 h w"], rows: Sequence[str], columns: Sequence[str]
+        self, name: str, images: UInt8[Tensor, "r c 3 h w"], rows: Sequence[object], columns: Sequence[object]
     ) -> None:
         save_grid(self.out / name, rearrange(images, "r c d h w -> r c h w d").numpy(), rows, columns)
 
@@ -370,10 +369,6 @@ class SampleFolder:
         return len(wanted)
 
 
-def numbers(seeds: Int64[Tensor, "n"]) -> list[str]:
-    return [str(seed) for seed in seeds.tolist()]
-
-
 # Figures
 def as_tensors(images: Sequence[np.ndarray]) -> UInt8[Tensor, "n 3 h w"]:
     """uint8 (H, W, 3) of one size to (n, 3, H, W)."""
@@ -388,20 +383,23 @@ def thumbnail(pixels: np.ndarray) -> np.ndarray:
 
 
 def save_grid(
-    path: Path, cells: np.ndarray | Sequence[Sequence[Cell]], rows: Sequence[str], columns: Sequence[str]
+    path: Path,
+    cells: np.ndarray | Sequence[Sequence[Cell]],
+    rows: Sequence[object],
+    columns: Sequence[object],
 ) -> None:
     """Write a labelled grid of images of one size; small ones are enlarged."""
     side = next(len(cell) for row in cells for cell in row if cell is not None)
-    grid = image_grid(cells, row_labels=rows, column_labels=columns, scale=enlargement(side))
+    grid = image_grid(
+        cells,
+        row_labels=[*map(str, rows)],
+        column_labels=[*map(str, columns)],
+        scale=max(1, MIN_CELL // side),
+    )
     save_picture(path, grid)
-
-
-def enlargement(side: int) -> int:
-    """Return by how much a figure enlarges images of `side` pixels."""
-    return max(1, MIN_CELL // side)
 
 
 def enlarged(pixels: np.ndarray) -> Image.Image:
     """Return an image (h, w, 3), enlarged as in the grids."""
-    picture, scale = Image.fromarray(pixels), enlargement(pixels.shape[0])
+    picture, scale = Image.fromarray(pixels), max(1, MIN_CELL // len(pixels))
     return picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST)

@@ -57,9 +57,9 @@ class Processes:
 class Watch:
     """A context that ends this process soon after another process of the group has failed.
 
-    Otherwise processes would wait minutes for one that is gone. A failing process sets a key in a store of
-    the main process, and all check the key every second. The failing process reports the error; the others
-    exit with code 2. If the launcher is gone, `orphaned` is called, which ends the process by default.
+    A failing process sets a key in a store of the main process, and all check the key every second. The
+    failing process reports the error; the others exit with code 2, instead of waiting for minutes. If the
+    launcher is gone, `orphaned` is called, which ends the process by default.
     """
 
     def __init__(self, orphaned: Callable[[], object] = lambda: _exit()) -> None:

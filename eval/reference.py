@@ -12,12 +12,10 @@ from torch import Tensor
 from brushwork.data.dataset import describe, load_pictures
 
 from .errors import EvalError
-from .features.cache import FeatureCache, user_cache
-from .features.extract import Extractor, Standardiser, extract
+from .features.extract import PLAIN, Extraction, Extractor, Standardiser, extract, user_cache
 from .metrics.frechet import Gaussian, gaussian_of
 from .metrics.neighbours import radii
 from .metrics.style import LinearProbe, prototypes
-from .processes import Processes
 from .results import Score
 from .sources import Stored
 
@@ -64,7 +62,7 @@ class Space:
         features = self.raw_train.features
         if self.extractor.standardised:
             return Standardiser.fit(features)
-        return Standardiser.none(features.shape[1])
+        return Standardiser(mean=torch.zeros(features.shape[1]), scale=torch.ones(features.shape[1]))
 
     @cached_property
     def train(self) -> Labelled:
@@ -162,9 +160,7 @@ def build_reference(
     extractors: Sequence[Extractor],
     *,
     control: bool = True,
-    cache: FeatureCache | None = None,
-    processes: Processes | None = None,
-    progress: bool = False,
+    how: Extraction = PLAIN,
 ) -> Reference:
     """Extracts the features of the real images.
 
@@ -176,13 +172,12 @@ def build_reference(
     names = tuple(style_names)
     everyone = [*extractors, *(extractor.control() for extractor in extractors if control)]
 
-    def features(source: Stored, words: str) -> list[Labelled]:
+    def features(source: Stored, label: str) -> list[Labelled]:
         kept = source.styles >= 0 if names else torch.ones_like(source.styles, dtype=torch.bool)
         styles = source.styles[kept] if names else torch.zeros_like(source.styles)
         parts = [torch.empty(0, extractor.dim) for extractor in everyone]
         if len(source.styles):
-            label = words if progress else None
-            parts = extract(everyone, source, cache=cache, processes=processes, progress=label)
+            parts = extract(everyone, source, how, label)
         return [Labelled(features=part[kept], styles=styles) for part in parts]
 
     sides = zip(everyone, features(train, "real pictures"), features(test, "held-out pictures"), strict=True)
@@ -203,19 +198,15 @@ def load_reference(
     extractors: Sequence[Extractor],
     *,
     control: bool = True,
-    cache: FeatureCache | None = None,
-    processes: Processes | None = None,
-    progress: bool = False,
+    how: Extraction | None = None,
 ) -> Reference:
-    """Builds the reference of a packed data set, by default with the user's feature cache.
-
-    Raises EvalError as `build_reference` does, and DataError for a data set that cannot be read.
-    """
+    """Builds the reference of a packed data set, by default with the user's cache of features. Raises
+    EvalError as `build_reference` does, and DataError for a data set that cannot be read."""
     train = load_pictures(dataset, "train")
     held_out = describe(dataset).counts["test"] > 0
     test = load_pictures(dataset, "test") if held_out else train.subset(torch.arange(0))
     return build_reference(
         Stored(images=train.images, styles=train.styles), Stored(images=test.images, styles=test.styles),
         train.style_names, train.fingerprint, extractors, control=control,
-        cache=cache or FeatureCache(user_cache()), processes=processes, progress=progress,
+        how=how or Extraction(cache=user_cache()),
     )  # fmt: skip

@@ -1,16 +1,25 @@
 """Results: what each metric is called, its scores, and a whole measurement with its protocol."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from jaxtyping import Int64
 from torch import Tensor
 
-from .collapse import COLLAPSED, collapse_warning
-
 Better = Literal["less", "more"]
+
+COLLAPSED = 0.5
+"""A style has collapsed if the diversity of its samples is below this share of the real images'."""
+ADVICE = (
+    "train longer if its diversity still rises in metrics.jsonl; else halve both learning rates "
+    "(--optimizer.generator-lr, --optimizer.discriminator-lr), take the penalties more often "
+    "(--loss.r1-interval 2), or start from a run that draws variety (--start-from RUN)"
+)
+"""Remedies for collapse."""
+MOST_NAMES = 4
+"""Styles that are named. The rest are counted."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +49,7 @@ class Score:
     value: float
     per_style: tuple[float, ...] = ()
     spread: float | None = None
-    """Standard error of `value`; of `kid` and `is`, the deviation over subsets."""
+    """Standard error of `value`; of `kid`, the deviation over subsets."""
     matrix: tuple[tuple[float, ...], ...] = ()
     """(styles, styles): claimed style by compared style (confusion, similarity, or distance)."""
 
@@ -124,6 +133,16 @@ class MetricResult:
         }
 
 
+def collapse_warning(collapsed: Sequence[str], count: int) -> str:
+    """'3 of 6 styles draw one picture: bold, linear, outline'. Empty for no collapsed style."""
+    if not collapsed:
+        return ""
+    more = f" and {len(collapsed) - MOST_NAMES} more" if len(collapsed) > MOST_NAMES else ""
+    names = ", ".join(collapsed[:MOST_NAMES])
+    verb = "draws" if len(collapsed) == 1 else "draw"
+    return f"{len(collapsed)} of {count} styles {verb} one picture: {names}{more}"
+
+
 @dataclass(frozen=True, kw_only=True)
 class CurvePoint:
     """Scores by name at one setting `x` of a parameter."""
@@ -134,11 +153,8 @@ class CurvePoint:
 
 @dataclass(frozen=True, kw_only=True)
 class Picks:
-    """Indices of the images that a report shows: the best and worst of each style by the probe's margin, and
-    those nearest to a training image, with the index of that training image."""
+    """Indices of the images nearest to a training image, and of that training image."""
 
-    best: tuple[Int64[Tensor, "_k"], ...]
-    worst: tuple[Int64[Tensor, "_k"], ...]
     nearest: Int64[Tensor, "k"]
     nearest_train: Int64[Tensor, "k"]
 
@@ -210,7 +226,6 @@ METRIC_INFO: dict[str, MetricInfo] = {
     "recall": share("recall", "Share of real training images inside the manifold of the samples."),
     "density": share("density", "Mean number of real neighbourhoods of a sample, over k; it may exceed 1."),
     "coverage": share("coverage", "Share of real training images with a sample in their neighbourhood."),
-    "is": share("inception score", "How certain the classes of each image are, and how varied over all."),
     "cosine": share("cosine to the style", "To the prototype of the target style; not calibrated."),
     "csls": share(
         "calibrated cosine", "Corrected by the mean similarities to the nearest neighbours (CSLS)."
@@ -234,3 +249,42 @@ METRIC_INFO: dict[str, MetricInfo] = {
         "distance to the nearest training picture", "Over the median of held-out images; copies are near 0."
     ),
 }
+
+
+# Pairs, and the log of a training
+UNCHANGED, STYLE_MEAN = "content unchanged", "mean of the style"
+"""Names of the two baselines."""
+
+PAIR_FIGURES: dict[str, MetricInfo] = {
+    "content_raw": distance(
+        "content distance, raw", "Mean squared difference of feature maps; loud taps count most."
+    ),
+    "content_normalised": distance(
+        "content distance, normalised", "The same of directions over channels, 0 to 4: blind to contrast."
+    ),
+    "ssim": share("SSIM", "Structural similarity of content and output; a new style may rightly lower it."),
+    "lpips": distance("LPIPS", "Learned perceptual distance of content and output."),
+    "truth": distance("distance to the real drawing", "Of the same subject, really drawn in that style."),
+    "nearer_truth": share(
+        "nearer to the truth than both baselines", "Nearer than the content and the mean of the style."
+    ),
+    "reference_gram": distance(
+        "Gram distance to the style picture", "Mean squared difference of the Gram entries (chw)."
+    ),
+    "reference_mean_std": distance(
+        "mean/std distance to the style picture", "The same of channel means and deviations, over the taps."
+    ),
+}
+
+RESTYLED = "restyled_"
+"""Prefix of the figures of restyled images in the log of a training."""
+
+BASELINES = {UNCHANGED: "unchanged", STYLE_MEAN: "mean_picture"}
+"""Suffixes of the baselines in that log."""
+
+
+def about_logged(name: str) -> MetricInfo | None:
+    """Returns what a figure of a training's log is, such as `fd@inception`, `restyled_truth`; else None."""
+    figure = name.removeprefix(RESTYLED).partition("@")[0]
+    of_pairs = PAIR_FIGURES.get(figure) if name.startswith(RESTYLED) else None
+    return METRIC_INFO.get(figure, of_pairs)

@@ -19,7 +19,7 @@ from brushwork.data.names import name_of_file, visible
 from brushwork.data.progress import Progress
 
 from .errors import EvalError
-from .features.cache import content_hash
+from .features.extract import content_hash
 
 Sampler = Callable[[Tensor, Tensor], Tensor]
 """sampler(styles (N, S) float32 weights, seeds (N,) int64): images (N, 3, R, R) uint8. The same seed gives

@@ -14,12 +14,10 @@ import torch
 from torch import Tensor
 
 from .errors import EvalError
-from .features.cache import FeatureCache
-from .features.extract import Extractor, MapExtractor, Source, extract
+from .features.extract import PLAIN, Extraction, Extractor, MapExtractor, Source, extract
 from .features.statistics import StyleStatistics
 from .metrics.frechet import Gaussian, frechet, gaussian_of
 from .metrics.registry import DEFAULT, METRICS, View, applies, picks, require_known
-from .processes import Processes
 from .reference import Labelled, Reference, Space
 from .results import METRIC_INFO, Measurement, MetricResult, Score
 
@@ -50,9 +48,7 @@ def measure(
     reference: Reference,
     *,
     metrics: Sequence[str] = DEFAULT,
-    cache: FeatureCache | None = None,
-    processes: Processes | None = None,
-    progress: bool = False,
+    how: Extraction = PLAIN,
 ) -> Measurement:
     """Takes `metrics` of the images of `source`. Several processes share the images; each gets all results.
 
@@ -65,8 +61,7 @@ def measure(
     reference, styles = _matched(reference, source.styles)
     _require_size(source.take(torch.arange(1)), reference.size)
     everyone = [space.extractor for space in reference.all_spaces]
-    words = "pictures to measure" if progress else None
-    features = extract(everyone, source, cache=cache, processes=processes, progress=words)
+    features = extract(everyone, source, how, "pictures to measure")
     images = {
         extractor.name: Labelled(features=part, styles=styles)
         for extractor, part in zip(everyone, features, strict=True)
@@ -77,7 +72,7 @@ def measure(
     return Measurement(
         style_names=reference.style_names, figures=results.figures, notes=tuple(results.notes),
         protocol={**protocol, **source.protocol},
-        environment={"torch": torch.__version__, "processes": (processes or Processes()).count},
+        environment={"torch": torch.__version__, "processes": how.processes.count},
         picks=picks(View(images=first.scaled(images[first.extractor.name]), space=first)),
     )  # fmt: skip
 
@@ -90,25 +85,14 @@ def rehearsed(reference: Reference, metrics: Sequence[str], per_style: int) -> "
 
 
 def measure_against(
-    source: Source,
-    gaussian: Gaussian,
-    extractor: Extractor,
-    *,
-    cache: FeatureCache | None = None,
-    processes: Processes | None = None,
+    source: Source, gaussian: Gaussian, extractor: Extractor, how: Extraction = PLAIN
 ) -> Measurement:
     """Takes the Frechet distance to published statistics (`frechet.load_statistics`).
 
     Without the real images there is no other metric, no ceiling, no control and no style. Raises EvalError
     if the dimension of the statistics is not the extractor's.
     """
-    if len(gaussian.mean) != extractor.dim:
-        raise EvalError(
-            f"The statistics have {len(gaussian.mean)} features and {extractor.name} {extractor.dim}: choose "
-            "the --features that they were taken with."
-        )
-    words = "pictures to measure"
-    features = extract([extractor], source, cache=cache, processes=processes, progress=words)[0]
+    features = extract([extractor], source, how, "pictures to measure")[0]
     score = Score(value=frechet(gaussian_of(features), gaussian))
     return Measurement(
         style_names=(),
@@ -118,7 +102,7 @@ def measure_against(
             "against": f"statistics of {gaussian.count or 'an unknown number of'} pictures",
             "images": len(features), **source.protocol,
         },
-        environment={"torch": torch.__version__, "processes": (processes or Processes()).count},
+        environment={"torch": torch.__version__, "processes": how.processes.count},
     )  # fmt: skip
 
 
@@ -133,10 +117,7 @@ def _matched(reference: Reference, styles: Tensor) -> tuple[Reference, Tensor]:
 
 
 def _require_size(images: Tensor, size: tuple[int, int]) -> None:
-    """Refuses larger images: they are sharper than all real ones, and would be penalised for it.
-
-    Smaller ones are allowed: they come from a generator that is still growing.
-    """
+    """Refuses larger images, sharper than all real ones. A generator that still grows gives smaller ones."""
     if images.shape[2] > size[0] or images.shape[3] > size[1]:
         raise EvalError(
             f"Images of {images.shape[3]}x{images.shape[2]} pixels cannot be measured against real ones of "
@@ -176,8 +157,7 @@ def scores(metric: str, images: Labelled, space: Space) -> dict[str, Score]:
     return METRICS[metric].score(View(images=space.scaled(images), space=space))
 
 
-def held_out_scores(metric: str, space: Space) -> dict[str, Score]:
-    """Returns scores of the held-out real images, computed once."""
+def _held_out_scores(metric: str, space: Space) -> dict[str, Score]:
     if metric not in space.held_out_scores:
         space.held_out_scores[metric] = scores(metric, space.raw_test, space)
     return space.held_out_scores[metric]
@@ -185,15 +165,13 @@ def held_out_scores(metric: str, space: Space) -> dict[str, Score]:
 
 @dataclass(kw_only=True)
 class Results:
-    """Results by name, and notes about what was left out."""
+    """Results by name, and notes about what was left out, each once for all spaces."""
 
     figures: dict[str, MetricResult] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
     def note(self, what: str, why: str) -> None:
-        """Adds a note, once for all spaces with the same reason."""
-        sentence = f"{what}: {why}"
-        if sentence not in self.notes:
+        if (sentence := f"{what}: {why}") not in self.notes:
             self.notes.append(sentence)
 
     def attempt(self, what: str, score: Callable[[], dict[str, Score]]) -> dict[str, Score]:
@@ -235,11 +213,11 @@ def _metric_results(
     real = control = control_real = {}
     measured = results.attempt(metric, lambda: scores(metric, images[space.extractor.name], space))
     if measured and len(space.raw_test.styles):
-        real = results.attempt(f"{metric} of held-out pictures", lambda: held_out_scores(metric, space))
+        real = results.attempt(f"{metric} of held-out pictures", lambda: _held_out_scores(metric, space))
     if measured and beside:
         control = unnoted.attempt(metric, lambda: scores(metric, images[beside.extractor.name], beside))
         if real:
-            control_real = unnoted.attempt(metric, lambda: held_out_scores(metric, beside))
+            control_real = unnoted.attempt(metric, lambda: _held_out_scores(metric, beside))
     return {
         name: MetricResult(
             about=METRIC_INFO[name], features=space.extractor.name, measured=score, real=real.get(name),

@@ -16,10 +16,9 @@ from brushwork.eval.report.page import require_folder, write_report
 from brushwork.eval.report.tables import table
 from brushwork.eval.sources import holds_pictures, report_folder
 from brushwork.models.options import DeviceName, options, resolve_device
-from brushwork.models.snapshot import find_snapshot, load_generator, snapshot_header
+from brushwork.models.snapshot import find_snapshot, load_generator
 from brushwork.scripts.cli import parse_and_run
 from brushwork.scripts.inputs import LeftOut, report_frames
-from brushwork.training.rng import derived_seed
 
 
 @options
@@ -78,10 +77,9 @@ def evaluate(args: MeasureArguments, processes: Processes) -> Evaluation:
         report_frames(source.rglob("*"))
         return evaluator.folder(source)
     snapshot = find_snapshot(args.source)
-    seed = snapshot_header(snapshot).get("notes", {}).get("seed", 0)
     return evaluator.generator(
         load_generator(snapshot, device=str(evaluator.device)), label=args.source,
-        digest=sha256(snapshot.read_bytes()).hexdigest(), weights_seed=derived_seed(seed, "weights"),
+        digest=sha256(snapshot.read_bytes()).hexdigest(),
     )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from brushwork.data.dataset import DATASET_JSON
 from brushwork.data.loader import open_pictures
-from brushwork.eval.collapse import ADVICE
+from brushwork.eval.results import ADVICE
 from brushwork.scripts.arguments import Presets, configured
 from brushwork.scripts.cli import run_command
 from brushwork.training.config import TrainConfig

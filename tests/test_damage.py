@@ -24,8 +24,8 @@ from brushwork.data.errors import DataError
 from brushwork.data.loader import load_pictures
 from brushwork.data.sources.toy import toy_pictures, write_toy
 from brushwork.eval.errors import EvalError
-from brushwork.eval.features.cache import FeatureCache
-from brushwork.eval.metrics.frechet import gaussian_of, load_statistics, save_statistics
+from brushwork.eval.features.extract import FeatureCache
+from brushwork.eval.metrics.frechet import load_statistics
 from brushwork.eval.pairs.read import read_pairs
 from brushwork.eval.report.compare import comparison_table, read_report
 from brushwork.models.errors import ModelError
@@ -68,7 +68,13 @@ def _compared(folder: Path) -> None:
 
 
 class _Features:
-    name, protocol, dim = "net", "a network", 3
+    name, protocol, dim, standardised = "net", "a network", 3, True
+
+    def __call__(self, images: torch.Tensor) -> torch.Tensor:
+        return images
+
+    def control(self) -> "_Features":
+        return self
 
 
 def _features(folder: Path) -> None:
@@ -115,7 +121,7 @@ def samples(folder: Path) -> None:
     figures = {"fd": {"better": "less", "measured": measured, "real": measured, "control": None}}
     report = {"protocol": {"count": 4}, "style_names": ["ink", "oil"], "figures": figures}
     (folder / "report.json").write_text(json.dumps(report))
-    save_statistics(folder / "statistics.npz", gaussian_of(torch.rand(9, 3)))
+    np.savez_compressed(folder / "statistics.npz", mu=np.zeros(3), sigma=np.eye(3))
     FeatureCache(folder / "features").put(_Features(), "key", torch.rand(4, 3))
     one, other, *_ = [path.relative_to(folder) for path in sorted((folder / "toy").rglob("*.png"))]
     (folder / "pairs.csv").write_text(f"output,content,style\n{one},{other},ink\n{other},{one},oil\n")

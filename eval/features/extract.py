@@ -1,23 +1,29 @@
-"""The protocol of feature extractors, and the features of many images.
+"""The protocol of feature extractors, and the features of many images, with a cache on the disk.
 
 The `protocol` string of an extractor names everything that decides the values: weights, resize filter,
 normalisation, taps, pooling. Values with different protocols are never compared.
 """
 
+import contextlib
+import hashlib
+import json
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float32, Int64, UInt8
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
 from torch import Tensor
 
+from brushwork.data.files import write_file
 from brushwork.data.progress import Progress
 
-from ..errors import EvalError
 from ..processes import Processes
-from .cache import FeatureCache, Named
 
 PART = 256
 """Images whose features are one entry of the cache, computed by one process."""
@@ -31,9 +37,12 @@ Pixels = UInt8[Tensor, "n 3 h w"] | Float32[Tensor, "n 3 h w"]
 
 # Protocols
 @runtime_checkable
-class Extractor(Named, Protocol):
+class Extractor(Protocol):
     """Computes a feature vector of each image."""
 
+    name: str
+    protocol: str
+    dim: int
     standardised: bool
     """Whether distances are taken after each feature is standardised on the real training images: True for
     pooled taps of many scales, False for published protocols."""
@@ -45,13 +54,6 @@ class Extractor(Named, Protocol):
     def control(self) -> "Extractor":
         """The same extractor with seeded random weights."""
         ...
-
-
-@runtime_checkable
-class Classifier(Extractor, Protocol):
-    """An extractor whose features give class scores, for the inception score."""
-
-    def logits(self, features: Float32[Tensor, "n d"]) -> Float32[Tensor, "n classes"]: ...
 
 
 @runtime_checkable
@@ -111,34 +113,104 @@ def whole_float32() -> Iterator[None]:
         convolutions.fp32_precision, products.fp32_precision = before
 
 
+# The cache
+def user_cache() -> "FeatureCache":
+    """The cache between runs: below XDG_CACHE_HOME, or ~/.cache."""
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return FeatureCache(home / "brushwork" / "features")
+
+
+def content_hash(images: UInt8[Tensor, "n 3 h w"]) -> str:
+    """SHA-256 over shape and pixels."""
+    digest = hashlib.sha256(repr(tuple(images.shape)).encode())
+    digest.update(images.cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+class FeatureCache:
+    """A folder of features with atomic writes, at most `limit` bytes: the least recently used files go first.
+
+    Folder None stores nothing. A folder that cannot be written is no error.
+    """
+
+    def __init__(self, folder: Path | None = None, *, limit: int = 4 * 1024**3) -> None:
+        self.folder, self.limit = folder, limit
+
+    def get(self, extractor: Extractor, key: str | None, count: int) -> Tensor | None:
+        """The stored float32 (count, d). None for a file that is absent, damaged or of another shape."""
+        path, identity = self._place(extractor, key)
+        if path is None:
+            return None
+        try:
+            with safe_open(path, framework="pt") as file:
+                metadata, features = file.metadata() or {}, file.get_tensor("features")
+        except (SafetensorError, OSError):
+            return None
+        sound = metadata.get("identity") == identity and tuple(features.shape) == (count, extractor.dim)
+        if not sound or features.dtype != torch.float32 or metadata.get("sha256") != _digest(features):
+            return None
+        with contextlib.suppress(OSError):
+            os.utime(path)
+        return features
+
+    def put(self, extractor: Extractor, key: str | None, features: Tensor) -> None:
+        """Stores features under (protocol, key). Key None stores nothing."""
+        path, identity = self._place(extractor, key)
+        if path is None:
+            return
+        metadata = {"identity": identity, "sha256": _digest(features)}
+        with contextlib.suppress(OSError):
+            write_file(path, save({"features": features.contiguous()}, metadata=metadata))
+            files = [(path, path.stat()) for path in path.parent.glob("*.safetensors")]
+            surplus = sum(about.st_size for _, about in files) - self.limit
+            for path, about in sorted(files, key=lambda each: each[1].st_mtime):
+                if surplus > 0:
+                    path.unlink(missing_ok=True)
+                    surplus -= about.st_size
+
+    def _place(self, extractor: Extractor, key: str | None) -> tuple[Path | None, str]:
+        if self.folder is None or key is None:
+            return None, ""
+        identity = hashlib.sha256(json.dumps([extractor.protocol, key]).encode()).hexdigest()
+        return self.folder / f"{extractor.name}-{identity[:32]}.safetensors", identity
+
+
+def _digest(features: Tensor) -> str:
+    return hashlib.sha256(features.contiguous().numpy().tobytes()).hexdigest()
+
+
 # Features of many images
+@dataclass(frozen=True, kw_only=True)
+class Extraction:
+    """How features are extracted: what keeps them, which processes share the work, and whether bars show."""
+
+    cache: FeatureCache = field(default_factory=FeatureCache)
+    processes: Processes = field(default_factory=Processes)
+    progress: bool = False
+
+
+PLAIN = Extraction()
+"""In this process, without cache and bars."""
+
+
 def extract(
-    extractors: Sequence[Extractor],
-    source: Source,
-    *,
-    cache: FeatureCache | None = None,
-    processes: Processes | None = None,
-    progress: str | None = None,
+    extractors: Sequence[Extractor], source: Source, how: Extraction = PLAIN, label: str = ""
 ) -> list[Float32[Tensor, "n _d"]]:
     """Features of all images of `source` in order, one tensor per extractor, in every process.
 
-    The images of a part whose features are in the cache are not generated. `progress` labels a progress bar.
-
-    Raises EvalError for no images, for others than uint8 (N, 3, H, W), and for features that are not finite.
+    The images of a part whose features are in the cache are not generated. `label` is that of the bar.
     """
-    cache, processes, count = cache or FeatureCache(None), processes or Processes(), len(source.styles)
-    if count == 0:
-        raise EvalError("There are 0 images to measure: give at least 2 of each style.")
+    count, rank, processes = len(source.styles), how.processes.rank, how.processes.count
     starts = range(0, count, PART)
     done: dict[int, list[Tensor]] = {}
-    hidden = progress is None or processes.rank > 0
-    with Progress(total=count, desc=progress, unit="img", disable=hidden, leave=False) as bar:
-        for start in starts[processes.rank :: processes.count]:
+    hidden = not how.progress or rank > 0
+    with Progress(total=count, desc=label, unit="img", disable=hidden, leave=False) as bar:
+        for start in starts[rank::processes]:
             stop = min(start + PART, count)
-            done[start] = _part(extractors, source, start, stop, cache)
+            done[start] = _part(extractors, source, start, stop, how.cache)
             # An estimate: the other processes take as long for their parts.
-            bar.update(min(processes.count * (stop - start), count - bar.n))
-    parts = processes.gather(done)
+            bar.update(min(processes * (stop - start), count - bar.n))
+    parts = how.processes.gather(done)
     return [torch.cat([parts[start][e] for start in starts]) for e in range(len(extractors))]
 
 
@@ -151,17 +223,10 @@ def _part(
     batches: dict[int, list[Tensor]] = {e: [] for e in missing}
     for indices in torch.arange(start, stop).split(BATCH) if missing else ():
         images = source.take(indices)
-        if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] != 3:
-            raise EvalError(
-                f"Images of type {images.dtype} and shape {tuple(images.shape)} cannot be measured: "
-                "give uint8 of shape (N, 3, H, W), values 0 to 255."
-            )
         for e in missing:
             batches[e].append(extractors[e](images))
     for e in missing:
         cached[e] = features = torch.cat(batches[e])
-        if not features.isfinite().all():
-            raise EvalError(f"{extractors[e].name} gave features that are not finite: check its weights.")
         cache.put(extractors[e], key, features)
     return [features for features in cached if features is not None]
 
@@ -180,11 +245,6 @@ class Standardiser:
         std, mean = torch.std_mean(features.double(), dim=0, correction=0)
         constant = std <= 1e-6 * mean.abs().clamp(min=1e-6)
         return cls(mean=mean.float(), scale=torch.where(constant, 1.0, 1 / std).float())
-
-    @classmethod
-    def none(cls, dim: int) -> "Standardiser":
-        """Leaves features unchanged."""
-        return cls(mean=torch.zeros(dim), scale=torch.ones(dim))
 
     def __call__(self, features: Float32[Tensor, "n d"]) -> Float32[Tensor, "n d"]:
         return (features - self.mean) * self.scale

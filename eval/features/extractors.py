@@ -1,19 +1,62 @@
-"""The extractors by name, as on the command line. Packages of the extra `metrics` are imported on use."""
+"""The extractors by name, as on the command line, and that of HED-VGG16, a network of a second family which
+ImageNet's VGG16 was trained on, to find edges. Packages of the extra `metrics` are imported on use."""
 
-import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
 import torch
+from torch import Tensor
+
+from brushwork.models.pretrained.hed import DIGEST, NAME, hed_vgg16
+from brushwork.models.pretrained.vgg import Vgg
 
 from ..errors import EvalError
 from .extract import Extractor
-from .hed import HedVgg
 from .inception import Inception, ResizeName
+from .statistics import PooledTaps, resized
 
 EXTRACTORS = ("efficientnet-lite0", "hed-vgg16", "inception")
 """Names of all extractors. The first is the offline default."""
+
+TAPS = ("conv1_2", "conv2_2", "conv3_3", "conv4_3")
+"""The last convolutions of four stages, before their rectifiers. After the rectifiers, a tenth of the
+channels of small drawings is 0 in nearly all images, and such a channel would dominate once standardised."""
+
+SIZE = 64
+
+
+class HedVgg(PooledTaps):
+    """Mean and standard deviation over space of four taps of HED-VGG16, 1,920 values an image.
+
+    Its weights are the converted file at `weights`, or that in the cache (`brushwork fetch hed-vgg16`). The
+    control is VGG16 with seeded random weights. Raises ModelError for weights that are missing or others.
+    """
+
+    def __init__(
+        self, weights: Path | None = None, device: str | torch.device = "cpu", *, pretrained: bool = True
+    ) -> None:
+        network = hed_vgg16(TAPS, weights) if pretrained else Vgg.random("vgg16", TAPS, 0)
+        name = NAME if pretrained else "VGG16-random"
+        origin = f"{NAME} ({DIGEST[:8]})" if pretrained else "VGG16 (random seed 0)"
+        means = "Caffe's means" if pretrained else "ImageNet mean and std"
+        super().__init__(
+            name.lower(),
+            f"{origin}, {SIZE} px bilinear without antialias, {means}",
+            ",".join(TAPS),
+            channels=960,
+            parts=(16, 128),
+            device=torch.device(device),
+        )
+        self._network = network.to(memory_format=torch.channels_last).to(self.device)
+
+    def control(self) -> "HedVgg":
+        """The same taps with seeded random weights."""
+        return HedVgg(device=self.device, pretrained=False)
+
+    def _maps(self, images: Tensor) -> Iterable[Tensor]:
+        x = resized(images / 255, SIZE)
+        return self._network(x.contiguous(memory_format=torch.channels_last)).values()
 
 
 def build_extractor(
@@ -23,16 +66,10 @@ def build_extractor(
     weights: Mapping[str, Path] = MappingProxyType({}),
     resize: ResizeName = "clean",
 ) -> Extractor:
-    """The extractor called `name`, with its published weights.
+    """The extractor called `name`, with the published weights at `weights[name]`, or where
+    `models.pretrained.weights.find_weights` finds them. `resize` is for inception alone.
 
-    Args:
-        weights: paths of weight files by extractor. Others are searched for and downloaded
-            (`models.pretrained.weights.find_weights`).
-        resize: filter and normalisation, for inception alone.
-
-    Raises:
-        EvalError: the name is unknown.
-        ModelError: its weights are not available.
+    Raises EvalError for an unknown name, and ModelError for weights that are not available.
     """
     if name == "efficientnet-lite0":
         from .efficientnet import EfficientNetLite
@@ -42,6 +79,4 @@ def build_extractor(
         return Inception(weights.get(name), device, resize=resize)
     if name == "hed-vgg16":
         return HedVgg(weights.get(name), device)
-    near = difflib.get_close_matches(name, EXTRACTORS, n=1, cutoff=0.4)
-    hint = f"did you mean {near[0]}? There are" if near else "take one of"
-    raise EvalError(f"There is no extractor {name!r}: {hint} {', '.join(EXTRACTORS)}.")
+    raise EvalError(f"There is no extractor {name!r}: take one of {', '.join(EXTRACTORS)}.")

@@ -33,13 +33,11 @@ Inputs = Float32[Tensor, "n 3 {size} {size}"]
 
 
 class Inception:
-    """Pool3 of the published Inception, 2,048 values an image, and class scores from them.
+    """Pool3 of the published Inception, 2,048 values an image (Szegedy et al. 2015, arXiv 1512.00567).
 
-    Sources: Szegedy et al. 2015 (arXiv 1512.00567) for the network, Heusel et al. 2017 (arXiv 1706.08500) for
-    the distance. The published file is at `weights`, or where `models.pretrained.weights.find_weights` finds
-    it. With `pretrained=False` the network has seeded random weights, as the control.
-
-    Raises ModelError for weights that are missing or are not this file.
+    The published file is at `weights`, or where `models.pretrained.weights.find_weights` finds it. With
+    `pretrained=False` the network has seeded random weights, as the control. Raises ModelError for weights
+    that are missing or are not this file.
     """
 
     dim = 2048
@@ -61,7 +59,6 @@ class Inception:
         self._resize, words = RESIZES[resize]
         self.protocol = f"Inception 2015-12-05 ({origin}), {SIZE} px {resize} ({words}), pool3, float32"
         self._network = _folded(_with_state(state)).to(self.device)
-        self._scores = state["fc.weight"].float()
 
     def control(self) -> "Inception":
         """The same extractor with seeded random weights."""
@@ -71,10 +68,6 @@ class Inception:
         """Features on the CPU, of sRGB images of any size with values 0..255."""
         return in_parts(self._features, images, self.device, 16 if self.device.type == "cpu" else 128)[0]
 
-    def logits(self, features: Float32[Tensor, "n 2048"]) -> Float32[Tensor, "n 1008"]:
-        """Class scores without their bias, for the inception score (Salimans et al. 2016)."""
-        return features @ self._scores.T
-
     def _features(self, images: Tensor) -> list[Tensor]:
         x = self._resize(images, SIZE).contiguous(memory_format=torch.channels_last)
         return [self._network(x).mean(dim=(2, 3))]
@@ -82,11 +75,8 @@ class Inception:
 
 # Resize and normalise
 def clean(images: Images, size: int = 299) -> Inputs:
-    """Bicubic with antialias in float32, without rounding or clipping, then (x - 128) / 128.
-
-    It equals Pillow's resize of each channel in mode F (Parmar et al. 2022, arXiv 2104.11222): a = -0.5, and
-    a support that widens with the reduction. Overshoots may leave -1..1 slightly.
-    """
+    """Bicubic with antialias in float32, without rounding, then (x - 128) / 128: it equals Pillow's resize of
+    each channel in mode F (Parmar et al. 2022, arXiv 2104.11222)."""
     resized = F.interpolate(images.float(), size=(size, size), mode="bicubic", antialias=True)
     return (resized - 128) / 128
 
@@ -98,11 +88,8 @@ def legacy_pytorch(images: Images, size: int = 299) -> Inputs:
 
 
 def legacy_tensorflow(images: Images, size: int = 299) -> Inputs:
-    """Bilinear as in TensorFlow 1, then (x - 128) / 128, as in the original FID and torch-fidelity.
-
-    Output pixel i is read at position i * h / size, without the half-pixel shift. Positions beyond the last
-    pixel repeat it.
-    """
+    """Bilinear as in TensorFlow 1, without the half-pixel shift, then (x - 128) / 128, as in the original FID
+    and torch-fidelity. Positions beyond the last pixel repeat it."""
     resized = _asymmetric(_asymmetric(images.float(), 3, size), 2, size)
     return (resized - 128) / 128
 
@@ -186,11 +173,8 @@ def random_state(seed: int = 0) -> dict[str, Tensor]:
 
 
 def _graded_noise(generator: torch.Generator) -> Float32[Tensor, "9 3 299 299"]:
-    """A flat image, one with detail down to half the frame, and so on, down to two pixels.
-
-    The many layers magnify whatever their statistics do not cover: with one kind of noise alone, the
-    activations of flat images grow tenfold.
-    """
+    """A flat image, one with detail down to half the frame, and so on, down to two pixels. With one kind of
+    noise alone, the activations of flat images would grow tenfold."""
     images, scales = [], [2**k for k in range(9)]
     for count in range(1, len(scales) + 1):
         noise = [torch.randn(1, 3, scale, scale, generator=generator) for scale in scales[:count]]

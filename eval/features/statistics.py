@@ -33,12 +33,7 @@ def pooled(x: Float32[Tensor, "n c h w"]) -> Float32[Tensor, "n c2"]:
 class PooledTaps:
     """Base of extractors whose features are the means and standard deviations over space of a network's taps.
 
-    Args:
-        name: name of the extractor.
-        words: part of the protocol about weights and input.
-        taps: part of the protocol about the taps.
-        channels: sum of the channels of all taps.
-        parts: images at once on a CPU and on a GPU.
+    `words` and `taps` are the protocol's; `parts` are the images at once on a CPU and on a GPU.
     """
 
     standardised = True

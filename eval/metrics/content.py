@@ -1,14 +1,12 @@
 """Distances between a content image and an output, pair by pair.
 
-None of them measures content alone: feature distances depend on the network, SSIM compares pixels, and CFSD
-compares which places of an image resemble each other. All are 0 (SSIM: 1) for equal images. Sources: Gatys et
-al. 2016 (feature distance), Wang et al. 2004 (SSIM), Chung et al. 2024, arXiv 2312.09008 (CFSD).
+Neither measures content alone: feature distances depend on the network, and SSIM compares pixels. Sources:
+Gatys et al. 2016 (feature distance), Wang et al. 2004 (SSIM).
 """
 
 from collections.abc import Sequence
 
 import torch
-from einops import rearrange
 from jaxtyping import Float, Float32, UInt8
 from torch import Tensor
 
@@ -21,12 +19,9 @@ Maps = Sequence[Float[Tensor, "n _c _h _w"]]
 
 SSIM_WINDOW = 11
 SSIM_PROTOCOL = "SSIM, Gaussian window 11 px, sigma 1.5, K .01 .03, range 255, mean of R G B, float64"
-CFSD_PROTOCOL = "CFSD, dot products over channels^2, KL(content || output), mean over places, mean of taps"
 
 BATCH = 32
 """Pairs in memory at once."""
-_BLOCK = 2**23
-"""Similarities in memory at once: 64 MB of float64."""
 
 
 # Features
@@ -43,43 +38,6 @@ def feature_distance(a: Maps, b: Maps, *, normalised: bool) -> Float32[Tensor, "
         return (channel_normalised(x) - channel_normalised(y)).square().sum(1).mean((1, 2))
 
     return torch.stack([difference(x, y) for x, y in zip(a, b, strict=True)]).mean(0).float()
-
-
-# Self-similarity
-def cfsd(contents: Maps, outputs: Maps) -> Float32[Tensor, "n"]:
-    """Content feature structural distance: how differently places resemble each other in content and output.
-
-    Each place has a distribution, the softmax of its similarities to all places. The distance is the
-    KL(content || output) of these distributions, averaged over places and taps: 0 to infinity, not symmetric.
-
-    The authors use one tap, relu3_1 of VGG19. Their code sums over places where their text averages, so their
-    values are h * w times these. The distance grows with about the fourth power of the maps' gain, so values
-    of two networks are not comparable.
-    """
-    taps = [structural_distance(x, y) for x, y in zip(contents, outputs, strict=True)]
-    return torch.stack(taps).mean(0).float()
-
-
-def structural_distance(
-    content: Float[Tensor, "n c h w"], output: Float[Tensor, "n c h w"]
-) -> Float[Tensor, "n"]:
-    """CFSD of one tap, in blocks of places, and in float64 because its terms nearly cancel."""
-    a, b = content.double(), output.double()
-    places = a.shape[2] * a.shape[3]
-    step = max(1, _BLOCK // (len(a) * places))
-    total = torch.zeros(len(a), dtype=torch.float64, device=a.device)
-    for start in range(0, places, step):
-        block = slice(start, start + step)
-        p, q = (self_similarity(x, block).log_softmax(-1) for x in (a, b))
-        total += (p.exp() * (p - q)).sum(-1).sum(1)
-    return total / places
-
-
-def self_similarity(x: Float[Tensor, "n c h w"], rows: slice = slice(None)) -> Float[Tensor, "n rows places"]:
-    """Similarity of the places `rows` (in row-major order) to all h * w places: the dot product of their
-    features, each divided by the number of channels, as in the authors' code."""
-    places = rearrange(x, "n c h w -> n (h w) c") / x.shape[1]
-    return places[:, rows] @ places.mT
 
 
 # Pixels

@@ -11,7 +11,6 @@ covariances, A is the symmetric root. From fewer images than dimensions, A is th
 exact although the covariance is singular.
 """
 
-import io
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,8 +18,6 @@ import numpy as np
 import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
-
-from brushwork.data.files import write_file
 
 from ..errors import EvalError
 
@@ -39,7 +36,10 @@ class Gaussian:
 
 def gaussian_of(features: Float[Tensor, "n d"]) -> Gaussian:
     """Mean and covariance of features. Raises EvalError for fewer than 2, which have no covariance."""
-    _require_two(len(features))
+    if len(features) < 2:
+        raise EvalError(
+            f"A Frechet distance needs 2 images a side at least and one side has {len(features)}: add some."
+        )
     x = features.double().cpu()
     mean = x.mean(0)
     centred = x - mean
@@ -51,8 +51,8 @@ def frechet(a: Gaussian, b: Gaussian) -> float:
     """Squared Frechet distance of two Gaussians, clamped at 0. Raises EvalError for different dimensions."""
     if a.mean.shape != b.mean.shape:
         raise EvalError(
-            f"Statistics of {len(a.mean)} and of {len(b.mean)} dimensions cannot be compared: "
-            "take both with the same features."
+            f"Statistics of {len(a.mean)} and of {len(b.mean)} dimensions cannot be compared: choose the "
+            "--features that they were taken with."
         )
     traces = a.covariance.trace() + b.covariance.trace()
     return _distance(a.mean - b.mean, traces, trace_of_root(a.covariance, b.covariance))
@@ -61,8 +61,7 @@ def frechet(a: Gaussian, b: Gaussian) -> float:
 def frechet_from_features(x: Float[Tensor, "n d"], y: Float[Tensor, "m d"]) -> float:
     """Squared Frechet distance of two sets of features, by the form that is exact for their sizes. Raises
     EvalError for fewer than 2 a side."""
-    _require_two(min(len(x), len(y)))
-    if min(len(x), len(y)) >= x.shape[1]:
+    if min(len(x), len(y)) >= x.shape[1] or min(len(x), len(y)) < 2:
         return frechet(gaussian_of(x), gaussian_of(y))
     x, y = x.double().cpu(), y.double().cpu()
     a, b = centred_factor(x), centred_factor(y)
@@ -92,28 +91,7 @@ def _distance(apart: Tensor, traces: Tensor, root: Tensor) -> float:
     return max(float(apart.square().sum() + traces - 2 * root), 0.0)
 
 
-def _require_two(count: int) -> None:
-    if count < 2:
-        raise EvalError(
-            f"A Frechet distance needs 2 images a side at least and one side has {count}: add some."
-        )
-
-
 # Files
-def save_statistics(path: Path, gaussian: Gaussian) -> None:
-    """Writes `mu` and `sigma` as pytorch-fid reads them, and `count` if it is known. The write is atomic.
-
-    Raises EvalError for a name that does not end in .npz, which pytorch-fid requires.
-    """
-    if path.suffix != ".npz":
-        raise EvalError(f"Statistics cannot be saved as {path.name}: choose a name that ends in .npz.")
-    mu, sigma = gaussian.mean.numpy(), gaussian.covariance.numpy()
-    known = {"count": np.array(gaussian.count)} if gaussian.count else {}
-    content = io.BytesIO()
-    np.savez_compressed(content, allow_pickle=False, mu=mu, sigma=sigma, **known)
-    write_file(path, content.getvalue())
-
-
 def load_statistics(path: Path) -> Gaussian:
     """Reads the Gaussian of an npz file with `mu` (d) and `sigma` (d, d), ours or pytorch-fid's.
 

@@ -11,7 +11,7 @@ which is the control here, nor float images that are not rescaled.
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import torch
@@ -37,11 +37,8 @@ SCALE = (0.458, 0.448, 0.450)
 
 
 class Lpips:
-    """LPIPS of pairs of images, in float32 on any device.
-
-    `trunk` is torchvision's state of AlexNet, of which the convolutions are used; without, a random trunk is
-    the control.
-    """
+    """LPIPS of pairs of images, in float32. `trunk` is torchvision's state of AlexNet; a control has a random
+    one."""
 
     def __init__(
         self, trunk: Mapping[str, Tensor] | None = None, *, device: str | torch.device = "cpu"
@@ -79,33 +76,23 @@ class Lpips:
         return torch.cat([self.distance(x / 127.5 - 1, y / 127.5 - 1).cpu() for x, y in pairs])
 
     def distance(self, a: Float[Tensor, "n 3 h w"], b: Float[Tensor, "n 3 h w"]) -> Float32[Tensor, "n"]:
-        """Distances of float images in [-1, 1], differentiable, on the network's device. Float images keep
-        differences below one grey level."""
+        """Distances of float images in [-1, 1], differentiable, on the network's device."""
         if min(a.shape[2:]) < SMALLEST:
             raise EvalError(
                 f"LPIPS needs pictures of {SMALLEST} px a side at least and these are "
                 f"{a.shape[3]}x{a.shape[2]}: leave it out, or take larger pictures."
             )
-        return weighted_distance(self._maps(a), self._maps(b), self._heads)
+        layers = []
+        for x, y, head in zip(self._maps(a), self._maps(b), self._heads, strict=True):
+            squared = (channel_normalised(x, EPSILON) - channel_normalised(y, EPSILON)).square()
+            layers.append((squared * head[:, None, None]).sum(1).mean((1, 2)))
+        return torch.stack(layers).sum(0)
 
     def _maps(self, images: Tensor) -> list[Tensor]:
         shift, scale = images.new_tensor(SHIFT), images.new_tensor(SCALE)
         x = (images - shift[:, None, None]) / scale[:, None, None]
         with whole_float32():
             return list(self._network(x.to(self.device, torch.float32)).values())
-
-
-def weighted_distance(
-    a: Sequence[Float[Tensor, "n _c _h _w"]],
-    b: Sequence[Float[Tensor, "n _c _h _w"]],
-    heads: Sequence[Float[Tensor, "_c"]],
-) -> Float[Tensor, "n"]:
-    """Squared differences of unit feature vectors, weighted by channel: mean over places, sum over taps."""
-    layers = []
-    for x, y, head in zip(a, b, heads, strict=True):
-        squared = (channel_normalised(x, EPSILON) - channel_normalised(y, EPSILON)).square()
-        layers.append((squared * head[:, None, None]).sum(1).mean((1, 2)))
-    return torch.stack(layers).sum(0)
 
 
 # Weights

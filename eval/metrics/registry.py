@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..errors import EvalError
-from ..features.extract import Classifier, Extractor
+from ..features.extract import Extractor
 from ..features.statistics import StyleStatistics, TapStatistics
 from ..reference import Labelled, Space
 from ..results import Picks, Score
@@ -22,7 +22,6 @@ from .style import (
     PENALTY,
     cosines,
     csls,
-    margins,
     mean_score,
     nearer_to_own,
     nearest_mean,
@@ -89,20 +88,6 @@ def manifold_scores(view: View) -> Scores:
     }
 
 
-def inception_scores(view: View) -> Scores:
-    """torch-fidelity's inception score (Salimans et al. 2016, arXiv 1606.03498, section 4)."""
-    from torch_fidelity.metric_isc import isc_features_to_metric  # its import takes seconds
-
-    assert isinstance(view.space.extractor, Classifier)
-    logits = view.space.extractor.logits(view.images.features)
-    if len(logits) < 10:
-        raise EvalError(
-            f"An inception score over 10 splits cannot be taken of {len(logits)} images: add some."
-        )
-    found = isc_features_to_metric(logits, splits=10, shuffle=True, rng_seed=2020)
-    return {"is": Score(value=found["inception_score_mean"], spread=found["inception_score_std"])}
-
-
 def copy_scores(view: View) -> Scores:
     train, held_out = view.space.train.features, view.space.test.features
     if len(held_out) == 0:
@@ -157,16 +142,17 @@ def statistics_scores(view: View) -> Scores:
         return extractor.split(style_means(images.features, images.styles, view.space.styles))
 
     pairs = list(zip(style_statistics(view.images), style_statistics(view.space.train), strict=True))
-    gram = torch.stack([_mean_squares(a.gram, b.gram) for a, b in pairs]).sum(0)
-    mean_std = torch.stack([_mean_squares(a.mean, b.mean) + _mean_squares(a.std, b.std) for a, b in pairs])
-    return {"gram": _diagonal_score(gram), "mean_std": _diagonal_score(mean_std.sum(0))}
+    gram = [_mean_squares(a.gram, b.gram) for a, b in pairs]
+    mean_std = [_mean_squares(a.mean, b.mean) + _mean_squares(a.std, b.std) for a, b in pairs]
+    return {"gram": _diagonal_score(gram), "mean_std": _diagonal_score(mean_std)}
 
 
 def _mean_squares(a: Float[Tensor, "s k"], b: Float[Tensor, "t k"]) -> Float[Tensor, "s t"]:
     return (a[:, None] - b[None]).double().square().mean(dim=2)
 
 
-def _diagonal_score(distances: Float[Tensor, "s s"]) -> Score:
+def _diagonal_score(taps: list[Float[Tensor, "s s"]]) -> Score:
+    distances = torch.stack(taps).sum(0)
     own = distances.diagonal()
     return Score(value=float(own.nanmean()), per_style=tuple(own.tolist()), matrix=rows_of(distances))
 
@@ -191,7 +177,6 @@ METRICS: dict[str, Metric] = {
         kernel_scores, ("kid",), "kernel (x.y/d + 1)^3, unbiased, 100 subsets of min(n, m, 1000), seed 2020"
     ),
     "prdc": Metric(manifold_scores, ("precision", "recall", "density", "coverage"), "k = 5, strict <"),
-    "is": Metric(inception_scores, ("is",), "10 splits, shuffled by seed 2020"),
     "similarity": Metric(
         similarity_scores, ("cosine", "csls", "nearer_to_own"),
         f"centred on the training pictures; CSLS over {NEIGHBOURS} neighbours",
@@ -221,24 +206,13 @@ def require_known(metrics: Iterable[str]) -> None:
 
 
 def applies(metric: str, extractor: Extractor) -> bool:
-    """Whether a metric can be taken of these features. `gram` needs style statistics, `is` needs logits."""
-    if metric == "gram" or isinstance(extractor, StyleStatistics):
-        return metric == "gram" and isinstance(extractor, StyleStatistics)
-    return metric != "is" or isinstance(extractor, Classifier)
+    """Whether a metric can be taken of these features: `gram` of style statistics, every other one not."""
+    return (metric == "gram") == isinstance(extractor, StyleStatistics)
 
 
 # Images for the report
-def picks(view: View, *, each: int = 6, nearest_count: int = 12) -> Picks:
-    """The clearest and least clear images of each style, if there are several styles, and the images nearest
-    to a training image."""
-    best, worst = [], []
-    if view.space.styles > 1:
-        margin = margins(view.space.probe.scores(view.images.features), view.images.styles)
-        for style in range(view.space.styles):
-            indices = (view.images.styles == style).nonzero().squeeze(1)
-            order = indices[margin[indices].argsort(descending=True)]
-            best.append(order[:each])
-            worst.append(order.flip(0)[:each])
+def picks(view: View, count: int = 12) -> Picks:
+    """The images nearest to a training image."""
     found = nearest(view.images.features, view.space.train.features)
-    closest = found.distances.argsort()[:nearest_count]
-    return Picks(best=tuple(best), worst=tuple(worst), nearest=closest, nearest_train=found.indices[closest])
+    closest = found.distances.argsort()[:count]
+    return Picks(nearest=closest, nearest_train=found.indices[closest])

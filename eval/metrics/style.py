@@ -108,12 +108,6 @@ def recognition(styles: Int64[Tensor, "n"], predicted: Int64[Tensor, "n"], count
     )  # fmt: skip
 
 
-def margins(scores: Float64[Tensor, "n s"], styles: Int64[Tensor, "n"]) -> Float64[Tensor, "n"]:
-    """Score of the own style minus the best other score; negative if another style is predicted."""
-    others = scores.scatter(1, styles[:, None], -torch.inf)
-    return own_entry(scores, styles) - others.max(dim=1).values
-
-
 # Prototypes
 def prototypes(
     features: Float32[Tensor, "n d"], styles: Int64[Tensor, "n"], count: int

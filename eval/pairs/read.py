@@ -58,19 +58,11 @@ def read_pairs(manifest: Path) -> PairSet:
     and `reference`, in all rows or in none. Paths are relative to the manifest's folder.
 
     Pairs whose images cannot be read are left out. Raises EvalError, naming the row, if a column or value is
-    missing, an output is listed twice, sizes differ, or no pair can be read.
+    missing, sizes differ, or no pair can be read.
     """
     rows = list(_rows(manifest))
     if not rows:
         raise EvalError(f"The manifest '{manifest}' lists 0 pairs: add a row for each.")
-    places: dict[Path, str] = {}
-    for row in rows:
-        output = row.paths["output"]
-        if output in places:
-            raise EvalError(
-                f"{row.place}: the output '{output}' is listed already ({places[output]}): drop one."
-            )
-        places[output] = row.place
     without = [row.place for row in rows if "reference" not in row.paths]
     if 0 < len(without) < len(rows):
         raise EvalError(f"{without[0]}: there is no reference, as in other rows: give all rows one, or none.")

@@ -13,20 +13,21 @@ from torch import Tensor
 from brushwork.data.progress import Progress
 
 from ..errors import EvalError
-from ..features.cache import FeatureCache
-from ..features.extract import MapExtractor
+from ..features.extract import PLAIN, Extraction, MapExtractor
 from ..features.statistics import StyleStatistics, TapStatistics
-from ..metrics.content import CFSD_PROTOCOL, SSIM_PROTOCOL, cfsd, feature_distance, ssim
+from ..metrics.content import SSIM_PROTOCOL, feature_distance, ssim
 from ..metrics.lpips import Lpips
 from ..metrics.registry import METRICS
 from ..metrics.style import mean_score
 from ..reference import Reference
-from ..results import Measurement, MetricResult, Score
+from ..results import PAIR_FIGURES, UNCHANGED, Measurement, MetricResult, Score
 from ..sources import Stored
 from ..suite import measure, with_metric
-from .figures import PAIR_FIGURES, PAIR_METRICS, UNCHANGED, Drawings, Values
 from .read import PairSet
-from .truth import BATCH, paired_truth, truth_indices
+from .truth import BATCH, Drawings, Values, paired_truth, truth_indices
+
+PAIR_METRICS = ("content", "ssim", "lpips", "truth", "reference")
+"""Metrics of pairs, beside the metrics of the outputs alone."""
 
 Figures = Mapping[str, Values]
 
@@ -42,7 +43,7 @@ class PairNetworks:
 
 def default_metrics(pairs: PairSet, drawings: Drawings | None) -> tuple[str, ...]:
     """Returns all metrics that these pairs allow without weights that must be fetched."""
-    names = ["content", "ssim", "cfsd"]
+    names = ["content", "ssim"]
     if pairs.references is not None:
         names.append("reference")
     if drawings is not None:
@@ -58,8 +59,7 @@ def measure_outputs(
     metrics: Sequence[str],
     reference: Reference | None = None,
     drawings: Drawings | None = None,
-    cache: FeatureCache | None = None,
-    progress: bool = False,
+    how: Extraction = PLAIN,
     label: str = "",
 ) -> Measurement:
     """Measures pairs by `metrics`, which are of METRICS (these need a reference) and of PAIR_METRICS.
@@ -79,10 +79,12 @@ def measure_outputs(
     measures = Measurement(style_names=names, figures={}, protocol={})
     if reference is not None and of_outputs:
         try:
-            measures = _outputs(pairs, reference.restricted_to(names), of_outputs, cache, progress)
+            measures = _outputs(pairs, reference.restricted_to(names), of_outputs, how)
         except EvalError as error:
             measures = measures.noted(f"{', '.join(of_outputs)}: {error}")
-    suite = PairSuite(pairs=pairs, style_names=names, networks=networks, drawings=drawings, progress=progress)
+    suite = PairSuite(
+        pairs=pairs, style_names=names, networks=networks, drawings=drawings, progress=how.progress
+    )
     for metric in (metric for metric in metrics if metric in PAIR_METRICS):
         try:
             figures, words = suite.measure(metric)
@@ -95,16 +97,14 @@ def measure_outputs(
     return replace(measures, label=label, style_names=names, protocol=protocol)
 
 
-def _outputs(
-    pairs: PairSet, reference: Reference, metrics: Sequence[str], cache: FeatureCache | None, progress: bool
-) -> Measurement:
+def _outputs(pairs: PairSet, reference: Reference, metrics: Sequence[str], how: Extraction) -> Measurement:
     """Measures the outputs as images of their styles. The contents' accuracy becomes a baseline."""
     names = reference.style_names
     styles = torch.tensor([names.index(style) if names else -1 for style in pairs.styles])
 
     def measured(images: Tensor, names: Sequence[str]) -> Measurement:
         source = Stored(images=images, styles=styles)
-        return measure(source, reference, metrics=names, cache=cache, progress=progress)
+        return measure(source, reference, metrics=names, how=how)
 
     measures = measured(pairs.outputs, metrics)
     accuracies = [name for name in measures.figures if name.partition("@")[0] == "accuracy"]
@@ -139,8 +139,6 @@ class PairSuite:
             return self.results(lpips.name, self.perceptual(lpips), controls), lpips.protocol
         if metric == "content":
             return self.by_maps(self.content), f"mean over taps of {maps}"
-        if metric == "cfsd":
-            return self.by_maps(self.structure), f"{CFSD_PROTOCOL}; {maps}"
         if metric == "truth":
             return self.by_maps(self.truth), f"channel-normalised feature distance; {maps}"
         return self.by_maps(self.reference), StyleStatistics(self.networks.maps).protocol
@@ -180,10 +178,6 @@ class PairSuite:
 
         raw, normalised = self.in_batches(both, "content").unbind(dim=1)
         return {"content_raw": Values(outputs=raw), "content_normalised": Values(outputs=normalised)}
-
-    def structure(self, network: MapExtractor) -> Figures:
-        distances = self.in_batches(lambda a, b: cfsd(network.maps(a), network.maps(b)), "cfsd")
-        return {"cfsd": Values(outputs=distances)}
 
     def perceptual(self, lpips: Lpips) -> Figures:
         return {"lpips": Values(outputs=self.in_batches(lpips, "lpips"))}

@@ -5,6 +5,9 @@ unchanged content, and the mean of the style's images. An output no nearer to th
 kept the subject and missed the style. One no nearer than the mean has the style and lost the subject.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
 import torch
 from jaxtyping import Int64, UInt8
 from torch import Tensor
@@ -15,10 +18,30 @@ from brushwork.data.progress import Progress
 from ..errors import EvalError
 from ..features.extract import MapExtractor
 from ..metrics.content import feature_distance
-from .figures import STYLE_MEAN, UNCHANGED, Drawings, Values
+from ..results import STYLE_MEAN, UNCHANGED
 from .read import PairSet
 
 BATCH = 32
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawings:
+    """Real images for the metric `truth`."""
+
+    test: Pictures
+    """Images that hold a pair's subject in its target style."""
+    train: Pictures
+    """Images that the mean of each style is taken of."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Values:
+    """A figure of k pairs, float (k,), and the same of its baselines."""
+
+    outputs: Tensor
+    baselines: Mapping[str, Tensor] = field(default_factory=dict)
+    rows: Tensor | None = None
+    """Indices of the pairs that have this figure; None: all."""
 
 
 @torch.no_grad()
@@ -27,10 +50,15 @@ def paired_truth(
 ) -> Values:
     """Returns channel-normalised feature distances, 0 to 4, of outputs and baselines to the ground truth.
 
-    Pairs without a ground truth are left out. Raises EvalError if image sizes differ, if the data set lacks a
-    style or its training images, if a subject is there twice in one style, and if no pair has a ground truth.
+    Pairs without a ground truth are left out. Raises EvalError if image sizes differ, if a style has no
+    training images, if a subject is there twice in one style, and if no pair has a ground truth.
     """
-    _require_comparable(pairs, drawings)
+    size, real = pairs.outputs.shape[2:], drawings.test.images.shape[2:]
+    if size != real:
+        raise EvalError(
+            f"The pairs are of {size[1]}x{size[0]} pixels and the real drawings of {real[1]}x{real[0]}: "
+            "bring all to one size."
+        )
     indices = truth_indices(pairs, drawings.test)
     rows = (indices >= 0).nonzero().squeeze(1)
     if len(rows) == 0:
@@ -79,19 +107,3 @@ def style_mean_of(train: Pictures, style: str) -> UInt8[Tensor, "3 r r"]:
         raise EvalError(f"Style {style!r} has 0 training drawings to take the mean of: add some.")
     total = sum(train.take(part).sum(0, dtype=torch.int64).cpu() for part in rows.split(1024))
     return (torch.as_tensor(total) / len(rows)).round().to(torch.uint8)
-
-
-def _require_comparable(pairs: PairSet, drawings: Drawings) -> None:
-    test, train = drawings.test, drawings.train
-    size, real = pairs.outputs.shape[2:], test.images.shape[2:]
-    if size != real or train.images.shape[2:] != real:
-        raise EvalError(
-            f"The pairs are of {size[1]}x{size[0]} pixels and the real drawings of {real[1]}x{real[0]}: "
-            "bring all to one size."
-        )
-    for style in pairs.styles:
-        if style not in test.style_names or style not in train.style_names:
-            raise EvalError(
-                f"The data set has no style {style!r}: it has {', '.join(test.style_names)}; measure "
-                "against the one that was restyled to."
-            )

@@ -16,9 +16,6 @@ from .tables import NOTHING, aligned, number
 
 Verdict = Literal["better", "worse", "within the spread", "equal", "unknown"]
 
-LIMIT = 60
-"""Characters of a value in the sentence that lists the differences."""
-
 Json = dict[str, Any]
 
 
@@ -91,11 +88,7 @@ def compare(ours: Json, theirs: Json) -> list[Change]:
         )
     shared = [name for name in ours["figures"] if name in theirs["figures"]]
     if not shared:
-        there, here = (", ".join(report["figures"]) or "none" for report in (theirs, ours))
-        raise EvalError(
-            f"These two reports have no figure in common: there {there}, here {here}. Measure both with the "
-            "same --metrics."
-        )
+        raise EvalError("These two reports have no figure in common: measure both with the same --metrics.")
     return [_change(name, theirs["figures"][name], ours["figures"][name]) for name in shared]
 
 
@@ -129,21 +122,11 @@ def _differences(field: str, there: object, here: object) -> Iterator[str]:
             inner = f"{field}.{key}" if field else str(key)
             yield from _differences(inner, there.get(key, _ABSENT), here.get(key, _ABSENT))
     elif there != here or isinstance(there, bool) != isinstance(here, bool):
-        texts = [_text(there), _text(here)]
-        pairs = enumerate(zip(*texts, strict=False))
-        same = next((place for place, (a, b) in pairs if a != b), min(map(len, texts)))
-        start = max(0, same - LIMIT // 3) if max(map(len, texts)) > LIMIT else 0
-        yield f"{field}: {_cut(texts[0], start)} there, {_cut(texts[1], start)} here"
+        yield f"{field}: {_text(there)} there, {_text(here)} here"
 
 
 def _text(value: object) -> str:
-    if value is _ABSENT:
-        return "absent"
-    return value if isinstance(value, str) else json.dumps(value)
-
-
-def _cut(text: str, start: int) -> str:
-    return f"{'…' if start else ''}{text[start : start + LIMIT]}{'…' if len(text) > start + LIMIT else ''}"
+    return "absent" if value is _ABSENT else value if isinstance(value, str) else json.dumps(value)
 
 
 # Table

@@ -3,19 +3,24 @@
 import base64
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
+import numpy as np
+import torch
+from jaxtyping import UInt8
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
+from torch import Tensor
 
 from brushwork.data.files import write_file
-from brushwork.data.images import png_bytes
+from brushwork.data.images import Cell, fit_image, image_grid, png_bytes
 
-from ..collapse import ADVICE
 from ..errors import EvalError
-from ..results import Measurement, MetricResult
-from .plots import bars, curve, heat_maps, worst_first
+from ..features.extract import Source
+from ..results import ADVICE, Measurement, Picks
+from .plots import bars, confusion, curve, worst_first
 from .tables import (
     Column,
     by_features,
@@ -24,6 +29,7 @@ from .tables import (
     minus,
     number,
     rounded,
+    shortened,
     style_columns,
     with_spread,
 )
@@ -31,14 +37,19 @@ from .tables import (
 AXES = {"truncation": "psi (0: the style's average, 1: no truncation)"}
 """Label of a curve's horizontal axis, by the curve's name."""
 
+SAMPLES = "The first pictures of each style"
+NEAREST = "Nearest to a training picture"
+"""Titles of the grids in the report."""
 
-@dataclass(frozen=True, kw_only=True)
-class Illustration:
-    """A PNG with its title and its description for those who cannot see it."""
+SMALL, LARGE = 96, 160
+"""Pixels. Smaller images are magnified by a whole factor to nearly SMALL, larger ones reduced to LARGE."""
+
+
+class Illustration(NamedTuple):
+    """A PNG, `kind` of its explanation in the template, and a description for those who cannot see it."""
 
     title: str
     kind: str
-    """Name of its explanation in the template, if it has one."""
     png: bytes
     alt: str
 
@@ -92,10 +103,7 @@ def page(measures: Measurement, images: Mapping[str, bytes]) -> str:
     )  # fmt: skip
     own = {name: figure for name, figure in measures.figures.items() if "@" not in name}
     ranked = [own[name] for name in ("fd", *own) if name in own]
-
-    def cells(figure: MetricResult) -> dict[str, str]:
-        return figure_cells(figure, measures.style_names)
-
+    cells = partial(figure_cells, style_names=measures.style_names)
     rows = [cells(figure) for figure in measures.figures.values()]
     html = environment.get_template("page.html").render(
         measures=measures,
@@ -106,7 +114,7 @@ def page(measures: Measurement, images: Mapping[str, bytes]) -> str:
         labels=[label for label in (rows[0] if rows else ()) if any(row[label] for row in rows)],
         groups=by_features(measures),
         cells=cells,
-        style_plots=[*_bars(measures), *_heat_maps(measures)],
+        style_plots=[*_bars(measures), *_confusion(measures)],
         style_tables=_style_tables(measures),
         curve_plots=_curves(measures),
         grids=[Illustration(title=title, kind=title, png=png, alt=title) for title, png in images.items()],
@@ -121,7 +129,7 @@ def _style_tables(measures: Measurement) -> list[list[Column]]:
     others = [name for name in styled if name not in main]
     groups = [main, *(others[start : start + 8] for start in range(0, len(others), 8))]
     tables = [{name: styled[name] for name in names} for names in groups if names]
-    return [style_columns(figures, measures.style_names) for figures in tables]
+    return [style_columns(figures) for figures in tables]
 
 
 def _setting(entry: object) -> str:
@@ -157,25 +165,54 @@ def _bars(measures: Measurement) -> list[Illustration]:
     ]  # fmt: skip
 
 
-def _heat_maps(measures: Measurement) -> list[Illustration]:
-    """Maps of which style is recognised as which, and which styles are alike."""
-    maps = []
-    for name in ("accuracy", "csls", "gram"):
-        figure = measures.figures.get(name)
-        if figure is not None and figure.measured.matrix:
-            shares = name == "accuracy"
-            title = "Which style is recognised" if shares else f"Style by style: {figure.about.title}"
-            png = heat_maps(figure, measures.style_names, shares=shares)
-            kind = "confusion" if shares else "similarity"
-            maps.append(Illustration(title=title, kind=kind, png=png, alt=f"Heat maps: {title}"))
-    return maps
+def _confusion(measures: Measurement) -> list[Illustration]:
+    figure, title = measures.figures.get("accuracy"), "Which style is recognised"
+    if figure is None or not figure.measured.matrix:
+        return []
+    png = confusion(figure, measures.style_names)
+    return [Illustration(title=title, kind="confusion", png=png, alt=f"Heat maps: {title}")]
 
 
 def _curves(measures: Measurement) -> list[Illustration]:
     return [
         Illustration(
             title=f"Effect of {name}", kind=name, png=curve(points, AXES.get(name, name)),
-            alt=f"Line charts of figures over {name}, at {', '.join(number(point.x) for point in points)}",
+            alt=f"Line charts of figures over {name}",
         )
-        for name, points in measures.curves.items() if points
+        for name, points in measures.curves.items()
     ]  # fmt: skip
+
+
+# Grids
+def samples_grid(source: Source, style_names: Sequence[str], per_style: int = 8) -> Image.Image:
+    """Returns the first `per_style` images of each style, one row a style, or of all without styles."""
+    rows = [(source.styles == s).nonzero().squeeze(1)[:per_style] for s in range(len(style_names))]
+    if not style_names:
+        rows = [torch.arange(min(per_style, len(source.styles)))]
+    return _grid([_cells(source, row) for row in rows], style_names)
+
+
+def nearest_grid(source: Source, picks: Picks, train_images: UInt8[Tensor, "n 3 h w"]) -> Image.Image:
+    """Returns the measured images nearest to a training image, each above that training image.
+
+    A sample that repeats the image below it was memorised. Nearness alone, as of two round yellow faces, is
+    no copy.
+    """
+    near: list[Cell] = [_cell(image) for image in train_images[picks.nearest_train]]
+    return _grid([_cells(source, picks.nearest), near], ("measured", "nearest in training"))
+
+
+def _cells(source: Source, indices: Tensor) -> list[Cell]:
+    return [_cell(image) for image in source.take(indices)] if len(indices) else []
+
+
+def _cell(image: UInt8[Tensor, "3 h w"]) -> np.ndarray:
+    array = np.ascontiguousarray(image.permute(1, 2, 0).cpu().numpy())
+    return array if max(array.shape) <= LARGE else fit_image(array, LARGE, "pad")
+
+
+def _grid(rows: list[list[Cell]], row_labels: Sequence[str]) -> Image.Image:
+    heights = [cell.shape[0] for row in rows for cell in row if cell is not None]
+    scale = max(1, SMALL // heights[0]) if heights else 1
+    labels = [shortened(label, 28) for label in row_labels]
+    return image_grid(rows, row_labels=labels, scale=scale)

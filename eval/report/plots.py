@@ -12,14 +12,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize, PowerNorm
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure as Sheet
 from matplotlib.transforms import Bbox
 
 from brushwork.data.lettering import readable
 
-from ..pairs.figures import BASELINES, RESTYLED, about_logged
-from ..results import CurvePoint, MetricResult, Score
+from ..results import BASELINES, RESTYLED, CurvePoint, MetricResult, about_logged
 from .tables import minus, number, numbers, shortened
 
 INK, MUTED, ACCENT, MARK, GRID = "#1f2430", "#596275", "#3056a0", "#b54708", "#e6e9ef"
@@ -92,36 +91,23 @@ def _bars(
 
 # Curves
 def curve(points: Sequence[CurvePoint], across: str) -> bytes:
-    """Plots scores over a parameter: each distance in a panel of its own, all shares together in one."""
+    """Plots scores over a parameter, a panel each."""
     names = list(dict.fromkeys(name for point in points for name in point.scores))
-    shares = [name for name in names if (about := about_logged(name)) and about.kind == "share"]
-    groups = [[name] for name in names if name not in shares] + ([shares] if shares else [])
-    sheet, panels = _panels(len(groups), 2.9, columns=2)
-    for axes, group in zip(panels, groups, strict=True):
-        for name, colour, marker in zip(group, LINES * 4, "osD^" * 4, strict=False):
-            line = [(point.x, point.scores[name]) for point in points if name in point.scores]
-            axes.plot(
-                *zip(*line, strict=True), color=colour, marker=marker, markersize=4.5, label=_words(name)
-            )
-            for point in line if len(group) == 1 else ():
-                _annotate(axes, point, below=False, colour=INK)
-        if len(group) == 1:
-            _title(axes, _words(group[0]))
-        else:
-            axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=4, frameon=False, fontsize=9.0)
-        _line_axes(axes, size=9.0, margins=(0.08, 0.16), across=across)
+    sheet, panels = _panels(len(names), 2.3)
+    for axes, name in zip(panels, names, strict=True):
+        line = [(point.x, point.scores[name]) for point in points if name in point.scores]
+        axes.plot(*zip(*line, strict=True), color=ACCENT, marker="o", markersize=4.5)
+        for point in line:
+            _annotate(axes, point, below=False, colour=INK)
+        _title(axes, _words(name))
+        _line_axes(axes, size=8.0, margins=(0.08, 0.2), across=across)
         axes.set_xticks([point.x for point in points])
     return png(sheet)
 
 
 def training_curves(history: History) -> bytes | None:
-    """Plots figures over thousands of images, a panel each, the best point marked. None without figures.
-
-    Args:
-        history: lines of a log with `nimg` and figures by name. Thin lines show the mean over the
-            styles, `<figure>_style_mean`, and the worst style, `<figure>_worst_style`. Baselines of restyled
-            images, such as `<figure>_unchanged`, are horizontal lines.
-    """
+    """Plots the figures of a log over thousands of images, a panel each, the best point marked. None without
+    figures. Thin lines are `<figure>_style_mean` and `<figure>_worst_style`, horizontal ones baselines."""
     names = [name for name in dict.fromkeys(key for line in history for key in line) if about_logged(name)]
     curves = {name: points for name in names if (points := _over_kimg(history, name))}
     if not curves:
@@ -186,36 +172,32 @@ def _annotate(axes: Axes, point: tuple[float, float], *, below: bool, colour: st
     )  # fmt: skip
 
 
-# Heat maps
-def heat_maps(figure: MetricResult, style_names: Sequence[str], *, shares: bool) -> bytes:
-    """Plots each style against every real style, measured beside held-out real pictures. Dark blue is alike.
-
-    `shares` are those of the style probe, written in percent. Similarities have a scale symmetric about 0.
-    Squared distances have a scale even in the distance. The maps of many styles stand below each other.
-    """
+# Confusion
+def confusion(figure: MetricResult, style_names: Sequence[str]) -> bytes:
+    """Plots the shares of each style that are recognised as every style, beside those of held-out real
+    pictures: in percent for few styles, else by colour. The maps of many styles stand below each other."""
     scores = [score for score in (figure.measured, figure.real) if score is not None and score.matrix]
     count, names = len(style_names), [axis_name(name) for name in style_names]
     beside = len(scores) if count <= MANY else 1
     below = len(scores) // beside
     margin = 0.5 + 0.07 * max(map(len, names))  # of the names, in inches
-    numbered = shares and count <= 2 * MANY
-    room = WIDTH - margin - (0.3 if numbered else 1.0) - 0.2 * (beside - 1)
-    cell = min(0.8, room / (count * beside))
+    numbered = count <= 2 * MANY
+    cell = min(0.8, (WIDTH - margin - (0.3 if numbered else 1.0) - 0.2 * (beside - 1)) / (count * beside))
     height = below * (count * cell + 0.3) + 0.4 + margin * (0.7 if count <= MANY else 1)
     sheet = Sheet(figsize=(WIDTH, height), dpi=DPI, layout="compressed")
     panels = sheet.subplots(below, beside, sharex=True, sharey=True, squeeze=False).ravel().tolist()
-    colours = _colours(figure, scores, shares=shares)
+    colours = ScalarMappable(Normalize(0, 1), "Blues")
     for axes, score, title in zip(panels, scores, ("Measured", "Held-out real pictures"), strict=False):
         axes.imshow(score.matrix, cmap=colours.cmap, norm=colours.norm)
-        if numbered or cell >= 0.36:
-            _write_numbers(axes, score.matrix, percent=shares, size=min(8.0, 21 * cell))
+        if numbered:
+            _write_shares(axes, score.matrix, size=min(8.0, 21 * cell))
         axes.set_title(title, loc="left", fontsize=10, color=INK)
         plain(axes, size=9.0 if cell > 0.24 else 7.5)
         axes.set_yticks(range(count), names)
     for axes in panels[-beside:]:
         turn = 40 if count <= MANY else 90
         axes.set_xticks(range(count), names, rotation=turn, ha="right" if turn < 90 else "center")
-        axes.set_xlabel("style recognised (%)" if shares else "style compared with")
+        axes.set_xlabel("style recognised (%)")
     panels[0].set_ylabel("target style")
     if not numbered:
         bar = sheet.colorbar(colours, ax=panels, shrink=0.8 / below, aspect=24, pad=0.02)
@@ -224,36 +206,14 @@ def heat_maps(figure: MetricResult, style_names: Sequence[str], *, shares: bool)
     return png(sheet)
 
 
-def _colours(figure: MetricResult, scores: Sequence[Score], *, shares: bool) -> ScalarMappable:
-    if shares:
-        return ScalarMappable(Normalize(0, 1), "Blues")
-    entries = [abs(value) for score in scores for row in score.matrix for value in row]
-    top = max(filter(math.isfinite, entries), default=0.0) or 1.0
-    if figure.about.better == "more":
-        return ScalarMappable(Normalize(-top, top), "RdBu")
-    return ScalarMappable(PowerNorm(0.5, vmin=0, vmax=top), "Blues_r")
-
-
-def _write_numbers(axes: Axes, matrix: Sequence[Sequence[float]], *, percent: bool, size: float) -> None:
-    """Writes the entries into their cells, but for shares below half a percent."""
-    (shown,) = axes.images
-    low, high = shown.get_clim()
-    decimals = max(0, (1 if low < 0 else 2) - math.floor(math.log10(high or 1.0)))
-    colours = shown.to_rgba(np.asarray(matrix))
+def _write_shares(axes: Axes, matrix: Sequence[Sequence[float]], *, size: float) -> None:
+    """Writes the shares from half a percent on into their cells, white on dark blue."""
     for (row, column), value in np.ndenumerate(matrix):
-        if math.isnan(value) or (percent and value < 0.005):
-            continue
-        text = f"{100 * value:.0f}" if percent else minus(f"{value:.{decimals}f}")
-        colour = readable_on(colours[row, column].tolist())
-        label = axes.text(column, row, text, ha="center", va="center", fontsize=size, color=colour)
-        label.set_in_layout(False)
-
-
-def readable_on(rgba: Sequence[float]) -> str:
-    """Returns black or white, whichever has the higher contrast (relative luminance of WCAG 2)."""
-    linear = [v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4 for v in rgba[:3]]
-    luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-    return "white" if luminance < 0.179 else "black"
+        if value >= 0.005:
+            colour = "white" if value > 0.72 else "black"
+            text = f"{100 * value:.0f}"
+            label = axes.text(column, row, text, ha="center", va="center", fontsize=size, color=colour)
+            label.set_in_layout(False)
 
 
 # Drawing

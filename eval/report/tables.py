@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from ..collapse import ADVICE
-from ..results import Measurement, MetricResult, Score
+from ..results import ADVICE, Measurement, MetricResult, Score
 
 WIDTH = 100
 """Characters in a line of a table for a terminal, at most."""
@@ -110,11 +109,9 @@ class Column:
     name: str
     title: str
     cells: tuple[str, ...]
-    words: bool = False
-    """Whether the cells are words, aligned left, rather than numbers."""
 
 
-def style_columns(figures: Mapping[str, MetricResult], style_names: tuple[str, ...]) -> list[Column]:
+def style_columns(figures: Mapping[str, MetricResult]) -> list[Column]:
     """Returns a column for each figure. Distance and accuracy are followed by their real level."""
     real = {"fd": ("real fd", "of real pictures"), "accuracy": ("ceiling", "ceiling")}
 
@@ -126,16 +123,7 @@ def style_columns(figures: Mapping[str, MetricResult], style_names: tuple[str, .
         columns.append(column(name, figure.about.title, figure.measured))
         if name in real and figure.real and figure.real.per_style:
             columns.append(column(*real[name], figure.real))
-        if name == "accuracy" and figure.measured.matrix:
-            taken = tuple(_taken_for(row, style_names) for row in figure.measured.matrix)
-            columns.append(Column(name="taken most for", title="taken most for", cells=taken, words=True))
     return columns
-
-
-def _taken_for(shares: Sequence[float], style_names: tuple[str, ...]) -> str:
-    """Returns the style with the largest share; `–` for a style without images."""
-    known = [(share, -s) for s, share in enumerate(shares) if not math.isnan(share)]
-    return style_names[-max(known)[1]] if known else NOTHING
 
 
 # Terminal
@@ -200,13 +188,12 @@ def _style_lines(measures: Measurement) -> list[str]:
     wanted = [name for name in ("fd", "accuracy") if name in styled] or list(styled)[:2]
     if not wanted:
         return []
-    columns = style_columns({name: styled[name] for name in wanted}, measures.style_names)
+    columns = style_columns({name: styled[name] for name in wanted})
     worst = styled[wanted[0]].worst()
     rows = [["style", *(column.name for column in columns), ""]]
     for s, name in enumerate(measures.style_names):
         rows.append([name, *(column.cells[s] for column in columns), "<- worst" if s == worst else ""])
-    words = [0, *(c for c, column in enumerate(columns, start=1) if column.words)]
-    return aligned(rows, left=[*words, len(columns) + 1], flexible=words)
+    return aligned(rows, left=(0, len(columns) + 1))
 
 
 def _baseline_lines(measures: Measurement) -> list[str]:

@@ -18,10 +18,10 @@ from brushwork.data.images import image_grid
 from brushwork.data.names import unique_names
 from brushwork.data.progress import Progress
 from brushwork.data.writing import save_picture
-from brushwork.eval.features.cache import FeatureCache, user_cache
 from brushwork.eval.features.efficientnet import EfficientNetLite
-from brushwork.eval.pairs.figures import Drawings
+from brushwork.eval.features.extract import Extraction, user_cache
 from brushwork.eval.pairs.suite import PairNetworks, measure_outputs
+from brushwork.eval.pairs.truth import Drawings
 from brushwork.eval.reference import load_reference
 from brushwork.eval.report.tables import number, with_spread
 from brushwork.eval.results import Measurement
@@ -51,15 +51,15 @@ Measure = Callable[[str, Task, Tensor], Measurement]
 # Measuring
 def output_metrics(data: Path, test: Pictures, train: Pictures) -> Measure:
     """Metrics in the features of EfficientNet-Lite0, which no method was trained with."""
-    network, cache = EfficientNetLite(), FeatureCache(user_cache())
-    reference = load_reference(data, [network], cache=cache, progress=True)
+    network, cache = EfficientNetLite(), user_cache()
+    reference = load_reference(data, [network], how=Extraction(cache=cache, progress=True))
     networks = PairNetworks(maps=network, control=network.control())
     drawings = Drawings(test=test, train=train)
 
     def measure(name: str, task: Task, outputs: Tensor) -> Measurement:
         return measure_outputs(
             task.pairs(outputs), networks, metrics=METRICS, reference=reference, drawings=drawings,
-            cache=cache, label=name, progress=True,
+            how=Extraction(cache=cache, progress=True), label=name,
         )  # fmt: skip
 
     return measure

@@ -21,9 +21,9 @@ from torch import Tensor
 from brushwork.data.dataset import Pictures
 from brushwork.data.progress import Progress
 from brushwork.eval.errors import EvalError
-from brushwork.eval.pairs.figures import STYLE_MEAN, UNCHANGED
 from brushwork.eval.pairs.read import PairSet
 from brushwork.eval.pairs.truth import style_mean_of
+from brushwork.eval.results import STYLE_MEAN, UNCHANGED
 from brushwork.models.errors import ModelError
 from brushwork.models.generator import Generator
 from brushwork.models.pretrained.hed import FILE, NAME, hed_vgg16

@@ -11,7 +11,7 @@ import tyro
 from torch import Tensor
 
 from brushwork.data.dataset import Pictures, load_pictures
-from brushwork.eval.features.cache import FeatureCache, user_cache
+from brushwork.eval.features.extract import PLAIN, Extraction, user_cache
 from brushwork.eval.features.extractors import build_extractor
 from brushwork.eval.reference import Reference, load_reference
 from brushwork.eval.results import METRIC_INFO, Measurement, Score
@@ -113,14 +113,12 @@ FAULTS: dict[str, Fault] = {
 # Measuring
 def measure_faults(
     test: Stored, train: Stored, reference: Reference, faults: Sequence[str] = tuple(FAULTS),
-    metrics: Sequence[str] = METRICS, cache: FeatureCache | None = None,
+    metrics: Sequence[str] = METRICS, how: Extraction = PLAIN,
 ) -> dict[str, Measurement]:  # fmt: skip
     """Measurements of the held-out images after each fault, by its name. All images have labels."""
     count = len(reference.style_names)
     return {
-        name: measure(
-            FAULTS[name](test, train, count), reference, metrics=metrics, cache=cache, progress=True
-        )
+        name: measure(FAULTS[name](test, train, count), reference, metrics=metrics, how=how)
         for name in faults
     }
 
@@ -164,8 +162,9 @@ def main(args: SensitivityArguments) -> None:
     """Measures and prints."""
     test, train = (labelled(load_pictures(args.dataset, split)) for split in ("test", "train"))
     extractors = extractors_for([build_extractor(args.features)], METRICS)
-    reference = load_reference(args.dataset, extractors, progress=True)
-    measures = measure_faults(test, train, reference, cache=FeatureCache(user_cache()))
+    how = Extraction(cache=user_cache(), progress=True)
+    reference = load_reference(args.dataset, extractors, how=how)
+    measures = measure_faults(test, train, reference, how=how)
     print("\n\n".join(table(title, measures, names).markdown() for title, names in COLUMNS.items()))
 
 

@@ -6,7 +6,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from brushwork.eval.features.cache import FeatureCache
 from brushwork.eval.reference import Reference, build_reference
 from brushwork.eval.sources import Samples, Stored
 
@@ -67,13 +66,9 @@ class World:
     reference: Reference
     colours = Colours
 
-    def build(
-        self, extractor: Colours | None = None, *, control: bool = True, cache: FeatureCache | None = None
-    ) -> Reference:
+    def build(self, extractor: Colours | None = None, *, control: bool = True) -> Reference:
         everyone = [extractor or Colours()]
-        return build_reference(
-            self.train, self.test, STYLES, "fingerprint", everyone, control=control, cache=cache
-        )
+        return build_reference(self.train, self.test, STYLES, "fingerprint", everyone, control=control)
 
     @staticmethod
     def pictures(first_seed: int, per_style: int) -> Stored:

@@ -62,20 +62,6 @@ def test_linear_generator(epsilon: float, monkeypatch: pytest.MonkeyPatch) -> No
     torch.testing.assert_close(found, expected, rtol=1e-6, atol=0)
 
 
-def test_arc_and_constant_generator() -> None:
-    """A unit circle from angle 0 to the style's: |chord|^2 / eps^2 = angle^2 for small steps."""
-
-    def arc(styles: Tensor, a: Tensor, b: Tensor, t: Tensor) -> Tensor:
-        angle = t * (styles @ torch.tensor([0.5, 2.0], dtype=torch.float64))
-        return torch.stack([angle.cos(), angle.sin(), 0 * t], dim=1)[..., None, None]
-
-    found = path_length(arc, squared_distance, STYLES, SEEDS)
-    expected = torch.tensor([0.25, 4, 0.25, 4, 0.25], dtype=torch.float64)
-    torch.testing.assert_close(found, expected, rtol=1e-6, atol=0)
-    constant = path_length(lambda s, a, b, t: torch.ones(len(a), 3, 2, 2), squared_distance, STYLES, SEEDS)
-    assert torch.equal(constant, torch.zeros(5))
-
-
 def test_places_depend_on_the_seeds_alone() -> None:
     ends, places = path_places(torch.arange(500), 1)
     assert path_places(torch.tensor([17]), 1) == (ends[17], places[17])

@@ -58,12 +58,6 @@ def test_no_control_matches_a_share_far_below_the_ceiling(
     assert result.control_matches is matches
 
 
-def test_without_a_control_nothing_matches() -> None:
-    assert not MetricResult(about=SHARE, features="f", measured=Score(value=1.0)).control_matches
-    lonely = MetricResult(about=DISTANCE, features="f", measured=Score(value=1.0), control=Score(value=1.0))
-    assert not lonely.control_matches
-
-
 # Styles
 @pytest.mark.parametrize(
     ("about", "per_style", "worst"),

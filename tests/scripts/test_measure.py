@@ -3,7 +3,6 @@
 import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,17 +14,12 @@ from PIL import Image
 from brushwork.data.curate.pack import PackConfig, pack
 from brushwork.data.dataset import load_pictures
 from brushwork.data.files import write_file
-from brushwork.eval.evaluator import images_of_styles, untrained
+from brushwork.eval.evaluator import images_of_styles
 from brushwork.eval.reference import build_reference
 from brushwork.eval.sources import Stored
 from brushwork.models.generator import Generator, GeneratorConfig
-from brushwork.models.snapshot import generator_bytes, load_generator
+from brushwork.models.snapshot import generator_bytes
 from brushwork.models.stage import Stage
-from brushwork.training.config import TrainConfig
-from brushwork.training.presets import toy
-from brushwork.training.rng import derived_seed
-from brushwork.training.state import build_networks
-from brushwork.training.trainer import Trainer
 
 if TYPE_CHECKING:
     from ..conftest import Shell
@@ -125,7 +119,7 @@ def test_measure_pairs(shell: Shell, packed: Path, names: tuple[str, ...], tmp_p
     row = rows[0].replace(f",{names[1]},", ",oil,")
     manifest.write_text(f"output,content,style,subject\n{row}\n")
     found = measured(shell, manifest, tmp_path / "o", "--reference", packed)
-    assert {"content_raw", "ssim", "cfsd"} == found["figures"].keys() - {"content_normalised"}
+    assert {"content_raw", "ssim"} == found["figures"].keys() - {"content_normalised"}
     assert found["notes"][0].startswith("fd, accuracy: The reference has no style 'oil'")
 
 
@@ -213,60 +207,6 @@ def test_training_images_of_styles_are_in_the_order_of_the_reference(packed: Pat
     for names in (train.style_names, train.style_names[:0:-1], ()):
         features = reference.restricted_to(names).spaces[0].raw_train.features
         assert torch.equal(images_of_styles(train, names).flatten(1).float(), features)
-
-
-# Disentanglement
-DISENTANGLEMENT = {
-    "style_in_content", "subject_in_content", "style_in_style", "subject_in_style", "swapped_style",
-    "swapped_content", "products_in_content",
-}  # fmt: skip
-
-
-def encoder_config(packed: Path, out: Path) -> TrainConfig:
-    """One step of a network with encoders."""
-    preset = toy()
-    return replace(
-        preset, data=packed, out=out, device="cpu", precision="fp32", total_kimg=0.008, seed=5,
-        generator=replace(preset.generator, encoders=True),
-    )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def encoding(packed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of this configuration, whose images have half the size of the data."""
-    out = tmp_path_factory.mktemp("encoding") / "run"
-    Trainer(encoder_config(packed, out), load_pictures(packed, "train")).run()
-    return out
-
-
-def test_measure_disentanglement(shell: Shell, packed: Path, encoding: Path, tmp_path: Path) -> None:
-    options = ("--reference", packed, "--per-style", "4", "--device", "cpu", "--out", tmp_path)
-    said = shell("measure", encoding, "--metrics", "disentanglement", *options)
-    assert "subject_in_style" in said
-    found = json.loads((tmp_path / "report.json").read_text())["figures"]
-    assert found.keys() == DISENTANGLEMENT
-    assert all(0 <= found[name]["measured"]["value"] <= 1 for name in DISENTANGLEMENT)
-    assert all("control" in found[name] for name in DISENTANGLEMENT)
-    assert "style read off the content code" in (tmp_path / "report.html").read_text()
-
-
-def test_the_control_is_the_network_before_its_training(packed: Path, encoding: Path) -> None:
-    generator, state = load_generator(encoding), torch.random.get_rng_state()
-    before = untrained(generator, derived_seed(5, "weights"))
-    assert torch.equal(torch.random.get_rng_state(), state)
-    assert before.trained_stage == generator.trained_stage
-    fresh = build_networks(
-        encoder_config(packed, encoding), generator.style_names, torch.device("cpu")
-    ).generator
-    for name, weight in fresh.state_dict().items():
-        assert torch.equal(weight, before.state_dict()[name])
-    assert any(not torch.equal(weight, trained) for weight, trained in
-               zip(before.parameters(), generator.parameters(), strict=True))  # fmt: skip
-
-
-def test_a_run_without_encoders_is_one_sentence(shell: Shell, packed: Path, run: Path) -> None:
-    options = ("--reference", packed, "--device", "cpu", "--metrics", "disentanglement")
-    assert "has no encoders: train one with --generator.encoders" in shell.mistake("measure", run, *options)
 
 
 # Mistakes

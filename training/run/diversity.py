@@ -12,7 +12,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from brushwork.data.loader import Pictures, StoredPictures
-from brushwork.eval.collapse import COLLAPSED, collapse_warning
+from brushwork.eval.results import COLLAPSED, collapse_warning
 from brushwork.models.generator import Generator
 from brushwork.models.sampling import sample
 from brushwork.models.stage import Stage

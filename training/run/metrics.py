@@ -10,11 +10,12 @@ from annotated_types import Interval
 from torch import Tensor
 
 from brushwork.eval.errors import EvalError
+from brushwork.eval.features.extract import Extraction, user_cache
 from brushwork.eval.features.extractors import build_extractor
 from brushwork.eval.metrics.registry import METRICS
-from brushwork.eval.pairs.figures import RESTYLED, about_logged
 from brushwork.eval.processes import Processes
 from brushwork.eval.reference import Reference, load_reference
+from brushwork.eval.results import RESTYLED, about_logged
 from brushwork.eval.sources import Samples
 from brushwork.eval.suite import extractors_for, measure, rehearsed
 from brushwork.models.generator import Generator
@@ -74,7 +75,12 @@ class InLoopMetrics:
         """The features of the real images."""
         metrics = [*self.config.names, *(name for name in self.config.restyled if name in METRICS)]
         extractors = extractors_for([build_extractor("efficientnet-lite0", self.device)], metrics)
-        return load_reference(self.data, extractors, control=False, processes=Processes.joined())
+        return load_reference(
+            self.data,
+            extractors,
+            control=False,
+            how=Extraction(cache=user_cache(), processes=Processes.joined()),
+        )
 
     @cached_property
     def restyled(self) -> RestyledMetrics | None:
@@ -123,11 +129,11 @@ class InLoopMetrics:
 
         reference = self.reference
         samples = Samples(sampler=sampler, count=len(reference.style_names), per_style=self.config.per_style)
-        processes = Processes.joined()
+        how = Extraction(processes=Processes.joined())
         try:
-            return measure(samples, reference, metrics=self.config.names, processes=processes).summary()
+            return measure(samples, reference, metrics=self.config.names, how=how).summary()
         except EvalError as error:  # a metric that worked before training does not end it
-            if processes.main:
+            if how.processes.main:
                 print(f"not measured: {error}")
             return {}
 

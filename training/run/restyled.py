@@ -15,12 +15,11 @@ from torch import Tensor
 
 from brushwork.data.dataset import load_pictures
 from brushwork.eval.features.extract import MapExtractor
-from brushwork.eval.pairs.figures import BASELINES, RESTYLED, UNCHANGED
 from brushwork.eval.pairs.read import PairSet
 from brushwork.eval.pairs.suite import PairNetworks, measure_outputs
 from brushwork.eval.processes import Processes
 from brushwork.eval.reference import Reference
-from brushwork.eval.results import METRIC_INFO, Measurement
+from brushwork.eval.results import BASELINES, METRIC_INFO, RESTYLED, UNCHANGED, Measurement
 from brushwork.models.generator import Generator, at_stage
 from brushwork.models.restyling import content_style_codes, restyle
 from brushwork.models.stage import Stage

@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeVar
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from pydantic import ValidationError
 
-from brushwork.eval.pairs.figures import about_logged
+from brushwork.eval.results import about_logged
 from brushwork.models.options import sentence_of
 
 from ..config import FREE_TO_CHANGE, TrainConfig

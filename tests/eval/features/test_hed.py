@@ -7,8 +7,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from brushwork.eval.features.extract import Classifier, Extractor, MapExtractor
-from brushwork.eval.features.hed import TAPS, HedVgg
+from brushwork.eval.features.extract import Extractor, MapExtractor
+from brushwork.eval.features.extractors import TAPS, HedVgg
 from brushwork.models.errors import ModelError
 from brushwork.models.pretrained import hed
 from brushwork.models.pretrained.vgg import Vgg
@@ -39,7 +39,6 @@ def test_control_has_seeded_random_weights() -> None:
     network = HedVgg(pretrained=False)
     assert isinstance(network, Extractor)
     assert isinstance(network, MapExtractor)
-    assert not isinstance(network, Classifier)
     assert network.standardised
     assert network.name == "vgg16-random"
     for word in ("VGG16 (random seed 0)", *TAPS, "64 px bilinear", "ImageNet", "float32"):

@@ -54,14 +54,6 @@ def test_distances_of_vectors_are_those_of_maps() -> None:
         torch.testing.assert_close((theirs.mean, theirs.std), mean_and_std(q))
 
 
-def test_vectors_are_taken_in_parts_and_of_means() -> None:
-    statistics, images = StyleStatistics(Colours()), pictures(40)
-    features = statistics(images)
-    torch.testing.assert_close(features[33:34], statistics(images[33:34]))
-    (gram, mean, std), _ = statistics.split(features.double().mean(0, keepdim=True))
-    assert (gram.shape, mean.shape, std.shape) == ((1, 6), (1, 3), (1, 3))
-
-
 def test_statistics_of_the_evaluator() -> None:
     """Three taps of Lite0: 24, 40 and 80 channels."""
     statistics = StyleStatistics(EfficientNetLite())

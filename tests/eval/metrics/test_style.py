@@ -10,7 +10,6 @@ from brushwork.eval.metrics.style import (
     LinearProbe,
     cosines,
     csls,
-    margins,
     mean_score,
     nearer_to_own,
     nearest_mean,
@@ -42,7 +41,6 @@ def test_probe_recognises_clusters_of_unseen_images() -> None:
     probe = LinearProbe.fit(train, styles, 3)
     x, unseen = clusters(40)
     assert recognition(unseen, probe.predict(x), 3).value > 0.95
-    assert (margins(probe.scores(x), unseen) > 0).float().mean() > 0.95
     standard = Standardiser.fit(train)
     fitted = LinearProbe.fit(standard(train), styles, 3)
     torch.testing.assert_close(fitted.before(standard).scores(x), fitted.scores(standard(x)))

@@ -12,10 +12,8 @@ from brushwork.eval.report.compare import compare, comparison_table, read_report
 from brushwork.eval.report.page import write_report
 from brushwork.eval.results import METRIC_INFO, Measurement, MetricResult, Score
 
-LONG = "EfficientNet-Lite0 of ImageNet, blocks 1, 3, 5, 10 and 15, means and deviations, enlarged to {} px"
 
-
-def measures(fd: float = 50.0, accuracy: float = 0.5, *, spread: float = 0.01, size: int = 64) -> Measurement:
+def measures(fd: float = 50.0, accuracy: float = 0.5, *, spread: float = 0.01) -> Measurement:
     scores = {"fd": Score(value=fd, per_style=(fd, fd)), "accuracy": Score(value=accuracy, spread=spread)}
     return Measurement(
         style_names=("flat", "sketch"),
@@ -23,7 +21,7 @@ def measures(fd: float = 50.0, accuracy: float = 0.5, *, spread: float = 0.01, s
             name: MetricResult(about=METRIC_INFO[name], features="net", measured=score)
             for name, score in scores.items()
         },
-        protocol={"features": {"net": LONG.format(size)}, "images": [200, 200], "seed": 0, "real": (32, 32)},
+        protocol={"features": {"net": "64 px"}, "images": [200, 200], "seed": 0, "real": (32, 32)},
         environment={"torch": "2.99"},
         label=f"fd {fd}",
     )
@@ -85,18 +83,6 @@ def test_every_differing_field_is_named_with_both_values() -> None:
     assert "real" not in text.replace("reports", "")  # a tuple is the list that it becomes in a file
 
 
-def test_long_values_are_cut_around_the_difference() -> None:
-    with pytest.raises(EvalError) as error:
-        compare(measures(size=64).to_json(), measures(size=128).to_json())
-    text = str(error.value)
-    assert "features.net: …" in text
-    assert "enlarged to 128 px there" in text
-    assert "enlarged to 64 px here" in text
-    assert "EfficientNet" not in text
-    with pytest.raises(EvalError, match=r"seed: aX{59}… there, bX{59}… here"):
-        compare(with_protocol(seed="b" + "X" * 300), with_protocol(seed="a" + "X" * 300))
-
-
 @pytest.mark.parametrize(
     ("ours", "differs"),
     [
@@ -122,7 +108,7 @@ def test_reports_without_a_common_figure_are_refused() -> None:
     ours, theirs = report(), copy.deepcopy(report())
     del ours["figures"]["fd"]
     del theirs["figures"]["accuracy"]
-    with pytest.raises(EvalError, match="there fd, here accuracy"):
+    with pytest.raises(EvalError, match="no figure in common"):
         compare(ours, theirs)
 
 
@@ -135,16 +121,11 @@ def one_figure(figure: str) -> bytes:
     ("content", "words"),
     [
         (b"{", "Invalid JSON"),
-        (b"[" * 100_000, "Invalid JSON"),
-        (b"[1]", "should be an object"),
         (b'{"protocol": {}, "style_names": []}', "figures: Field required"),
         (b'{"protocol": {}, "style_names": [3], "figures": {}}', "style_names.0"),
-        (b'{"label": 3, "protocol": {}, "style_names": [], "figures": {}}', "label"),
-        (one_figure("3"), "figures.fd"),
         (one_figure('{"better": "less", "measured": {}}'), "figures.fd.measured.value: Field required"),
         (one_figure('{"better": "less", "measured": {"value": NaN}}'), "figures.fd.measured.value"),
         (one_figure('{"better": "less", "measured": {"value": 1' + "0" * 400 + "}}"), "measured.value"),
-        (one_figure('{"better": "less", "measured": {"value": true}}'), "figures.fd.measured.value"),
         (one_figure('{"better": "up", "measured": {"value": 1}}'), "figures.fd.better"),
     ],
 )
@@ -155,12 +136,6 @@ def test_what_is_no_report_is_refused(content: bytes, words: str, tmp_path: Path
         read_report(path)
     assert "some.json" in str(error.value)
     assert "brushwork measure" in str(error.value)
-
-
-def test_a_missing_report_is_named(tmp_path: Path) -> None:
-    for path, name in ((tmp_path / "absent.json", "absent"), (tmp_path, "report")):
-        with pytest.raises(EvalError, match=rf"{name}\.json' cannot be read \(No such file"):
-            read_report(path)
 
 
 # The table

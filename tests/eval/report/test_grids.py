@@ -1,15 +1,13 @@
 """Grids hold the right images in the right order."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 from torch import Tensor
 
-from brushwork.eval.report import grids
-from brushwork.eval.report.grids import best_worst_grid, nearest_grid, samples_grid
+from brushwork.eval.report import page
+from brushwork.eval.report.page import nearest_grid, samples_grid
 from brushwork.eval.results import Picks
 from brushwork.eval.sources import Stored
 
@@ -47,18 +45,6 @@ def reds(grid: Image.Image) -> list[list[int | None]]:
     return lines
 
 
-def picks(
-    best: Sequence[Sequence[int]] = (),
-    worst: Sequence[Sequence[int]] = (),
-    near: Sequence[int] = (),
-    train: Sequence[int] = (),
-) -> Picks:
-    return Picks(
-        best=tuple(map(torch.LongTensor, best)), worst=tuple(map(torch.LongTensor, worst)),
-        nearest=torch.LongTensor(near), nearest_train=torch.LongTensor(train),
-    )  # fmt: skip
-
-
 def test_samples_are_the_first_of_each_style() -> None:
     assert reds(samples_grid(source(), NAMES, per_style=3)) == [[0, 40, 80], [20, 60]]
     assert reds(samples_grid(source(styles=(0, 0, 0)), NAMES)) == [[0, 20, 40]], "a style without images"
@@ -66,25 +52,15 @@ def test_samples_are_the_first_of_each_style() -> None:
 
 @pytest.mark.parametrize("size", [8, 32])
 def test_nearest_stand_above_their_training_images_of_any_size(size: int) -> None:
-    grid = nearest_grid(source(), picks(near=[3, 0], train=[1, 4]), coloured(6, size, offset=5))
+    grid = nearest_grid(
+        source(),
+        Picks(nearest=torch.tensor([3, 0]), nearest_train=torch.tensor([1, 4])),
+        coloured(6, size, offset=5),
+    )
     assert reds(grid) == [[60, 0], [25, 85]]
 
 
-@pytest.mark.parametrize(
-    ("best", "worst", "rows"),
-    [
-        ([[4, 0], [1, 3]], [[5, 2], [3, 1]], [[80, 0, None, 40, 100], [20, 60, None, 20, 60]]),
-        ([[4, 0], [1]], [[5, 2], [3]], [[80, 0, None, 40, 100], [20, None, None, None, 60]]),
-        ([[0], []], [[1], []], [[0, None, 20]]),
-    ],
-)
-def test_best_are_left_and_the_worst_is_last(
-    best: list[list[int]], worst: list[list[int]], rows: list[list[int | None]]
-) -> None:
-    assert reds(best_worst_grid(source(), picks(best, worst), NAMES)) == rows
-
-
-@pytest.mark.parametrize(("size", "shown"), [(8, 96), (32, 96), (64, 64), (128, 128), (400, grids.LARGE)])
+@pytest.mark.parametrize(("size", "shown"), [(8, 96), (32, 96), (64, 64), (128, 128), (400, page.LARGE)])
 def test_small_images_are_magnified_and_large_ones_reduced(size: int, shown: int) -> None:
     grid = samples_grid(source(size=size, styles=(0,)), ("flat",))
     assert len(np.flatnonzero((np.asarray(grid)[..., 1] == 100).any(1))) == shown

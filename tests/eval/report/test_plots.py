@@ -1,18 +1,15 @@
 """Plots show the figures that they are given, read off the drawing before it becomes pixels."""
 
-import io
 import math
 
-import matplotlib
 import numpy as np
 import pytest
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure as Sheet
 from matplotlib.lines import Line2D
-from PIL import Image
 
 from brushwork.eval.report import plots
-from brushwork.eval.report.plots import bars, curve, heat_maps, readable_on, training_curves, worst_first
+from brushwork.eval.report.plots import bars, confusion, curve, training_curves, worst_first
 from brushwork.eval.results import METRIC_INFO, CurvePoint, MetricResult, Score
 
 NAMES = ("flat", "round", "sketch")
@@ -73,15 +70,6 @@ def test_bars_have_values_names_and_marks(sheets: list[Sheet]) -> None:
     assert axes.get_ylim()[0] > axes.get_ylim()[1]  # the first is on top
 
 
-def test_negative_figures_have_room_on_the_left(sheets: list[Sheet]) -> None:
-    bars([figure("csls", -0.2, 0.1, math.nan, real=(0.3, math.nan, 0.2))], NAMES, [0, 1, 2])
-    axes = sheets[0].axes[0]
-    low, high = axes.get_xlim()
-    assert low < -0.2
-    assert high > 0.3
-    assert [text.get_text() for text in axes.texts] == ["−0.200", "0.100", "–"]
-
-
 def test_panels_share_one_order(sheets: list[Sheet]) -> None:
     bars([figure("recall", 0.1, 0.2, 0.3), figure("kid", 4.0, 5.0, 6.0)], NAMES, [2, 0, 1])
     left, right = sheets[0].axes
@@ -93,26 +81,12 @@ def test_panels_share_one_order(sheets: list[Sheet]) -> None:
     assert [axes.axison for axes in sheets[1].axes] == [True] * 4 + [False] * 2, "surplus places stay empty"
 
 
-def test_plots_have_one_width_whatever_the_names() -> None:
-    png = bars([figure("fd", 1.0, 2.0)], ("w" * 200, "$\\frac{1}$ a$b$c"), [0, 1])
-    with Image.open(io.BytesIO(png)) as image:
-        assert image.width == pytest.approx(plots.WIDTH * plots.DPI, abs=1)
-
-
 # Curves
-def test_distances_have_a_panel_each_and_shares_one_together(sheets: list[Sheet]) -> None:
-    points = [
-        CurvePoint(x=x, scores={"fd": 100 - 50 * x, "precision": 1 - x / 2, "recall": x / 4})
-        for x in (0.5, 1.0)
-    ]
-    curve(points, "psi")
+def test_a_curve_has_a_panel_each(sheets: list[Sheet]) -> None:
+    curve([CurvePoint(x=x, scores={"fd": 100 - 50 * x, "recall": x / 4}) for x in (0.5, 1.0)], "psi")
     left, right = sheets[0].axes
     assert [points_of(line) for line in left.lines] == [[[0.5, 75.0], [1.0, 50.0]]]
-    assert [line.get_label() for line in right.lines] == ["precision", "recall"]
-    assert [points_of(line) for line in right.lines] == [
-        [[0.5, 0.75], [1.0, 0.5]],
-        [[0.5, 0.125], [1.0, 0.25]],
-    ]
+    assert [points_of(line) for line in right.lines] == [[[0.5, 0.125], [1.0, 0.25]]]
     assert [text.get_text() for text in left.texts] == ["75.0", "50.0"]
     assert left.get_xlabel() == "psi"
     assert list(left.get_xticks()) == [0.5, 1.0]
@@ -148,17 +122,10 @@ def test_baselines_lie_across_the_panel_of_restyled_pictures(sheets: list[Sheet]
     assert len(nearer.lines) == 2, "it has no baselines"
 
 
-def test_training_curves_need_a_figure() -> None:
-    for history in ([], [{"nimg": 0, "loss": 1.0, "fd_style_mean": 3.0}], [{"nimg": 0, "fd": math.nan}]):
-        assert training_curves(history) is None
-    one = training_curves([{"nimg": 8, "fd": 3.0}, {"nimg": 16, "fd": math.nan}])
-    assert (one or b"").startswith(b"\x89PNG")
-
-
 # Heat maps
 def test_confusion_is_shown_beside_the_real_one(sheets: list[Sheet]) -> None:
     measured, real = ((0.25, 0.75), (1.0, 0.0)), ((0.9, 0.1), (0.004, 0.996))
-    heat_maps(figure("accuracy", matrix=measured, real_matrix=real), NAMES[:2], shares=True)
+    confusion(figure("accuracy", matrix=measured, real_matrix=real), NAMES[:2])
     left, right = sheets[0].axes
     assert [np.asarray(axes.images[0].get_array()).tolist() for axes in (left, right)] == [
         [list(row) for row in matrix] for matrix in (measured, real)
@@ -169,46 +136,6 @@ def test_confusion_is_shown_beside_the_real_one(sheets: list[Sheet]) -> None:
     assert [axes.get_title(loc="left") for axes in (left, right)] == ["Measured", "Held-out real pictures"]
 
 
-def test_similarities_share_a_scale_symmetric_about_zero(sheets: list[Sheet]) -> None:
-    measured, real = ((0.1, -0.4), (-0.2, 0.2)), ((0.3, -0.1), (0.0, 0.3))
-    heat_maps(figure("csls", matrix=measured, real_matrix=real), NAMES[:2], shares=False)
-    left, right, bar = sheets[0].axes
-    assert [axes.images[0].get_clim() for axes in (left, right)] == [(-0.4, 0.4)] * 2
-    assert [text.get_text() for text in left.texts] == ["0.10", "−0.40", "−0.20", "0.20"]
-    assert bar.get_ylim() == (-0.4, 0.4)
-
-
-def test_distances_begin_at_zero_and_dark_is_near(sheets: list[Sheet]) -> None:
-    heat_maps(figure("gram", matrix=((0.01, 0.5), (0.5, 0.01))), NAMES[:2], shares=False)
-    axes = sheets[0].axes[0]
-    assert axes.images[0].get_clim() == (0, 0.5)
-    near, far = axes.images[0].to_rgba(np.array([0.01, 0.5]))[:, :3].sum(axis=1)
-    assert near < far
-    assert [text.get_text() for text in axes.texts] == ["0.010", "0.500", "0.500", "0.010"]
-
-
-def test_maps_of_many_styles_stand_below_each_other_without_numbers(sheets: list[Sheet]) -> None:
-    matrix = ((1 / 30,) * 30,) * 30
-    names = tuple(f"style {i}" for i in range(30))
-    heat_maps(figure("accuracy", matrix=matrix, real_matrix=matrix), names, shares=True)
-    above, below, bar = sheets[0].axes
-    assert above.get_position().y0 > below.get_position().y0
-    assert len(above.texts) == 0
-    assert bar.get_ylim() == (0, 1)
-
-
-@pytest.mark.parametrize(("name", "first"), [("accuracy", math.nan), ("gram", 0.0)])
-def test_maps_of_missing_styles_and_of_zeros_have_an_image(name: str, first: float) -> None:
-    found = figure(name, matrix=((first, first), (0.0, 0.0)))
-    assert heat_maps(found, NAMES[:2], shares=name == "accuracy").startswith(b"\x89PNG")
-
-
-@pytest.mark.parametrize("colours", ["Blues", "Blues_r", "RdBu"])
-def test_numbers_can_be_read_on_every_colour(colours: str) -> None:
-    """WCAG 2.1, 1.4.3: at least 4.5 : 1."""
-    for step in range(101):
-        rgba = matplotlib.colormaps[colours](step / 100)
-        linear = [v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4 for v in rgba[:3]]
-        ground = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-        ink = 1.0 if readable_on(rgba) == "white" else 0.0
-        assert (max(ground, ink) + 0.05) / (min(ground, ink) + 0.05) >= 4.5
+def test_shares_of_a_style_without_pictures_are_left_out(sheets: list[Sheet]) -> None:
+    confusion(figure("accuracy", matrix=((math.nan, math.nan), (0.0, 1.0))), NAMES[:2])
+    assert [text.get_text() for text in sheets[0].axes[0].texts] == ["100"]

@@ -10,8 +10,6 @@ from brushwork.eval.report.tables import (
     number,
     numbers,
     rounded,
-    shortened,
-    style_columns,
     table,
     with_spread,
 )
@@ -79,19 +77,6 @@ def test_numbers_of_a_column_have_the_decimals_of_the_largest() -> None:
     assert numbers([0.0, 0.0]) == ["0", "0"]
 
 
-def test_shortened_keeps_both_ends() -> None:
-    assert shortened("fluent-emoji", 12) == "fluent-emoji"
-    assert shortened("fluent-emoji-high-contrast", 12) == "fluent-e…ast"
-
-
-# Columns
-def test_style_columns_say_what_a_style_is_taken_for() -> None:
-    rows = ((0.2, 0.7, 0.1), (0.4, 0.4, 0.2), (math.nan,) * 3)
-    accuracy = figure("accuracy", Score(value=0.3, per_style=(0.2, 0.4, math.nan), matrix=rows))
-    columns = {column.name: column.cells for column in style_columns({"accuracy": accuracy}, NAMES)}
-    assert columns == {"accuracy": ("0.2000", "0.4000", "–"), "taken most for": ("round", "flat", "–")}
-
-
 def test_columns_line_up_and_flexible_ones_are_shortened() -> None:
     assert aligned([["a", "1.25"], ["longer", "10.50"]]) == ["a        1.25", "longer  10.50"]
     rows = [["x" * 80, "y" * 80], ["a", "b"]]
@@ -119,24 +104,11 @@ def test_table_has_a_row_a_figure_and_a_row_a_style() -> None:
         assert heads.index(head) + len(head) == right, "numbers stand below their heading"
 
 
-def test_empty_columns_are_left_out() -> None:
-    bare = Measurement(style_names=(), figures={"fd": figure("fd", score(23.45))}, protocol={})
-    assert table(bare).splitlines() == ["figure  better  measured", "net:", "  fd    less       23.45"]
-    assert table(Measurement(style_names=(), figures={}, protocol={})) == "Nothing was measured."
-
-
 def test_thirty_long_names_fit_a_terminal() -> None:
     names = tuple(f"woodblock prints of the Edo period, workshop number {i}" for i in range(30))
     text = table(measured(names))
     assert max(map(len, text.splitlines())) <= 100
-    assert text.count("woodblock") == 30 + 30 + 2  # each style, what it is taken for, two worst ones
-
-
-def test_a_style_without_pictures_has_no_number() -> None:
-    figures = {"fd": figure("fd", score(5.0, math.nan, 3.0, 4.0))}
-    text = table(Measurement(style_names=NAMES, figures=figures, protocol={}))
-    assert next(line for line in text.splitlines() if line.startswith("flat")).split() == ["flat", "–"]
-    assert "nan" not in text
+    assert text.count("woodblock") == 30 + 2  # each style, two worst ones
 
 
 def test_a_collapse_stands_above_the_table_and_notes_below() -> None:

@@ -11,7 +11,7 @@ from PIL import Image
 
 from brushwork.data.dataset import load_pictures
 from brushwork.data.files import write_file
-from brushwork.eval.pairs.figures import STYLE_MEAN, UNCHANGED
+from brushwork.eval.results import STYLE_MEAN, UNCHANGED
 from brushwork.models.generator import Generator, GeneratorConfig
 from brushwork.models.pretrained import hed
 from brushwork.models.pretrained.vgg import Vgg

@@ -14,8 +14,7 @@ from brushwork.data.dataset import Pictures
 from brushwork.data.progress import Progress
 from brushwork.data.sources.toy import toy_pictures
 from brushwork.eval.errors import EvalError
-from brushwork.eval.pairs.figures import STYLE_MEAN, UNCHANGED
-from brushwork.eval.results import Measurement
+from brushwork.eval.results import STYLE_MEAN, UNCHANGED, Measurement
 from brushwork.models.errors import ModelError
 from brushwork.models.generator import Generator, GeneratorConfig
 from brushwork.models.restyling import content_style_codes, restyle
