@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from .dataset import DATASET_JSON, load_pictures
+from .dataset import DATASET_JSON, load_dataset
 from .errors import DataError
-from .folder import NOT_UTF8, list_pictures
+from .folder import NOT_UTF8, list_images
 from .images import UnreadableError, is_deep_grey, open_image, read_image
 from .names import file_name, file_path, is_utf8, normal, unique_names, visible
 from .split import AnySplit
@@ -86,12 +86,12 @@ def _list_source(source: Path, split: AnySplit) -> list[Original]:
     if source.is_file():
         return [_from_file(source, source.parent)]
     if not source.is_dir():
-        raise DataError(f"There is no picture, folder or data set '{visible(str(source))}': mend the path.")
+        raise DataError(f"There is no image, folder or data set '{visible(str(source))}': mend the path.")
     if (source / DATASET_JSON).is_file():
         return list(_from_dataset(source, split))
-    originals = [_from_file(path, source) for path in list_pictures(source)]
+    originals = [_from_file(path, source) for path in list_images(source)]
     if not originals:
-        raise DataError(f"'{source}' holds no picture (.png, .jpg, .webp, ...): name another.")
+        raise DataError(f"'{source}' holds no image (.png, .jpg, .webp, ...): name another.")
     return originals
 
 
@@ -101,7 +101,7 @@ def _from_file(path: Path, root: Path) -> Original:
 
 
 def _from_dataset(source: Path, split: AnySplit) -> Iterator[Original]:
-    pictures = load_pictures(source, split)
+    pictures = load_dataset(source, split)
     labels = zip(pictures.styles.tolist(), pictures.subjects, strict=True)
     for image, (style, subject) in zip(pictures.images, labels, strict=True):
         label = pictures.style_names[style] if style >= 0 else None

@@ -91,7 +91,7 @@ class _Labelled:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pictures(_Labelled):
+class ImageDataset(_Labelled):
     """A split in memory."""
 
     images: Tensor
@@ -105,13 +105,13 @@ class Pictures(_Labelled):
         """Returns uint8 (B, 3, R, R) for the rows int64 (B,), on the device of `images`."""
         return self.images.index_select(0, indices.to(self.images.device))
 
-    def subset(self, indices: Tensor) -> "Pictures":
+    def subset(self, indices: Tensor) -> "ImageDataset":
         """Returns the rows int64 (B,) alone; style names and fingerprint stay those of the whole."""
         return replace(self, images=self.take(indices), **self._labels_of(indices))
 
 
 @dataclass(frozen=True, kw_only=True)
-class StoredPictures(_Labelled):
+class StoredDataset(_Labelled):
     """A split on the disk. Images are decoded each time they are taken."""
 
     path: Path
@@ -122,12 +122,12 @@ class StoredPictures(_Labelled):
         """Returns uint8 (B, 3, R, R) for the rows int64 (B,), on the CPU."""
         return _decode(self.path, self.rows[indices.tolist()]["image"], self.resolution)
 
-    def subset(self, indices: Tensor) -> "StoredPictures":
+    def subset(self, indices: Tensor) -> "StoredDataset":
         """Returns the rows int64 (B,) alone; style names and fingerprint stay those of the whole."""
         return replace(self, rows=self.rows.select(indices.tolist()), **self._labels_of(indices))
 
 
-def load_pictures(path: Path | str, split: AnySplit = "train") -> Pictures:
+def load_dataset(path: Path | str, split: AnySplit = "train") -> ImageDataset:
     """Decodes a split of the data set at `path` into memory; `all` is the training rows, then the test rows.
 
     Raises DataError if there is no data set, it is damaged, or the split is empty.
@@ -135,12 +135,12 @@ def load_pictures(path: Path | str, split: AnySplit = "train") -> Pictures:
     path = Path(path)
     about, shards = _open_shards(path, split)
     labels, images = _read_rows(path, about, shards, with_images=True)
-    return Pictures(images=torch.cat(images), **labels)
+    return ImageDataset(images=torch.cat(images), **labels)
 
 
-def stored_pictures(
+def stored_dataset(
     path: Path | str, split: AnySplit = "train", *, copies: Path | None = None
-) -> StoredPictures:
+) -> StoredDataset:
     """Opens a split without decoding it, for data sets that do not fit into memory. Raises as load_pictures.
 
     `datasets` keeps a memory-mapped copy of the rows, once per data set, in `copies` or in its cache folder.
@@ -159,7 +159,7 @@ def stored_pictures(
     except (OSError, pa.ArrowException, DatasetsError) as error:
         raise _damaged(path, error) from error
     rows = rows.cast_column("image", ImageColumn(decode=False))
-    return StoredPictures(path=path, rows=rows, resolution=about.resolution, **labels)
+    return StoredDataset(path=path, rows=rows, resolution=about.resolution, **labels)
 
 
 # Shards
@@ -185,7 +185,7 @@ def _open_shards(path: Path, split: AnySplit) -> tuple[About, list[pq.ParquetFil
             raise _damaged(path, f"it has no column {name} of {kind}")
     rows = sum(shard.metadata.num_rows for shard in shards)
     if rows != expected:
-        raise _damaged(path, f"it holds {rows} of the {expected} pictures of its {split} split")
+        raise _damaged(path, f"it holds {rows} of the {expected} images of its {split} split")
     return about, shards
 
 
@@ -228,10 +228,10 @@ def _decode(path: Path, images: Sequence[Any], resolution: int) -> Tensor:
             picture = PngImageFile(io.BytesIO(image["bytes"]))
             picture.load()
         except Exception as error:  # Pillow raises whatever a broken file provokes
-            raise _damaged(path, "a picture that cannot be decoded") from error
+            raise _damaged(path, "an image that cannot be decoded") from error
         if (picture.mode, *picture.size) != ("RGB", resolution, resolution):
             size = f"{picture.mode} of {picture.width} x {picture.height} px"
-            raise _damaged(path, f"a picture {size}, where RGB of {resolution} x {resolution} is due")
+            raise _damaged(path, f"an image {size}, where RGB of {resolution} x {resolution} is due")
         column.paste(picture, (0, row * resolution))
     pixels = torch.from_numpy(np.array(column)).view(len(images), resolution, resolution, 3)
     return pixels.permute(0, 3, 1, 2).contiguous()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import DataError
-from .images import is_picture
+from .images import is_image
 from .names import is_selectable, is_utf8, normal, visible
 
 UNLABELLED_FOLDER = "_unlabelled"
@@ -76,8 +76,8 @@ def scan_folder(root: Path) -> Scan:
         source = entry.path.relative_to(root).as_posix()
         if entry.fault:
             faults.append((visible(source), entry.fault))
-        elif not is_picture(entry.path):
-            ignored.append((source, "not a picture by its suffix"))
+        elif not is_image(entry.path):
+            ignored.append((source, "not an image by its suffix"))
         elif folders and folder == root:
             ignored.append((source, "beside the style folders, not in one"))
         else:
@@ -87,13 +87,9 @@ def scan_folder(root: Path) -> Scan:
     filled = {file.style for file in files}
     for style, name in enumerate(style_names):
         if style not in filled:
-            raise DataError(
-                f"The style folder '{root / name}' holds no picture that can be opened: remove it."
-            )
+            raise DataError(f"The style folder '{root / name}' holds no image that can be opened: remove it.")
     if not files:
-        raise DataError(
-            f"'{root}' holds no picture (.png, .jpg, .webp, ...) that can be opened: name another."
-        )
+        raise DataError(f"'{root}' holds no image (.png, .jpg, .webp, ...) that can be opened: name another.")
     return Scan(
         root=root, style_names=style_names, files=tuple(files), ignored=tuple(ignored), faults=tuple(faults)
     )
@@ -111,12 +107,12 @@ def _check_names(root: Path, style_names: Sequence[str]) -> None:
             raise DataError(f"The styles '{twin}' and '{name}' in '{root}' differ only by case: rename one.")
 
 
-def list_pictures(root: Path) -> list[Path]:
+def list_images(root: Path) -> list[Path]:
     """Lists the images below `root` and what cannot be opened. Raises DataError if `root` cannot be."""
     entries = list(walk(root))
     if entries and entries[0].path == root:
         raise DataError(f"'{visible(str(root))}' cannot be opened ({entries[0].fault}): mend or remove it.")
-    return sorted(entry.path for entry in entries if entry.fault or is_picture(entry.path))
+    return sorted(entry.path for entry in entries if entry.fault or is_image(entry.path))
 
 
 def walk(root: Path) -> Iterator[Entry]:

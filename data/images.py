@@ -24,9 +24,9 @@ Cell = np.ndarray | None
 WHITE: Colour = (255, 255, 255)
 MAX_PIXELS = 2**26
 """Larger images are not decoded: 8192 x 8192 pixels take one or two gigabytes on their way to an array."""
-NO_PICTURES = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "IPTC", "MPEG", "WMF"})
+NO_IMAGES = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "IPTC", "MPEG", "WMF"})
 """Films, containers of measurements, and drawings that Ghostscript or Windows would have to draw."""
-ONE_PICTURE = frozenset({"MPO", "PSD"})
+ONE_IMAGE = frozenset({"MPO", "PSD"})
 """Formats whose further frames are layers, or previews of the same image."""
 ROUNDING = 2
 """Levels of 255. A profile that changes no colour by more is taken for sRGB, so sRGB images stay exact."""
@@ -41,7 +41,7 @@ warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 def _formats() -> tuple[str, ...]:
     """Pillow's names of the formats that are read, in the order in which it tries them."""
     Image.init()
-    return tuple(name for name in Image.ID if name not in NO_PICTURES)
+    return tuple(name for name in Image.ID if name not in NO_IMAGES)
 
 
 @cache
@@ -49,7 +49,7 @@ def _suffixes() -> frozenset[str]:
     return frozenset(suffix for suffix, name in Image.registered_extensions().items() if name in _formats())
 
 
-def is_picture(path: Path) -> bool:
+def is_image(path: Path) -> bool:
     """Returns whether a file is an image by its suffix."""
     return path.suffix.lower() in _suffixes()
 
@@ -57,7 +57,7 @@ def is_picture(path: Path) -> bool:
 def has_frames(image: Image.Image) -> bool:
     """Returns whether an opened image is an animation, or a file of several pages."""
     with suppress(Exception):  # Pillow raises whatever a broken file provokes
-        return image.format not in ONE_PICTURE and bool(getattr(image, "is_animated", False))
+        return image.format not in ONE_IMAGE and bool(getattr(image, "is_animated", False))
     return False
 
 
@@ -124,7 +124,7 @@ class UnreadableError(DataError):
 
     def __init__(self, source: Path | bytes, reason: str) -> None:
         name = f"'{visible(str(source))}'" if isinstance(source, Path) else "The given file"
-        super().__init__(f"{name} cannot be read as a picture ({reason}): replace or remove it.")
+        super().__init__(f"{name} cannot be read as an image ({reason}): replace or remove it.")
         self.reason = reason
 
 
@@ -132,7 +132,7 @@ def _reason(error: Exception) -> str:
     if isinstance(error, FileNotFoundError):
         return "there is no such file"
     if isinstance(error, Image.UnidentifiedImageError):
-        return "its content is no known picture format"
+        return "its content is no known image format"
     if isinstance(error, (Image.DecompressionBombError, Image.DecompressionBombWarning)):
         return f"it has too many pixels: {MAX_PIXELS:,} are read at most"
     return visible(str(error)).rstrip(".") or type(error).__name__

@@ -10,15 +10,22 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .dataset import Pictures, StoredPictures, describe, load_pictures, stored_pictures
+from .dataset import ImageDataset, StoredDataset, describe, load_dataset, stored_dataset
 from .errors import DataError
 from .order import Order, Paired, Permutations, Runs
 from .split import AnySplit
 from .splitmix import uniform
 
 __all__ = [
-    "Batch", "Loader", "LoaderConfig", "Pictures", "StoredPictures", "describe", "load_pictures",
-    "open_pictures", "stored_pictures",
+    "Batch",
+    "ImageDataset",
+    "Loader",
+    "LoaderConfig",
+    "StoredDataset",
+    "describe",
+    "load_dataset",
+    "open_dataset",
+    "stored_dataset",
 ]  # fmt: skip
 
 Cache = Literal["auto", "memory", "off"]
@@ -63,9 +70,9 @@ class LoaderConfig:
             raise DataError("The loader's paired excludes balanced and flip: turn these off.")
 
 
-def open_pictures(path: Path | str, split: AnySplit, cache: Cache) -> Pictures | StoredPictures:
+def open_dataset(path: Path | str, split: AnySplit, cache: Cache) -> ImageDataset | StoredDataset:
     """Opens a split of a packed data set: decoded in memory or, with cache `off`, left on the disk."""
-    return stored_pictures(path, split) if cache == "off" else load_pictures(path, split)
+    return stored_dataset(path, split) if cache == "off" else load_dataset(path, split)
 
 
 class Loader:
@@ -78,7 +85,7 @@ class Loader:
 
     def __init__(
         self,
-        pictures: Pictures | StoredPictures,
+        pictures: ImageDataset | StoredDataset,
         config: LoaderConfig | None = None,
         *,
         seed: int,
@@ -120,7 +127,7 @@ class Loader:
         styles = self._weights[self._styles[indices]]
         return Batch(images=images, styles=styles.to(self.device), indices=indices.to(self.device))
 
-    def _ordered(self, pictures: Pictures | StoredPictures, run: int) -> Order:
+    def _ordered(self, pictures: ImageDataset | StoredDataset, run: int) -> Order:
         if self.config.paired:
             return Paired(self._styles, pictures.subjects, self.seed)
         if run > 1 or self.config.balanced:
@@ -129,10 +136,10 @@ class Loader:
 
 
 def _placed(
-    pictures: Pictures | StoredPictures, cache: Cache, device: torch.device
-) -> Pictures | StoredPictures:
+    pictures: ImageDataset | StoredDataset, cache: Cache, device: torch.device
+) -> ImageDataset | StoredDataset:
     """The images, on the device if they fit."""
-    if isinstance(pictures, StoredPictures) or cache != "auto" or device.type != "cuda":
+    if isinstance(pictures, StoredDataset) or cache != "auto" or device.type != "cuda":
         return pictures
     if pictures.images.numel() >= DEVICE_SHARE * torch.cuda.mem_get_info(device)[0]:
         return pictures

@@ -65,10 +65,10 @@ class Runs:
         runs, place = np.divmod(numbers, self._run)
         items, blocks = self._runs.rows(runs), runs // len(self._styles)
         rows = np.empty_like(numbers)
-        for style, (style_rows, pictures) in enumerate(zip(self._rows_of_style, self._pictures, strict=True)):
+        for style, (style_rows, images) in enumerate(zip(self._rows_of_style, self._pictures, strict=True)):
             own = self._styles[items] == style
             before = blocks[own] * self._counts[style] + self._before[items[own]]
-            rows[own] = style_rows[pictures.rows(before * self._run + place[own])]
+            rows[own] = style_rows[images.rows(before * self._run + place[own])]
         return rows
 
 

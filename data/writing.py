@@ -18,12 +18,12 @@ def free_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def save_picture(path: Path, picture: np.ndarray | Image.Image, note: str = "") -> None:
+def save_image(path: Path, picture: np.ndarray | Image.Image, note: str = "") -> None:
     """Writes uint8 (H, W, 3) or a Pillow image as PNG, whole or not at all; see `png_note`."""
     write_file(path, png_bytes(picture, note))
 
 
-def write_pictures(
+def write_images(
     batches: Iterable[tuple[Sequence[Path], np.ndarray]],
     *,
     threads: int,
@@ -49,7 +49,7 @@ def write_pictures(
         for paths, pictures in batches:
             finish_all_but(len(paths))
             for path, pixels in zip(paths, pictures, strict=True):
-                waiting.append(pool.submit(save_picture, path, pixels, note))
+                waiting.append(pool.submit(save_image, path, pixels, note))
         finish_all_but(0)
     finally:
         pool.shutdown(cancel_futures=True)

@@ -11,7 +11,7 @@ from annotated_types import Interval
 from PIL import Image
 from torch import Tensor
 
-from brushwork.data.dataset import Pictures, load_pictures
+from brushwork.data.dataset import ImageDataset, load_dataset
 from brushwork.models.generator import Generator
 from brushwork.models.options import Psi, Seed, options
 from brushwork.models.sampling import generate_between, sample
@@ -114,7 +114,7 @@ class Evaluator:
         """Measures outputs beside their contents."""
         config, drawings = self.config, None
         if config.reference is not None:
-            test, train = (load_pictures(config.reference, split) for split in ("all", "train"))
+            test, train = (load_dataset(config.reference, split) for split in ("all", "train"))
             drawings = Drawings(test=test, train=train)
         metrics = config.metrics or default_metrics(pairs, drawings)
         maps, control = self._map_networks(self._extractors, "A comparison of pairs")
@@ -204,12 +204,12 @@ class Evaluator:
         """Returns the grids of the report, in the main process alone."""
         if not self.how.processes.main or measures.picks is None or self.config.reference is None:
             return {}
-        train = images_of_styles(load_pictures(self.config.reference, "train"), measures.style_names)
+        train = images_of_styles(load_dataset(self.config.reference, "train"), measures.style_names)
         samples = samples_grid(source, measures.style_names)
         return {SAMPLES: samples, NEAREST: nearest_grid(source, measures.picks, train)}
 
 
-def images_of_styles(pictures: Pictures, names: Sequence[str]) -> Tensor:
+def images_of_styles(pictures: ImageDataset, names: Sequence[str]) -> Tensor:
     """Returns the images of the styles `names`, in the data set's order, as `Reference.restricted_to` does.
 
     Without names: all labelled images, or all images where the data set has no styles.

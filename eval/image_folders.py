@@ -21,7 +21,7 @@ from brushwork.data.files import write_csv, write_file
 from brushwork.data.images import Cell, fit_image, gif_bytes, image_grid, png_note, read_image
 from brushwork.data.names import file_name, unique_names
 from brushwork.data.progress import Progress
-from brushwork.data.writing import free_cores, save_picture, write_pictures
+from brushwork.data.writing import free_cores, save_image, write_images
 from brushwork.models.generator import Generator
 from brushwork.models.restyling import (
     Mode,
@@ -221,7 +221,7 @@ class RestyledFolder:
 
     # Files
     def _add_content(self, original: Original, cutout: Cutout, in_grid: bool) -> None:
-        save_picture(self.out / CONTENTS / f"{original.name}.png", fit_image(cutout.pixels, self.side))
+        save_image(self.out / CONTENTS / f"{original.name}.png", fit_image(cutout.pixels, self.side))
         self.contents += 1
         self.larger += max(cutout.pixels.shape) > self.side
         if in_grid:
@@ -229,10 +229,10 @@ class RestyledFolder:
 
     def _add_result(self, original: Original, cutout: Cutout, target: int, pixels: np.ndarray) -> None:
         output = f"{self.folders[target]}/{original.name}.png"
-        save_picture(self.out / output, cutout.recoloured(pixels))
+        save_image(self.out / output, cutout.recoloured(pixels))
         if pixels.shape[:2] != (self.side, self.side):
             output = f"{FITTED}/{output}"
-            save_picture(self.out / output, fit_image(pixels, self.side))
+            save_image(self.out / output, fit_image(pixels, self.side))
         if original.name in self.cells:
             self.cells[original.name][target + 1] = thumbnail(pixels)
         row = {
@@ -248,7 +248,7 @@ class RestyledFolder:
         images = [target.image for target in self.targets]
         for i, image in enumerate(images):
             if image is not None:
-                save_picture(self.out / self._reference(i), image)
+                save_image(self.out / self._reference(i), image)
         write_csv(self.out / MANIFEST, self.rows)
         if not self.cells:
             return
@@ -365,7 +365,7 @@ class SampleFolder:
                 yield [paths[cell] for cell in cells.tolist()], pixels
 
         with Progress(total=len(wanted), desc="sample", unit="img") as bar:
-            write_pictures(batches(), threads=free_cores(), note=note, written=bar.update)
+            write_images(batches(), threads=free_cores(), note=note, written=bar.update)
         return len(wanted)
 
 
@@ -396,7 +396,7 @@ def save_grid(
         column_labels=[*map(str, columns)],
         scale=max(1, MIN_CELL // side),
     )
-    save_picture(path, grid)
+    save_image(path, grid)
 
 
 def enlarged(pixels: np.ndarray) -> Image.Image:

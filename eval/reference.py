@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Float32, Int64
 from torch import Tensor
 
-from brushwork.data.dataset import describe, load_pictures
+from brushwork.data.dataset import describe, load_dataset
 
 from .errors import EvalError
 from .features.extract import PLAIN, Extraction, Extractor, Standardiser, extract, user_cache
@@ -145,7 +145,7 @@ class Reference:
             raise EvalError(
                 f"The reference has no style {', '.join(map(repr, unknown))}: it has "
                 f"{', '.join(self.style_names)}; measure against the data set that was trained on, and name "
-                "folders of pictures as it does."
+                "folders of images as it does."
             )
         order = [self.style_names.index(name) for name in names]
         spaces = tuple(space.restricted_to(order) for space in self.spaces)
@@ -180,13 +180,13 @@ def build_reference(
             parts = extract(everyone, source, how, label)
         return [Labelled(features=part[kept], styles=styles) for part in parts]
 
-    sides = zip(everyone, features(train, "real pictures"), features(test, "held-out pictures"), strict=True)
+    sides = zip(everyone, features(train, "real images"), features(test, "held-out images"), strict=True)
     spaces = [
         Space(extractor=extractor, raw_train=of_train, raw_test=of_test, styles=len(names))
         for extractor, of_train, of_test in sides
     ]
     if len(spaces[0].raw_train.styles) == 0:
-        raise EvalError("There are 0 training pictures to measure against: pack more, or with labels.")
+        raise EvalError("There are 0 training images to measure against: pack more, or with labels.")
     controls = spaces[len(extractors) :] if control else [None] * len(extractors)
     spaces = [replace(space, control=beside) for space, beside in zip(spaces, controls, strict=False)]
     height, width = train.images.shape[2:]
@@ -202,9 +202,9 @@ def load_reference(
 ) -> Reference:
     """Builds the reference of a packed data set, by default with the user's cache of features. Raises
     EvalError as `build_reference` does, and DataError for a data set that cannot be read."""
-    train = load_pictures(dataset, "train")
+    train = load_dataset(dataset, "train")
     held_out = describe(dataset).counts["test"] > 0
-    test = load_pictures(dataset, "test") if held_out else train.subset(torch.arange(0))
+    test = load_dataset(dataset, "test") if held_out else train.subset(torch.arange(0))
     return build_reference(
         Stored(images=train.images, styles=train.styles), Stored(images=test.images, styles=test.styles),
         train.style_names, train.fingerprint, extractors, control=control,

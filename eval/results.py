@@ -134,13 +134,13 @@ class MetricResult:
 
 
 def collapse_warning(collapsed: Sequence[str], count: int) -> str:
-    """'3 of 6 styles draw one picture: bold, linear, outline'. Empty for no collapsed style."""
+    """'3 of 6 styles draw one image: bold, linear, outline'. Empty for no collapsed style."""
     if not collapsed:
         return ""
     more = f" and {len(collapsed) - MOST_NAMES} more" if len(collapsed) > MOST_NAMES else ""
     names = ", ".join(collapsed[:MOST_NAMES])
     verb = "draws" if len(collapsed) == 1 else "draw"
-    return f"{len(collapsed)} of {count} styles {verb} one picture: {names}{more}"
+    return f"{len(collapsed)} of {count} styles {verb} one image: {names}{more}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -246,7 +246,7 @@ METRIC_INFO: dict[str, MetricInfo] = {
         "share of near-copies", "Nearer to a training image than 99 % of held-out images are.", better="less"
     ),
     "nearest_ratio": share(
-        "distance to the nearest training picture", "Over the median of held-out images; copies are near 0."
+        "distance to the nearest training image", "Over the median of held-out images; copies are near 0."
     ),
 }
 
@@ -269,22 +269,22 @@ PAIR_FIGURES: dict[str, MetricInfo] = {
         "nearer to the truth than both baselines", "Nearer than the content and the mean of the style."
     ),
     "reference_gram": distance(
-        "Gram distance to the style picture", "Mean squared difference of the Gram entries (chw)."
+        "Gram distance to the style image", "Mean squared difference of the Gram entries (chw)."
     ),
     "reference_mean_std": distance(
-        "mean/std distance to the style picture", "The same of channel means and deviations, over the taps."
+        "mean/std distance to the style image", "The same of channel means and deviations, over the taps."
     ),
 }
 
 RESTYLED = "restyled_"
 """Prefix of the figures of restyled images in the log of a training."""
 
-BASELINES = {UNCHANGED: "unchanged", STYLE_MEAN: "mean_picture"}
-"""Suffixes of the baselines in that log."""
+UNCHANGED_SUFFIX = "_unchanged"
+"""Suffix of the same figures of unchanged contents, the baseline, in that log."""
 
 
 def about_logged(name: str) -> MetricInfo | None:
-    """Returns what a figure of a training's log is, such as `fd@inception`, `restyled_truth`; else None."""
+    """Returns what a figure of a training's log is, such as `fd` or `restyled_accuracy`; else None."""
     figure = name.removeprefix(RESTYLED).partition("@")[0]
     of_pairs = PAIR_FIGURES.get(figure) if name.startswith(RESTYLED) else None
     return METRIC_INFO.get(figure, of_pairs)

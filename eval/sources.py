@@ -144,11 +144,11 @@ def _require_one_size(images: Mapping[str, Tensor]) -> None:
             sizes = ["x".join(map(str, images[key].shape[:0:-1])) for key in (name, first)]
             raise EvalError(
                 f"'{visible(name)}' is {sizes[0]} pixels and '{visible(first)}' {sizes[1]}: bring all "
-                "pictures to one size."
+                "images to one size."
             )
 
 
-def holds_pictures(path: Path) -> bool:
+def holds_images(path: Path) -> bool:
     """Whether `path` is a folder of images rather than a run with its snapshots."""
     run = (path / "config.json").exists() or (path / "snapshots").is_dir() or any(path.glob("*.safetensors"))
     return path.is_dir() and not run
@@ -159,7 +159,7 @@ def report_folder(source: Path) -> Path:
 
     The run of a snapshot is two folders up. A Hub repository has no folder here and gets a new one.
     """
-    if holds_pictures(source):
+    if holds_images(source):
         return source.with_name(f"{source.name}-measure")
     if source.is_file():
         source = source.parent.parent if source.parent.name == "snapshots" else source.parent

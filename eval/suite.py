@@ -61,7 +61,7 @@ def measure(
     reference, styles = _matched(reference, source.styles)
     _require_size(source.take(torch.arange(1)), reference.size)
     everyone = [space.extractor for space in reference.all_spaces]
-    features = extract(everyone, source, how, "pictures to measure")
+    features = extract(everyone, source, how, "images to measure")
     images = {
         extractor.name: Labelled(features=part, styles=styles)
         for extractor, part in zip(everyone, features, strict=True)
@@ -92,14 +92,14 @@ def measure_against(
     Without the real images there is no other metric, no ceiling, no control and no style. Raises EvalError
     if the dimension of the statistics is not the extractor's.
     """
-    features = extract([extractor], source, how, "pictures to measure")[0]
+    features = extract([extractor], source, how, "images to measure")[0]
     score = Score(value=frechet(gaussian_of(features), gaussian))
     return Measurement(
         style_names=(),
         figures={"fd": MetricResult(about=METRIC_INFO["fd"], features=extractor.name, measured=score)},
         protocol={
             "features": {extractor.name: extractor.protocol}, "metrics": {"fd": METRICS["fd"].protocol},
-            "against": f"statistics of {gaussian.count or 'an unknown number of'} pictures",
+            "against": f"statistics of {gaussian.count or 'an unknown number of'} images",
             "images": len(features), **source.protocol,
         },
         environment={"torch": torch.__version__, "processes": how.processes.count},
@@ -141,7 +141,7 @@ def _protocol(reference: Reference, metrics: Sequence[str], images: list[int]) -
         "features": {space.extractor.name: space.extractor.protocol for space in spaces},
         "control": {extractor.name: extractor.protocol for extractor in controls},
         "metrics": {metric: METRICS[metric].protocol for metric in metrics},
-        "against": "the training pictures alone; the real column is the test pictures",
+        "against": "the training images alone; the real column is the test images",
         "styles": list(reference.style_names),
         "real_size": list(reference.size),
         "images_per_style": images,
@@ -195,7 +195,7 @@ def _results(spaces: Sequence[Space], metrics: Sequence[str], images: Mapping[st
     results = Results()
     pairs = [(space, metric) for space in spaces for metric in metrics if applies(metric, space.extractor)]
     if pairs and len(spaces[0].raw_test.styles) == 0:
-        results.note("held-out pictures", "There are none, so no figure has its ceiling: pack a test split.")
+        results.note("held-out images", "There are none, so no figure has its ceiling: pack a test split.")
     for space, metric in pairs:
         for name, result in _metric_results(metric, space, images, results).items():
             # Style statistics count as features of the first extractor.
@@ -213,7 +213,7 @@ def _metric_results(
     real = control = control_real = {}
     measured = results.attempt(metric, lambda: scores(metric, images[space.extractor.name], space))
     if measured and len(space.raw_test.styles):
-        real = results.attempt(f"{metric} of held-out pictures", lambda: _held_out_scores(metric, space))
+        real = results.attempt(f"{metric} of held-out images", lambda: _held_out_scores(metric, space))
     if measured and beside:
         control = unnoted.attempt(metric, lambda: scores(metric, images[beside.extractor.name], beside))
         if real:

@@ -106,15 +106,6 @@ def content_style_codes(
     return truncate(w, generator.mapping.average_of(styles.to(w)), psi=psi, layers=generator.layers)
 
 
-@torch.no_grad()
-def content_codes(
-    generator: Generator, images: UInt8[Tensor, "n 3 h w"]
-) -> list[Float[Tensor, "n _c _h _w"]]:
-    """Returns the content features of each image, from coarse to fine: of the start, then any details."""
-    content = generator.encoders.content(_encoder_input(generator, images), generator.trained_stage)
-    return [content.features, *(content.details[r] for r in sorted(content.details))]
-
-
 def content_layer(generator: Generator) -> int:
     """The first style layer with an effect on a restyled image: content features enter before it."""
     return layer_count(generator.config.content_resolution) - 1

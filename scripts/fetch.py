@@ -129,7 +129,7 @@ def words(text: str) -> list[str]:
 
 def print_collection(fetched: Fetched, directory: Path) -> None:
     """Print what was fetched, and where it is."""
-    print(f"{fetched.pictures} images of {fetched.subjects} subjects: {directory}")
+    print(f"{fetched.images} images of {fetched.subjects} subjects: {directory}")
     print(f"Authors and licences: {directory / 'ATTRIBUTION.md'}")
 
 

@@ -32,7 +32,7 @@ class LeftOut:
         ]
         if not reasons:
             return
-        words = f"{of - done} of {of} pictures were left out; {kept}" if done else ""
+        words = f"{of - done} of {of} images were left out; {kept}" if done else ""
         if len(reasons) == 1:
             raise DataError(f"{reasons[0]} {words}.".removesuffix(" ."))
         more = [f"and {len(reasons) - NAMED} more"] if len(reasons) > NAMED else []

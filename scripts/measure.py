@@ -14,7 +14,7 @@ from brushwork.eval.processes import Processes, launched
 from brushwork.eval.report.compare import comparison_table, read_report
 from brushwork.eval.report.page import require_folder, write_report
 from brushwork.eval.report.tables import table
-from brushwork.eval.sources import holds_pictures, report_folder
+from brushwork.eval.sources import holds_images, report_folder
 from brushwork.models.options import DeviceName, options, resolve_device
 from brushwork.models.snapshot import find_snapshot, load_generator
 from brushwork.scripts.cli import parse_and_run
@@ -73,7 +73,7 @@ def evaluate(args: MeasureArguments, processes: Processes) -> Evaluation:
     source = Path(args.source)
     if source.suffix == ".csv":
         return evaluator.pairs(read_pairs(source), args.source)
-    if holds_pictures(source):
+    if holds_images(source):
         report_frames(source.rglob("*"))
         return evaluator.folder(source)
     snapshot = find_snapshot(args.source)

@@ -40,8 +40,9 @@ class SampleArguments:
     styles: str = "all"
     """Styles separated by commas; each a name, a blend (noto=0.3+openmoji=0.7) or none (the null style)."""
     style_image: tuple[Path, ...] = ()
-    """Images of one style: generates new ones like them, for a run with encoders. The coarse layers follow
-    each seed's latent code in --styles, here one style (default: --style-image-label)."""
+    """Images of one style: generates new ones like them, for a run with encoders. These images give the style
+    of the fine layers. The coarse layers follow each seed, in the one style of --styles (default:
+    --style-image-label)."""
     style_image_label: str = "none"
     """Name of the style that --style-image shows, if the run knows it."""
     seeds: str = "0-11"

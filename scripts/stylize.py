@@ -25,8 +25,8 @@ Preset = Literal["fast", "gatys", "neural-style", "tutorial"]
 
 @options
 class StylizeArguments:
-    """Redraw pictures in the style of others by optimising their pixels: neural style transfer. It needs no
-    trained run. Several style pictures are blended; a folder of styles is taken one by one.
+    """Redraw images in the style of others by optimising their pixels: neural style transfer. It needs no
+    trained run. Several style images are blended; a folder of styles is taken one by one.
 
     Examples, a minute on a CPU and without a download:
         brushwork fetch hed-vgg16
@@ -36,20 +36,20 @@ class StylizeArguments:
     """
 
     content: Annotated[Path, SkipValidation, tyro.conf.Positional]
-    """A picture, or a folder of pictures at any depth."""
+    """An image, or a folder of images at any depth."""
     styles: Annotated[tuple[Path, ...], SkipValidation, tyro.conf.Positional]
-    """Pictures whose styles are blended, or one folder whose pictures are taken one by one."""
+    """Images whose styles are blended, or one folder whose images are taken one by one."""
     preset: Preset = "fast"
     """Defaults of the options below: fast (coarse to fine), or the published settings of Gatys, neural-style
     or PyTorch's tutorial."""
     style_weights: tuple[Weight, ...] = ()
-    """Weight of each style picture. Default: equal weights."""
+    """Weight of each style image. Default: equal weights."""
     masks: tuple[Path, ...] = ()
-    """Pictures of the content's size, white where the style applies: one for all styles, or one for each."""
+    """Images of the content's size, white where the style applies: one for all styles, or one for each."""
     out: Path = Path("stylized")
     """Folder: <style>/<content>.png, grid.png, pairs.csv."""
     resume: bool = False
-    """Continue a stopped command: finished pictures of these settings are kept, others are begun anew."""
+    """Continue a stopped command: finished images of these settings are kept, others are begun anew."""
     device: DeviceName = "auto"
     """Where the network runs: auto (the CUDA GPU if there is one, else the processor), cpu, cuda, cuda:N or
     mps."""
@@ -57,7 +57,7 @@ class StylizeArguments:
 
 
 def stylize_command(args: StylizeArguments) -> None:
-    """Stylize all pictures, then print where they are and what was left out."""
+    """Stylize all images, then print where they are and what was left out."""
     styles, contents = list_styles(args.styles, args.style_weights), list_originals([args.content])
     images = [*contents, *(image for style in styles for image in style.images)]
     report_frames([*(image.source for image in images), *args.masks])
@@ -71,7 +71,7 @@ def stylize_command(args: StylizeArguments) -> None:
         print(f"stopped: go on with --resume ({args.out})")
         sys.exit(130)
     if result.count:
-        print(f"{result.count} pictures, grid.png: {args.out}")
+        print(f"{result.count} images, grid.png: {args.out}")
         print(f"Measure: brushwork measure {args.out / 'pairs.csv'}")
     left_out = LeftOut()
     for name, error in result.failures:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from brushwork.data.dataset import DATASET_JSON
-from brushwork.data.loader import open_pictures
+from brushwork.data.loader import open_dataset
 from brushwork.eval.results import ADVICE
 from brushwork.scripts.arguments import Presets, configured
 from brushwork.scripts.cli import run_command
@@ -39,8 +39,8 @@ def train_command(config: TrainConfig) -> Outcome:
                 f"--out {config.out} lies in the packed data set {folder}, and packing that again would "
                 "delete the run: name another folder."
             )
-    pictures = open_pictures(config.data, "train", config.loader.cache)
-    trainer = Trainer(config, pictures, metrics=InLoopMetrics(config.metrics, config.data))
+    images = open_dataset(config.data, "train", config.loader.cache)
+    trainer = Trainer(config, images, metrics=InLoopMetrics(config.metrics, config.data))
     outcome = trainer.run()
     if trainer.accelerator.is_main_process:
         print(last_line(outcome, config.out))

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import tyro
 
-from brushwork.data.loader import open_pictures
+from brushwork.data.loader import open_dataset
 from brushwork.models.options import options
 from brushwork.scripts.arguments import configured
 from brushwork.scripts.cli import run_command
@@ -23,7 +23,7 @@ DESCRIPTION = """Search better settings of a preset, or of FILE.json, by short t
 
 Options of brushwork train apply to every trial; the search optimises the metric --metrics.best-by. The same
 command again continues the study in --out. Examples, minutes on a CPU:
-    brushwork tune toy --data datasets/toy-16 --trials 10 --metrics.per-style 20
+    brushwork tune toy --data datasets/emoji-16 --trials 10 --metrics.per-style 20
     brushwork tune emoji-32 --data datasets/emoji-32 --trials 12 --trial-kimg 4 --metrics.per-style 50
     brushwork tune emoji-32 --no-defaults --search optimizer.generator_lr=0.003:0.03 batch=8,16,32
 """
@@ -46,9 +46,9 @@ def tune_command(args: TuneArguments) -> None:
     from brushwork.training.tune.search import train_on, trial_line, tune
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    pictures = open_pictures(args.base.data, "train", args.base.loader.cache)
+    images = open_dataset(args.base.data, "train", args.base.loader.cache)
     metrics = InLoopMetrics(args.base.metrics, args.base.data)
-    result = tune(args.base, args.tuning, metrics, train_on(pictures), pictures.fingerprint)
+    result = tune(args.base, args.tuning, metrics, train_on(images), images.fingerprint)
     plan, best = result.plan, result.best
     if result.signal is not None:
         print(f"stopped by signal {result.signal}: the same command goes on (study {plan.base.out})")

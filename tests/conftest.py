@@ -74,11 +74,11 @@ def packed(pictures: Path) -> Path:
 @pytest.fixture(scope="session")
 def run(packed: Path) -> Path:
     """A finished toy run."""
-    from brushwork.data.dataset import load_pictures
+    from brushwork.data.dataset import load_dataset
     from brushwork.training.presets import toy
     from brushwork.training.trainer import Trainer
 
     out = packed.parent / "run"
     config = replace(toy(), data=packed, out=out, device="cpu", precision="fp32", total_kimg=0.24)
-    Trainer(config, load_pictures(packed, "train")).run()
+    Trainer(config, load_dataset(packed, "train")).run()
     return out

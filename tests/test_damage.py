@@ -22,8 +22,8 @@ import torch
 
 from brushwork.data.curate.pack import PackConfig, pack
 from brushwork.data.errors import DataError
-from brushwork.data.loader import load_pictures
-from brushwork.data.sources.toy import toy_pictures, write_toy
+from brushwork.data.loader import load_dataset
+from brushwork.data.sources.toy import toy_dataset, write_toy
 from brushwork.eval.errors import EvalError
 from brushwork.eval.features.extract import FeatureCache
 from brushwork.eval.metrics.frechet import load_statistics
@@ -95,9 +95,9 @@ KINDS = {
     "config.json": Kind(path="run/config.json", read=lambda folder: RunFolder(folder / "run").read()),
     "metrics.jsonl": Kind(path="run/metrics.jsonl", read=_history),
     "preset": Kind(path="preset.json", read=lambda folder: read_preset(folder / "preset.json")),
-    "dataset.json": Kind(path="data/dataset.json", read=lambda folder: load_pictures(folder / "data")),
+    "dataset.json": Kind(path="data/dataset.json", read=lambda folder: load_dataset(folder / "data")),
     "dataset.json, packed again": Kind(path="data/dataset.json", read=_packed_again),
-    "shard": Kind(path=SHARD, read=lambda folder: load_pictures(folder / "data")),
+    "shard": Kind(path=SHARD, read=lambda folder: load_dataset(folder / "data")),
     "report of packing": Kind(path="data/report.json", read=_packed_again),
     "report of measuring": Kind(path="report.json", read=_compared),
     "statistics": Kind(path="statistics.npz", read=lambda folder: load_statistics(folder / "statistics.npz")),
@@ -116,7 +116,7 @@ def samples(folder: Path) -> None:
         preset, out=folder / "run", total_kimg=0.016, device="cpu", threads=1, precision="fp32",
         generator=generator, interval=replace(preset.interval, status_kimg=0.008),
     )  # fmt: skip
-    Trainer(config, toy_pictures(styles=2, subjects=6, size=16)).run()
+    Trainer(config, toy_dataset(styles=2, subjects=6, size=16)).run()
     write_preset(folder / "preset.json", config, about="for a test")
     measured = {"value": 1.5, "spread": None}
     figures = {"fd": {"better": "less", "measured": measured, "real": measured, "control": None}}

@@ -19,7 +19,7 @@ SCRIPT = Path(__file__).parent.parent / "scripts" / "train.py"
 
 
 def train(packed: Path, out: Path, *, processes: int, steps: int, options: tuple[str, ...] = ()) -> dict:
-    """State after so many steps of 8 pictures."""
+    """State after so many steps of 8 images."""
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
     python = [sys.executable, *(launcher if processes > 1 else [])]
     places = ["--data", str(packed), "--out", str(out), "--total-kimg", str(steps * 8 / 1000)]

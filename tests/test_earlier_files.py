@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from brushwork.data.dataset import load_pictures
+from brushwork.data.dataset import load_dataset
 from brushwork.models.sampling import sample
 from brushwork.models.snapshot import load_generator
 
@@ -18,7 +18,7 @@ def test_samples_of_a_snapshot_are_the_same_within_one_level(name: str) -> None:
     generator = load_generator(FILES / f"{name}.safetensors")
     assert generator.style_names == ("chalk", "ink", "oil")
     images = sample(generator, torch.eye(3).repeat_interleave(2, 0), torch.tensor([0, 7] * 3), psi=0.8)
-    expected = np.load(FILES / "pictures.npz")[name]
+    expected = np.load(FILES / "images.npz")[name]
     assert np.abs(images.numpy().astype(int) - expected).max() <= 1
 
 
@@ -27,7 +27,7 @@ def test_fields_of_the_configuration_have_their_new_names() -> None:
 
 
 def test_a_packed_data_set_is_the_same() -> None:
-    train, test = (load_pictures(FILES / "dataset", split) for split in ("train", "test"))
+    train, test = (load_dataset(FILES / "dataset", split) for split in ("train", "test"))
     assert train.style_names == test.style_names == ("00-filled", "01-outline")
     assert train.subjects == ("0000", "0001", "0002", "0003") * 2
     assert test.subjects == ("0004", "0005") * 2

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from brushwork.data.sources.toy import toy_pictures
+from brushwork.data.sources.toy import toy_dataset
 from brushwork.training.config import TrainConfig
 from brushwork.training.presets import toy
 from brushwork.training.run.checkpoint import checkpoints, load_checkpoint
@@ -59,7 +59,7 @@ def stop_after(trainer: Trainer, steps: int) -> None:
 
 
 def config(out: Path, steps: float, **changes: object) -> TrainConfig:
-    """The toy preset for so many steps of 8 pictures; its boundaries lie at steps 3 and 6."""
+    """The toy preset for so many steps of 8 images; its boundaries lie at steps 3 and 6."""
     preset = toy()
     growing = replace(preset.growing, fade_kimg=(0.024,), steady_kimg=(0.024,))
     interval = replace(preset.interval, status_kimg=0.0, grid_kimg=0.0, snapshot_kimg=0.0)
@@ -76,13 +76,13 @@ def config(out: Path, steps: float, **changes: object) -> TrainConfig:
 def test_cut_and_resumed_equals_uncut(tmp_path: Path, cut: int) -> None:
     """The cuts lie before, on and after the boundary from 8 to 16 px, with and without a penalty step
     next."""
-    pictures = toy_pictures(styles=3, subjects=8, size=16)
-    Trainer(config(tmp_path / "whole", 8), pictures).run()
-    trainer = Trainer(config(tmp_path / "cut", 8), pictures)
+    images = toy_dataset(styles=3, subjects=8, size=16)
+    Trainer(config(tmp_path / "whole", 8), images).run()
+    trainer = Trainer(config(tmp_path / "cut", 8), images)
     stop_after(trainer, cut)
     trainer.run()
     torch.manual_seed(cut)  # nothing may depend on the global state
-    resumed = Trainer(config(tmp_path / "cut", 8, resume=True), pictures)
+    resumed = Trainer(config(tmp_path / "cut", 8, resume=True), images)
     assert resumed.state.nimg == cut * 8
     resumed.run()
     assert differing(last_state(tmp_path / "whole"), last_state(tmp_path / "cut")) == []

@@ -184,4 +184,5 @@ FREE_TO_CHANGE = (
     "data", "out", "resume", "total_kimg", "max_minutes", "stop_on_collapse", "device", "threads",
     "accumulate", "interval", "metrics", "trackers",
 )  # fmt: skip
-"""Fields that may change on resume: they change nothing that a step computes, except for rounding."""
+"""Fields that may change on resume: at a given stage they change nothing that a step computes, except for
+rounding."""

@@ -30,8 +30,8 @@ Rates = Mapping[int, float]
 class RunSchedule:
     """The stage as a function of a position from 0 to `end`, in images of the full schedule.
 
-    A run with enough images and minutes is at position `nimg`. A shorter run trains on fewer images than the
-    position advances, by the factor `scale` < 1, and so still reaches the final resolution.
+    A run with enough images and minutes is at position `nimg`. In a shorter run, `scale` images advance the
+    position by 1, with `scale` below 1, so that it still reaches the final resolution.
     """
 
     growing: GrowingConfig
@@ -53,11 +53,11 @@ class RunSchedule:
         return stage_at(position, self.growing, self.resolution)
 
     def scale_for_images(self, nimg: int, position: float) -> float:
-        """Images per position from here on, at most 1, with which the remaining images reach the end."""
+        """The scale, at most 1, with which the remaining images reach the end."""
         return min(1.0, (self.images - nimg) / (self.end - position)) if position < self.end else 1.0
 
     def scale_for_time(self, nimg: int, position: float, rates: Rates, seconds: float) -> float:
-        """The scale for the images left, or less, so that the rest takes at most `RESERVE` of `seconds`."""
+        """The scale, at most 1, with which the rest ends in time: within `RESERVE` of `seconds`."""
         whole = self.seconds(position, self.end, rates)
         fitting = RESERVE * max(seconds, 1.0) / whole if whole else 1.0
         return min(fitting, self.scale_for_images(nimg, position))

@@ -15,7 +15,7 @@ from .schedules import GrowingConfig
 
 
 def stylegan(resolution: int = 256) -> TrainConfig:
-    """StyleGAN's networks and growing (Karras 2019) on labelled pictures: a full training, for GPUs.
+    """StyleGAN's networks and growing (Karras 2019) on labelled images: a full training, for GPUs.
 
     Widths, AdaIN, mixing and the growing schedule are those of the paper. Labels enter the mapping network
     and, by projection (Miyato 2018), the discriminator; R1 is taken on every sixteenth step (Karras 2020);
@@ -32,7 +32,7 @@ def stylegan(resolution: int = 256) -> TrainConfig:
 def toy() -> TrainConfig:
     """16 px and tiny networks, to try the commands in seconds on a processor."""
     return TrainConfig(
-        data=Path("datasets/toy-16"),
+        data=Path("datasets/emoji-16"),
         out=Path("runs/toy"),
         total_kimg=0.4,
         batch=8,

@@ -102,6 +102,8 @@ class TrainingState:
     """Images per position of the schedule."""
     planned_images: int = 0
     """Length of the run for which `scale` was chosen, in images."""
+    collapsed_lines: int = 0
+    """Number of status lines in a row with a collapsed style."""
     seconds: float = 0.0
     """Training time over all sessions; only the time limit depends on it."""
 
@@ -141,6 +143,7 @@ class TrainingState:
             "planned_images": self.planned_images,
             "stage": [self.average.trained_stage.resolution, self.average.trained_stage.alpha],
             "seconds": self.seconds,
+            "collapsed_lines": self.collapsed_lines,
             "generator": self.nets.generator.state_dict(),
             "discriminator": self.nets.discriminator.state_dict(),
             "average": self.average.state_dict(),
@@ -153,6 +156,7 @@ class TrainingState:
         self.nimg, self.seconds = int(state["nimg"]), float(state["seconds"])
         self.position, self.scale = float(state["position"]), float(state["scale"])
         self.planned_images = int(state["planned_images"])
+        self.collapsed_lines = int(state.get("collapsed_lines", 0))
         resolution, alpha = state["stage"]
         self.average.trained_stage = Stage(resolution, alpha)
         self.nets.generator.load_state_dict(state["generator"])

@@ -11,7 +11,7 @@ from typing import Literal
 
 from accelerate import Accelerator
 
-from brushwork.data.loader import Pictures, StoredPictures
+from brushwork.data.loader import ImageDataset, StoredDataset
 from brushwork.eval.processes import Watch
 from brushwork.models.layers import group_size
 from brushwork.models.options import resolve_device
@@ -72,7 +72,7 @@ def accelerator_for(config: TrainConfig) -> Accelerator:
 
 
 class Trainer:
-    """Trains the networks of `config` on `pictures`, in a run folder.
+    """Trains the networks of `config` on `images`, in a run folder.
 
     Everything that changes is in `state`, so a resumed run continues bit for bit. With a time limit, the
     schedule also depends on the clock.
@@ -82,51 +82,51 @@ class Trainer:
     """
 
     def __init__(
-        self, config: TrainConfig, pictures: Pictures | StoredPictures, metrics: InLoopMetrics | None = None
+        self, config: TrainConfig, dataset: ImageDataset | StoredDataset, metrics: InLoopMetrics | None = None
     ) -> None:
         self.config, self.metrics = config, metrics if config.interval.metrics_kimg else None
         self.folder, self.schedule = RunFolder(config.out), RunSchedule.of(config)
         self.accelerator, self.stop = accelerator_for(config), StopRequest()
         self.device = self.accelerator.device
         config.rows_of(self.accelerator.num_processes)  # raises now, not after the preparation
-        if pictures.resolution < config.generator.resolution:
+        if dataset.resolution < config.generator.resolution:
             raise TrainingError(
-                f"{config.data} holds pictures of {pictures.resolution} px, too small for resolution "
+                f"{config.data} holds images of {dataset.resolution} px, too small for resolution "
                 f"{config.generator.resolution}; pack them larger, or lower generator.resolution."
             )
         prepare_process(threads=config.threads, processes=self.accelerator.num_processes)
         with Watch():
             try:
-                self._prepare(pictures)
+                self._prepare(dataset)
             except BaseException:
                 self.folder.let_go()
                 raise
 
-    def _prepare(self, pictures: Pictures | StoredPictures) -> None:
+    def _prepare(self, dataset: ImageDataset | StoredDataset) -> None:
         config, began = self.config, time.perf_counter()
-        claim: RunStart = broadcast_from_main(self.accelerator, lambda: self._claim(pictures))
+        claim: RunStart = broadcast_from_main(self.accelerator, lambda: self._claim(dataset))
         self.setup = claim.setup
         start_trackers(self.accelerator, config)
         if self.metrics is not None:
             self.metrics.prepare(self.device)
         start_from = None if claim.checkpoint else config.start_from
-        self.state = TrainingState.fresh(config, pictures.style_names, self.device, start_from=start_from)
+        self.state = TrainingState.fresh(config, dataset.style_names, self.device, start_from=start_from)
         self.state.average.trained_stage = self.schedule.stage_at(0.0)
         file = self.folder.path / "classifier.safetensors"
-        self.prepared = prepare(config, pictures, self.state.nets.generator, file, self.accelerator)
+        self.prepared = prepare(config, dataset, self.state.nets.generator, file, self.accelerator)
         if self.prepared.classifier is not None:
             self.state.init_from(self.prepared.classifier)
         updater_of = partial(
-            Updater, config, self.prepared.pictures, classifier=self.prepared.classifier,
+            Updater, config, self.prepared.dataset, classifier=self.prepared.classifier,
             accelerator=self.accelerator, bf16=self.setup.precision == "bf16",
         )  # fmt: skip
         self.updater = updater_of(self.state)
         self.background = Background()
-        self.diversity = DiversityProbe(self.prepared.pictures)
-        self.warning, self.collapsed_lines = "", 0
+        self.diversity = DiversityProbe(self.prepared.dataset)
+        self.warning = ""
         self.artifacts = Artifacts(
             config=config, folder=self.folder, accelerator=self.accelerator, state=self.state,
-            pictures=self.prepared.pictures, diversity=self.diversity, metrics=self.metrics,
+            dataset=self.prepared.dataset, diversity=self.diversity, metrics=self.metrics,
             fingerprint=self.setup.fingerprint, background=self.background,
         )  # fmt: skip
         if claim.aside is not None:
@@ -138,7 +138,7 @@ class Trainer:
             config=config, schedule=self.schedule, state=self.state, accelerator=self.accelerator
         )
         if config.max_minutes is not None:
-            scratch = TrainingState.fresh(config, pictures.style_names, self.device)
+            scratch = TrainingState.fresh(config, dataset.style_names, self.device)
             self.plan.measure(updater_of(scratch))
         self.state.seconds += time.perf_counter() - began
         self.plan.settle()
@@ -161,7 +161,7 @@ class Trainer:
 
     def _loop(self) -> Outcome:
         self.started, self.seconds_before = time.perf_counter(), self.state.seconds
-        self.artifacts.say(header(self.plan, self.setup.precision, self.prepared.pictures))
+        self.artifacts.say(header(self.plan, self.setup.precision, self.prepared.dataset))
         if self.prepared.figures and self.state.nimg == 0:
             self.artifacts.say(figures_line(0, self.prepared.figures))
             self.artifacts.log({"nimg": 0, **self.prepared.figures})
@@ -198,7 +198,7 @@ class Trainer:
         if self.accelerator.num_processes > 1 and self.state.nimg // self.config.batch % AGREE_EVERY:
             return None
         reasons: dict[Reason, bool] = {
-            "collapse": self.config.stop_on_collapse and self.collapsed_lines >= PATIENCE,
+            "collapse": self.config.stop_on_collapse and self.state.collapsed_lines >= PATIENCE,
             "time": self.plan.seconds_left <= 0,
             "signal": bool(self.stop.signal),
         }
@@ -260,18 +260,18 @@ class Trainer:
             return {}
         diversity = self.diversity(self.state.average, self.state.average.trained_stage)
         self.warning = diversity.warning
-        self.collapsed_lines = self.collapsed_lines + 1 if self.warning else 0
+        self.state.collapsed_lines = self.state.collapsed_lines + 1 if self.warning else 0
         return diversity.values()
 
     # State
 
-    def _claim(self, pictures: Pictures | StoredPictures) -> RunStart:
+    def _claim(self, dataset: ImageDataset | StoredDataset) -> RunStart:
         config = self.config
         self.folder.own()
         rows = config.rows_of(self.accelerator.num_processes)
         setup = RunSetup(
-            precision=choose_precision(config.precision, self.device), fingerprint=pictures.fingerprint,
-            styles=tuple(pictures.style_names), group=group_size(rows, config.discriminator.minibatch_group),
+            precision=choose_precision(config.precision, self.device), fingerprint=dataset.fingerprint,
+            styles=tuple(dataset.style_names), group=group_size(rows, config.discriminator.minibatch_group),
         )  # fmt: skip
         return self.folder.claim(config, setup, resume=config.resume)
 

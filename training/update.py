@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import torch
 from accelerate import Accelerator
 
-from brushwork.data.loader import Batch, Loader, Pictures, StoredPictures
+from brushwork.data.loader import Batch, ImageDataset, Loader, StoredDataset
 from brushwork.models.encoders import StyleClassifier
 from brushwork.models.stage import Stage
 
@@ -55,13 +55,13 @@ class Updater:
     """
 
     def __init__(
-        self, config: TrainConfig, pictures: Pictures | StoredPictures, state: TrainingState, *,
+        self, config: TrainConfig, dataset: ImageDataset | StoredDataset, state: TrainingState, *,
         classifier: StyleClassifier | None, accelerator: Accelerator, bf16: bool,
     ) -> None:  # fmt: skip
         self.config, self.state, self.classifier = config, state, classifier
         self.accelerator, self.bf16 = accelerator, bf16
         self.loader = Loader(
-            pictures, config.loader, seed=config.seed, device=accelerator.device,
+            dataset, config.loader, seed=config.seed, device=accelerator.device,
             run=config.style_run(accelerator.num_processes),
         )  # fmt: skip
 

@@ -12,13 +12,13 @@ from ..split import Split
 
 MEANING: Mapping[str, str] = {
     "inaccessible": "left out: a link to nothing, a pipe, a folder that may not be read, or the like",
-    "unreadable": "left out: the file is damaged or is no picture",
+    "unreadable": "left out: the file is damaged or is no image",
     "too small": "left out: a side is shorter than the minimum",
     "animated": "kept: only the first of its frames or pages",
     "duplicate": "left out: the same pixels in the same style",
     "two labels": "kept: the same pixels under two styles, so at least one label may be wrong",
-    "near-duplicate": "kept: looks like another picture of its style",
-    "leak": "kept: a picture of the test split looks like one of the training split",
+    "near-duplicate": "kept: looks like another image of its style",
+    "leak": "kept: an image of the test split looks like one of the training split",
 }
 NEAR_BITS = 6
 """Near-duplicates differ in at most this many bits of their 64-bit hashes."""

@@ -160,7 +160,7 @@ def _balance(scan: Scan, hashes: Sequence[ImageHash], unusable: dict[int, Proble
     for style, name in labels.items():
         if not any(balance[name].values()):
             first = unusable[style]
-            raise DataError(f"No picture of '{name}' can be used, as '{first.source}' ({first.detail}).")
+            raise DataError(f"No image of '{name}' can be used, as '{first.source}' ({first.detail}).")
     return balance
 
 

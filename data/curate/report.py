@@ -49,13 +49,13 @@ class Report:
         """Returns one line for the terminal, and one for each note."""
         counts = {**self.counts, "ignored": len(self.ignored)}
         problems = ", ".join(f"{count} {kind}" for kind, count in counts.items() if count)
-        head = f"{self.packed} of {self.found} pictures packed; {problems or 'no problems'}."
+        head = f"{self.packed} of {self.found} images packed; {problems or 'no problems'}."
         return "\n".join([head, *(f"Note: {visible(note)}" for note in self.notes)])
 
     def as_markdown(self) -> str:
         parts = [
             "# What was packed",
-            f"{self.packed} of {self.found} pictures packed.",
+            f"{self.packed} of {self.found} images packed.",
             balance_table(self.balance),
             *(f"**Note.** {markdown_cell(note)}" for note in self.notes),
         ]
@@ -101,7 +101,7 @@ def refuse_splits(scan: Scan) -> None:
         raise DataError(
             f"The folders {' and '.join(splits)} in '{scan.root}' are splits, not styles: put the folders of "
             "the styles, those of all splits together, directly into one folder; pack makes its own split. "
-            "Pictures without styles belong into _unlabelled."
+            "Images without styles belong into _unlabelled."
         )
 
 
@@ -111,13 +111,13 @@ def notes(scan: Scan, balance: Balance) -> Iterator[str]:
     if len(scan.style_names) == 1 and len(folders) > 1 and "" not in folders:
         (name,) = scan.style_names
         yield (
-            f"All pictures are in one style, '{name}', in {len(folders)} folders: if these are the styles, "
+            f"All images are in one style, '{name}', in {len(folders)} folders: if these are the styles, "
             f"pack '{visible(str(scan.root / name))}'."
         )
     sizes = {name: sum(counts.values()) for name, counts in balance.items()}
     most, least = max(sizes, key=sizes.__getitem__), min(sizes, key=sizes.__getitem__)
     if sizes[most] > 4 * sizes[least]:
-        yield f"'{most}' has {sizes[most]} pictures, '{least}' only {sizes[least]}: try balanced batches."
+        yield f"'{most}' has {sizes[most]} images, '{least}' only {sizes[least]}: try balanced batches."
 
 
 # Contact sheet

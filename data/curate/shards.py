@@ -83,10 +83,10 @@ def dataset_card(name: str, resolution: int, counts: Mapping[str, int], report: 
         f"configs:\n- config_name: default\n  data_files:\n{files}"
         "---\n\n"
         f"# {markdown_cell(name)}\n\n"
-        f"{report.packed} pictures of {resolution} x {resolution} pixels, packed by brushwork.\n\n"
+        f"{report.packed} images of {resolution} x {resolution} pixels, packed by brushwork.\n\n"
         f"{balance_table(report.balance)}\n\n"
         "Columns: `image` (PNG), `style` (class label, -1 for none), `subject` (the same in every style\n"
         "that shows it; a subject lies in one split only), `source` (path in the packed folder), `sha256`\n"
         "(of the source's decoded pixels). `report.md` says what was left out and why; `ATTRIBUTION.md`,\n"
-        "where there is one, says who made the pictures and under which licence.\n"
+        "where there is one, says who made the images and under which licence.\n"
     )

@@ -21,7 +21,7 @@ class Fetched:
     """The size of a collection."""
 
     subjects: int
-    pictures: int
+    images: int
     """Images in all styles together."""
 
 
@@ -41,7 +41,7 @@ def fetch_once(directory: Path, settings: Mapping[str, object], fetch: Callable[
                 before = f"'{directory}' was fetched with {key} {state.get(key)}"
                 raise DataError(f"{before}, not {value}: name another folder.")
         if state.get("finished"):
-            return Fetched(subjects=state["subjects"], pictures=state["pictures"])
+            return Fetched(subjects=state["subjects"], images=state["pictures"])
     write_json(path, settings)
     fetched = fetch()
     write_json(path, {**settings, "finished": True, **asdict(fetched)})

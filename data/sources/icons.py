@@ -202,7 +202,7 @@ def draw_matrix(directory: Path, styles: Mapping[str, IconStyle], size: int) -> 
                 write_file(path, rasterise(svg, size))
             pictures += 1
     write_file(directory / "ATTRIBUTION.md", _attribution(styles))
-    return Fetched(subjects=len(subjects), pictures=pictures)
+    return Fetched(subjects=len(subjects), images=pictures)
 
 
 def rasterise(svg: str, size: int) -> bytes:

@@ -66,7 +66,7 @@ def fetch_photographs(directory: Path, *, size: int = 64, per_style: int = 400) 
 def _fetch(directory: Path, size: int, per_style: int) -> Fetched:
     if shutil.which("apt-get") is None:
         where = "fetch them on Debian or Ubuntu, then copy the folder"
-        raise DataError(f"The pictures are in the Debian package {PACKAGE}, and apt-get is missing: {where}.")
+        raise DataError(f"The images are in the Debian package {PACKAGE}, and apt-get is missing: {where}.")
     remedy = "check the network, run `apt-get update`, then repeat the command"
     copyright_file, files = read_download(["apt-get", "download", PACKAGE], _read_package, remedy=remedy)
     table = _sources(files)
@@ -81,7 +81,7 @@ def _fetch(directory: Path, size: int, per_style: int) -> Fetched:
                 write_file(directory / style / f"{name}@{n}.png", png_bytes(crop))
     write_file(directory / "ATTRIBUTION.md", _attribution(files))
     write_file(directory / f"COPYRIGHT.{PACKAGE}", copyright_file)
-    return Fetched(subjects=sum(map(len, table.values())), pictures=pictures)
+    return Fetched(subjects=sum(map(len, table.values())), images=pictures)
 
 
 # The package
@@ -158,7 +158,7 @@ def _attribution(files: Mapping[str, bytes]) -> str:
     """The origin of the images, and the package's notes about them."""
     lines = [
         "# Attribution\n",
-        f"Square crops of pictures in the Debian package {PACKAGE} (GCompris). The licences are mixed:",
+        f"Square crops of images in the Debian package {PACKAGE} (GCompris). The licences are mixed:",
         "public domain, CC0, CC BY, CC BY-SA, and GPL-3+ for the scans of paintings. For local experiments",
         f"only. `COPYRIGHT.{PACKAGE}` is the package's own copyright file. What the package says:\n",
     ]

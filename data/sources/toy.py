@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ..dataset import Pictures
+from ..dataset import ImageDataset
 from ..errors import DataError
 from ..files import write_file
 from ..images import png_bytes
@@ -82,14 +82,14 @@ def toy_image(subject: Subject, style: int, size: int) -> np.ndarray:
     return to_uint8(blend(*_MANNERS[MANNERS[manner]](place_shape(subject, size), subject.colour, paper)))
 
 
-def toy_pictures(*, styles: int = 4, subjects: int = 24, size: int = 32, seed: int = 0) -> Pictures:
+def toy_dataset(*, styles: int = 4, subjects: int = 24, size: int = 32, seed: int = 0) -> ImageDataset:
     """Draws images of the same subjects in every style, style by style."""
     if not 1 <= styles <= 24:
         raise DataError(f"{styles} toy styles cannot be distinguished: choose 1 to 24.")
     images = [
         toy_image(toy_subject(n, seed), style, size) for style in range(styles) for n in range(subjects)
     ]
-    return Pictures(
+    return ImageDataset(
         images=torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous(),
         styles=torch.arange(styles).repeat_interleave(subjects),
         subjects=tuple(f"{n:04}" for n in range(subjects)) * styles,
@@ -102,7 +102,7 @@ def write_toy(
     directory: Path, *, styles: int = 4, subjects: int = 24, size: int = 32, seed: int = 0
 ) -> tuple[str, ...]:
     """Writes `directory/<style>/<subject>.png`, and returns the names of the styles in alphabetical order."""
-    toy = toy_pictures(styles=styles, subjects=subjects, size=size, seed=seed)
+    toy = toy_dataset(styles=styles, subjects=subjects, size=size, seed=seed)
     for image, style, subject in zip(toy.images, toy.styles.tolist(), toy.subjects, strict=True):
         path = directory / toy.style_names[style] / f"{subject}.png"
         write_file(path, png_bytes(image.permute(1, 2, 0).contiguous().numpy()))

@@ -52,8 +52,8 @@ def ssim(a: UInt8[Tensor, "n 3 h w"], b: UInt8[Tensor, "m 3 h2 w2"]) -> Float32[
     require_alike(a, b)
     if min(a.shape[2:]) < SSIM_WINDOW:
         raise EvalError(
-            f"SSIM needs pictures of {SSIM_WINDOW} px a side at least and these are {a.shape[3]}x"
-            f"{a.shape[2]}: leave it out, or compare larger pictures."
+            f"SSIM needs images of {SSIM_WINDOW} px a side at least and these are {a.shape[3]}x"
+            f"{a.shape[2]}: leave it out, or compare larger images."
         )
     values = [
         structural_similarity_index_measure(x.double(), y.double(), data_range=255.0, reduction="none")
@@ -65,6 +65,6 @@ def ssim(a: UInt8[Tensor, "n 3 h w"], b: UInt8[Tensor, "m 3 h2 w2"]) -> Float32[
 def require_alike(a: Tensor, b: Tensor) -> None:
     """Raises EvalError unless both sides have as many images of the same size, and at least one."""
     if a.shape != b.shape:
-        raise EvalError(f"Pictures of shape {tuple(a.shape)} and {tuple(b.shape)} are no pairs: match them.")
+        raise EvalError(f"Images of shape {tuple(a.shape)} and {tuple(b.shape)} are no pairs: match them.")
     if len(a) == 0:
-        raise EvalError("There are 0 pairs of pictures to compare: give at least one.")
+        raise EvalError("There are 0 pairs of images to compare: give at least one.")

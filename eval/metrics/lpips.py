@@ -79,8 +79,8 @@ class Lpips:
         """Distances of float images in [-1, 1], differentiable, on the network's device."""
         if min(a.shape[2:]) < SMALLEST:
             raise EvalError(
-                f"LPIPS needs pictures of {SMALLEST} px a side at least and these are "
-                f"{a.shape[3]}x{a.shape[2]}: leave it out, or take larger pictures."
+                f"LPIPS needs images of {SMALLEST} px a side at least and these are "
+                f"{a.shape[3]}x{a.shape[2]}: leave it out, or take larger images."
             )
         layers = []
         for x, y, head in zip(self._maps(a), self._maps(b), self._heads, strict=True):

@@ -58,7 +58,7 @@ class View:
         if count < least:
             raise EvalError(f"It takes {least} styles or more, and there are {count}.")
         if (torch.bincount(self.space.train.styles, minlength=count) == 0).any():
-            raise EvalError("It compares styles, and one has no training picture.")
+            raise EvalError("It compares styles, and one has no training image.")
 
 
 # Distribution
@@ -171,7 +171,7 @@ METRICS: dict[str, Metric] = {
     "accuracy": Metric(
         probe_scores, ("accuracy",),
         f"ridge probe on one-hot styles with intercept, lambda {PENALTY:g}, on standardised "
-        "features of the real training pictures; mean over the styles",
+        "features of the real training images; mean over the styles",
     ),
     "kid": Metric(
         kernel_scores, ("kid",), "kernel (x.y/d + 1)^3, unbiased, 100 subsets of min(n, m, 1000), seed 2020"
@@ -179,7 +179,7 @@ METRICS: dict[str, Metric] = {
     "prdc": Metric(manifold_scores, ("precision", "recall", "density", "coverage"), "k = 5, strict <"),
     "similarity": Metric(
         similarity_scores, ("cosine", "csls", "nearer_to_own"),
-        f"centred on the training pictures; CSLS over {NEIGHBOURS} neighbours",
+        f"centred on the training images; CSLS over {NEIGHBOURS} neighbours",
     ),
     "gram": Metric(
         statistics_scores, ("gram", "mean_std"),
@@ -187,11 +187,11 @@ METRICS: dict[str, Metric] = {
     ),
     "diversity": Metric(
         diversity_scores, ("diversity",),
-        "mean distance of two pictures of a style (at most 20,000 pairs) over that of real ones",
+        "mean distance of two images of a style (at most 20,000 pairs) over that of real ones",
     ),
     "copies": Metric(
         copy_scores, ("copies", "nearest_ratio"),
-        "nearest training picture, threshold the 1 % quantile of held-out pictures",
+        "nearest training image, threshold the 1 % quantile of held-out images",
     ),
 }  # fmt: skip
 

@@ -122,8 +122,8 @@ def _decoded(rows: list[Row]) -> PairSet:
             if image.shape != (first := images["output"][0]).shape:
                 size, other = (f"{x.shape[2]}x{x.shape[1]}" for x in (image, first))
                 raise EvalError(
-                    f"{row.place}: the pair has a picture of {size} pixels, and the first output has "
-                    f"{other}: bring all pictures to one size."
+                    f"{row.place}: the pair has an image of {size} pixels, and the first output has "
+                    f"{other}: bring all images to one size."
                 )
     if not kept:
         raise EvalError(broken[0])

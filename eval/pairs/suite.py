@@ -74,7 +74,7 @@ def measure_outputs(
         raise EvalError(f"There is no metric {unknown[0]!r} of pairs: choose from {known}.")
     of_outputs = [metric for metric in metrics if metric in METRICS]
     if of_outputs and reference is None:
-        raise EvalError(f"The metric {of_outputs[0]} needs real pictures: give --reference DATASET.")
+        raise EvalError(f"The metric {of_outputs[0]} needs real images: give --reference DATASET.")
     names = tuple(sorted(set(pairs.styles)))
     measures = Measurement(style_names=names, figures={}, protocol={})
     if reference is not None and of_outputs:
@@ -195,7 +195,7 @@ class PairSuite:
         """Returns Gram and mean/std distances to the style images."""
         if self.pairs.references is None:
             raise EvalError(
-                "The distance to the style picture needs the column `reference` in the manifest: add it, or "
+                "The distance to the style image needs the column `reference` in the manifest: add it, or "
                 "leave the metric out."
             )
         statistics = StyleStatistics(network)

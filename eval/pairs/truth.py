@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 
-from brushwork.data.dataset import Pictures
+from brushwork.data.dataset import ImageDataset
 from brushwork.data.progress import Progress
 
 from ..errors import EvalError
@@ -28,9 +28,9 @@ BATCH = 32
 class Drawings:
     """Real images for the metric `truth`."""
 
-    test: Pictures
+    test: ImageDataset
     """Images that hold a pair's subject in its target style."""
-    train: Pictures
+    train: ImageDataset
     """Images that the mean of each style is taken of."""
 
 
@@ -81,8 +81,8 @@ def paired_truth(
     return Values(outputs=output, baselines={UNCHANGED: content, STYLE_MEAN: mean}, rows=rows)
 
 
-def truth_indices(pairs: PairSet, pictures: Pictures) -> Int64[Tensor, "n"]:
-    """Returns the index in `pictures` of each pair's subject in its target style; -1 where there is none.
+def truth_indices(pairs: PairSet, pictures: ImageDataset) -> Int64[Tensor, "n"]:
+    """Returns the index in `images` of each pair's subject in its target style; -1 where there is none.
 
     Raises EvalError if a subject is there twice in one style.
     """
@@ -97,7 +97,7 @@ def truth_indices(pairs: PairSet, pictures: Pictures) -> Int64[Tensor, "n"]:
     return torch.tensor([index.get(key, -1) for key in zip(pairs.styles, pairs.subjects, strict=True)])
 
 
-def style_mean_of(train: Pictures, style: str) -> UInt8[Tensor, "3 r r"]:
+def style_mean_of(train: ImageDataset, style: str) -> UInt8[Tensor, "3 r r"]:
     """Returns the pixel-wise mean of a style's images, rounded to whole levels.
 
     Raises EvalError if the style has no image.

@@ -37,8 +37,8 @@ from .tables import (
 AXES = {"truncation": "psi (0: the style's average, 1: no truncation)"}
 """Label of a curve's horizontal axis, by the curve's name."""
 
-SAMPLES = "The first pictures of each style"
-NEAREST = "Nearest to a training picture"
+SAMPLES = "The first images of each style"
+NEAREST = "Nearest to a training image"
 """Titles of the grids in the report."""
 
 SMALL, LARGE = 96, 160
@@ -74,7 +74,7 @@ def write_report(measures: Measurement, out_dir: Path, *, grids: Mapping[str, Im
     except ValueError as error:
         raise EvalError(
             "The report cannot be written, since a figure or a point of a curve is no finite number: measure "
-            "more pictures, or leave that metric out."
+            "more images, or leave that metric out."
         ) from error
     images = {title: png_bytes(grid) for title, grid in grids.items()}
     files = {f"{title.lower().replace(' ', '-')}.png": png for title, png in images.items()}

@@ -18,7 +18,7 @@ from matplotlib.transforms import Bbox
 
 from brushwork.data.lettering import readable
 
-from ..results import BASELINES, RESTYLED, CurvePoint, MetricResult, about_logged
+from ..results import RESTYLED, UNCHANGED, UNCHANGED_SUFFIX, CurvePoint, MetricResult, about_logged
 from .tables import minus, number, numbers, shortened
 
 INK, MUTED, ACCENT, MARK, GRID = "#1f2430", "#596275", "#3056a0", "#b54708", "#e6e9ef"
@@ -68,9 +68,7 @@ def _bars(
     places = np.arange(len(order))
     axes.barh(places, np.nan_to_num(values), height=0.62, color=ACCENT, label="measured")
     if real:
-        axes.vlines(
-            real, places - 0.4, places + 0.4, color=MARK, linewidth=2.2, label="held-out real pictures"
-        )
+        axes.vlines(real, places - 0.4, places + 0.4, color=MARK, linewidth=2.2, label="held-out real images")
     low, high = (float(limit(0, *np.nan_to_num([*values, *real]))) for limit in (min, max))
     span = (high - low) or 1.0
     # Numbers have a column of their own: beside a mark they would seem to belong to it.
@@ -137,10 +135,8 @@ def _lines_beside(axes: Axes, history: History, name: str, line: Line) -> None:
         beside = _over_kimg(history, f"{name}_{suffix}")
         if beside and beside != line:
             axes.plot(*zip(*beside, strict=True), dashes, color=MUTED, linewidth=1, label=words)
-    for (words, suffix), colour in zip(BASELINES.items(), LINES[2:], strict=True):
-        level = _over_kimg(history, f"{name}_{suffix}")
-        if level:
-            axes.axhline(level[-1][1], color=colour, linewidth=1.2, dashes=(4, 2), label=words)
+    if level := _over_kimg(history, name + UNCHANGED_SUFFIX):
+        axes.axhline(level[-1][1], color=LINES[2], linewidth=1.2, dashes=(4, 2), label=UNCHANGED)
 
 
 def _over_kimg(history: History, name: str) -> Line:
@@ -175,7 +171,7 @@ def _annotate(axes: Axes, point: tuple[float, float], *, below: bool, colour: st
 # Confusion
 def confusion(figure: MetricResult, style_names: Sequence[str]) -> bytes:
     """Plots the shares of each style that are recognised as every style, beside those of held-out real
-    pictures: in percent for few styles, else by colour. The maps of many styles stand below each other."""
+    images: in percent for few styles, else by colour. The maps of many styles stand below each other."""
     scores = [score for score in (figure.measured, figure.real) if score is not None and score.matrix]
     count, names = len(style_names), [axis_name(name) for name in style_names]
     beside = len(scores) if count <= MANY else 1
@@ -187,7 +183,7 @@ def confusion(figure: MetricResult, style_names: Sequence[str]) -> bytes:
     sheet = Sheet(figsize=(WIDTH, height), dpi=DPI, layout="compressed")
     panels = sheet.subplots(below, beside, sharex=True, sharey=True, squeeze=False).ravel().tolist()
     colours = ScalarMappable(Normalize(0, 1), "Blues")
-    for axes, score, title in zip(panels, scores, ("Measured", "Held-out real pictures"), strict=False):
+    for axes, score, title in zip(panels, scores, ("Measured", "Held-out real images"), strict=False):
         axes.imshow(score.matrix, cmap=colours.cmap, norm=colours.norm)
         if numbered:
             _write_shares(axes, score.matrix, size=min(8.0, 21 * cell))

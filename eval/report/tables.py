@@ -113,7 +113,7 @@ class Column:
 
 def style_columns(figures: Mapping[str, MetricResult]) -> list[Column]:
     """Returns a column for each figure. Distance and accuracy are followed by their real level."""
-    real = {"fd": ("real fd", "of real pictures"), "accuracy": ("ceiling", "ceiling")}
+    real = {"fd": ("real fd", "of real images"), "accuracy": ("ceiling", "ceiling")}
 
     def column(name: str, title: str, score: Score) -> Column:
         return Column(name=name, title=title, cells=tuple(numbers(score.per_style)))

@@ -3,13 +3,13 @@
 from brushwork.scripts.cli import run_command, run_script, run_subcommand
 
 BENCHMARKS = {
-    "metrics": "distances, features and memory beside other libraries",
+    "metrics": "distances and features beside other libraries",
     "restyle": "runs beside other restylers, measured alike",
     "sample": "images generated and written a second",
     "stylize": "time to the loss of published style transfer",
     "train": "images trained a second, and how near the machine's limit",
     "quality": "quality of ways of training over time",
-    "data": "images decoded, moved and batched, a second and core",
+    "data": "images decoded and batched a second on one core",
     "growth": "time and memory by resolution, batch and width",
 }
 """A line of help for each module here that is a benchmark."""

@@ -1,4 +1,4 @@
-"""The benchmark `data`: how many images a second one core decodes, transforms and collects into batches.
+"""The benchmark `data`: how many images a second one core decodes and collects into batches.
 
 Compared with the images a second of `bench train`, it tells whether training waits for its data.
 """
@@ -13,12 +13,12 @@ import tyro
 
 from brushwork.data.curate.pack import PackConfig, pack
 from brushwork.data.loader import (
+    ImageDataset,
     Loader,
     LoaderConfig,
-    Pictures,
-    StoredPictures,
-    load_pictures,
-    stored_pictures,
+    StoredDataset,
+    load_dataset,
+    stored_dataset,
 )
 from brushwork.data.sources.toy import write_toy
 from brushwork.models.options import Batch, Count, options
@@ -57,7 +57,7 @@ Spans = Sequence[tuple[int, int]]
 
 
 def loads(
-    pictures: Pictures | StoredPictures, spans: Spans, config: LoaderConfig, resolution: int | None = None
+    pictures: ImageDataset | StoredDataset, spans: Spans, config: LoaderConfig, resolution: int | None = None
 ) -> Callable[[], None]:
     """A function that loads these batches."""
     loader = Loader(pictures, config, seed=0)
@@ -69,7 +69,7 @@ def loads(
     return run
 
 
-def compare_batches(pictures: Pictures, args: DataArguments) -> Comparison:
+def compare_batches(pictures: ImageDataset, args: DataArguments) -> Comparison:
     """Times batches of decoded images with each of the loader's options."""
     spans, plain = [(number * args.batch, args.batch) for number in range(args.batches)], LoaderConfig()
     functions = {"as they are": loads(pictures, spans, plain)}
@@ -88,17 +88,17 @@ def compare_batches(pictures: Pictures, args: DataArguments) -> Comparison:
 
 
 def compare_decoding(
-    dataset: Path, pictures: Pictures, args: DataArguments, copies: Path | None = None
+    dataset: Path, pictures: ImageDataset, args: DataArguments, copies: Path | None = None
 ) -> Comparison:
-    """Times one epoch from memory, where `pictures` are, and from the Parquet files of `dataset`.
+    """Times one epoch from memory, where `images` are, and from the Parquet files of `dataset`.
 
     The library `datasets` keeps its copy of the rows in `copies`; None: in its own cache folder.
     """
-    count, stored = len(pictures), stored_pictures(dataset, "all", copies=copies)
+    count, stored = len(pictures), stored_dataset(dataset, "all", copies=copies)
     spans = [(start, min(args.batch, count - start)) for start in range(0, count, args.batch)]
     functions: dict[str, Callable[[], object]] = {
         "batches from memory": loads(pictures, spans, LoaderConfig()),
-        "decoded at once": lambda: load_pictures(dataset, "all"),
+        "decoded at once": lambda: load_dataset(dataset, "all"),
         "batches, cache off": loads(stored, spans, LoaderConfig()),
     }
     return Comparison(
@@ -120,7 +120,7 @@ def bench_data(args: DataArguments) -> None:
             copies = Path(folder) / "copies"
         else:
             name, dataset, copies = args.dataset.name, args.dataset, None
-        pictures, here = load_pictures(dataset, "all"), machine(("torch", "pillow", "pyarrow", "datasets"))
+        pictures, here = load_dataset(dataset, "all"), machine(("torch", "pillow", "pyarrow", "datasets"))
 
         def tables() -> Iterator[tuple[str, Table]]:
             yield "batches", compare_batches(pictures, args).table

@@ -17,9 +17,10 @@ import tyro
 from matplotlib.figure import Figure
 
 from brushwork.data.files import read_json, write_file, write_json
-from brushwork.data.loader import open_pictures
+from brushwork.data.loader import open_dataset
 from brushwork.data.progress import Progress
 from brushwork.eval.report.plots import figure_png
+from brushwork.models.encoders import StyleClassifier
 from brushwork.models.options import Count, Duration, options, resolve_device
 from brushwork.models.sampling import Precision
 from brushwork.models.snapshot import load_generator
@@ -128,14 +129,18 @@ def calibrated(args: QualityArguments) -> Calibration:
 def measured_seconds(config: TrainConfig, ways: Sequence[str], *, rounds: int = 3) -> dict[str, Seconds]:
     """Measures the ways alternately in this process; medians over the rounds."""
     prepare_process(threads=config.threads, processes=1)
-    pictures = open_pictures(config.data, "train", config.loader.cache)
+    pictures = open_dataset(config.data, "train", config.loader.cache)
     results: dict[str, list[Seconds]] = {way: [] for way in ways}
     for _ in Progress(range(rounds), desc="rates", leave=False):
         for way in ways:
             own, accelerator = WAYS[way][1](config), accelerator_for(config)
             state = TrainingState.fresh(own, pictures.style_names, accelerator.device)
             bf16 = own.precision == "bf16"
-            updater = Updater(own, pictures, state, classifier=None, accelerator=accelerator, bf16=bf16)
+            classifier = StyleClassifier(own.generator.widths, styles=len(pictures.style_names))
+            classifier = classifier.requires_grad_(False).to(
+                accelerator.device
+            )  # of the same cost as a trained one
+            updater = Updater(own, pictures, state, classifier=classifier, accelerator=accelerator, bf16=bf16)
             results[way].append(seconds_per_image(updater))
     return {
         way: {side: statistics.median(one[side] for one in measured) for side in measured[0]}
@@ -173,7 +178,7 @@ Curves = Mapping[str, Sequence[Curve]]
 
 def train(config: TrainConfig) -> None:
     """Trains to the end, from the last checkpoint if there is one."""
-    outcome = Trainer(config, open_pictures(config.data, "train", config.loader.cache)).run()
+    outcome = Trainer(config, open_dataset(config.data, "train", config.loader.cache)).run()
     if outcome.signal is not None:
         raise TrainingError(f"{config.out} was stopped; the same command goes on from there.")
 

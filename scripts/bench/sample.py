@@ -12,7 +12,7 @@ import tyro
 from einops import rearrange
 from torch import Tensor
 
-from brushwork.data.writing import free_cores, save_picture, write_pictures
+from brushwork.data.writing import free_cores, save_image, write_images
 from brushwork.models.generator import Generator
 from brushwork.models.options import Count, DeviceName, options, resolve_device
 from brushwork.models.sampling import Precision, sample_batches, style_codes
@@ -103,7 +103,7 @@ def write_in_turn(batches: Batches) -> None:
     """Writes each batch before the next is generated."""
     for paths, images in batches:
         for path, pixels in zip(paths, images, strict=True):
-            save_picture(path, pixels)
+            save_image(path, pixels)
 
 
 # Candidates
@@ -132,7 +132,7 @@ def encoding(generator: Generator, count: int) -> Candidates:
     batches = list(generated_batches(generator, count, max(BATCHES)))
     return {
         f"{number} thread{'s' if number > 1 else ''}": partial(
-            files_written, partial(write_pictures, threads=number), lambda: iter(batches)
+            files_written, partial(write_images, threads=number), lambda: iter(batches)
         )
         for number in THREADS
     }
@@ -144,7 +144,7 @@ def generating_and_encoding(generator: Generator, count: int) -> Candidates:
     return {
         "one after the other": partial(files_written, write_in_turn, generate),
         f"at once, {threads} encoding": partial(
-            files_written, partial(write_pictures, threads=threads), generate
+            files_written, partial(write_images, threads=threads), generate
         ),
     }
 

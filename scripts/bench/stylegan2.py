@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from brushwork.data.loader import Pictures
+from brushwork.data.loader import ImageDataset
 from brushwork.models.layers import Resample, pixel_norm
 from brushwork.models.stage import SMALLEST, channels, layer_count
 from brushwork.training.adversarial import gradient_penalty, logistic_generator
@@ -31,10 +31,10 @@ PATH_INTERVAL, PATH_WEIGHT, PATH_SHARE = 4, 2.0, 2
 class StyleGAN2:
     """Both networks at one resolution, with the widths, latent sizes and styles of `config`."""
 
-    def __init__(self, config: TrainConfig, resolution: int, pictures: Pictures) -> None:
+    def __init__(self, config: TrainConfig, resolution: int, dataset: ImageDataset) -> None:
         g, d = config.generator, config.discriminator
-        styles = len(pictures.style_names)
-        self.config, self.resolution, self.pictures = config, resolution, pictures
+        styles = len(dataset.style_names)
+        self.config, self.resolution, self.dataset = config, resolution, dataset
         self.mapping = Mapping(styles=styles, z_dim=g.z_dim, w_dim=g.w_dim, layers=g.mapping_layers)
         self.synthesis = Synthesis(
             resolution=resolution, w_dim=g.w_dim, channel_base=g.channel_base, channel_max=g.channel_max
@@ -75,9 +75,9 @@ class StyleGAN2:
 
     def batch(self) -> tuple[Float[Tensor, "n 3 r r"], Float[Tensor, "n s"]]:
         """Real images at this resolution and their styles, sampled with replacement."""
-        rows = torch.randint(len(self.pictures.images), (self.config.batch,))
-        images = self.pictures.images[rows, :, : self.resolution, : self.resolution].float() / 127.5 - 1
-        styles = F.one_hot(self.pictures.styles[rows], len(self.pictures.style_names)).float()
+        rows = torch.randint(len(self.dataset.images), (self.config.batch,))
+        images = self.dataset.images[rows, :, : self.resolution, : self.resolution].float() / 127.5 - 1
+        styles = F.one_hot(self.dataset.styles[rows], len(self.dataset.style_names)).float()
         return images, styles
 
     def generate(

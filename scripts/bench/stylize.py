@@ -250,7 +250,7 @@ def losses_table(recipe: Recipe, theirs: Sequence[Outcome], ours: Sequence[Outco
     )
     return Table(
         title=f"The loss of {recipe}",
-        header=("", "seconds", "processor seconds", "evaluations", "lowest loss", "loss of the picture",
+        header=("", "seconds", "processor seconds", "evaluations", "lowest loss", "loss of the image",
                 "peak MB"),
         rows=[(f"{recipe}, as published", *_medians(theirs)), ("brushwork", *_medians(ours))],
         notes=(note, *([f"In {missed} of {len(ours)} rounds its loss was not reached."] if missed else [])),

@@ -16,7 +16,7 @@ import torch
 import tyro
 from annotated_types import Interval
 
-from brushwork.data.loader import Batch, Loader, Pictures
+from brushwork.data.loader import Batch, ImageDataset, Loader
 from brushwork.models.encoders import StyleClassifier
 from brushwork.models.options import options, resolve_device
 from brushwork.models.stage import Stage
@@ -76,17 +76,17 @@ class NoiseRun:
         device = accelerator.device
         self.config, self.stage, self.device = config, Stage(resolution), device
         self.precision = choose_precision(config.precision, device)
-        pictures = noise(config.generator.resolution)
-        self.state = TrainingState.fresh(config, pictures.style_names, device)
+        dataset = noise(config.generator.resolution)
+        self.state = TrainingState.fresh(config, dataset.style_names, device)
         classifier = StyleClassifier(config.generator.widths, styles=STYLES).requires_grad_(False).to(device)
         self.stopwatch = Stopwatch(device)
         self.updater = TimedUpdater(
-            config, pictures, self.state, classifier=classifier, accelerator=accelerator,
+            config, dataset, self.state, classifier=classifier, accelerator=accelerator,
             bf16=self.precision == "bf16",
         )  # fmt: skip
         self.updater.stopwatch = self.stopwatch
         self.updater.loader = TimedLoader(
-            pictures, config.loader, seed=config.seed, device=device, run=config.style_run(1)
+            dataset, config.loader, seed=config.seed, device=device, run=config.style_run(1)
         )
         self.updater.loader.stopwatch = self.stopwatch
 
@@ -114,11 +114,11 @@ class NoiseRun:
         return {name: seconds / repeats for name, seconds in self.stopwatch.seconds.items()}
 
 
-def noise(resolution: int) -> Pictures:
+def noise(resolution: int) -> ImageDataset:
     """Images of noise in several styles."""
     generator = torch.Generator().manual_seed(0)
     size = (NOISE_IMAGES, 3, resolution, resolution)
-    return Pictures(
+    return ImageDataset(
         images=torch.randint(0, 256, size, generator=generator, dtype=torch.uint8),
         styles=torch.arange(NOISE_IMAGES) % STYLES, subjects=tuple(map(str, range(NOISE_IMAGES))),
         style_names=tuple(f"style {number}" for number in range(STYLES)), fingerprint="noise",

@@ -23,9 +23,9 @@ from brushwork.scripts.experiments.collection_runs import EVALUATORS, FINISHED, 
 from brushwork.training.run.run_folder import RunFolder
 
 NOTE = (
-    "Medians over the runs, with the range in brackets. Diversity is a share of that of real pictures. The "
-    "reference is the training split alone. The last row has the held-out pictures in place of samples; its "
-    "modes are those of the training pictures. There are fewer held-out pictures than samples, so their FD "
+    "Medians over the runs, with the range in brackets. Diversity is a share of that of real images. The "
+    "reference is the training split alone. The last row has the held-out images in place of samples; its "
+    "modes are those of the training images. There are fewer held-out images than samples, so their FD "
     "is biased upward more, and their recall and coverage are lower."
 )
 REAL = "held-out real"

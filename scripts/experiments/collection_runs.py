@@ -14,7 +14,7 @@ import torch
 
 from brushwork.data.curate.pack import PackConfig, pack
 from brushwork.data.files import write_json
-from brushwork.data.loader import LoaderConfig, describe, load_pictures, open_pictures
+from brushwork.data.loader import LoaderConfig, describe, load_dataset, open_dataset
 from brushwork.data.sources.emoji import fetch_emoji
 from brushwork.data.sources.icons import fetch_icons
 from brushwork.data.sources.modes import MODE_STYLES, count_modes, write_modes
@@ -162,7 +162,7 @@ def require_same(config: TrainConfig) -> None:
         if theirs.get(name) != ours[name]:
             lines.append(f"{name}: {theirs.get(name)} there, {ours[name]} here")
     if stored.setup.fingerprint != describe(config.data).fingerprint:
-        lines.append(f"data: {theirs.get('data')} there was packed of other pictures than {config.data} here")
+        lines.append(f"data: {theirs.get('data')} there was packed of other images than {config.data} here")
     if lines:
         raise TrainingError(
             f"{config.out} holds a run of another configuration; choose another --out or restore:\n  "
@@ -188,7 +188,7 @@ def train(config: TrainConfig) -> bool:
 
     A run that diverges is finished: that is a result, too.
     """
-    pictures = open_pictures(config.data, "train", config.loader.cache)
+    pictures = open_dataset(config.data, "train", config.loader.cache)
     trainer = Trainer(config, pictures)  # measures how many images this machine trains in the time
     trainer.folder.let_go()
     between = trainer.plan.images / 1000 / (POINTS + 1)
@@ -230,7 +230,7 @@ def measure_run(run: Run) -> None:
     """
     torch.set_num_threads(run.config.threads)
     found = run.measured or {"protocol": protocol_of(run), "points": {}}
-    real, held_out = (labelled(load_pictures(run.config.data, split)) for split in ("train", "test"))
+    real, held_out = (labelled(load_dataset(run.config.data, split)) for split in ("train", "test"))
     reference = load_reference(run.config.data, [build_extractor(name) for name in EVALUATORS], control=False)
     names = reference.style_names
 

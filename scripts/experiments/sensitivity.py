@@ -10,7 +10,7 @@ import torchvision.transforms.v2.functional as TF
 import tyro
 from torch import Tensor
 
-from brushwork.data.dataset import Pictures, load_pictures
+from brushwork.data.dataset import ImageDataset, load_dataset
 from brushwork.eval.features.extract import PLAIN, Extraction, user_cache
 from brushwork.eval.features.extractors import build_extractor
 from brushwork.eval.reference import Reference, load_reference
@@ -106,7 +106,7 @@ FAULTS: dict[str, Fault] = {
     "noise, 24 levels": of_images(partial(noisy, deviation=24.0)),
     "hue turned by a tenth": of_images(lambda images: TF.adjust_hue(images, 0.1)),
     "ten drawings a style": collapsed,
-    "copies of training pictures": copied,
+    "copies of training images": copied,
 }
 
 
@@ -123,7 +123,7 @@ def measure_faults(
     }
 
 
-def labelled(pictures: Pictures) -> Stored:
+def labelled(pictures: ImageDataset) -> Stored:
     """The images that have a label."""
     keep = pictures.styles >= 0
     return Stored(images=pictures.images[keep], styles=pictures.styles[keep])
@@ -160,7 +160,7 @@ def _number(value: float) -> str:
 
 def main(args: SensitivityArguments) -> None:
     """Measures and prints."""
-    test, train = (labelled(load_pictures(args.dataset, split)) for split in ("test", "train"))
+    test, train = (labelled(load_dataset(args.dataset, split)) for split in ("test", "train"))
     extractors = extractors_for([build_extractor(args.features)], METRICS)
     how = Extraction(cache=user_cache(), progress=True)
     reference = load_reference(args.dataset, extractors, how=how)

@@ -1,4 +1,4 @@
-"""Content pictures: how they are listed and named, and their opacity."""
+"""Content images: how they are listed and named, and their opacity."""
 
 import os
 import sys
@@ -10,7 +10,7 @@ from PIL import Image
 
 from brushwork.data.contents import Cutout, list_originals, read_cutout
 from brushwork.data.curate.pack import PackConfig, pack
-from brushwork.data.dataset import load_pictures
+from brushwork.data.dataset import load_dataset
 from brushwork.data.errors import DataError
 from brushwork.data.sources.toy import write_toy
 
@@ -28,7 +28,7 @@ def test_files_and_folders_are_listed_in_their_order(tmp_path: Path) -> None:
     single = write_picture(tmp_path / "z.png")
     for name in ("b/two.jpg", "a/one.png", "a/deep/er.png", ".hidden/no.png", "a/.no.png"):
         write_picture(tmp_path / "tree" / name)
-    (tmp_path / "tree" / "notes.txt").write_text("no picture")
+    (tmp_path / "tree" / "notes.txt").write_text("no image")
     found = list_originals([single, tmp_path / "tree"])
     assert [one.name for one in found] == ["z", "a/deep/er", "a/one", "b/two"]
     assert [one.subject for one in found] == ["z", "er", "one", "two"]
@@ -46,7 +46,7 @@ def test_names_are_unique(tmp_path: Path) -> None:
 def test_a_packed_data_set_is_named_by_style_and_subject(tmp_path: Path) -> None:
     write_toy(tmp_path / "toy", styles=2, subjects=20, size=16)
     pack(tmp_path / "toy", tmp_path / "data", PackConfig(resolution=16, test_fraction=0.3))
-    pictures = load_pictures(tmp_path / "data", "test")
+    pictures = load_dataset(tmp_path / "data", "test")
     found = list_originals([tmp_path / "data"])
     assert [one.subject for one in found] == list(pictures.subjects)
     assert [one.style for one in found] == [pictures.style_names[i] for i in pictures.styles.tolist()]
@@ -57,13 +57,13 @@ def test_a_packed_data_set_is_named_by_style_and_subject(tmp_path: Path) -> None
 
 def test_unusable_sources(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match="no picture, folder or data set"):
+    with pytest.raises(DataError, match="no image, folder or data set"):
         list_originals([tmp_path / "nowhere"])
-    with pytest.raises(DataError, match="holds no picture"):
+    with pytest.raises(DataError, match="holds no image"):
         list_originals([tmp_path / "empty"])
     (tmp_path / "empty" / "gone.png").symlink_to(tmp_path / "nowhere.png")
     (gone,) = list_originals([tmp_path / "empty"])
-    with pytest.raises(DataError, match=r"gone\.png' cannot be read as a picture \(there is no such file\)"):
+    with pytest.raises(DataError, match=r"gone\.png' cannot be read as an image \(there is no such file\)"):
         gone.read()
     (tmp_path / "text.png").write_text("text")
     with pytest.raises(DataError, match=r"text\.png"):

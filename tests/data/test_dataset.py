@@ -12,10 +12,10 @@ import pytest
 import torch
 
 from brushwork.data.curate.pack import PackConfig, pack
-from brushwork.data.dataset import FORMAT, About, describe, load_pictures, stored_pictures
+from brushwork.data.dataset import FORMAT, About, describe, load_dataset, stored_dataset
 from brushwork.data.errors import DataError
 from brushwork.data.images import png_bytes
-from brushwork.data.sources.toy import toy_pictures
+from brushwork.data.sources.toy import toy_dataset
 
 ABOUT = {
     "format": FORMAT, "name": "toy", "styles": ["a", "b"], "resolution": 16, "fingerprint": "f",
@@ -79,11 +79,11 @@ def test_every_entry_of_dataset_json_is_checked(tmp_path: Path, change: dict, wh
 
 
 def test_splits_add_up_and_hold_the_packed_pictures(packed: Path) -> None:
-    train, test, both = (load_pictures(packed, split) for split in ("train", "test", "all"))
+    train, test, both = (load_dataset(packed, split) for split in ("train", "test", "all"))
     assert len(train) + len(test) == len(both) == 120
     assert set(train.subjects).isdisjoint(test.subjects)
     assert train.fingerprint == test.fingerprint == describe(packed).fingerprint
-    toy = toy_pictures(styles=3, subjects=40, size=16)
+    toy = toy_dataset(styles=3, subjects=40, size=16)
     rows = {(int(s), n): image for s, n, image in zip(toy.styles, toy.subjects, toy.images, strict=True)}
     for style, subject, image in zip(both.styles, both.subjects, both.images, strict=True):
         assert torch.equal(image, rows[int(style), subject])
@@ -92,24 +92,24 @@ def test_splits_add_up_and_hold_the_packed_pictures(packed: Path) -> None:
 def test_unusable_data_sets(packed: Path, pictures: Path, tmp_path: Path) -> None:
     for place in (tmp_path, tmp_path / "nowhere"):
         with pytest.raises(DataError, match=r"is no packed data set .*: make one with"):
-            load_pictures(place)
+            load_dataset(place)
     for content in ([], None, {}):
         with pytest.raises(DataError, match="is damaged"):
             describe(write_about(tmp_path, content))
     with pytest.raises(DataError, match="'validation' is unknown"):
-        load_pictures(packed, "validation")  # pyright: ignore[reportArgumentType]
+        load_dataset(packed, "validation")  # pyright: ignore[reportArgumentType]
     copy = shutil.copytree(packed, tmp_path / "copy")
     next((copy / "data").glob("test-*")).unlink()
-    for open_split in (load_pictures, stored_pictures):
-        with pytest.raises(DataError, match=r"damaged \(it holds 0 of the \d+ pictures of its test split\)"):
+    for open_split in (load_dataset, stored_dataset):
+        with pytest.raises(DataError, match=r"damaged \(it holds 0 of the \d+ images of its test split\)"):
             open_split(copy, "test")
     shard = next((copy / "data").glob("train-*"))
     shard.write_bytes(shard.read_bytes()[:100])
     with pytest.raises(DataError, match="damaged"):
-        load_pictures(copy, "train")
+        load_dataset(copy, "train")
     pack(pictures, tmp_path / "no test", PackConfig(resolution=16, test_fraction=0))
     with pytest.raises(DataError, match=r"test split.*is empty"):
-        load_pictures(tmp_path / "no test", "test")
+        load_dataset(tmp_path / "no test", "test")
 
 
 @pytest.mark.parametrize(
@@ -117,8 +117,8 @@ def test_unusable_data_sets(packed: Path, pictures: Path, tmp_path: Path) -> Non
     [
         *(("style", [style], "a row without subject, or of no known style") for style in (99, -2, None)),
         ("subject", [None], "a row without subject"),
-        ("image", [None], "a picture that cannot be decoded"),
-        ("image", [{"bytes": b"no picture"}], "a picture that cannot be decoded"),
+        ("image", [None], "an image that cannot be decoded"),
+        ("image", [{"bytes": b"no image"}], "an image that cannot be decoded"),
         ("image", [png(12, 20, 3)], "RGB of 20 x 12 px, where RGB of 16 x 16 is due"),
         ("image", [png(16, 16)], "L of 16 x 16 px, where RGB"),
         ("style", None, "it has no column style"),
@@ -126,14 +126,14 @@ def test_unusable_data_sets(packed: Path, pictures: Path, tmp_path: Path) -> Non
 )
 def test_rows_that_pack_never_writes_are_refused(changed: Change, name: str, values: list, why: str) -> None:
     with pytest.raises(DataError, match=rf"damaged \(.*{why}.*\): pack it again"):
-        load_pictures(changed(name, values))
+        load_dataset(changed(name, values))
 
 
 def test_parts_of_a_split_are_the_same_in_memory_and_on_the_disk(
     packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path)
-    loaded, stored, rows = load_pictures(packed), stored_pictures(packed), torch.tensor([7, 2, 30])
+    loaded, stored, rows = load_dataset(packed), stored_dataset(packed), torch.tensor([7, 2, 30])
     for part in (loaded.subset(rows), stored.subset(rows)):
         assert torch.equal(part.take(torch.tensor([2, 0])), loaded.images[[30, 7]])
         assert torch.equal(part.styles, loaded.styles[rows])
@@ -142,6 +142,6 @@ def test_parts_of_a_split_are_the_same_in_memory_and_on_the_disk(
 
 
 def test_a_row_without_image_on_the_disk_is_refused(changed: Change) -> None:
-    stored = stored_pictures(changed("image", [None]))
-    with pytest.raises(DataError, match="a picture that cannot be decoded"):
+    stored = stored_dataset(changed("image", [None]))
+    with pytest.raises(DataError, match="an image that cannot be decoded"):
         stored.take(torch.tensor([1, 0]))

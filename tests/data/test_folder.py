@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from brushwork.data.errors import DataError
-from brushwork.data.folder import list_pictures, scan_folder
+from brushwork.data.folder import list_images, scan_folder
 from brushwork.data.names import visible
 
 
@@ -41,9 +41,9 @@ def test_a_flat_folder_has_no_labels(tmp_path: Path) -> None:
 
 
 def test_films_and_postscript_are_no_pictures(tmp_path: Path) -> None:
-    pictures = {f"a/x.{suffix}" for suffix in ("jfif", "JPE", "tga", "ppm", "jp2", "ico")}
-    touch(tmp_path, *pictures, "a/x.pdf", "a/x.eps", "a/x.mpg", "a/x.h5", "a/x.svg")
-    assert {file.source for file in scan_folder(tmp_path).files} == pictures
+    images = {f"a/x.{suffix}" for suffix in ("jfif", "JPE", "tga", "ppm", "jp2", "ico")}
+    touch(tmp_path, *images, "a/x.pdf", "a/x.eps", "a/x.mpg", "a/x.h5", "a/x.svg")
+    assert {file.source for file in scan_folder(tmp_path).files} == images
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
@@ -72,10 +72,10 @@ def test_faults_are_listed_and_the_rest_is_found(tmp_path: Path, monkeypatch: py
     assert faults["a/pipe.png"] == faults["pipe.png"] == "no file, but a pipe, a socket or a device"
     if sys.platform == "linux":
         assert faults["a/caf\\udce9.png"] == "its name is not UTF-8"
-    found = {visible(path.relative_to(tmp_path).as_posix()) for path in list_pictures(tmp_path)}
+    found = {visible(path.relative_to(tmp_path).as_posix()) for path in list_images(tmp_path)}
     assert found == {"a/x.png", *faults}
     with pytest.raises(DataError, match=r"secret' cannot be opened \(Permission denied\)"):
-        list_pictures(tmp_path / "a" / "secret")
+        list_images(tmp_path / "a" / "secret")
 
 
 @pytest.mark.parametrize(
@@ -83,9 +83,9 @@ def test_faults_are_listed_and_the_rest_is_found(tmp_path: Path, monkeypatch: py
     [
         (["_Unlabelled/x.png", "a/x.png"], "_Unlabelled' is taken for a style: rename it to _unlabelled"),
         (["_unlabeled/x.png", "a/x.png"], "rename it to _unlabelled"),
-        (["a/x.png", "b/readme.txt"], "b' holds no picture that can be opened"),
+        (["a/x.png", "b/readme.txt"], "b' holds no image that can be opened"),
         (["Monet/x.png", "monet/y.png"], "'Monet' and 'monet'.*only by case"),
-        (["readme.txt"], "holds no picture"),
+        (["readme.txt"], "holds no image"),
         ([], "There is no folder"),
         *(([f"{name}/x.png", "oil/x.png"], "^[^\\n]*rename its folder") for name in ("all", " ink", "in\nk")),
     ],

@@ -18,7 +18,7 @@ def encoded(image: Image.Image, kind: str = "PNG", exif: Image.Exif | None = Non
 
 
 def smooth(seed: int, size: int = 64) -> np.ndarray:
-    """A picture with large structures, as photographs and drawings have."""
+    """An image with large structures, as photographs and drawings have."""
     coarse = np.random.default_rng(seed).integers(0, 256, (12, 12, 3), dtype=np.uint8)
     return np.array(Image.fromarray(coarse).resize((size, size), Image.Resampling.BICUBIC))
 
@@ -81,7 +81,7 @@ def test_grey_and_cmyk_become_rgb() -> None:
     ("name", "content", "why"),
     [
         ("cut.jpg", encoded(Image.fromarray(smooth(0)), "JPEG")[:800], "truncated"),
-        ("text.png", b"not a picture", "no known picture format"),
+        ("text.png", b"not an image", "no known image format"),
         ("empty.png", b"", "no known"),
         ("none.png", None, "no such file"),
         # PostScript would be given to another program.

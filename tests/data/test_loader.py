@@ -5,14 +5,14 @@ import pytest
 import torch
 
 from brushwork.data.errors import DataError
-from brushwork.data.loader import Batch, Loader, LoaderConfig, load_pictures, open_pictures
-from brushwork.data.sources.toy import toy_pictures
+from brushwork.data.loader import Batch, Loader, LoaderConfig, load_dataset, open_dataset
+from brushwork.data.sources.toy import toy_dataset
 
 CONFIGS = [
     LoaderConfig(), LoaderConfig(paired=True), LoaderConfig(flip=True), LoaderConfig(balanced=True),
     LoaderConfig(balanced=True, flip=True),
 ]  # fmt: skip
-TOY = toy_pictures(styles=3, subjects=7, size=16)
+TOY = toy_dataset(styles=3, subjects=7, size=16)
 
 
 def equal(a: Batch, b: Batch, part: slice) -> bool:
@@ -62,14 +62,14 @@ def test_balanced_streams_show_every_style_equally() -> None:
 
 
 def test_values_labels_and_range() -> None:
-    pictures = replace(TOY, styles=torch.where(TOY.styles == 2, -1, TOY.styles))
-    batch = Loader(pictures, seed=0).batch_at(0, 21)
+    dataset = replace(TOY, styles=torch.where(TOY.styles == 2, -1, TOY.styles))
+    batch = Loader(dataset, seed=0).batch_at(0, 21)
     assert batch.images.dtype == torch.float32
     assert batch.images.min() >= -1
     assert batch.images.max() == 1, "the paper of most toy styles is white"
-    torch.testing.assert_close((batch.images + 1) * 127.5, pictures.images[batch.indices].float())
+    torch.testing.assert_close((batch.images + 1) * 127.5, dataset.images[batch.indices].float())
     for index, weights in zip(batch.indices, batch.styles, strict=True):
-        label = int(pictures.styles[index])
+        label = int(dataset.styles[index])
         assert weights.tolist() == [float(label == style) for style in range(3)]
 
 
@@ -97,7 +97,7 @@ def test_without_a_cache_the_same_pictures_come_from_the_disk(
     packed: Path, config: LoaderConfig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path)
-    stored = open_pictures(packed, "all", "off")
+    stored = open_dataset(packed, "all", "off")
     lazy = Loader(stored, replace(config, cache="off"), seed=2).batch_at(50, 33)
-    cached = Loader(load_pictures(packed, "all"), config, seed=2).batch_at(50, 33)
+    cached = Loader(load_dataset(packed, "all"), config, seed=2).batch_at(50, 33)
     assert equal(lazy, cached, slice(None))

@@ -9,9 +9,9 @@ import torch
 from brushwork.data.errors import DataError
 from brushwork.data.loader import Loader, LoaderConfig
 from brushwork.data.order import Paired, Runs
-from brushwork.data.sources.toy import toy_pictures
+from brushwork.data.sources.toy import toy_dataset
 
-TOY = toy_pictures(styles=3, subjects=8, size=16)
+TOY = toy_dataset(styles=3, subjects=8, size=16)
 PAIRED = LoaderConfig(paired=True)
 
 
@@ -45,19 +45,19 @@ def test_neighbours_in_runs_share_their_style_whatever_the_batch() -> None:
     runs = TOY.styles.numpy()[rows].reshape(-1, 4)
     assert (runs == runs[:, :1]).all()
     assert len({tuple(block) for block in runs[:, 0].reshape(-1, 6).tolist()}) > 1, "styles are shuffled"
-    assert np.bincount(rows).tolist() == [10] * 24, "every picture as often as every other"
+    assert np.bincount(rows).tolist() == [10] * 24, "every image as often as every other"
     again = Loader(TOY, seed=2, run=4)
     assert np.concatenate([again.indices_at(n, 12) for n in range(0, 240, 12)]).tolist() == rows.tolist()
 
 
 @pytest.mark.parametrize(("balanced", "shares"), [(False, [12, 4, 4]), (True, [4, 4, 4])])
 def test_runs_come_as_often_as_pictures_or_as_styles(balanced: bool, shares: list[int]) -> None:
-    """Of 12 pictures, of 5 and of 2: three runs of 4 in a block, one, and one for the smallest of all."""
+    """Of 12 images, of 5 and of 2: three runs of 4 in a block, one, and one for the smallest of all."""
     styles = torch.tensor([0] * 12 + [1] * 5 + [-1] * 2)
     order = Runs(styles, 0, run=4, balanced=balanced)
     rows = order.rows(np.arange(10 * sum(shares)))
     assert [(styles.numpy()[rows] == style).sum() for style in (0, 1, -1)] == [10 * n for n in shares]
-    assert set(rows.tolist()) == set(range(19)), "every picture in time"
+    assert set(rows.tolist()) == set(range(19)), "every image in time"
     for block in rows.reshape(10, -1):
         assert [(styles.numpy()[block] == style).sum() for style in (0, 1, -1)] == shares
 

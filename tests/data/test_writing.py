@@ -1,4 +1,4 @@
-"""Pictures are written whole, while others are made."""
+"""Images are written whole, while others are made."""
 
 import threading
 from collections.abc import Iterator, Sequence
@@ -9,7 +9,7 @@ import pytest
 
 from brushwork.data import writing
 from brushwork.data.images import read_image
-from brushwork.data.writing import write_pictures
+from brushwork.data.writing import write_images
 
 Made = tuple[Sequence[Path], np.ndarray]
 
@@ -31,7 +31,7 @@ def files(folder: Path) -> set[str]:
 @pytest.mark.parametrize("threads", [1, 4])
 def test_every_picture_is_written(tmp_path: Path, threads: int) -> None:
     pictures, counted = pictures_of(23), []
-    write_pictures(batches_of(tmp_path, pictures, 5), threads=threads, written=lambda: counted.append(1))
+    write_images(batches_of(tmp_path, pictures, 5), threads=threads, written=lambda: counted.append(1))
     assert files(tmp_path) == {f"{i}.png" for i in range(23)}
     for i, pixels in enumerate(pictures):
         assert (read_image(tmp_path / f"{i}.png") == pixels).all()
@@ -59,8 +59,8 @@ def test_at_most_two_batches_wait_while_the_next_is_made(
                 go.set()
             yield batch
 
-    monkeypatch.setattr(writing, "save_picture", slow)
-    write_pictures(batches(), threads=1)
+    monkeypatch.setattr(writing, "save_image", slow)
+    write_images(batches(), threads=1)
     assert len(saved) == 20
     assert made == list(range(10))
 
@@ -76,7 +76,7 @@ def test_an_error_in_a_thread_stops_writing(tmp_path: Path, monkeypatch: pytest.
             made.append(batch)
             yield batch
 
-    monkeypatch.setattr(writing, "save_picture", full)
+    monkeypatch.setattr(writing, "save_image", full)
     with pytest.raises(OSError, match="No space"):
-        write_pictures(batches(), threads=1)
+        write_images(batches(), threads=1)
     assert len(made) <= 3, "a full disk stops the iterator"

@@ -47,7 +47,7 @@ class Colours:
 
 
 class Blind(Colours):
-    """A control that sees the contrast of a picture and nothing of its colour."""
+    """A control that sees the contrast of an image and nothing of its colour."""
 
     name = "blind"
 
@@ -76,7 +76,7 @@ class World:
 
     @staticmethod
     def perfect(styles: Tensor, seeds: Tensor) -> Tensor:
-        """A generator that draws as the real pictures were drawn."""
+        """A generator that draws as the real images were drawn."""
         return torch.stack([draw(int(s.argmax()), int(seed)) for s, seed in zip(styles, seeds, strict=True)])
 
     @staticmethod

@@ -86,9 +86,9 @@ def test_collapsed_styles_are_named() -> None:
         return Measurement(style_names=names, figures={"diversity": diversity}, protocol={}).warning
 
     assert warning(0.9, 0.5) == ""
-    assert warning(0.9, 0.49) == "1 of 2 styles draws one picture: b"
-    assert warning(0.1, 0.9, 0.2) == "2 of 3 styles draw one picture: a, c"
-    assert warning(*[0.1] * 7, 1.0) == "7 of 8 styles draw one picture: a, b, c, d and 3 more"
+    assert warning(0.9, 0.49) == "1 of 2 styles draws one image: b"
+    assert warning(0.1, 0.9, 0.2) == "2 of 3 styles draw one image: a, c"
+    assert warning(*[0.1] * 7, 1.0) == "7 of 8 styles draw one image: a, b, c, d and 3 more"
     assert measurement().warning == ""
 
 

@@ -15,7 +15,7 @@ from brushwork.eval.sources import (
     Samples,
     Stored,
     consecutive_seeds,
-    holds_pictures,
+    holds_images,
     read_styled_folder,
     report_folder,
 )
@@ -134,7 +134,7 @@ def test_runs_snapshots_and_folders(folder: Path, tmp_path: Path) -> None:
     snapshot = run / "snapshots" / "generator.safetensors"
     snapshot.touch()
     paths = (folder, run, snapshot, tmp_path / "absent")
-    assert [holds_pictures(path) for path in paths] == [True, False, False, False]
+    assert [holds_images(path) for path in paths] == [True, False, False, False]
     assert report_folder(folder) == tmp_path / "made-measure"
     assert report_folder(run) == report_folder(snapshot) == run / "measure"
     assert report_folder(Path("somebody/model")) == Path("model/measure")

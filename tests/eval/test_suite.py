@@ -162,7 +162,7 @@ def of_few(world: World, train: Stored, test: Stored, names: tuple[str, ...], sa
 
 
 def test_too_few_images_for_a_metric_leave_it_out_with_a_note(world: World) -> None:
-    """4 held-out pictures have no neighbourhoods of 5, 4 samples have none either."""
+    """4 held-out images have no neighbourhoods of 5, 4 samples have none either."""
     of_two = Stored(images=world.train.images[:160], styles=world.train.styles[:160])
     held_out, samples = (
         Stored(images=found.images[:4], styles=found.styles[:4])
@@ -173,7 +173,7 @@ def test_too_few_images_for_a_metric_leave_it_out_with_a_note(world: World) -> N
     assert enough.figures["precision"].real is None
     assert enough.figures["fd"].real is not None
     why = "5 nearest neighbours need 6 images a side at least and one has 4: add some."
-    assert enough.notes == (f"prdc of held-out pictures: {why}",)
+    assert enough.notes == (f"prdc of held-out images: {why}",)
     few = of_few(world, of_two, held_out, names, samples)
     assert few.notes == (f"prdc: {why}",)
     assert {"fd", "accuracy", "kid", "csls", "diversity", "copies"} <= few.figures.keys()
@@ -196,7 +196,7 @@ def test_without_held_out_images_there_is_no_ceiling(world: World) -> None:
     assert {"fd", "accuracy", "recall", "csls", "diversity"} <= measurement.figures.keys()
     assert all(figure.real is None for figure in measurement.figures.values())
     assert "copies" not in measurement.figures
-    assert [note.partition(":")[0] for note in measurement.notes] == ["held-out pictures", "copies"]
+    assert [note.partition(":")[0] for note in measurement.notes] == ["held-out images", "copies"]
 
 
 def test_one_style_has_all_metrics_that_do_not_compare_styles(world: World) -> None:
@@ -210,7 +210,7 @@ def test_one_style_has_all_metrics_that_do_not_compare_styles(world: World) -> N
 
 
 def test_without_styles_all_images_are_one_group(world: World) -> None:
-    """Where the real pictures have none, and where those to measure have none: the same figures, which are
+    """Where the real images have none, and where those to measure have none: the same figures, which are
     those that need no label."""
 
     def bare(found: Stored) -> Stored:
@@ -303,5 +303,5 @@ def test_mistakes_are_named(world: World) -> None:
     with pytest.raises(EvalError, match="1 images to measure have no style"):
         measure(lost, world.reference)
     bare = Stored(images=world.train.images[:4], styles=torch.full((4,), -1))
-    with pytest.raises(EvalError, match="0 training pictures to measure against"):
+    with pytest.raises(EvalError, match="0 training images to measure against"):
         build_reference(bare, world.test, ("flat",), "f", [world.colours()])

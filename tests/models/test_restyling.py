@@ -12,7 +12,6 @@ from brushwork.models.restyling import (
     Mode,
     NoiseFields,
     codes_of_style_features,
-    content_codes,
     content_layer,
     content_style_codes,
     own_style_codes,
@@ -92,8 +91,6 @@ def test_codes_of_images_are_those_of_the_encoders(generator: Generator, stage: 
         torch.testing.assert_close(reference_style_code(generator, images, label), expected)
     one = reference_style_code(generator, images[:1], labels[0])
     torch.testing.assert_close(one, encoder(x[:1], labels[:1], stage))
-    (features,) = content_codes(generator, images)
-    torch.testing.assert_close(features, generator.encoders.content(x, stage).features)
 
 
 def test_layers_below_the_content_have_no_effect(generator: Generator) -> None:

@@ -164,7 +164,7 @@ def test_a_value_that_is_refused_after_parsing_is_a_sentence(capsys: pytest.Capt
         ("fetch emoji a --margin 1", "--margin was removed"),
         ("fetch emojy a", "There is no source 'emojy': did you mean 'emoji'? There are emoji, icons, "),
         ("pack a", "DATASET and --resolution are missing: see `brushwork pack --help`."),
-        ("stylize a", "There is no style to follow: name a picture, several, or a folder of them."),
+        ("stylize a", "There is no style to follow: name an image, several, or a folder of them."),
         ("restyle a b --mode round", "invalid choice 'round' for argument '--mode'. Expected one of ("),
         ("sample a b", "Unrecognized options: b: see `brushwork sample --help`."),
         ("sample a --psi x", "Error parsing --psi: could not convert string to float: 'x': see"),

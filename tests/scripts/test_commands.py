@@ -56,7 +56,7 @@ def test_fetch_passes_its_options_on(shell: Shell, tmp_path: Path) -> None:
 
     def fetch(*words: object, **options: object) -> Fetched:
         calls.append((*words, options))
-        return Fetched(subjects=3, pictures=6)
+        return Fetched(subjects=3, images=6)
 
     shell.monkeypatch.setattr("brushwork.scripts.fetch.fetch_icons", fetch)
     shell.monkeypatch.setattr("brushwork.scripts.fetch.fetch_emoji", fetch)
@@ -127,9 +127,7 @@ def test_a_collapsed_run_prints_advice_and_has_an_exit_code(
     shell: Shell, packed: Path, tmp_path: Path
 ) -> None:
     options = ("train", "toy", "--data", packed, "--out", tmp_path / "run", *TINY)
-    ended = Outcome(
-        reason="collapse", nimg=4000, resolution=16, warning="1 of 2 styles draws one picture: ink"
-    )
+    ended = Outcome(reason="collapse", nimg=4000, resolution=16, warning="1 of 2 styles draws one image: ink")
     shell.monkeypatch.setattr(Trainer, "run", lambda _: ended)
     with pytest.raises(SystemExit) as raised:
         shell(*options)

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from brushwork.data.curate.pack import PackConfig, pack
-from brushwork.data.dataset import load_pictures
+from brushwork.data.dataset import load_dataset
 from brushwork.data.files import write_file
 from brushwork.eval.evaluator import images_of_styles
 from brushwork.eval.reference import build_reference
@@ -35,8 +35,8 @@ def measured(shell: Shell, source: Path, out: Path, *options: object) -> dict:
 
 
 def save_pictures(folder: Path, packed: Path, names: Sequence[str]) -> None:
-    """The held-out pictures of a packed data set as FOLDER/<style>/<subject>.png."""
-    pictures = load_pictures(packed, "test")
+    """The held-out images of a packed data set as FOLDER/<style>/<subject>.png."""
+    pictures = load_dataset(packed, "test")
     for image, style, subject in zip(pictures.images, pictures.styles, pictures.subjects, strict=True):
         path = folder / names[int(style)] / f"{subject}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -56,7 +56,7 @@ def write_snapshot(run: Path, styles: tuple[str, ...]) -> None:
 
 @pytest.fixture
 def names(packed: Path) -> tuple[str, ...]:
-    return load_pictures(packed, "test").style_names
+    return load_dataset(packed, "test").style_names
 
 
 def test_measure_a_folder_of_real_images(
@@ -69,7 +69,7 @@ def test_measure_a_folder_of_real_images(
         for made in ("made", "wrong")
     )
     figure = right["figures"]["accuracy"]
-    assert figure["measured"]["value"] == figure["real"]["value"], "they are the held-out pictures"
+    assert figure["measured"]["value"] == figure["real"]["value"], "they are the held-out images"
     assert wrong["figures"]["accuracy"]["measured"]["value"] < figure["measured"]["value"]
     assert wrong["figures"]["fd"]["measured"]["value"] == pytest.approx(
         right["figures"]["fd"]["measured"]["value"], rel=1e-6
@@ -170,7 +170,7 @@ def test_measure_without_styles(shell: Shell, unlabelled: Path, run: Path, tmp_p
     assert found["style_names"] == []
     assert len(found["curves"]["truncation"]) > 1
     assert found["notes"] == ["accuracy: It takes 2 styles or more, and there are 0."]
-    assert (tmp_path / "o" / "nearest-to-a-training-picture.png").is_file()
+    assert (tmp_path / "o" / "nearest-to-a-training-image.png").is_file()
     of_styles = measured(shell, run, tmp_path / "p", *options)
     assert of_styles["figures"].keys() == found["figures"].keys()
     assert of_styles["notes"] == found["notes"]
@@ -184,7 +184,7 @@ def test_broken_images_are_named_and_the_others_measured(
     broken.write_bytes(broken.read_bytes()[:60])
     options = ("--reference", packed, "--metrics", "fd", "--out", tmp_path / "o", "--device", "cpu")
     said = shell.mistake("measure", tmp_path / "made", *options, "--no-control")
-    assert f"{broken.name}' cannot be read as a picture" in said
+    assert f"{broken.name}' cannot be read as an image" in said
     assert "1 of " in said
     report = json.loads((tmp_path / "o" / "report.json").read_text())
     assert broken.name in report["notes"][0]
@@ -201,7 +201,7 @@ def test_training_images_of_styles_are_in_the_order_of_the_reference(packed: Pat
         def control(self) -> "Pixels":
             return self
 
-    train = load_pictures(packed, "train")
+    train = load_dataset(packed, "train")
     stored = Stored(images=train.images, styles=train.styles)
     reference = build_reference(stored, stored, train.style_names, "f", [Pixels()], control=False)
     for names in (train.style_names, train.style_names[:0:-1], ()):

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from brushwork.data.contents import read_cutout
-from brushwork.data.dataset import load_pictures
+from brushwork.data.dataset import load_dataset
 from brushwork.data.files import write_file
 from brushwork.data.images import read_image
 from brushwork.models.generator import Generator, GeneratorConfig
@@ -29,7 +29,7 @@ CPU = ("--device", "cpu")
 @pytest.fixture(scope="module")
 def trained(packed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run with encoders and random weights."""
-    return random_run(tmp_path_factory.mktemp("trained"), load_pictures(packed, "test").style_names)
+    return random_run(tmp_path_factory.mktemp("trained"), load_dataset(packed, "test").style_names)
 
 
 def random_run(run: Path, styles: tuple[str, ...]) -> Path:
@@ -93,7 +93,7 @@ def test_broken_files_are_named_and_the_others_restyled(shell: Shell, trained: P
     (tmp_path / "in" / "b.png").write_bytes(good.read_bytes()[:60])
     (tmp_path / "in" / "c.png").symlink_to(tmp_path / "nowhere.png")
     printed = shell.mistake("restyle", trained, tmp_path / "in", "--style", "00-filled", "--out", out, *CPU)
-    assert f"2 of 4 pictures were left out; the others are in {out}" in printed
+    assert f"2 of 4 images were left out; the others are in {out}" in printed
     assert "b.png' cannot be read" in printed
     assert "c.png' cannot be read" in printed
     assert [row["subject"] for row in manifest(out)] == ["a", "z"]
@@ -120,7 +120,7 @@ def test_a_data_set_is_restyled_and_measured(
     shell(
         "restyle", trained, packed, "--split", "test", "--style", "00-filled,02-gradient", "--out", out, *CPU
     )
-    subjects = set(load_pictures(packed, "test").subjects)
+    subjects = set(load_dataset(packed, "test").subjects)
     rows = manifest(out)
     # Every image in both styles, except those that have one of them already.
     assert len(rows) == len(subjects) * (3 * 2 - 2)
@@ -216,7 +216,7 @@ def test_samples_like_an_image(shell: Shell, trained: Path, tmp_path: Path) -> N
         ("restyle {trained} {image} --style all --device meta", "--device is 'meta': it must be auto, cpu"),
         ("restyle {trained} {image} --style-image nowhere.png", "nowhere.png"),
         ("restyle {trained} {image} --style-image {image} --style-image-label oil", "unknown style 'oil'"),
-        ("restyle {trained} {empty} --style 00-filled", "holds no picture"),
+        ("restyle {trained} {empty} --style 00-filled", "holds no image"),
         ("restyle {trained} absent.png --style 00-filled", "absent.png"),
         ("restyle {trained} --style 00-filled", "nothing to restyle"),
         ("restyle {run} {packed} --style 00-filled", "no encoders"),

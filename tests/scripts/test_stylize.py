@@ -183,8 +183,8 @@ def test_broken_images_are_named_and_the_others_stylized(
         (folder / "broken.png").write_bytes(content.read_bytes()[:200])
     save_noise(content.with_name("tiny.png"), (8, 8))
     message = shell.mistake("stylize", content.parent, style.parent, *QUICK, "--out", out)
-    assert f"5 of 6 pictures were left out; the others are in {out}" in message
-    assert message.count("broken.png' cannot be read as a picture") == 2, "a content and a style"
+    assert f"5 of 6 images were left out; the others are in {out}" in message
+    assert message.count("broken.png' cannot be read as an image") == 2, "a content and a style"
     assert "8x8 pixels are too small" in message
     assert read_manifest(out) == [("cat", "waves")]
     assert read(out / "grid.png").std() > 1
@@ -214,10 +214,10 @@ def test_mistakes_are_one_sentence(
     shell: Shell, content: Path, style: Path, out: Path, tmp_path: Path
 ) -> None:
     tiny, bad = save_noise(tmp_path / "tiny.png", (8, 8)), tmp_path / "bad.png"
-    bad.write_text("no picture")
+    bad.write_text("no image")
     for images, words, sentence in (
         ((content,), (), "no style to follow"),
-        ((tmp_path / "no.png", style), (), "no picture, folder or data set"),
+        ((tmp_path / "no.png", style), (), "no image, folder or data set"),
         ((content, style, style.parent), (), "is a folder among 2 styles"),
         ((content, style), ("--style-weights", 1, 2), "2 weights were given for 1 styles"),
         ((content, style), ("--preset", "slow"), "no preset 'slow'"),
@@ -227,7 +227,7 @@ def test_mistakes_are_one_sentence(
         ((tiny, style), (), "8x8 pixels are too small for relu5_1 of vgg19"),
         ((content, style), ("--weights", style), "takes no weights"),
         ((content, style), ("--device", "meta"), "--device is 'meta': it must be auto, cpu, cuda"),
-        ((bad, style), (), "cannot be read as a picture"),
+        ((bad, style), (), "cannot be read as an image"),
     ):
         assert sentence in shell.mistake("stylize", *images, *QUICK, *words, "--out", out)
     assert not list(out.rglob("*.png"))

@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from brushwork.data.dataset import Pictures
+from brushwork.data.dataset import ImageDataset
 from brushwork.data.loader import Batch
-from brushwork.data.sources.toy import toy_pictures
+from brushwork.data.sources.toy import toy_dataset
 from brushwork.models.discriminator import Discriminator, DiscriminatorConfig
 from brushwork.models.encoders import StyleClassifier
 from brushwork.models.generator import Generator, GeneratorConfig
@@ -76,8 +76,8 @@ def _threads() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def pictures() -> Pictures:
-    return toy_pictures(styles=3, subjects=8, size=16)
+def pictures() -> ImageDataset:
+    return toy_dataset(styles=3, subjects=8, size=16)
 
 
 @pytest.fixture

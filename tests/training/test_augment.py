@@ -15,19 +15,19 @@ def rng(seed: int = 0, rows: int = 4) -> BatchRNG:
     return BatchRNG(seed, rows=range(rows))
 
 
-def pictures(rows: int = 4, size: int = 8) -> Tensor:
+def images(rows: int = 4, size: int = 8) -> Tensor:
     return torch.randn(rows, 3, size, size)
 
 
 def test_all_off_is_the_identity_and_draws_nothing() -> None:
-    x, source = pictures(), rng()
+    x, source = images(), rng()
     assert augment(x, AugmentConfig(), source) is x
     assert torch.equal(source.normal(), rng().normal())
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_kind_changes_pictures_and_the_same_draws_change_them_alike(kind: str) -> None:
-    x, one_kind = pictures(), replace(AugmentConfig(), **{kind: getattr(ALL, kind)})
+    x, one_kind = images(), replace(AugmentConfig(), **{kind: getattr(ALL, kind)})
     once = augment(x, one_kind, rng())
     assert torch.equal(once, augment(x, one_kind, rng()))
     assert not torch.equal(once, augment(x, one_kind, rng(1)))
@@ -48,13 +48,13 @@ def test_each_kind_can_be_differentiated_twice(kind: str) -> None:
 
 
 def test_rows_of_a_batch_are_changed_each_by_its_own_draws() -> None:
-    x = pictures()
+    x = images()
     half = augment(x[2:], ALL, BatchRNG(0, rows=range(2, 4)))
     assert torch.allclose(half, augment(x, ALL, rng())[2:], atol=1e-6)
 
 
 def test_colour_at_the_ends_of_its_range() -> None:
-    x = pictures(1)
+    x = images(1)
     assert torch.allclose(jitter(x, torch.full((1, 3), 0.5), 1.0), x, atol=1e-6), "the middle changes nothing"
     brighter = jitter(x, torch.tensor([[1.0, 0.5, 0.5]]), 1.0)
     assert torch.allclose(brighter, x + 0.5, atol=1e-6)
@@ -93,6 +93,6 @@ def test_a_cutout_is_clipped_at_the_border_and_its_centre_is_uniform() -> None:
     cut = cut_out(torch.ones(1, 3, 16, 16), torch.zeros(1, 2), 0.5)
     assert int((cut[0, 0] == 0).sum()) == 4 * 4
     covered = 1 - cut_out(torch.ones(400, 3, 16, 16), torch.rand(400, 2), 0.5)[:, 0].mean(dim=0)
-    # Inside, a pixel is covered where the centre falls within a square of a quarter of the picture.
+    # Inside, a pixel is covered where the centre falls within a square of a quarter of the image.
     assert abs(covered[4:12, 4:12].mean() - 0.25) < 0.03
     assert abs(covered[0, 0] - 0.0705) < 0.05

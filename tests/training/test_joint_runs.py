@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from brushwork.data.dataset import Pictures
+from brushwork.data.dataset import ImageDataset
 from brushwork.training.config import TrainConfig
 from brushwork.training.prepare.classifier import ClassifierConfig
 from brushwork.training.restyle.config import RestyleConfig, Term
@@ -34,7 +34,7 @@ def joint(make_config: Callable[..., TrainConfig]) -> Callable[..., TrainConfig]
 
 
 def test_a_joint_run_resumes_bit_for_bit(
-    joint: Callable[..., TrainConfig], pictures: Pictures, tmp_path: Any
+    joint: Callable[..., TrainConfig], pictures: ImageDataset, tmp_path: Any
 ) -> None:
     """Twelve steps of all four regimes, cut after five."""
 
@@ -55,7 +55,7 @@ def test_a_joint_run_resumes_bit_for_bit(
 
 
 def test_terms_are_logged_as_they_are_and_weighted(
-    joint: Callable[..., TrainConfig], pictures: Pictures
+    joint: Callable[..., TrainConfig], pictures: ImageDataset
 ) -> None:
     config = joint()
     config = replace(config, interval=replace(config.interval, status_kimg=0.096))

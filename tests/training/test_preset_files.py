@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from brushwork.data.dataset import Pictures
+from brushwork.data.dataset import ImageDataset
 from brushwork.training.config import TrackerConfig, TrainConfig
 from brushwork.training.errors import TrainingError
 from brushwork.training.preset_files import read_preset, write_preset
@@ -73,7 +73,7 @@ def test_every_kind_of_value_comes_back_with_its_type(tmp_path: Path) -> None:
 
 
 def test_the_configuration_of_a_run_is_read_without_its_resume(
-    make_config: Callable[..., TrainConfig], pictures: Pictures
+    make_config: Callable[..., TrainConfig], pictures: ImageDataset
 ) -> None:
     config = make_config(resume=True)
     trainer = Trainer(config, pictures)

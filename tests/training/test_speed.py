@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from brushwork.data.dataset import Pictures
+from brushwork.data.dataset import ImageDataset
 from brushwork.models.modulation import StyledEpilogue
 from brushwork.training import speed
 from brushwork.training.adversarial import LossConfig
@@ -55,7 +55,7 @@ def test_kept_memory_is_used_again_without_new_pages() -> None:
 
 
 def test_fifty_steps_of_the_fast_and_of_the_plain_way_have_the_same_losses(
-    make_config: Callable[..., TrainConfig], pictures: Pictures, tmp_path: Path
+    make_config: Callable[..., TrainConfig], pictures: ImageDataset, tmp_path: Path
 ) -> None:
     def losses(precision: str = "fp32", *, fused: bool) -> list[float]:
         config = make_config(

@@ -160,7 +160,7 @@ def test_both_at_once_get_the_gradients_of_their_own_steps(
     loss = LossConfig(gan_loss=gan_loss, mixing=0.5, r2=r2)
     seen, drawn = simultaneous_step(Sampling(), nets, batch, step_context(loss, gamma=gamma, grad_scale=0.5))
     both = gradients(nets.discriminator), gradients(nets.generator)
-    # Each step draws the same pictures, since it draws them first of all.
+    # Each step draws the same images, since it draws them first of all.
     told_alone = discriminator_step(Sampling(), nets, batch, step_context(loss, gamma=gamma, grad_scale=0.5))
     assert close(both[0], gradients(nets.discriminator))
     with frozen(nets.discriminator):

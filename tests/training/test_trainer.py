@@ -13,8 +13,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from brushwork.data.dataset import Pictures
-from brushwork.data.sources.toy import toy_pictures
+from brushwork.data.dataset import ImageDataset
+from brushwork.data.sources.toy import toy_dataset
 from brushwork.models.generator import Generator
 from brushwork.models.snapshot import load_generator, snapshot_header
 from brushwork.models.stage import Stage
@@ -32,11 +32,11 @@ from brushwork.training.step import StepContext
 from brushwork.training.trainer import Outcome, Trainer
 
 Make = Callable[..., Trainer]
-"""Runs are 4 steps of 8 pictures: two at 8 px, then two that fade 16 px in, at alpha 0 and 0.5."""
+"""Runs are 4 steps of 8 images: two at 8 px, then two that fade 16 px in, at alpha 0 and 0.5."""
 
 
 @pytest.fixture
-def make(make_config: Callable[..., TrainConfig], pictures: Pictures) -> Make:
+def make(make_config: Callable[..., TrainConfig], pictures: ImageDataset) -> Make:
     def trainer(*, metrics: InLoopMetrics | None = None, **changes: Any) -> Trainer:
         return Trainer(make_config(**changes), pictures, metrics=metrics)
 
@@ -157,8 +157,8 @@ def test_r1_is_lazy_with_as_many_times_the_weight(
 
 
 def test_data_smaller_than_the_networks_are_refused(make_config: Callable[..., TrainConfig]) -> None:
-    small = toy_pictures(styles=2, subjects=2, size=8)
-    with pytest.raises(TrainingError, match="holds pictures of 8 px, too small for resolution 16"):
+    small = toy_dataset(styles=2, subjects=2, size=8)
+    with pytest.raises(TrainingError, match="holds images of 8 px, too small for resolution 16"):
         Trainer(make_config(), small)
 
 

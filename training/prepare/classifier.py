@@ -9,7 +9,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from brushwork.data.loader import Loader, LoaderConfig, Pictures, StoredPictures
+from brushwork.data.loader import ImageDataset, Loader, LoaderConfig, StoredDataset
 from brushwork.data.progress import Progress
 from brushwork.models.encoders import STYLE_RESOLUTION, StyleClassifier
 from brushwork.models.generator import Generator
@@ -39,17 +39,17 @@ class ClassifierConfig:
 
 
 def train_classifier(
-    pictures: Pictures | StoredPictures, config: ClassifierConfig, generator: Generator, *, start: int,
+    dataset: ImageDataset | StoredDataset, config: ClassifierConfig, generator: Generator, *, start: int,
     seed: int, device: torch.device,
 ) -> StyleClassifier:  # fmt: skip
-    """A frozen classifier of the labelled pictures, trained at all resolutions from `start` px up in turn.
+    """A frozen classifier of the labelled images, trained at all resolutions from `start` px up in turn.
 
     Its trunk starts from the generator's style encoder, if there is one.
 
     Raises:
         TrainingError: fewer than two styles have labels.
     """
-    training, held_out = _split(pictures, seed)
+    training, held_out = _split(dataset, seed)
     network = _fresh(generator, seed, device)
     loader_seed = derived_seed(seed, "classifier")
     loader = Loader(training, LoaderConfig(balanced=True), seed=loader_seed, device=device)
@@ -78,37 +78,37 @@ def train_classifier(
 
 @torch.no_grad()
 def probabilities(
-    network: StyleClassifier, pictures: Pictures | StoredPictures, device: torch.device, *, batch: int = 256
+    network: StyleClassifier, dataset: ImageDataset | StoredDataset, device: torch.device, *, batch: int = 256
 ) -> Tensor:
     """Probabilities of the styles at full resolution, float (N, S), on the CPU."""
     size = network.resolution
-    images = (_images(pictures, rows, size, device) for rows in torch.arange(len(pictures)).split(batch))
+    images = (_images(dataset, rows, size, device) for rows in torch.arange(len(dataset)).split(batch))
     return torch.cat([network(part, Stage(size)).softmax(dim=1).cpu() for part in images])
 
 
-def _images(pictures: Pictures | StoredPictures, rows: Tensor, size: int, device: torch.device) -> Tensor:
+def _images(dataset: ImageDataset | StoredDataset, rows: Tensor, size: int, device: torch.device) -> Tensor:
     """Rows as network input, float (N, 3, size, size) in [-1, 1]."""
-    images = pictures.take(rows).to(device).float() / 127.5 - 1
+    images = dataset.take(rows).to(device).float() / 127.5 - 1
     return F.avg_pool2d(images, images.shape[-1] // size)
 
 
 def _split(
-    pictures: Pictures | StoredPictures, seed: int
-) -> tuple[Pictures | StoredPictures, Pictures | StoredPictures]:
-    """The labelled pictures: for training, and of held-out subjects."""
-    labelled = (pictures.styles >= 0).nonzero().squeeze(1)
-    if len(pictures.styles[labelled].unique()) < 2:
+    dataset: ImageDataset | StoredDataset, seed: int
+) -> tuple[ImageDataset | StoredDataset, ImageDataset | StoredDataset]:
+    """The labelled images: for training, and of held-out subjects."""
+    labelled = (dataset.styles >= 0).nonzero().squeeze(1)
+    if len(dataset.styles[labelled].unique()) < 2:
         raise TrainingError(
-            "the style classifier needs labelled pictures of two styles or more: use labels, or turn off "
+            "the style classifier needs labelled images of two styles or more: use labels, or turn off "
             "restyle.classifier, restyle.perceptual and labels.pseudo."
         )
-    subjects = sorted({pictures.subjects[row] for row in labelled.tolist()})
+    subjects = sorted({dataset.subjects[row] for row in labelled.tolist()})
     order = np.random.default_rng(derived_seed(seed, "held out")).permutation(len(subjects))
     out = {subjects[i] for i in order[: max(1, round(HELD_OUT * len(subjects)))]}
-    held = torch.tensor([pictures.subjects[row] in out for row in labelled.tolist()])
+    held = torch.tensor([dataset.subjects[row] in out for row in labelled.tolist()])
     if held.all():
-        raise TrainingError("the style classifier has a single subject to learn: label more pictures.")
-    return pictures.subset(labelled[~held]), pictures.subset(labelled[held])
+        raise TrainingError("the style classifier has a single subject to learn: label more images.")
+    return dataset.subset(labelled[~held]), dataset.subset(labelled[held])
 
 
 def _fresh(generator: Generator, seed: int, device: torch.device) -> StyleClassifier:

@@ -6,7 +6,7 @@ from pathlib import Path
 from accelerate import Accelerator
 
 from brushwork.data.files import write_file
-from brushwork.data.loader import Pictures, StoredPictures
+from brushwork.data.loader import ImageDataset, StoredDataset
 from brushwork.models.encoders import StyleClassifier
 from brushwork.models.generator import Generator
 
@@ -22,29 +22,29 @@ class Prepared:
 
     classifier: StyleClassifier | None
     """Frozen; None if neither a loss term nor pseudo-labels need it."""
-    pictures: Pictures | StoredPictures
+    dataset: ImageDataset | StoredDataset
     """The training images with the labels that are used, including pseudo-labels."""
     figures: dict[str, float] = field(default_factory=dict)
     """The classifier's accuracy and the share of unlabelled images that got a pseudo-label, for the log."""
 
 
 def prepare(
-    config: TrainConfig, pictures: Pictures | StoredPictures, generator: Generator, file: Path,
+    config: TrainConfig, dataset: ImageDataset | StoredDataset, generator: Generator, file: Path,
     accelerator: Accelerator,
 ) -> Prepared:  # fmt: skip
     """Trains the style classifier if the configuration needs one, or reads it from `file`; adds
     pseudo-labels."""
     device, labels = accelerator.device, config.labels
     if labels.share < 1:
-        pictures = replace(pictures, styles=with_share(pictures.styles, labels.share, config.seed))
+        dataset = replace(dataset, styles=with_share(dataset.styles, labels.share, config.seed))
     if not (config.restyle.needs_classifier or labels.pseudo):
-        return Prepared(classifier=None, pictures=pictures)
+        return Prepared(classifier=None, dataset=dataset)
 
     def train() -> bytes:
         if file.exists():
             return file.read_bytes()
         network = train_classifier(
-            pictures, config.classifier, generator, start=config.growing.start_resolution, seed=config.seed,
+            dataset, config.classifier, generator, start=config.growing.start_resolution, seed=config.seed,
             device=device,
         )  # fmt: skip
         write_file(file, as_bytes(network), durable=True)
@@ -53,8 +53,8 @@ def prepare(
     classifier = from_bytes(broadcast_from_main(accelerator, train), generator, device)
     figures = {"classifier_accuracy": float(classifier.accuracy)}
     if labels.pseudo:
-        before = pictures.styles.cpu()
-        after = with_pseudo_labels(before, probabilities(classifier, pictures, device), labels.pseudo)
-        pictures = replace(pictures, styles=after)
+        before = dataset.styles.cpu()
+        after = with_pseudo_labels(before, probabilities(classifier, dataset, device), labels.pseudo)
+        dataset = replace(dataset, styles=after)
         figures["pseudo_accepted"] = float((after != before).sum() / (before < 0).sum().clamp(min=1))
-    return Prepared(classifier=classifier, pictures=pictures, figures=figures)
+    return Prepared(classifier=classifier, dataset=dataset, figures=figures)

@@ -102,7 +102,7 @@ def swap_neighbours(x: Tensor) -> Tensor:
     """
     if len(x) % 2:
         raise TrainingError(
-            f"{len(x)} pictures cannot be paired off for restyling; take an even number for each process and "
+            f"{len(x)} images cannot be paired off for restyling; take an even number for each process and "
             "part."
         )
     return x.unflatten(0, (-1, 2)).flip(1).flatten(0, 1)

@@ -9,7 +9,7 @@ from accelerate import Accelerator
 from tqdm import tqdm
 
 from brushwork.data.files import write_file
-from brushwork.data.loader import Pictures, StoredPictures
+from brushwork.data.loader import ImageDataset, StoredDataset
 from brushwork.eval.report.plots import training_curves
 from brushwork.models.generator import Generator
 from brushwork.models.snapshot import generator_bytes
@@ -45,7 +45,7 @@ class Artifacts:
     folder: RunFolder
     accelerator: Accelerator
     state: TrainingState
-    pictures: Pictures | StoredPictures
+    dataset: ImageDataset | StoredDataset
     diversity: DiversityProbe
     metrics: InLoopMetrics | None
     fingerprint: str
@@ -97,7 +97,7 @@ class Artifacts:
         if "sampling" in shares:
             grids["samples"] = sample_grid(average, title=self.diversity(average, stage).warning)
         if "restyling" in shares or "autoencoding" in shares:
-            contents, styles = shown_contents(self.pictures), "restyling" in shares
+            contents, styles = shown_contents(self.dataset), "restyling" in shares
             grids["restyled"] = restyled_grid(average, contents, styles=styles)
 
         def write() -> None:

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from jaxtyping import UInt8
 from torch import Tensor
 
-from brushwork.data.loader import Pictures, StoredPictures
+from brushwork.data.loader import ImageDataset, StoredDataset
 from brushwork.eval.results import COLLAPSED, collapse_warning
 from brushwork.models.generator import Generator
 from brushwork.models.sampling import sample
@@ -48,7 +48,7 @@ class StyleDiversity:
 
     @property
     def warning(self) -> str:
-        """'3 of 6 styles draw one picture: bold, linear, outline'; empty if none does."""
+        """'3 of 6 styles draw one image: bold, linear, outline'; empty if none does."""
         return collapse_warning(self.collapsed, len(self.shares))
 
     def values(self) -> dict[str, float]:
@@ -69,11 +69,11 @@ class DiversityProbe:
     The real images are measured once for each resolution.
     """
 
-    pictures: Pictures | StoredPictures
+    dataset: ImageDataset | StoredDataset
     real: dict[int, dict[int, float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.names = self.pictures.style_names or ("unlabelled",)
+        self.names = self.dataset.style_names or ("unlabelled",)
 
     def __call__(self, generator: Generator, stage: Stage) -> StyleDiversity:
         """Measures samples of each style at `stage`. Styles without two different images are left out."""
@@ -81,7 +81,7 @@ class DiversityProbe:
         if not real:
             return StyleDiversity(shares={})
         each = max(FEWEST, min(SAMPLES, MOST // len(real)))
-        count = len(self.pictures.style_names)
+        count = len(self.dataset.style_names)
         labels = torch.eye(count)[list(real)] if count else torch.zeros(1, 0)
         labels, seeds = labels.repeat_interleave(each, dim=0), torch.arange(each).repeat(len(real))
         images = sample(generator, labels, seeds, stage=stage)
@@ -100,11 +100,11 @@ class DiversityProbe:
 
     def _spread_of(self, style: int, resolution: int) -> float:
         """Spread of at most `REAL` images of a style, evenly spaced, at a resolution."""
-        named = bool(self.pictures.style_names)
-        rows = (self.pictures.styles.cpu() == (style if named else -1)).nonzero().squeeze(1)
+        named = bool(self.dataset.style_names)
+        rows = (self.dataset.styles.cpu() == (style if named else -1)).nonzero().squeeze(1)
         if len(rows) < 2:
             return 0.0
         count = min(REAL, len(rows))
-        images = self.pictures.take(rows[torch.arange(count) * len(rows) // count])
+        images = self.dataset.take(rows[torch.arange(count) * len(rows) // count])
         small = F.adaptive_avg_pool2d(images.float(), min(resolution, images.shape[-1]))
         return spread(small.round().to(torch.uint8))

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from brushwork.data.loader import Pictures, StoredPictures
+from brushwork.data.loader import ImageDataset, StoredDataset
 from brushwork.models.stage import Stage
 
 from ..plan import Plan
@@ -18,7 +18,7 @@ from ..update import StepStats
 
 
 # The header
-def header(plan: Plan, precision: str, pictures: Pictures | StoredPictures) -> str:
+def header(plan: Plan, precision: str, dataset: ImageDataset | StoredDataset) -> str:
     """Two lines: machine and data, then the schedule."""
     config, state, device = plan.config, plan.state, plan.accelerator.device.type
     threads, processes = torch.get_num_threads(), plan.accelerator.num_processes
@@ -27,15 +27,15 @@ def header(plan: Plan, precision: str, pictures: Pictures | StoredPictures) -> s
     path, limit = plan.schedule.describe(state.position, state.nimg, state.scale), config.max_minutes
     used = "" if limit is None else f", {state.seconds / 60:.1f} of {limit:g} minutes are used"
     source = f", weights from {config.start_from}" if config.start_from and state.nimg == 0 else ""
-    data = balance(pictures.styles, pictures.style_names)
+    data = balance(dataset.styles, dataset.style_names)
     return f"{machine}, {precision} | {data}\nplan: {path}{used}{source}"
 
 
 def balance(styles: Tensor, names: tuple[str, ...]) -> str:
-    """Number of pictures and styles, and how evenly the styles are filled."""
+    """Number of images and styles, and how evenly the styles are filled."""
     counts = [int((styles == style).sum()) for style in range(len(names))]
     unlabelled = int((styles < 0).sum())
-    text = f"{len(styles)} pictures"
+    text = f"{len(styles)} images"
     if counts:
         text += f", {len(names)} styles of {min(counts)} to {max(counts)}"
         text += f", {unlabelled} without a label" if unlabelled else ""

@@ -13,13 +13,13 @@ import torch.nn.functional as F
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 
-from brushwork.data.dataset import load_pictures
+from brushwork.data.dataset import load_dataset
 from brushwork.eval.features.extract import MapExtractor
 from brushwork.eval.pairs.read import PairSet
 from brushwork.eval.pairs.suite import PairNetworks, measure_outputs
 from brushwork.eval.processes import Processes
 from brushwork.eval.reference import Reference
-from brushwork.eval.results import BASELINES, METRIC_INFO, RESTYLED, UNCHANGED, Measurement
+from brushwork.eval.results import METRIC_INFO, RESTYLED, UNCHANGED_SUFFIX, Measurement
 from brushwork.models.generator import Generator, at_stage
 from brushwork.models.restyling import content_style_codes, restyle
 from brushwork.models.stage import Stage
@@ -57,7 +57,7 @@ class RestyledMetrics:
 
     def __init__(self, metrics: Sequence[str], data: Path, reference: Reference) -> None:
         self.metrics, self.reference = tuple(metrics), reference
-        test = load_pictures(data, "test")
+        test = load_dataset(data, "test")
         names = test.style_names
         if len(names) < 2:
             raise TrainingError(
@@ -103,7 +103,7 @@ class RestyledMetrics:
         """The metrics of unchanged contents."""
         figures = self._measured(self.contents.contents).figures.items()
         return {
-            f"{RESTYLED}{name}_{BASELINES[UNCHANGED]}": figure.measured.value
+            f"{RESTYLED}{name}{UNCHANGED_SUFFIX}": figure.measured.value
             for name, figure in figures
             if name.partition("@")[0] in METRIC_INFO
         }

@@ -60,7 +60,7 @@ class RunSetup:
         return {
             "data set, by its fingerprint": self.fingerprint,
             "styles": self.styles,
-            "pictures that the minibatch statistics compare": self.group,
+            "images that the minibatch statistics compare": self.group,
         }
 
 

@@ -11,8 +11,8 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from brushwork.data.images import image_grid
-from brushwork.data.loader import Pictures, StoredPictures
-from brushwork.data.writing import save_picture
+from brushwork.data.loader import ImageDataset, StoredDataset
+from brushwork.data.writing import save_image
 from brushwork.models.generator import Generator
 from brushwork.models.restyling import own_style_codes, restyle
 from brushwork.models.sampling import sample_matrix
@@ -31,10 +31,10 @@ def sample_grid(generator: Generator, *, title: str = "") -> np.ndarray:
     return _grid(images, names, [str(seed) for seed in range(COLUMNS)], title)
 
 
-def shown_contents(pictures: Pictures | StoredPictures) -> UInt8[Tensor, "n 3 r r"]:
-    """Up to twelve pictures, evenly spaced."""
-    count = min(COLUMNS, len(pictures))
-    return pictures.take((2 * torch.arange(count) + 1) * len(pictures) // (2 * count)).cpu()
+def shown_contents(dataset: ImageDataset | StoredDataset) -> UInt8[Tensor, "n 3 r r"]:
+    """Up to twelve images, evenly spaced."""
+    count = min(COLUMNS, len(dataset))
+    return dataset.take((2 * torch.arange(count) + 1) * len(dataset) // (2 * count)).cpu()
 
 
 def restyled_grid(generator: Generator, contents: UInt8[Tensor, "n 3 r r"], *, styles: bool) -> np.ndarray:
@@ -53,7 +53,7 @@ def restyled_grid(generator: Generator, contents: UInt8[Tensor, "n 3 r r"], *, s
 def save_grid(folder: Path, grid: np.ndarray, nimg: int, stage: Stage, kind: str) -> None:
     """Writes folder/000012345-32px.png; grids of other kinds than samples have the kind in their name."""
     suffix = "" if kind == "samples" else f"-{kind}"
-    save_picture(folder / f"{nimg:09d}-{stage.resolution}px{suffix}.png", grid)
+    save_image(folder / f"{nimg:09d}-{stage.resolution}px{suffix}.png", grid)
 
 
 def _grid(

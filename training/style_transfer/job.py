@@ -16,7 +16,7 @@ from brushwork.data.files import write_csv
 from brushwork.data.images import fit_image, image_grid, png_note, read_image
 from brushwork.data.names import file_name, unique_names
 from brushwork.data.progress import Progress
-from brushwork.data.writing import save_picture
+from brushwork.data.writing import save_image
 from brushwork.models.errors import ModelError
 from brushwork.models.pretrained.vgg import Vgg
 
@@ -59,12 +59,12 @@ def list_styles(paths: Sequence[Path], weights: tuple[float, ...] = ()) -> list[
         DataError: there is no path or no image, or a folder among several paths.
     """
     if not paths:
-        raise DataError("There is no style to follow: name a picture, several, or a folder of them.")
+        raise DataError("There is no style to follow: name an image, several, or a folder of them.")
     folders = [path for path in paths if path.is_dir()]
     if folders and len(paths) > 1:
         raise DataError(
-            f"'{folders[0]}' is a folder among {len(paths)} styles: give one folder, whose pictures are "
-            "followed one by one, or pictures, which are blended."
+            f"'{folders[0]}' is a folder among {len(paths)} styles: give one folder, whose images are "
+            "followed one by one, or images, which are blended."
         )
     images = list_originals(paths)
     blends = [(image,) for image in images] if folders else [tuple(images)]
@@ -102,7 +102,7 @@ class ResultFolder:
             "reference": (f"{FITTED}/styles/{folder}.png", style.preview()),
         }
         for name, image in copies.values():
-            save_picture(self.out / name, fit_image(image, SIDE))
+            save_image(self.out / name, fit_image(image, SIDE))
         names = {column: name for column, (name, _) in copies.items()}
         self.rows.append({**names, "style": style.name, "subject": content.subject})
 
@@ -117,7 +117,7 @@ class ResultFolder:
         rows = [[None, *(style.preview() for style in styles)]]
         rows += [[row.get(name) for name in names] for row in self.cells.values()]
         grid = image_grid(rows, row_labels=["style", *self.cells], column_labels=["content", *names[1:]])
-        save_picture(self.out / GRID, grid)
+        save_image(self.out / GRID, grid)
 
 
 def save_result(path: Path, cutout: Cutout, result: Tensor, note: str = "") -> None:
@@ -126,7 +126,7 @@ def save_result(path: Path, cutout: Cutout, result: Tensor, note: str = "") -> N
     if alpha is not None and alpha.shape != pixels.shape[:2]:
         size = (pixels.shape[1], pixels.shape[0])
         alpha = np.array(Image.fromarray(alpha).resize(size, Image.Resampling.LANCZOS))
-    save_picture(path, Cutout(pixels=pixels, alpha=alpha).recoloured(pixels), note)
+    save_image(path, Cutout(pixels=pixels, alpha=alpha).recoloured(pixels), note)
 
 
 # The job
@@ -196,7 +196,7 @@ class StylizeJob:
                     return False
             except TrainingError as error:
                 save_result(path, cutout, stylizer.result())
-                raise TrainingError(f"{error} The best picture that there was is {path}.") from error
+                raise TrainingError(f"{error} The best image that there was is {path}.") from error
             save_result(path, cutout, stylizer.result(), note)
         results.add(content, style, cutout)
         return True

@@ -48,7 +48,7 @@ class TransferInputs:
     def __post_init__(self) -> None:
         styles, weights = len(self.styles), len(self.weights)
         if not styles:
-            raise TrainingError("no style picture was given: give one or several.")
+            raise TrainingError("no style image was given: give one or several.")
         if weights not in (0, styles):
             raise TrainingError(f"{weights} weights were given for {styles} styles: give one for each.")
         if weights and (min(self.weights) < 0 or sum(self.weights) <= 0):

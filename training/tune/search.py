@@ -24,7 +24,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from tqdm import tqdm
 
 from brushwork.data.files import write_csv
-from brushwork.data.loader import Pictures, StoredPictures
+from brushwork.data.loader import ImageDataset, StoredDataset
 from brushwork.models.errors import ModelError
 from brushwork.models.generator import Generator
 from brushwork.models.stage import Stage
@@ -168,11 +168,11 @@ Train = Callable[[TrainConfig, TrialMetrics], Outcome]
 """Trains with a configuration and measures meanwhile."""
 
 
-def train_on(pictures: Pictures | StoredPictures) -> Train:
+def train_on(dataset: ImageDataset | StoredDataset) -> Train:
     """Return a function that trains on these images. Trials never resume, so it removes their checkpoints."""
 
     def train(config: TrainConfig, metrics: TrialMetrics) -> Outcome:
-        trainer = Trainer(config, pictures, metrics=metrics)
+        trainer = Trainer(config, dataset, metrics=metrics)
         try:
             return trainer.run()
         except (Pruned, Diverged):

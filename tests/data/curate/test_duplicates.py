@@ -16,7 +16,7 @@ from brushwork.data.sources.toy import toy_image, toy_subject
 
 
 def smooth(seed: int) -> np.ndarray:
-    """A picture with large structures, as photographs and drawings have."""
+    """An image with large structures, as photographs and drawings have."""
     coarse = np.random.default_rng(seed).integers(0, 256, (12, 12, 3), dtype=np.uint8)
     return np.array(Image.fromarray(coarse).resize((64, 64), Image.Resampling.BICUBIC))
 

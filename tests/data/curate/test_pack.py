@@ -16,7 +16,7 @@ from brushwork.data.curate.report import balance_table
 from brushwork.data.dataset import shard_files
 from brushwork.data.errors import DataError
 from brushwork.data.images import png_bytes, read_image
-from brushwork.data.loader import load_pictures
+from brushwork.data.loader import load_dataset
 from brushwork.data.sources.toy import toy_image, toy_subject, write_toy
 from brushwork.data.split import SPLITS, AnySplit, split_of
 
@@ -90,12 +90,12 @@ def test_datasets_reads_images_and_class_names_whatever_the_name(toy: Path, tmp_
 def test_unlabelled_pictures_have_style_minus_one(toy: Path, out: Path, tmp_path: Path) -> None:
     (toy / "02-gradient").rename(toy / "_unlabelled")
     pack(toy, out, CONFIG)
-    pictures = load_pictures(out, "all")
+    pictures = load_dataset(out, "all")
     assert pictures.style_names == ("00-filled", "01-outline")
     assert (pictures.styles == -1).sum() == 16
     flat = pack(toy / "00-filled", tmp_path / "flat", CONFIG)
     assert list(flat.report.balance) == ["(no label)"]
-    assert (load_pictures(tmp_path / "flat", "all").styles == -1).all()
+    assert (load_dataset(tmp_path / "flat", "all").styles == -1).all()
 
 
 # Report
@@ -103,7 +103,7 @@ def test_problems_are_reported_and_the_rest_is_packed(toy: Path, out: Path) -> N
     style = toy / "00-filled"
     whole = (style / "0000.png").read_bytes()
     (style / "cut.jpg").write_bytes(whole[: len(whole) // 2])
-    (style / "text.png").write_text("no picture")
+    (style / "text.png").write_text("no image")
     frames = [Image.fromarray(drawing(n)) for n in (60, 61)]
     frames[0].save(style / "moving.gif", save_all=True, append_images=frames[1:])
     (style / "gone.png").symlink_to("nowhere.png")
@@ -121,7 +121,7 @@ def test_problems_are_reported_and_the_rest_is_packed(toy: Path, out: Path) -> N
         ("two labels", "01-outline/mislabelled.png"),
     }
     assert (report.found, report.packed) == (54, 50)
-    assert report.ignored == (("notes.txt", "not a picture by its suffix"),)
+    assert report.ignored == (("notes.txt", "not an image by its suffix"),)
     sources = {row["source"] for row in read_rows(out)}
     assert sources >= {"00-filled/0001.png", "01-outline/mislabelled.png"}
     assert "00-filled/z-copy.bmp" not in sources
@@ -131,7 +131,7 @@ def test_problems_are_reported_and_the_rest_is_packed(toy: Path, out: Path) -> N
 
 
 def test_names_cannot_break_the_tables_of_the_report(toy: Path, out: Path) -> None:
-    (toy / "00-filled" / "z1\nline|pipe.png").write_text("no picture")
+    (toy / "00-filled" / "z1\nline|pipe.png").write_text("no image")
     (toy / "00-filled" / "z2\n|`notes`.txt").touch()
     (toy / "02-gradient").rename(toy / "a|b")
     report = pack(toy, out, CONFIG).report
@@ -169,7 +169,7 @@ def test_the_fingerprint_is_that_of_the_content(toy: Path, out: Path, tmp_path: 
     for file in ("dataset.json", "report.json", next((out / "data").iterdir()).relative_to(out)):
         (out / file).write_text("[]")
         assert pack(toy, out, CONFIG) == first, "a damaged data set is replaced by an equal one"
-    assert load_pictures(out, "all").fingerprint == first.fingerprint
+    assert load_dataset(out, "all").fingerprint == first.fingerprint
     assert pack(toy, tmp_path / "elsewhere", CONFIG).fingerprint == first.fingerprint
     (toy / "00-filled" / "0004.png").rename(toy / "00-filled" / "four.png")
     renamed = pack(toy, out, CONFIG).fingerprint
@@ -196,7 +196,7 @@ def test_a_folder_with_other_content_is_not_replaced(toy: Path, out: Path, entry
     with pytest.raises(DataError, match=f"holds '{foreign}', which is no part of a packed data set"):
         pack(toy, out, PackConfig(resolution=8))
     assert mine.exists()
-    assert load_pictures(out, "all").resolution == 16
+    assert load_dataset(out, "all").resolution == 16
 
 
 def test_a_full_disk_loses_nothing(
@@ -211,7 +211,7 @@ def test_a_full_disk_loses_nothing(
     for place in (out, tmp_path / "new"):
         with pytest.raises(DataError, match="No space left on device"):
             pack(toy, place, PackConfig(resolution=8))
-    assert load_pictures(out, "all").fingerprint == before
+    assert load_dataset(out, "all").fingerprint == before
     assert not (tmp_path / "new").exists()
     assert leftovers(tmp_path) == []
 
@@ -236,10 +236,10 @@ def test_splits_are_not_taken_for_styles(toy: Path, tmp_path: Path, names: tuple
 def test_the_first_unusable_file_of_a_style_is_named(toy: Path, out: Path) -> None:
     (toy / "zz").mkdir()
     for name in ("0003.png", "text.png"):
-        (toy / "zz" / name).write_text("no picture")
+        (toy / "zz" / name).write_text("no image")
     (toy / "zz" / "A.png").symlink_to("nowhere.png")
-    (toy / "00-filled" / "TEXT.png").write_text("no picture")
-    with pytest.raises(DataError, match=r"No picture of 'zz' can be used, as 'zz/0003.png' \(its content"):
+    (toy / "00-filled" / "TEXT.png").write_text("no image")
+    with pytest.raises(DataError, match=r"No image of 'zz' can be used, as 'zz/0003.png' \(its content"):
         pack(toy, out, CONFIG)
 
 

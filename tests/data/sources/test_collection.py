@@ -9,7 +9,7 @@ from brushwork.data.errors import DataError
 from brushwork.data.sources.collection import STATE, Fetched, fetch_once, read_download
 
 SETTINGS = {"size": 32, "styles": ["a", "b"]}
-DONE = Fetched(subjects=3, pictures=6)
+DONE = Fetched(subjects=3, images=6)
 
 
 def never() -> Fetched:

@@ -110,7 +110,7 @@ def centre(path: Path) -> str:
 
 
 def test_emoji_are_drawn_and_attributed(tmp_path: Path, npm: Path) -> None:
-    assert fetch(tmp_path) == Fetched(subjects=2, pictures=4)
+    assert fetch(tmp_path) == Fetched(subjects=2, images=4)
     assert calls(npm) == [*REFERENCE_SETS, "emojione"]
     for style in ("twemoji", "emojione"):
         assert {path.name for path in (tmp_path / style).iterdir()} == {"1f431.png", "1f408-200d-2b1b.png"}
@@ -135,7 +135,7 @@ def test_an_interrupted_call_is_continued_and_a_finished_one_does_nothing(
     with pytest.raises(KeyboardInterrupt):
         fetch(tmp_path)
     for _ in range(2):
-        assert fetch(tmp_path).pictures == 4
+        assert fetch(tmp_path).images == 4
     assert len(drawn) == 5, "two of four were there"
     assert len(calls(npm)) == 10, "a finished call downloads nothing"
     with pytest.raises(DataError, match="size 16, not 32"):
@@ -191,7 +191,7 @@ def test_the_longest_suffix_wins() -> None:
 
 def test_shared_subjects_are_drawn_in_every_style(tmp_path: Path, npm: Path) -> None:
     for _ in range(2):
-        assert fetch_icons("test", tmp_path, size=16) == Fetched(subjects=1, pictures=4)
+        assert fetch_icons("test", tmp_path, size=16) == Fetched(subjects=1, images=4)
     for style, colour in zip(STYLES, COLOURS.values(), strict=True):
         assert [path.name for path in (tmp_path / style).iterdir()] == ["cat.png"], "no alias, no dog"
         assert centre(tmp_path / style / "cat.png") == colour

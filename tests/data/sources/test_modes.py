@@ -19,7 +19,7 @@ from brushwork.data.split import split_of
 
 
 def drawings(style: str, *, repeats: int, seed: int) -> tuple[Tensor, Tensor]:
-    """Pictures uint8 (64 repeats, 3, 32, 32) and the index of each one's mode."""
+    """Images uint8 (64 repeats, 3, 32, 32) and the index of each one's mode."""
     images = [
         torch.from_numpy(mode_image(mode, style, 32, mode_jitter(mode, number, seed))).permute(2, 0, 1)
         for mode in MODES
@@ -47,7 +47,7 @@ def test_new_pictures_are_recognised_in_their_own_style_and_nothing_else_is(styl
 
 @pytest.mark.parametrize("style", MODE_STYLES)
 def test_the_balls_of_two_modes_are_disjoint(style: str) -> None:
-    """A picture shows one mode at most."""
+    """An image shows one mode at most."""
     templates, radius = mode_bank(style, 32)
     for first in range(0, len(MODES), 7):
         distances = torch.cdist(templates[first], templates.flatten(0, 1))

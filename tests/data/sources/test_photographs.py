@@ -149,7 +149,7 @@ def downloads(command: Command, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 def test_styles_sources_and_documents(tmp_path: Path, downloads: Path) -> None:
     for _ in range(2):
-        assert fetch_photographs(tmp_path, size=16, per_style=6) == Fetched(subjects=8, pictures=30)
+        assert fetch_photographs(tmp_path, size=16, per_style=6) == Fetched(subjects=8, images=30)
     assert (downloads / "calls").read_text() == f"download {PACKAGE}\n", "once"
     scan = scan_folder(tmp_path)
     sources = {

@@ -7,12 +7,12 @@ import torch
 from brushwork.data.errors import DataError
 from brushwork.data.folder import scan_folder
 from brushwork.data.images import read_image
-from brushwork.data.sources.toy import DISTANCES, MANNERS, Subject, place_shape, toy_pictures, write_toy
+from brushwork.data.sources.toy import DISTANCES, MANNERS, Subject, place_shape, toy_dataset, write_toy
 
 
 def test_files_and_tensors_show_the_same(tmp_path: Path) -> None:
     names = write_toy(tmp_path, styles=3, subjects=4, size=16, seed=5)
-    pictures = toy_pictures(styles=3, subjects=4, size=16, seed=5)
+    pictures = toy_dataset(styles=3, subjects=4, size=16, seed=5)
     scan = scan_folder(tmp_path)
     assert scan.style_names == names == pictures.style_names
     for found, image, style, subject in zip(
@@ -23,15 +23,15 @@ def test_files_and_tensors_show_the_same(tmp_path: Path) -> None:
 
 
 def test_every_style_and_subject_looks_its_own_way_and_seeds_differ() -> None:
-    pictures = toy_pictures(styles=len(MANNERS) + 2, subjects=6, size=32)
+    pictures = toy_dataset(styles=len(MANNERS) + 2, subjects=6, size=32)
     flat = {bytes(image.numpy().tobytes()) for image in pictures.images}
     assert len(flat) == len(pictures)
-    assert (pictures.images.float().flatten(1).std(1) > 5).all(), "no picture is blank"
-    assert not torch.equal(pictures.images, toy_pictures(styles=8, subjects=6, size=32, seed=1).images)
+    assert (pictures.images.float().flatten(1).std(1) > 5).all(), "no image is blank"
+    assert not torch.equal(pictures.images, toy_dataset(styles=8, subjects=6, size=32, seed=1).images)
     corners, inverted = pictures.images[:, :, 0, 0].float().mean(1), pictures.styles == 4
     assert corners[inverted].max() < corners[~inverted].min(), "inverted paper is dark"
     with pytest.raises(DataError, match="25 toy styles"):
-        toy_pictures(styles=25)
+        toy_dataset(styles=25)
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ def pictures(count: int, size: int = 4, seed: int = 0) -> Stored:
 
 @dataclass
 class MeanColour:
-    """A fake: three values a picture, and the sizes of the batches that it has looked at."""
+    """A fake: three values an image, and the sizes of the batches that it has looked at."""
 
     name: str = "mean-colour"
     protocol: str = "mean colour"

@@ -28,7 +28,7 @@ from brushwork.models.errors import ModelError
 
 @pytest.fixture(scope="module")
 def pictures() -> Tensor:
-    """Noise, a gradient, two flat ones: 4 pictures of 32 pixels."""
+    """Noise, a gradient, two flat ones: 4 images of 32 pixels."""
     generator = torch.Generator().manual_seed(1)
     images = torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8, generator=generator)
     images[1] = torch.arange(0, 256, 8, dtype=torch.uint8).expand(3, 32, 32)
@@ -145,7 +145,7 @@ def noise(count: int, height: int, width: int) -> Tensor:
 
 
 def with_pillow(images: Tensor, size: int) -> Tensor:
-    """Each channel as a picture of mode F, as the authors of clean-fid define it."""
+    """Each channel as an image of mode F, as the authors of clean-fid define it."""
     channels = [
         [Image.fromarray(c).resize((size, size), Image.Resampling.BICUBIC) for c in image.float().numpy()]
         for image in images

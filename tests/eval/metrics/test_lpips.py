@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torchmetrics.functional.image.lpips import _LPIPS
 
-from brushwork.data.sources.toy import toy_pictures
+from brushwork.data.sources.toy import toy_dataset
 from brushwork.eval.errors import EvalError
 from brushwork.eval.metrics import lpips as module
 from brushwork.eval.metrics.lpips import Lpips, random_trunk
@@ -18,7 +18,7 @@ from brushwork.models.errors import ModelError
 
 @pytest.fixture(scope="module")
 def images() -> Tensor:
-    return toy_pictures(styles=2, subjects=4, size=32).images
+    return toy_dataset(styles=2, subjects=4, size=32).images
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +89,7 @@ def test_reads_the_trunk_from_a_file_of_the_known_hash(
 def test_mistakes_are_named(alex: Lpips, images: Tensor) -> None:
     enough = torch.zeros(1, 3, 31, 36, dtype=torch.uint8)
     assert alex(enough, 255 - enough).item() >= 0
-    with pytest.raises(EvalError, match=r"needs pictures of 31 px .* these are 35x30"):
+    with pytest.raises(EvalError, match=r"needs images of 31 px .* these are 35x30"):
         alex(enough[:, :, 1:, 1:], enough[:, :, 1:, 1:])
     with pytest.raises(EvalError, match="no pairs"):
         alex(images, images[:3])

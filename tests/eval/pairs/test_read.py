@@ -74,7 +74,7 @@ def test_a_manifest_of_a_spreadsheet_with_all_columns(manifest: Path) -> None:
          "line 2: '.*no.png' does not exist"),
         ("output,content,style,reference\nmade/z.png,raw/cat.png,ink,real/cat.png\nmade/y.png,raw/cat.png,ink,\n",
          "line 3: there is no reference, as in other rows"),
-        ("output,content,style\nmade/z.png,pairs.csv,ink\n", "line 2: .*cannot be read as a picture"),
+        ("output,content,style\nmade/z.png,pairs.csv,ink\n", "line 2: .*cannot be read as an image"),
         ('output,content,style\n"made/z.png,raw/cat.png,ink\n', "is no CSV"),
     ],
 )  # fmt: skip
@@ -91,7 +91,7 @@ def test_pairs_that_cannot_be_read_are_named_and_the_others_are_read(manifest: P
     assert (len(found), found.styles, found.subjects) == (1, ("oil",), ("cat",))
     cut, gone = found.broken
     assert "line 2" in cut
-    assert "cannot be read as a picture" in cut
+    assert "cannot be read as an image" in cut
     assert "line 4" in gone
     assert "x.png' does not exist" in gone
 
@@ -107,4 +107,4 @@ def test_files_that_are_no_manifest_are_refused(manifest: Path) -> None:
 @pytest.mark.parametrize("which", ["made/y", "raw/dog", "raw/cat"])
 def test_other_sizes_are_named(manifest: Path, which: str) -> None:
     save(manifest.parent / f"{which}.png", 0, (4, 5))
-    refused(r"has a picture of 4x5 pixels, and the first output has 4x4", manifest)
+    refused(r"has an image of 4x5 pixels, and the first output has 4x4", manifest)

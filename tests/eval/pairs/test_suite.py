@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from brushwork.data.dataset import Pictures
+from brushwork.data.dataset import ImageDataset
 from brushwork.eval.errors import EvalError
 from brushwork.eval.pairs.read import PairSet
 from brushwork.eval.pairs.suite import PairNetworks, default_metrics, measure_outputs
@@ -41,7 +41,7 @@ def drawing(subject: int, style: int) -> Tensor:
 
 def drawings() -> Drawings:
     places = [(subject, style) for style in range(3) for subject in range(2)]
-    whole = Pictures(
+    whole = ImageDataset(
         images=torch.stack([drawing(*place) for place in places]),
         styles=torch.tensor([style for _, style in places]), subjects=tuple(f"s{s}" for s, _ in places),
         style_names=("r", "g", "b"), fingerprint="f",
@@ -132,7 +132,7 @@ def test_default_metrics_are_those_that_the_pairs_allow() -> None:
     ("metric", "words"),
     [
         ("fdd", "no metric 'fdd' of pairs"),
-        ("fd", "fd needs real pictures: give --reference"),
+        ("fd", "fd needs real images: give --reference"),
         ("truth", "needs a data set: give --reference"),
         ("reference", "column `reference`"),
     ],

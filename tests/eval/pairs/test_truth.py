@@ -6,15 +6,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from brushwork.data.dataset import Pictures
-from brushwork.data.sources.toy import toy_pictures
+from brushwork.data.dataset import ImageDataset
+from brushwork.data.sources.toy import toy_dataset
 from brushwork.eval.errors import EvalError
 from brushwork.eval.metrics.content import feature_distance
 from brushwork.eval.pairs.read import PairSet
 from brushwork.eval.pairs.truth import Drawings, Values, paired_truth, style_mean_of
 from brushwork.eval.results import STYLE_MEAN, UNCHANGED
 
-ALL = toy_pictures(styles=3, subjects=12, size=16)
+ALL = toy_dataset(styles=3, subjects=12, size=16)
 NAMES = ALL.style_names
 
 
@@ -29,7 +29,7 @@ class Colours:
         return x, torch.nn.functional.avg_pool2d(x, 2)
 
 
-def part(subjects: range) -> Pictures:
+def part(subjects: range) -> ImageDataset:
     wanted = {f"{n:04}" for n in subjects}
     return ALL.subset(torch.tensor([row for row, subject in enumerate(ALL.subjects) if subject in wanted]))
 
@@ -56,7 +56,7 @@ def restyled(output: str) -> PairSet:
     )
 
 
-def measured(pairs: PairSet, test: Pictures = TEST, train: Pictures = TRAIN) -> Values:
+def measured(pairs: PairSet, test: ImageDataset = TEST, train: ImageDataset = TRAIN) -> Values:
     return paired_truth(pairs, Drawings(test=test, train=train), Colours())
 
 
@@ -78,7 +78,7 @@ def test_baselines_are_the_distances_of_contents_and_means() -> None:
 
 def test_the_mean_of_a_style_is_pixel_wise_and_rounded() -> None:
     images = torch.tensor([[10, 20], [11, 255], [13, 0], [200, 200]], dtype=torch.uint8)
-    data = Pictures(
+    data = ImageDataset(
         images=images[:, None, None].expand(4, 3, 2, 2), styles=torch.tensor([1, 1, 1, 0]),
         subjects=("a", "b", "c", "a"), style_names=("x", "y"), fingerprint="",
     )  # fmt: skip

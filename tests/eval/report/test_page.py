@@ -144,7 +144,7 @@ def test_cards_show_the_main_figures_and_a_collapse() -> None:
     shares = Score(value=0.5, per_style=(0.9, 0.3, 0.2))
     diversity = MetricResult(about=METRIC_INFO["diversity"], features="net", measured=shares)
     collapse = cards(measured(diversity=diversity))[0]
-    for words in ("2 of 3 styles draw one picture", escape("round & soft, <sketch>"), "To try:"):
+    for words in ("2 of 3 styles draw one image", escape("round & soft, <sketch>"), "To try:"):
         assert words in collapse
 
 

@@ -23,7 +23,7 @@ def score(value: float, *per_style: float, spread: float | None = None) -> Score
 
 
 def figure(name: str, measured: Score, *beside: Score, features: str = "net") -> MetricResult:
-    """`beside`: of held-out real pictures, of the control, of the control's real pictures."""
+    """`beside`: of held-out real images, of the control, of the control's real images."""
     real, control, control_real = (*beside, None, None, None)[:3]
     return MetricResult(
         about=METRIC_INFO[name], features=features, measured=measured, real=real, control=control,
@@ -116,7 +116,7 @@ def test_a_collapse_stands_above_the_table_and_notes_below() -> None:
     diversity = figure("diversity", score(0.4, 0.2, 0.9, 0.1))
     notes = ("prdc: 5 nearest neighbours need 6 images a side at least and one has 4: add some. " * 2,)
     lines = table(replace(plain, figures={**plain.figures, "diversity": diversity}, notes=notes)).splitlines()
-    assert lines[0].startswith("2 of 3 styles draw one picture: flat, sketch. To try: ")
+    assert lines[0].startswith("2 of 3 styles draw one image: flat, sketch. To try: ")
     assert lines[-2].startswith("left out: prdc: 5 nearest")
     assert max(map(len, lines)) <= 100
-    assert "one picture" not in table(plain)
+    assert "one image" not in table(plain)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from brushwork.data.dataset import load_pictures
+from brushwork.data.dataset import load_dataset
 from brushwork.data.files import write_file
 from brushwork.eval.results import STYLE_MEAN, UNCHANGED
 from brushwork.models.generator import Generator, GeneratorConfig
@@ -46,7 +46,7 @@ def trained(packed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = tmp_path_factory.mktemp("trained")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        generator = Generator(config, load_pictures(packed, "test").style_names)
+        generator = Generator(config, load_dataset(packed, "test").style_names)
     content = generator_bytes(generator, stage=Stage(16), notes={})
     write_file(run / "snapshots" / "generator.safetensors", content)
     return run
@@ -218,7 +218,7 @@ def test_every_candidate_does_all_of_the_work(generator: Generator, monkeypatch:
         (("restyle", "--gatys-evaluations", 0), "evaluations is 0"),
         (("sample", "nothing"), "nothing"),
         (("sample", "toy", "--pictures", 0), "--pictures is 0:"),
-        (("data", "nowhere"), "'nowhere' does not exist"),
+        (("data", "nowhere"), "'nowhere' is no packed data set"),
         (("data", "RUN"), "no packed data set"),
         (("data", "PACKED", "--batches", 0), "--batches is 0: it must be"),
         (("quality", "toy", "--ways", "sideways"), "'sideways' is no way of training"),

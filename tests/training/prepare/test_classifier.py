@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from brushwork.data.dataset import Pictures
-from brushwork.data.sources.toy import toy_pictures
+from brushwork.data.dataset import ImageDataset
+from brushwork.data.sources.toy import toy_dataset
 from brushwork.models.encoders import StyleClassifier
 from brushwork.models.generator import Generator, GeneratorConfig
 from brushwork.training.errors import TrainingError
@@ -25,22 +25,22 @@ LONG, SHORT = ClassifierConfig(kimg=6.4), ClassifierConfig(kimg=0.064)
 
 
 @pytest.fixture(scope="module")
-def pictures() -> Pictures:
-    return toy_pictures(styles=3, subjects=24, size=16)
+def pictures() -> ImageDataset:
+    return toy_dataset(styles=3, subjects=24, size=16)
 
 
-def trained(pictures: Pictures, config: ClassifierConfig = LONG, seed: int = 0) -> StyleClassifier:
+def trained(pictures: ImageDataset, config: ClassifierConfig = LONG, seed: int = 0) -> StyleClassifier:
     generator = Generator(SHAPE, pictures.style_names)
     return train_classifier(pictures, config, generator, start=8, seed=seed, device=CPU)
 
 
 @pytest.fixture(scope="module")
-def classifier(pictures: Pictures) -> StyleClassifier:
+def classifier(pictures: ImageDataset) -> StyleClassifier:
     return trained(pictures)
 
 
-def test_it_learns_what_labels_say(classifier: StyleClassifier, pictures: Pictures) -> None:
-    assert float(classifier.accuracy) > 0.8  # of six pictures
+def test_it_learns_what_labels_say(classifier: StyleClassifier, pictures: ImageDataset) -> None:
+    assert float(classifier.accuracy) > 0.8  # of six images
     assert not any(p.requires_grad for p in classifier.parameters())
     sure = probabilities(classifier, pictures, CPU)
     torch.testing.assert_close(sure.sum(dim=1), torch.ones(len(pictures)))
@@ -48,7 +48,7 @@ def test_it_learns_what_labels_say(classifier: StyleClassifier, pictures: Pictur
 
 
 def test_random_labels_cannot_be_told_of_new_subjects(
-    pictures: Pictures, monkeypatch: pytest.MonkeyPatch
+    pictures: ImageDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The accuracy is that of subjects it did not learn: by heart, it would be high here, too."""
     rng = torch.Generator().manual_seed(0)
@@ -58,13 +58,13 @@ def test_random_labels_cannot_be_told_of_new_subjects(
     assert float(found.accuracy) < 0.6
 
 
-def test_it_follows_from_the_seed(pictures: Pictures) -> None:
+def test_it_follows_from_the_seed(pictures: ImageDataset) -> None:
     one, same, other = (trained(pictures, SHORT, seed) for seed in (0, 0, 1))
     assert as_bytes(one) == as_bytes(same)
     assert as_bytes(one) != as_bytes(other)
 
 
-def test_unlabelled_pictures_are_not_learnt_from(pictures: Pictures) -> None:
+def test_unlabelled_pictures_are_not_learnt_from(pictures: ImageDataset) -> None:
     labelled = torch.arange(len(pictures)) % 2 == 0
     part = replace(pictures, styles=torch.where(labelled, pictures.styles, -1))
     alone = pictures.subset(labelled.nonzero().squeeze(1))
@@ -72,7 +72,7 @@ def test_unlabelled_pictures_are_not_learnt_from(pictures: Pictures) -> None:
 
 
 def test_its_trunk_starts_from_the_style_encoders(
-    pictures: Pictures, monkeypatch: pytest.MonkeyPatch
+    pictures: ImageDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "LEARNING_RATE", 1e-12)
     generator = Generator(replace(SHAPE, encoders=True), pictures.style_names)
@@ -93,7 +93,7 @@ def test_another_runs_classifier_is_refused(classifier: StyleClassifier) -> None
 
 
 # Mistakes
-def test_a_single_style_cannot_be_told_from_others(pictures: Pictures) -> None:
+def test_a_single_style_cannot_be_told_from_others(pictures: ImageDataset) -> None:
     one = replace(pictures, styles=torch.where(pictures.styles == 0, 0, -1))
-    with pytest.raises(TrainingError, match="needs labelled pictures of two styles"):
+    with pytest.raises(TrainingError, match="needs labelled images of two styles"):
         trained(one)

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from accelerate import Accelerator
 
-from brushwork.data.dataset import Pictures
-from brushwork.data.sources.toy import toy_pictures
+from brushwork.data.dataset import ImageDataset
+from brushwork.data.sources.toy import toy_dataset
 from brushwork.models.generator import Generator
 from brushwork.training.config import TrainConfig
 from brushwork.training.prepare import networks as module
@@ -24,8 +24,8 @@ JUDGED = RestyleConfig(restyling=1.0, classifier=Term(weight=1.0))
 
 
 @pytest.fixture(scope="module")
-def pictures() -> Pictures:
-    return toy_pictures(styles=3, subjects=24, size=16)
+def pictures() -> ImageDataset:
+    return toy_dataset(styles=3, subjects=24, size=16)
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def config(make_config: Callable[..., TrainConfig]) -> TrainConfig:
 
 
 @pytest.fixture
-def prepared(config: TrainConfig, pictures: Pictures, tmp_path: Path) -> Make:
+def prepared(config: TrainConfig, pictures: ImageDataset, tmp_path: Path) -> Make:
     def make(**changes: Any) -> Prepared:
         generator = Generator(config.generator, pictures.style_names)
         file = tmp_path / "classifier.safetensors"
@@ -46,11 +46,11 @@ def prepared(config: TrainConfig, pictures: Pictures, tmp_path: Path) -> Make:
 
 
 def test_the_classifier_is_trained_once_and_only_where_it_is_needed(
-    prepared: Make, pictures: Pictures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    prepared: Make, pictures: ImageDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plain = prepared(restyle=RestyleConfig(restyling=1.0))
     assert (plain.classifier, plain.figures) == (None, {})
-    assert plain.pictures is pictures
+    assert plain.dataset is pictures
     assert not list(tmp_path.iterdir())
     first = prepared(restyle=JUDGED)
     assert set(first.figures) == {"classifier_accuracy"}
@@ -64,27 +64,27 @@ def test_the_classifier_is_trained_once_and_only_where_it_is_needed(
 
 
 def test_a_run_trains_with_the_guesses_and_logs_them(
-    config: TrainConfig, pictures: Pictures, tmp_path: Path
+    config: TrainConfig, pictures: ImageDataset, tmp_path: Path
 ) -> None:
     labels = LabelConfig(share=0.5, pseudo=0.5)
     short = replace(config, labels=labels, total_kimg=0.016)
     trainer = Trainer(short, pictures)
     trainer.run()
-    first, styles = trainer.folder.history()[0], trainer.prepared.pictures.styles
+    first, styles = trainer.folder.history()[0], trainer.prepared.dataset.styles
     assert set(first) == {"nimg", "classifier_accuracy", "pseudo_accepted"}
     assert 0.3 < first["pseudo_accepted"] <= 1
     assert (styles[styles >= 0] == pictures.styles[styles >= 0]).double().mean() > 0.8
     missing = (1 - first["pseudo_accepted"]) * len(pictures) / 2
     assert int((styles < 0).sum()) == pytest.approx(missing, abs=0.5)
-    assert trainer.updater.loader.pictures.styles.equal(trainer.prepared.pictures.styles)
+    assert trainer.updater.loader.pictures.styles.equal(trainer.prepared.dataset.styles)
     again = Trainer(replace(short, total_kimg=0.032, resume=True), pictures)
     again.run()
-    assert again.prepared.pictures.styles.equal(trainer.prepared.pictures.styles)
+    assert again.prepared.dataset.styles.equal(trainer.prepared.dataset.styles)
     assert [line for line in again.folder.history() if "pseudo_accepted" in line] == [first], "said once"
 
 
 def test_the_style_encoder_starts_from_the_classifier(
-    config: TrainConfig, pictures: Pictures, tmp_path: Path
+    config: TrainConfig, pictures: ImageDataset, tmp_path: Path
 ) -> None:
     trainer = Trainer(replace(config, restyle=JUDGED, total_kimg=0.016), pictures)
     classifier = trainer.prepared.classifier

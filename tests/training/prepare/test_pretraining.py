@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from torch import nn
 
-from brushwork.data.dataset import Pictures
+from brushwork.data.dataset import ImageDataset
 from brushwork.data.files import write_file
 from brushwork.models.generator import Generator
 from brushwork.models.snapshot import generator_bytes, load_generator
@@ -41,9 +41,9 @@ def test_every_preset_can_be_pretrained(name: str) -> None:
 
 
 def test_pretraining_looks_at_no_label_and_trains_no_discriminator(
-    make_config: Callable[..., TrainConfig], pictures: Pictures, tmp_path: Path
+    make_config: Callable[..., TrainConfig], pictures: ImageDataset, tmp_path: Path
 ) -> None:
-    def pretrained(labelled: Pictures, name: str) -> Networks:
+    def pretrained(labelled: ImageDataset, name: str) -> Networks:
         trainer = Trainer(replace(pretraining(make_config()), out=tmp_path / name), labelled)
         before = copy.deepcopy(trainer.state.nets.discriminator)
         trainer.run()
@@ -57,7 +57,7 @@ def test_pretraining_looks_at_no_label_and_trains_no_discriminator(
 
 
 def test_a_run_starts_from_the_pretrained_weights(
-    make_config: Callable[..., TrainConfig], pictures: Pictures, tmp_path: Path
+    make_config: Callable[..., TrainConfig], pictures: ImageDataset, tmp_path: Path
 ) -> None:
     Trainer(replace(pretraining(make_config()), out=tmp_path / "before"), pictures).run()
     theirs = load_generator(tmp_path / "before").state_dict()

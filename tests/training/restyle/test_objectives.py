@@ -47,7 +47,7 @@ def test_partners_are_neighbours_however_the_batch_is_split() -> None:
     assert swap_neighbours(x).tolist() == [1, 0, 3, 2, 5, 4, 7, 6]
     assert torch.cat([swap_neighbours(part) for part in x.split(4)]).equal(swap_neighbours(x))
     assert swap_neighbours(swap_neighbours(x)).equal(x)
-    with pytest.raises(TrainingError, match="5 pictures cannot be paired off"):
+    with pytest.raises(TrainingError, match="5 images cannot be paired off"):
         swap_neighbours(x[:5])
 
 

@@ -76,7 +76,7 @@ def test_info_nce_in_parts_is_matching_of_the_whole() -> None:
     one, other = codes(6)
     assert terms.info_nce(one, other, group=4, temperature=1.0).equal(
         terms.info_nce(one, other, group=3, temperature=1.0)
-    ), "6 pictures form groups of 3"
+    ), "6 images form groups of 3"
 
 
 # Crops

@@ -13,7 +13,7 @@ import pytest
 import torch
 from accelerate import Accelerator
 
-from brushwork.data.dataset import Pictures
+from brushwork.data.dataset import ImageDataset
 from brushwork.models.generator import Generator
 from brushwork.models.snapshot import load_generator
 from brushwork.models.stage import Stage
@@ -53,7 +53,7 @@ class AtOnce(Background):
         call()
 
 
-def trained(config: TrainConfig, pictures: Pictures) -> Path:
+def trained(config: TrainConfig, pictures: ImageDataset) -> Path:
     Trainer(config, pictures, metrics=Mean(MetricsConfig(), NOWHERE)).run()
     return config.out
 
@@ -85,7 +85,7 @@ def flat(state: Any) -> Any:
 
 
 def test_a_run_leaves_the_same_files_whether_or_not_it_waits(
-    make_config: MakeConfig, pictures: Pictures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    make_config: MakeConfig, pictures: ImageDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     patient = make_config(out=tmp_path / "patient", interval=OFTEN)
     with monkeypatch.context() as patch:
@@ -103,7 +103,7 @@ def test_a_run_leaves_the_same_files_whether_or_not_it_waits(
 
 
 def test_a_run_killed_beside_a_figure_keeps_the_best_snapshot_and_logs_the_figure_once(
-    make_config: MakeConfig, pictures: Pictures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    make_config: MakeConfig, pictures: ImageDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The best snapshot is on the disk before its figure is in the log, and what is in the log is not
     measured again."""
@@ -138,7 +138,7 @@ def test_a_run_killed_beside_a_figure_keeps_the_best_snapshot_and_logs_the_figur
 
 
 def test_a_folder_that_is_removed_under_its_run_is_not_filled_again(
-    make_config: MakeConfig, pictures: Pictures
+    make_config: MakeConfig, pictures: ImageDataset
 ) -> None:
     config = make_config(interval=OFTEN)
     run = Trainer(config, pictures, metrics=Mean(MetricsConfig(), NOWHERE))
@@ -157,7 +157,7 @@ def test_a_folder_that_is_removed_under_its_run_is_not_filled_again(
 
 
 def test_a_disk_that_fills_up_ends_the_run_with_its_sentence(
-    make_config: MakeConfig, pictures: Pictures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    make_config: MakeConfig, pictures: ImageDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(folder: Path, nimg: int, state: object) -> Path:
         if nimg == 32:

@@ -11,8 +11,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from brushwork.data.dataset import Pictures
-from brushwork.data.sources.toy import toy_pictures
+from brushwork.data.dataset import ImageDataset
+from brushwork.data.sources.toy import toy_dataset
 from brushwork.models.stage import Stage
 from brushwork.training.config import IntervalConfig, TrainConfig
 from brushwork.training.run import artifacts as artifacts
@@ -54,7 +54,7 @@ def test_detail_below_the_compared_size_does_not_count() -> None:
 
 # The probe
 def test_real_pictures_pass_and_one_picture_does_not(
-    nets: Networks, pictures: Pictures, monkeypatch: pytest.MonkeyPatch
+    nets: Networks, pictures: ImageDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     probe = DiversityProbe(pictures)
     bare = replace(pictures, styles=torch.full_like(pictures.styles, -1), style_names=())
@@ -74,14 +74,14 @@ def test_real_pictures_pass_and_one_picture_does_not(
     first, *others = pictures.style_names
     assert found.shares[first] == 0
     assert all(found.shares[name] == pytest.approx(1, abs=0.1) for name in others)
-    assert found.warning == f"1 of 3 styles draws one picture: {first}"
+    assert found.warning == f"1 of 3 styles draws one image: {first}"
     values = found.values()
     assert values[f"pixel_diversity/{first}"] == 0
     assert values["pixel_diversity"] == pytest.approx(2 / 3, abs=0.1)
     assert values["collapsed_styles"] == 1
 
 
-def test_a_generator_that_ignores_its_code_draws_one_picture(nets: Networks, pictures: Pictures) -> None:
+def test_a_generator_that_ignores_its_code_draws_one_picture(nets: Networks, pictures: ImageDataset) -> None:
     generator = nets.generator
     for name, parameter in generator.named_parameters():
         if "affine.weight" in name or "noise" in name:
@@ -91,8 +91,8 @@ def test_a_generator_that_ignores_its_code_draws_one_picture(nets: Networks, pic
 
 
 def test_styles_of_which_nothing_can_be_said_are_left_out(nets: Networks) -> None:
-    toy = toy_pictures(styles=3, subjects=4, size=16)
-    rows = torch.tensor([0, 1, 2, 3, 4, 8, 9])  # of the second style one picture
+    toy = toy_dataset(styles=3, subjects=4, size=16)
+    rows = torch.tensor([0, 1, 2, 3, 4, 8, 9])  # of the second style one image
     images = toy.images[rows]
     images[5:] = images[5]  # of the third one twice
     few = replace(toy.subset(rows), images=images)
@@ -100,7 +100,7 @@ def test_styles_of_which_nothing_can_be_said_are_left_out(nets: Networks) -> Non
     assert tuple(found.shares) == toy.style_names[:1]
 
 
-def test_of_very_many_styles_some_are_looked_at(pictures: Pictures) -> None:
+def test_of_very_many_styles_some_are_looked_at(pictures: ImageDataset) -> None:
     count = 200
     many = replace(
         pictures, images=pictures.images[:2].repeat(count, 1, 1, 1), subjects=("a", "b") * count,
@@ -114,9 +114,9 @@ def test_of_very_many_styles_some_are_looked_at(pictures: Pictures) -> None:
 # A run
 @pytest.fixture
 def make(
-    make_config: Callable[..., TrainConfig], pictures: Pictures, monkeypatch: pytest.MonkeyPatch
+    make_config: Callable[..., TrainConfig], pictures: ImageDataset, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., Trainer]:
-    """Runs whose first style draws one picture; 8 images a step, a tick each."""
+    """Runs whose first style draws one image; 8 images a step, a tick each."""
 
     def look(self: DiversityProbe, *_: object) -> StyleDiversity:
         return StyleDiversity(shares={"chalk": 0.1, "ink": 0.9})
@@ -132,7 +132,7 @@ def make(
     return trainer
 
 
-WARNING = "1 of 2 styles draws one picture: chalk"
+WARNING = "1 of 2 styles draws one image: chalk"
 
 
 def test_a_run_that_collapses_says_so_and_stops_if_asked_to(

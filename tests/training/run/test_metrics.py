@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from brushwork.data.sources.toy import toy_pictures
+from brushwork.data.sources.toy import toy_dataset
 from brushwork.eval.errors import EvalError
 from brushwork.eval.reference import Reference, build_reference
 from brushwork.eval.sources import Stored
@@ -24,7 +24,7 @@ CPU, NOWHERE = torch.device("cpu"), Path("nowhere")
 
 
 class Thumbnails:
-    """Features for tests: the picture at 2 x 2, without weights."""
+    """Features for tests: the image at 2 x 2, without weights."""
 
     name, protocol, dim, standardised = "thumbnails", "thumbnails of 2 px", 12, True
 
@@ -37,7 +37,7 @@ class Thumbnails:
 
 @pytest.fixture
 def reference() -> Reference:
-    train, test = (toy_pictures(styles=3, subjects=8, size=16, seed=seed) for seed in (0, 1))
+    train, test = (toy_dataset(styles=3, subjects=8, size=16, seed=seed) for seed in (0, 1))
     real, held_out = (Stored(images=side.images, styles=side.styles) for side in (train, test))
     return build_reference(
         real, held_out, train.style_names, train.fingerprint, [Thumbnails()], control=False

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from brushwork.data.dataset import Pictures
+from brushwork.data.dataset import ImageDataset
 from brushwork.models.stage import Stage
 from brushwork.training.adversarial import DiscriminatorStats
 from brushwork.training.config import TrainConfig
@@ -91,11 +91,11 @@ def test_the_line_says_where_the_run_stands() -> None:
 
 # The header
 def test_a_run_says_on_which_machine_images_and_schedule_it_trains(
-    make_config: Callable[..., TrainConfig], pictures: Pictures, capsys: pytest.CaptureFixture[str]
+    make_config: Callable[..., TrainConfig], pictures: ImageDataset, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Trainer(make_config(), pictures).run()
     first, second = capsys.readouterr().out.splitlines()[:2]
-    assert first == f"cpu, 1 process of 1 thread, fp32 | {len(pictures)} pictures, 3 styles of 8 to 8"
+    assert first == f"cpu, 1 process of 1 thread, fp32 | {len(pictures)} images, 3 styles of 8 to 8"
     assert second == "plan: 8 px, 16 px from 0.016 to 0.032 kimg"
     source = make_config(out=Path("other"), start_from=make_config().out)
     config = replace(source, out=make_config().out.with_name("from"), max_minutes=3.0, total_kimg=0.016)
@@ -107,5 +107,5 @@ def test_a_run_says_on_which_machine_images_and_schedule_it_trains(
 
 def test_balance_names_what_has_no_label() -> None:
     styles = torch.tensor([0, 0, 0, 1, -1, -1])
-    assert balance(styles, ("ink", "oil")) == "6 pictures, 2 styles of 1 to 3, 2 without a label"
-    assert balance(torch.full((4,), -1), ()) == "4 pictures"
+    assert balance(styles, ("ink", "oil")) == "6 images, 2 styles of 1 to 3, 2 without a label"
+    assert balance(torch.full((4,), -1), ()) == "4 images"

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from brushwork.data.sources.toy import toy_pictures
+from brushwork.data.sources.toy import toy_dataset
 from brushwork.eval.processes import Processes
 from brushwork.eval.reference import build_reference
 from brushwork.eval.sources import Stored
@@ -21,7 +21,7 @@ from brushwork.training.run.restyled import RestyledMetrics, spread_evenly
 
 from ..conftest import GENERATOR
 
-TRAIN, TEST = (toy_pictures(styles=3, subjects=8, size=16, seed=seed) for seed in (0, 1))
+TRAIN, TEST = (toy_dataset(styles=3, subjects=8, size=16, seed=seed) for seed in (0, 1))
 NOWHERE = Path("nowhere")
 
 
@@ -44,7 +44,7 @@ class Thumbnails:
 
 @pytest.fixture(autouse=True)
 def _toy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "load_pictures", lambda _, split: {"train": TRAIN, "test": TEST}[split])
+    monkeypatch.setattr(module, "load_dataset", lambda _, split: {"train": TRAIN, "test": TEST}[split])
 
 
 @pytest.fixture
@@ -147,6 +147,6 @@ def test_unchanged_contents_score_the_baseline_and_real_drawings_beat_it(
 
 
 def test_a_single_style_is_named(metrics: RestyledMetrics, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "load_pictures", lambda *_: toy_pictures(styles=1, subjects=8, size=16))
+    monkeypatch.setattr(module, "load_dataset", lambda *_: toy_dataset(styles=1, subjects=8, size=16))
     with pytest.raises(TrainingError, match="two styles or more, and nowhere has 1: leave it empty"):
         RestyledMetrics(("accuracy",), NOWHERE, metrics.reference)

@@ -163,7 +163,7 @@ def test_a_loss_that_is_not_finite_leaves_the_best_image() -> None:
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"styles": []}, "no style picture"),
+        ({"styles": []}, "no style image"),
         ({"weights": (1.0, 2.0)}, "2 weights were given for 1 styles"),
         (
             {"styles": [STRIPES] * 2, "weights": (1.0,)},

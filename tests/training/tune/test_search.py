@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import pytest
 
-from brushwork.data.dataset import Pictures
+from brushwork.data.dataset import ImageDataset
 from brushwork.eval.reference import Reference
 from brushwork.models.errors import ModelError
 from brushwork.models.generator import Generator
@@ -225,7 +225,7 @@ def test_diverged_trials_count_and_are_never_the_best(search: Search, base: Trai
 
 
 def test_other_errors_end_the_search_and_do_not_count(search: Search) -> None:
-    mistake = TrainingError("3 pictures cannot be paired off.")
+    mistake = TrainingError("3 images cannot be paired off.")
     with pytest.raises(TrainingError, match="paired off"):
         search(Training(stop_at=1, by=mistake), trials=3)
     rest = Training()
@@ -246,7 +246,7 @@ def test_trials_are_short_runs_of_the_preset_in_one_group(search: Search, base: 
 
 
 def test_best_json_is_the_configuration_of_the_best_trial_and_trains(
-    search: Search, base: TrainConfig, pictures: Pictures
+    search: Search, base: TrainConfig, pictures: ImageDataset
 ) -> None:
     training = Training(lambda config, measurement: -float(config.out.name))
     result = search(training, trials=3, search=(RATE, "batch=4,8"))
@@ -276,12 +276,12 @@ class Counted(InLoopMetrics):
     def __call__(self, generator: Generator, stage: Stage) -> dict[str, float]:
         self.calls += 1
         if self.calls == self.broken:
-            raise ModelError("the generator drew pictures that are not finite numbers.")
+            raise ModelError("the generator drew images that are not finite numbers.")
         return {"fd": float(self.calls)}  # every trial is worse than all before
 
 
 def test_real_trainings_share_the_reference_and_clean_up(
-    base: TrainConfig, pictures: Pictures, monkeypatch: pytest.MonkeyPatch
+    base: TrainConfig, pictures: ImageDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ended: list[Trainer] = []
 
@@ -314,7 +314,7 @@ def test_real_trainings_share_the_reference_and_clean_up(
 
 @pytest.mark.parametrize(("batch", "kimg", "interval"), [(8, 0.032, 0.008), (8, 0.03, 0.012), (4, 0.02, 0.9)])
 def test_measurements_are_counted_in_advance(
-    make_config: Callable[..., TrainConfig], pictures: Pictures, batch: int, kimg: float, interval: float
+    make_config: Callable[..., TrainConfig], pictures: ImageDataset, batch: int, kimg: float, interval: float
 ) -> None:
     config = make_config(batch=batch, total_kimg=kimg)
     config = replace(config, interval=replace(config.interval, metrics_kimg=interval))
