@@ -18,7 +18,7 @@ def test_samples_of_a_snapshot_are_the_same_within_one_level(name: str) -> None:
     generator = load_generator(FILES / f"{name}.safetensors")
     assert generator.style_names == ("chalk", "ink", "oil")
     images = sample(generator, torch.eye(3).repeat_interleave(2, 0), torch.tensor([0, 7] * 3), psi=0.8)
-    expected = np.load(FILES / "images.npz")[name]
+    expected = np.load(FILES / "pictures.npz")[name]
     assert np.abs(images.numpy().astype(int) - expected).max() <= 1
 
 

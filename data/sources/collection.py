@@ -41,7 +41,8 @@ def fetch_once(directory: Path, settings: Mapping[str, object], fetch: Callable[
                 before = f"'{directory}' was fetched with {key} {state.get(key)}"
                 raise DataError(f"{before}, not {value}: name another folder.")
         if state.get("finished"):
-            return Fetched(subjects=state["subjects"], images=state["pictures"])
+            images = state.get("images", state.get("pictures", 0))  # its name before version 0.3
+            return Fetched(subjects=state["subjects"], images=images)
     write_json(path, settings)
     fetched = fetch()
     write_json(path, {**settings, "finished": True, **asdict(fetched)})

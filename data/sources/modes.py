@@ -1,26 +1,15 @@
 """A procedural collection with known modes: shape x colour x place, the same in every style.
 
 Every style has the same 64 modes, each in several images with a small jitter. The modes that a generator
-misses can be counted exactly, while a Fréchet distance only hints at them.
-
-An image is recognised by its nearest template among all modes at several jitters. Distances are Euclidean,
-between images that are blurred by a 32nd of their side: jitter and soft edges change single pixels along a
-contour, another shape changes more. Let D(m) be the distance between mode m and the nearest other mode, over
-all their templates. An image shows mode m if its distance is below D(m) / 2. Templates of two modes m and n
-lie at least max(D(m), D(n)) apart, so these balls never meet: an image shows one mode or none.
+misses can be counted exactly (`scripts/experiments/mode_counts.py`), while a Fréchet distance only hints at
+them.
 """
 
 import itertools
-import math
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-import torch
-from torch import Tensor
-from torch.nn.functional import avg_pool2d
-from torchvision.transforms.functional import gaussian_blur
 
 from ..files import write_file
 from ..images import png_bytes
@@ -42,7 +31,6 @@ PLACES = {
 RADIUS = 0.2
 SHIFT, GROWTH, ROTATION = 0.5 / 32, 0.04, np.radians(5)
 """The largest jitter: half a pixel of 32 in either direction, a twenty-fifth of the radius, five degrees."""
-BLOCK = 512
 
 Mode = tuple[str, str, str]
 """Shape, colour and place."""
@@ -94,39 +82,3 @@ _PAINTERS: dict[str, Callable[[PlacedShape, np.ndarray], np.ndarray]] = {
     "striped": _striped,
 }
 MODE_STYLES = tuple(_PAINTERS)
-
-
-# Counting
-def count_modes(images: Tensor, style: str) -> Tensor:
-    """Counts the uint8 images (N, 3, R, R), R from 16 up, that show each mode in a style of MODE_STYLES.
-
-    Returns int64 (64,), in the order of MODES. Images that show no mode count nowhere.
-    """
-    templates, radius = mode_bank(style, images.shape[-1])
-    counts = torch.zeros(len(MODES), dtype=torch.int64)
-    for block in images.cpu().split(BLOCK):
-        distances = torch.cdist(_features(block), templates.flatten(0, 1))  # (B, 64 * 81)
-        distance, mode = distances.unflatten(1, templates.shape[:2]).amin(2).min(1)
-        counts += torch.bincount(mode[distance < radius[mode]], minlength=len(MODES))
-    return counts
-
-
-@lru_cache(maxsize=8)
-def mode_bank(style: str, size: int) -> tuple[Tensor, Tensor]:
-    """Draws every mode at each combination of the ends and the middle of the four jitters, 81 templates.
-
-    Returns the templates, float (64, 81, D), and half the distance of each mode to the nearest other, (64,).
-    """
-    jitters = list(itertools.product((-0.7, 0.0, 0.7), repeat=4))
-    images = np.stack([[mode_image(mode, style, size, jitter) for jitter in jitters] for mode in MODES])
-    templates = torch.stack([_features(torch.from_numpy(own).permute(0, 3, 1, 2)) for own in images])
-    modes = torch.arange(len(MODES))
-    radius = [torch.cdist(templates[m], templates[modes != m].flatten(0, 1)).min() / 2 for m in modes]
-    return templates, torch.stack(radius)
-
-
-def _features(images: Tensor) -> Tensor:
-    """Blurs uint8 (N, 3, R, R) by a 32nd of the side, halves the side, and flattens to float (N, D)."""
-    sigma = images.shape[-1] / 32
-    blurred = gaussian_blur(images.float() / 255, [2 * math.ceil(3 * sigma) + 1] * 2, [sigma, sigma])
-    return avg_pool2d(blurred, 2).flatten(1)

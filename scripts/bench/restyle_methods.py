@@ -252,7 +252,7 @@ def methods_of(generator: Generator, name: str, *, seed: int, psi: float) -> lis
 
         return Method(name=f"{name}, by {way}", restyle=restyle_rows, part=32)
 
-    return [method("label", by_label), method("latent code", by_latent), method("picture", by_image)]
+    return [method("label", by_label), method("latent code", by_latent), method("style image", by_image)]
 
 
 def weights_of(generator: Generator, task: Task, rows: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from brushwork.data.files import write_json
 from brushwork.data.loader import LoaderConfig, describe, load_dataset, open_dataset
 from brushwork.data.sources.emoji import fetch_emoji
 from brushwork.data.sources.icons import fetch_icons
-from brushwork.data.sources.modes import MODE_STYLES, count_modes, write_modes
+from brushwork.data.sources.modes import MODE_STYLES, write_modes
 from brushwork.data.sources.photographs import fetch_photographs
 from brushwork.eval.features.extractors import build_extractor
 from brushwork.eval.reference import load_reference
@@ -27,6 +27,7 @@ from brushwork.models.discriminator import DiscriminatorConfig
 from brushwork.models.generator import Generator, GeneratorConfig
 from brushwork.models.sampling import sample
 from brushwork.models.snapshot import load_generator
+from brushwork.scripts.experiments.mode_counts import count_modes
 from brushwork.scripts.experiments.sensitivity import labelled
 from brushwork.training.adversarial import LossConfig
 from brushwork.training.augment import AugmentConfig

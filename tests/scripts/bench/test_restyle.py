@@ -133,7 +133,11 @@ def test_trivial_methods() -> None:
 # Runs
 def test_a_run_restyles_by_label_by_latent_code_and_by_image(generator: Generator) -> None:
     label, latent, image = methods = methods_of(generator, "run", seed=3, psi=0.7)
-    assert [method.name for method in methods] == ["run, by label", "run, by latent code", "run, by image"]
+    assert [method.name for method in methods] == [
+        "run, by label",
+        "run, by latent code",
+        "run, by style image",
+    ]
     for method in methods:
         together = method.restyle(TASK, SOME)
         assert torch.equal(method.restyle(without_truths(TASK), SOME), together)
