@@ -55,7 +55,7 @@ def shell(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], t
 
 @pytest.fixture(scope="session")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from brushwork.data.sources.toy import write_toy
+    from brushwork.scripts.bench.toy import write_toy
 
     folder = tmp_path_factory.mktemp("pictures") / "toy"
     write_toy(folder, styles=3, subjects=40, size=16)

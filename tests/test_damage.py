@@ -23,7 +23,6 @@ import torch
 from brushwork.data.curate.pack import PackConfig, pack
 from brushwork.data.errors import DataError
 from brushwork.data.loader import load_dataset
-from brushwork.data.sources.toy import toy_dataset, write_toy
 from brushwork.eval.errors import EvalError
 from brushwork.eval.features.extract import FeatureCache
 from brushwork.eval.metrics.frechet import load_statistics
@@ -31,6 +30,7 @@ from brushwork.eval.pairs.read import read_pairs
 from brushwork.eval.report.compare import comparison_table, read_report
 from brushwork.models.errors import ModelError
 from brushwork.models.snapshot import load_generator
+from brushwork.scripts.bench.toy import toy_dataset, write_toy
 from brushwork.training.errors import TrainingError
 from brushwork.training.preset_files import read_preset, write_preset
 from brushwork.training.presets import toy

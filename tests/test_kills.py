@@ -17,8 +17,8 @@ import torch
 
 from brushwork.data.curate.pack import PackConfig, pack
 from brushwork.data.files import PARTIAL
-from brushwork.data.sources.toy import write_toy
 from brushwork.models.snapshot import load_generator
+from brushwork.scripts.bench.toy import write_toy
 from brushwork.training.run.checkpoint import checkpoints, load_checkpoint
 
 SCRIPT = Path(__file__).parent.parent / "scripts" / "train.py"

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from brushwork.data.sources.toy import toy_dataset
+from brushwork.scripts.bench.toy import toy_dataset
 from brushwork.training.config import TrainConfig
 from brushwork.training.presets import toy
 from brushwork.training.run.checkpoint import checkpoints, load_checkpoint

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..files import write_file
 from ..images import png_bytes
-from .toy import PlacedShape, Subject, blend, place_shape, to_uint8
+from .shapes import PlacedShape, Subject, blend, place_shape, to_uint8
 
 SHAPES = ("cross", "ring", "square", "triangle")
 COLOURS = {

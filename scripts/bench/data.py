@@ -20,9 +20,9 @@ from brushwork.data.loader import (
     load_dataset,
     stored_dataset,
 )
-from brushwork.data.sources.toy import write_toy
 from brushwork.models.options import Batch, Count, options
 from brushwork.scripts.bench.harness import Comparison, Table, alternated, machine, report
+from brushwork.scripts.bench.toy import write_toy
 from brushwork.scripts.cli import parse_and_run
 
 TOY_STYLES, TOY_SUBJECTS, TOY_RESOLUTION = 6, 100, 64

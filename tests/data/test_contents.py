@@ -12,7 +12,7 @@ from brushwork.data.contents import Cutout, list_originals, read_cutout
 from brushwork.data.curate.pack import PackConfig, pack
 from brushwork.data.dataset import load_dataset
 from brushwork.data.errors import DataError
-from brushwork.data.sources.toy import write_toy
+from brushwork.scripts.bench.toy import write_toy
 
 
 def write_picture(path: Path) -> Path:

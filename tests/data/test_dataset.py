@@ -15,7 +15,7 @@ from brushwork.data.curate.pack import PackConfig, pack
 from brushwork.data.dataset import FORMAT, About, describe, load_dataset, stored_dataset
 from brushwork.data.errors import DataError
 from brushwork.data.images import png_bytes
-from brushwork.data.sources.toy import toy_dataset
+from brushwork.scripts.bench.toy import toy_dataset
 
 ABOUT = {
     "format": FORMAT, "name": "toy", "styles": ["a", "b"], "resolution": 16, "fingerprint": "f",

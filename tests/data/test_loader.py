@@ -6,7 +6,7 @@ import torch
 
 from brushwork.data.errors import DataError
 from brushwork.data.loader import Batch, Loader, LoaderConfig, load_dataset, open_dataset
-from brushwork.data.sources.toy import toy_dataset
+from brushwork.scripts.bench.toy import toy_dataset
 
 CONFIGS = [
     LoaderConfig(), LoaderConfig(paired=True), LoaderConfig(flip=True), LoaderConfig(balanced=True),

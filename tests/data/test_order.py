@@ -9,7 +9,7 @@ import torch
 from brushwork.data.errors import DataError
 from brushwork.data.loader import Loader, LoaderConfig
 from brushwork.data.order import Paired, Runs
-from brushwork.data.sources.toy import toy_dataset
+from brushwork.scripts.bench.toy import toy_dataset
 
 TOY = toy_dataset(styles=3, subjects=8, size=16)
 PAIRED = LoaderConfig(paired=True)

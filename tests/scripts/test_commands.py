@@ -154,7 +154,7 @@ def test_two_processes_without_a_gpu_share_one_run_by_default(packed: Path, tmp_
 # Measure
 def test_measure_refuses_a_reference_with_other_styles(shell: Shell, run: Path, tmp_path: Path) -> None:
     from brushwork.data.curate.pack import PackConfig, pack
-    from brushwork.data.sources.toy import write_toy
+    from brushwork.scripts.bench.toy import write_toy
 
     write_toy(tmp_path / "toy", styles=2, subjects=40, size=16)
     pack(tmp_path / "toy", tmp_path / "other", PackConfig(resolution=16, test_fraction=0.3))

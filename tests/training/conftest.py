@@ -11,13 +11,13 @@ from torch import Tensor
 
 from brushwork.data.dataset import ImageDataset
 from brushwork.data.loader import Batch
-from brushwork.data.sources.toy import toy_dataset
 from brushwork.models.discriminator import Discriminator, DiscriminatorConfig
 from brushwork.models.encoders import StyleClassifier
 from brushwork.models.generator import Generator, GeneratorConfig
 from brushwork.models.layers import Normal, leaky
 from brushwork.models.modulation import adain
 from brushwork.models.stage import Stage
+from brushwork.scripts.bench.toy import toy_dataset
 from brushwork.training.adversarial import LossConfig, Scoring
 from brushwork.training.augment import AugmentConfig
 from brushwork.training.config import IntervalConfig, TrainConfig

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from brushwork.data.dataset import ImageDataset
-from brushwork.data.sources.toy import toy_dataset
 from brushwork.models.generator import Generator
 from brushwork.models.snapshot import load_generator, snapshot_header
 from brushwork.models.stage import Stage
+from brushwork.scripts.bench.toy import toy_dataset
 from brushwork.training import plan, update
 from brushwork.training import trainer as module
 from brushwork.training.adversarial import LossConfig

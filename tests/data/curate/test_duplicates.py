@@ -12,7 +12,7 @@ from brushwork.data.curate.duplicates import (
     perceptual_hash,
 )
 from brushwork.data.images import fit_image, read_image
-from brushwork.data.sources.toy import toy_image, toy_subject
+from brushwork.scripts.bench.toy import toy_image, toy_subject
 
 
 def smooth(seed: int) -> np.ndarray:

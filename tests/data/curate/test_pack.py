@@ -17,8 +17,8 @@ from brushwork.data.dataset import shard_files
 from brushwork.data.errors import DataError
 from brushwork.data.images import png_bytes, read_image
 from brushwork.data.loader import load_dataset
-from brushwork.data.sources.toy import toy_image, toy_subject, write_toy
 from brushwork.data.split import SPLITS, AnySplit, split_of
+from brushwork.scripts.bench.toy import toy_image, toy_subject, write_toy
 
 CONFIG = PackConfig(resolution=16)
 

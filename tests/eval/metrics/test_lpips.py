@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 from torchmetrics.functional.image.lpips import _LPIPS
 
-from brushwork.data.sources.toy import toy_dataset
 from brushwork.eval.errors import EvalError
 from brushwork.eval.metrics import lpips as module
 from brushwork.eval.metrics.lpips import Lpips, random_trunk
 from brushwork.models.errors import ModelError
+from brushwork.scripts.bench.toy import toy_dataset
 
 
 @pytest.fixture(scope="module")

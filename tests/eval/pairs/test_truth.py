@@ -7,12 +7,12 @@ import torch
 from torch import Tensor
 
 from brushwork.data.dataset import ImageDataset
-from brushwork.data.sources.toy import toy_dataset
 from brushwork.eval.errors import EvalError
 from brushwork.eval.metrics.content import feature_distance
 from brushwork.eval.pairs.read import PairSet
 from brushwork.eval.pairs.truth import Drawings, Values, paired_truth, style_mean_of
 from brushwork.eval.results import STYLE_MEAN, UNCHANGED
+from brushwork.scripts.bench.toy import toy_dataset
 
 ALL = toy_dataset(styles=3, subjects=12, size=16)
 NAMES = ALL.style_names

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from brushwork.data.loader import Batch, Loader
-from brushwork.data.sources.toy import toy_dataset
 from brushwork.scripts.bench import data as data_benchmark
 from brushwork.scripts.bench.data import DataArguments, _pack_toy, compare_batches, compare_decoding
+from brushwork.scripts.bench.toy import toy_dataset
 
 ARGS = DataArguments(batch=5, batches=3, repeats=1)
 TOY = toy_dataset(styles=2, subjects=6, size=16)

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from brushwork.data.sources.toy import toy_dataset
 from brushwork.models.generator import Generator
 from brushwork.models.stage import Stage
 from brushwork.scripts.bench import quality as quality_benchmark
@@ -23,6 +22,7 @@ from brushwork.scripts.bench.quality import (
     table,
     train_and_measure,
 )
+from brushwork.scripts.bench.toy import toy_dataset
 from brushwork.training.config import TrainConfig
 from brushwork.training.schedules import GrowingConfig, phases
 from brushwork.training.trainer import Trainer

@@ -12,7 +12,6 @@ from torch import Tensor
 
 from brushwork.data.dataset import ImageDataset
 from brushwork.data.progress import Progress
-from brushwork.data.sources.toy import toy_dataset
 from brushwork.eval.errors import EvalError
 from brushwork.eval.results import STYLE_MEAN, UNCHANGED, Measurement
 from brushwork.models.errors import ModelError
@@ -35,6 +34,7 @@ from brushwork.scripts.bench.restyle_methods import (
     nearest_of_style,
     trivial_methods,
 )
+from brushwork.scripts.bench.toy import toy_dataset
 
 TEST = toy_dataset(styles=3, subjects=10, size=16, seed=1)
 TRAIN = toy_dataset(styles=3, subjects=12, size=16, seed=2)

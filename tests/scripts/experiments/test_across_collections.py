@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from brushwork.data.curate.pack import PackConfig, pack
-from brushwork.data.sources.toy import write_toy
 from brushwork.eval.sources import Stored
 from brushwork.models.generator import Generator
+from brushwork.scripts.bench.toy import write_toy
 from brushwork.scripts.experiments import across_collections, collection_runs
 from brushwork.scripts.experiments.across_collections import Arguments, main, planned
 from brushwork.scripts.experiments.collection_report import median_and_range, value_of

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 
-from brushwork.data.sources.toy import toy_dataset
 from brushwork.eval.results import Score
 from brushwork.eval.sources import Stored
+from brushwork.scripts.bench.toy import toy_dataset
 from brushwork.scripts.experiments.sensitivity import (
     FAULTS,
     UNHARMED,

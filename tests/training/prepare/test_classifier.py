@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from brushwork.data.dataset import ImageDataset
-from brushwork.data.sources.toy import toy_dataset
 from brushwork.models.encoders import StyleClassifier
 from brushwork.models.generator import Generator, GeneratorConfig
+from brushwork.scripts.bench.toy import toy_dataset
 from brushwork.training.errors import TrainingError
 from brushwork.training.prepare import classifier as module
 from brushwork.training.prepare.classifier import (

@@ -9,8 +9,8 @@ import pytest
 from accelerate import Accelerator
 
 from brushwork.data.dataset import ImageDataset
-from brushwork.data.sources.toy import toy_dataset
 from brushwork.models.generator import Generator
+from brushwork.scripts.bench.toy import toy_dataset
 from brushwork.training.config import TrainConfig
 from brushwork.training.prepare import networks as module
 from brushwork.training.prepare.classifier import ClassifierConfig

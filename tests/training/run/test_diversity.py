@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from brushwork.data.dataset import ImageDataset
-from brushwork.data.sources.toy import toy_dataset
 from brushwork.models.stage import Stage
+from brushwork.scripts.bench.toy import toy_dataset
 from brushwork.training.config import IntervalConfig, TrainConfig
 from brushwork.training.run import artifacts as artifacts
 from brushwork.training.run import diversity

@@ -8,12 +8,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from brushwork.data.sources.toy import toy_dataset
 from brushwork.eval.errors import EvalError
 from brushwork.eval.reference import Reference, build_reference
 from brushwork.eval.sources import Stored
 from brushwork.models.generator import Generator, GeneratorConfig
 from brushwork.models.stage import Stage
+from brushwork.scripts.bench.toy import toy_dataset
 from brushwork.training.errors import TrainingError
 from brushwork.training.run import metrics as module
 from brushwork.training.run.metrics import InLoopMetrics, MetricsConfig, is_best

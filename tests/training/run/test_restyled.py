@@ -8,13 +8,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from brushwork.data.sources.toy import toy_dataset
 from brushwork.eval.processes import Processes
 from brushwork.eval.reference import build_reference
 from brushwork.eval.sources import Stored
 from brushwork.models.generator import Generator
 from brushwork.models.restyling import content_style_codes, restyle
 from brushwork.models.stage import Stage
+from brushwork.scripts.bench.toy import toy_dataset
 from brushwork.training.errors import TrainingError
 from brushwork.training.run import restyled as module
 from brushwork.training.run.restyled import RestyledMetrics, spread_evenly

@@ -7,7 +7,7 @@ import torch
 from brushwork.data.errors import DataError
 from brushwork.data.folder import scan_folder
 from brushwork.data.images import read_image
-from brushwork.data.sources.toy import DISTANCES, MANNERS, Subject, place_shape, toy_dataset, write_toy
+from brushwork.scripts.bench.toy import DISTANCES, MANNERS, Subject, place_shape, toy_dataset, write_toy
 
 
 def test_files_and_tensors_show_the_same(tmp_path: Path) -> None:
