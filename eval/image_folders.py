@@ -32,7 +32,7 @@ from brushwork.models.restyling import (
     restyle_matrix,
 )
 from brushwork.models.sampling import (
-    Codes,
+    CodeSource,
     Precision,
     interpolation_frames,
     mixing_matrix,
@@ -283,10 +283,10 @@ class SampleFolder:
     psi: float = 1.0
 
     # Style codes of style weights and seeds
-    def latent_codes(self) -> Codes:
+    def latent_codes(self) -> CodeSource:
         return partial(style_codes, self.generator, psi=self.psi)
 
-    def codes_like(self, style_code: Float[Tensor, "1 d"]) -> Codes:
+    def codes_like(self, style_code: Float[Tensor, "1 d"]) -> CodeSource:
         """Return the codes of samples like other images."""
         latent = self.latent_codes()
         return lambda styles, seeds: codes_of_style_features(
@@ -317,7 +317,7 @@ class SampleFolder:
         write_file(self.out / "interpolation.gif", gif_bytes(pictures, milliseconds=60))
 
     def write_likeness(
-        self, codes: Codes, style: Float[Tensor, "k"], style_images: Sequence[np.ndarray]
+        self, codes: CodeSource, style: Float[Tensor, "k"], style_images: Sequence[np.ndarray]
     ) -> None:
         """Write like.png: the style images (h, w, 3), and below them samples of `codes`."""
         seeds = self.seeds[:COLUMNS]
@@ -333,7 +333,7 @@ class SampleFolder:
     # Single images
     def write_images(
         self,
-        codes: Codes,
+        codes: CodeSource,
         styles: Float[Tensor, "s k"],
         names: Sequence[str],
         *,

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from .layers import LEAKY_GAIN, Bias, EqualConv2d, EqualLinear, full_precision, leaky, leaky_, minibatch_std
-from .options import Batch, Width, options
+from .options import BatchSize, Width, options
 from .stage import SMALLEST, Stage, channels
 from .trunk import Trunk
 
@@ -21,7 +21,7 @@ class DiscriminatorConfig:
     """Channels at resolution R are channel_base / R, ..."""
     channel_max: Width = 512
     """... but at most this many."""
-    minibatch_group: Batch = 4
+    minibatch_group: BatchSize = 4
     """Images per group of the minibatch standard deviation; 1 turns it off."""
     minibatch_std: Literal["each", "average"] = "each"
     """The deviation of each feature, or their average as one more feature (Karras 2018). With the average,

@@ -54,7 +54,7 @@ LearningRate = Annotated[float, Interval(gt=0, le=1000)]
 Psi = Annotated[float, Interval(ge=-10, le=10)]
 """Truncation: above 1 it extrapolates, below 0 it gives the opposite of the style."""
 Count = Annotated[int, Interval(ge=1, le=10**6)]
-Batch = Annotated[int, Interval(ge=1, le=65536)]
+BatchSize = Annotated[int, Interval(ge=1, le=65536)]
 Width = Annotated[int, Interval(ge=1, le=65536)]
 """Channels of a layer."""
 Side = Annotated[int, Interval(ge=0, le=65536)]

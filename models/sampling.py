@@ -27,7 +27,7 @@ Seeds = Int64[Tensor, "_n"] | Sequence[int]
 Styles = str | Float[Tensor, "s"] | Float[Tensor, "_n s"]
 """A style's name, a blend ("ink=0.5+oil=0.5"), "none", or weights of the generator's styles: one row for all
 images, or one per image."""
-Codes = Callable[[Tensor, Tensor], Tensor]
+CodeSource = Callable[[Tensor, Tensor], Tensor]
 """Style weights (n, s) and seeds (n,) to style codes (n, l, d)."""
 Precision = Literal["fp32", "bf16"]
 
@@ -234,7 +234,7 @@ def generate_between(
 # Many images
 def sample_batches(
     generator: Generator,
-    codes: Codes,
+    codes: CodeSource,
     styles: Float[Tensor, "rows s"],
     seeds: Int64[Tensor, "columns"],
     cells: Int64[Tensor, "n"],

@@ -10,7 +10,7 @@ import tyro
 
 from brushwork.eval.image_folders import COLUMNS, SampleFolder, read_style_images, style_texts
 from brushwork.models.errors import ModelError
-from brushwork.models.options import Batch, DeviceName, Psi, options
+from brushwork.models.options import BatchSize, DeviceName, Psi, options
 from brushwork.models.sampling import Precision, require_trained
 from brushwork.models.snapshot import DIGEST, find_snapshot, load_generator, snapshot_header
 from brushwork.models.styles import style_weights
@@ -54,7 +54,7 @@ class SampleArguments:
     skip_existing: bool = False
     """Keep images that are there already, of the same weights and options, to go on with a long job that was
     stopped."""
-    batch: Batch = 64
+    batch: BatchSize = 64
     """Images generated at once."""
     precision: Precision = "fp32"
     """Precision of the single images: bf16 is faster where the machine has it, and differs by rounding."""

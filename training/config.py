@@ -10,7 +10,16 @@ from brushwork.data.loader import LoaderConfig
 from brushwork.models.discriminator import DiscriminatorConfig
 from brushwork.models.generator import GeneratorConfig
 from brushwork.models.layers import group_size
-from brushwork.models.options import Batch, DeviceName, Duration, Kimg, LearningRate, Seed, Threads, options
+from brushwork.models.options import (
+    BatchSize,
+    DeviceName,
+    Duration,
+    Kimg,
+    LearningRate,
+    Seed,
+    Threads,
+    options,
+)
 
 from .adversarial import LossConfig
 from .augment import AugmentConfig
@@ -101,9 +110,9 @@ class TrainConfig:
     to fit, by a measurement of this machine and then by the speed that each status line shows."""
     stop_on_collapse: bool = False
     """Stop, with exit code 3, when a style collapses: all samples alike in five status lines in a row."""
-    batch: Batch = 32
+    batch: BatchSize = 32
     """Images per step, over all processes."""
-    accumulate: Batch = 1
+    accumulate: BatchSize = 1
     """Parts of each process's share of the batch, to save memory. A part should hold whole groups of the
     minibatch statistics."""
     seed: Seed = 0

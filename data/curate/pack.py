@@ -87,6 +87,7 @@ def pack(folder: Path, out: Path, config: PackConfig) -> Packed:
             report, fingerprint = _build(scan, stage, config)
             packed = Packed(path=out, report=report, fingerprint=fingerprint)
             _write_texts(scan, stage, config, packed)
+            _check_replaceable(out)  # again, since packing can take hours
     except OSError as error:
         cause = error.strerror or str(error)
         raise DataError(f"Packing into '{out}' failed ({cause}): nothing was changed.") from error

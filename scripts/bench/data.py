@@ -20,7 +20,7 @@ from brushwork.data.loader import (
     load_dataset,
     stored_dataset,
 )
-from brushwork.models.options import Batch, Count, options
+from brushwork.models.options import BatchSize, Count, options
 from brushwork.scripts.bench.harness import Comparison, Table, alternated, machine, report
 from brushwork.scripts.bench.toy import write_toy
 from brushwork.scripts.cli import parse_and_run
@@ -41,7 +41,7 @@ class DataArguments:
 
     dataset: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="DATASET")] = None
     """Packed data set, of which all splits are used; by default toy images of 64 px."""
-    batch: Batch = 32
+    batch: BatchSize = 32
     """Images in a batch."""
     batches: Count = 50
     """Batches in each round."""

@@ -36,7 +36,7 @@ RATE_FACTOR, WEIGHT_FACTOR = 5.0, 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class StudyPlan:
     """The trials of a study."""
 
     base: TrainConfig
@@ -48,7 +48,7 @@ class Plan:
     better: Literal["less", "more"]
 
 
-def make_plan(base: TrainConfig, tuning: TuningConfig) -> Plan:
+def make_plan(base: TrainConfig, tuning: TuningConfig) -> StudyPlan:
     """Plan the trials of a preset.
 
     Raises:
@@ -73,10 +73,10 @@ def make_plan(base: TrainConfig, tuning: TuningConfig) -> Plan:
         trackers=replace(base.trackers, group=base.trackers.group or base.out.name),
     )  # fmt: skip
     space = make_space(base, tuning.search, defaults=tuning.defaults)
-    return Plan(base=base, trial=trial, space=space, metric=metric, better=about.better)
+    return StudyPlan(base=base, trial=trial, space=space, metric=metric, better=about.better)
 
 
-def study_identity(plan: Plan, fingerprint: str) -> Json:
+def study_identity(plan: StudyPlan, fingerprint: str) -> Json:
     """Return everything that must be equal for trials to be comparable; see `differences`."""
     values = to_json(plan.trial)
     search = {name: str(distribution) for name, distribution in plan.space.items()}

@@ -37,7 +37,7 @@ from ..run.metrics import InLoopMetrics
 from ..run.run_folder import Json, differences
 from ..trainer import Outcome, Trainer
 from .config import TuningConfig
-from .plan import Plan, contains, count_measurements, make_plan, study_identity, with_fields
+from .plan import StudyPlan, contains, count_measurements, make_plan, study_identity, with_fields
 
 NAME = "tune"
 """Name of the only study in the database."""
@@ -52,7 +52,7 @@ first may still show the smallest images."""
 class TuningResult:
     """The state of a study."""
 
-    plan: Plan
+    plan: StudyPlan
     trials: list[FrozenTrial]
     """Complete, pruned and diverged trials. `user_attrs["end"]` tells which."""
     signal: int | None
@@ -68,7 +68,7 @@ class TuningResult:
 
 # The study
 @contextlib.contextmanager
-def open_study(plan: Plan, identity: Json) -> Iterator[optuna.Study]:
+def open_study(plan: StudyPlan, identity: Json) -> Iterator[optuna.Study]:
     """Create or continue the study in the plan's folder, locked against other processes.
 
     `identity` is everything that must be equal for trials to be comparable.
@@ -184,7 +184,7 @@ def train_on(dataset: ImageDataset | StoredDataset) -> Train:
     return train
 
 
-def run_trial(study: optuna.Study, plan: Plan, metrics: InLoopMetrics, train: Train) -> int | None:
+def run_trial(study: optuna.Study, plan: StudyPlan, metrics: InLoopMetrics, train: Train) -> int | None:
     """Run the next trial. Return the signal that interrupted it, if any.
 
     The trial is a function of the finished trials and the preset's seed. A diverged one counts as pruned: the
