@@ -46,7 +46,7 @@ ODD: tuple[Any, ...] = (
 """Values that may stand in a JSON file in place of something else."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Kind:
     """A file in the folder that `samples` fills, and its reader; any damage to a sealed one must show."""
 
@@ -55,17 +55,12 @@ class Kind:
     sealed: bool = False
 
 
-def _history(folder: Path) -> None:
-    measurements(RunFolder(folder / "run").history())
+def _packed_again(file: Path) -> None:
+    pack(file.parents[1] / "toy", file.parent, PackConfig(resolution=16))
 
 
-def _packed_again(folder: Path) -> None:
-    pack(folder / "toy", folder / "data", PackConfig(resolution=16))
-
-
-def _compared(folder: Path) -> None:
-    report = read_report(folder / "report.json")
-    comparison_table(report, report)
+def _compared(file: Path) -> None:
+    comparison_table(read_report(file), read_report(file))
 
 
 class _Features:
@@ -78,38 +73,32 @@ class _Features:
         return self
 
 
-def _features(folder: Path) -> None:
-    if FeatureCache(folder / "features").get(_Features(), "key", 4) is None:
+def _features(file: Path) -> None:
+    if FeatureCache(file.parent).get(_Features(), "key", 4) is None:
         raise EvalError("the features count as absent.")
 
 
-RUN = "run/snapshots/latest.safetensors"
-CHECKPOINT = "run/checkpoints/000000000016.pt"
-SHARD = "data/data/train-00000-of-00001.parquet"
-FEATURES = "features/net-425e17560e253d83360a4ad26ab36571.safetensors"
 KINDS = {
-    "snapshot": Kind(path=RUN, read=lambda folder: load_generator(folder / RUN), sealed=True),
-    "checkpoint": Kind(
-        path=CHECKPOINT, read=lambda folder: load_checkpoint(folder / CHECKPOINT), sealed=True
-    ),
-    "config.json": Kind(path="run/config.json", read=lambda folder: RunFolder(folder / "run").read()),
-    "metrics.jsonl": Kind(path="run/metrics.jsonl", read=_history),
-    "preset": Kind(path="preset.json", read=lambda folder: read_preset(folder / "preset.json")),
-    "dataset.json": Kind(path="data/dataset.json", read=lambda folder: load_dataset(folder / "data")),
-    "dataset.json, packed again": Kind(path="data/dataset.json", read=_packed_again),
-    "shard": Kind(path=SHARD, read=lambda folder: load_dataset(folder / "data")),
-    "report of packing": Kind(path="data/report.json", read=_packed_again),
-    "report of measuring": Kind(path="report.json", read=_compared),
-    "statistics": Kind(path="statistics.npz", read=lambda folder: load_statistics(folder / "statistics.npz")),
-    "features": Kind(path=FEATURES, read=_features, sealed=True),
-    "list of pairs": Kind(path="pairs.csv", read=lambda folder: read_pairs(folder / "pairs.csv")),
+    "snapshot": Kind("run/snapshots/latest.safetensors", load_generator, sealed=True),
+    "checkpoint": Kind("run/checkpoints/000000000016.pt", load_checkpoint, sealed=True),
+    "config.json": Kind("run/config.json", lambda file: RunFolder(file.parent).read()),
+    "metrics.jsonl": Kind("run/metrics.jsonl", lambda file: measurements(RunFolder(file.parent).history())),
+    "preset": Kind("preset.json", read_preset),
+    "dataset.json": Kind("data/dataset.json", lambda file: load_dataset(file.parent)),
+    "dataset.json, packed again": Kind("data/dataset.json", _packed_again),
+    "shard": Kind("data/data/train-00000-of-00001.parquet", lambda file: load_dataset(file.parents[1])),
+    "report of packing": Kind("data/report.json", _packed_again),
+    "report of measuring": Kind("report.json", _compared),
+    "statistics": Kind("statistics.npz", load_statistics),
+    "features": Kind("features/net-425e17560e253d83360a4ad26ab36571.safetensors", _features, sealed=True),
+    "list of pairs": Kind("pairs.csv", read_pairs),
 }
 
 
 def samples(folder: Path) -> None:
     """One whole file of each kind."""
     write_toy(folder / "toy", styles=2, subjects=6, size=16, seed=0)
-    _packed_again(folder)
+    _packed_again(folder / "data" / "dataset.json")
     preset = toy()
     generator = replace(preset.generator, channel_base=32, channel_max=4, w_dim=4, z_dim=4)
     config = replace(
@@ -130,7 +119,6 @@ def samples(folder: Path) -> None:
         assert outcome(kind, folder).startswith("read"), f"{name}: {outcome(kind, folder)}"
 
 
-# Damage
 def damaged(content: bytes, source: random.Random) -> tuple[str, bytes]:
     """A damage and its name."""
     place, more = source.randrange(len(content)), source.randrange(1, 64)
@@ -170,11 +158,10 @@ def _places(tree: Any) -> Iterator[tuple[Any, Any]]:
         yield from _places(value)
 
 
-# Trials
 def outcome(kind: Kind, folder: Path) -> str:
     """read, refused, or what should not have been."""
     try:
-        kind.read(folder)
+        kind.read(folder / kind.path)
     except REFUSALS as error:
         return "refused" if "\n" not in str(error) else f"several lines: {error}"
     except Exception as error:
@@ -187,15 +174,14 @@ def sweep(whole: Path, count: int, seed: int) -> dict[str, Counter[str]]:
     source, found = random.Random(seed), {name: Counter[str]() for name in KINDS}
     with tempfile.TemporaryDirectory() as scratch:
         for number in range(count):
-            name = list(KINDS)[number % len(KINDS)]
-            folder = Path(scratch) / "files"
+            name, kind = list(KINDS.items())[number % len(KINDS)]
+            folder = Path(scratch) / str(number)
             shutil.copytree(whole, folder)
-            path = folder / KINDS[name].path
-            before = path.read_bytes()
+            before = (folder / kind.path).read_bytes()
             what, content = damaged(before, source)
-            path.write_bytes(content)
+            (folder / kind.path).write_bytes(content)
             if content != before:
-                ended = outcome(KINDS[name], folder)
+                ended = outcome(kind, folder)
                 found[name][ended if ended in ("read", "refused") else f"{what}: {ended}"] += 1
             shutil.rmtree(folder)
     return found

@@ -15,187 +15,157 @@ import torch
 
 from brushwork.training.run.checkpoint import checkpoints, load_checkpoint
 
-SCRIPT = Path(__file__).parent.parent / "scripts" / "train.py"
+SCRIPTS = Path(__file__).parent.parent / "scripts"
+PROCESSES = {
+    1: [sys.executable],
+    2: [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"],
+}
+LABELS = "--labels.share 0.5 --labels.pseudo 0.4 --classifier.kimg 0.064"
+GROWING = "--growing.steady-kimg {0} --growing.fade-kimg {0}"
+RESTYLING = f"""--generator.encoders --restyle.sampling 1 --restyle.restyling 1 --restyle.autoencoding 1
+    --restyle.contrast 1 --restyle.classifier.weight 1 --restyle.perceptual.weight 1 {LABELS}"""
+pytestmark = pytest.mark.slow
 
 
-def train(packed: Path, out: Path, *, processes: int, steps: int, options: tuple[str, ...] = ()) -> dict:
+def command(processes: int, packed: Path, out: Path, steps: int, options: str) -> list[str]:
+    plain = f"--total-kimg {steps * 8 / 1000} --device cpu --threads 1 --precision fp32 {options}"
+    places = ["--data", str(packed), "--out", str(out)]
+    return [*PROCESSES[processes], str(SCRIPTS / "train.py"), "toy", *places, *plain.split()]
+
+
+def train(processes: int, packed: Path, out: Path, steps: int, options: str = "") -> dict:
     """State after so many steps of 8 images."""
-    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
-    python = [sys.executable, *(launcher if processes > 1 else [])]
-    places = ["--data", str(packed), "--out", str(out), "--total-kimg", str(steps * 8 / 1000)]
-    plain = ["--device", "cpu", "--threads", "1", "--precision", "fp32"]
-    command = [*python, str(SCRIPT), "toy", *places, *plain, *options]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    words = command(processes, packed, out, steps, options)
+    done = subprocess.run(words, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
     return load_checkpoint(checkpoints(out / "checkpoints")[-1])
 
 
 def largest_gap(one: dict, other: dict) -> float:
-    return max(float((one[name] - other[name]).abs().max()) for name in one)
+    networks = ("generator", "discriminator", "average")
+    return max(float((one[n][name] - other[n][name]).abs().max()) for n in networks for name in one[n])
 
 
-@pytest.mark.slow
 def test_two_processes_take_the_gradients_and_weights_of_one(tmp_path: Path, packed: Path) -> None:
     """The 16 px layers are idle at 8 px. Gradients show in Adam's first moments: with beta1 = 0 they are
     the last gradient. One step, since Adam makes whole steps of roundings in gradients near zero."""
-    one = train(packed, tmp_path / "one", processes=1, steps=1)
-    two = train(packed, tmp_path / "two", processes=2, steps=1)
+    one, two = (train(processes, packed, tmp_path / str(processes), 1) for processes in (1, 2))
+    assert largest_gap(one, two) < 1e-4
     for network in ("generator", "discriminator"):
-        states = [run[f"{network}_optimizer"]["state"] for run in (one, two)]
-        assert states[0].keys() == states[1].keys()
-        assert 0 < len(states[0]) < len(one[network]), "idle layers have no gradients"
-        for mine, theirs in zip(states[0].values(), states[1].values(), strict=True):
-            torch.testing.assert_close(mine["exp_avg"], theirs["exp_avg"], rtol=1e-3, atol=1e-6)
-        assert largest_gap(one[network], two[network]) < 1e-4
+        mine, theirs = (
+            {number: moments["exp_avg"] for number, moments in run[f"{network}_optimizer"]["state"].items()}
+            for run in (one, two)
+        )
+        assert 0 < len(mine) < len(one[network]), "idle layers have no gradients"
+        torch.testing.assert_close(mine, theirs, rtol=1e-3, atol=1e-6)
 
 
-@pytest.mark.slow
-def test_two_processes_stay_with_one_over_the_boundary(tmp_path: Path, packed: Path) -> None:
-    """Fourteen steps, from 8 px through the fade to 16 px: rounding grows, the runs do not part."""
-    growing = ("--growing.steady-kimg", "0.04", "--growing.fade-kimg", "0.04")
-    one = train(packed, tmp_path / "one", processes=1, steps=14, options=growing)
-    two = train(packed, tmp_path / "two", processes=2, steps=14, options=growing)
-    parts = train(packed, tmp_path / "parts", processes=1, steps=14, options=(*growing, "--accumulate", "2"))
-    for network in ("generator", "discriminator", "average"):
-        assert largest_gap(one[network], two[network]) < 2e-2
-        assert largest_gap(one[network], parts[network]) < 2e-2
+@pytest.mark.parametrize(
+    ("steps", "options"), [(14, GROWING.format(0.04)), (8, RESTYLING)], ids=["growing", "restyling"]
+)
+def test_two_processes_and_two_parts_stay_with_one(
+    tmp_path: Path, packed: Path, steps: int, options: str
+) -> None:
+    """From 8 px through the fade to 16 px: rounding grows, the runs do not part. When restyling, partners are
+    neighbours, so halves of a batch pair off as the whole does; all regimes come up, and one classifier
+    judges and guesses for both."""
+    one, two = (train(processes, packed, tmp_path / str(processes), steps, options) for processes in (1, 2))
+    parts = train(1, packed, tmp_path / "parts", steps, f"{options} --accumulate 2")
+    assert largest_gap(one, two) < 2e-2
+    assert largest_gap(one, parts) < 2e-2
 
 
-@pytest.mark.slow
 def test_two_processes_resume_bit_for_bit(tmp_path: Path, packed: Path) -> None:
     """The checkpoint lies at the boundary from 8 to 16 px, after two steps of four."""
-    growing = ("--growing.steady-kimg", "0.016", "--growing.fade-kimg", "0.016")
-    options = (*growing, "--interval.checkpoint-kimg", "0.016")
-    whole = train(packed, tmp_path, processes=2, steps=4, options=options)
+    options = f"{GROWING.format(0.016)} --interval.checkpoint-kimg 0.016"
+    whole = train(2, packed, tmp_path, 4, options)
     checkpoints(tmp_path / "checkpoints")[-1].unlink()
-    resumed = train(packed, tmp_path, processes=2, steps=4, options=(*options, "--resume"))
-    for network in ("generator", "discriminator", "average"):
-        assert largest_gap(whole[network], resumed[network]) == 0.0
+    assert largest_gap(whole, train(2, packed, tmp_path, 4, f"{options} --resume")) == 0.0
 
 
-@pytest.mark.slow
-def test_two_processes_restyle_as_one(tmp_path: Path, packed: Path) -> None:
-    """Partners are neighbours, so halves of a batch pair off as the whole does; all regimes come up, and one
-    classifier judges and guesses for both."""
-    regimes = ("sampling", "restyling", "autoencoding", "contrast")
-    shares = [word for name in regimes for word in (f"--restyle.{name}", "1")]
-    judged = [word for name in ("classifier", "perceptual") for word in (f"--restyle.{name}.weight", "1")]
-    labels = ("--labels.share", "0.5", "--labels.pseudo", "0.4", "--classifier.kimg", "0.064")
-    options = ("--generator.encoders", *shares, *judged, *labels)
-    one = train(packed, tmp_path / "one", processes=1, steps=8, options=options)
-    two = train(packed, tmp_path / "two", processes=2, steps=8, options=options)
-    for network in ("generator", "discriminator", "average"):
-        assert largest_gap(one[network], two[network]) < 2e-2
-
-
-def started(packed: Path, out: Path, *options: str, most_bytes: int | None = None) -> subprocess.Popen[str]:
+def started(
+    packed: Path, out: Path, options: str = "", most_bytes: int = resource.RLIM_INFINITY
+) -> subprocess.Popen[str]:
     """Two processes that train for long, and may write no file of more than so many bytes."""
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    places = ["--data", str(packed), "--out", str(out), "--total-kimg", "1000"]
-    plain = ["--device", "cpu", "--threads", "1", "--precision", "fp32"]
-
-    def limit() -> None:
-        if most_bytes is not None:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, most_bytes))
-
     return subprocess.Popen(
-        [*launcher, str(SCRIPT), "toy", *places, *plain, *options],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, preexec_fn=limit,
+        command(2, packed, out, 125_000, options), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        text=True, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, most_bytes)),
     )  # fmt: skip
 
 
-def has_trained(out: Path) -> bool:
+def ranks_of(launcher: subprocess.Popen[str], out: Path) -> list[int]:
+    """The processes that a launcher started, once they have trained."""
     log = out / "metrics.jsonl"
-    return log.exists() and len(log.read_text().splitlines()) > 2
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "options",
-    [
-        ("--labels.share", "0.5", "--labels.pseudo", "0.4", "--classifier.kimg", "0.064"),
-        ("--interval.checkpoint-kimg", "0.8"),
-    ],
-    ids=["while the other waits for the classifier", "in the thread that writes beside the loop"],
-)
-def test_what_fails_in_one_process_ends_both_with_one_sentence(
-    tmp_path: Path, packed: Path, options: tuple[str, ...]
-) -> None:
-    process = started(packed, tmp_path / "run", *options, most_bytes=8192)
-    said, _ = process.communicate(timeout=120)
-    assert process.returncode != 0
-    sentences = [line for line in said.splitlines() if line.startswith("brushwork: ")]
-    assert len(sentences) == 1, said
-    assert "File too large" in sentences[0]
-
-
-@pytest.mark.slow
-def test_a_killed_process_ends_the_other_with_a_sentence(tmp_path: Path, packed: Path) -> None:
-    process = started(packed, tmp_path / "run")
-    wait_until(lambda: has_trained(tmp_path / "run"))
-    ranks = children(process.pid)
+    wait_until(lambda: log.exists() and log.read_text().count("\n") > 2)
+    ranks = Path(f"/proc/{launcher.pid}/task/{launcher.pid}/children").read_text().split()
     assert len(ranks) == 2
-    os.kill(ranks[-1], signal.SIGKILL)
-    began = time.monotonic()
-    said, _ = process.communicate(timeout=60)
-    assert time.monotonic() - began < 40
-    assert process.returncode != 0
-    assert "[rank0]: Traceback" not in said
-    assert "brushwork: another process that this one works with is gone" in said
+    return [int(rank) for rank in ranks]
 
 
-@pytest.mark.slow
-def test_orphans_stop_in_good_order_and_the_run_goes_on(tmp_path: Path, packed: Path) -> None:
-    """The launcher is killed: both processes leave a checkpoint and end, and until then keep the folder."""
-    out = tmp_path / "run"
-    process = started(packed, out)
-    wait_until(lambda: has_trained(out))
-    ranks = children(process.pid)
-    process.kill()
-    process.communicate(timeout=60)  # the end of what the processes say is theirs
-    wait_until(lambda: not any(alive(rank) for rank in ranks))
-    nimg = int(checkpoints(out / "checkpoints")[-1].stem)
-    state = train(packed, out, processes=2, steps=nimg // 8 + 2, options=("--resume",))
-    assert state["nimg"] == nimg + 16
-
-
-def wait_until(true: Callable[[], bool], *, seconds: float = 90.0) -> None:
-    end = time.monotonic() + seconds
+def wait_until(true: Callable[[], bool]) -> None:
+    end = time.monotonic() + 90
     while not true():
         assert time.monotonic() < end, "waited in vain"
         time.sleep(0.1)
 
 
-def children(pid: int) -> list[int]:
-    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
-def alive(pid: int) -> bool:
-    stat = Path(f"/proc/{pid}/stat")
+def ended(pid: int) -> bool:
     try:
-        return stat.read_text().rpartition(")")[2].split()[0] != "Z"
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     except (FileNotFoundError, ProcessLookupError):
-        return False
+        return True
 
 
-@pytest.mark.slow
-def test_two_processes_measure_the_numbers_of_one(tmp_path: Path, packed: Path, run: Path) -> None:
+@pytest.mark.parametrize(
+    "options",
+    [LABELS, "--interval.checkpoint-kimg 0.8"],
+    ids=["while the other waits for the classifier", "in the thread that writes beside the loop"],
+)
+def test_what_fails_in_one_process_ends_both_with_one_sentence(
+    tmp_path: Path, packed: Path, options: str
+) -> None:
+    process = started(packed, tmp_path / "run", options, most_bytes=8192)
+    said, _ = process.communicate(timeout=120)
+    assert process.returncode != 0
+    (sentence,) = [line for line in said.splitlines() if line.startswith("brushwork: ")]
+    assert "File too large" in sentence
+
+
+def test_a_killed_process_ends_the_other_with_a_sentence(tmp_path: Path, packed: Path) -> None:
+    process = started(packed, tmp_path / "run")
+    os.kill(ranks_of(process, tmp_path / "run")[-1], signal.SIGKILL)
+    said, _ = process.communicate(timeout=40)
+    assert process.returncode != 0
+    assert "[rank0]: Traceback" not in said
+    assert "brushwork: another process that this one works with is gone" in said
+
+
+def test_orphans_stop_in_good_order_and_the_run_goes_on(tmp_path: Path, packed: Path) -> None:
+    """The launcher is killed: both processes leave a checkpoint and end, and until then keep the folder."""
+    process = started(packed, tmp_path)
+    ranks = ranks_of(process, tmp_path)
+    process.kill()
+    process.communicate(timeout=60)  # the end of what the processes say is theirs
+    wait_until(lambda: all(map(ended, ranks)))
+    nimg = int(checkpoints(tmp_path / "checkpoints")[-1].stem)
+    assert train(2, packed, tmp_path, nimg // 8 + 2, "--resume")["nimg"] == nimg + 16
+
+
+def test_two_processes_measure_the_numbers_of_one(
+    tmp_path: Path, packed: Path, run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Features are dealt out in parts and gathered: every figure is the same to the last digit."""
-    script = SCRIPT.with_name("measure.py")
     reports = []
-    for processes in (1, 2):
-        launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+    for processes, python in PROCESSES.items():
         out = tmp_path / str(processes)
-        options = ["--reference", str(packed), "--out", str(out), "--device", "cpu", "--per-style", "100"]
+        monkeypatch.setenv("XDG_CACHE_HOME", str(out / "cache"))
+        places = [str(SCRIPTS / "measure.py"), str(run), "--reference", str(packed), "--out", str(out)]
         metrics = ["--metrics", "fd", "accuracy", "prdc", "gram", "--no-control"]
-        command = [sys.executable, *(launcher if processes > 1 else []), str(script), str(run)]
-        own_cache = os.environ | {"XDG_CACHE_HOME": str(tmp_path / f"cache-{processes}")}
-        done = subprocess.run(
-            [*command, *options, *metrics], capture_output=True, text=True, timeout=300, env=own_cache
-        )
+        words = [*python, *places, "--device", "cpu", "--per-style", "100", *metrics]
+        done = subprocess.run(words, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stdout + done.stderr
         reports.append(json.loads((out / "report.json").read_text()))
     one, two = reports
     assert one["figures"] == two["figures"]
-    assert (one["protocol"], one["environment"]["processes"]) == (two["protocol"], 1)
-    assert two["environment"]["processes"] == 2
+    assert one["protocol"] == two["protocol"]
+    assert [report["environment"]["processes"] for report in reports] == [1, 2]

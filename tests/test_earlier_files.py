@@ -22,10 +22,6 @@ def test_samples_of_a_snapshot_are_the_same_within_one_level(name: str) -> None:
     assert np.abs(images.numpy().astype(int) - expected).max() <= 1
 
 
-def test_fields_of_the_configuration_have_their_new_names() -> None:
-    assert load_generator(FILES / "encoders.safetensors").config.content_vae_channels == 2
-
-
 def test_a_packed_data_set_is_the_same() -> None:
     train, test = (load_dataset(FILES / "dataset", split) for split in ("train", "test"))
     assert train.style_names == test.style_names == ("00-filled", "01-outline")

@@ -1,11 +1,10 @@
-"""Tiny networks: 16 px, 8 to 16 channels."""
+"""Tiny networks: 16 px, 8 to 12 channels."""
 
-from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
 
-from brushwork.models.discriminator import Discriminator, DiscriminatorConfig
 from brushwork.models.generator import Generator, GeneratorConfig
 
 NAMES = ("chalk", "ink", "oil")
@@ -29,15 +28,6 @@ def generator(config: GeneratorConfig) -> Generator:
     return stirred(Generator(config, NAMES))
 
 
-@pytest.fixture
-def make_discriminator() -> Callable[..., Discriminator]:
-    def make(*, group: int = 2) -> Discriminator:
-        shape = DiscriminatorConfig(channel_base=128, channel_max=12, minibatch_group=group)
-        return Discriminator(shape, resolution=16, styles=len(NAMES))
-
-    return make
-
-
 def stirred(generator: Generator) -> Generator:
     """Parameters that start at zero (noise strengths, biases) and the averages get values."""
     with torch.no_grad():
@@ -45,3 +35,13 @@ def stirred(generator: Generator) -> Generator:
             if not value.any() or name.endswith("average"):
                 value.copy_(torch.randn_like(value) * 0.3)
     return generator
+
+
+class Trap:
+    """Unpickling one of these makes a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, tuple[object, ...]]:
+        return Path.touch, (self.path,)

@@ -2,6 +2,8 @@ import inspect
 import subprocess
 import sys
 from contextlib import suppress
+from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -9,6 +11,7 @@ from pydantic import ValidationError
 
 import brushwork.models
 from brushwork.models import load_generator, restyle, sample, style_weights
+from brushwork.models.errors import ModelError
 from brushwork.models.generator import Generator, GeneratorConfig, at_stage
 from brushwork.models.modulation import AdaIN
 from brushwork.models.stage import Stage, layer_count
@@ -35,15 +38,24 @@ def test_images_are_float32_and_of_moderate_size_before_training(config: Generat
         assert 0.2 < images.std() < 5
 
 
-def test_adain_eps_reaches_every_layer() -> None:
-    config = GeneratorConfig(resolution=8, z_dim=4, w_dim=4, channel_base=16, channel_max=4, adain_eps=0.5)
-    layers = [module for module in Generator(config, ("a",)).modules() if isinstance(module, AdaIN)]
-    assert [layer.eps for layer in layers] == [0.5] * layer_count(8)
+def test_adain_eps_reaches_every_layer(config: GeneratorConfig) -> None:
+    modules = Generator(replace(config, adain_eps=0.5), ("a",)).modules()
+    assert [layer.eps for layer in modules if isinstance(layer, AdaIN)] == [0.5] * layer_count(16)
 
 
-def test_a_resolution_that_is_no_power_of_two_is_refused() -> None:
-    with pytest.raises(ValidationError, match="a power of two: 32 or 64"):
-        GeneratorConfig(resolution=48)
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"resolution": 48}, "a power of two: 32 or 64"),
+        ({"content_resolution": 32}, "content_resolution is 32, above resolution 16"),
+        ({"content_details": True, "content_vae_channels": 4}, "content_details bypasses the bottleneck"),
+    ],
+)
+def test_impossible_options_are_refused(
+    config: GeneratorConfig, options: dict[str, Any], sentence: str
+) -> None:
+    with pytest.raises((ModelError, ValidationError), match=sentence):
+        replace(config, **options)
 
 
 def test_the_face_explains_itself_and_is_imported_on_first_use() -> None:

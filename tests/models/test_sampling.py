@@ -1,29 +1,16 @@
 """Images depend on their own seed and style; truncation, mixing and interpolation; wrong arguments."""
 
 import inspect
-from collections.abc import Sequence
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
+from brushwork.models import sampling
 from brushwork.models.errors import ModelError
 from brushwork.models.generator import Generator
-from brushwork.models.sampling import (
-    generate_between,
-    interpolation_frames,
-    latents,
-    mixing_matrix,
-    render,
-    sample,
-    sample_batches,
-    sample_matrix,
-    seeded_normal,
-    style_codes,
-    to_uint8,
-    truncation_matrix,
-)
+from brushwork.models.sampling import latents, render, sample, seeded_normal, style_codes, to_uint8
 from brushwork.models.stage import Stage
 
 EYE = torch.eye(3)
@@ -34,7 +21,6 @@ def alike(a: Tensor, b: Tensor) -> bool:
     return a.shape == b.shape and int((a.int() - b.int()).abs().max()) <= 1
 
 
-# Seeds
 @pytest.mark.parametrize("seed", [5, 2**40])
 def test_numbers_are_standard_normal_and_depend_on_their_own_seed(seed: int) -> None:
     together = latents(torch.tensor([3, seed, 3]), 16)
@@ -48,8 +34,6 @@ def test_numbers_are_standard_normal_and_depend_on_their_own_seed(seed: int) -> 
     assert torch.equal(first[1:], other((1, 4, 4)))
     assert not torch.equal(first, one((1, 4, 4))), "each layer gets its own"
     assert not torch.equal(first[1].flatten(), together[1])
-    if seed == 5:
-        assert torch.equal(together[1], torch.randn(16, generator=torch.Generator().manual_seed(seed)))
 
 
 def test_seeds_that_share_their_lowest_32_bits_differ() -> None:
@@ -58,7 +42,6 @@ def test_seeds_that_share_their_lowest_32_bits_differ() -> None:
         assert values.unique().numel() == values.numel()
 
 
-# Images
 def test_uint8_rounds_and_clips_and_refuses_nan() -> None:
     values = torch.tensor([-2.0, -1.0, 0.0, 1.0, 3.0, 0.2 / 127.5, 0.7 / 127.5]).expand(1, 3, 1, 7)
     assert to_uint8(values)[0, 0, 0].tolist() == [0, 0, 128, 255, 255, 128, 128]
@@ -87,25 +70,23 @@ def test_styles_may_be_names_blends_or_weights(generator: Generator) -> None:
         torch.testing.assert_close(style_codes(generator, styles, seeds)[:, 0], expected)
 
 
-# Batches
 def batches(generator: Generator, cells: Tensor, **options: Any) -> tuple[list[Tensor], list[Tensor]]:
     def codes(styles: Tensor, seeds: Tensor) -> Tensor:
         return style_codes(generator, styles, seeds, psi=0.7)
 
-    parts = list(sample_batches(generator, codes, EYE, torch.arange(5, 12), cells, **options))
+    parts = list(sampling.sample_batches(generator, codes, EYE, torch.arange(5, 12), cells, **options))
     return [cells for cells, _ in parts], [images for _, images in parts]
 
 
 @pytest.mark.parametrize("batch", [1, 4, 64])
 def test_batches_are_the_cells_of_the_matrix(generator: Generator, batch: int) -> None:
-    matrix = sample_matrix(generator, EYE, range(5, 12), psi=0.7)
+    matrix = sampling.sample_matrix(generator, EYE, range(5, 12), psi=0.7)
     assert alike(matrix[1], sample(generator, EYE[1], range(5, 12), psi=0.7))
-    whole = matrix.flatten(0, 1)
     for wanted in (torch.arange(21), torch.tensor([2, 20, 9])):
         cells, images = batches(generator, wanted, batch=batch)
         assert max(map(len, images)) == min(batch, len(wanted))
         assert torch.equal(torch.cat(cells), wanted)
-        assert alike(torch.cat(images), whole[wanted])
+        assert alike(torch.cat(images), matrix.flatten(0, 1)[wanted])
     assert batches(generator, torch.arange(0)) == ([], [])
 
 
@@ -114,7 +95,6 @@ def test_bf16_is_near_and_another(generator: Generator) -> None:
     assert 0 < (full.float() - low.float()).abs().mean() < 3
 
 
-# Arguments
 @pytest.mark.parametrize(
     ("styles", "seeds", "words"),
     [
@@ -148,40 +128,36 @@ def test_untrained_styles_are_refused(generator: Generator) -> None:
     assert style_codes(generator, "ink", [0]).isfinite().all()
 
 
-# Figures
 def test_truncation_reaches_the_average(generator: Generator) -> None:
     codes = style_codes(generator, EYE, [0, 1, 2], psi=0.0)
     assert torch.equal(codes, generator.mapping.average[:3, None].expand(-1, 6, -1))
-    figure = truncation_matrix(generator, EYE, 5, [0.0, 0.5, 1.0])
+    figure = sampling.truncation_matrix(generator, EYE, 5, [0.0, 0.5, 1.0])
     for column, psi in enumerate((0.0, 0.5, 1.0)):
         assert alike(figure[:, column], sample(generator, EYE, [5] * 3, psi=psi)), "one psi a column"
 
 
 def test_mixing_takes_coarse_layers_of_the_row_and_fine_ones_of_the_column(generator: Generator) -> None:
     coarse, fine = [1, 2], [2, 4, 5]
-    figure = mixing_matrix(generator, "oil", coarse, fine, psi=0.7)
+    figure = sampling.mixing_matrix(generator, "oil", coarse, fine, psi=0.7)
     rows, columns = (style_codes(generator, "oil", seeds, psi=0.7) for seeds in (coarse, fine))
     for row, seed in enumerate(coarse):
         codes = torch.cat([rows[row, :3].expand(3, -1, -1), columns[:, 3:]], dim=1)
         assert alike(figure[row], render(generator, codes, [seed] * 3))
-    assert alike(figure[1, 0], sample(generator, "oil", [2], psi=0.7)[0]), "equal seeds: the plain sample"
 
 
 def test_the_walk_passes_every_seed_in_every_style_with_one_noise(generator: Generator) -> None:
-    seeds: Sequence[int] = (3, 8, 5)
-    frames = interpolation_frames(generator, EYE[:2], seeds, steps=2)
-    assert frames.shape == (6, 2, 3, 16, 16), "closed: as many legs as seeds"
-    codes = [style_codes(generator, EYE[:2], [seed] * 2) for seed in seeds]
-    for leg, (start, end) in enumerate(zip(codes, codes[1:] + codes[:1], strict=True)):
-        assert alike(frames[2 * leg], render(generator, start, [3, 3]))
-        assert alike(frames[2 * leg + 1], render(generator, (start + end) / 2, [3, 3]))
+    """Closed: as many legs as seeds."""
+    frames = sampling.interpolation_frames(generator, EYE[:2], [3, 8, 5], steps=2)
+    a, b, c = (style_codes(generator, EYE[:2], [seed] * 2) for seed in (3, 8, 5))
+    for frame, codes in zip(frames, (a, (a + b) / 2, b, (b + c) / 2, c, (c + a) / 2), strict=True):
+        assert alike(frame, render(generator, codes, [3, 3]))
 
 
 def test_images_between_two_seeds_are_straight_in_w_and_smooth(generator: Generator) -> None:
     a, b = torch.tensor([3, 8, 1]), torch.tensor([5, 6, 2])
 
     def between(t: float) -> Tensor:
-        return generate_between(generator, EYE, a, b, torch.full((3,), t, dtype=torch.float64))
+        return sampling.generate_between(generator, EYE, a, b, torch.full((3,), t, dtype=torch.float64))
 
     ends = style_codes(generator, EYE, a), style_codes(generator, EYE, b)
     for t in (0.0, 0.5, 1.0):

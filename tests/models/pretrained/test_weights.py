@@ -14,28 +14,26 @@ from safetensors.torch import save_file
 from brushwork.models.errors import ModelError
 from brushwork.models.pretrained.weights import Weights, find_weights, load_state, weights_folder
 
+from ..conftest import Trap
+
 CONTENT = b"as good as weights" * 100
 PREFIX = hashlib.sha256(CONTENT).hexdigest()[:8]
 
 
 class Server(ThreadingHTTPServer):
-    """Serves `content`, cut to `sent` bytes, at /file.pth."""
+    """Serves `content`, of which it says that it is as long as CONTENT, at /file.pth."""
 
-    content, sent, requests = CONTENT, len(CONTENT), 0
+    content = CONTENT
 
 
 class Handler(BaseHTTPRequestHandler):
     server: Server  # type: ignore[assignment]
 
     def do_GET(self) -> None:
-        self.server.requests += 1
-        if self.path != "/file.pth":
-            self.send_error(404)
-            return
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(self.server.content)))
+        self.send_response(200 if self.path == "/file.pth" else 404)
+        self.send_header("Content-Length", str(len(CONTENT)))
         self.end_headers()
-        self.wfile.write(self.server.content[: self.server.sent])
+        self.wfile.write(self.server.content)
 
     def log_message(self, format: str, *args: object) -> None:
         pass
@@ -43,13 +41,10 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    server = Server(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with Server(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,)).start()
+        yield server
+        server.shutdown()
 
 
 @pytest.fixture
@@ -62,8 +57,7 @@ def left_behind() -> list[Path]:
     return list(weights_folder().iterdir()) if weights_folder().exists() else []
 
 
-# Finding
-def test_a_path_is_taken_if_its_hash_is_right(known: Weights, server: Server, tmp_path: Path) -> None:
+def test_a_path_is_taken_if_its_hash_is_right(known: Weights, tmp_path: Path) -> None:
     path = tmp_path / "any name"
     path.write_bytes(CONTENT)
     assert find_weights(known, path) == path
@@ -73,7 +67,6 @@ def test_a_path_is_taken_if_its_hash_is_right(known: Weights, server: Server, tm
         find_weights(known, path)
     with pytest.raises(ModelError, match=r"does not exist.*toy"):
         find_weights(known, tmp_path / "elsewhere")
-    assert server.requests == 0
     assert left_behind() == []
 
 
@@ -81,6 +74,7 @@ def test_a_file_is_downloaded_once_with_a_message(
     known: Weights, server: Server, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = find_weights(known)
+    server.content = b""  # must not be asked for again
     assert path == weights_folder() / "file.pth"
     assert path.read_bytes() == CONTENT
     message = capsys.readouterr().err
@@ -90,37 +84,26 @@ def test_a_file_is_downloaded_once_with_a_message(
     path.write_bytes(b"something else")
     with pytest.raises(ModelError, match="delete it"):
         find_weights(known)
-    assert server.requests == 1
 
 
-@pytest.mark.parametrize("fault", ["other bytes", "cut short", "not found", "no server"])
+@pytest.mark.parametrize(
+    ("url", "content", "reason"),
+    [
+        ("{}", CONTENT[::-1], "invalid hash value"),
+        ("{}", CONTENT[:100], "invalid hash value"),
+        ("{}.gz", CONTENT, "Not Found"),
+        ("http://127.0.0.1:1/file.pth", CONTENT, "refused"),
+    ],
+    ids=["other bytes", "cut short", "not found", "no server"],
+)
 def test_a_failed_download_leaves_nothing_and_names_the_remedies(
-    known: Weights, server: Server, fault: str
+    known: Weights, server: Server, url: str, content: bytes, reason: str
 ) -> None:
-    reason = "invalid hash value"
-    if fault == "other bytes":
-        server.content = CONTENT[::-1]
-    elif fault == "cut short":
-        server.sent = 100
-    elif fault == "not found":
-        known, reason = replace(known, url=f"{known.url}.gz"), "Not Found"
-    else:
-        known, reason = replace(known, url="http://127.0.0.1:1/file.pth"), "refused"
+    known, server.content = replace(known, url=url.format(known.url)), content
     parts = known.url, reason, str(weights_folder() / known.file), "efficientnet-lite0"
     with pytest.raises(ModelError, match=".*".join(parts)):
         find_weights(known)
     assert left_behind() == []
-
-
-# Reading
-class Trap:
-    """Unpickling one of these makes a file."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> tuple[object, tuple[object, ...]]:
-        return Path.touch, (self.path,)
 
 
 @pytest.mark.parametrize("zipped", [True, False])
@@ -130,9 +113,7 @@ def test_state_is_read_as_written_and_nothing_is_unpickled(tmp_path: Path, zippe
     torch.save(state, path, _use_new_zipfile_serialization=zipped)
     save_file(state, tmp_path / "state.safetensors")
     for file in (path, tmp_path / "state.safetensors"):
-        read = load_state(file)
-        assert read.keys() == state.keys()
-        assert all(torch.equal(read[key], state[key]) for key in state)
+        torch.testing.assert_close(load_state(file), state, rtol=0, atol=0)
     torch.save({"weight": torch.ones(1), "model": Trap(sprung)}, path, _use_new_zipfile_serialization=zipped)
     with pytest.raises(ModelError, match=r"pickled objects.*never loaded"):
         load_state(path)
