@@ -1,5 +1,3 @@
-"""Content images: how they are listed and named, and their opacity."""
-
 import os
 import sys
 from pathlib import Path
@@ -9,10 +7,8 @@ import pytest
 from PIL import Image
 
 from brushwork.data.contents import Cutout, list_originals, read_cutout
-from brushwork.data.curate.pack import PackConfig, pack
 from brushwork.data.dataset import load_dataset
 from brushwork.data.errors import DataError
-from brushwork.scripts.bench.toy import write_toy
 
 
 def write_picture(path: Path) -> Path:
@@ -21,14 +17,11 @@ def write_picture(path: Path) -> Path:
     return path
 
 
-# Listing
-
-
 def test_files_and_folders_are_listed_in_their_order(tmp_path: Path) -> None:
     single = write_picture(tmp_path / "z.png")
     for name in ("b/two.jpg", "a/one.png", "a/deep/er.png", ".hidden/no.png", "a/.no.png"):
         write_picture(tmp_path / "tree" / name)
-    (tmp_path / "tree" / "notes.txt").write_text("no image")
+    (tmp_path / "tree" / "notes.txt").touch()
     found = list_originals([single, tmp_path / "tree"])
     assert [one.name for one in found] == ["z", "a/deep/er", "a/one", "b/two"]
     assert [one.subject for one in found] == ["z", "er", "one", "two"]
@@ -36,54 +29,42 @@ def test_files_and_folders_are_listed_in_their_order(tmp_path: Path) -> None:
 
 
 def test_names_are_unique(tmp_path: Path) -> None:
-    sources = [
-        write_picture(tmp_path / name) for name in ("a/cat.png", "b/cat.png", "b/cat.jpg", "b/CAT-2.png")
-    ]
+    files = ("a/cat.png", "b/cat.png", "b/cat.jpg", "b/CAT-2.png")
+    sources = [write_picture(tmp_path / name) for name in files]
     names = [one.name for one in list_originals([*sources, tmp_path / "a"])]
     assert names == ["cat", "cat-2", "cat-3", "CAT-2-2", "cat-4"]
 
 
-def test_a_packed_data_set_is_named_by_style_and_subject(tmp_path: Path) -> None:
-    write_toy(tmp_path / "toy", styles=2, subjects=20, size=16)
-    pack(tmp_path / "toy", tmp_path / "data", PackConfig(resolution=16, test_fraction=0.3))
-    pictures = load_dataset(tmp_path / "data", "test")
-    found = list_originals([tmp_path / "data"])
+def test_a_packed_data_set_is_named_by_style_and_subject(packed: Path) -> None:
+    pictures, found = load_dataset(packed, "test"), list_originals([packed])
     assert [one.subject for one in found] == list(pictures.subjects)
     assert [one.style for one in found] == [pictures.style_names[i] for i in pictures.styles.tolist()]
     assert found[3].name == f"{found[3].style}/{found[3].subject}"
     np.testing.assert_array_equal(found[3].read().pixels, pictures.images[3].permute(1, 2, 0).numpy())
-    assert len(list_originals([tmp_path / "data"], "all")) == 40
+    assert len(list_originals([packed], "all")) == 120
 
 
 def test_unusable_sources(tmp_path: Path) -> None:
-    (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="no image, folder or data set"):
         list_originals([tmp_path / "nowhere"])
     with pytest.raises(DataError, match="holds no image"):
-        list_originals([tmp_path / "empty"])
-    (tmp_path / "empty" / "gone.png").symlink_to(tmp_path / "nowhere.png")
-    (gone,) = list_originals([tmp_path / "empty"])
+        list_originals([tmp_path])
+    (tmp_path / "gone.png").symlink_to(tmp_path / "nowhere.png")
+    (gone,) = list_originals([tmp_path])
     with pytest.raises(DataError, match=r"gone\.png' cannot be read as an image \(there is no such file\)"):
         gone.read()
-    (tmp_path / "text.png").write_text("text")
-    with pytest.raises(DataError, match=r"text\.png"):
-        list_originals([tmp_path / "text.png"])[0].read()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
 def test_names_that_are_not_utf8_are_listed_and_not_read(tmp_path: Path) -> None:
     """In a folder and by itself, and below a folder of such a name."""
-    path = tmp_path / os.fsdecode(b"fr\xe9re") / os.fsdecode(b"caf\xe9.png")
-    write_picture(path)
+    path = write_picture(tmp_path / os.fsdecode(b"fr\xe9re") / os.fsdecode(b"caf\xe9.png"))
     inside = write_picture(path.with_name("plain.png"))
     for found in (list_originals([path.parent]), list_originals([path, inside])):
         assert len(found) == 2
         for original in found:
             with pytest.raises(DataError, match=r"\(its name is not UTF-8\): replace or remove it"):
                 original.read()
-
-
-# Opacity
 
 
 def test_opacity_turns_with_the_picture(tmp_path: Path) -> None:
@@ -112,10 +93,9 @@ def test_new_colours_show_on_their_background_and_leave_no_rim_on_another() -> N
     share = alpha[..., None] / 255
     on_white = np.rint(255 * (1 - share)).astype(np.uint8).repeat(3, axis=2)
     painted = Cutout(pixels=on_white, alpha=alpha).recoloured(on_white)
-    light = Image.alpha_composite(Image.new("RGBA", painted.size, (255, 255, 255, 255)), painted)
-    assert np.abs(np.asarray(light.convert("RGB")).astype(int) - on_white).max() <= 1
-    dark = Image.alpha_composite(Image.new("RGBA", painted.size, (0, 0, 0, 255)), painted).convert("RGB")
-    assert np.asarray(dark).max() <= 1
+    for ground, expected in (("white", on_white), ("black", 0)):
+        shown = Image.alpha_composite(Image.new("RGBA", painted.size, ground), painted).convert("RGB")
+        assert np.abs(np.asarray(shown).astype(int) - expected).max() <= 1
 
 
 @pytest.mark.parametrize(("opacity", "level", "shown"), [(10, 0, 0), (0, 7, 7), (128, 255, 255), (255, 9, 9)])

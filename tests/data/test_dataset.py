@@ -1,5 +1,3 @@
-"""Packed data sets: what `dataset.json` may hold, and the rows of a split."""
-
 import json
 import shutil
 from collections.abc import Callable
@@ -12,16 +10,10 @@ import pytest
 import torch
 
 from brushwork.data.curate.pack import PackConfig, pack
-from brushwork.data.dataset import FORMAT, About, describe, load_dataset, stored_dataset
+from brushwork.data.dataset import describe, load_dataset, stored_dataset
 from brushwork.data.errors import DataError
 from brushwork.data.images import png_bytes
 from brushwork.scripts.bench.toy import toy_dataset
-
-ABOUT = {
-    "format": FORMAT, "name": "toy", "styles": ["a", "b"], "resolution": 16, "fingerprint": "f",
-    "counts": {"train": 3, "test": 1}, "fit": "crop",
-}  # fmt: skip
-
 
 Change = Callable[[str, list], Path]
 
@@ -35,12 +27,12 @@ def changed(packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ch
         copy = shutil.copytree(packed, tmp_path / "copy")
         shard = next((copy / "data").glob("train-*"))
         table = pq.read_table(shard)
-        place = table.schema.get_field_index(name)
-        column, field = table[name].to_pylist(), table.schema.field(name)
-        table = table.remove_column(place)
-        if values is not None:
-            column[: len(values)] = values
-            table = table.add_column(place, field, pa.array(column, type=field.type))
+        field, place = table.schema.field(name), table.schema.get_field_index(name)
+        if values is None:
+            table = table.remove_column(place)
+        else:
+            column = values + table[name].to_pylist()[len(values) :]
+            table = table.set_column(place, field, pa.array(column, type=field.type))
         pq.write_table(table, shard)
         return copy
 
@@ -56,13 +48,6 @@ def write_about(folder: Path, content: object) -> Path:
     return folder
 
 
-def test_dataset_json_is_read(tmp_path: Path) -> None:
-    assert describe(write_about(tmp_path, ABOUT)) == About(
-        format=FORMAT, name="toy", styles=("a", "b"), resolution=16, fingerprint="f",
-        counts={"train": 3, "test": 1},
-    )  # fmt: skip
-
-
 @pytest.mark.parametrize(
     ("change", "why"),
     [
@@ -73,9 +58,10 @@ def test_dataset_json_is_read(tmp_path: Path) -> None:
         ({"format": "another"}, "format"), ({"fingerprint": None}, "fingerprint"),
     ],
 )  # fmt: skip
-def test_every_entry_of_dataset_json_is_checked(tmp_path: Path, change: dict, why: str) -> None:
+def test_every_entry_of_dataset_json_is_checked(packed: Path, tmp_path: Path, change: dict, why: str) -> None:
+    about = json.loads((packed / "dataset.json").read_text())
     with pytest.raises(DataError, match=rf"is damaged \(dataset.json.*{why}.*\): pack it again"):
-        describe(write_about(tmp_path, ABOUT | change))
+        describe(write_about(tmp_path, about | change))
 
 
 def test_splits_add_up_and_hold_the_packed_pictures(packed: Path) -> None:
@@ -90,9 +76,8 @@ def test_splits_add_up_and_hold_the_packed_pictures(packed: Path) -> None:
 
 
 def test_unusable_data_sets(packed: Path, pictures: Path, tmp_path: Path) -> None:
-    for place in (tmp_path, tmp_path / "nowhere"):
-        with pytest.raises(DataError, match=r"is no packed data set .*: make one with"):
-            load_dataset(place)
+    with pytest.raises(DataError, match=r"is no packed data set .*: make one with"):
+        load_dataset(tmp_path)
     for content in ([], None, {}):
         with pytest.raises(DataError, match="is damaged"):
             describe(write_about(tmp_path, content))
@@ -103,7 +88,7 @@ def test_unusable_data_sets(packed: Path, pictures: Path, tmp_path: Path) -> Non
     for open_split in (load_dataset, stored_dataset):
         with pytest.raises(DataError, match=r"damaged \(it holds 0 of the \d+ images of its test split\)"):
             open_split(copy, "test")
-    shard = next((copy / "data").glob("train-*"))
+    (shard,) = (copy / "data").iterdir()
     shard.write_bytes(shard.read_bytes()[:100])
     with pytest.raises(DataError, match="damaged"):
         load_dataset(copy, "train")
@@ -125,8 +110,10 @@ def test_unusable_data_sets(packed: Path, pictures: Path, tmp_path: Path) -> Non
     ],
 )
 def test_rows_that_pack_never_writes_are_refused(changed: Change, name: str, values: list, why: str) -> None:
-    with pytest.raises(DataError, match=rf"damaged \(.*{why}.*\): pack it again"):
-        load_dataset(changed(name, values))
+    copy = changed(name, values)
+    for read in (load_dataset, lambda path: stored_dataset(path).take(torch.tensor([1, 0]))):
+        with pytest.raises(DataError, match=rf"damaged \(.*{why}.*\): pack it again"):
+            read(copy)
 
 
 def test_parts_of_a_split_are_the_same_in_memory_and_on_the_disk(
@@ -139,9 +126,3 @@ def test_parts_of_a_split_are_the_same_in_memory_and_on_the_disk(
         assert torch.equal(part.styles, loaded.styles[rows])
         assert part.subjects == tuple(loaded.subjects[row] for row in rows)
         assert (len(part), part.resolution) == (3, 16)
-
-
-def test_a_row_without_image_on_the_disk_is_refused(changed: Change) -> None:
-    stored = stored_dataset(changed("image", [None]))
-    with pytest.raises(DataError, match="an image that cannot be decoded"):
-        stored.take(torch.tensor([1, 0]))

@@ -32,14 +32,6 @@ def test_styles_subjects_and_sources(tmp_path: Path) -> None:
     assert scan.faults == ()
 
 
-def test_a_flat_folder_has_no_labels(tmp_path: Path) -> None:
-    touch(tmp_path, "b.png", "a.gif", "notes.txt")
-    scan = scan_folder(tmp_path)
-    assert scan.style_names == ()
-    assert [(f.subject, f.style) for f in scan.files] == [("a", -1), ("b", -1)]
-    assert [name for name, _ in scan.ignored] == ["notes.txt"]
-
-
 def test_films_and_postscript_are_no_pictures(tmp_path: Path) -> None:
     images = {f"a/x.{suffix}" for suffix in ("jfif", "JPE", "tga", "ppm", "jp2", "ico")}
     touch(tmp_path, *images, "a/x.pdf", "a/x.eps", "a/x.mpg", "a/x.h5", "a/x.svg")

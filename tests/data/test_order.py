@@ -1,5 +1,3 @@
-"""Pairs of one subject in two styles, and runs of one style."""
-
 from dataclasses import replace
 
 import numpy as np
@@ -39,7 +37,6 @@ def test_subjects_of_one_style_and_unlabelled_pictures_are_passed_over() -> None
     assert "0000" not in {TOY.subjects[row] for row in rows}
 
 
-# Runs of one style
 def test_neighbours_in_runs_share_their_style_whatever_the_batch() -> None:
     rows = Loader(TOY, seed=2, run=4).indices_at(0, 240)
     runs = TOY.styles.numpy()[rows].reshape(-1, 4)
@@ -62,7 +59,6 @@ def test_runs_come_as_often_as_pictures_or_as_styles(balanced: bool, shares: lis
         assert [(styles.numpy()[block] == style).sum() for style in (0, 1, -1)] == shares
 
 
-# Mistakes
 def test_pairs_need_subjects_of_several_styles() -> None:
     alone = replace(TOY, subjects=tuple(str(n) for n in range(24)))
     with pytest.raises(DataError, match="No subject has two styles"):

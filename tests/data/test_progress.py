@@ -5,11 +5,6 @@ import pytest
 from brushwork.data.progress import Progress
 
 
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
-
-
 def clocked(monkeypatch: pytest.MonkeyPatch, file: io.StringIO, seconds: float, count: int) -> str:
     """The output of a job of `count` steps, each of so many seconds."""
     now = 0.0
@@ -32,4 +27,6 @@ def test_a_log_gets_a_line_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_short_job_has_no_line_and_a_terminal_gets_the_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     assert clocked(monkeypatch, io.StringIO(), 0.1, 200) == ""
-    assert clocked(monkeypatch, Terminal(), 1.0, 20).count("\r") > 10
+    terminal = io.StringIO()
+    monkeypatch.setattr(terminal, "isatty", lambda: True)
+    assert clocked(monkeypatch, terminal, 1.0, 20).count("\r") > 10

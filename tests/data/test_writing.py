@@ -1,7 +1,6 @@
-"""Images are written whole, while others are made."""
-
 import threading
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,29 +10,22 @@ from brushwork.data import writing
 from brushwork.data.images import read_image
 from brushwork.data.writing import write_images
 
-Made = tuple[Sequence[Path], np.ndarray]
+PICTURES = np.random.default_rng(0).integers(0, 256, (23, 8, 8, 3), dtype=np.uint8)
 
 
-def pictures_of(count: int) -> np.ndarray:
-    return np.random.default_rng(0).integers(0, 256, (count, 8, 8, 3), dtype=np.uint8)
-
-
-def batches_of(folder: Path, pictures: np.ndarray, size: int) -> Iterator[Made]:
-    for start in range(0, len(pictures), size):
-        some = pictures[start : start + size]
-        yield [folder / f"{start + i}.png" for i in range(len(some))], some
-
-
-def files(folder: Path) -> set[str]:
-    return {path.name for path in folder.iterdir()}
+def batches(folder: Path) -> Iterator[tuple[list[Path], np.ndarray]]:
+    """Of five images, the last of three."""
+    paths = [folder / f"{i}.png" for i in range(23)]
+    for start in range(0, 23, 5):
+        yield paths[start : start + 5], PICTURES[start : start + 5]
 
 
 @pytest.mark.parametrize("threads", [1, 4])
 def test_every_picture_is_written(tmp_path: Path, threads: int) -> None:
-    pictures, counted = pictures_of(23), []
-    write_images(batches_of(tmp_path, pictures, 5), threads=threads, written=lambda: counted.append(1))
-    assert files(tmp_path) == {f"{i}.png" for i in range(23)}
-    for i, pixels in enumerate(pictures):
+    counted = []
+    write_images(batches(tmp_path), threads=threads, written=lambda: counted.append(1))
+    assert {path.name for path in tmp_path.iterdir()} == {f"{i}.png" for i in range(23)}
+    for i, pixels in enumerate(PICTURES):
         assert (read_image(tmp_path / f"{i}.png") == pixels).all()
     assert len(counted) == 23
 
@@ -49,10 +41,10 @@ def test_at_most_two_batches_wait_while_the_next_is_made(
         assert go.wait(20)
         saved.append(path)
 
-    def batches() -> Iterator[Made]:
-        for number, batch in enumerate(batches_of(tmp_path, pictures_of(20), 2)):
+    def watched() -> Iterator[tuple[list[Path], np.ndarray]]:
+        for number, batch in enumerate(batches(tmp_path)):
             made.append(number)
-            assert 2 * number - len(saved) <= 4, "more than two batches wait"
+            assert 5 * number - len(saved) <= 10, "more than two batches wait"
             if number == 2:
                 assert begun.wait(20)
                 assert not saved, "this batch is made while the first is encoded"
@@ -60,23 +52,20 @@ def test_at_most_two_batches_wait_while_the_next_is_made(
             yield batch
 
     monkeypatch.setattr(writing, "save_image", slow)
-    write_images(batches(), threads=1)
-    assert len(saved) == 20
-    assert made == list(range(10))
+    write_images(watched(), threads=1)
+    assert (made, len(saved)) == (list(range(5)), 23)
 
 
 def test_an_error_in_a_thread_stops_writing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = []
+    tried, rest = [], batches(tmp_path)
 
     def full(path: Path, pixels: np.ndarray, note: str) -> None:
+        tried.append(path)
+        time.sleep(0.2 * (len(tried) > 1))
         raise OSError(28, "No space left on device")
-
-    def batches() -> Iterator[Made]:
-        for batch in batches_of(tmp_path, pictures_of(20), 2):
-            made.append(batch)
-            yield batch
 
     monkeypatch.setattr(writing, "save_image", full)
     with pytest.raises(OSError, match="No space"):
-        write_images(batches(), threads=1)
-    assert len(made) <= 3, "a full disk stops the iterator"
+        write_images(rest, threads=1)
+    assert len(tried) < 10, "waiting images are dropped"
+    assert len(list(rest)) >= 2, "a full disk stops the iterator"

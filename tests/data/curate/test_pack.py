@@ -1,4 +1,3 @@
-import errno
 import json
 import re
 import shutil
@@ -6,21 +5,18 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from brushwork.data.curate import shards as shards_module
 from brushwork.data.curate.pack import PackConfig, pack
-from brushwork.data.curate.report import balance_table
-from brushwork.data.dataset import shard_files
 from brushwork.data.errors import DataError
 from brushwork.data.images import png_bytes, read_image
 from brushwork.data.loader import load_dataset
-from brushwork.data.split import SPLITS, AnySplit, split_of
+from brushwork.data.split import SPLITS, split_of
 from brushwork.scripts.bench.toy import toy_image, toy_subject, write_toy
 
 CONFIG = PackConfig(resolution=16)
+STYLES = ("00-filled", "01-outline", "02-gradient")
 
 
 @pytest.fixture
@@ -34,85 +30,66 @@ def out(tmp_path: Path) -> Path:
     return tmp_path / "out"
 
 
-def kinds(out: Path) -> set[tuple[str, str]]:
-    return {(p["kind"], p["source"]) for p in json.loads((out / "report.json").read_text())["problems"]}
+def test_datasets_reads_the_rows_of_a_packed_folder_whatever_its_name(toy: Path, tmp_path: Path) -> None:
+    import datasets
 
-
-def read_rows(out: Path, split: AnySplit = "all") -> list[dict]:
-    return [row for shard in shard_files(out, split) for row in pq.read_table(shard).to_pylist()]
-
-
-def leftovers(folder: Path) -> list[Path]:
-    return [path for path in folder.iterdir() if path.name.startswith(".")]
-
-
-def drawing(number: int) -> np.ndarray:
-    return toy_image(toy_subject(number), 0, 32)
-
-
-# Content
-def test_rows_of_a_packed_folder(toy: Path, out: Path) -> None:
     (toy / "ATTRIBUTION.md").write_text("drawn by")
-    packed = pack(toy, out, CONFIG)
-    assert (packed.report.packed, packed.report.problems) == (48, ())
-    for split in SPLITS:
-        assert {split_of(row["subject"]) for row in read_rows(out, split)} == {split}
-    row = next(row for row in read_rows(out) if row["source"] == "01-outline/0003.png")
+    out = tmp_path / 'a: "b" #c'
+    report = pack(toy, out, CONFIG).report
+    assert (report.packed, report.problems) == (48, ())
+    assert (out / "ATTRIBUTION.md").read_text() == "drawn by"
+    loaded = datasets.load_dataset(str(out), cache_dir=str(tmp_path / "cache"))
+    assert set(loaded) == set(SPLITS)
+    packed = {}
+    for split, part in loaded.items():
+        assert part.features["style"].names == list(STYLES)
+        assert {split_of(subject) for subject in part["subject"]} == {split}
+        packed |= dict(zip(part["source"], part, strict=True))
+    row = packed["01-outline/0003.png"]
     assert (row["style"], row["subject"]) == (1, "0003")
     means = toy_image(toy_subject(3), 1, 32).reshape(16, 2, 16, 2, 3).mean(axis=(1, 3))
-    assert np.abs(read_image(row["image"]["bytes"]) - means).max() <= 0.5
-    assert (out / "ATTRIBUTION.md").read_text() == "drawn by"
+    assert np.abs(np.asarray(row["image"]) - means).max() <= 0.5
 
 
 def test_the_contact_sheet_shows_subjects_side_by_side(toy: Path, out: Path) -> None:
     (toy / "01-outline" / "0000.png").unlink()
     pack(toy, out, CONFIG)
-    sheet = read_image(out / "contact_sheet.png")
-    for style, name in enumerate(("00-filled", "01-outline", "02-gradient")):
-        for column, number in enumerate(range(1, 13)):  # the first twelve of the fifteen shared subjects
-            cell = next(row for row in read_rows(out) if row["source"] == f"{name}/{number:04}.png")
-            pixels = read_image(cell["image"]["bytes"]).repeat(4, 0).repeat(4, 1)
-            top, left = sheet.shape[0] - (3 - style) * 66, sheet.shape[1] - (12 - column) * 66
+    sheet, packed = read_image(out / "contact_sheet.png"), load_dataset(out, "all")
+    for image, style, subject in zip(packed.images, packed.styles.tolist(), packed.subjects, strict=True):
+        if 1 <= int(subject) <= 12:  # the first twelve of the fifteen shared subjects
+            pixels = image.permute(1, 2, 0).numpy().repeat(4, 0).repeat(4, 1)
+            top, left = sheet.shape[0] - (3 - style) * 66, sheet.shape[1] - (13 - int(subject)) * 66
             np.testing.assert_array_equal(sheet[top : top + 64, left : left + 64], pixels)
-
-
-def test_datasets_reads_images_and_class_names_whatever_the_name(toy: Path, tmp_path: Path) -> None:
-    import datasets
-
-    out = tmp_path / 'a: "b" #c'
-    pack(toy, out, CONFIG)
-    loaded = datasets.load_dataset(str(out), cache_dir=str(tmp_path / "cache"))
-    assert set(loaded) == {"train", "test"}
-    assert loaded["train"].features["style"].names == ["00-filled", "01-outline", "02-gradient"]
-    assert loaded["train"][0]["image"].size == (16, 16)
 
 
 def test_unlabelled_pictures_have_style_minus_one(toy: Path, out: Path, tmp_path: Path) -> None:
     (toy / "02-gradient").rename(toy / "_unlabelled")
     pack(toy, out, CONFIG)
     pictures = load_dataset(out, "all")
-    assert pictures.style_names == ("00-filled", "01-outline")
+    assert pictures.style_names == STYLES[:2]
     assert (pictures.styles == -1).sum() == 16
-    flat = pack(toy / "00-filled", tmp_path / "flat", CONFIG)
-    assert list(flat.report.balance) == ["(no label)"]
-    assert (load_dataset(tmp_path / "flat", "all").styles == -1).all()
+    report = pack(toy / "00-filled", tmp_path / "flat", CONFIG).report
+    assert list(report.balance) == ["(no label)"]
+    flat = load_dataset(tmp_path / "flat", "all")
+    assert (flat.styles == -1).all()
+    assert set(flat.subjects) == set(pictures.subjects)
 
 
-# Report
 def test_problems_are_reported_and_the_rest_is_packed(toy: Path, out: Path) -> None:
     style = toy / "00-filled"
     whole = (style / "0000.png").read_bytes()
     (style / "cut.jpg").write_bytes(whole[: len(whole) // 2])
     (style / "text.png").write_text("no image")
-    frames = [Image.fromarray(drawing(n)) for n in (60, 61)]
-    frames[0].save(style / "moving.gif", save_all=True, append_images=frames[1:])
+    first, second = (Image.fromarray(toy_image(toy_subject(n), 0, 32)) for n in (60, 61))
+    first.save(style / "moving.gif", save_all=True, append_images=[second])
     (style / "gone.png").symlink_to("nowhere.png")
     (style / "tiny.png").write_bytes(png_bytes(np.zeros((3, 9, 3), np.uint8)))
     Image.open(style / "0001.png").save(style / "z-copy.bmp")
     shutil.copy(style / "0002.png", toy / "01-outline" / "mislabelled.png")
     (toy / "notes.txt").touch()
     report = pack(toy, out, CONFIG).report
-    assert kinds(out) >= {
+    problems = json.loads((out / "report.json").read_text())["problems"]
+    assert {(problem["kind"], problem["source"]) for problem in problems} >= {
         *(("unreadable", f"00-filled/{name}") for name in ("cut.jpg", "text.png")),
         ("animated", "00-filled/moving.gif"),
         ("inaccessible", "00-filled/gone.png"),
@@ -122,9 +99,6 @@ def test_problems_are_reported_and_the_rest_is_packed(toy: Path, out: Path) -> N
     }
     assert (report.found, report.packed) == (54, 50)
     assert report.ignored == (("notes.txt", "not an image by its suffix"),)
-    sources = {row["source"] for row in read_rows(out)}
-    assert sources >= {"00-filled/0001.png", "01-outline/mislabelled.png"}
-    assert "00-filled/z-copy.bmp" not in sources
     text = (out / "report.md").read_text()
     assert all(name in text for name in ("cut.jpg", "notes.txt"))
     assert "1 inaccessible, 2 unreadable, 1 too small, 1 animated, 1 duplicate" in report.summary()
@@ -134,11 +108,10 @@ def test_names_cannot_break_the_tables_of_the_report(toy: Path, out: Path) -> No
     (toy / "00-filled" / "z1\nline|pipe.png").write_text("no image")
     (toy / "00-filled" / "z2\n|`notes`.txt").touch()
     (toy / "02-gradient").rename(toy / "a|b")
-    report = pack(toy, out, CONFIG).report
+    pack(toy, out, CONFIG)
     text = (out / "report.md").read_text().splitlines()
     assert {len(re.findall(r"(?<!\\)\|", line)) for line in text if line.startswith("|")} == {4, 5}
     assert [sum(name in line for line in text) for name in ("z1", "z2")] == [1, 1]
-    assert balance_table(report.balance).count("\n") == 5
 
 
 def test_notes_on_the_collection(toy: Path, out: Path, tmp_path: Path) -> None:
@@ -163,7 +136,6 @@ def test_the_same_picture_in_both_splits_is_a_leak(toy: Path, out: Path) -> None
     ]
 
 
-# Replacing a data set
 def test_the_fingerprint_is_that_of_the_content(toy: Path, out: Path, tmp_path: Path) -> None:
     first = pack(toy, out, CONFIG)
     for file in ("dataset.json", "report.json", next((out / "data").iterdir()).relative_to(out)):
@@ -176,9 +148,7 @@ def test_the_fingerprint_is_that_of_the_content(toy: Path, out: Path, tmp_path: 
     shutil.copy(toy / "01-outline" / "0006.png", toy / "00-filled" / "0006.png")
     other = [pack(toy, out, config).fingerprint for config in (CONFIG, replace(CONFIG, test_fraction=0.5))]
     (toy / "02-gradient").rename(toy / "02-shaded")
-    style = pack(toy, out, CONFIG).fingerprint
-    assert len({first.fingerprint, renamed, *other, style}) == 5
-    assert leftovers(tmp_path) == []
+    assert len({first.fingerprint, renamed, *other, pack(toy, out, CONFIG).fingerprint}) == 5
 
 
 @pytest.mark.parametrize("entry", [".notes", "run/config.json", "data/a.parquet"])
@@ -205,18 +175,16 @@ def test_a_full_disk_loses_nothing(
     before = pack(toy, out, CONFIG).fingerprint
 
     def full(*_: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
+        raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(shards_module.pq.ParquetWriter, "write_table", full)
+    monkeypatch.setattr("pyarrow.parquet.ParquetWriter.write_table", full)
     for place in (out, tmp_path / "new"):
         with pytest.raises(DataError, match="No space left on device"):
             pack(toy, place, PackConfig(resolution=8))
     assert load_dataset(out, "all").fingerprint == before
-    assert not (tmp_path / "new").exists()
-    assert leftovers(tmp_path) == []
+    assert {path.name for path in tmp_path.iterdir()} == {"toy", "out"}
 
 
-# Mistakes
 def test_the_data_set_must_lie_outside_its_source(toy: Path, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(toy)
     for out in (toy, toy / "sub" / "out", tmp_path / "link" / "out"):

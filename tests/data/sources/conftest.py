@@ -1,5 +1,3 @@
-"""Commands that stand in for npm and apt-get."""
-
 import os
 from collections.abc import Callable
 from pathlib import Path

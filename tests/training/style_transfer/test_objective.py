@@ -1,5 +1,3 @@
-"""Tiles: they cover an image once, and give the features and the gradient of the whole."""
-
 from dataclasses import replace
 from typing import Any
 
@@ -34,14 +32,6 @@ def test_tiles_cover_an_image_once_with_the_features_of_the_whole(size: tuple[in
             expected = part(whole[name], tile, network.strides[name])
             torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
     assert (counts == 1).all()
-
-
-def test_less_padding_than_the_receptive_field_changes_features() -> None:
-    network = Vgg.random("vgg16", TAPS)
-    image = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
-    tile = split_into_tiles(64, 64, stride=4, reach=4, side=32)[0]
-    found = tile.unpad(network(tile.crop(image))["relu3_1"], 4)
-    assert (found - part(network(image)["relu3_1"], tile, 4)).abs().max() > 1e-3
 
 
 def test_only_large_images_are_split() -> None:

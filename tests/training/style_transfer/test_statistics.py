@@ -1,5 +1,3 @@
-"""Feature statistics, their distances, and colour statistics."""
-
 import pytest
 import torch
 from torch import Tensor
@@ -30,11 +28,6 @@ def statistics(seed: int, scale: float = 1.0) -> FeatureStatistics:
     return feature_statistics(scale * features(seed))
 
 
-def image(seed: int, height: int = 8, width: int = 8) -> Tensor:
-    return 0.3 + 0.4 * torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(seed))
-
-
-# Sums
 def test_statistics_are_those_of_the_features() -> None:
     x = features(0)
     found = feature_statistics(x)
@@ -53,13 +46,11 @@ def test_halves_add_up_to_the_whole_and_a_mask_crops() -> None:
 
 
 def test_a_blend_is_that_of_the_images_side_by_side_and_of_one_is_itself() -> None:
-    a, b = features(0), features(1)
-    both = blend([statistics(0), statistics(1)], [2.0, 2.0])
-    torch.testing.assert_close(both.gram, feature_statistics(torch.cat([a, b], dim=3)).gram)
-    assert blend([statistics(0), statistics(1)], [1.0, 0.0]).gram.equal(statistics(0).gram)
+    parts, both = [statistics(0), statistics(1)], torch.cat([features(0), features(1)], dim=3)
+    torch.testing.assert_close(blend(parts, [2.0, 2.0]).gram, feature_statistics(both).gram)
+    assert blend(parts, [1.0, 0.0]).gram.equal(parts[0].gram)
 
 
-# Distances
 @pytest.mark.parametrize("scaling", SCALINGS)
 @pytest.mark.parametrize("error", ERRORS)
 def test_only_equal_statistics_have_distance_0(error, scaling: Scaling) -> None:
@@ -68,11 +59,9 @@ def test_only_equal_statistics_have_distance_0(error, scaling: Scaling) -> None:
 
 
 def test_distances_are_the_published_ones() -> None:
-    a, b = features(0), features(1)
-    x, y = statistics(0), statistics(1)
-    assert gram_error(x, y, "gatys").item() == pytest.approx((gram(a) - gram(b)).square().sum().item() / 4)
-    tutorial = (gram(a) - gram(b)).square().mean().item()
-    assert gram_error(x, y, "mean").item() == pytest.approx(tutorial)
+    x, y, squares = statistics(0), statistics(1), (gram(features(0)) - gram(features(1))).square()
+    torch.testing.assert_close(gram_error(x, y, "gatys"), squares.sum() / 4)
+    torch.testing.assert_close(gram_error(x, y, "mean"), squares.mean())
 
 
 @pytest.mark.parametrize("error", ERRORS)
@@ -83,13 +72,11 @@ def test_relative_distances_do_not_depend_on_the_scale_of_features(error) -> Non
 
 def test_wasserstein_distance_of_normals() -> None:
     """With commuting covariances it is |m - m'|^2 + the squared differences of deviations."""
-
-    def normal(first: list[float], second: list[float]) -> FeatureStatistics:
-        return FeatureStatistics(
-            first=torch.tensor(first), second=torch.diag(torch.tensor(second)), weight=torch.ones(())
-        )
-
-    found = wasserstein_error(normal([1.0, 0.0], [5.0, 9.0]), normal([0.0, 0.0], [1.0, 16.0]), "mean")
+    x, y = (
+        FeatureStatistics(first=first, second=second.diag(), weight=torch.ones(()))
+        for first, second in torch.tensor([[[1.0, 0.0], [5.0, 9.0]], [[0.0, 0.0], [1.0, 16.0]]])
+    )
+    found = wasserstein_error(x, y, "mean")
     assert 2 * found.item() == pytest.approx(1 + (2 - 1) ** 2 + (3 - 4) ** 2, rel=2e-2)
     shifted = wasserstein_error(feature_statistics(features(0) + 3), statistics(0), "mean")
     assert shifted.item() == pytest.approx(9, rel=1e-2)
@@ -120,11 +107,10 @@ def test_the_square_of_a_root_is_the_matrix() -> None:
     assert square_root(torch.diag(torch.tensor([4.0, -1e-7]))).isfinite().all()
 
 
-# Colours
 def test_luma_is_the_stylized_images_and_chroma_the_contents() -> None:
     torch.testing.assert_close(luma(torch.full((1, 3, 2, 2), 0.4)), torch.full((1, 1, 2, 2), 0.4))
-    content = image(0)
-    stylized = content + 0.05 * (luma(image(1)) - 0.5)
+    content, other = 0.3 + 0.4 * torch.rand(2, 1, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    stylized = content + 0.05 * (luma(other) - 0.5)
     found = with_luma_of(content, stylized)
     torch.testing.assert_close(luma(found), luma(stylized))
     torch.testing.assert_close(found - luma(found), content - luma(content), atol=1e-6, rtol=0)
