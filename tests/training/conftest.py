@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from brushwork.data.dataset import ImageDataset
 from brushwork.data.loader import Batch
@@ -25,6 +26,7 @@ from brushwork.training.restyle.config import TERMS, RestyleConfig
 from brushwork.training.rng import BatchRNG
 from brushwork.training.schedules import GrowingConfig
 from brushwork.training.step import Networks, StepContext
+from brushwork.training.trainer import Trainer
 
 GENERATOR = GeneratorConfig(
     resolution=16, z_dim=8, w_dim=8, mapping_layers=2, channel_base=128, channel_max=8
@@ -62,6 +64,32 @@ def plain_epilogue(layer: Any, x: Tensor, w: Tensor, normal: Normal | None, *_: 
     return adain(leaky(layer.bias(layer.noise(x, normal))), scale, shift, layer.adain.eps)
 
 
+def stirred(*networks: nn.Module) -> None:
+    """Sets noise strengths and biases to work, as after some training."""
+    for parameter in (each for network in networks for each in network.parameters()):
+        if not parameter.any():
+            nn.init.normal_(parameter, std=0.1)
+
+
+def after_each_step(trainer: Trainer, action: Callable[[], object]) -> None:
+    step = trainer._step
+
+    def followed() -> None:
+        step()
+        action()
+
+    trainer._step = followed  # type: ignore[method-assign]
+
+
+def put(tree: dict[str, Any], name: str, value: object) -> dict[str, Any]:
+    """The tree, in which the field of this dotted name has another value."""
+    place, (*groups, last) = tree, name.split(".")
+    for group in groups:
+        place = place.setdefault(group, {})
+    place[last] = value
+    return tree
+
+
 @pytest.fixture(autouse=True)
 def _seed() -> None:
     torch.manual_seed(0)
@@ -82,17 +110,10 @@ def pictures() -> ImageDataset:
 
 @pytest.fixture
 def nets() -> Networks:
-    """Networks whose noise strengths and biases are at work, as after some training."""
-    pair = Networks(
-        generator=Generator(GENERATOR, ("chalk", "ink", "oil")),
-        discriminator=Discriminator(DISCRIMINATOR, resolution=16, styles=3),
-    )
-    with torch.no_grad():
-        for network in (pair.generator, pair.discriminator):
-            for parameter in network.parameters():
-                if not parameter.any():
-                    parameter.normal_(std=0.1)
-    return pair
+    generator = Generator(GENERATOR, ("chalk", "ink", "oil"))
+    discriminator = Discriminator(DISCRIMINATOR, resolution=16, styles=3)
+    stirred(generator, discriminator)
+    return Networks(generator=generator, discriminator=discriminator)
 
 
 @pytest.fixture
@@ -106,11 +127,8 @@ def both(nets: Networks) -> Networks:
     """`nets` with encoders and a variational content."""
     config = replace(nets.generator.config, encoders=True, content_blocks=1, content_vae_channels=2)
     generator = Generator(config, nets.generator.style_names)
-    with torch.no_grad():
-        for parameter in generator.parameters():
-            if not parameter.any():
-                parameter.normal_(std=0.1)
-    return Networks(generator=generator, discriminator=nets.discriminator)
+    stirred(generator)
+    return replace(nets, generator=generator)
 
 
 @pytest.fixture
@@ -122,20 +140,10 @@ def classifier(both: Networks) -> StyleClassifier:
 def make_config(tmp_path: Path) -> Callable[..., TrainConfig]:
     """A run of batches of 8 from 8 px, all of whose chores are off; any field can be overridden."""
 
-    def make(**changes: Any) -> TrainConfig:
-        plain: dict[str, Any] = {
-            "out": tmp_path / "run",
-            "total_kimg": 0.032,
-            "batch": 8,
-            "precision": "fp32",
-            "device": "cpu",
-            "threads": 1,
-            "generator": GENERATOR,
-            "discriminator": DISCRIMINATOR,
-            "loss": LossConfig(r1_gamma=0.5, r1_interval=2),
-            "growing": GrowingConfig(start_resolution=8, fade_kimg=(0.016,), steady_kimg=(0.016,)),
-            "interval": QUIET,
-        }
-        return TrainConfig(**(plain | changes))
-
-    return make
+    plain = TrainConfig(
+        out=tmp_path / "run", total_kimg=0.032, batch=8, precision="fp32", device="cpu", threads=1,
+        generator=GENERATOR, discriminator=DISCRIMINATOR, interval=QUIET,
+        loss=LossConfig(r1_gamma=0.5, r1_interval=2),
+        growing=GrowingConfig(start_resolution=8, fade_kimg=(0.016,), steady_kimg=(0.016,)),
+    )  # fmt: skip
+    return partial(replace, plain)

@@ -1,8 +1,6 @@
-import pytest
 import torch
 
 from brushwork.training.adversarial import (
-    LossConfig,
     gradient_penalty,
     logistic_discriminator,
     logistic_generator,
@@ -30,24 +28,11 @@ def test_relativistic_losses_see_differences_of_pairs_only() -> None:
     assert torch.allclose(relativistic_generator(fake, real), expected), "the networks' roles are exchanged"
 
 
-@pytest.mark.parametrize("batch", [2, 7])
-def test_r1_of_a_linear_discriminator_is_half_its_squared_slope(batch: int) -> None:
-    a, x = torch.randn(3, 4, 4), torch.randn(batch, 3, 4, 4, requires_grad=True)
-    penalty = gradient_penalty((x * a).sum(dim=(1, 2, 3)), x)
-    assert torch.allclose(penalty, a.square().sum() / 2)
-
-
 def test_r1_is_the_mean_over_images_and_can_be_differentiated() -> None:
     # D(x) = s |x|^2 / 2 has the gradient s x, so the penalty is s^2 / 2 * mean |x|^2.
-    x, s = torch.randn(3, 1, 2, 2, requires_grad=True), torch.tensor(1.5, requires_grad=True)
+    x, s = torch.randn(3, 2, 4, 4, requires_grad=True), torch.tensor(1.5, requires_grad=True)
     penalty = gradient_penalty(s * x.square().sum(dim=(1, 2, 3)) / 2, x)
     energy = x.detach().square().sum(dim=(1, 2, 3)).mean()
     assert torch.allclose(penalty, 1.5**2 / 2 * energy)
     (slope,) = torch.autograd.grad(penalty, s)
     assert torch.allclose(slope, 1.5 * energy)
-
-
-def test_gamma_is_as_given_or_the_rule_of_thumb() -> None:
-    assert LossConfig(r1_gamma=10.0).gamma(64, 16) == 10.0
-    assert LossConfig().gamma(256, 32) == pytest.approx(0.4096)  # 0.0002 * 256 ** 2 / 32
-    assert LossConfig().gamma(128, 32) == pytest.approx(0.4096 / 4)

@@ -1,5 +1,5 @@
 import signal
-import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -25,14 +25,9 @@ def test_a_signal_is_remembered_and_a_second_one_interrupts_at_once(number: sign
 
 
 def test_outside_of_the_main_thread_it_only_lends_a_request() -> None:
-    seen: list[object] = []
-
-    def work() -> None:
+    def work() -> list[object]:
         with stop_on_signals() as request:
-            seen.extend([request.signal, signal.getsignal(signal.SIGTERM)])
+            return [request.signal, signal.getsignal(signal.SIGTERM)]
 
-    before = signal.getsignal(signal.SIGTERM)
-    thread = threading.Thread(target=work)
-    thread.start()
-    thread.join()
-    assert seen == [None, before]
+    with ThreadPoolExecutor(1) as other:
+        assert other.submit(work).result() == [None, signal.getsignal(signal.SIGTERM)]

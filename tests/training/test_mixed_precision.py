@@ -28,8 +28,6 @@ from brushwork.training.step import (
 from .conftest import plain_epilogue, step_context
 
 STEPS = (simultaneous_step, discriminator_step, generator_step)
-
-
 PRODUCTS = (torch.ops.aten.mm, torch.ops.aten.addmm, torch.ops.aten.bmm, torch.ops.aten.baddbmm)
 
 
@@ -88,14 +86,12 @@ def test_no_matrix_is_multiplied_in_low_precision(
 def test_no_term_of_the_encoders_is_multiplied_in_low_precision(
     both: Networks, classifier: StyleClassifier, batch: Batch
 ) -> None:
-    """The style encoder's codes are among them."""
     context = step_context(classifier=classifier)
     for function in STEPS:
         found = products(lambda step=function: step(RestylingObjective(), both, batch, context))
-        assert len(found) > 20
+        assert len(found) > 20, "the style encoder's codes are among them"
         assert set(found) == {torch.float32}
-    found = products(lambda: encoder_step(Contrast(), both, batch, step_context()))
-    assert set(found) == {torch.float32}
+    assert set(products(lambda: encoder_step(Contrast(), both, batch, context))) == {torch.float32}
 
 
 @pytest.mark.parametrize(("r2", "low"), [(False, True), (True, False)])
@@ -111,19 +107,14 @@ def test_a_penalty_takes_its_pictures_in_float32_and_the_others_in_low_precision
 
     monkeypatch.setattr(nets.discriminator, "features", spy)
     loss = LossConfig(r2=r2)
-    step(simultaneous_step, nets, batch, low=True, gamma=1.0, loss=loss)
-    assert seen == [False, low]
-    seen.clear()
-    step(simultaneous_step, nets, batch, low=True, loss=loss)
-    assert seen == [True, True]
+    for gamma in (1.0, 0.0):
+        step(simultaneous_step, nets, batch, low=True, gamma=gamma, loss=loss)
+    assert seen == [False, low, True, True]
 
 
 def test_the_penalty_is_the_same_in_low_precision(nets: Networks, batch: Batch) -> None:
-    def of_penalty(low: bool) -> dict[str, Tensor]:
-        # The adversarial loss is no part of it where the penalty outweighs it by far.
-        return step(discriminator_step, nets, batch, low=low, gamma=1e8)
-
-    low, full = of_penalty(True), of_penalty(False)
+    # The adversarial loss plays no part where the penalty outweighs it by far.
+    low, full = (step(discriminator_step, nets, batch, low=flag, gamma=1e8) for flag in (True, False))
     largest = max(float(gradient.abs().max()) for gradient in full.values())
     for name, gradient in full.items():
         torch.testing.assert_close(low[name], gradient, rtol=1e-4, atol=1e-5 * largest)

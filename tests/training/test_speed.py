@@ -18,9 +18,7 @@ from brushwork.training.config import TrainConfig
 from brushwork.training.speed import choose_precision, prepare_process
 from brushwork.training.trainer import Trainer
 
-from .conftest import plain_epilogue
-
-CPU = torch.device("cpu")
+from .conftest import QUIET, plain_epilogue
 
 FAULTS = """
 import resource
@@ -28,17 +26,13 @@ import torch
 from brushwork.training.speed import retain_freed_memory
 
 def faults():
+    torch.ones(16 * 2**20)  # 64 MiB, 16384 pages
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 
-def fill():
-    torch.ones(16 * 2**20)  # 64 MiB, 16384 pages
-
 assert retain_freed_memory() if {keep} else True
-for _ in range(12):  # the library lays small things between large ones until its shelf of these is full
-    fill()
-before = faults()
-fill()
-print(faults() - before)
+# The library lays small things between large ones until its shelf of these is full.
+seen = [faults() for _ in range(13)]
+print(seen[-1] - seen[-2])
 """
 
 
@@ -60,9 +54,9 @@ def test_fifty_steps_of_the_fast_and_of_the_plain_way_have_the_same_losses(
     def losses(precision: str = "fp32", *, fused: bool) -> list[float]:
         config = make_config(
             out=tmp_path / f"{fused} {precision}", total_kimg=0.4, precision=precision,
-            loss=LossConfig(r1_gamma=0.5, r1_interval=16),
+            loss=LossConfig(r1_gamma=0.5, r1_interval=16), interval=replace(QUIET, status_kimg=0.008),
         )  # fmt: skip
-        trainer = Trainer(replace(config, interval=replace(config.interval, status_kimg=0.008)), pictures)
+        trainer = Trainer(config, pictures)
         with pytest.MonkeyPatch.context() as patch:
             if not fused:
                 patch.setattr(StyledEpilogue, "forward", plain_epilogue)
@@ -90,16 +84,14 @@ def test_threads_are_those_asked_for_or_a_share_of_the_cores(monkeypatch: pytest
     assert given == [3, 4, 1, 2]
 
 
-# Precision
 @pytest.mark.parametrize(("low", "expected"), [(0.7, "bf16"), (0.9, "fp32"), (2.0, "fp32")])
 def test_bf16_is_taken_where_its_fastest_call_is_clearly_faster(
     monkeypatch: pytest.MonkeyPatch, low: float, expected: str
 ) -> None:
     """Two rounds warm up, too fast to be true; of the others, most fall into a load peak."""
     spans = [0.1, 9.0, 9.0, 0.1] + [9.0, 9.0] * 7 + [1.0, 9.0, 9.0, low] + [9.0, 9.0] * 6
-    clock = iter([moment for span in spans for moment in (0.0, span)])
+    clock, cpu = iter([moment for span in spans for moment in (0.0, span)]), torch.device("cpu")
     monkeypatch.setattr(speed.time, "perf_counter", lambda: next(clock))
-    assert choose_precision("auto", CPU) == expected
+    assert choose_precision("auto", cpu) == expected
     assert next(clock, None) is None
-    monkeypatch.setattr(speed, "faster_precision", None)
-    assert [choose_precision(wanted, CPU) for wanted in ("fp32", "bf16")] == ["fp32", "bf16"], "not measured"
+    assert [choose_precision(wanted, cpu) for wanted in ("fp32", "bf16")] == ["fp32", "bf16"], "not measured"

@@ -1,17 +1,19 @@
 """The trainer in one process; resuming and several processes have tests of their own."""
 
+import copy
 import math
 import signal
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from itertools import count
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch.testing import assert_close
 
 from brushwork.data.dataset import ImageDataset
 from brushwork.models.generator import Generator
@@ -22,7 +24,7 @@ from brushwork.training import plan, update
 from brushwork.training import trainer as module
 from brushwork.training.adversarial import LossConfig
 from brushwork.training.augment import AugmentConfig
-from brushwork.training.config import IntervalConfig, TrainConfig
+from brushwork.training.config import TrainConfig
 from brushwork.training.errors import TrainingError
 from brushwork.training.plan import RESERVE
 from brushwork.training.run.checkpoint import checkpoints, load_checkpoint
@@ -31,8 +33,11 @@ from brushwork.training.schedules import GrowingConfig
 from brushwork.training.step import StepContext
 from brushwork.training.trainer import Outcome, Trainer
 
+from .conftest import QUIET, after_each_step
+
 Make = Callable[..., Trainer]
 """Runs are 4 steps of 8 images: two at 8 px, then two that fade 16 px in, at alpha 0 and 0.5."""
+same = partial(assert_close, rtol=0, atol=0)
 
 
 @pytest.fixture
@@ -43,31 +48,12 @@ def make(make_config: Callable[..., TrainConfig], pictures: ImageDataset) -> Mak
     return trainer
 
 
-def cadence(**kimg: float) -> IntervalConfig:
-    off = {"status_kimg": 0.0, "grid_kimg": 0.0, "checkpoint_kimg": 0.0, "snapshot_kimg": 0.0}
-    return replace(IntervalConfig(), **(off | kimg))
+cadence = partial(replace, QUIET)
 
 
 def names(folder: Path) -> list[str]:
     """But those that are hidden."""
-    if not folder.exists():
-        return []
-    return sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
-
-
-def after(trainer: Trainer, steps: int, action: Callable[[], object]) -> None:
-    """Has `action` called once so many steps were taken."""
-    step, taken = trainer._step, count(1)
-
-    def counted() -> None:
-        step()
-        if next(taken) == steps:
-            action()
-
-    trainer._step = counted  # type: ignore[method-assign]
-
-
-# Course
+    return sorted(path.name for path in folder.glob("[!.]*"))
 
 
 def test_a_run_leaves_a_checkpoint_a_snapshot_and_grids(make: Make) -> None:
@@ -80,29 +66,27 @@ def test_a_run_leaves_a_checkpoint_a_snapshot_and_grids(make: Make) -> None:
     assert names(folder.snapshots) == ["generator-000000032.safetensors", "latest.safetensors"]
     snapshot = load_generator(folder.path)
     assert snapshot.trained_stage == Stage(16, 0.5), "that of the last step"
-    ours = trainer.state.average.state_dict()
-    assert all(torch.equal(ours[name], value) for name, value in snapshot.state_dict().items())
-    notes = snapshot_header(folder.snapshots / names(folder.snapshots)[0])["notes"]
-    assert notes["nimg"] == 32
+    same(snapshot.state_dict(), trainer.state.average.state_dict())
+    assert snapshot_header(folder.snapshots / names(folder.snapshots)[0])["notes"]["nimg"] == 32
 
 
 def test_runs_of_one_seed_are_equal_and_both_networks_and_the_average_learn(
     make: Make, tmp_path: Path
 ) -> None:
+    tables = (("generator", "mapping.table"), ("average", "mapping.table"), ("discriminator", "table"))
     states = []
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
-        torch.manual_seed(len(states))  # the global state is not looked at
+        torch.manual_seed(len(states))
+        random = torch.get_rng_state()
         trainer = make(out=tmp_path / name, seed=seed)
-        before = trainer.state.state_dict()["generator"]["mapping.table"].clone()
-        first = trainer.state.nets.discriminator.table.detach().clone()
+        before = copy.deepcopy(trainer.state.state_dict())
         trainer.run()
-        states.append(trainer.state.state_dict())
-    one, same, last = states
-    assert all(torch.equal(one["generator"][name], value) for name, value in same["generator"].items())
+        assert torch.equal(torch.get_rng_state(), random), "the global state is neither read nor moved"
+        states.append(trainer.state.state_dict() | {"seconds": 0.0})
+    one, other, last = states
+    same(one, other)
     assert not torch.equal(one["generator"]["synthesis.start"], last["generator"]["synthesis.start"])
-    assert not torch.equal(last["discriminator"]["table"], first)
-    assert not torch.equal(last["generator"]["mapping.table"], before)
-    assert not torch.equal(last["average"]["mapping.table"], before)
+    assert all(not torch.equal(last[network][name], before[network][name]) for network, name in tables)
     assert (last["average"]["mapping.average"][:3].abs().sum(dim=1) > 0).all(), "every style has its average"
 
 
@@ -110,7 +94,7 @@ def test_runs_of_one_seed_are_equal_and_both_networks_and_the_average_learn(
 def test_two_parts_of_a_batch_train_and_log_as_the_whole(
     make: Make, tmp_path: Path, order: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # A larger epsilon than usual: Adam would blow the rounding of vanishing gradients up to whole steps.
+    # With the usual epsilon, Adam would blow the rounding of vanishing gradients up to whole steps.
     monkeypatch.setattr(torch.optim, "Adam", partial(torch.optim.Adam, eps=1e-2))
     augment = AugmentConfig(colour=1.0, translation=0.125, cutout=0.5)
     loss = LossConfig(update_order=order, r1_gamma=0.5, r1_interval=2)
@@ -121,15 +105,12 @@ def test_two_parts_of_a_batch_train_and_log_as_the_whole(
             interval=cadence(status_kimg=0.008),
         )  # fmt: skip
         trainer.run()
-        states.append(trainer.state.state_dict())
-        logs.append(trainer.folder.history())
-    for network in ("generator", "discriminator", "average"):
-        for name, whole in states[0][network].items():
-            for split in states[1:]:
-                assert torch.allclose(split[network][name], whole, atol=1e-5), f"{network}.{name}"
-    for one, other in zip(*logs[:2], strict=True):
-        for name in ("loss_d", "loss_g", "real_logit", "fake_logit", "real_sign"):
-            assert other[name] == pytest.approx(one[name], rel=1e-3, abs=1e-3), (name, one["nimg"])
+        networks = (*vars(trainer.state.nets).values(), trainer.state.average)
+        states.append([network.state_dict() for network in networks])
+        logs.append([line | {"seconds": 0, "img_per_s": 0} for line in trainer.folder.history()])
+    for split, log in zip(states[1:], logs[1:], strict=True):
+        assert_close(split, states[0], atol=1e-5, rtol=1e-5)
+        assert_close(log, logs[0], atol=1e-3, rtol=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -162,21 +143,12 @@ def test_data_smaller_than_the_networks_are_refused(make_config: Callable[..., T
         Trainer(make_config(), small)
 
 
-# Chores
-
-
 def test_status_lines_are_lines_of_the_log(make: Make, capsys: pytest.CaptureFixture[str]) -> None:
-    trainer, taken = make(interval=cadence(status_kimg=0.008)), []
-    step = trainer._step
-
-    def counted() -> None:
-        step()
-        for optimizer in (trainer.state.optimizers.generator, trainer.state.optimizers.discriminator):
-            taken.append(max(int(values["step"]) for values in optimizer.state_dict()["state"].values()))
-
-    trainer._step = counted  # type: ignore[method-assign]
+    trainer = make(interval=cadence(status_kimg=0.008))
     trainer.run()
-    assert taken == [1, 1, 2, 2, 1, 1, 2, 2], "the optimizers start afresh at a new resolution only"
+    for optimizer in (trainer.state.optimizers.generator, trainer.state.optimizers.discriminator):
+        steps = {int(values["step"]) for values in optimizer.state_dict()["state"].values()}
+        assert steps == {2}, "the optimizers start afresh at a new resolution only"
     lines = trainer.folder.history()
     assert [line["nimg"] for line in lines] == [8, 16, 24, 32]
     assert [(line["resolution"], line["alpha"]) for line in lines] == [(8, 1), (16, 0), (16, 0.5), (16, 1)]
@@ -184,8 +156,7 @@ def test_status_lines_are_lines_of_the_log(make: Make, capsys: pytest.CaptureFix
         assert {"seconds", "img_per_s", "loss_d", "loss_g", "real_sign"} < line.keys()
         assert all(math.isfinite(value) for value in line.values())
     assert ["r1" in line for line in lines] == [True, False, True, False], "in the steps that take it"
-    seconds = [line["seconds"] for line in lines]
-    assert seconds == sorted(seconds)
+    assert lines == sorted(lines, key=itemgetter("seconds"))
     assert capsys.readouterr().out.count("loss D") == 4
 
 
@@ -201,64 +172,53 @@ def test_intervals_are_kept_and_nothing_is_done_twice(make: Make) -> None:
 
 
 def test_measurements_are_taken_of_the_average_and_logged(make: Make) -> None:
-    seen: list[tuple[Generator, Stage]] = []
+    seen: list[object] = []
 
     class Fake(InLoopMetrics):
         def prepare(self, device: torch.device) -> None:
-            assert not seen, "before the first step"
-            prepared.append(True)
+            seen.append("prepared")
 
         def __call__(self, generator: Generator, stage: Stage) -> dict[str, float]:
-            seen.append((generator, stage))
-            average = trainer.state.average.state_dict()
-            assert all(torch.equal(average[name], value) for name, value in generator.state_dict().items())
-            return {"fd": 9.0 - len(seen) % 2}
+            seen.append(stage)
+            same(generator.state_dict(), trainer.state.average.state_dict())
+            return {"fd": 6.0 + len(seen)}
 
-    prepared: list[bool] = []
-    fake = Fake(MetricsConfig(), Path("nowhere"))
-    trainer = make(metrics=fake, interval=cadence(metrics_kimg=0.016))
+    trainer = make(metrics=Fake(MetricsConfig(), Path("nowhere")), interval=cadence(metrics_kimg=0.016))
     trainer.run()
-    assert [stage for _, stage in seen] == [Stage(8), Stage(16, 0.5)]
+    assert seen == ["prepared", Stage(8), Stage(16, 0.5)]
     figures = [line for line in trainer.folder.history() if "fd" in line]
     assert figures == [{"nimg": 16, "fd": 8.0}, {"nimg": 32, "fd": 9.0}]
     best = snapshot_header(trainer.folder.snapshots / "best.safetensors")
     assert best["notes"]["nimg"] == 16, "the second is worse"
     assert (trainer.folder.path / "curves.png").exists()
-    assert prepared == [True]
-
-
-# Stopping
-
-
-def timed(monkeypatch: pytest.MonkeyPatch, rates: dict[int, float]) -> None:
-    """In place of the measurement of this machine that a time limit asks for."""
-    monkeypatch.setattr(plan, "seconds_per_image", lambda scratch: rates)
 
 
 def test_the_time_limit_ends_the_run_in_good_order(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    timed(monkeypatch, {8: 1.0, 16: 1.0})
+    monkeypatch.setattr(plan, "seconds_per_image", lambda _: {8: 1.0, 16: 1.0})
     trainer = make(max_minutes=1.0)
     seconds = count(0, 25)
     monkeypatch.setattr(module.time, "perf_counter", lambda: float(next(seconds)))
-    outcome = trainer.run()
-    assert outcome.reason == "time"
-    assert outcome.signal is None
-    assert 0 < outcome.nimg < 32
-    assert names(trainer.folder.checkpoints) == [f"{outcome.nimg:012d}.pt"]
-    assert names(trainer.folder.snapshots) == [
-        f"generator-{outcome.nimg:09d}.safetensors", "latest.safetensors"
-    ]  # fmt: skip
+    outcome, nimg = trainer.run(), trainer.state.nimg
+    assert outcome == Outcome(reason="time", nimg=nimg, resolution=8)
+    assert 0 < nimg < 32
+    assert trainer.bar.total == nimg, "it ends with the time"
+    assert names(trainer.folder.checkpoints) == [f"{nimg:012d}.pt"]
+    assert names(trainer.folder.snapshots) == [f"generator-{nimg:09d}.safetensors", "latest.safetensors"]
 
 
 def test_too_little_time_shortens_the_schedule_which_is_planned_again_by_the_steps_that_were_taken(
     make: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    timed(monkeypatch, {8: 3.75, 16: 3.75})  # 32 images would take two minutes
+    monkeypatch.setattr(
+        plan, "seconds_per_image", lambda _: {8: 3.75, 16: 3.75}
+    )  # 32 images would take two minutes
     short = make(max_minutes=1.0)
     assert short.state.scale == pytest.approx(0.5 * RESERVE, rel=0.05)
     assert short.plan.images == pytest.approx(16, abs=1)
     assert short.run() == Outcome(reason="finished", nimg=32, resolution=16), "there was time for all"
-    timed(monkeypatch, {8: 100.0, 16: 300.0})  # a load peak while the machine was measured
+    monkeypatch.setattr(
+        plan, "seconds_per_image", lambda _: {8: 100.0, 16: 300.0}
+    )  # a load peak while the machine was measured
     trainer = make(max_minutes=1.0, interval=cadence(status_kimg=0.008), out=tmp_path / "peak")
     assert trainer.state.scale < 0.01
     trainer.run()
@@ -284,24 +244,17 @@ def test_a_signal_ends_the_run_with_a_checkpoint_to_go_on_from(
     whole = make(out=tmp_path / "whole")
     whole.run()
     trainer = make()
-    after(trainer, 2, lambda: trainer.stop(number, None))
+    after_each_step(trainer, lambda: trainer.state.nimg == 16 and trainer.stop(number, None))
     assert trainer.run() == Outcome(reason="signal", nimg=16, resolution=8, signal=int(number))
     assert names(trainer.folder.checkpoints) == ["000000000016.pt"]
-    assert names(trainer.folder.snapshots) == ["latest.safetensors"], (
-        "leaving is quick, and can be drawn from"
-    )
+    assert names(trainer.folder.snapshots) == ["latest.safetensors"], "leaving is quick"
     assert load_generator(trainer.folder.path).trained_stage == Stage(8)
     trainer.folder.log({"nimg": 24, "lost": 1})
     again = make(resume=True)
     assert again.state.nimg == 16
     assert [line["nimg"] for line in again.folder.history()] == [8, 16], "rewound to the checkpoint"
     assert again.run() == Outcome(reason="finished", nimg=32, resolution=16)
-    ours, theirs = again.state.state_dict(), whole.state.state_dict()
-    for part in ("generator", "discriminator", "average"):
-        assert all(torch.equal(ours[part][name], theirs[part][name]) for name in ours[part])
-
-
-# Divergence
+    same(again.state.state_dict() | {"seconds": 0.0}, whole.state.state_dict() | {"seconds": 0.0})
 
 
 @pytest.mark.parametrize(
@@ -318,12 +271,11 @@ def test_a_run_that_diverges_ends_with_a_sentence_and_keeps_finite_weights(
     make: Make, intervals: dict[str, float], words: str
 ) -> None:
     trainer = make(interval=cadence(**intervals), total_kimg=0.064)
-    after(trainer, 3, lambda: trainer.state.nets.discriminator.score.bias.data.fill_(math.nan))
+    bias = trainer.state.nets.discriminator.score.bias.data
+    after_each_step(trainer, lambda: trainer.state.nimg == 24 and bias.fill_(math.nan))
     with pytest.raises(TrainingError, match=words):
         trainer.run()
     states = [load_checkpoint(path) for path in checkpoints(trainer.folder.checkpoints)]
     assert states
-    tensors: list[Tensor] = [
-        t for s in states for part in ("generator", "discriminator") for t in s[part].values()
-    ]
-    assert all(bool(tensor.isfinite().all()) for tensor in tensors)
+    for network in (state[part] for state in states for part in ("generator", "discriminator")):
+        assert all(bool(tensor.isfinite().all()) for tensor in network.values())

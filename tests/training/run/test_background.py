@@ -1,7 +1,8 @@
 """Calls beside the loop: in order, one failure ends them, and it is told."""
 
 import threading
-import time
+from concurrent.futures import wait
+from functools import partial
 
 import pytest
 
@@ -14,7 +15,6 @@ WAIT = 20.0
 def test_calls_are_made_in_order_beside_the_caller_and_all_before_the_end() -> None:
     made: list[int] = []
     gate = threading.Event()
-
     with Background() as background:
         background.add(lambda: gate.wait(WAIT) or made.append(-1))
         for number in range(50):
@@ -34,35 +34,27 @@ def test_a_failure_is_told_to_the_caller_and_later_calls_are_dropped(how: str) -
         assert gate.wait(WAIT)
         raise OSError("the disk is full")
 
-    def act() -> None:
-        with Background() as background:
-            background.add(fail)
-            background.add(lambda: made.append("later"))
-            gate.set()
-            if how == "end":
-                return
-            if how == "wait":
-                background.wait()
-            while background._error is None:
-                time.sleep(0.001)
-            (background.check if how == "check" else lambda: background.add(lambda: made.append("new")))()
-
-    with pytest.raises(OSError, match="the disk is full"):
-        act()
+    background = Background()
+    background.add(fail)
+    background.add(lambda: made.append("later"))
+    gate.set()
+    if how in ("add", "check"):
+        wait(background._pending)
+    add = partial(background.add, lambda: made.append("new"))
+    acts = {"add": add, "check": background.check, "wait": background.wait, "end": lambda: None}
+    with pytest.raises(OSError, match="the disk is full"), background:
+        acts[how]()
     assert made == []
 
 
 def test_what_was_asked_for_is_done_before_an_error_of_the_caller_shows() -> None:
     made: list[int] = []
 
-    def act() -> None:
-        with Background() as background:
-            for number in range(10):
-                background.add(lambda number=number: made.append(number))
-            raise ValueError("diverged")
-
-    with pytest.raises(ValueError, match="diverged"):
-        act()
+    background = Background()
+    for number in range(10):
+        background.add(lambda number=number: made.append(number))
+    with pytest.raises(ValueError, match="diverged"), background:
+        raise ValueError("diverged")
     assert made == list(range(10))
 
 
@@ -74,14 +66,11 @@ def test_an_impatient_user_waits_for_the_call_that_runs_only() -> None:
         assert gate.wait(WAIT)
         made.append("running")
 
-    def act() -> None:
-        with Background() as background:
-            background.add(call)
-            background.add(lambda: made.append("waiting"))
-            assert running.wait(WAIT)
-            threading.Timer(0.1, gate.set).start()
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        act()
+    background = Background()
+    background.add(call)
+    background.add(lambda: made.append("waiting"))
+    assert running.wait(WAIT)
+    threading.Timer(0.1, gate.set).start()
+    with pytest.raises(KeyboardInterrupt), background:
+        raise KeyboardInterrupt
     assert made == ["running"]

@@ -1,10 +1,8 @@
 """The alarm: spreads by their definition, a generator that ignores its code, and a run that collapses."""
 
 import itertools
-import json
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -14,34 +12,21 @@ from torch import Tensor
 from brushwork.data.dataset import ImageDataset
 from brushwork.models.stage import Stage
 from brushwork.scripts.bench.toy import toy_dataset
-from brushwork.training.config import IntervalConfig, TrainConfig
-from brushwork.training.run import artifacts as artifacts
-from brushwork.training.run import diversity
+from brushwork.training.config import TrainConfig
+from brushwork.training.run import artifacts, diversity
 from brushwork.training.run.checkpoint import checkpoints
-from brushwork.training.run.diversity import (
-    FEWEST,
-    MOST,
-    PATIENCE,
-    DiversityProbe,
-    StyleDiversity,
-    spread,
-)
+from brushwork.training.run.diversity import FEWEST, MOST, PATIENCE, DiversityProbe, StyleDiversity, spread
 from brushwork.training.step import Networks
 from brushwork.training.trainer import Trainer
+
+from ..conftest import QUIET
 
 STAGE = Stage(16)
 
 
-def noise(count: int, side: int = 16) -> Tensor:
-    generator = torch.Generator().manual_seed(0)
-    return torch.randint(0, 256, (count, 3, side, side), generator=generator, dtype=torch.uint8)
-
-
-# Spread
 def test_spread_is_the_root_mean_squared_distance_over_all_pairs() -> None:
-    images = noise(5)
-    flat = images.flatten(1).double()
-    distances = torch.pdist(flat).square() / flat.shape[1]
+    images = torch.randint(0, 256, (5, 3, 16, 16), dtype=torch.uint8)
+    distances = torch.pdist(images.flatten(1).double()).square() / (3 * 16**2)
     assert spread(images) == pytest.approx(float(distances.mean().sqrt()), rel=1e-5)
     assert spread(images[:1].expand(4, -1, -1, -1)) == 0
 
@@ -52,7 +37,6 @@ def test_detail_below_the_compared_size_does_not_count() -> None:
     assert spread(torch.stack([board, 255 - board])) == 0
 
 
-# The probe
 def test_real_pictures_pass_and_one_picture_does_not(
     nets: Networks, pictures: ImageDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -70,15 +54,12 @@ def test_real_pictures_pass_and_one_picture_does_not(
         return pictures.take(torch.stack(picked))
 
     monkeypatch.setattr(diversity, "sample", drawn)
-    found = probe(nets.generator, STAGE)
-    first, *others = pictures.style_names
-    assert found.shares[first] == 0
-    assert all(found.shares[name] == pytest.approx(1, abs=0.1) for name in others)
-    assert found.warning == f"1 of 3 styles draws one image: {first}"
-    values = found.values()
-    assert values[f"pixel_diversity/{first}"] == 0
-    assert values["pixel_diversity"] == pytest.approx(2 / 3, abs=0.1)
-    assert values["collapsed_styles"] == 1
+    found, names = probe(nets.generator, STAGE), pictures.style_names
+    assert list(found.shares.values()) == pytest.approx([0, 1, 1], abs=0.1)
+    assert found.warning == f"1 of 3 styles draws one image: {names[0]}"
+    shares = {f"pixel_diversity/{name}": found.shares[name] for name in names}
+    mean = sum(shares.values()) / 3
+    assert found.values() == pytest.approx({"pixel_diversity": mean, **shares, "collapsed_styles": 1})
 
 
 def test_a_generator_that_ignores_its_code_draws_one_picture(nets: Networks, pictures: ImageDataset) -> None:
@@ -111,47 +92,26 @@ def test_of_very_many_styles_some_are_looked_at(pictures: ImageDataset) -> None:
     assert max(b - a for a, b in itertools.pairwise([*seen, count])) <= 5
 
 
-# A run
-@pytest.fixture
-def make(
-    make_config: Callable[..., TrainConfig], pictures: ImageDataset, monkeypatch: pytest.MonkeyPatch
-) -> Callable[..., Trainer]:
-    """Runs whose first style draws one image; 8 images a step, a tick each."""
-
-    def look(self: DiversityProbe, *_: object) -> StyleDiversity:
-        return StyleDiversity(shares={"chalk": 0.1, "ink": 0.9})
-
-    monkeypatch.setattr(DiversityProbe, "__call__", look)
-    interval = replace(
-        IntervalConfig(), status_kimg=0.008, grid_kimg=0.0, checkpoint_kimg=0.0, snapshot_kimg=0.0
-    )
-
-    def trainer(*, total_kimg: float = 0.08, **changes: Any) -> Trainer:
-        return Trainer(make_config(interval=interval, total_kimg=total_kimg, **changes), pictures)
-
-    return trainer
-
-
-WARNING = "1 of 2 styles draws one image: chalk"
-
-
 def test_a_run_that_collapses_says_so_and_stops_if_asked_to(
-    make: Callable[..., Trainer], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+    make_config: Callable[..., TrainConfig], pictures: ImageDataset, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
     titles: list[str] = []
 
     def grid(generator: object, *, title: str = "") -> np.ndarray:
         titles.append(title)
         return np.zeros((8, 8, 3), np.uint8)
 
+    found = StyleDiversity(shares={"chalk": 0.1, "ink": 0.9})
+    monkeypatch.setattr(DiversityProbe, "__call__", lambda *_: found)
     monkeypatch.setattr(artifacts, "sample_grid", grid)
-    trainer = make(stop_on_collapse=True)
+    config = make_config(interval=replace(QUIET, status_kimg=0.008), total_kimg=0.08, stop_on_collapse=True)
+    trainer = Trainer(config, pictures)
     outcome = trainer.run()
-    assert (outcome.reason, outcome.warning) == ("collapse", WARNING)
+    assert (outcome.reason, outcome.warning) == ("collapse", found.warning)
     assert outcome.nimg == (PATIENCE + 1) * 8, "the step after the last status line that was waited for"
-    lines = [json.loads(line) for line in trainer.folder.log_file.read_text().splitlines()]
-    assert [line["collapsed_styles"] for line in lines] == [1] * (PATIENCE + 1)
-    assert lines[0]["pixel_diversity/chalk"] == 0.1
-    assert capsys.readouterr().out.count(WARNING) == PATIENCE + 1
-    assert set(titles) == {WARNING}
+    lines = trainer.folder.history()
+    assert all(line.items() >= found.values().items() for line in lines)
+    assert len(lines) == capsys.readouterr().out.count(found.warning) == PATIENCE + 1
+    assert set(titles) == {found.warning}
     assert checkpoints(trainer.folder.checkpoints), "nothing is lost"

@@ -17,27 +17,23 @@ from brushwork.training.trainer import Trainer
 from brushwork.training.update import StepStats
 
 
-def discriminator(loss: float, penalty: float | None = None) -> DiscriminatorStats:
-    values = (torch.tensor(value) for value in (loss, 1.0, -1.0, 0.5))
-    real = dict(zip(("loss", "real_logit", "fake_logit", "real_sign"), values, strict=True))
-    return DiscriminatorStats(**real, penalties={} if penalty is None else {"r1": torch.tensor(penalty)})
-
-
-def generator(loss: float) -> GeneratorStats:
-    return GeneratorStats(loss=torch.tensor(loss), w_sums=torch.zeros(2, 2))
-
-
-def step(loss: float, penalty: float | None = None, *, generator_loss: float = 1.0) -> StepStats:
-    return StepStats(discriminator=discriminator(loss, penalty), generator=generator(generator_loss))
+def step(loss: float, *, generator_loss: float = 1.0, **penalties: float) -> StepStats:
+    discriminator = DiscriminatorStats(
+        loss=torch.tensor(loss), real_logit=torch.tensor(1.0), fake_logit=torch.tensor(-1.0),
+        real_sign=torch.tensor(0.5), penalties={name: torch.tensor(each) for name, each in penalties.items()},
+    )  # fmt: skip
+    return StepStats(
+        discriminator=discriminator, generator=GeneratorStats(loss=torch.tensor(generator_loss), w_sums=None)
+    )
 
 
 def test_means_are_over_the_steps_that_saw_each_value() -> None:
     meter = StepMeter(torch.device("cpu"))
-    for loss, penalty in ((1.0, 6.0), (2.0, None), (6.0, None)):
-        meter.add(step(loss, penalty, generator_loss=loss / 2), 8, 16)
-    seen = meter.means(lambda values: values + 0)
-    assert (seen["loss_d"], seen["loss_g"], seen["r1"], seen["real_sign"]) == (3.0, 1.5, 6.0, 0.5)
-    assert "r2" not in seen
+    for loss, penalties in ((1.0, {"r1": 6.0}), (2.0, {}), (6.0, {})):
+        meter.add(step(loss, generator_loss=loss / 2, **penalties), 8, 16)
+    assert meter.means(lambda values: values) == {
+        "loss_g": 1.5, "loss_d": 3.0, "r1": 6.0, "real_logit": 1.0, "fake_logit": -1.0, "real_sign": 0.5
+    }  # fmt: skip
     assert meter.means(lambda values: 2 * values)["loss_d"] == 6.0, "averaged over processes"
     assert meter.images == 24
     meter.add(step(math.nan, generator_loss=math.inf), 8, 16)
@@ -89,7 +85,6 @@ def test_the_line_says_where_the_run_stands() -> None:
     assert "R1" not in steady
 
 
-# The header
 def test_a_run_says_on_which_machine_images_and_schedule_it_trains(
     make_config: Callable[..., TrainConfig], pictures: ImageDataset, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -5,12 +5,10 @@ from pathlib import Path
 
 import pytest
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from brushwork.eval.processes import Processes
-from brushwork.eval.reference import build_reference
-from brushwork.eval.sources import Stored
+from brushwork.eval.reference import Reference
 from brushwork.models.generator import Generator
 from brushwork.models.restyling import content_style_codes, restyle
 from brushwork.models.stage import Stage
@@ -20,26 +18,9 @@ from brushwork.training.run import restyled as module
 from brushwork.training.run.restyled import RestyledMetrics, spread_evenly
 
 from ..conftest import GENERATOR
+from .conftest import TEST, TRAIN
 
-TRAIN, TEST = (toy_dataset(styles=3, subjects=8, size=16, seed=seed) for seed in (0, 1))
 NOWHERE = Path("nowhere")
-
-
-class Thumbnails:
-    """Features for tests: the image at 4 x 4; feature maps: the image as it is."""
-
-    name, protocol, dim, standardised = "thumbnails", "thumbnails of 4 px", 48, True
-
-    def __call__(self, images: Tensor) -> Tensor:
-        return F.adaptive_avg_pool2d(images.float() / 255, 4).flatten(1)
-
-    def control(self) -> "Thumbnails":
-        return self
-
-    maps_protocol = "pixels as they are"
-
-    def maps(self, images: Tensor) -> tuple[Tensor, ...]:
-        return (images.float() / 255,)
 
 
 @pytest.fixture(autouse=True)
@@ -53,14 +34,11 @@ def generator() -> Generator:
 
 
 @pytest.fixture
-def metrics(monkeypatch: pytest.MonkeyPatch) -> RestyledMetrics:
+def metrics(reference: Reference, monkeypatch: pytest.MonkeyPatch) -> RestyledMetrics:
     monkeypatch.setattr(module, "CONTENTS", 12)
-    real, held_out = (Stored(images=side.images, styles=side.styles) for side in (TRAIN, TEST))
-    reference = build_reference(real, held_out, TRAIN.style_names, "f", [Thumbnails()], control=False)
     return RestyledMetrics(("fd", "accuracy", "content"), NOWHERE, reference)
 
 
-# What is restyled
 @pytest.mark.parametrize("most", [6, 12, 13, 24])
 def test_contents_and_goals_are_spread_evenly(most: int) -> None:
     rows, targets = spread_evenly(TEST.styles, 3, most)
@@ -84,7 +62,6 @@ def test_no_more_are_redrawn_than_there_are_and_none_without_a_style() -> None:
     assert targets == [1, 1, 0, 0, 0]
 
 
-# Restyling
 @pytest.mark.parametrize("stage", [Stage(8), Stage(16, 0.5), Stage(16)])
 def test_images_of_any_stage_come_at_the_size_of_the_contents(
     generator: Generator, metrics: RestyledMetrics, stage: Stage
@@ -103,24 +80,20 @@ def test_processes_share_the_work(
 ) -> None:
     monkeypatch.setattr(module, "PART", 5)
     alone = metrics.restyled(generator, Stage(16))
-    done: dict[int, Tensor] = {}
+    shares: list[dict[int, Tensor]] = []
 
-    class Second(Processes):
+    class Two(Processes):
         def gather(self, mine: dict) -> dict:
-            done.update(mine)
-            return done
+            shares.append(mine)
+            return {number: images for share in shares for number, images in share.items()}
 
-    for rank, share in ((0, {0, 2}), (1, {0, 1, 2})):
-        monkeypatch.setattr(Processes, "joined", lambda rank=rank: Second(rank=rank, count=2))
-        if rank == 0:
-            with pytest.raises(KeyError):
-                metrics.restyled(generator, Stage(16))
-        else:
-            assert torch.equal(metrics.restyled(generator, Stage(16)), alone)
-        assert set(done) == share
+    monkeypatch.setattr(Processes, "joined", lambda: Two(rank=len(shares), count=2))
+    with pytest.raises(KeyError):
+        metrics.restyled(generator, Stage(16))
+    assert torch.equal(metrics.restyled(generator, Stage(16)), alone)
+    assert [set(share) for share in shares] == [{0, 2}, {1}]
 
 
-# Figures
 def test_unchanged_contents_score_the_baseline_and_real_drawings_beat_it(
     generator: Generator, metrics: RestyledMetrics, monkeypatch: pytest.MonkeyPatch
 ) -> None:

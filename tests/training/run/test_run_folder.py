@@ -1,4 +1,3 @@
-import json
 import re
 import subprocess
 import sys
@@ -11,7 +10,10 @@ import pytest
 
 from brushwork.training.config import TrainConfig
 from brushwork.training.errors import TrainingError
-from brushwork.training.run.run_folder import RunFolder, RunSetup, RunStart, differences
+from brushwork.training.run.checkpoint import save_checkpoint
+from brushwork.training.run.run_folder import RunFolder, RunSetup, RunStart, Stored, differences, to_json
+
+from ..conftest import GENERATOR
 
 SETUP = RunSetup(precision="fp32", fingerprint="abc", styles=("ink", "oil"), group=4)
 
@@ -23,7 +25,6 @@ def folder(tmp_path: Path) -> RunFolder:
     return RunFolder(tmp_path / "runs" / "a")
 
 
-# Ownership
 def test_a_folder_has_one_owner_at_a_time(folder: RunFolder) -> None:
     folder.own()
     other = RunFolder(folder.path)
@@ -31,7 +32,6 @@ def test_a_folder_has_one_owner_at_a_time(folder: RunFolder) -> None:
         other.own()
     folder.let_go()
     other.own()
-    other.let_go()
 
 
 def test_a_killed_owner_leaves_the_folder_to_the_next(folder: RunFolder) -> None:
@@ -46,7 +46,6 @@ def test_a_killed_owner_leaves_the_folder_to_the_next(folder: RunFolder) -> None
     assert (folder.path / ".half.partial").exists()
     folder.own()
     assert not (folder.path / ".half.partial").exists()
-    folder.let_go()
 
 
 def test_a_file_or_a_place_below_one_is_no_folder(tmp_path: Path) -> None:
@@ -56,14 +55,12 @@ def test_a_file_or_a_place_below_one_is_no_folder(tmp_path: Path) -> None:
             RunFolder(path).own()
 
 
-# Claiming
 @pytest.fixture
 def trained(folder: RunFolder, make_config: Make) -> RunFolder:
     """A folder with a checkpoint, of seed 1."""
     assert folder.claim(make_config(seed=1), SETUP, resume=False) == RunStart(setup=SETUP)
     assert [path.name for path in folder.path.iterdir()] == ["config.json"]
-    folder.checkpoints.mkdir()
-    (folder.checkpoints / "000000000008.pt").touch()
+    save_checkpoint(folder.checkpoints, 8, {})
     return folder
 
 
@@ -77,27 +74,20 @@ def test_what_no_step_depends_on_may_change_and_the_stored_facts_win(
     later, newest = replace(SETUP, precision="bf16"), trained.checkpoints / "000000000008.pt"
     claim = trained.claim(make_config(seed=1, **changes), later, resume=True)
     assert claim == RunStart(setup=SETUP, checkpoint=newest, aside=None)
-    stored = trained.read()
-    assert stored is not None
-    assert stored.setup == SETUP
-    assert stored.config["generator"]["resolution"] == 16
-    (name,) = changes
-    assert stored.config[name] == (str(changes[name]) if name == "data" else changes[name])
+    assert trained.read() == Stored(config=to_json(make_config(seed=1, **changes)), setup=SETUP)
 
 
 def test_another_configuration_is_refused_naming_the_fields_that_differ(
     trained: RunFolder, make_config: Make
 ) -> None:
-    config, before = make_config(seed=1), trained.config_file.read_bytes()
-    other = replace(config, seed=2, generator=replace(config.generator, w_dim=12), total_kimg=9.0)
+    before = trained.config_file.read_bytes()
+    other = make_config(seed=2, generator=replace(GENERATOR, w_dim=12), total_kimg=9.0)
     with pytest.raises(TrainingError) as raised:
         trained.claim(other, SETUP, resume=True)
-    message = str(raised.value)
-    assert "holds a run of another configuration" in message
-    assert "seed: 1 there, 2 here" in message
-    assert "generator.w_dim: 8 there, 12 here" in message
-    assert f"--start-from {trained.path}" in message, "a way on"
-    assert len(message.splitlines()) == 4, "and nothing else: the length of a run is free to change"
+    first, *lines, last = str(raised.value).splitlines()
+    assert "holds a run of another configuration" in first
+    assert lines == ["  generator.w_dim: 8 there, 12 here", "  seed: 1 there, 2 here"], "not its length"
+    assert f"--start-from {trained.path}" in last, "a way on"
     assert trained.config_file.read_bytes() == before
     lines = differences({"loss": {"mixing": 0.9}, "out": "a"}, {"loss": {"new": 1}, "out": "b"})
     assert lines == ["loss.mixing: 0.9 there, None here", "loss.new: None there, 1 here"]
@@ -137,16 +127,14 @@ def test_what_a_run_without_a_checkpoint_left_is_moved_aside(
         claim = folder.claim(make_config(seed=number), SETUP, resume=resume)
         aside = folder.path / f"stopped-{number}" if number else None
         assert claim == RunStart(setup=SETUP, checkpoint=None, aside=aside)
-        stored = folder.read()
-        assert stored is not None
-        assert stored.config["seed"] == number
+        assert folder.read() == Stored(config=to_json(make_config(seed=number)), setup=SETUP)
         folder.log({"nimg": number})
         (folder.path / "classifier.safetensors").write_text("of this run")
         (folder.path / "notes.txt").write_text("mine")
-    assert sorted(path.name for path in (folder.path / "stopped-2").iterdir()) == [
-        "classifier.safetensors", "config.json", "metrics.jsonl"
-    ]  # fmt: skip
-    assert (folder.path / "stopped-2" / "metrics.jsonl").read_text() == '{"nimg": 1}\n'
+    aside = RunFolder(folder.path / "stopped-2")
+    left = {path.name for path in aside.path.iterdir()}
+    assert left == {"classifier.safetensors", "config.json", "metrics.jsonl"}
+    assert aside.history() == [{"nimg": 1}]
     assert (folder.path / "notes.txt").exists()
 
 
@@ -169,7 +157,6 @@ def test_a_file_in_the_place_of_the_folder_is_named(tmp_path: Path) -> None:
         RunFolder(tmp_path / "run").read()
 
 
-# The log
 def test_the_log_keeps_its_lines_and_leaves_out_one_that_was_cut_off(folder: RunFolder) -> None:
     folder.path.mkdir(parents=True)
     lines = [{"nimg": 8, "loss": 1.5}, {"nimg": 16, "loss": 1.25}]
@@ -191,6 +178,5 @@ def test_rewinding_drops_what_came_after_and_mends_a_cut_off_line(folder: RunFol
     with folder.log_file.open("a") as file:
         file.write('{"nimg": 40, "lo')
     folder.rewind(16)
-    folder.log({"nimg": 24, "again": True})
-    texts = folder.log_file.read_text().splitlines()
-    assert [json.loads(text) for text in texts] == [{"nimg": 8}, {"nimg": 16}, {"nimg": 24, "again": True}]
+    folder.log({"nimg": 24, "again": 1})
+    assert folder.history() == [{"nimg": 8}, {"nimg": 16}, {"nimg": 24, "again": 1}]
