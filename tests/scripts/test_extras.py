@@ -15,32 +15,32 @@ def without_extras(name, path=None, target=None):
     return None if name.partition(".")[0] in EXTRAS else find_spec(name, path, target)
 
 PathFinder.find_spec = staticmethod(without_extras)
+sys.argv = ["brushwork", *sys.argv[1:]]
+main()
 """
 
 
 def command(*words: object) -> "subprocess.CompletedProcess[str]":
-    code = f"{BLOCK}\nsys.argv = ['brushwork', *sys.argv[1:]]\nmain()"
-    return subprocess.run(
-        [sys.executable, "-c", code, *map(str, words)], capture_output=True, text=True, timeout=300
-    )
+    typed = [sys.executable, "-c", BLOCK, *map(str, words)]
+    return subprocess.run(typed, capture_output=True, text=True, timeout=300)
 
 
 def test_the_core_needs_no_extra(packed: Path, tmp_path: Path) -> None:
-    run, cpu = tmp_path / "run", ("--device", "cpu")
     short = ("--total-kimg", "0.064", "--batch", "8", "--interval.snapshot-kimg", "0.064")
-    trained = command("train", "toy", "--data", packed, "--out", run, *short, *cpu)
-    assert trained.returncode == 0, trained.stderr
-    sampled = command("sample", run, "--seeds", "0-1", *cpu)
-    assert sampled.returncode == 0, sampled.stderr
+    for words in (
+        ("train", "toy", "--data", packed, "--out", tmp_path / "run", *short),
+        ("sample", tmp_path / "run", "--seeds", "0-1"),
+    ):
+        done = command(*words, "--device", "cpu")
+        assert done.returncode == 0, done.stderr
 
 
 def test_a_missing_package_is_named_with_its_extra(packed: Path, run: Path) -> None:
-    for words, extra in (
-        (("measure", run, "--reference", packed), "metrics"),
-        (
-            ("train", "toy", "--data", packed, "--out", run.parent / "t", "--trackers.use", "wandb"),
-            "trackers",
-        ),
+    options = ("toy", "--data", packed, "--out", run.parent / "t")
+    for extra, words in (
+        ("metrics", ("measure", run, "--reference", packed)),
+        ("trackers", ("train", *options, "--trackers.use", "wandb")),
+        ("tune", ("tune", *options)),
     ):
         done = command(*words)
         assert done.returncode == 2, done.stderr

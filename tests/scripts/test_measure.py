@@ -2,9 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -13,81 +11,44 @@ from PIL import Image
 
 from brushwork.data.curate.pack import PackConfig, pack
 from brushwork.data.dataset import load_dataset
-from brushwork.data.files import write_file
 from brushwork.eval.evaluator import images_of_styles
 from brushwork.eval.reference import build_reference
 from brushwork.eval.sources import Stored
-from brushwork.models.generator import Generator, GeneratorConfig
-from brushwork.models.snapshot import generator_bytes
-from brushwork.models.stage import Stage
 
-if TYPE_CHECKING:
-    from ..conftest import Shell
-else:
-    Shell = Any
+from ..conftest import Shell
+from .conftest import save_untrained
 
 
 def measured(shell: Shell, source: Path, out: Path, *options: object) -> dict:
-    """Measures and returns the report."""
     shell("measure", source, "--out", out, "--device", "cpu", "--no-control", *options)
     assert "<html" in (out / "report.html").read_text()
     return json.loads((out / "report.json").read_text())
 
 
-def save_pictures(folder: Path, packed: Path, names: Sequence[str]) -> None:
-    """The held-out images of a packed data set as FOLDER/<style>/<subject>.png."""
+def save_pictures(folder: Path, packed: Path, shift: int = 0) -> tuple[str, ...]:
+    """Write the held-out images as FOLDER/<style>/<subject>.png, under the styles so many places on."""
     pictures = load_dataset(packed, "test")
+    names = pictures.style_names[shift:] + pictures.style_names[:shift]
     for image, style, subject in zip(pictures.images, pictures.styles, pictures.subjects, strict=True):
         path = folder / names[int(style)] / f"{subject}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(image.permute(1, 2, 0).numpy()).save(path)
+    return names
 
 
-def write_snapshot(run: Path, styles: tuple[str, ...]) -> None:
-    """A generator before its training, as a run folder."""
-    config = GeneratorConfig(
-        resolution=16, z_dim=8, w_dim=8, mapping_layers=2, channel_base=128, channel_max=12
-    )
-    generator = Generator(config, styles)
-    generator.mapping.average.normal_()
-    snapshot = run / "snapshots" / "generator.safetensors"
-    write_file(snapshot, generator_bytes(generator, stage=Stage(16), notes={}))
-
-
-@pytest.fixture
-def names(packed: Path) -> tuple[str, ...]:
-    return load_dataset(packed, "test").style_names
-
-
-def test_measure_a_folder_of_real_images(
-    shell: Shell, packed: Path, names: tuple[str, ...], tmp_path: Path
-) -> None:
-    save_pictures(tmp_path / "made", packed, names)
-    save_pictures(tmp_path / "wrong", packed, names[1:] + names[:1])
+def test_measure_a_folder_of_real_images(shell: Shell, packed: Path, tmp_path: Path) -> None:
+    save_pictures(tmp_path / "made", packed)
+    save_pictures(tmp_path / "wrong", packed, shift=1)
+    options = ("--reference", packed, "--metrics", "fd", "accuracy")
     right, wrong = (
-        measured(shell, tmp_path / made, tmp_path / "o", "--reference", packed, "--metrics", "fd", "accuracy")
-        for made in ("made", "wrong")
+        measured(shell, tmp_path / made, tmp_path / "o", *options)["figures"] for made in ("made", "wrong")
     )
-    figure = right["figures"]["accuracy"]
-    assert figure["measured"]["value"] == figure["real"]["value"], "they are the held-out images"
-    assert wrong["figures"]["accuracy"]["measured"]["value"] < figure["measured"]["value"]
-    assert wrong["figures"]["fd"]["measured"]["value"] == pytest.approx(
-        right["figures"]["fd"]["measured"]["value"], rel=1e-6
-    )
+    of_right, of_wrong = (figures["accuracy"]["measured"]["value"] for figures in (right, wrong))
+    assert of_wrong < of_right == right["accuracy"]["real"]["value"], "they are the held-out images"
+    assert wrong["fd"]["measured"]["value"] == pytest.approx(right["fd"]["measured"]["value"], rel=1e-6)
 
 
-def test_measure_a_generator_as_a_function(shell: Shell, packed: Path, run: Path, tmp_path: Path) -> None:
-    options = ("--reference", packed, "--per-style", "6", "--metrics", "prdc", "ppl", "truncation")
-    found = measured(shell, run, tmp_path, *options)
-    assert {"precision", "ppl"} <= found["figures"].keys()
-    assert found["figures"]["ppl"]["measured"]["value"] > 0
-    assert [point["x"] for point in found["curves"]["truncation"]][-1] == 1
-    assert found["protocol"]["psi"] == 1
-
-
-def test_measure_compares_only_what_may_be_compared(
-    shell: Shell, packed: Path, run: Path, tmp_path: Path
-) -> None:
+def test_only_comparable_reports_are_compared(shell: Shell, packed: Path, run: Path, tmp_path: Path) -> None:
     options = ("--reference", packed, "--metrics", "accuracy")
     measured(shell, run, tmp_path / "a", *options, "--per-style", "6")
     same = (*options, "--out", tmp_path / "b", "--device", "cpu", "--no-control")
@@ -98,9 +59,9 @@ def test_measure_compares_only_what_may_be_compared(
     assert "nothing.json" in shell.mistake("measure", run, *same, "--against", tmp_path / "nothing.json")
 
 
-def test_measure_pairs(shell: Shell, packed: Path, names: tuple[str, ...], tmp_path: Path) -> None:
+def test_measure_pairs(shell: Shell, packed: Path, tmp_path: Path) -> None:
     """The outputs are the real drawings: no distance to the truth, and one to the contents."""
-    save_pictures(tmp_path / "real", packed, names)
+    names = save_pictures(tmp_path / "real", packed)
     subjects = sorted(path.stem for path in (tmp_path / "real" / names[0]).iterdir())
     rows = [
         f"real/{names[1 + i % 2]}/{subject}.png,real/{names[0]}/{subject}.png,{names[1 + i % 2]},{subject}"
@@ -123,22 +84,17 @@ def test_measure_pairs(shell: Shell, packed: Path, names: tuple[str, ...], tmp_p
     assert found["notes"][0].startswith("fd, accuracy: The reference has no style 'oil'")
 
 
-ODD = ("50% a:b", "x?", "ü" * 120)
-"""Styles whose folders cannot have their names everywhere, and a long one."""
-
-
-def test_folders_of_sample_are_read_back_to_their_styles(
-    shell: Shell, pictures: Path, tmp_path: Path
-) -> None:
-    for folder, name in zip(sorted(pictures.iterdir()), ODD, strict=True):
+def test_folders_of_sample_read_back_as_their_styles(shell: Shell, pictures: Path, tmp_path: Path) -> None:
+    """Styles whose folders cannot have their names everywhere, and a long one."""
+    odd = ("50% a:b", "x?", "ü" * 120)
+    for folder, name in zip(sorted(pictures.iterdir()), odd, strict=True):
         shutil.copytree(folder, tmp_path / "images" / name)
     pack(tmp_path / "images", tmp_path / "data", PackConfig(resolution=16, test_fraction=0.3))
-    write_snapshot(tmp_path / "run", ODD)
-    shell("sample", tmp_path / "run", "--seeds", "0-2", "--device", "cpu")
+    shell("sample", save_untrained(tmp_path / "run", odd), "--seeds", "0-2", "--device", "cpu")
     made = tmp_path / "run" / "generated"
     assert (made / "50%25 a%3Ab").is_dir()
     options = ("--reference", tmp_path / "data", "--metrics", "accuracy")
-    assert sorted(measured(shell, made, tmp_path / "o", *options)["style_names"]) == sorted(ODD)
+    assert sorted(measured(shell, made, tmp_path / "o", *options)["style_names"]) == sorted(odd)
 
 
 def test_measure_takes_published_statistics(shell: Shell, run: Path, tmp_path: Path) -> None:
@@ -151,7 +107,6 @@ def test_measure_takes_published_statistics(shell: Shell, run: Path, tmp_path: P
 
 @pytest.fixture(scope="module")
 def unlabelled(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A packed data set without styles."""
     folder = tmp_path_factory.mktemp("unlabelled")
     (folder / "flat").mkdir()
     for path in pictures.glob("*/*.png"):
@@ -162,13 +117,13 @@ def unlabelled(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 def test_measure_without_styles(shell: Shell, unlabelled: Path, run: Path, tmp_path: Path) -> None:
     """Real images without styles allow all metrics that need no label, of generators with and without."""
-    write_snapshot(tmp_path / "run", ())
     metrics = ("--metrics", "fd", "accuracy", "prdc", "diversity", "copies", "ppl", "truncation")
     options = ("--reference", unlabelled, "--per-style", "8", *metrics)
-    found = measured(shell, tmp_path / "run", tmp_path / "o", *options)
+    found = measured(shell, save_untrained(tmp_path / "run", ()), tmp_path / "o", *options)
     assert {"fd", "precision", "diversity", "copies", "ppl"} <= found["figures"].keys()
     assert found["style_names"] == []
-    assert len(found["curves"]["truncation"]) > 1
+    assert found["figures"]["ppl"]["measured"]["value"] > 0
+    assert [point["x"] for point in found["curves"]["truncation"]][-1] == 1
     assert found["notes"] == ["accuracy: It takes 2 styles or more, and there are 0."]
     assert (tmp_path / "o" / "nearest-to-a-training-image.png").is_file()
     of_styles = measured(shell, run, tmp_path / "p", *options)
@@ -176,19 +131,16 @@ def test_measure_without_styles(shell: Shell, unlabelled: Path, run: Path, tmp_p
     assert of_styles["notes"] == found["notes"]
 
 
-def test_broken_images_are_named_and_the_others_measured(
-    shell: Shell, packed: Path, names: tuple[str, ...], tmp_path: Path
-) -> None:
-    save_pictures(tmp_path / "made", packed, names)
-    broken = sorted((tmp_path / "made").rglob("*.png"))[0]
+def test_broken_images_are_named_and_the_others_measured(shell: Shell, packed: Path, tmp_path: Path) -> None:
+    save_pictures(tmp_path / "made", packed)
+    broken, *others = sorted((tmp_path / "made").rglob("*.png"))
     broken.write_bytes(broken.read_bytes()[:60])
     options = ("--reference", packed, "--metrics", "fd", "--out", tmp_path / "o", "--device", "cpu")
     said = shell.mistake("measure", tmp_path / "made", *options, "--no-control")
-    assert f"{broken.name}' cannot be read as an image" in said
-    assert "1 of " in said
+    assert f"{broken.name}' cannot be read as an image. 1 of " in said
     report = json.loads((tmp_path / "o" / "report.json").read_text())
     assert broken.name in report["notes"][0]
-    assert sum(report["protocol"]["images_per_style"]) == len(list((tmp_path / "made").rglob("*.png"))) - 1
+    assert sum(report["protocol"]["images_per_style"]) == len(others)
 
 
 def test_training_images_of_styles_are_in_the_order_of_the_reference(packed: Path) -> None:
@@ -209,7 +161,6 @@ def test_training_images_of_styles_are_in_the_order_of_the_reference(packed: Pat
         assert torch.equal(images_of_styles(train, names).flatten(1).float(), features)
 
 
-# Mistakes
 def test_mistakes_in_measure(shell: Shell, packed: Path, run: Path, tmp_path: Path) -> None:
     plain = ("--reference", packed, "--device", "cpu", "--no-control")
     assert "no metric 'fdd'" in shell.mistake("measure", run, *plain, "--metrics", "fdd")
@@ -218,9 +169,8 @@ def test_mistakes_in_measure(shell: Shell, packed: Path, run: Path, tmp_path: Pa
     missing = ("--features", "inception", "--weights", f"inception={tmp_path / 'absent.pth'}")
     assert "absent.pth" in shell.mistake("measure", run, *plain, *missing)
     for weights in ("inception", "alexnet=x.pth"):
-        assert f"--weights has '{weights}': write NAME=PATH" in shell.mistake(
-            "measure", run, *plain, "--weights", weights
-        )
+        said = shell.mistake("measure", run, *plain, "--weights", weights)
+        assert f"--weights has '{weights}': write NAME=PATH" in said
     renamed = shell.mistake("measure", run, *plain, "--inception-weights", "x.pth")
     assert "--inception-weights is now called --weights inception=PATH" in renamed
     (tmp_path / "pairs.csv").write_text("output,content,style\na.png,b.png,x\n")
@@ -228,7 +178,6 @@ def test_mistakes_in_measure(shell: Shell, packed: Path, run: Path, tmp_path: Pa
     for out in (tmp_path / "pairs.csv", tmp_path / "pairs.csv" / "below"):
         assert "pairs.csv' is a file: name a folder" in shell.mistake("measure", run, *plain, "--out", out)
     for device in ("meta", "cpu:5", "cuda:99"):
-        said = shell.mistake("measure", run, "--reference", packed, "--device", device)
-        assert device in said
+        assert device in shell.mistake("measure", run, "--reference", packed, "--device", device)
     (tmp_path / "s.npz").write_text("no archive")
     assert "s.npz" in shell.mistake("measure", run, "--reference", tmp_path / "s.npz", "--device", "cpu")

@@ -3,53 +3,38 @@
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from brushwork.data.files import write_file
 from brushwork.data.images import read_image
 from brushwork.eval import image_folders as module
 from brushwork.eval.sources import read_styled_folder
 from brushwork.models.errors import ModelError
-from brushwork.models.generator import Generator, GeneratorConfig
 from brushwork.models.sampling import sample_batches, sample_matrix
-from brushwork.models.snapshot import generator_bytes, load_generator
-from brushwork.models.stage import Stage
+from brushwork.models.snapshot import load_generator
 from brushwork.scripts.sample import parse_seeds
 
-if TYPE_CHECKING:
-    from ..conftest import Shell
-else:
-    Shell = Any
+from ..conftest import Shell
+from .conftest import save_untrained
 
 CPU = ("--device", "cpu")
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("0-3,7", [0, 1, 2, 3, 7]),
-        ("0,0,2-4,3", [0, 2, 3, 4]),
-        ("9223372036854775806-9223372036854775807", [2**63 - 2, 2**63 - 1]),
-        *((text, "cannot read the seeds") for text in ("", "a", "1,,2", "-4", "5-3", "9" * 5000)),
-        ("9223372036854775808", "write numbers up to 9223372036854775807 and rising ranges"),
-        ("0-99999999999", "are 100000000000: take at most 1000000"),
-    ],
-)
-def test_seeds_are_numbers_and_ranges_each_once(text: str, expected: list[int] | str) -> None:
-    if isinstance(expected, list):
-        assert parse_seeds(text) == expected
-        return
-    with pytest.raises(ModelError, match=expected) as raised:
-        parse_seeds(text)
-    assert len(str(raised.value)) < 200
+def test_seeds_are_numbers_and_ranges_each_once() -> None:
+    assert parse_seeds("0-3,7") == [0, 1, 2, 3, 7]
+    assert parse_seeds("0,0,2-4,3") == [0, 2, 3, 4]
+    assert parse_seeds(f"{2**63 - 2}-{2**63 - 1}") == [2**63 - 2, 2**63 - 1]
+    for text in ("", "a", "1,,2", "-4", "5-3", "9" * 5000, str(2**63)):
+        with pytest.raises(ModelError, match=rf"the seeds .{{2,40}}: write numbers up to {2**63 - 1} and"):
+            parse_seeds(text)
+    with pytest.raises(ModelError, match="are 100000000000: take at most 1000000"):
+        parse_seeds("0-99999999999")
 
 
-# Files
 def test_more_seeds_than_a_batch_and_than_the_grid_shows(shell: Shell, run: Path, tmp_path: Path) -> None:
     sizes: list[int] = []
 
@@ -73,9 +58,7 @@ def test_more_seeds_than_a_batch_and_than_the_grid_shows(shell: Shell, run: Path
             assert np.abs(pixels - whole[row, column]).max() <= 1, "convolutions may round otherwise"
 
 
-def test_an_interrupted_job_is_continued_and_changed_images_are_made_anew(
-    shell: Shell, run: Path, tmp_path: Path
-) -> None:
+def test_an_interrupted_job_goes_on_and_mends_changed_images(shell: Shell, run: Path, tmp_path: Path) -> None:
     options = ("sample", run, "--styles", "01-outline", "--seeds", "0-11", "--batch", "4", *CPU)
     more = (*options, "--out", tmp_path / "parts", "--skip-existing")
     shell(*options, "--out", tmp_path / "whole")
@@ -103,18 +86,12 @@ def test_an_interrupted_job_is_continued_and_changed_images_are_made_anew(
     assert "12 images (0 were there)" in shell(*more, "--psi", "0.5"), "other options, other images"
 
 
-# Styles
 ODD = ("Art Nouveau", "Art_Nouveau", "Paris, 1900", "a:b", "grid.png", "ink+wash", "pop=art", "日本")
 
 
 def test_every_style_has_a_folder_that_reads_back_as_that_style(shell: Shell, tmp_path: Path) -> None:
     """The names could be mistaken for paths and options."""
-    torch.manual_seed(0)
-    config = GeneratorConfig(
-        resolution=16, z_dim=8, w_dim=8, mapping_layers=2, channel_base=128, channel_max=12
-    )
-    odd, out = tmp_path / "odd.safetensors", tmp_path / "out"
-    write_file(odd, generator_bytes(Generator(config, ODD), stage=Stage(16), notes={}))
+    odd, out = save_untrained(tmp_path / "odd", ODD), tmp_path / "out"
     shell("sample", odd, "--seeds", "0-1", "--out", out, *CPU)
     assert len(list(out.glob("*/seed*.png"))) == 2 * len(ODD)
     read = read_styled_folder(out)
@@ -132,7 +109,6 @@ def test_every_style_has_a_folder_that_reads_back_as_that_style(shell: Shell, tm
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ("--cutoff 3", "--cutoff"),
         ("--psi 11", "--psi is 11.0: it must be"),
         ("--device abacus", "--device is 'abacus': it must be auto, cpu, cuda, cuda:N or mps."),
         ("--device cuda:99", "no device 'cuda:99'"),

@@ -1,7 +1,6 @@
 """Faults, and the metrics that detect them, on synthetic images."""
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
@@ -9,29 +8,12 @@ import torch
 from brushwork.eval.results import Score
 from brushwork.eval.sources import Stored
 from brushwork.scripts.bench.toy import toy_dataset
-from brushwork.scripts.experiments.sensitivity import (
-    FAULTS,
-    UNHARMED,
-    blurred,
-    collapsed,
-    copied,
-    detected,
-    labelled,
-    measure_faults,
-    noisy,
-    table,
-)
+from brushwork.scripts.experiments import sensitivity
+from brushwork.scripts.experiments.sensitivity import FAULTS, UNHARMED, blurred
 
-if TYPE_CHECKING:
-    from ...eval.conftest import World
-else:
-    World = Any
+from ...eval.conftest import World
 
 
-TOY = toy_dataset(styles=3, subjects=10, size=16)
-
-
-# Faults
 def test_every_fault_keeps_number_size_and_order_of_styles(world: World) -> None:
     for name, fault in FAULTS.items():
         harmed = fault(world.test, world.train, 3)
@@ -42,10 +24,10 @@ def test_every_fault_keeps_number_size_and_order_of_styles(world: World) -> None
 
 
 def test_copies_are_of_training_and_collapse_is_of_few(world: World) -> None:
-    chosen = copied(world.test, world.train, 3)
+    chosen = sensitivity.copied(world.test, world.train, 3)
     rows = {tuple(image.flatten().tolist()) for image in world.train.images}
     assert all(tuple(image.flatten().tolist()) in rows for image in chosen.images)
-    few = collapsed(world.test, world.train, 3).images.float()
+    few = sensitivity.collapsed(world.test, world.train, 3).images.float()
     nearest = torch.cdist(few.flatten(1), few.flatten(1)).topk(2, largest=False).values[:, 1]
     real = world.test.images.float().flatten(1)
     assert nearest.max() < torch.cdist(real, real).median() / 4
@@ -53,7 +35,7 @@ def test_copies_are_of_training_and_collapse_is_of_few(world: World) -> None:
 
 def test_noise_and_blur_are_as_strong_as_they_say() -> None:
     grey = torch.full((8, 3, 16, 16), 128, dtype=torch.uint8)
-    assert noisy(grey, 8.0).float().std() == pytest.approx(8, rel=0.05)
+    assert sensitivity.noisy(grey, 8.0).float().std() == pytest.approx(8, rel=0.05)
     assert blurred(grey, 1.0).equal(grey)
     dot = torch.zeros(1, 3, 33, 33, dtype=torch.uint8)
     dot[..., 16, 16] = 255
@@ -63,12 +45,12 @@ def test_noise_and_blur_are_as_strong_as_they_say() -> None:
     assert FAULTS["hue turned by a tenth"](one, one, 1).images.equal(grey), "grey has no hue"
 
 
-# Detecting
 def test_metrics_detect_the_faults_of_a_fake_world(world: World) -> None:
     faults = (UNHARMED, "labels exchanged", "copies of training images", "ten drawings a style")
     metrics = ("fd", "accuracy", "prdc", "copies")
-    found = measure_faults(world.test, world.train, world.reference, faults=faults, metrics=metrics)
-    text = table("T", found, ("fd", "accuracy", "recall", "copies"))
+    images = (world.test, world.train, world.reference)
+    found = sensitivity.measure_faults(*images, faults=faults, metrics=metrics)
+    text = sensitivity.table("T", found, ("fd", "accuracy", "recall", "copies"))
     assert text.header[:3] == ("fault", "Frechet distance", "style accuracy")
     shown = {fault: [cell.startswith("**") for cell in cells] for fault, *cells in text.rows}
     assert shown[UNHARMED] == [False] * 4
@@ -88,11 +70,11 @@ def test_metrics_detect_the_faults_of_a_fake_world(world: World) -> None:
     ],
 )
 def test_detection_thresholds(figure: str, harmed: Score, healthy: Score, seen: bool) -> None:
-    assert detected(figure, harmed, healthy) is seen
+    assert sensitivity.detected(figure, harmed, healthy) is seen
 
 
 def test_unlabelled_images_are_left_out() -> None:
-    styles = torch.where(torch.arange(30) % 2 == 0, -1, TOY.styles)
-    found = labelled(replace(TOY, styles=styles))
-    assert found.styles.equal(TOY.styles[1::2])
-    assert found.images.equal(TOY.images[1::2])
+    toy = toy_dataset(styles=3, subjects=10, size=16)
+    found = sensitivity.labelled(replace(toy, styles=torch.where(torch.arange(30) % 2 == 0, -1, toy.styles)))
+    assert found.styles.equal(toy.styles[1::2])
+    assert found.images.equal(toy.images[1::2])

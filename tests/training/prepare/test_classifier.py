@@ -11,13 +11,7 @@ from brushwork.models.generator import Generator, GeneratorConfig
 from brushwork.scripts.bench.toy import toy_dataset
 from brushwork.training.errors import TrainingError
 from brushwork.training.prepare import classifier as module
-from brushwork.training.prepare.classifier import (
-    ClassifierConfig,
-    as_bytes,
-    from_bytes,
-    probabilities,
-    train_classifier,
-)
+from brushwork.training.prepare.classifier import ClassifierConfig, as_bytes, train_classifier
 
 CPU = torch.device("cpu")
 SHAPE = GeneratorConfig(resolution=16, z_dim=8, w_dim=8, mapping_layers=1, channel_base=128, channel_max=16)
@@ -42,14 +36,12 @@ def classifier(pictures: ImageDataset) -> StyleClassifier:
 def test_it_learns_what_labels_say(classifier: StyleClassifier, pictures: ImageDataset) -> None:
     assert float(classifier.accuracy) > 0.8  # of six images
     assert not any(p.requires_grad for p in classifier.parameters())
-    sure = probabilities(classifier, pictures, CPU)
+    sure = module.probabilities(classifier, pictures, CPU)
     torch.testing.assert_close(sure.sum(dim=1), torch.ones(len(pictures)))
     assert (sure.argmax(dim=1) == pictures.styles).float().mean() > 0.9
 
 
-def test_random_labels_cannot_be_told_of_new_subjects(
-    pictures: ImageDataset, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_random_labels_do_not_generalise(pictures: ImageDataset, monkeypatch: pytest.MonkeyPatch) -> None:
     """The accuracy is that of subjects it did not learn: by heart, it would be high here, too."""
     rng = torch.Generator().manual_seed(0)
     shuffled = pictures.styles[torch.randperm(len(pictures), generator=rng)]
@@ -71,9 +63,7 @@ def test_unlabelled_pictures_are_not_learnt_from(pictures: ImageDataset) -> None
     assert as_bytes(trained(part, SHORT)) == as_bytes(trained(alone, SHORT))
 
 
-def test_its_trunk_starts_from_the_style_encoders(
-    pictures: ImageDataset, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_its_trunk_starts_as_the_encoders(pictures: ImageDataset, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LEARNING_RATE", 1e-12)
     generator = Generator(replace(SHAPE, encoders=True), pictures.style_names)
     network = train_classifier(pictures, SHORT, generator, start=8, seed=0, device=CPU)
@@ -85,14 +75,12 @@ def test_its_trunk_starts_from_the_style_encoders(
         torch.testing.assert_close(network.state_dict()[name], theirs[name])
 
 
-# Files
 def test_another_runs_classifier_is_refused(classifier: StyleClassifier) -> None:
     for content, names in ((as_bytes(classifier), ("a", "b")), (b"no safetensors", ("a", "b", "c"))):
         with pytest.raises(TrainingError, match="remove it to train it again"):
-            from_bytes(content, Generator(SHAPE, names), CPU)
+            module.from_bytes(content, Generator(SHAPE, names), CPU)
 
 
-# Mistakes
 def test_a_single_style_cannot_be_told_from_others(pictures: ImageDataset) -> None:
     one = replace(pictures, styles=torch.where(pictures.styles == 0, 0, -1))
     with pytest.raises(TrainingError, match="needs labelled images of two styles"):

@@ -63,9 +63,7 @@ def test_the_classifier_is_trained_once_and_only_where_it_is_needed(
     assert all(value.equal(weights[name]) for name, value in first.classifier.state_dict().items())
 
 
-def test_a_run_trains_with_the_guesses_and_logs_them(
-    config: TrainConfig, pictures: ImageDataset, tmp_path: Path
-) -> None:
+def test_a_run_trains_with_the_guesses(config: TrainConfig, pictures: ImageDataset, tmp_path: Path) -> None:
     labels = LabelConfig(share=0.5, pseudo=0.5)
     short = replace(config, labels=labels, total_kimg=0.016)
     trainer = Trainer(short, pictures)
@@ -83,15 +81,12 @@ def test_a_run_trains_with_the_guesses_and_logs_them(
     assert [line for line in again.folder.history() if "pseudo_accepted" in line] == [first], "said once"
 
 
-def test_the_style_encoder_starts_from_the_classifier(
-    config: TrainConfig, pictures: ImageDataset, tmp_path: Path
-) -> None:
+def test_encoders_start_from_classifiers(config: TrainConfig, pictures: ImageDataset, tmp_path: Path) -> None:
     trainer = Trainer(replace(config, restyle=JUDGED, total_kimg=0.016), pictures)
     classifier = trainer.prepared.classifier
     assert classifier is not None
-    trunk = {
-        name: v for name, v in classifier.state_dict().items() if name.startswith(("from_rgb", "blocks"))
-    }
+    ours = classifier.state_dict()
+    trunk = {name: ours[name] for name in ours if name.startswith(("from_rgb", "blocks"))}
     assert trunk
     for generator in (trainer.state.nets.generator, trainer.state.average):
         ours = generator.encoders.style.state_dict()

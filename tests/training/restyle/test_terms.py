@@ -22,13 +22,11 @@ def test_the_style_term_is_the_mean_gap_and_leaves_the_code_alone() -> None:
 
 
 def test_the_classifiers_term_is_the_cross_entropy_of_soft_labels() -> None:
-    logits = torch.tensor([[0.0, 0.0], [0.0, 0.0]])
+    logits = torch.zeros(2, 2)
     assert float(terms.classifier(logits, torch.eye(2))) == pytest.approx(math.log(2))
-    assert float(terms.classifier(logits, torch.tensor([[0.5, 0.5], [0.0, 0.0]]))) == pytest.approx(
-        math.log(2) / 2
-    ), "a row without a label counts as 0"
-    sure = torch.tensor([[50.0, 0.0]])
-    assert float(terms.classifier(sure, torch.tensor([[1.0, 0.0]]))) == pytest.approx(0, abs=1e-6)
+    unlabelled = torch.tensor([[0.5, 0.5], [0.0, 0.0]])
+    assert float(terms.classifier(logits, unlabelled)) == pytest.approx(math.log(2) / 2), "it counts as 0"
+    assert float(terms.classifier(50 * torch.eye(2), torch.eye(2))) == pytest.approx(0, abs=1e-6)
 
 
 def test_the_perceptual_term_is_blind_to_contrast_and_reaches_4() -> None:
@@ -49,12 +47,6 @@ def test_pixels_and_contents() -> None:
     assert original.grad is None
 
 
-# Matching
-def codes(count: int) -> tuple[Tensor, Tensor]:
-    torch.manual_seed(0)
-    return torch.randn(count, 8), torch.randn(count, 8)
-
-
 def test_info_nce_is_log_of_the_group_without_and_0_with_a_clear_answer() -> None:
     flat = torch.ones(8, 4)
     assert float(terms.info_nce(flat, flat, group=4, temperature=0.1)) == pytest.approx(math.log(4))
@@ -65,28 +57,23 @@ def test_info_nce_is_log_of_the_group_without_and_0_with_a_clear_answer() -> Non
 
 
 def test_info_nce_in_parts_is_matching_of_the_whole() -> None:
-    one, other = codes(8)
-    whole = terms.info_nce(one, other, group=4, temperature=0.5)
-    halves = [
-        terms.info_nce(a, b, group=4, temperature=0.5)
-        for a, b in zip(one.split(4), other.split(4), strict=True)
-    ]
-    assert float(whole) == pytest.approx(float(torch.stack(halves).mean()), rel=1e-6)
-    assert float(terms.info_nce(3 * one, other, group=4, temperature=0.5)) == pytest.approx(float(whole))
-    one, other = codes(6)
-    assert terms.info_nce(one, other, group=4, temperature=1.0).equal(
-        terms.info_nce(one, other, group=3, temperature=1.0)
-    ), "6 images form groups of 3"
+    torch.manual_seed(0)
+    one, other = torch.randn(2, 8, 8)
+
+    def matched(first: Tensor, second: Tensor, group: int = 4) -> float:
+        return float(terms.info_nce(first, second, group=group, temperature=0.5))
+
+    halves = [matched(one[rows], other[rows]) for rows in (slice(4), slice(4, 8))]
+    assert matched(one, other) == pytest.approx(sum(halves) / 2, rel=1e-6)
+    assert matched(3 * one, other) == pytest.approx(matched(one, other))
+    assert matched(one[:6], other[:6]) == matched(one[:6], other[:6], group=3), "6 images form groups of 3"
 
 
-# Crops
 def test_a_crop_of_the_whole_is_the_picture_and_its_mirror() -> None:
     torch.manual_seed(0)
     images = torch.randn(1, 3, 8, 8)
-    whole = torch.tensor([[1.0, 0.3, 0.7, 0.9]])
-    torch.testing.assert_close(terms.crop(images, whole), images, atol=1e-5, rtol=0)
-    mirrored = torch.tensor([[1.0, 0.3, 0.7, 0.1]])
-    torch.testing.assert_close(terms.crop(images, mirrored), images.flip(3), atol=1e-5, rtol=0)
+    for place, expected in (([1.0, 0.3, 0.7, 0.9], images), ([1.0, 0.3, 0.7, 0.1], images.flip(3))):
+        torch.testing.assert_close(terms.crop(images, torch.tensor([place])), expected, atol=1e-5, rtol=0)
 
 
 def test_a_crop_lies_within_the_picture() -> None:

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from operator import attrgetter
 from pathlib import Path
-from typing import Any
 
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
@@ -15,14 +14,7 @@ from brushwork.training.presets import PRESETS
 from brushwork.training.restyle.config import TERMS, Term
 from brushwork.training.run.metrics import MetricsConfig
 from brushwork.training.tune.config import TuningConfig
-from brushwork.training.tune.plan import (
-    contains,
-    default_space,
-    make_plan,
-    make_space,
-    numeric_fields,
-    with_fields,
-)
+from brushwork.training.tune.plan import contains, default_space, make_plan, make_space, with_fields
 
 EMOJI, RESTYLE = PRESETS["emoji-32"][1], PRESETS["emoji-32-restyle"][1]
 
@@ -96,15 +88,13 @@ def test_positive_ranges_are_logarithmic_and_ranges_of_integers_integer() -> Non
         ("loader.flip=0,1", "'loader.flip', which is no number"),
         ("growing.fade_kimg=1:2", "'growing.fade_kimg', which is no number"),
         ("interval.status_kimg=1:2", "'interval.status_kimg', which is no number that is searched"),
-        ("seed=1,2", "'seed', which is no number that is searched"),
+        ("seed=1,2", "'seed', which is no number"),
         ("batch=", "write FIELD=LOW:HIGH or FIELD=ONE,TWO,THREE with whole numbers"),
         ("batch=8:4", "write FIELD=LOW:HIGH"),
         ("batch=8:16:32", "write FIELD=LOW:HIGH"),
         ("batch=8.5:9", "with whole numbers"),
         ("loss.mixing=a:1", "'loss.mixing=a:1'; write FIELD=LOW:HIGH or FIELD=ONE,TWO,THREE with numbers"),
-        ("loss.mixing=0:inf", "mixing is inf"),
         ("loss.r1_gamma=nan:1", "r1_gamma is nan"),
-        ("augment.colour=0:2", "colour is 2.0: it must be less than or equal to 1"),
         ("batch=0:8", "batch is 0: it must be greater than or equal to 1"),
         ("", "nothing to search"),
     ],
@@ -119,28 +109,20 @@ def test_fields_are_replaced_together_and_nothing_else_changes() -> None:
     changed = with_fields(EMOJI, values)  # the first alone would exceed 1 together with the second, .4
     assert {name: attrgetter(name)(changed) for name in values} == values
     assert with_fields(changed, {name: attrgetter(name)(EMOJI) for name in values}) == EMOJI
-    known = numeric_fields(EMOJI)
-    assert (known["batch"], known["optimizer.generator_lr"], known["loss.r1_gamma"]) == (int, float, float)
-    for name in known:
-        assert with_fields(EMOJI, {name: attrgetter(name)(EMOJI)}) == EMOJI
 
 
-# Plans
 @pytest.fixture
 def base(make_config: Callable[..., TrainConfig], tmp_path: Path) -> TrainConfig:
     return make_config(out=tmp_path / "study")
 
 
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [
-        ({"max_minutes": 3.0}, "max_minutes is 3.0; trials have equal lengths"),
-        ({"metrics": MetricsConfig(names=())}, "nothing is measured to search by"),
-    ],
-)
-def test_what_cannot_be_tuned_is_named(base: TrainConfig, changes: dict[str, Any], words: str) -> None:
-    with pytest.raises(TrainingError, match=words):
-        make_plan(replace(base, **changes), TuningConfig())
+def test_what_cannot_be_tuned_is_named(base: TrainConfig) -> None:
+    for config, words in (
+        (replace(base, max_minutes=3.0), "max_minutes is 3.0; trials have equal lengths"),
+        (replace(base, metrics=MetricsConfig(names=())), "nothing is measured to search by"),
+    ):
+        with pytest.raises(TrainingError, match=words):
+            make_plan(config, TuningConfig())
 
 
 def test_a_run_folder_is_refused_and_a_tracker_group_kept(base: TrainConfig) -> None:

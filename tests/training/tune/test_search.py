@@ -72,11 +72,9 @@ def base(make_config: Callable[..., TrainConfig], tmp_path: Path) -> TrainConfig
 
 @pytest.fixture
 def search(base: TrainConfig) -> Search:
-    def run(
-        training: Training, *, config: TrainConfig = base, data: str = "toy", **changes: Any
-    ) -> TuningResult:
+    def run(train: Training, config: TrainConfig = base, data: str = "toy", **changes: Any) -> TuningResult:
         tuning = TuningConfig(**({"search": (RATE,), "defaults": False, "trials": 4} | changes))
-        return tune(config, tuning, InLoopMetrics(config.metrics, config.data), training, data)
+        return tune(config, tuning, InLoopMetrics(config.metrics, config.data), train, data)
 
     return run
 
@@ -90,7 +88,6 @@ def counts(result: TuningResult) -> list[int]:
     return [len(trial.intermediate_values) for trial in result.trials]
 
 
-# Searching
 def test_the_search_starts_at_the_preset_and_finds_the_minimum(search: Search) -> None:
     training = Training()
     result = search(training, trials=18)
@@ -109,7 +106,6 @@ def test_the_metric_decides_whether_more_is_better(search: Search, base: TrainCo
     assert ends(result)[4:] == ["pruned", "complete"], "the median is 1.5"
 
 
-# Continuing
 def test_a_continued_study_runs_what_is_left_and_repeats_no_trial(search: Search, base: TrainConfig) -> None:
     whole = Training()
     search(whole, config=replace(base, out=base.out.with_name("whole")), trials=10)
@@ -154,9 +150,7 @@ def test_a_study_of_other_trials_is_refused(search: Search, base: TrainConfig) -
         ({"data": "other"}, "images: toy there, other here"),
     ]
     for changes, words in others:
-        with pytest.raises(
-            TrainingError, match=r"holds a study of other trials; choose another --out"
-        ) as raised:
+        with pytest.raises(TrainingError, match="holds a study of other trials; choose another") as raised:
             search(Training(), **changes)
         assert words in str(raised.value)
     assert len(search(Training(), config=replace(base, threads=2), trials=2).trials) == 2
@@ -179,10 +173,7 @@ def test_a_damaged_study_is_named(search: Search, base: TrainConfig) -> None:
         search(Training())
 
 
-# Pruning
-def test_a_trial_worse_than_the_median_is_pruned_at_the_second_measurement(
-    search: Search,
-) -> None:
+def test_a_trial_worse_than_the_median_is_pruned_at_the_second_measurement(search: Search) -> None:
     """Trials 0 to 3 are complete, at 0, 1, 2 and 3: the median is 1.5, and 1.4 alone is better."""
 
     def schedule(config: TrainConfig, measurement: int) -> float:
@@ -233,7 +224,6 @@ def test_other_errors_end_the_search_and_do_not_count(search: Search) -> None:
     assert len(rest.configs) == 2
 
 
-# Trainings
 def test_trials_are_short_runs_of_the_preset_in_one_group(search: Search, base: TrainConfig) -> None:
     training = Training()
     search(training, trials=2, trial_kimg=0.016)
@@ -291,9 +281,7 @@ def test_real_trainings_share_the_reference_and_clean_up(
             monkeypatch.setattr(self.accelerator, "end_training", lambda: ended.append(self))
 
     monkeypatch.setattr(module, "Trainer", Watched)
-    early = {"n_startup_trials": 1, "n_min_trials": 1, "n_warmup_steps": 2}
-    monkeypatch.setattr(module, "PRUNING", early)
-    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    monkeypatch.setattr(module, "PRUNING", {"n_startup_trials": 1, "n_min_trials": 1, "n_warmup_steps": 2})
     metrics = Counted(base.metrics, base.data)
     metrics.broken = 7
     tuning = TuningConfig(search=(RATE,), defaults=False, trials=3)
@@ -302,22 +290,20 @@ def test_real_trainings_share_the_reference_and_clean_up(
     assert counts(result) == [4, 2, 0]
     assert metrics.built == 1
     assert len(ended) == 3, "trackers are closed however a trial ends"
-    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == handlers
     for trial in result.trials:
         folder = base.out / "trials" / f"{trial.number:04d}"
-        assert read_preset(folder / "config.json").optimizer.generator_lr == pytest.approx(
-            trial.params["optimizer.generator_lr"], rel=0
-        )
+        trained = read_preset(folder / "config.json")
+        assert trained.optimizer.generator_lr == trial.params["optimizer.generator_lr"]
         assert not (folder / "checkpoints").exists()
     assert (base.out / "trials" / "0000" / "snapshots" / "best.safetensors").exists()
 
 
 @pytest.mark.parametrize(("batch", "kimg", "interval"), [(8, 0.032, 0.008), (8, 0.03, 0.012), (4, 0.02, 0.9)])
 def test_measurements_are_counted_in_advance(
-    make_config: Callable[..., TrainConfig], pictures: ImageDataset, batch: int, kimg: float, interval: float
+    base: TrainConfig, pictures: ImageDataset, batch: int, kimg: float, interval: float
 ) -> None:
-    config = make_config(batch=batch, total_kimg=kimg)
-    config = replace(config, interval=replace(config.interval, metrics_kimg=interval))
+    intervals = replace(base.interval, metrics_kimg=interval)
+    config = replace(base, batch=batch, total_kimg=kimg, interval=intervals)
     metrics = Counted(config.metrics, config.data)
     Trainer(config, pictures, metrics=metrics).run()
     assert count_measurements(config) == metrics.calls
