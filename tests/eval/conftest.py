@@ -1,6 +1,8 @@
 """A world of three styles in which everything can be worked out, for the tests of the suite."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
 
 import pytest
 import torch
@@ -34,10 +36,10 @@ class Colours:
     name, dim, standardised = "colours", 8, True
 
     def __init__(self, protocol: str = "colours") -> None:
-        self.protocol, self.seen = protocol, 0
+        self.protocol, self.seen = protocol, list[int]()
 
     def __call__(self, images: Tensor) -> Tensor:
-        self.seen += len(images)
+        self.seen.append(len(images))
         x = images.float()
         parts = [x.mean((2, 3)), x.std((2, 3)), x.mean((1, 2, 3))[:, None], torch.full((len(x), 1), 5.0)]
         return torch.cat(parts, dim=1)
@@ -56,23 +58,36 @@ class Blind(Colours):
         return (x - x.mean((2, 3), keepdim=True)).flatten(1)[:, :8]
 
 
+class Pixels:
+    """The image at three resolutions, with a constant channel that makes brightness a direction too."""
+
+    name, maps_protocol = "pixels", "pixels as they are"
+
+    def maps(self, images: Tensor) -> tuple[Tensor, ...]:
+        x = images.float() / 255
+        x = torch.cat([x, torch.full_like(x[:, :1], 0.5)], dim=1)
+        return x, x[:, 1:, ::2, ::2], x[:, :, ::4, ::4]
+
+
 @dataclass(frozen=True, kw_only=True)
 class World:
-    """The fakes, as a fixture can hand them out."""
+    """Real images and the fakes above, as a fixture can hand them out."""
 
-    style_names = STYLES
-    train: Stored
-    test: Stored
-    reference: Reference
+    train: Stored = field(default_factory=lambda: pictures(10_000, 80))
+    test: Stored = field(default_factory=lambda: pictures(20_000, 40))
+    style_names: tuple[str, ...] = STYLES
     colours = Colours
+    pictures = staticmethod(pictures)
 
-    def build(self, extractor: Colours | None = None, *, control: bool = True) -> Reference:
-        everyone = [extractor or Colours()]
-        return build_reference(self.train, self.test, STYLES, "fingerprint", everyone, control=control)
+    def build(self, *extractors: Colours, control: bool = True) -> Reference:
+        everyone = extractors or [Colours()]
+        return build_reference(
+            self.train, self.test, self.style_names, "fingerprint", everyone, control=control
+        )
 
-    @staticmethod
-    def pictures(first_seed: int, per_style: int) -> Stored:
-        return pictures(first_seed, per_style)
+    @cached_property
+    def reference(self) -> Reference:
+        return self.build()
 
     @staticmethod
     def perfect(styles: Tensor, seeds: Tensor) -> Tensor:
@@ -84,12 +99,12 @@ class World:
         """As perfect, but every style is drawn in place of the one before it."""
         return World.perfect(styles.roll(1, dims=1), seeds)
 
-    def samples(self, per_style: int = 60, seed: int = 0, identity: str | None = None) -> Samples:
-        return Samples(sampler=self.perfect, count=3, per_style=per_style, seed=seed, identity=identity)
+    def samples(self, per_style: int = 60, seed: int = 0, **others: Any) -> Samples:
+        return Samples(
+            **{"sampler": self.perfect, "count": 3, "per_style": per_style, "seed": seed, **others}
+        )
 
 
 @pytest.fixture(scope="session")
 def world() -> World:
-    train, test = pictures(10_000, 80), pictures(20_000, 40)
-    reference = build_reference(train, test, STYLES, "fingerprint", [Colours()])
-    return World(train=train, test=test, reference=reference)
+    return World()

@@ -2,7 +2,6 @@
 
 import json
 import math
-from dataclasses import replace
 
 import pytest
 
@@ -12,23 +11,26 @@ from brushwork.eval.results import CurvePoint, Measurement, MetricInfo, MetricRe
 SHARE, DISTANCE = results.share("a share", ""), results.distance("a distance", "")
 
 
-def share(measured: float, control: float, spread: float = 0.01) -> MetricResult:
-    scores = (Score(value=value, spread=spread) for value in (measured, control))
-    return MetricResult(about=SHARE, features="f", measured=next(scores), control=next(scores))
-
-
-def distance(measured: float, real: float, control: float, control_real: float) -> MetricResult:
-    values = (Score(value=float(value)) for value in (measured, real, control, control_real))
-    return MetricResult(
-        about=DISTANCE, features="f", measured=next(values), real=next(values), control=next(values),
-        control_real=next(values),
+@pytest.mark.parametrize(
+    ("measured", "control", "real", "matches"),
+    [
+        (0.5, 0.52, None, True),  # two of sqrt(2) hundredths
+        (0.5, 0.53, None, False),
+        (0.5, 0.47, None, False),
+        (0.0, 0.0, 0.6, False),  # no control explains a collapse
+        (0.29, 0.29, 0.6, False),
+        (0.31, 0.31, 0.6, True),
+        (0.0, 0.0, 0.0, True),
+    ],
+)
+def test_a_share_matches_within_two_errors_and_not_far_below_the_ceiling(
+    measured: float, control: float, real: float | None, matches: bool
+) -> None:
+    result = MetricResult(
+        about=SHARE, features="f", measured=Score(value=measured, spread=0.01),
+        control=Score(value=control, spread=0.01), real=None if real is None else Score(value=real),
     )  # fmt: skip
-
-
-# Controls
-@pytest.mark.parametrize(("control", "matches"), [(0.52, True), (0.53, False), (0.47, False)])
-def test_a_share_matches_within_two_errors(control: float, matches: bool) -> None:
-    assert share(0.5, control).control_matches is matches  # two of sqrt(2) hundredths
+    assert result.control_matches is matches
 
 
 @pytest.mark.parametrize(
@@ -42,23 +44,15 @@ def test_a_share_matches_within_two_errors(control: float, matches: bool) -> Non
     ],
 )
 def test_a_distance_matches_by_its_ratio_to_that_of_real_images(
-    scores: tuple[float, float, float, float], matches: bool
+    scores: tuple[float, ...], matches: bool
 ) -> None:
-    assert distance(*scores).control_matches is matches
-
-
-@pytest.mark.parametrize(
-    ("measured", "real", "matches"),
-    [(0.0, 0.6, False), (0.29, 0.6, False), (0.31, 0.6, True), (0.0, 0.0, True)],
-)
-def test_no_control_matches_a_share_far_below_the_ceiling(
-    measured: float, real: float, matches: bool
-) -> None:
-    result = replace(share(measured, measured), real=Score(value=real))
+    measured, real, control, control_real = (Score(value=float(value)) for value in scores)
+    result = MetricResult(
+        about=DISTANCE, features="f", measured=measured, real=real, control=control, control_real=control_real
+    )
     assert result.control_matches is matches
 
 
-# Styles
 @pytest.mark.parametrize(
     ("about", "per_style", "worst"),
     [(DISTANCE, (2.0, 3.0, 1.0), 1), (SHARE, (2.0, 3.0, 1.0), 2), (SHARE, (2.0, math.nan), None)],
@@ -92,11 +86,9 @@ def test_collapsed_styles_are_named() -> None:
     assert measurement().warning == ""
 
 
-def test_summary_is_flat() -> None:
+def test_summary_and_json_are_plain() -> None:
+    """JSON has no NaN."""
     assert measurement().summary() == {"fd": 3.0, "fd_style_mean": 3.0, "fd_worst_style": 4.0}
-
-
-def test_json_is_plain_and_has_no_nan() -> None:
     found = json.loads(json.dumps(measurement().to_json(), allow_nan=False))
     assert found["figures"]["fd"]["measured"] == {
         "value": 3.0, "spread": 0.5, "per_style": [2.0, 4.0], "matrix": [[0.0, None], [1.0, 2.0]],

@@ -2,9 +2,8 @@
 
 import json
 import math
-from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 import torch
@@ -12,24 +11,31 @@ from torch import Tensor
 
 from brushwork.eval.errors import EvalError
 from brushwork.eval.metrics.frechet import frechet_from_features, gaussian_of
-from brushwork.eval.reference import Reference, build_reference
 from brushwork.eval.results import Measurement
-from brushwork.eval.sources import Samples, Stored
+from brushwork.eval.sources import Stored
 from brushwork.eval.suite import measure, measure_against, rehearsed
 
-if TYPE_CHECKING:
-    from .conftest import World
-else:
-    World = Any
+from .conftest import World
 
 BASIC = ("fd", "accuracy")
+ALL = (*BASIC, "kid", "prdc", "similarity", "diversity", "copies")
 
 
-def samples_of(sampler: Callable[[Tensor, Tensor], Tensor], per_style: int = 60, seed: int = 0) -> Samples:
-    return Samples(sampler=sampler, count=3, per_style=per_style, seed=seed)
+def part(found: Stored, rows: slice | Tensor) -> Stored:
+    return Stored(images=found.images[rows], styles=found.styles[rows])
 
 
-# Measuring
+def bare(found: Stored) -> Stored:
+    """The images without their styles."""
+    return Stored(images=found.images, styles=torch.full_like(found.styles, -1))
+
+
+def measured(samples: Stored, world: World) -> Measurement:
+    measurement = measure(samples, world.reference, metrics=ALL)
+    json.dumps(measurement.to_json(), allow_nan=False)
+    return measurement
+
+
 def test_a_perfect_sampler_reaches_the_ceiling(world: World) -> None:
     figures = measure(world.samples(), world.reference).figures
     accuracy, distance = figures["accuracy"], figures["fd"]
@@ -46,8 +52,8 @@ def test_a_perfect_sampler_reaches_the_ceiling(world: World) -> None:
 
 
 def test_only_metrics_by_style_notice_permuted_styles(world: World) -> None:
-    straight = measure(samples_of(world.perfect), world.reference).figures
-    wrong = measure(samples_of(world.permuted), world.reference).figures
+    straight = measure(world.samples(), world.reference).figures
+    wrong = measure(world.samples(sampler=world.permuted), world.reference).figures
     for name in ("fd", "precision", "recall", "coverage"):
         assert wrong[name].measured.value == pytest.approx(straight[name].measured.value, rel=1e-6)
     assert wrong["accuracy"].measured.value < 0.05
@@ -57,6 +63,11 @@ def test_only_metrics_by_style_notice_permuted_styles(world: World) -> None:
     for style in range(3):
         assert wrong["accuracy"].measured.matrix[style][(style + 1) % 3] > 0.9
         assert straight["csls"].measured.matrix[style][style] == max(straight["csls"].measured.matrix[style])
+    accuracy = wrong["accuracy"]
+    assert accuracy.control_real is not None
+    assert accuracy.real is not None
+    assert accuracy.control_real.value < 0.5 < accuracy.real.value, "the control does not see colour"
+    assert not accuracy.control_matches
 
 
 def test_copies_are_found(world: World) -> None:
@@ -69,23 +80,11 @@ def test_copies_are_found(world: World) -> None:
 
 
 def test_one_image_over_and_over_has_no_diversity(world: World) -> None:
-    def collapsed(styles: Tensor, seeds: Tensor) -> Tensor:
-        return world.perfect(styles, torch.zeros_like(seeds))
-
-    figures = measure(samples_of(collapsed), world.reference).figures
+    collapsed = world.samples(sampler=lambda styles, seeds: world.perfect(styles, 0 * seeds))
+    figures = measure(collapsed, world.reference).figures
     assert figures["diversity"].measured.value == 0
     assert figures["recall"].measured.value < 0.05
     assert figures["accuracy"].measured.value > 0.9
-
-
-def test_the_control_does_not_see_colour(world: World) -> None:
-    accuracy = measure(samples_of(world.permuted), world.reference, metrics=BASIC).figures["accuracy"]
-    assert accuracy.control_real is not None
-    assert accuracy.real is not None
-    assert accuracy.control_real.value < 0.5 < accuracy.real.value
-    assert not accuracy.control_matches
-    bare = world.build(control=False)
-    assert measure(samples_of(world.perfect, 4), bare, metrics=BASIC).figures["fd"].control is None
 
 
 @pytest.mark.parametrize("standardise", [True, False])
@@ -99,21 +98,20 @@ def test_distances_follow_their_definition(world: World, standardise: bool) -> N
     train = extractor(world.train.images).double()
     std, mean = torch.std_mean(train, dim=0, correction=0)
     std[7] = 1  # the constant column
-    samples = samples_of(world.perfect, 9, 5)
+    samples = world.samples(9, 5)
     images = extractor(samples.take(torch.arange(27))).double()
     if standardise:
         images, train = (images - mean) / std, (train - mean) / std
     found = measure(samples, world.build(extractor, control=False), metrics=("fd",)).figures["fd"]
     assert found.measured.value == pytest.approx(frechet_from_features(images, train), rel=1e-3)
+    assert found.control is None
 
 
 def test_two_extractors(world: World) -> None:
     class Second(world.colours):
         name = "second"
 
-    reference = build_reference(
-        world.train, world.test, world.style_names, "f", [world.colours(), Second()], control=False
-    )
+    reference = world.build(world.colours(), Second(), control=False)
     figures = measure(world.samples(20), reference, metrics=BASIC).figures
     assert list(figures) == ["fd", "accuracy", "fd@second", "accuracy@second"]
     assert figures["fd"].measured == figures["fd@second"].measured
@@ -123,7 +121,7 @@ def test_restricted_to_fewer_styles_in_another_order(world: World) -> None:
     def narrow(styles: Tensor, seeds: Tensor) -> Tensor:  # columns: cream, azure
         return world.perfect(torch.stack([styles[:, 1], torch.zeros(len(styles)), styles[:, 0]], 1), seeds)
 
-    samples = Samples(sampler=narrow, count=2, per_style=30)
+    samples = world.samples(30, sampler=narrow, count=2)
     measurement = measure(samples, world.reference.restricted_to(["cream", "azure"]))
     assert measurement.style_names == ("cream", "azure")
     assert measurement.figures["accuracy"].measured.value > 0.9
@@ -134,10 +132,8 @@ def test_restricted_to_fewer_styles_in_another_order(world: World) -> None:
 def test_unlabelled_real_images_are_left_out(world: World) -> None:
     styles = world.train.styles.clone()
     styles[::4] = -1
-    train = Stored(images=world.train.images, styles=styles)
-    reference = build_reference(train, world.test, world.style_names, "f", [world.colours()], control=False)
-    assert len(reference.spaces[0].train.styles) == 180
-    assert reference.spaces[0].control is None
+    world = replace(world, train=Stored(images=world.train.images, styles=styles))
+    assert len(world.build(control=False).spaces[0].train.styles) == 180
 
 
 def test_picks(world: World) -> None:
@@ -150,49 +146,31 @@ def test_picks(world: World) -> None:
     assert (nearest[7], nearest[33]) == (100, 3)
 
 
-# What cannot be taken
-ALL = ("fd", "accuracy", "kid", "prdc", "similarity", "diversity", "copies")
-
-
-def of_few(world: World, train: Stored, test: Stored, names: tuple[str, ...], samples: Stored) -> Measurement:
-    reference = build_reference(train, test, names, "f", [world.colours()])
-    measurement = measure(samples, reference, metrics=ALL)
-    json.dumps(measurement.to_json(), allow_nan=False)
-    return measurement
-
-
 def test_too_few_images_for_a_metric_leave_it_out_with_a_note(world: World) -> None:
     """4 held-out images have no neighbourhoods of 5, 4 samples have none either."""
-    of_two = Stored(images=world.train.images[:160], styles=world.train.styles[:160])
-    held_out, samples = (
-        Stored(images=found.images[:4], styles=found.styles[:4])
-        for found in (world.pictures(500, 2), world.pictures(700, 2))
-    )
-    names = world.style_names[:2]
-    enough = of_few(world, of_two, held_out, names, of_two)
+    of_two, four = part(world.train, slice(160)), part(world.pictures(500, 2), slice(4))
+    world = replace(world, train=of_two, test=four, style_names=world.style_names[:2])
+    enough = measured(of_two, world)
     assert enough.figures["precision"].real is None
     assert enough.figures["fd"].real is not None
     why = "5 nearest neighbours need 6 images a side at least and one has 4: add some."
     assert enough.notes == (f"prdc of held-out images: {why}",)
-    few = of_few(world, of_two, held_out, names, samples)
+    few = measured(part(world.pictures(700, 2), slice(4)), world)
     assert few.notes == (f"prdc: {why}",)
     assert {"fd", "accuracy", "kid", "csls", "diversity", "copies"} <= few.figures.keys()
     assert "precision" not in few.figures
 
 
 def test_a_style_with_one_image_has_no_distance_of_its_own(world: World) -> None:
-    found = world.pictures(0, 2)
-    few = Stored(images=found.images[:5], styles=found.styles[:5])
+    few = part(world.pictures(0, 2), slice(5))
     measurement = measure(few, world.reference, metrics=("fd", "kid", "diversity"))
     for figure in measurement.figures.values():
         assert math.isfinite(figure.measured.value)
         assert [math.isfinite(value) for value in figure.measured.per_style] == [True, True, False]
-    assert few.styles.unique().tolist() == [0, 1, 2]
 
 
 def test_without_held_out_images_there_is_no_ceiling(world: World) -> None:
-    nothing = Stored(images=world.test.images[:0], styles=world.test.styles[:0])
-    measurement = of_few(world, world.train, nothing, world.style_names, world.pictures(0, 20))
+    measurement = measured(world.pictures(0, 20), replace(world, test=part(world.test, slice(0))))
     assert {"fd", "accuracy", "recall", "csls", "diversity"} <= measurement.figures.keys()
     assert all(figure.real is None for figure in measurement.figures.values())
     assert "copies" not in measurement.figures
@@ -200,11 +178,9 @@ def test_without_held_out_images_there_is_no_ceiling(world: World) -> None:
 
 
 def test_one_style_has_all_metrics_that_do_not_compare_styles(world: World) -> None:
-    train, test, samples = (
-        Stored(images=found.images[found.styles == 0], styles=found.styles[found.styles == 0])
-        for found in (world.train, world.test, world.pictures(0, 20))
-    )
-    measurement = of_few(world, train, test, world.style_names[:1], samples)
+    every = (world.train, world.test, world.pictures(0, 20))
+    train, test, samples = (part(found, found.styles == 0) for found in every)
+    measurement = measured(samples, replace(world, train=train, test=test, style_names=("azure",)))
     assert {"fd", "kid", "recall", "diversity", "copies"} <= measurement.figures.keys()
     assert [note.partition(":")[0] for note in measurement.notes] == ["accuracy", "similarity"]
 
@@ -212,45 +188,30 @@ def test_one_style_has_all_metrics_that_do_not_compare_styles(world: World) -> N
 def test_without_styles_all_images_are_one_group(world: World) -> None:
     """Where the real images have none, and where those to measure have none: the same figures, which are
     those that need no label."""
-
-    def bare(found: Stored) -> Stored:
-        return Stored(images=found.images, styles=torch.full_like(found.styles, -1))
-
     samples = world.pictures(0, 20)
-    unlabelled = of_few(world, bare(world.train), bare(world.test), (), bare(samples))
-    for train, test, names, images in (
-        (bare(world.train), bare(world.test), (), samples),
-        (world.train, world.test, world.style_names, bare(samples)),
-    ):
-        other = of_few(world, train, test, names, images)
+    without = replace(world, train=bare(world.train), test=bare(world.test), style_names=())
+    unlabelled = measured(bare(samples), without)
+    for other in (measured(samples, without), measured(bare(samples), world)):
         assert other.figures == unlabelled.figures
         assert other.style_names == ()
     assert {"fd", "kid", "recall", "diversity", "copies"} <= unlabelled.figures.keys()
     assert [note.partition(":")[0] for note in unlabelled.notes] == ["accuracy", "similarity"]
-    labelled = of_few(world, world.train, world.test, world.style_names, samples)
+    labelled = measured(samples, world)
     for name in ("fd", "kid", "recall", "copies"):
         found, expected = unlabelled.figures[name], labelled.figures[name]
         assert found.measured.per_style == ()
         assert found.measured.value == pytest.approx(expected.measured.value, rel=1e-6)
-    grey = bare(Stored(images=samples.images[:1].expand(20, -1, -1, -1), styles=samples.styles[:20]))
-    collapsed = of_few(world, bare(world.train), bare(world.test), (), grey)
+    collapsed = measured(bare(part(samples, torch.zeros(20).long())), without)
     assert collapsed.figures["diversity"].measured.value == 0
 
 
-def test_no_metric_at_all_is_an_error(world: World) -> None:
-    with pytest.raises(EvalError, match=r"Nothing of this can be measured\. prdc: 5 nearest neighbours"):
-        measure(world.pictures(0, 1), world.reference, metrics=("prdc",))
-
-
 def test_a_rehearsal_shows_which_metrics_can_be_taken(world: World) -> None:
-    assert set(rehearsed(world.reference, BASIC, 2).figures) == set(BASIC)
+    assert {"fd", "precision"} <= rehearsed(world.reference, ("fd", "prdc"), 2).figures.keys()
     found = rehearsed(world.reference, ("fd", "prdc"), 1)
     assert set(found.figures) == {"fd"}
     assert found.notes[0].startswith("prdc: 5 nearest")
-    assert "precision" in rehearsed(world.reference, ("fd", "prdc"), 2).figures
 
 
-# Published statistics
 def test_against_statistics(world: World) -> None:
     extractor = world.colours()
     real = gaussian_of(extractor(world.train.images))
@@ -264,21 +225,18 @@ def test_against_statistics(world: World) -> None:
         measure_against(world.train, narrow, extractor)
 
 
-# Protocol
 def test_the_protocol_covers_every_setting(world: World) -> None:
-    def protocol(
-        reference: Reference, per_style: int = 6, seed: int = 0, psi: float = 1.0, metrics: Any = BASIC
-    ) -> str:
-        samples = replace(samples_of(world.perfect, per_style, seed), conditions={"psi": psi})
+    def protocol(reference: Any = world.reference, metrics: Any = BASIC, psi: float = 1, **more: Any) -> str:
+        samples = world.samples(**{"per_style": 6, **more}, conditions={"psi": psi})
         return json.dumps(measure(samples, reference, metrics=metrics).protocol)
 
-    same = protocol(world.reference)
-    assert protocol(world.reference) == same
+    same = protocol()
+    assert protocol() == same
     others = [
-        protocol(world.reference, per_style=7),
-        protocol(world.reference, seed=1),
-        protocol(world.reference, psi=0.7),
-        protocol(world.reference, metrics=("fd",)),
+        protocol(per_style=7),
+        protocol(seed=1),
+        protocol(psi=0.7),
+        protocol(metrics=("fd",)),
         protocol(world.build(world.colours("colours, otherwise"))),
         protocol(world.build(control=False)),
         protocol(world.reference.restricted_to(world.style_names[::-1])),
@@ -289,7 +247,6 @@ def test_the_protocol_covers_every_setting(world: World) -> None:
     assert len(set(others)) == len(others)
 
 
-# Mistakes
 def test_mistakes_are_named(world: World) -> None:
     pictures = world.pictures(0, 2)
     with pytest.raises(EvalError, match="no style 'dusk', 'ebony'"):
@@ -302,6 +259,7 @@ def test_mistakes_are_named(world: World) -> None:
     lost = Stored(images=pictures.images, styles=torch.tensor([0, 0, 1, 1, 2, -1]))
     with pytest.raises(EvalError, match="1 images to measure have no style"):
         measure(lost, world.reference)
-    bare = Stored(images=world.train.images[:4], styles=torch.full((4,), -1))
+    with pytest.raises(EvalError, match=r"Nothing of this can be measured\. prdc: 5 nearest neighbours"):
+        measure(part(pictures, slice(3)), world.reference, metrics=("prdc",))
     with pytest.raises(EvalError, match="0 training images to measure against"):
-        build_reference(bare, world.test, ("flat",), "f", [world.colours()])
+        replace(world, train=bare(pictures)).build()

@@ -11,9 +11,8 @@ from brushwork.eval.features.extract import Extractor, MapExtractor
 CHANNELS = (24, 40, 80, 112, 320)
 
 
-def pictures(count: int, size: int = 32, seed: int = 0) -> Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randint(0, 256, (count, 3, size, size), dtype=torch.uint8, generator=generator)
+def pictures(count: int) -> Tensor:
+    return torch.randint(0, 256, (count, 3, 48, 48), generator=torch.Generator().manual_seed(0)).byte()
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +26,7 @@ def control(trained: EfficientNetLite) -> EfficientNetLite:
 
 
 def test_is_an_extractor_of_vectors_and_maps(trained: EfficientNetLite) -> None:
-    images = pictures(3, 48)
+    images = pictures(3)
     assert isinstance(trained, Extractor)
     assert isinstance(trained, MapExtractor)
     assert trained.standardised
@@ -69,7 +68,7 @@ def test_control_has_seeded_weights_of_its_own(trained: EfficientNetLite, contro
     images = pictures(4)
     assert torch.equal(control(images), again(images))
     assert not torch.allclose(control(images), trained(images), atol=0.01)
-    flat = torch.arange(0, 256, 8, dtype=torch.uint8)[:, None, None, None].expand(32, 3, 32, 32)
+    flat = torch.arange(0, 256, 8, dtype=torch.uint8)[:, None, None, None].expand(32, 3, 48, 48)
     features = control(torch.cat([pictures(32), flat]))
     for block in features.split([2 * c for c in CHANNELS], dim=1):
         assert 0.2 < block.std(dim=0).mean() < 5

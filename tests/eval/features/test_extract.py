@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -11,42 +10,18 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from brushwork.eval.features import extract as module
-from brushwork.eval.features.extract import (
-    Extraction,
-    FeatureCache,
-    Standardiser,
-    extract,
-    in_parts,
-)
+from brushwork.eval.features.extract import Extraction, FeatureCache, Standardiser, extract, in_parts
 from brushwork.eval.processes import Processes
 from brushwork.eval.sources import Stored
 
+from ..conftest import Colours
 
-def pictures(count: int, size: int = 4, seed: int = 0) -> Stored:
-    generator = torch.Generator().manual_seed(seed)
-    images = torch.randint(0, 256, (count, 3, size, size), dtype=torch.uint8, generator=generator)
+
+def pictures(count: int) -> Stored:
+    images = torch.randint(0, 256, (count, 3, 4, 4), generator=torch.Generator().manual_seed(0)).byte()
     return Stored(images=images, styles=torch.zeros(count, dtype=torch.int64))
 
 
-@dataclass
-class MeanColour:
-    """A fake: three values an image, and the sizes of the batches that it has looked at."""
-
-    name: str = "mean-colour"
-    protocol: str = "mean colour"
-    dim: int = 3
-    standardised: bool = True
-    seen: list[int] = field(default_factory=list)
-
-    def __call__(self, images: Tensor) -> Tensor:
-        self.seen.append(len(images))
-        return images.float().mean(dim=(2, 3))
-
-    def control(self) -> "MeanColour":
-        return self
-
-
-# Order, parts, cache
 def test_features_come_in_order_and_images_are_generated_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "PART", 6)
     monkeypatch.setattr(module, "BATCH", 4)
@@ -57,9 +32,9 @@ def test_features_come_in_order_and_images_are_generated_once(monkeypatch: pytes
             drawn.append(len(indices))
             return super().take(indices)
 
-    source, extractor = Counted(images=pictures(15).images, styles=pictures(15).styles), MeanColour()
-    found, again = extract([extractor, MeanColour(protocol="another")], source)
-    assert found.equal(source.images.float().mean(dim=(2, 3)))
+    source, extractor = Counted(images=pictures(15).images, styles=pictures(15).styles), Colours()
+    found, again = extract([extractor, Colours("another")], source)
+    assert found.equal(Colours()(source.images))
     assert found.equal(again)
     assert extractor.seen == drawn == [4, 2, 4, 2, 3]
 
@@ -68,7 +43,7 @@ def test_an_interrupted_run_resumes(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(module, "PART", 4)
     source, cache = pictures(12), FeatureCache(tmp_path)
 
-    class Cut(MeanColour):
+    class Cut(Colours):
         def __call__(self, images: Tensor) -> Tensor:
             if len(self.seen) == 2:
                 raise KeyboardInterrupt
@@ -76,35 +51,32 @@ def test_an_interrupted_run_resumes(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
     with pytest.raises(KeyboardInterrupt):
         extract([Cut()], source, Extraction(cache=cache))
-    whole = MeanColour()
+    whole = Colours()
     (found,) = extract([whole], source, Extraction(cache=cache))
     assert whole.seen == [4]  # two parts of three lay there
-    assert found.equal(source.images.float().mean(dim=(2, 3)))
-    again = MeanColour()
+    assert found.equal(Colours()(source.images))
+    again = Colours()
     assert extract([again], source, Extraction(cache=cache))[0].equal(found)
     assert again.seen == []
 
 
 def test_the_parts_of_two_processes_make_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each takes every other part; what they gather is what one would have made."""
+    """Each takes every other part."""
     monkeypatch.setattr(module, "PART", 4)
     source, made = pictures(18), {}
 
     class Gathering(Processes):
         def gather(self, mine: dict) -> dict:
-            made[self.rank] = mine
-            return (
-                made[0] | made[1] if self.rank else {start: [torch.zeros(0, 3)] for start in range(0, 18, 4)}
-            )
+            made.update(mine)
+            return made if self.rank else {start: [torch.zeros(0, 8)] for start in range(0, 18, 4)}
 
-    extractors = [MeanColour(), MeanColour()]
-    extract([extractors[0]], source, Extraction(processes=Gathering(rank=0, count=2)))
-    (found,) = extract([extractors[1]], source, Extraction(processes=Gathering(rank=1, count=2)))
-    assert found.equal(extract([MeanColour()], source)[0])
-    assert [sum(extractor.seen) for extractor in extractors] == [10, 8]
+    first, second = Colours(), Colours()
+    extract([first], source, Extraction(processes=Gathering(rank=0, count=2)))
+    (found,) = extract([second], source, Extraction(processes=Gathering(rank=1, count=2)))
+    assert found.equal(Colours()(source.images))
+    assert (sum(first.seen), sum(second.seen)) == (10, 8)
 
 
-# The pass through a network
 def test_parts_in_order_in_float32_without_gradients() -> None:
     weight = torch.randn(8, 3, generator=torch.Generator().manual_seed(0), requires_grad=True)
     images, seen = pictures(7).images, []
@@ -132,7 +104,7 @@ def settings() -> Iterator[None]:
 @pytest.mark.usefixtures("settings")
 @pytest.mark.parametrize("allowed", [True, False])
 def test_no_tf32_and_settings_are_restored(allowed: bool) -> None:
-    """GPUs use TF32 for convolutions by default. The caller's settings are restored."""
+    """GPUs use TF32 for convolutions by default."""
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = allowed
     inside = []
 
@@ -150,7 +122,6 @@ def test_no_tf32_and_settings_are_restored(allowed: bool) -> None:
     assert torch.backends.cuda.matmul.allow_tf32 is allowed
 
 
-# Standardising
 def test_standardised_columns() -> None:
     generator = torch.Generator().manual_seed(0)
     features = torch.randn(500, 3, generator=generator) * torch.tensor([1.0, 100.0, 0.0]) + 7
@@ -159,30 +130,29 @@ def test_standardised_columns() -> None:
     assert torch.allclose(found.std(0, correction=0), torch.tensor([1.0, 1.0, 0.0]), atol=1e-5)
 
 
-# The cache
 def test_cache_is_keyed_by_pictures_and_protocol(tmp_path: Path) -> None:
-    cache, features = FeatureCache(tmp_path), torch.randn(5, 3)
-    cache.put(MeanColour(), "key", features)
-    found = cache.get(MeanColour(), "key", 5)
+    cache, features = FeatureCache(tmp_path), torch.randn(5, 8)
+    cache.put(Colours(), "key", features)
+    found = cache.get(Colours(), "key", 5)
     assert found is not None
     assert found.equal(features)
-    assert cache.get(MeanColour(), "another", 5) is None
-    assert cache.get(MeanColour(protocol="resized otherwise"), "key", 5) is None
-    assert cache.get(MeanColour(), "key", 4) is None
-    assert cache.get(MeanColour(), None, 5) is None
+    assert cache.get(Colours(), "another", 5) is None
+    assert cache.get(Colours("resized otherwise"), "key", 5) is None
+    assert cache.get(Colours(), "key", 4) is None
+    assert cache.get(Colours(), None, 5) is None
 
 
 @pytest.mark.parametrize("damage", ["cut", "altered", "empty"])
 def test_a_damaged_file_counts_as_absent(tmp_path: Path, damage: str) -> None:
-    cache, features = FeatureCache(tmp_path), torch.randn(5, 3)
-    cache.put(MeanColour(), "key", features)
+    cache, features = FeatureCache(tmp_path), torch.randn(5, 8)
+    cache.put(Colours(), "key", features)
     (path,) = tmp_path.iterdir()
     whole = path.read_bytes()
     altered = bytes([*whole[:-3], whole[-3] ^ 255, *whole[-2:]])
     path.write_bytes({"cut": whole[:-20], "altered": altered, "empty": b""}[damage])
-    assert cache.get(MeanColour(), "key", 5) is None
-    cache.put(MeanColour(), "key", features)
-    assert cache.get(MeanColour(), "key", 5) is not None
+    assert cache.get(Colours(), "key", 5) is None
+    cache.put(Colours(), "key", features)
+    assert cache.get(Colours(), "key", 5) is not None
 
 
 def test_a_cache_without_a_folder_or_in_a_file_keeps_nothing(
@@ -191,20 +161,20 @@ def test_a_cache_without_a_folder_or_in_a_file_keeps_nothing(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").touch()
     for cache in (FeatureCache(None), FeatureCache(tmp_path / "file")):
-        cache.put(MeanColour(), "key", torch.randn(5, 3))
-        assert cache.get(MeanColour(), "key", 5) is None
+        cache.put(Colours(), "key", torch.randn(5, 8))
+        assert cache.get(Colours(), "key", 5) is None
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_a_full_cache_removes_the_least_recently_used(tmp_path: Path) -> None:
-    features = torch.randn(5, 3)
-    FeatureCache(tmp_path).put(MeanColour(), "size", features)
+    features = torch.randn(5, 8)
+    FeatureCache(tmp_path).put(Colours(), "size", features)
     (path,) = tmp_path.iterdir()
     cache = FeatureCache(tmp_path / "small", limit=3 * path.stat().st_size)
     for moment, key in enumerate("abc"):
-        cache.put(MeanColour(), key, features)
+        cache.put(Colours(), key, features)
         for written in (tmp_path / "small").iterdir():
             os.utime(written, (moment, min(moment, written.stat().st_mtime)))
-    assert cache.get(MeanColour(), "a", 5) is not None, "used again, so b is the oldest now"
-    cache.put(MeanColour(), "d", features)
-    assert [key for key in "abcd" if cache.get(MeanColour(), key, 5) is not None] == ["a", "c", "d"]
+    assert cache.get(Colours(), "a", 5) is not None, "used again, so b is the oldest now"
+    cache.put(Colours(), "d", features)
+    assert [key for key in "abcd" if cache.get(Colours(), key, 5) is not None] == ["a", "c", "d"]

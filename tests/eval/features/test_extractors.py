@@ -9,14 +9,12 @@ from brushwork.eval.features.extractors import EXTRACTORS, build_extractor
 from brushwork.models.errors import ModelError
 
 
-@pytest.mark.parametrize(
-    ("name", "words"), [("inception", "not the file of the inception weights"), ("hed-vgg16", "weights.pth")]
-)
-def test_weights_are_taken_by_name(name: str, words: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["inception", "hed-vgg16"])
+def test_weights_are_taken_by_name(name: str, tmp_path: Path) -> None:
     """The wrong file is refused before anything is built or fetched."""
     path = tmp_path / "weights.pth"
     path.write_bytes(b"not these")
-    with pytest.raises(ModelError, match=words):
+    with pytest.raises(ModelError, match=r"weights\.pth"):
         build_extractor(name, weights={name: path, "lpips": tmp_path / "another"})
 
 

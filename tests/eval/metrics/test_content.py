@@ -2,23 +2,11 @@
 
 import pytest
 import torch
-from torch import Tensor
 
 from brushwork.eval.errors import EvalError
-from brushwork.eval.metrics.content import (
-    feature_distance,
-    ssim,
-)
+from brushwork.eval.metrics.content import feature_distance, ssim
 
 
-def maps(seed: int, count: int = 3) -> tuple[Tensor, ...]:
-    generator = torch.Generator().manual_seed(seed)
-    return tuple(
-        torch.randn(count, c, s, s, generator=generator).relu() for c, s in ((4, 8), (6, 4), (10, 2))
-    )
-
-
-# Feature distance
 def test_closed_forms_of_the_feature_distance() -> None:
     """One tap of one place: (3, 0) and (0, 4) are 12.5 apart raw, and at a right angle."""
     a, b = torch.tensor([3.0, 0])[None, :, None, None], torch.tensor([0.0, 4])[None, :, None, None]
@@ -32,7 +20,6 @@ def test_closed_forms_of_the_feature_distance() -> None:
     assert feature_distance(*wide, normalised=True).item() == pytest.approx(1)
 
 
-# SSIM
 def test_ssim() -> None:
     """1 for equal images, pair by pair, and the luminance term alone for flat ones."""
     images = torch.randint(0, 256, (40, 3, 16, 12), generator=torch.Generator().manual_seed(0)).byte()

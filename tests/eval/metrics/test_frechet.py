@@ -10,18 +10,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from brushwork.eval.errors import EvalError
-from brushwork.eval.metrics.frechet import (
-    Gaussian,
-    centred_factor,
-    frechet,
-    frechet_from_features,
-    gaussian_of,
-    load_statistics,
-)
-
-
-def normal(mean: Tensor, covariance: Tensor) -> Gaussian:
-    return Gaussian(mean=mean.double(), covariance=covariance.double(), count=1000)
+from brushwork.eval.metrics import frechet as module
+from brushwork.eval.metrics.frechet import frechet, frechet_from_features, gaussian_of, load_statistics
 
 
 def features(seed: int, count: int, dim: int) -> Tensor:
@@ -33,33 +23,32 @@ def rotated(values: list[float], seed: int) -> Tensor:
     return q @ torch.diag(torch.tensor(values, dtype=torch.float64)) @ q.T
 
 
-# Closed forms
+def diagonal(*values: float) -> Tensor:
+    return torch.diag(torch.tensor(values))
+
+
+FULL = torch.tensor([[2.0, 1], [1, 2]])
+ROTATED = rotated([0.3, 1, 2, 5], seed=0)
+
+
 @pytest.mark.parametrize(
     ("a", "b", "expected"),
     [
-        (normal(torch.zeros(7), torch.eye(7)), normal(torch.ones(7), torch.eye(7)), 7),
-        (
-            normal(torch.zeros(3), torch.diag(torch.tensor([1.0, 4, 9]))),
-            normal(torch.ones(3), torch.diag(torch.tensor([4.0, 9, 16]))),
-            6,
-        ),
-        (
-            normal(torch.zeros(2), torch.tensor([[2.0, 1], [1, 2]])),
-            normal(torch.zeros(2), torch.diag(torch.tensor([1.0, 3]))),
-            0.5166852264521173,
-        ),
-        *(
-            (normal(torch.zeros(4), s), normal(torch.zeros(4), c * c * s), (c - 1) ** 2 * float(s.trace()))
-            for c in (0.5, 3.0)
-            for s in (rotated([0.3, 1, 2, 5], seed=0),)
-        ),
+        (diagonal(1, 4, 9), diagonal(4, 9, 16), 3),
+        (FULL, diagonal(1, 3), 0.5166852264521173),
+        (ROTATED, ROTATED / 4, 0.25 * float(ROTATED.trace())),
+        (ROTATED, ROTATED * 9, 4 * float(ROTATED.trace())),
     ],
 )
-def test_closed_forms(a: Gaussian, b: Gaussian, expected: float) -> None:
-    assert frechet(a, b) == pytest.approx(expected, rel=1e-12)
+def test_closed_forms_of_covariances(a: Tensor, b: Tensor, expected: float) -> None:
+    """The means, at a distance of 1 in every dimension, add the number of dimensions."""
+    sides = (
+        module.Gaussian(mean=torch.full((len(a),), mean).double(), covariance=covariance.double(), count=9)
+        for mean, covariance in ((0.0, a), (1.0, b))
+    )
+    assert frechet(*sides) == pytest.approx(expected + len(a), rel=1e-12)
 
 
-# Properties
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(
     n=st.integers(2, 40), m=st.integers(2, 40), dim=st.integers(1, 24), seed=st.integers(0, 10**6),
@@ -86,15 +75,6 @@ def test_features_are_exact_where_a_matrix_square_root_drifts() -> None:
     assert frechet_from_features(x, x + 0.5) == pytest.approx(128, abs=1e-11)
 
 
-@pytest.mark.parametrize("n", [6, 40])
-def test_the_factor_gives_the_covariance(n: int) -> None:
-    x = 1000 + features(n, n, 10)
-    factor = centred_factor(x)
-    assert len(factor) <= 10
-    torch.testing.assert_close(factor.T @ factor, torch.cov(x.T), rtol=1e-9, atol=1e-12)
-    torch.testing.assert_close(gaussian_of(x).covariance, torch.cov(x.T), rtol=1e-9, atol=1e-12)
-
-
 def test_mistakes_are_named() -> None:
     for count in (0, 1):
         with pytest.raises(EvalError, match=f"has {count}"):
@@ -105,10 +85,10 @@ def test_mistakes_are_named() -> None:
         frechet(gaussian_of(features(0, 9, 3)), gaussian_of(features(0, 9, 4)))
 
 
-# Files
 def test_statistics_in_double_and_single_precision(tmp_path: Path) -> None:
     path, x = tmp_path / "real.npz", features(0, 20, 6)
     gaussian = gaussian_of(x)
+    torch.testing.assert_close(gaussian.covariance, torch.cov(x.T))
     np.savez(path, mu=gaussian.mean.numpy(), sigma=gaussian.covariance.numpy(), count=np.array(20))
     loaded = load_statistics(path)
     assert torch.equal(loaded.mean, gaussian.mean)
@@ -130,10 +110,7 @@ GOOD = {"mu": np.zeros(3), "sigma": np.eye(3)}
     ("arrays", "message"),
     [
         ({"other": np.zeros(3)}, r"holds mu \(0,\) and sigma \(0,\)"),
-        (
-            {**GOOD, "sigma": np.eye(4)},
-            r"holds mu \(3,\) and sigma \(4, 4\): they must be \(d\) and \(d, d\)",
-        ),
+        ({**GOOD, "sigma": np.eye(4)}, r"holds mu \(3,\) and sigma \(4, 4\): they must be"),
         ({"mu": np.zeros(0), "sigma": np.zeros((0, 0))}, r"mu \(0,\)"),
         ({**GOOD, "mu": np.array([0, np.nan, 0])}, "no finite numbers"),
         ({**GOOD, "mu": np.array(["a", "b", "c"])}, "no finite numbers"),
@@ -159,11 +136,9 @@ def test_files_that_are_no_statistics(tmp_path: Path) -> None:
     whole = path.read_bytes()
     flipped = bytearray(whole)
     flipped[len(whole) // 2] ^= 255
-    for content in (b"", b"hello", whole[: len(whole) // 2], bytes(flipped), whole[:4] + whole[40:]):
+    np.save(tmp_path / "one.npy", np.zeros(3))
+    one = (tmp_path / "one.npy").read_bytes()
+    for content in (b"", b"hello", whole[: len(whole) // 2], bytes(flipped), whole[:4] + whole[40:], one):
         path.write_bytes(content)
         with pytest.raises(EvalError, match="cannot be read as an npz file"):
             load_statistics(path)
-    with path.open("wb") as file:
-        np.save(file, np.zeros(3))
-    with pytest.raises(EvalError, match="cannot be read as an npz file"):
-        load_statistics(path)

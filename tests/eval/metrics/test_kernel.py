@@ -1,4 +1,4 @@
-"""Closed forms, the plain double sum, and torch-fidelity's value."""
+"""A closed form, and torch-fidelity's value."""
 
 import pytest
 import torch
@@ -13,34 +13,12 @@ def features(seed: int, count: int, dim: int) -> Tensor:
     return torch.randn(count, dim, generator=torch.Generator().manual_seed(seed))
 
 
-def by_hand(x: Tensor, y: Tensor) -> float:
-    """The definition, pair by pair."""
-
-    def k(a: Tensor, b: Tensor) -> float:
-        return (float(a.double() @ b.double()) / len(a) + 1) ** 3
-
-    n, m = len(x), len(y)
-    within_x = sum(k(x[i], x[j]) for i in range(n) for j in range(n) if i != j) / (n * (n - 1))
-    within_y = sum(k(y[i], y[j]) for i in range(m) for j in range(m) if i != j) / (m * (m - 1))
-    return within_x + within_y - 2 * sum(k(a, b) for a in x for b in y) / (n * m)
-
-
 @pytest.mark.parametrize(("n", "m", "dim"), [(2, 2, 1), (10, 30, 7), (50, 40, 256)])
 def test_zeros_against_ones(n: int, m: int, dim: int) -> None:
     """k is 1 among zeros, 8 among ones, 1 across: 1 + 8 - 2."""
     found = kid(torch.zeros(n, dim), torch.ones(m, dim), subsets=5, subset_size=20)
     assert found.mean == pytest.approx(7, rel=1e-14)
     assert found.std == pytest.approx(0, abs=1e-13)
-
-
-def test_negative_on_itself() -> None:
-    """The diagonal counts across and not within: -2 (mean of k(x, x) - mean of k(x, x')) / n."""
-    x = features(0, 60, 5)
-    k = (x.double() @ x.double().T / 5 + 1) ** 3
-    diagonal, others = k.diagonal().mean(), (k.sum() - k.trace()) / (60 * 59)
-    expected = float(-2 * (diagonal - others) / 60)
-    assert kid(x, x, subsets=1, subset_size=60).mean == pytest.approx(expected, rel=1e-12)
-    assert expected < 0
 
 
 @pytest.mark.parametrize(("n", "m", "size"), [(90, 70, 30), (40, 200, 40), (30, 30, 30), (500, 60, 7)])
@@ -54,9 +32,6 @@ def test_one_kernel_for_all_subsets_equals_one_per_subset(
     for block in (1, 8 * m * 7, 2**26):
         monkeypatch.setattr("brushwork.eval.metrics.kernel.BLOCK", block)
         torch.testing.assert_close(squared_mmds(x, y, subsets, whole=True), alone, rtol=1e-11, atol=1e-13)
-    if size < 10:
-        i, j = subsets[3]
-        assert float(alone[3]) == pytest.approx(by_hand(x[i], y[j]), rel=1e-11)
 
 
 @pytest.mark.parametrize(("n", "m", "size"), [(60, 80, 60), (70, 60, 25), (300, 260, 10)])

@@ -25,7 +25,6 @@ def clusters(count: int, apart: float = 6.0) -> tuple[Tensor, Tensor]:
     return noise + apart * F.one_hot(styles, 5), styles
 
 
-# Probe
 @pytest.mark.parametrize("shape", [(20, 6), (6, 20)])
 def test_ridge_is_the_minimum(shape: tuple[int, int]) -> None:
     """The gradient of |xw - y|^2 + penalty |w|^2 vanishes, with more rows or more columns."""
@@ -65,9 +64,7 @@ def test_recognition_counts_each_style_once() -> None:
     assert score.per_style == (0.75, 0)
     assert score.value == pytest.approx(0.375)  # the plain share would be 0.5
     assert score.spread == pytest.approx((0.75 * 0.25 / 4) ** 0.5 / 2)
-    assert recognition(true, predicted, 3).value == pytest.approx(0.375), (
-        "a style without images does not count"
-    )
+    assert recognition(true, predicted, 3).value == pytest.approx(0.375), "an empty style does not count"
 
 
 def test_mean_score() -> None:
@@ -77,7 +74,6 @@ def test_mean_score() -> None:
     assert score.spread == pytest.approx(torch.tensor([1.0, 3, 10]).std().item() / 3**0.5)
 
 
-# Prototypes
 def test_a_prototype_is_the_mean_direction() -> None:
     features = torch.tensor([[2.0, 0.0], [0.0, 0.5], [-3.0, 0.0]])
     found = prototypes(features, torch.tensor([0, 0, 1]), 2)

@@ -1,6 +1,6 @@
 """Figures of pairs of two subjects in three styles, with outputs whose figures are known."""
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
 
 import pytest
 import torch
@@ -13,21 +13,7 @@ from brushwork.eval.pairs.suite import PairNetworks, default_metrics, measure_ou
 from brushwork.eval.pairs.truth import Drawings
 from brushwork.eval.results import STYLE_MEAN, UNCHANGED
 
-if TYPE_CHECKING:
-    from ..conftest import World
-else:
-    World = Any
-
-
-class Pixels:
-    """The image at three resolutions, with a constant channel that makes brightness a direction too."""
-
-    name, maps_protocol = "pixels", "pixels as they are"
-
-    def maps(self, images: Tensor) -> tuple[Tensor, ...]:
-        x = images.float() / 255
-        x = torch.cat([x, torch.full_like(x[:, :1], 0.5)], dim=1)
-        return x, x[:, :, ::2, ::2], x[:, :, ::4, ::4]
+from ..conftest import Pixels, World
 
 
 def drawing(subject: int, style: int) -> Tensor:
@@ -51,18 +37,17 @@ def drawings() -> Drawings:
 
 def pairs(outputs: list[Tensor], styles: tuple[str, ...], references: list[Tensor] | None = None) -> PairSet:
     """Both subjects in red, restyled to these styles."""
-    contents = [drawing(row % 2, 0) for row in range(len(outputs))]
+    contents = torch.stack([drawing(0, 0), drawing(1, 0)])[: len(outputs)]
     return PairSet(
-        outputs=torch.stack(outputs), contents=torch.stack(contents), styles=styles,
-        subjects=tuple(f"s{row % 2}" for row in range(len(outputs))),
+        outputs=torch.stack(outputs), contents=contents, styles=styles, subjects=("s0", "s1")[: len(outputs)],
         references=None if references is None else torch.stack(references),
     )  # fmt: skip
 
 
 NETWORKS = PairNetworks(maps=Pixels())
+CHANGED = pairs([drawing(0, 1), drawing(1, 2)], ("g", "b"))
 
 
-# Figures
 def test_figures_have_means_by_style() -> None:
     half = pairs([drawing(0, 1), drawing(1, 0)], ("g", "b"))
     measures = measure_outputs(half, NETWORKS, metrics=("truth",), drawings=drawings())
@@ -78,7 +63,7 @@ def test_figures_have_means_by_style() -> None:
 
 def test_outputs_equal_to_their_style_image() -> None:
     references = [drawing(1, 1), drawing(0, 2)]
-    right = pairs([drawing(1, 1), drawing(0, 2)], ("g", "b"), references)
+    right = pairs(references, ("g", "b"), references)
     figures = measure_outputs(right, NETWORKS, metrics=("reference",)).figures
     for name in ("reference_gram", "reference_mean_std"):
         assert figures[name].measured.value == 0
@@ -90,42 +75,36 @@ def test_figures_have_a_control() -> None:
         def maps(self, images: Tensor) -> tuple[Tensor, ...]:
             return tuple(x / 2 for x in super().maps(images))
 
-    changed = pairs([drawing(0, 1), drawing(1, 2)], ("g", "b"))
     networks = PairNetworks(maps=Pixels(), control=Dim())
-    raw = measure_outputs(changed, networks, metrics=("content",)).figures["content_raw"]
-    assert raw.control is not None
-    assert raw.control.value == pytest.approx(raw.measured.value / 4)
-    truth = measure_outputs(changed, networks, metrics=("truth",), drawings=drawings()).figures["truth"]
-    assert truth.control is not None
-    assert truth.control.value == 0
+    figures = measure_outputs(CHANGED, networks, metrics=("content", "truth"), drawings=drawings()).figures
+    raw, control, truth = figures["content_raw"], figures["content_raw"].control, figures["truth"].control
+    assert control is not None
+    assert control.value == pytest.approx(raw.measured.value / 4)
+    assert truth is not None
+    assert truth.value == 0
 
 
 def test_outputs_are_measured_as_pictures_of_their_style(world: World) -> None:
     """The baseline of the style accuracy is the accuracy of the contents."""
-    weights = torch.eye(3)[torch.arange(3).repeat_interleave(6)]
-    seeds = torch.arange(18)
+    weights, seeds = torch.eye(3).repeat_interleave(6, dim=0), torch.arange(18)
     outputs, contents = world.perfect(weights, seeds), world.perfect(weights.roll(1, 1), seeds)
     names = tuple(world.style_names[s] for s in weights.argmax(1))
-    found = measure_outputs(
-        PairSet(outputs=outputs, contents=contents, styles=names, subjects=names), NETWORKS,
-        metrics=("accuracy", "content"), reference=world.reference,
-    )  # fmt: skip
+    made = PairSet(outputs=outputs, contents=contents, styles=names, subjects=names)
+    metrics = ("accuracy", "content")
+    found = measure_outputs(made, NETWORKS, metrics=metrics, reference=world.reference)
     accuracy = found.figures["accuracy"]
     assert accuracy.measured.value > 0.9
     assert accuracy.baselines[UNCHANGED].value < 0.1
     assert "content_raw" in found.figures
-    assert set(found.protocol["metrics"]) == {"accuracy", "content"}
+    assert tuple(found.protocol["metrics"]) == metrics
     assert found.protocol["source"] == "pairs"
 
 
-# Metrics
 def test_default_metrics_are_those_that_the_pairs_allow() -> None:
-    unknown = PairSet(**{**vars(pairs([drawing(0, 1)], ("g",))), "subjects": ("nobody",)})
-    followed = pairs([drawing(0, 1)], ("g",), [drawing(0, 1)])
+    unknown, followed = replace(CHANGED, subjects=("a", "b")), replace(CHANGED, references=CHANGED.outputs)
     assert default_metrics(unknown, None) == ("content", "ssim")
-    assert "truth" not in default_metrics(unknown, drawings())
-    assert "truth" in default_metrics(followed, drawings())
-    assert "reference" in default_metrics(followed, None)
+    assert default_metrics(unknown, drawings()) == ("fd", "accuracy", "content", "ssim")
+    assert default_metrics(followed, drawings())[4:] == ("reference", "truth")
 
 
 @pytest.mark.parametrize(
@@ -139,4 +118,4 @@ def test_default_metrics_are_those_that_the_pairs_allow() -> None:
 )
 def test_missing_data_is_named(metric: str, words: str) -> None:
     with pytest.raises(EvalError, match=words):
-        measure_outputs(pairs([drawing(0, 1)], ("g",)), NETWORKS, metrics=(metric,))
+        measure_outputs(CHANGED, NETWORKS, metrics=(metric,))

@@ -14,19 +14,10 @@ from brushwork.eval.pairs.truth import Drawings, Values, paired_truth, style_mea
 from brushwork.eval.results import STYLE_MEAN, UNCHANGED
 from brushwork.scripts.bench.toy import toy_dataset
 
+from ..conftest import Pixels
+
 ALL = toy_dataset(styles=3, subjects=12, size=16)
 NAMES = ALL.style_names
-
-
-class Colours:
-    """The image at two scales, with a constant channel that makes brightness a direction too."""
-
-    name, maps_protocol = "colours", "colours at two scales"
-
-    def maps(self, images: Tensor) -> tuple[Tensor, ...]:
-        x = images.float() / 255
-        x = torch.cat([x, torch.full_like(x[:, :1], 0.5)], dim=1)
-        return x, torch.nn.functional.avg_pool2d(x, 2)
 
 
 def part(subjects: range) -> ImageDataset:
@@ -38,8 +29,7 @@ TRAIN, TEST = part(range(8)), part(range(8, 12))
 
 
 def drawing(style: int, subject: str) -> Tensor:
-    rows = [r for r, s in enumerate(ALL.subjects) if s == subject and int(ALL.styles[r]) == style]
-    return ALL.images[rows[0]]
+    return ALL.images[list(zip(ALL.styles.tolist(), ALL.subjects, strict=True)).index((style, subject))]
 
 
 def restyled(output: str) -> PairSet:
@@ -49,20 +39,13 @@ def restyled(output: str) -> PairSet:
     perfect = torch.stack([drawing(style, subject) for style, subject in targets])
     means = torch.stack([style_mean_of(TRAIN, NAMES[style]) for style, _ in targets])
     return PairSet(
-        outputs={"perfect": perfect, "unchanged": contents, "mean": means}[output],
-        contents=contents,
-        styles=tuple(NAMES[style] for style, _ in targets),
-        subjects=tuple(subject for _, subject in targets),
-    )
+        outputs={"perfect": perfect, "unchanged": contents, "mean": means}[output], contents=contents,
+        styles=tuple(NAMES[style] for style, _ in targets), subjects=tuple(subject for _, subject in targets),
+    )  # fmt: skip
 
 
 def measured(pairs: PairSet, test: ImageDataset = TEST, train: ImageDataset = TRAIN) -> Values:
-    return paired_truth(pairs, Drawings(test=test, train=train), Colours())
-
-
-def rows_of(values: Values) -> list[int]:
-    assert values.rows is not None
-    return values.rows.tolist()
+    return paired_truth(pairs, Drawings(test=test, train=train), Pixels())
 
 
 def test_baselines_are_the_distances_of_contents_and_means() -> None:
@@ -70,10 +53,9 @@ def test_baselines_are_the_distances_of_contents_and_means() -> None:
     assert torch.equal(unchanged.outputs, unchanged.baselines[UNCHANGED])
     assert torch.equal(mean.outputs, mean.baselines[STYLE_MEAN])
     assert torch.equal(unchanged.baselines[STYLE_MEAN], mean.outputs)
-    row, network = 5, Colours()  # subject 9 in style 2
-    maps = [network.maps(image[None]) for image in (restyled("unchanged").contents[row], drawing(2, "0009"))]
-    expected = feature_distance(*maps, normalised=True)
-    torch.testing.assert_close(unchanged.outputs[row], expected[0])
+    sides = (restyled("unchanged").contents[5], drawing(2, "0009"))
+    expected = feature_distance(*(Pixels().maps(image[None]) for image in sides), normalised=True)
+    torch.testing.assert_close(unchanged.outputs[5], expected[0])
 
 
 def test_the_mean_of_a_style_is_pixel_wise_and_rounded() -> None:
@@ -86,12 +68,12 @@ def test_the_mean_of_a_style_is_pixel_wise_and_rounded() -> None:
     assert style_mean_of(data, "y").tolist() == [[[11, 92]] * 2] * 3
 
 
-# Mistakes
 def test_pairs_without_a_truth_are_left_out() -> None:
     pairs = restyled("perfect")
     subjects = ("unknown", *pairs.subjects[1:4], "0001", *pairs.subjects[5:])
     found = measured(replace(pairs, subjects=subjects))
-    assert rows_of(found) == [1, 2, 3, 5, 6, 7]
+    assert found.rows is not None
+    assert found.rows.tolist() == [1, 2, 3, 5, 6, 7]
     assert torch.equal(found.outputs, torch.zeros(6))
     with pytest.raises(EvalError, match=r"None of the 8 pairs .*subject 'x' .* in style '01-outline'"):
         measured(replace(pairs, subjects=("x",) * 8))

@@ -26,23 +26,15 @@ def source(size: int = 8, styles: tuple[int, ...] = (0, 1, 0, 1, 0, 0)) -> Store
     return Stored(images=coloured(len(styles), size), styles=torch.tensor(styles))
 
 
-def reds(grid: Image.Image) -> list[list[int | None]]:
-    """Red value of the image in each cell, row by row from the left edge of the first image; None: empty."""
-    pixels = np.asarray(grid).astype(int)
+def reds(grid: Image.Image) -> list[list[int]]:
+    """Red values of the images, row by row."""
+    pixels = np.asarray(grid)
     inside = (pixels[..., 1] == 100) & (pixels[..., 2] == 0)
-    rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
-    cell = 1 + int(np.flatnonzero(np.diff(rows) > 1)[0]) if (np.diff(rows) > 1).any() else len(rows)
-    step = cell + max(2, cell // 24)
-    lines = []
-    for y in range(rows[0] + cell // 2, rows[-1] + 1, step):
-        line = [
-            int(pixels[y, x, 0]) if inside[y, x] else None
-            for x in range(columns[0] + cell // 2, columns[-1] + 1, step)
-        ]
-        while line and line[-1] is None:
-            line.pop()
-        lines.append(line)
-    return lines
+    rows: dict[int, dict[int, int]] = {}
+    for red in np.unique(pixels[inside][:, 0]).tolist():
+        y, x = np.argwhere(inside & (pixels[..., 0] == red)).min(0).tolist()
+        rows.setdefault(y, {})[x] = red
+    return [[row[x] for x in sorted(row)] for _, row in sorted(rows.items())]
 
 
 def test_samples_are_the_first_of_each_style() -> None:
@@ -52,12 +44,8 @@ def test_samples_are_the_first_of_each_style() -> None:
 
 @pytest.mark.parametrize("size", [8, 32])
 def test_nearest_stand_above_their_training_images_of_any_size(size: int) -> None:
-    grid = nearest_grid(
-        source(),
-        Picks(nearest=torch.tensor([3, 0]), nearest_train=torch.tensor([1, 4])),
-        coloured(6, size, offset=5),
-    )
-    assert reds(grid) == [[60, 0], [25, 85]]
+    picks = Picks(nearest=torch.tensor([3, 0]), nearest_train=torch.tensor([1, 4]))
+    assert reds(nearest_grid(source(), picks, coloured(6, size, offset=5))) == [[60, 0], [25, 85]]
 
 
 @pytest.mark.parametrize(("size", "shown"), [(8, 96), (32, 96), (64, 64), (128, 128), (400, page.LARGE)])

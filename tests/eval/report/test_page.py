@@ -48,14 +48,11 @@ def measured(control: bool = True, **more: MetricResult) -> Measurement:
     )  # fmt: skip
 
 
-@pytest.fixture
-def without_plots(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True)
+def _without_plots(monkeypatch: pytest.MonkeyPatch) -> None:
     """Plots take time, and most tests are about the text."""
     for name in ("bars", "confusion", "curve"):
         monkeypatch.setattr(module, name, lambda *_, **__: RED)
-
-
-quickly = pytest.mark.usefixtures("without_plots")
 
 
 def headings(text: str) -> list[str]:
@@ -77,7 +74,6 @@ def squeezed(text: str) -> str:
     return re.sub(r">\s+<", "><", re.sub(r"\s+", " ", text))
 
 
-@quickly
 @pytest.mark.parametrize("control", [True, False])
 def test_page_stands_alone_and_is_well_formed(control: bool) -> None:
     text = page(measured(control), {"Samples": RED})
@@ -91,7 +87,6 @@ def test_page_stands_alone_and_is_well_formed(control: bool) -> None:
     assert ("random weights" in text) == ('data-label="control"' in text) == control
 
 
-@quickly
 def test_sections_come_in_order() -> None:
     text = page(measured(), {NEAREST: RED})
     assert headings(text) == [
@@ -102,7 +97,6 @@ def test_sections_come_in_order() -> None:
     assert "was memorised" in text
 
 
-@quickly
 def test_a_figure_has_ceiling_control_worst_style_and_note() -> None:
     text = squeezed(page(measured(), {}))
     row = text[text.index('<th scope="row">Frechet distance</th>') :]
@@ -114,7 +108,6 @@ def test_a_figure_has_ceiling_control_worst_style_and_note() -> None:
     assert "in the features of inception" in text
 
 
-@quickly
 def test_text_is_escaped_and_the_protocol_is_readable() -> None:
     text = squeezed(page(measured(), {"<grid>": RED}))
     for words in ("round & soft", "<sketch>", "runs/<first>", "a <network>", "<grid>"):
@@ -130,7 +123,6 @@ def cards(measures: Measurement) -> list[str]:
     return re.findall(r'<div class="card">(.*?)</div>', squeezed(page(measures, {})))
 
 
-@quickly
 def test_cards_show_the_main_figures_and_a_collapse() -> None:
     found = cards(measured(copies=figure("copies", 0.01)))
     assert [card.partition("<b")[0] for card in found] == [
@@ -142,13 +134,11 @@ def test_cards_show_the_main_figures_and_a_collapse() -> None:
     assert "chance: 0.333" in found[1]
     assert "&lt;sketch&gt;" in found[2]
     shares = Score(value=0.5, per_style=(0.9, 0.3, 0.2))
-    diversity = MetricResult(about=METRIC_INFO["diversity"], features="net", measured=shares)
-    collapse = cards(measured(diversity=diversity))[0]
+    collapse = cards(measured(diversity=replace(figure("diversity", 1.0), measured=shares)))[0]
     for words in ("2 of 3 styles draw one image", escape("round & soft, <sketch>"), "To try:"):
         assert words in collapse
 
 
-@quickly
 def test_baselines_and_notes_are_shown_where_there_are_any() -> None:
     pairs = replace(figure("fd", 5.0), baselines={"content <unchanged>": Score(value=7.25)})
     text = page(replace(measured(), figures={"fd": pairs}, notes=("prdc: <5> neighbours need more.",)), {})
@@ -158,22 +148,21 @@ def test_baselines_and_notes_are_shown_where_there_are_any() -> None:
     assert "Left out" not in page(measured(), {})
 
 
-def test_measurements_without_styles_figures_or_images_have_a_page() -> None:
+def test_measurements_without_styles_figures_or_images_have_a_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
     fd = MetricResult(about=METRIC_INFO["fd"], features="inception", measured=Score(value=23.45))
     text = page(Measurement(style_names=(), figures={"fd": fd}, protocol={}), {})
     assert headings(text) == ["The figures", "Protocol"]
     assert row_widths(text) == {2}
     assert headings(page(Measurement(style_names=(), figures={}, protocol={}), {})) == headings(text)
     gap = Score(value=5.0, per_style=(math.nan, 1.0, 2.0), matrix=((math.nan,) * 3, *MATRIX[1:]))
-    figures = {
-        name: MetricResult(about=METRIC_INFO[name], features="net", measured=gap)
-        for name in ("fd", "accuracy")
-    }
+    figures = {name: replace(figure(name, 1.0), measured=gap, real=None) for name in ("fd", "accuracy")}
     text = page(Measurement(style_names=NAMES, figures=figures, protocol={}), {})
     assert "nan" not in re.sub('base64,[^"]*', "", text)
 
 
-def test_images_on_the_page_decode_and_plots_have_one_width() -> None:
+def test_images_on_the_page_decode_and_plots_have_one_width(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
     found = re.findall(r"data:image/png;base64,([^\"]+)", page(measured(), {"Samples": RED}))
     *plots, grid = (Image.open(io.BytesIO(base64.b64decode(data))).size for data in found)
     assert grid == (9, 5)
@@ -181,15 +170,11 @@ def test_images_on_the_page_decode_and_plots_have_one_width() -> None:
     assert max(width for width, _ in plots) - min(width for width, _ in plots) <= 1
 
 
-# Files
 def written(fd: float = 70.5, recall: float = 0.5) -> Measurement:
     score = Score(value=fd, per_style=(fd, math.nan))
-    return Measurement(
-        style_names=("flat", "sketch"),
-        figures={"fd": MetricResult(about=METRIC_INFO["fd"], features="net", measured=score)},
-        protocol={"seed": 0},
-        curves={"truncation": (CurvePoint(x=1.0, scores={"recall": recall}),)},
-    )
+    figures = {"fd": MetricResult(about=METRIC_INFO["fd"], features="net", measured=score)}
+    curves = {"truncation": (CurvePoint(x=1.0, scores={"recall": recall}),)}
+    return Measurement(style_names=("flat", "sketch"), figures=figures, protocol={"seed": 0}, curves=curves)
 
 
 def test_a_report_has_json_page_and_grids(tmp_path: Path) -> None:

@@ -49,7 +49,6 @@ def sheets(monkeypatch: pytest.MonkeyPatch) -> list[Sheet]:
     return kept
 
 
-# Bars
 @pytest.mark.parametrize(
     ("name", "values", "order"),
     [("fd", (2.0, 3.0, 1.0), [1, 0, 2]), ("accuracy", (0.2, 0.3, 0.1), [2, 0, 1]),
@@ -81,7 +80,6 @@ def test_panels_share_one_order(sheets: list[Sheet]) -> None:
     assert [axes.axison for axes in sheets[1].axes] == [True] * 4 + [False] * 2, "surplus places stay empty"
 
 
-# Curves
 def test_a_curve_has_a_panel_each(sheets: list[Sheet]) -> None:
     curve([CurvePoint(x=x, scores={"fd": 100 - 50 * x, "recall": x / 4}) for x in (0.5, 1.0)], "psi")
     left, right = sheets[0].axes
@@ -121,7 +119,6 @@ def test_baselines_lie_across_the_panel_of_restyled_pictures(sheets: list[Sheet]
     assert len(nearer.lines) == 2, "it has no baselines"
 
 
-# Heat maps
 def test_confusion_is_shown_beside_the_real_one(sheets: list[Sheet]) -> None:
     measured, real = ((0.25, 0.75), (1.0, 0.0)), ((0.9, 0.1), (0.004, 0.996))
     confusion(figure("accuracy", matrix=measured, real_matrix=real), NAMES[:2])

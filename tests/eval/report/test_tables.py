@@ -5,14 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from brushwork.eval.report.tables import (
-    aligned,
-    number,
-    numbers,
-    rounded,
-    table,
-    with_spread,
-)
+from brushwork.eval.report.tables import aligned, number, numbers, rounded, table, with_spread
 from brushwork.eval.results import METRIC_INFO, Measurement, MetricResult, Score
 
 NAMES = ("flat", "round", "sketch")
@@ -48,7 +41,6 @@ def measured(names: tuple[str, ...] = NAMES) -> Measurement:
     )  # fmt: skip
 
 
-# Numbers
 @pytest.mark.parametrize(
     ("value", "text"),
     [(0.0, "0"), (737.44, "737.4"), (1145.4, "1145"), (0.48514, "0.4851"), (-0.0021, "-0.002100"),
@@ -86,7 +78,6 @@ def test_columns_line_up_and_flexible_ones_are_shortened() -> None:
     assert aligned(rows[:1], left=(), flexible=()) == ["x" * 80 + "  " + "y" * 80]
 
 
-# The table
 def test_table_has_a_row_a_figure_and_a_row_a_style() -> None:
     lines = table(measured()).splitlines()
     fd = next(line for line in lines if line.startswith("  fd"))
@@ -108,7 +99,7 @@ def test_thirty_long_names_fit_a_terminal() -> None:
     names = tuple(f"woodblock prints of the Edo period, workshop number {i}" for i in range(30))
     text = table(measured(names))
     assert max(map(len, text.splitlines())) <= 100
-    assert text.count("woodblock") == 30 + 2  # each style, two worst ones
+    assert text.count("woodblock") == 30 + 2, "each style, two worst ones"
 
 
 def test_a_collapse_stands_above_the_table_and_notes_below() -> None:
