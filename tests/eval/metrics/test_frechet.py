@@ -18,17 +18,13 @@ def features(seed: int, count: int, dim: int) -> Tensor:
     return torch.randn(count, dim, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
-def rotated(values: list[float], seed: int) -> Tensor:
-    q = torch.linalg.qr(features(seed, len(values), len(values))).Q
-    return q @ torch.diag(torch.tensor(values, dtype=torch.float64)) @ q.T
-
-
 def diagonal(*values: float) -> Tensor:
     return torch.diag(torch.tensor(values))
 
 
 FULL = torch.tensor([[2.0, 1], [1, 2]])
-ROTATED = rotated([0.3, 1, 2, 5], seed=0)
+Q = torch.linalg.qr(features(0, 4, 4)).Q
+ROTATED = Q @ diagonal(0.3, 1, 2, 5).double() @ Q.T
 
 
 @pytest.mark.parametrize(

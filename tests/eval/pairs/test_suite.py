@@ -25,14 +25,12 @@ def drawing(subject: int, style: int) -> Tensor:
     return image.byte()
 
 
-def drawings() -> Drawings:
-    places = [(subject, style) for style in range(3) for subject in range(2)]
-    whole = ImageDataset(
-        images=torch.stack([drawing(*place) for place in places]),
-        styles=torch.tensor([style for _, style in places]), subjects=tuple(f"s{s}" for s, _ in places),
-        style_names=("r", "g", "b"), fingerprint="f",
-    )  # fmt: skip
-    return Drawings(test=whole, train=whole)
+WHOLE = ImageDataset(
+    images=torch.stack([drawing(subject, style) for style in range(3) for subject in range(2)]),
+    styles=torch.tensor([0, 0, 1, 1, 2, 2]), subjects=("s0", "s1") * 3, style_names=("r", "g", "b"),
+    fingerprint="f",
+)  # fmt: skip
+DRAWINGS = Drawings(test=WHOLE, train=WHOLE)
 
 
 def pairs(outputs: list[Tensor], styles: tuple[str, ...], references: list[Tensor] | None = None) -> PairSet:
@@ -50,7 +48,7 @@ CHANGED = pairs([drawing(0, 1), drawing(1, 2)], ("g", "b"))
 
 def test_figures_have_means_by_style() -> None:
     half = pairs([drawing(0, 1), drawing(1, 0)], ("g", "b"))
-    measures = measure_outputs(half, NETWORKS, metrics=("truth",), drawings=drawings())
+    measures = measure_outputs(half, NETWORKS, metrics=("truth",), drawings=DRAWINGS)
     assert measures.style_names == ("b", "g")
     truth = measures.figures["truth"]
     per_style = truth.measured.per_style
@@ -76,7 +74,7 @@ def test_figures_have_a_control() -> None:
             return tuple(x / 2 for x in super().maps(images))
 
     networks = PairNetworks(maps=Pixels(), control=Dim())
-    figures = measure_outputs(CHANGED, networks, metrics=("content", "truth"), drawings=drawings()).figures
+    figures = measure_outputs(CHANGED, networks, metrics=("content", "truth"), drawings=DRAWINGS).figures
     raw, control, truth = figures["content_raw"], figures["content_raw"].control, figures["truth"].control
     assert control is not None
     assert control.value == pytest.approx(raw.measured.value / 4)
@@ -103,8 +101,8 @@ def test_outputs_are_measured_as_pictures_of_their_style(world: World) -> None:
 def test_default_metrics_are_those_that_the_pairs_allow() -> None:
     unknown, followed = replace(CHANGED, subjects=("a", "b")), replace(CHANGED, references=CHANGED.outputs)
     assert default_metrics(unknown, None) == ("content", "ssim")
-    assert default_metrics(unknown, drawings()) == ("fd", "accuracy", "content", "ssim")
-    assert default_metrics(followed, drawings())[4:] == ("reference", "truth")
+    assert default_metrics(unknown, DRAWINGS) == ("fd", "accuracy", "content", "ssim")
+    assert default_metrics(followed, DRAWINGS)[4:] == ("reference", "truth")
 
 
 @pytest.mark.parametrize(

@@ -20,12 +20,8 @@ ALL = toy_dataset(styles=3, subjects=12, size=16)
 NAMES = ALL.style_names
 
 
-def part(subjects: range) -> ImageDataset:
-    wanted = {f"{n:04}" for n in subjects}
-    return ALL.subset(torch.tensor([row for row, subject in enumerate(ALL.subjects) if subject in wanted]))
-
-
-TRAIN, TEST = part(range(8)), part(range(8, 12))
+HELD_OUT = torch.tensor([int(subject) >= 8 for subject in ALL.subjects])
+TRAIN, TEST = (ALL.subset(rows.nonzero().squeeze(1)) for rows in (~HELD_OUT, HELD_OUT))
 
 
 def drawing(style: int, subject: str) -> Tensor:

@@ -9,6 +9,7 @@ import re
 from dataclasses import replace
 from html import escape, unescape
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from PIL import Image
@@ -62,11 +63,8 @@ def headings(text: str) -> list[str]:
 def row_widths(table: str) -> set[int]:
     """Numbers of cells that the rows of a table have."""
     rows = re.findall("<tr.*?</tr>", table, re.DOTALL)
-    spans = [re.findall("<t[dh]([^>]*)", row) for row in rows]
-    return {
-        sum(int(span[1]) if (span := re.search('colspan="(.*?)"', cell)) else 1 for cell in cells)
-        for cells in spans
-    }
+    spans = [re.findall(r'<t[dh](?:[^>]*colspan="(\d+)")?', row) for row in rows]
+    return {sum(int(span or 1) for span in row) for row in spans}
 
 
 def squeezed(text: str) -> str:
@@ -181,9 +179,7 @@ def test_a_report_has_json_page_and_grids(tmp_path: Path) -> None:
     grid = Image.new("RGB", (7, 3), "blue")
     out = tmp_path / "new" / "folder"
     write_report(written(), out, grids={"Nearest to a Training one": grid})
-    found = json.loads((out / "report.json").read_text(encoding="utf-8"))
-    assert found == written().to_json()
-    assert found["figures"]["fd"]["measured"] == {"value": 70.5, "per_style": [70.5, None]}
+    assert json.loads((out / "report.json").read_text(encoding="utf-8")) == written().to_json()
     html = (out / "report.html").read_text(encoding="utf-8")
     assert "70.50" in html
     assert html.count('class="grid"') == 1
@@ -197,11 +193,7 @@ def test_a_report_has_json_page_and_grids(tmp_path: Path) -> None:
 def test_a_failed_write_keeps_the_old_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_report(written(), tmp_path, grids={})
     old = (tmp_path / "report.json").read_text(encoding="utf-8")
-
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "replace", full)
+    monkeypatch.setattr(os, "replace", Mock(side_effect=OSError(28, "No space left on device")))
     with pytest.raises(EvalError, match=r"No space left.*free some space"):
         write_report(written(3.0), tmp_path, grids={})
     assert (tmp_path / "report.json").read_text(encoding="utf-8") == old

@@ -40,12 +40,7 @@ def points_of(line: Line2D) -> list[list[float]]:
 def sheets(monkeypatch: pytest.MonkeyPatch) -> list[Sheet]:
     """The plots before they become pixels."""
     kept: list[Sheet] = []
-
-    def keep(sheet: Sheet) -> bytes:
-        kept.append(sheet)
-        return b""
-
-    monkeypatch.setattr(plots, "png", keep)
+    monkeypatch.setattr(plots, "png", lambda sheet: kept.append(sheet) or b"")
     return kept
 
 
@@ -123,9 +118,8 @@ def test_confusion_is_shown_beside_the_real_one(sheets: list[Sheet]) -> None:
     measured, real = ((0.25, 0.75), (1.0, 0.0)), ((0.9, 0.1), (0.004, 0.996))
     confusion(figure("accuracy", matrix=measured, real_matrix=real), NAMES[:2])
     left, right = sheets[0].axes
-    assert [np.asarray(axes.images[0].get_array()).tolist() for axes in (left, right)] == [
-        [list(row) for row in matrix] for matrix in (measured, real)
-    ]
+    for axes, matrix in ((left, measured), (right, real)):
+        assert np.array_equal(np.asarray(axes.images[0].get_array()), matrix)
     assert [axes.images[0].get_clim() for axes in (left, right)] == [(0, 1), (0, 1)]
     assert [text.get_text() for text in left.texts] == ["25", "75", "100"]
     assert [text.get_text() for text in right.texts] == ["90", "10", "100"]  # 0.4 % is left to the colour
