@@ -15,6 +15,9 @@ from brushwork.eval.sources import Stored, consecutive_seeds, holds_images, read
 from .conftest import World
 
 STYLES = ("dark", "light")
+LABELS = torch.arange(2).repeat_interleave(4)
+NOISE = torch.randint(0, 60, (8, 3, 8, 8), generator=torch.Generator().manual_seed(0))
+IMAGES = (NOISE + 130 * LABELS[:, None, None, None]).byte()
 
 
 def test_every_style_gets_the_same_seeds(world: World) -> None:
@@ -53,12 +56,6 @@ def test_keys_cover_all_that_decides_the_images(world: World) -> None:
     assert stored.key(0, 4) == relabelled.key(0, 4) != stored.key(1, 5)
 
 
-def shades(per_style: int) -> tuple[Tensor, Tensor]:
-    styles = torch.arange(2).repeat_interleave(per_style)
-    noise = torch.randint(0, 60, (len(styles), 3, 8, 8), generator=torch.Generator().manual_seed(0))
-    return (noise + 130 * styles[:, None, None, None]).to(torch.uint8), styles
-
-
 def save(root: Path, style: str, name: str, image: Tensor) -> None:
     (root / style).mkdir(parents=True, exist_ok=True)
     Image.fromarray(image.permute(1, 2, 0).numpy()).save(root / style / name)
@@ -66,23 +63,22 @@ def save(root: Path, style: str, name: str, image: Tensor) -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    for i, (image, style) in enumerate(zip(*shades(4), strict=True)):
+    for i, (image, style) in enumerate(zip(IMAGES, LABELS, strict=True)):
         save(tmp_path / "made", STYLES[int(style)], f"{i}.png", image)
     return tmp_path / "made"
 
 
 def test_reads_pixels_and_styles(folder: Path, tmp_path: Path) -> None:
     found = read_styled_folder(folder)
-    images, styles = shades(4)
     assert found.style_names == STYLES
-    assert torch.equal(found.images, images)
-    assert torch.equal(found.styles, styles)
+    assert torch.equal(found.images, IMAGES)
+    assert torch.equal(found.styles, LABELS)
     flat = read_styled_folder(folder / "light")
     assert flat.style_names == ()
     assert flat.styles.tolist() == [-1] * 4
     names = ("a/b", "what?", "50% off")
     for name in names:
-        save(tmp_path / "named", file_name(name), "0.png", images[0])
+        save(tmp_path / "named", file_name(name), "0.png", IMAGES[0])
     assert set(read_styled_folder(tmp_path / "named").style_names) == set(names)
 
 
@@ -91,9 +87,8 @@ def test_broken_images_are_named_and_the_others_read(folder: Path) -> None:
     (folder / "light" / "gone.png").symlink_to("nowhere.png")
     (folder / "dark" / "0.png").write_bytes(whole[:50])
     found = read_styled_folder(folder)
-    images, styles = shades(4)
-    assert torch.equal(found.images, images[1:])
-    assert torch.equal(found.styles, styles[1:])
+    assert torch.equal(found.images, IMAGES[1:])
+    assert torch.equal(found.styles, LABELS[1:])
     gone, cut = found.broken
     assert "gone.png' cannot be opened" in gone
     assert "0.png' cannot be read" in cut

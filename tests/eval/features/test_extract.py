@@ -167,14 +167,12 @@ def test_a_cache_without_a_folder_or_in_a_file_keeps_nothing(
 
 
 def test_a_full_cache_removes_the_least_recently_used(tmp_path: Path) -> None:
-    features = torch.randn(5, 8)
-    FeatureCache(tmp_path).put(Colours(), "size", features)
-    (path,) = tmp_path.iterdir()
-    cache = FeatureCache(tmp_path / "small", limit=3 * path.stat().st_size)
+    cache, features = FeatureCache(tmp_path), torch.randn(5, 8)
     for moment, key in enumerate("abc"):
         cache.put(Colours(), key, features)
-        for written in (tmp_path / "small").iterdir():
+        for written in tmp_path.iterdir():
             os.utime(written, (moment, min(moment, written.stat().st_mtime)))
+    cache.limit = sum(written.stat().st_size for written in tmp_path.iterdir())
     assert cache.get(Colours(), "a", 5) is not None, "used again, so b is the oldest now"
     cache.put(Colours(), "d", features)
     assert [key for key in "abcd" if cache.get(Colours(), key, 5) is not None] == ["a", "c", "d"]

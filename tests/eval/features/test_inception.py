@@ -70,7 +70,7 @@ def test_resize_batches_and_control(
     published: Path, state: dict[str, Tensor], pictures: Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "random_state", lambda: state)
-    clean, tensorflow = (Inception(pretrained=False, resize=r) for r in ("clean", "legacy_tensorflow"))
+    clean, tensorflow = Inception(pretrained=False), Inception(pretrained=False, resize="legacy_tensorflow")
     expected = clean(pictures)
     assert not torch.allclose(expected, tensorflow(pictures), rtol=1e-2, atol=1e-2)
     assert_near(clean(pictures[1:2]), expected[1:2])
@@ -78,6 +78,7 @@ def test_resize_batches_and_control(
     control = ours.control()
     assert control.name == clean.name == "inception-random"
     assert "random seed 0" in control.protocol
+    assert "299 px clean (bicubic" in clean.protocol
     assert control.protocol.split("), ", 1)[1] == ours.protocol.split("), ", 1)[1]
     assert len({each.protocol for each in (ours, control, clean, tensorflow)}) == 4
 
