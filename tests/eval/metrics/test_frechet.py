@@ -63,6 +63,7 @@ def test_any_two_sets(n: int, m: int, dim: int, seed: int, scale: float, shift: 
     assert frechet_from_features(x.flip(0), y[order]) == pytest.approx(distance, abs=near)
     assert frechet_from_features(y, y[order]) == pytest.approx(0, abs=near)
     assert frechet(gaussian_of(x), gaussian_of(y)) == pytest.approx(distance, abs=10 * near)
+    assert len(module.centred_factor(y)) <= dim
 
 
 def test_features_are_exact_where_a_matrix_square_root_drifts() -> None:
