@@ -4,7 +4,9 @@ import json
 import math
 import os
 import platform
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,66 +14,34 @@ import pytest
 
 from brushwork.eval.errors import EvalError
 from brushwork.scripts.bench import harness
-from brushwork.scripts.bench.harness import (
-    Comparison,
-    Machine,
-    Table,
-    Timings,
-    alternated,
-    in_child,
-    iqr,
-    machine,
-    machine_of,
-    peak_memory,
-    report,
-)
+from brushwork.scripts.bench.harness import Comparison, Table, Timings, in_child, peak_memory
 from brushwork.training.config import TrainConfig
 
-MACHINE = Machine(processor="an abacus", cores=2, threads=1, versions={"numpy": "2.0"})
+from .conftest import Clock
 
 
-class Clock:
-    """Advances only in `work`; the processor takes half of the time."""
+def test_candidates_alternate_and_the_first_rounds_do_not_count(clock: Clock) -> None:
+    log: list[str] = []
+    took = iter([50, 70, 1, 8, 2, 4, 3, 6, 9, 8])
 
-    now = 100.0
+    def work(name: str) -> int:
+        log.append(name)
+        clock.now += next(took)
+        return len(log)
 
-    def perf_counter(self) -> float:
-        return self.now
-
-    def process_time(self) -> float:
-        return self.now / 2
-
-
-def test_candidates_alternate_and_the_first_rounds_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock, log = Clock(), []
-    monkeypatch.setattr(harness, "time", clock)
-
-    def work(name: str, seconds: list[float]) -> Callable[[], int]:
-        left = iter(seconds)
-
-        def run() -> int:
-            log.append(name)
-            clock.now += next(left)
-            return len(log)
-
-        return run
-
-    functions = {"a": work("a", [50, 1, 2, 3, 9]), "b": work("b", [70, 8, 4, 6, 8])}
-    timings = alternated(functions, repeats=4, warmup=1)
+    timings = harness.alternated({name: partial(work, name) for name in "ab"}, repeats=4, warmup=1)
     assert log == ["a", "b"] * 5
     assert timings.wall == {"a": (1, 2, 3, 9), "b": (8, 4, 6, 8)}
     assert timings.processor == {"a": (0.5, 1, 1.5, 4.5), "b": (4, 2, 3, 4)}
     assert timings.results == {"a": 9, "b": 10}
-    assert iqr(timings.wall["a"]) == 4.5 - 1.75
+    assert harness.iqr(timings.wall["a"]) == 4.5 - 1.75
 
 
-# Memory and machine
 def test_a_childs_peak_is_its_own() -> None:
     """Unlike getrusage on Linux, it does not include the parent's memory."""
-    before = peak_memory()
     held = np.ones(100_000_000)  # 800 MB
     parent = peak_memory()
-    assert parent >= max(800, before)
+    assert parent >= 800
     assert in_child(peak_memory) < parent - 200
     del held
     assert peak_memory() == pytest.approx(parent, rel=0.01), "a peak stays"
@@ -80,20 +50,18 @@ def test_a_childs_peak_is_its_own() -> None:
 
 
 def test_a_machine_has_versions_threads_and_device_and_no_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    here = machine(["numpy", "no-such-package"])
+    here = harness.machine(["numpy", "no-such-package"])
     assert here.versions == {"numpy": np.__version__}
     assert f"numpy {np.__version__}" in here.describe()
     assert platform.node() not in here.describe()
-    assert machine_of(TrainConfig(device="cpu", threads=7)).threads == 7
-    assert machine_of(TrainConfig(device="cpu")).threads == here.threads
-    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
-    monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
-    monkeypatch.setattr("torch.cuda.get_device_name", lambda device: f"a {device.type} card")
+    threads = [harness.machine_of(TrainConfig(device="cpu", threads=count)).threads for count in (7, 0)]
+    assert threads == [7, here.threads]
+    for name, value in (("is_available", True), ("device_count", 1), ("get_device_name", "a card")):
+        monkeypatch.setattr(f"torch.cuda.{name}", lambda *_, value=value: value)
     for device in ("cuda", "auto"):
-        assert machine_of(TrainConfig(device=device)).processor.startswith("a cuda card, ")
+        assert harness.machine_of(TrainConfig(device=device)).processor.startswith("a card, ")
 
 
-# Tables and reports
 def comparison(images: int = 0) -> Comparison:
     timings = Timings(
         wall={"ours": (2.0, 2.0, 4.0), "theirs": (8.0, 8.0, 8.0)},
@@ -105,14 +73,11 @@ def comparison(images: int = 0) -> Comparison:
 
 def test_a_comparison_has_a_row_for_each_candidate_and_every_round() -> None:
     table = comparison(images=16).table
-    assert table.header == (
-        "", "seconds (IQR)", "img/s", "times ours", "processor seconds", "times ours", "d"
-    )  # fmt: skip
-    assert table.rows == [
+    assert [table.header, *table.rows] == [
+        ("", "seconds (IQR)", "img/s", "times ours", "processor seconds", "times ours", "d"),
         ("ours", "2 (1)", "8.0", "1.00", "1", "1.00", "0.1875"),
         ("theirs", "8 (0)", "2.0", "4.00", "5", "5.00", "0.25"),
     ]
-    assert table.data["seconds"]["ours"] == (2, 2, 4)
     assert (table.data["processor_seconds"]["theirs"], table.data["pictures"]) == ((5, 5, 5), 16)
     assert table.data["figures"] == {"d": {"ours": 0.1875, "theirs": 0.25}}
     assert "img/s" not in comparison().table.header
@@ -124,31 +89,28 @@ def test_a_comparison_has_a_row_for_each_candidate_and_every_round() -> None:
 def test_a_report_is_markdown_and_json_without_nan_and_kept_after_a_stop(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    rows = [("ours", "1"), ("a|b", "12345")]
-    finding = Table(
-        title="T", header=("", "s"), rows=rows, notes=("N.",), data={"ours": 2.0, "theirs": math.nan}
-    )
+    rows, data = [("ours", "1"), ("a|b", "12345")], {"ours": (2.0, math.inf), "theirs": math.nan}
+    finding = Table(title="T", header=("", "s"), rows=rows, notes=("N.",), data=data)
     assert finding.markdown().splitlines() == [
         "### T", "", "|      |     s |", "|------|------:|", "| ours |     1 |", "| a\\|b | 12345 |", "",
         "N.",
     ]  # fmt: skip
     parts = {"comparison": comparison().table, "finding": finding}
-    report(tmp_path / "new" / "found", MACHINE, {"dim": 4}, parts.items())
-    text = "\n\n".join([MACHINE.describe(), *(part.markdown() for part in parts.values())])
-    assert (tmp_path / "new" / "found.md").read_text() == f"{text}\n"
-    printed = capsys.readouterr().out
-    assert printed.startswith(text)
-    assert f"All rounds: {tmp_path / 'new' / 'found'}.json" in printed
-    found = json.loads((tmp_path / "new" / "found.json").read_text(), parse_constant=lambda name: 1 / 0)
-    assert (found["machine"]["versions"], found["sizes"]) == ({"numpy": "2.0"}, {"dim": 4})
+    here, path = harness.machine(["numpy"]), tmp_path / "new" / "found"
+    harness.report(path, here, {"dim": 4}, parts.items())
+    text = "\n\n".join([here.describe(), *(part.markdown() for part in parts.values())])
+    assert path.with_suffix(".md").read_text() == f"{text}\n"
+    assert capsys.readouterr().out.startswith(f"{text}\n\nAll rounds: {path}.json")
+    found = json.loads(path.with_suffix(".json").read_text(), parse_constant=lambda name: 1 / 0)
+    assert (found["machine"], found["sizes"]) == (asdict(here), {"dim": 4})
     assert found["parts"]["comparison"]["seconds"]["ours"] == [2, 2, 4]
-    assert found["parts"]["finding"] == {"ours": 2.0, "theirs": None}
+    assert found["parts"]["finding"] == {"ours": [2.0, None], "theirs": None}
 
     def stopped() -> Iterator[tuple[str, Table]]:
         yield "finding", finding
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        report(tmp_path / "found", MACHINE, {}, stopped(), head="Here.")
+        harness.report(tmp_path / "found", here, {}, stopped(), head="Here.")
     assert (tmp_path / "found.md").read_text() == f"Here.\n\n{finding.markdown()}\n"
     assert list(json.loads((tmp_path / "found.json").read_text())["parts"]) == ["finding"]

@@ -8,27 +8,13 @@ import torch
 from torch import Tensor
 
 from brushwork.eval.errors import EvalError
-from brushwork.eval.metrics.frechet import frechet_from_features, gaussian_of
+from brushwork.eval.metrics.frechet import frechet_from_features
 from brushwork.scripts.bench import agreement, metrics, third_party
 from brushwork.scripts.bench.agreement import known_distance
 from brushwork.scripts.bench.harness import Comparison
-from brushwork.scripts.bench.metrics import (
-    BenchmarkSizes,
-    compare_features,
-    compare_frechet,
-    compare_kernel,
-    compare_manifold,
-)
+from brushwork.scripts.bench.metrics import BenchmarkSizes
 
 TINY = BenchmarkSizes(dim=16, repeats=2, pictures=2, sample=60, subset_size=20)
-
-
-def test_all_candidates_give_one_frechet_distance() -> None:
-    found = compare_frechet(TINY)
-    ours, *others = found.figures["distance"].values()
-    assert next(iter(found.timings.wall)) == "ours"
-    assert ours > 0.1
-    assert others == pytest.approx([ours] * 2, rel=1e-8)
 
 
 @pytest.fixture
@@ -48,7 +34,7 @@ def libraries(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_features_are_timed_with_all_resizings_beside_the_libraries(libraries: list[str]) -> None:
-    found = compare_features(TINY, torch.device("cpu"))
+    found = metrics.compare_features(TINY, torch.device("cpu"))
     names = [f"ours, {resize}" for resize in ("legacy_tensorflow", "legacy_pytorch", "clean")]
     assert [f"ours, {resize}" for resize in libraries] == names
     assert list(found.timings.wall) == [*names, "torch-fidelity", "pytorch-fid"]
@@ -62,10 +48,8 @@ def test_agreement_with_the_libraries(libraries: list[str]) -> None:
     assert libraries == ["legacy_tensorflow", "legacy_pytorch"]
     assert found.notes == ("N",)
     assert found.data["features"] == {"torch-fidelity": 0.5, "pytorch-fid": 0}
-    differences = {
-        (f["figure"], f["library"]): abs(f["ours"] - f["theirs"]) / abs(f["theirs"])
-        for f in found.data["figures"]
-    }
+    figures = found.data["figures"]
+    differences = {(f["figure"], f["library"]): abs(f["ours"] / f["theirs"] - 1) for f in figures}
     assert differences["FD", "torch-fidelity"] == pytest.approx(0.75, rel=1e-4)
     assert differences["FD of their features", "torch-fidelity"] < 1e-5
     assert differences["KD", "torch-fidelity"] > 0.1
@@ -81,21 +65,14 @@ def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "not installed" in notes[0]
 
 
-# Known exactly
 @pytest.mark.parametrize(("count", "dim"), [(2, 2), (4, 8), (16, 64), (64, 128)])
 def test_known_distance(count: int, dim: int) -> None:
     x, y, distance = known_distance(count, dim)
     assert x.shape == y.shape == (count, dim)
     for features in (x, y):
-        assert torch.equal(features * 64, (features * 64).round()), "whole numbers"
         assert torch.equal(features.float().double(), features), "exact in float32"
         assert torch.linalg.matrix_rank(features - features.mean(0)) == count - 1
     assert frechet_from_features(x, y) == pytest.approx(distance, rel=1e-14)
-    # By another way, with half of the digits where the covariances are singular.
-    a, b = gaussian_of(x), gaussian_of(y)
-    assert third_party.sqrtm_distance(a, b) == pytest.approx(distance, rel=1e-5)
-    commutator = a.covariance @ b.covariance - b.covariance @ a.covariance
-    assert count < 16 or commutator.norm() > 0.1 * (a.covariance @ b.covariance).norm()
 
 
 @pytest.mark.parametrize(("count", "dim"), [(100, 2048), (16, 48), (64, 64), (1, 8)])
@@ -115,23 +92,22 @@ def test_exactness_shows_relative_errors() -> None:
     assert [row[0] for row in found.rows] == ["exact", *apart]
 
 
-# Equal values
-def test_kernel_distance() -> None:
-    found = third_party.torch_fidelity_kid(torch.zeros(9, 4), torch.ones(9, 4), subsets=3, subset_size=5)
-    assert (found.mean, found.std, found.subsets, found.subset_size) == (7, 0, 3, 5)
-
-
 @pytest.mark.parametrize(
-    ("compare", "sizes", "rel", "single"),
-    [(compare_kernel, TINY, 1e-10, 1e-3), (compare_manifold, replace(TINY, sample=200), 1e-6, 0.011)],
+    ("compare", "sample", "single", "double"),
+    [
+        (metrics.compare_frechet, 60, {"rel": 1e-8}, 1e-8),
+        (metrics.compare_kernel, 60, {"rel": 1e-3}, 1e-10),
+        (metrics.compare_manifold, 200, {"abs": 0.011}, 1e-6),
+    ],
 )
 def test_all_candidates_give_the_same_values(
-    compare: Callable[[BenchmarkSizes], Comparison], sizes: BenchmarkSizes, rel: float, single: float
+    compare: Callable[[BenchmarkSizes], Comparison], sample: int, single: dict[str, float], double: float
 ) -> None:
-    """Ours in float64, torch-fidelity's in float32 and float64."""
-    for values in compare(sizes).figures.values():
+    """Ours in float64, torch-fidelity's in float32 and float64; or two Frechet distances in float64."""
+    found = compare(replace(TINY, sample=sample))
+    assert next(iter(found.timings.wall)).startswith("ours")
+    for values in found.figures.values():
         ours, in_single, in_double = values.values()
-        assert in_double == pytest.approx(ours, rel=rel)
-        assert in_single == pytest.approx(ours, rel=single, abs=single if compare is compare_manifold else 0)
-        assert ours != 0
-        assert compare is compare_kernel or 0 < ours < 1
+        assert in_double == pytest.approx(ours, rel=double)
+        assert in_single == pytest.approx(ours, **single)
+        assert ours > 0

