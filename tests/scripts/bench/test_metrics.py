@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -101,7 +102,7 @@ def test_exactness_shows_relative_errors() -> None:
     ],
 )
 def test_all_candidates_give_the_same_values(
-    compare: Callable[[BenchmarkSizes], Comparison], sample: int, single: dict[str, float], double: float
+    compare: Callable[[BenchmarkSizes], Comparison], sample: int, single: dict[str, Any], double: float
 ) -> None:
     """Ours in float64, torch-fidelity's in float32 and float64; or two Frechet distances in float64."""
     found = compare(replace(TINY, sample=sample))
