@@ -157,9 +157,9 @@ class RestyledFolder:
     generator: Generator
     targets: Sequence[Target]
     out: Path
-    strength: float = 1.0
-    mode: Mode = "tiled"
-    seed: int = 0
+    strength: float
+    mode: Mode
+    seed: int
     contents: int = 0
     """How many contents have been read."""
     larger: int = 0
