@@ -33,11 +33,6 @@ COMMANDS = [
 ]
 
 
-def run_python(code: str) -> "subprocess.Popen[str]":
-    pipe = subprocess.PIPE
-    return subprocess.Popen([sys.executable, "-c", code], stdout=pipe, stderr=pipe, text=True)
-
-
 def printed_by(shell: Shell, code: int, action: Callable[..., object], *arguments: object) -> str:
     """What an action prints that ends with this exit code."""
     with pytest.raises(SystemExit) as ended:
@@ -86,7 +81,8 @@ def test_a_bug_keeps_its_traceback(bug: Exception) -> None:
 def test_a_closed_output_ends_the_command_silently() -> None:
     lines = "[print('x' * 99) for _ in range(10**5)]"
     code = f"from brushwork.scripts.cli import run_command; run_command(lambda: {lines})"
-    with run_python(code) as process:
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", code], stdout=pipe, stderr=pipe, text=True) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.readline()
@@ -105,8 +101,8 @@ def test_an_interrupt_during_imports_has_no_traceback(shell: Shell) -> None:
 
 def test_slow_packages_are_imported_after_errors_are_caught() -> None:
     slow = "{'torch', 'numpy', 'pydantic', 'tyro'}"
-    with run_python(f"import sys, brushwork.scripts.cli; print({slow} & set(sys.modules))") as process:
-        assert process.communicate()[0] == "set()\n"
+    code = f"import sys, brushwork.scripts.cli; print({slow} & set(sys.modules))"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True) == "set()\n"
 
 
 def test_verbs_and_benchmarks_are_listed_and_an_unknown_one_is_an_error(shell: Shell) -> None:

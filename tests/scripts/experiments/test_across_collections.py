@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -69,12 +69,12 @@ def arguments(data: Path, out: Path, **changes: Any) -> Arguments:
     return Arguments(**(plain | changes))
 
 
+@dataclass
 class InProcess:
     """Replaces `run_side_by_side`: runs up to `most` jobs in this process."""
 
-    def __init__(self) -> None:
-        self.done: list[str] = []
-        self.most = 100
+    done: list[str] = field(default_factory=list)
+    most: int = 100
 
     def __call__(
         self, work: Callable[[Run], bool], jobs: Mapping[Path, Run], _: int, finished: Callable[[Run], object]

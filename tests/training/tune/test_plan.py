@@ -76,7 +76,7 @@ def test_positive_ranges_are_logarithmic_and_ranges_of_integers_integer() -> Non
         ("loss.r1_interval=4:16", "loss.r1_interval", IntDistribution(4, 16, log=True)),
         ("batch=8,16,8", "batch", CategoricalDistribution((8, 16))),
     ):
-        assert make_space(EMOJI, (text,), defaults=False) == {name: distribution}
+        assert make_space(PRESETS["toy"][1], (text,), defaults=False) == {name: distribution}
 
 
 @pytest.mark.parametrize(
