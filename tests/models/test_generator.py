@@ -54,6 +54,7 @@ def test_adain_eps_reaches_every_layer(config: GeneratorConfig) -> None:
 def test_impossible_options_are_refused(
     config: GeneratorConfig, options: dict[str, Any], sentence: str
 ) -> None:
+    GeneratorConfig(resolution=8, content_resolution=8)
     with pytest.raises((ModelError, ValidationError), match=sentence):
         replace(config, **options)
 
