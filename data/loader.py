@@ -17,15 +17,8 @@ from .split import AnySplit
 from .splitmix import uniform
 
 __all__ = [
-    "Batch",
-    "ImageDataset",
-    "Loader",
-    "LoaderConfig",
-    "StoredDataset",
-    "describe",
-    "load_dataset",
-    "open_dataset",
-    "stored_dataset",
+    "Batch", "ImageDataset", "Loader", "LoaderConfig", "StoredDataset", "describe", "load_dataset",
+    "open_dataset", "stored_dataset",
 ]  # fmt: skip
 
 Cache = Literal["auto", "memory", "off"]

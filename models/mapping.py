@@ -57,12 +57,11 @@ class MappingNetwork(nn.Module):
         averaged over more batches. An average of zero becomes the mean.
         """
         weight = sums[:, -1:]
-        present = weight > 1e-6
         mean = sums[:, :-1] / weight.clamp(min=1e-6)
-        share = weight / weight[present].mean()
+        share = weight / weight[weight > 1e-6].mean()
         fresh = (self.average == 0).all(dim=1, keepdim=True)
-        rate = torch.where(fresh, torch.ones_like(share), 1 - beta**share)
-        self.average += torch.where(present, rate * (mean - self.average), torch.zeros_like(mean))
+        rate = torch.where(fresh, torch.ones_like(share), 1 - beta**share)  # 0 for absent styles
+        self.average += rate * (mean - self.average)
 
     def untrained_styles(self, styles: Float[Tensor, "n s"]) -> list[int]:
         """Returns the rows of the table (the last is the null style's) that `styles` use and that were never

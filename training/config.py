@@ -145,7 +145,6 @@ class TrainConfig:
                 f"growing.start_resolution is {self.growing.start_resolution}, above generator.resolution "
                 f"{self.generator.resolution}; lower the one or raise the other."
             )
-
         if self.restyle.needs_encoders and not self.generator.encoders:
             raise TrainingError(
                 "restyle.restyling, autoencoding and contrast need encoders: set --generator.encoders."

@@ -106,7 +106,6 @@ def _check_replaceable(out: Path) -> None:
             )
 
 
-# Building
 def _build(scan: Scan, stage: Path, config: PackConfig) -> tuple[Report, str]:
     """Writes the shards and the contact sheet; returns the report and the fingerprint of the content."""
     (stage / "data").mkdir()
@@ -181,7 +180,6 @@ def _write_texts(scan: Scan, stage: Path, config: PackConfig, packed: Packed) ->
         shutil.copyfile(scan.root / "ATTRIBUTION.md", stage / "ATTRIBUTION.md")
 
 
-# Images
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
     """An image as it is packed."""

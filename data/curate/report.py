@@ -93,7 +93,6 @@ def _table(rows: Sequence[tuple[str, str, str]]) -> str:
     return "\n".join(lines)
 
 
-# Notes
 def refuse_splits(scan: Scan) -> None:
     """Raises DataError if the folders that should be styles are splits."""
     splits = [name for name in scan.style_names if name.casefold() in SPLIT_NAMES]
@@ -120,7 +119,6 @@ def notes(scan: Scan, balance: Balance) -> Iterator[str]:
         yield f"'{most}' has {sizes[most]} images, '{least}' only {sizes[least]}: try balanced batches."
 
 
-# Contact sheet
 class ContactSheet:
     """A grid with a row for each style. Columns are shared subjects, or else images of each style."""
 
