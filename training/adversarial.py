@@ -93,6 +93,8 @@ class Scoring:
     loss: LossConfig
     augment: AugmentConfig
     rng: BatchRNG
+    augment_p: float = 0.0
+    """Probability of each adaptive change (ADA)."""
     gamma: float = 0.0
     """Weight of the gradient penalties in this step; 0 leaves them out."""
 
@@ -105,7 +107,8 @@ class DiscriminatorStats:
     real_logit: Tensor
     fake_logit: Tensor
     real_sign: Tensor
-    """Mean sign of the real logits: 1 where the discriminator is never fooled, 0 where it guesses."""
+    """Mean sign of the real logits, in the relativistic loss less the generated ones: 1 where the
+    discriminator is never fooled, 0 where it guesses."""
     penalties: Mapping[str, Tensor]
     """Unweighted values of `r1`, and of `r2` if it is used, in steps that take them."""
 
@@ -136,7 +139,7 @@ def discriminator_loss(
     count = len(names)
     for differentiated in images[:count]:
         differentiated.requires_grad_()
-    seen = [augment(each, how.augment, how.rng) for each in images]
+    seen = [augment(each, how.augment, how.rng, how.augment_p) for each in images]
     styles = [reals.styles, fakes.styles]
     with full_precision(fakes.images):  # penalties differentiate twice, for which low precision is too coarse
         logits = _logits(discriminator, seen[:count], styles[:count], how)
@@ -149,11 +152,12 @@ def discriminator_loss(
     total = adversarial = losses[how.loss.gan_loss](real, fake)
     for penalty in penalties.values():
         total = total + how.gamma * penalty
+    compared = (real - fake if how.loss.gan_loss == "relativistic" else real).detach()
     stats = DiscriminatorStats(
         loss=adversarial.detach(),
         real_logit=real.detach().mean(),
         fake_logit=fake.detach().mean(),
-        real_sign=real.detach().sign().mean(),
+        real_sign=compared.sign().mean(),
         penalties={name: penalty.detach() for name, penalty in penalties.items()},
     )
     return DiscriminatorLoss(total=total, real=real, fake=fake, stats=stats)
@@ -165,7 +169,9 @@ def generator_loss(
     """The generator's adversarial loss; real images are scored only by the relativistic loss."""
 
     def score(seen: LabelledImages) -> Tensor:
-        return discriminator(augment(seen.images, how.augment, how.rng), seen.styles, how.stage)
+        return discriminator(
+            augment(seen.images, how.augment, how.rng, how.augment_p), seen.styles, how.stage
+        )
 
     fake = score(fakes)
     if how.loss.gan_loss == "logistic":

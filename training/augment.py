@@ -1,15 +1,20 @@
-"""DiffAugment: the same kind of random changes to the discriminator's real and generated images.
+"""Augmentation: the same kind of random changes to the discriminator's real and generated images.
 
-Zhao 2020 (arXiv:2006.10738). All changes are twice differentiable, as the gradient penalty needs, so
-images are moved by indexing and masking, not by `grid_sample`.
+Here is DiffAugment (Zhao 2020, arXiv:2006.10738), which changes every image; `ada` is adaptive augmentation.
+All changes are twice differentiable, as the gradient penalty needs, so DiffAugment moves images by indexing
+and masking, not by `grid_sample`.
 """
 
+from typing import Annotated
+
 import torch
+from annotated_types import Interval
 from jaxtyping import Float
 from torch import Tensor
 
 from brushwork.models.options import Share, options
 
+from .ada import Kind, augment_adaptively
 from .rng import BatchRNG
 
 Images = Float[Tensor, "n 3 h w"]
@@ -17,18 +22,27 @@ Images = Float[Tensor, "n 3 h w"]
 
 @options
 class AugmentConfig:
-    """Strengths of differentiable augmentation; 0 turns a kind off."""
+    """Random changes of all images that the discriminator sees; all are off by default."""
 
     colour: Share = 0.0
-    """Strength of random brightness, saturation and contrast; 1 is DiffAugment's."""
+    """Strength of random brightness, saturation and contrast of every image; 1 is DiffAugment's."""
     translation: Share = 0.0
     """Largest shift, as a share of the image; DiffAugment's is 0.125."""
     cutout: Share = 0.0
     """Side of the grey square, as a share of the image; DiffAugment's is 0.5."""
+    ada: tuple[Kind, ...] = ()
+    """Kinds of adaptive changes (ADA), each made with a probability p that rises while the discriminator
+    overfits: flip, turn (by 90 degrees), shift, geometry, colour."""
+    ada_target: Share = 0.6
+    """p rises while the mean sign of the discriminator's answers to real images is above this."""
+    ada_kimg: Annotated[float, Interval(ge=0.001, le=10**6)] = 500.0
+    """Thousands of images in which p can rise from 0 to 1."""
 
 
-def augment(images: Images, config: AugmentConfig, rng: BatchRNG) -> Images:
-    """Applies the configured changes; the identity, bit for bit, where all are off."""
+def augment(images: Images, config: AugmentConfig, rng: BatchRNG, p: float = 0.0) -> Images:
+    """Applies the configured changes, those of ADA with probability p; the identity, bit for bit, where all
+    are off."""
+    images = augment_adaptively(images, config.ada, p, rng)
     if config.colour:
         images = jitter(images, rng.uniform((3,)), config.colour)
     if config.translation:

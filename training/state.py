@@ -3,7 +3,7 @@
 import contextlib
 import copy
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,6 +16,7 @@ from brushwork.models.encoders import StyleClassifier
 from brushwork.models.generator import Generator
 from brushwork.models.stage import Stage
 
+from .ada import AdaptiveProbability
 from .config import OptimizerConfig, TrainConfig
 from .prepare.pretraining import init_from
 from .rng import derived_seed
@@ -104,6 +105,7 @@ class TrainingState:
     """Length of the run for which `scale` was chosen, in images."""
     collapsed_lines: int = 0
     """Number of status lines in a row with a collapsed style."""
+    ada: AdaptiveProbability = field(default_factory=AdaptiveProbability)
     seconds: float = 0.0
     """Training time over all sessions; only the time limit depends on it."""
 
@@ -143,6 +145,7 @@ class TrainingState:
             "planned_images": self.planned_images,
             "stage": [self.average.trained_stage.resolution, self.average.trained_stage.alpha],
             "seconds": self.seconds,
+            "ada": self.ada.state_dict(),
             "collapsed_lines": self.collapsed_lines,
             "generator": self.nets.generator.state_dict(),
             "discriminator": self.nets.discriminator.state_dict(),
@@ -157,6 +160,7 @@ class TrainingState:
         self.position, self.scale = float(state["position"]), float(state["scale"])
         self.planned_images = int(state["planned_images"])
         self.collapsed_lines = int(state.get("collapsed_lines", 0))
+        self.ada = AdaptiveProbability.of(state.get("ada", AdaptiveProbability().state_dict()))
         resolution, alpha = state["stage"]
         self.average.trained_stage = Stage(resolution, alpha)
         self.nets.generator.load_state_dict(state["generator"])

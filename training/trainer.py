@@ -165,6 +165,8 @@ class Trainer:
         if self.prepared.figures and self.state.nimg == 0:
             self.artifacts.say(figures_line(0, self.prepared.figures))
             self.artifacts.log({"nimg": 0, **self.prepared.figures})
+        if self.state.nimg == 0:
+            self.artifacts.write_augmented()
         self.meter.restart()
         while (reason := self._why_stop()) is None:
             if self.state.nimg > self.first:
@@ -244,6 +246,8 @@ class Trainer:
                   "seconds": self.state.seconds, "img_per_s": rate, **means,
                   **{f"weighted_{name}": weights[name] * means[name] for name in weights if name in means},
                   **self._diversity()}  # fmt: skip
+        if self.config.augment.ada:
+            values["ada_p"] = self.state.ada.p
         if self.meter.is_at(self.stage.resolution):
             self.plan.correct(self.stage.resolution, rate)
         self.plan.settle()

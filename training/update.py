@@ -92,6 +92,7 @@ class Updater:
             with frozen(self.state.nets.discriminator):
                 generator = self._parts("generator", stage, 0.0, generator_step, objective)
         self._apply_generator(generator)
+        self._follow_overfitting(discriminator)
         return StepStats(discriminator=mean_of_parts(discriminator), generator=mean_of_parts(generator))
 
     def _parts(
@@ -119,7 +120,10 @@ class Updater:
 
     def _context(self, stage: Stage, gamma: float, rng: BatchRNG) -> StepContext:
         config, nimg = self.config, self.state.nimg
-        scoring = Scoring(stage=stage, loss=config.loss, augment=config.augment, rng=rng, gamma=gamma)
+        scoring = Scoring(
+            stage=stage, loss=config.loss, augment=config.augment, augment_p=self.state.ada.p, rng=rng,
+            gamma=gamma,
+        )  # fmt: skip
         return StepContext(
             scoring=scoring, grad_scale=1 / config.accumulate, restyle=config.restyle,
             term_weights=config.restyle.weights_at(nimg), classifier=self.classifier,
@@ -144,6 +148,16 @@ class Updater:
         if w_sums:
             total = all_reduce(self.accelerator, torch.stack(w_sums).sum(dim=0), "sum")
             generator.mapping.update_average(total)
+
+    def _follow_overfitting(self, parts: Sequence[DiscriminatorStats]) -> None:
+        """Moves the probability of adaptive augmentation by this step's answers to real images."""
+        config = self.config.augment
+        if config.ada:
+            sign = torch.stack([part.real_sign for part in parts]).mean()
+            self.state.ada.follow(
+                all_reduce(self.accelerator, sign, "mean"), target=config.ada_target,
+                images=self.config.batch, kimg=config.ada_kimg,
+            )  # fmt: skip
 
     def _average(self) -> None:
         decay = self.config.ema.decay(self.state.nimg, self.config.batch)

@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 from brushwork.data.files import write_file
 from brushwork.data.loader import ImageDataset, StoredDataset
+from brushwork.data.writing import save_image
 from brushwork.eval.report.plots import training_curves
 from brushwork.models.generator import Generator
 from brushwork.models.snapshot import generator_bytes
@@ -25,7 +26,7 @@ from .diversity import DiversityProbe
 from .metrics import InLoopMetrics, is_best, measurements
 from .progress import figures_line
 from .run_folder import Json, RunFolder, flat, to_json
-from .samples import restyled_grid, sample_grid, save_grid, shown_contents
+from .samples import augmented_grid, restyled_grid, sample_grid, save_grid, shown_contents
 
 LATEST = "latest"
 """Name of the snapshot that goes with every checkpoint, so that a stopped run can be sampled."""
@@ -89,6 +90,13 @@ class Artifacts:
         if checkpoint and main:
             state = cpu_copy(self.state.state_dict())
             self.background.add(lambda: save_checkpoint(self.folder.checkpoints, nimg, state))
+
+    def write_augmented(self) -> None:
+        """Writes samples/augmented.png, which shows what the discriminator sees; nothing if it sees images
+        unchanged."""
+        grid = augmented_grid(shown_contents(self.dataset), self.config.augment, self.config.seed)
+        if grid is not None and self.accelerator.is_main_process:
+            self.background.add(lambda: save_image(self.folder.samples / "augmented.png", grid))
 
     # Each kind of file
 

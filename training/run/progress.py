@@ -113,6 +113,7 @@ def status_line(values: Mapping[str, float | int], stage: Stage, *, left: float,
     diversity += f" | {warning}" if warning else ""
     discriminator = f"D {values['loss_d']:.3f} " if "loss_d" in values else ""
     sign = f" | sign of real logits {values['real_sign']:+.2f}" if "real_sign" in values else ""
+    sign += f", augmented with p {values['ada_p']:.2f}" if "ada_p" in values else ""
     terms = "".join(
         f" {name} {values[f'weighted_{name}']:+.3f}" for name in TERMS if f"weighted_{name}" in values
     )

@@ -18,9 +18,14 @@ from brushwork.models.restyling import own_style_codes, restyle
 from brushwork.models.sampling import sample_matrix
 from brushwork.models.stage import Stage
 
+from ..augment import AugmentConfig, augment
+from ..rng import BatchRNG
+
 COLUMNS = 12
 SHOWN = 64
 """Images below this size are enlarged to it."""
+ADA_SHOWN = (0.2, 0.5, 0.8)
+"""Probabilities of adaptive augmentation in its grid."""
 
 
 def sample_grid(generator: Generator, *, title: str = "") -> np.ndarray:
@@ -48,6 +53,20 @@ def restyled_grid(generator: Generator, contents: UInt8[Tensor, "n 3 r r"], *, s
         codes = repeat(own_style_codes(generator, small, label), "n d -> n l d", l=generator.layers)
         rows.append(restyle(generator, small, codes, torch.arange(count)))
     return _grid(torch.stack(rows), ("content", "reconstructed", *(known if styles else ())), [""] * count)
+
+
+def augmented_grid(images: UInt8[Tensor, "n 3 r r"], config: AugmentConfig, seed: int) -> np.ndarray | None:
+    """A grid of real images and what the discriminator sees of them, with adaptive augmentation at three
+    probabilities; None if it sees images unchanged."""
+    if config == AugmentConfig():
+        return None
+    rows, names = [images], ["real"]
+    for p in ADA_SHOWN if config.ada else (0.0,):
+        rng = BatchRNG(seed, 0, "augmented", rows=range(len(images)))
+        seen = augment(images / 127.5 - 1, config, rng, p)
+        rows.append(((seen + 1) * 127.5).round().clamp(0, 255).to(torch.uint8))
+        names.append(f"p = {p}" if config.ada else "augmented")
+    return _grid(torch.stack(rows), names, [""] * len(images))
 
 
 def save_grid(folder: Path, grid: np.ndarray, nimg: int, stage: Stage, kind: str) -> None:
