@@ -38,6 +38,7 @@ class Discriminator(Trunk):
     def __init__(self, config: DiscriminatorConfig, *, resolution: int, styles: int) -> None:
         widths = channels(resolution, base=config.channel_base, most=config.channel_max)
         super().__init__(widths)
+        self.config = config
         self.group, self.average_std = config.minibatch_group, config.minibatch_std == "average"
         last = widths[SMALLEST]
         more = 0 if self.group == 1 else 1 if self.average_std else last

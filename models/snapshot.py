@@ -1,10 +1,13 @@
-"""Snapshots: a safetensors file with the averaged generator's weights and a JSON header, without any code."""
+"""Snapshots: a safetensors file with the averaged generator's weights and a JSON header, without any code.
+
+The snapshot `latest` also holds both networks as they train, for runs that start from it.
+"""
 
 import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from .discriminator import Discriminator, DiscriminatorConfig
 from .errors import ModelError
 from .generator import Generator, GeneratorConfig
 from .options import resolve_device
@@ -23,17 +27,40 @@ from .stage import Stage
 HEADER = "brushwork"
 DIGEST = "sha256"
 """The digest of header and weights in the header; snapshots of version 0.1 have none."""
+TRAINING_DIGEST = "training_sha256"
 RENAMED = {"styled": "style_resolutions", "content_latent": "content_vae_channels"}
 """Fields of the generator's configuration in snapshots of version 0.2 and before."""
 REMOVED = ("content_erased", "attention", "encoder_attention")
 """Fields of earlier versions, which a network of this one does not set."""
 HUB_FILE = "generator.safetensors"
+TRAINING = "training."
+"""Prefix of tensors that only training uses."""
 
 
-def generator_bytes(generator: Generator, *, stage: Stage, notes: dict[str, Any]) -> bytes:
+@dataclass(frozen=True, kw_only=True)
+class TrainingNetworks:
+    """Both networks as they train, without the average."""
+
+    generator: Generator
+    discriminator: Discriminator
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Both networks' tensors by name."""
+        named = (("generator", self.generator), ("discriminator", self.discriminator))
+        return {
+            f"{TRAINING}{name}.{key}": tensor
+            for name, network in named
+            for key, tensor in network.state_dict().items()
+        }
+
+
+def generator_bytes(
+    generator: Generator, *, stage: Stage, notes: dict[str, Any], training: TrainingNetworks | None = None
+) -> bytes:
     """Returns a snapshot as the content of a .safetensors file.
 
     `stage` becomes the trained stage of the loaded generator. The header holds `notes`, such as images seen.
+    `training` is for runs that start from this one.
     """
     header = {
         "generator": asdict(generator.config),
@@ -41,8 +68,17 @@ def generator_bytes(generator: Generator, *, stage: Stage, notes: dict[str, Any]
         "stage": [stage.resolution, stage.alpha],
         "notes": notes,
     }
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in generator.state_dict().items()}
-    return save(tensors, metadata={HEADER: json.dumps({**header, DIGEST: _digest(header, tensors)})})
+    tensors, more = _on_cpu(generator.state_dict()), dict[str, Tensor]()
+    if training is not None:
+        more = _on_cpu(training.tensors())
+        header["discriminator"] = asdict(training.discriminator.config)
+        header[TRAINING_DIGEST] = _digest({}, more)
+    header[DIGEST] = _digest(header, tensors)
+    return save(tensors | more, metadata={HEADER: json.dumps(header)})
+
+
+def _on_cpu(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
 
 
 def _digest(header: dict[str, Any], tensors: Mapping[str, Tensor]) -> str:
@@ -114,17 +150,56 @@ def load_generator(source: str | Path, *, device: str = "cpu") -> Generator:
         raise ModelError(f"{path} has a damaged header ({reason}): take another snapshot.") from error
     weights = _weights(path, generator.state_dict())
     if header.get(DIGEST) not in (None, _digest(header, weights)):
-        raise ModelError(f"{path} is damaged: its digest is wrong; take another snapshot.")
+        raise _damaged(path)
     if styled:
         _inject_only_at(styled, weights)
     generator.load_state_dict(weights, assign=True)
     return generator.eval().requires_grad_(False).to(place)
 
 
-def _weights(path: Path, expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Returns the tensors of a file. Raises ModelError unless names and shapes are those of `expected`."""
+def load_training_networks(source: str | Path) -> TrainingNetworks | None:
+    """Loads both networks as they trained, on the CPU; None if the snapshot has only the averaged generator.
+
+    `source` is that of `load_generator`, which should be called first. Raises ModelError if the snapshot is
+    damaged.
+    """
+    path = find_snapshot(source)
+    header = snapshot_header(path)
+    if "discriminator" not in header:
+        return None
+    try:
+        with torch.device("meta"):
+            generator, _ = _build(path, header)
+            discriminator = Discriminator(
+                DiscriminatorConfig(**header["discriminator"]), resolution=generator.config.resolution,
+                styles=len(generator.style_names),
+            )  # fmt: skip
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise _damaged(path) from error
+    networks = TrainingNetworks(generator=generator, discriminator=discriminator)
+    weights = _weights(path, networks.tensors(), training=True)
+    if header.get(TRAINING_DIGEST) != _digest({}, weights):
+        raise _damaged(path)
+    for name, network in (("generator", generator), ("discriminator", discriminator)):
+        prefix = f"{TRAINING}{name}."
+        network.load_state_dict(
+            {key.removeprefix(prefix): x for key, x in weights.items() if key.startswith(prefix)}, assign=True
+        )
+    return networks
+
+
+def _damaged(path: Path) -> ModelError:
+    return ModelError(f"{path} is damaged: its digest is wrong; take another snapshot.")
+
+
+def _weights(path: Path, expected: Mapping[str, Tensor], *, training: bool = False) -> dict[str, Tensor]:
+    """Returns the tensors of a file: those of `TrainingNetworks`, or else the averaged generator's.
+
+    Raises ModelError unless their names and shapes are those of `expected`.
+    """
     with safe_open(str(path), framework="pt") as file:
-        shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+        names = [name for name in file.keys() if name.startswith(TRAINING) == training]  # noqa: SIM118
+        shapes = {name: tuple(file.get_slice(name).get_shape()) for name in names}
         if shapes != {name: tuple(tensor.shape) for name, tensor in expected.items()}:
             raise ModelError(f"{path} does not fit its own header: the file is damaged; take another.")
         return {name: file.get_tensor(name) for name in shapes}

@@ -41,6 +41,8 @@ class OptimizerConfig:
     """Learning rate of the generator."""
     discriminator_lr: LearningRate = 0.001
     """Learning rate of the discriminator."""
+    frozen_blocks: Annotated[int, Interval(ge=0, le=16)] = 0
+    """Blocks of the discriminator, from the image on, that keep the weights of --start-from (FreezeD)."""
 
 
 @options
@@ -99,7 +101,8 @@ class TrainConfig:
     out: Path = Path("runs/train")
     """Run folder: config.json, metrics.jsonl, samples/, checkpoints/, snapshots/."""
     start_from: Path | None = None
-    """Run or snapshot to start from, of equal widths, such as one of `brushwork pretrain`."""
+    """Run, snapshot file or Hub repository of equal widths whose networks this run starts from, where growing
+    had got to there. Only a run's folder, or its snapshot `latest`, has the discriminator, too."""
     resume: bool = False
     """Continue from the newest checkpoint in the run folder; without one, start from the beginning."""
     total_kimg: Duration = 25000.0
@@ -144,6 +147,10 @@ class TrainConfig:
             raise TrainingError(
                 f"growing.start_resolution is {self.growing.start_resolution}, above generator.resolution "
                 f"{self.generator.resolution}; lower the one or raise the other."
+            )
+        if self.optimizer.frozen_blocks and self.start_from is None:
+            raise TrainingError(
+                "optimizer.frozen_blocks keeps a trained discriminator: name its run by --start-from."
             )
         if self.restyle.needs_encoders and not self.generator.encoders:
             raise TrainingError(

@@ -52,6 +52,16 @@ class RunSchedule:
         """Resolution and fade at a position."""
         return stage_at(position, self.growing, self.resolution)
 
+    def position_of(self, stage: Stage) -> float:
+        """The position at which the resolution of `stage` is faded in; the end of growing if it is higher."""
+        steps = phases(self.growing, self.resolution)
+        return max((step.faded for step in steps if step.resolution <= stage.resolution), default=0.0)
+
+    def last_image(self, nimg: int, position: float, scale: float) -> int:
+        """The image at which a run that goes on like this ends; a scale of 1 leaves it its whole length."""
+        rest = max(0.0, self.end - position) * scale
+        return min(self.images, round(nimg + rest)) if scale < 1 else self.images
+
     def scale_for_images(self, nimg: int, position: float) -> float:
         """The scale, at most 1, with which the remaining images reach the end."""
         return min(1.0, (self.images - nimg) / (self.end - position)) if position < self.end else 1.0
@@ -77,7 +87,7 @@ class RunSchedule:
             for phase in phases(self.growing, self.resolution)
             if phase.end > position
         ]  # fmt: skip
-        end = min(self.images, nimg + max(0.0, self.end - position) * scale)
+        end = self.last_image(nimg, position, scale)
         return f"{', '.join(parts)} to {end / 1000:.3g} kimg"
 
 
@@ -99,8 +109,7 @@ class Plan:
     @property
     def images(self) -> int:
         """Planned length of the run, in images."""
-        rest = max(0.0, self.schedule.end - self.state.position) * self.state.scale
-        return min(self.schedule.images, round(self.state.nimg + rest))
+        return self.schedule.last_image(self.state.nimg, self.state.position, self.state.scale)
 
     @property
     def seconds_left(self) -> float:

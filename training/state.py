@@ -4,7 +4,6 @@ import contextlib
 import copy
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TypeVar
 
 import torch
@@ -18,7 +17,8 @@ from brushwork.models.stage import Stage
 
 from .ada import AdaptiveProbability
 from .config import OptimizerConfig, TrainConfig
-from .prepare.pretraining import init_from
+from .errors import TrainingError
+from .prepare.transfer import Source, freeze
 from .rng import derived_seed
 from .run.checkpoint import State
 from .step import Networks
@@ -112,14 +112,20 @@ class TrainingState:
     @classmethod
     def fresh(
         cls, config: TrainConfig, style_names: tuple[str, ...], device: torch.device, *,
-        start_from: Path | None = None,
+        source: Source | None = None,
     ) -> "TrainingState":  # fmt: skip
-        """The state before the first step, with the weights of `start_from` if given."""
+        """The state before the first step, with the weights of `source` if given."""
         nets = build_networks(config, style_names, device)
-        if start_from is not None:
-            init_from(nets.generator, start_from)
-        optimizers = build_optimizers(nets, config.optimizer)
-        return cls(nets=nets, average=averaged_copy(nets.generator), optimizers=optimizers)
+        average = averaged_copy(nets.generator)
+        if source is not None:
+            source.copy_into(nets, average)
+            if config.optimizer.frozen_blocks and source.training is None:
+                raise TrainingError(
+                    f"optimizer.frozen_blocks keeps the discriminator of {source.path}, which holds a "
+                    "generator alone: name the run's folder, or set it to 0."
+                )
+        freeze(nets.discriminator, config.optimizer.frozen_blocks)
+        return cls(nets=nets, average=average, optimizers=build_optimizers(nets, config.optimizer))
 
     def reset_optimizers(self, config: OptimizerConfig) -> None:
         """Resets Adam's moments, as StyleGAN does when a resolution starts."""

@@ -224,7 +224,7 @@ def simultaneous_step(
     reals, generated = _sides(fakes, batch, context, images=images)
     loss = discriminator_loss(nets.discriminator, reals, generated, context.scoring)
     with full_precision(images):
-        learners = list(nets.discriminator.parameters())
+        learners = [each for each in nets.discriminator.parameters() if each.requires_grad]
         torch.autograd.backward(loss.total * scale, inputs=learners, retain_graph=True)
         adversarial = loss.generator_loss(context.scoring.loss)
         (grad_fakes,) = torch.autograd.grad(adversarial * scale, images)

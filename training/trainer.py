@@ -23,6 +23,7 @@ from .errors import TrainingError
 from .interrupt import StopRequest, stop_on_signals
 from .plan import Plan, RunSchedule
 from .prepare.networks import prepare
+from .prepare.transfer import Source
 from .run.artifacts import Artifacts, start_trackers
 from .run.background import Background
 from .run.checkpoint import load_checkpoint
@@ -109,9 +110,11 @@ class Trainer:
         start_trackers(self.accelerator, config)
         if self.metrics is not None:
             self.metrics.prepare(self.device)
-        start_from = None if claim.checkpoint else config.start_from
-        self.state = TrainingState.fresh(config, dataset.style_names, self.device, start_from=start_from)
-        self.state.average.trained_stage = self.schedule.stage_at(0.0)
+        source = Source.load(config.start_from) if config.start_from and not claim.checkpoint else None
+        self.state = TrainingState.fresh(config, dataset.style_names, self.device, source=source)
+        if source is not None and source.training is not None:
+            self.state.position = self.schedule.position_of(source.average.trained_stage)
+        self.state.average.trained_stage = self.stage
         file = self.folder.path / "classifier.safetensors"
         self.prepared = prepare(config, dataset, self.state.nets.generator, file, self.accelerator)
         if self.prepared.classifier is not None:
@@ -131,6 +134,8 @@ class Trainer:
         )  # fmt: skip
         if claim.aside is not None:
             self.artifacts.say(f"moved to {claim.aside}: the files of an earlier run without a checkpoint")
+        if source is not None:
+            self.artifacts.say(source.describe(self.state.nets))
         if claim.checkpoint is not None:
             self._resume(claim.checkpoint)
         self.first = self.state.nimg  # everything due there was saved before the checkpoint

@@ -1,6 +1,6 @@
 """The files of a run: log, sample grids, snapshots, metrics and checkpoints; and experiment trackers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -13,7 +13,7 @@ from brushwork.data.loader import ImageDataset, StoredDataset
 from brushwork.data.writing import save_image
 from brushwork.eval.report.plots import training_curves
 from brushwork.models.generator import Generator
-from brushwork.models.snapshot import generator_bytes
+from brushwork.models.snapshot import TrainingNetworks, generator_bytes
 from brushwork.models.stage import Stage
 
 from ..config import TrainConfig
@@ -81,8 +81,10 @@ class Artifacts:
         if grid and main:
             self._grids(average, stage, nimg)
         if (snapshot or checkpoint) and main:
-            names = [LATEST, *([f"generator-{nimg:09d}"] if snapshot else [])]
-            self.background.add(lambda: self._snapshots(names, average, stage, nimg))
+            if snapshot:
+                self.background.add(lambda: self._snapshot(f"generator-{nimg:09d}", average, stage, nimg))
+            training = self._training_networks()
+            self.background.add(lambda: self._snapshot(LATEST, average, stage, nimg, training))
         if measure and self.metrics is not None and not self._has_metrics(nimg):
             figures = self.metrics(average, stage)
             if figures and main:
@@ -115,11 +117,21 @@ class Artifacts:
 
         self.background.add(write)
 
-    def _snapshots(self, names: Sequence[str], average: Generator, stage: Stage, nimg: int) -> None:
+    def _training_networks(self) -> TrainingNetworks | None:
+        """A copy of both networks; None if the objectives train no discriminator."""
+        if not (self.config.restyle.sampling or self.config.restyle.restyling):
+            return None
+        nets = self.state.nets
+        return TrainingNetworks(
+            generator=averaged_copy(nets.generator), discriminator=averaged_copy(nets.discriminator)
+        )
+
+    def _snapshot(
+        self, name: str, average: Generator, stage: Stage, nimg: int, training: TrainingNetworks | None = None
+    ) -> None:
         notes = {"nimg": nimg, "seed": self.config.seed, "data": self.fingerprint}
-        content = generator_bytes(average, stage=stage, notes=notes)
-        for name in names:
-            write_file(self.folder.snapshots / f"{name}.safetensors", content, durable=True)
+        content = generator_bytes(average, stage=stage, notes=notes, training=training)
+        write_file(self.folder.snapshots / f"{name}.safetensors", content, durable=True)
 
     def _has_metrics(self, nimg: int) -> bool:
         """Whether the log has metrics of this step, from before the run was killed."""
@@ -133,7 +145,7 @@ class Artifacts:
         line = {"nimg": nimg, **figures}
         history = [*self.folder.history(), line]
         if is_best(history, self.config.metrics.best_by):
-            self._snapshots(["best"], average, stage, nimg)
+            self._snapshot("best", average, stage, nimg)
         self._log(line)
         if (curves := training_curves(measurements(history))) is not None:
             write_file(self.folder.path / "curves.png", curves)

@@ -26,9 +26,8 @@ def header(plan: Plan, precision: str, dataset: ImageDataset | StoredDataset) ->
     machine += f" of {threads} thread{'s' if threads > 1 else ''}" if device == "cpu" else ""
     path, limit = plan.schedule.describe(state.position, state.nimg, state.scale), config.max_minutes
     used = "" if limit is None else f", {state.seconds / 60:.1f} of {limit:g} minutes are used"
-    source = f", weights from {config.start_from}" if config.start_from and state.nimg == 0 else ""
     data = balance(dataset.styles, dataset.style_names)
-    return f"{machine}, {precision} | {data}\nplan: {path}{used}{source}"
+    return f"{machine}, {precision} | {data}\nplan: {path}{used}"
 
 
 def balance(styles: Tensor, names: tuple[str, ...]) -> str:
