@@ -37,6 +37,10 @@ class Cutout:
         colours = np.clip(np.rint(colours), 0, 255).astype(np.uint8)
         return Image.fromarray(np.dstack([colours, self.alpha]))
 
+    def with_alpha(self) -> np.ndarray:
+        """Returns uint8 (H, W, 4)."""
+        return np.array(self.recoloured(self.pixels).convert("RGBA"))
+
 
 def read_cutout(path: Path) -> Cutout:
     """Reads an image and its opacity. Raises DataError as `read_image` does."""

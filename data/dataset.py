@@ -20,6 +20,7 @@ from .errors import DataError
 from .files import read_json
 from .folder import UNLABELLED
 from .progress import Progress
+from .shape import SQUARE, Base, base_of, size_at
 from .split import SPLITS, AnySplit, Split, parts_of
 
 if TYPE_CHECKING:
@@ -35,6 +36,9 @@ COLUMNS = {
 }
 """The columns that every shard must have."""
 Count = Annotated[int, Field(ge=0)]
+Channels = Literal[3, 4]
+Shape = tuple[int, int, int]
+"""Channels, height and width of images."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +49,10 @@ class About:
     name: str
     styles: tuple[str, ...]
     resolution: Annotated[int, Field(ge=1)]
+    """The shorter side of the images."""
+    base: Base = SQUARE
+    channels: Channels = 3
+    """4 with transparency."""
     fingerprint: str
     """Content hash of all splits together."""
     counts: Mapping[Split, Count]
@@ -53,6 +61,11 @@ class About:
     def __post_init__(self) -> None:
         if set(self.counts) != set(SPLITS):
             raise ValueError(f"there are no counts of {' and '.join(SPLITS)}")
+
+    @property
+    def shape(self) -> Shape:
+        """Channels, height and width of the images."""
+        return (self.channels, *size_at(self.resolution, self.base))
 
 
 def describe(path: Path | str) -> About:
@@ -85,6 +98,26 @@ class _Labelled:
     def __len__(self) -> int:
         return len(self.subjects)
 
+    @property
+    def shape(self) -> Shape:
+        """Channels, height and width of the images."""
+        raise NotImplementedError
+
+    @property
+    def resolution(self) -> int:
+        """The shorter side of the images."""
+        return min(self.shape[1:])
+
+    @property
+    def channels(self) -> Channels:
+        """3, or 4 with transparency."""
+        return 4 if self.shape[0] == 4 else 3
+
+    @property
+    def base(self) -> Base:
+        """Sides of the images for a resolution of 4."""
+        return base_of(*self.shape[1:])
+
     def _labels_of(self, indices: Tensor) -> dict[str, Any]:
         subjects = tuple(self.subjects[row] for row in indices.tolist())
         return {"styles": self.styles[indices.to(self.styles.device)], "subjects": subjects}
@@ -95,14 +128,15 @@ class ImageDataset(_Labelled):
     """A split in memory."""
 
     images: Tensor
-    """uint8 (N, 3, R, R)."""
+    """uint8 (N, C, H, W)."""
 
     @property
-    def resolution(self) -> int:
-        return self.images.shape[-1]
+    def shape(self) -> Shape:
+        channels, height, width = self.images.shape[1:]
+        return channels, height, width
 
     def take(self, indices: Tensor) -> Tensor:
-        """Returns uint8 (B, 3, R, R) for the rows int64 (B,), on the device of `images`."""
+        """Returns uint8 (B, C, H, W) for the rows int64 (B,), on the device of `images`."""
         return self.images.index_select(0, indices.to(self.images.device))
 
     def subset(self, indices: Tensor) -> "ImageDataset":
@@ -116,11 +150,15 @@ class StoredDataset(_Labelled):
 
     path: Path
     rows: "Dataset"
-    resolution: int
+    stored_shape: Shape
+
+    @property
+    def shape(self) -> Shape:
+        return self.stored_shape
 
     def take(self, indices: Tensor) -> Tensor:
-        """Returns uint8 (B, 3, R, R) for the rows int64 (B,), on the CPU."""
-        return _decode(self.path, self.rows[indices.tolist()]["image"], self.resolution)
+        """Returns uint8 (B, C, H, W) for the rows int64 (B,), on the CPU."""
+        return _decode(self.path, self.rows[indices.tolist()]["image"], self.shape)
 
     def subset(self, indices: Tensor) -> "StoredDataset":
         """Returns the rows int64 (B,) alone; style names and fingerprint stay those of the whole."""
@@ -159,7 +197,7 @@ def stored_dataset(
     except (OSError, pa.ArrowException, DatasetsError) as error:
         raise _damaged(path, error) from error
     rows = rows.cast_column("image", ImageColumn(decode=False))
-    return StoredDataset(path=path, rows=rows, resolution=about.resolution, **labels)
+    return StoredDataset(path=path, rows=rows, stored_shape=about.shape, **labels)
 
 
 # Shards
@@ -205,7 +243,7 @@ def _read_rows(
                 styles += values["style"]
                 subjects += values["subject"]
                 if with_images:
-                    images.append(_decode(path, values["image"], about.resolution))
+                    images.append(_decode(path, values["image"], about.shape))
                 bar.update(batch.num_rows)
     except (OSError, pa.ArrowException) as error:
         raise _damaged(path, error) from error
@@ -219,19 +257,21 @@ def _read_rows(
     return labels, images
 
 
-def _decode(path: Path, images: Sequence[Any], resolution: int) -> Tensor:
-    """The column of images as uint8 (N, 3, R, R)."""
+def _decode(path: Path, images: Sequence[Any], shape: Shape) -> Tensor:
+    """The column of images as uint8 (N, C, H, W)."""
+    channels, height, width = shape
+    mode = "RGB" if channels == 3 else "RGBA"
     # Copying pixels out of Pillow takes a quarter of the time of decoding, so all are pasted into one image.
-    column = Image.new("RGB", (resolution, resolution * len(images)))
+    column = Image.new(mode, (width, height * len(images)))
     for row, image in enumerate(images):
         try:
             picture = PngImageFile(io.BytesIO(image["bytes"]))
             picture.load()
         except Exception as error:  # Pillow raises whatever a broken file provokes
             raise _damaged(path, "an image that cannot be decoded") from error
-        if (picture.mode, *picture.size) != ("RGB", resolution, resolution):
+        if (picture.mode, *picture.size) != (mode, width, height):
             size = f"{picture.mode} of {picture.width} x {picture.height} px"
-            raise _damaged(path, f"an image {size}, where RGB of {resolution} x {resolution} is due")
-        column.paste(picture, (0, row * resolution))
-    pixels = torch.from_numpy(np.array(column)).view(len(images), resolution, resolution, 3)
+            raise _damaged(path, f"an image {size}, where {mode} of {width} x {height} is due")
+        column.paste(picture, (0, row * height))
+    pixels = torch.from_numpy(np.array(column)).view(len(images), height, width, channels)
     return pixels.permute(0, 3, 1, 2).contiguous()

@@ -1,4 +1,4 @@
-"""Reads any image file as upright 8-bit sRGB pixels, fits pixels to a square, and draws labelled grids."""
+"""Reads any image file as upright 8-bit sRGB pixels, fits pixels to a size, and draws labelled grids."""
 
 import io
 import stat
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from PIL import Image, ImageCms, ImageOps
+from PIL import ExifTags, Image, ImageCms, ImageOps
 from PIL.PngImagePlugin import PngInfo
 
 from .errors import DataError
@@ -62,11 +62,12 @@ def has_frames(image: Image.Image) -> bool:
 
 
 # Reading
-def read_image(source: Path | bytes, *, background: Colour = WHITE) -> np.ndarray:
-    """Reads one image as uint8 sRGB of shape (H, W, 3).
+def read_image(source: Path | bytes, *, background: Colour | None = WHITE) -> np.ndarray:
+    """Reads one image as uint8 sRGB of shape (H, W, 3), or (H, W, 4) without a background.
 
     Applies the EXIF orientation and the colour profile, composites transparency on `background`, and converts
-    grey, palette, CMYK and 16-bit images. 16 bits are scaled by 1/257, so that white stays white.
+    grey, palette, CMYK and 16-bit images. 16 bits are scaled by 1/257, so that white stays white. Without a
+    background transparency is kept; opaque images get 255.
 
     Raises:
         UnreadableError: the file is no image, is cut short, has more than MAX_PIXELS, or has values that are
@@ -95,20 +96,22 @@ def open_image(source: Path | bytes) -> Image.Image:
         raise UnreadableError(source, _reason(error)) from error
 
 
-def decode(image: Image.Image, source: Path | bytes, *, background: Colour = WHITE) -> np.ndarray:
+def decode(image: Image.Image, source: Path | bytes, *, background: Colour | None = WHITE) -> np.ndarray:
     """Decodes an image of `open_image` as `read_image` does."""
     try:
         image.load()
         ImageOps.exif_transpose(image, in_place=True)
         if is_deep_grey(image):
-            grey = _deep_to_8_bit(np.asarray(image), image.mode, image.format)
-            return np.repeat(grey[..., None], 3, axis=2)
-        colours = _as_srgb(image)
-        if image.has_transparency_data:
-            colours.putalpha(image.convert("RGBA").getchannel("A"))
-            ground = Image.new("RGBA", image.size, (*background, 255))
-            colours = Image.alpha_composite(ground, colours).convert("RGB")
-        return np.array(colours)
+            colours = Image.fromarray(_deep_to_8_bit(np.asarray(image), image.mode, image.format))
+        else:
+            colours = _as_srgb(image)
+            if image.has_transparency_data:
+                colours.putalpha(image.convert("RGBA").getchannel("A"))
+                if background is not None:
+                    colours = Image.alpha_composite(
+                        Image.new("RGBA", image.size, (*background, 255)), colours
+                    )
+        return np.array(colours.convert("RGB" if background is not None else "RGBA"))
     # Pillow's plugins raise whatever a broken file provokes: OSError, SyntaxError, struct.error, EOFError...
     except Exception as error:
         raise UnreadableError(source, _reason(error)) from error
@@ -117,6 +120,21 @@ def decode(image: Image.Image, source: Path | bytes, *, background: Colour = WHI
 def is_deep_grey(image: Image.Image) -> bool:
     """Returns whether an image is grey with more than 8 bits a pixel. Such images have no transparency."""
     return image.mode.startswith("I") or image.mode == "F"
+
+
+def upright_size(image: Image.Image) -> tuple[int, int]:
+    """Returns width and height of an opened image after its EXIF orientation."""
+    width, height = image.size
+    turned = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
+    return (height, width) if turned else (width, height)
+
+
+def on_white(array: np.ndarray) -> np.ndarray:
+    """Composites uint8 (..., 4) on white as (..., 3); RGB is returned as it is."""
+    if array.shape[-1] == 3:
+        return array
+    colours, alpha = array[..., :3].astype(np.float32), array[..., 3:].astype(np.float32) / 255
+    return np.rint(colours * alpha + 255 * (1 - alpha)).astype(np.uint8)
 
 
 class UnreadableError(DataError):
@@ -215,25 +233,28 @@ def gif_bytes(frames: Sequence[Image.Image], *, milliseconds: int) -> bytes:
 
 # Fitting
 def fit_image(
-    array: np.ndarray, resolution: int, fit: Fit = "crop", background: Colour = WHITE
+    array: np.ndarray, size: tuple[int, int], fit: Fit = "crop", background: Colour = WHITE
 ) -> np.ndarray:
-    """Resizes uint8 (H, W, 3) to uint8 (resolution, resolution, 3).
+    """Resizes uint8 (H, W, C), RGB or RGBA, to `size`, height and width.
 
-    `crop` keeps the largest centred square, `pad` letterboxes on `background`, `squash` ignores the aspect.
-    Reductions by a whole number average areas, as the loader does for lower resolutions. Every other ratio
-    uses Pillow's Lanczos, whose support grows with the reduction, so that nothing aliases.
+    `crop` keeps the largest centred part of that aspect, `pad` letterboxes on `background`, or transparently,
+    and `squash` ignores the aspect. Reductions by a whole number average areas, as the loader does for lower
+    resolutions. Every other ratio uses Pillow's Lanczos, whose support grows with the reduction, so that
+    nothing aliases. Colours of transparent pixels do not bleed.
     """
-    height, width = array.shape[:2]
+    (height, width), (rows, columns) = array.shape[:2], size
+    if fit == "squash" or height * columns == width * rows:
+        return _resize(array, rows, columns)
     if fit == "crop":
-        side = min(height, width)
-        top, left = (height - side) // 2, (width - side) // 2
-        return _resize(array[top : top + side, left : left + side], resolution, resolution)
-    if fit == "squash" or height == width:
-        return _resize(array, resolution, resolution)
-    scale = resolution / max(height, width)
+        scale = min(height / rows, width / columns)
+        h, w = min(height, round(rows * scale)), min(width, round(columns * scale))
+        top, left = (height - h) // 2, (width - w) // 2
+        return _resize(array[top : top + h, left : left + w], rows, columns)
+    scale = min(rows / height, columns / width)
     inner = _resize(array, max(1, round(height * scale)), max(1, round(width * scale)))
-    canvas = np.full((resolution, resolution, 3), background, dtype=np.uint8)
-    top, left = (resolution - inner.shape[0]) // 2, (resolution - inner.shape[1]) // 2
+    colour = background if array.shape[2] == 3 else (*background, 0)
+    canvas = np.full((rows, columns, array.shape[2]), colour, dtype=np.uint8)
+    top, left = (rows - inner.shape[0]) // 2, (columns - inner.shape[1]) // 2
     canvas[top : top + inner.shape[0], left : left + inner.shape[1]] = inner
     return canvas
 
@@ -242,10 +263,12 @@ def _resize(array: np.ndarray, height: int, width: int) -> np.ndarray:
     if array.shape[:2] == (height, width):
         return array
     (y, rest_y), (x, rest_x) = divmod(array.shape[0], height), divmod(array.shape[1], width)
-    if rest_y == rest_x == 0:
+    whole = rest_y == rest_x == 0
+    if whole and array.shape[2] == 3:
         means = array.reshape(height, y, width, x, 3).mean(axis=(1, 3))
         return np.rint(means).astype(np.uint8)
-    return np.array(Image.fromarray(array).resize((width, height), Image.Resampling.LANCZOS))
+    how = Image.Resampling.BOX if whole else Image.Resampling.LANCZOS
+    return np.array(Image.fromarray(array).resize((width, height), how))
 
 
 # Grids
@@ -260,7 +283,8 @@ def image_grid(
     """Draws a labelled grid on white.
 
     Args:
-        images: uint8 (rows, cols, H, W, 3), or lists of uint8 (H, W, 3) with None for an empty cell.
+        images: uint8 (rows, cols, H, W, C), or lists of uint8 (H, W, C) with None for an empty cell;
+            transparent ones are shown on white.
         row_labels: one text per row, to its left; none leaves no margin.
         column_labels: one text per column, above it; all are rotated if one is wider than the cell.
         title: one line above all, at the left.
@@ -293,6 +317,6 @@ def image_grid(
     for r, row in enumerate(rows):
         for c, cell in enumerate(row):
             if cell is not None:
-                tile = Image.fromarray(cell).resize((width, height), Image.Resampling.NEAREST)
+                tile = Image.fromarray(on_white(cell)).resize((width, height), Image.Resampling.NEAREST)
                 grid.paste(tile, (left + c * (width + gap), top + r * (height + gap)))
     return grid

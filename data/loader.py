@@ -34,7 +34,7 @@ class Batch:
     """A batch on the loader's device."""
 
     images: Tensor
-    """float32 (B, 3, R, R) in [-1, 1]."""
+    """float32 (B, C, H, W) in [-1, 1], colours multiplied by the transparency, if any."""
     styles: Tensor
     """float32 (B, S) weights: one-hot, or zero where there is no label."""
     indices: Tensor
@@ -112,7 +112,10 @@ class Loader:
         indices = torch.from_numpy(self.indices_at(nimg, count))
         images = self.pictures.take(indices).to(self.device)
         # A product is faster than a quotient, and still maps 255 to 1 exactly.
-        images = images.float().mul_(1 / 127.5).sub_(1)
+        images = images.float().mul_(1 / 127.5)
+        if images.shape[1] == 4:
+            images[:, :3] *= images[:, 3:] / 2
+        images = images.sub_(1)
         if self.config.flip:
             flipped = uniform(self.seed ^ FLIP_STREAM, torch.arange(nimg, nimg + count), 1)[:, 0] < 0.5
             images = torch.where(flipped.to(self.device)[:, None, None, None], images.flip(-1), images)

@@ -11,7 +11,7 @@ from annotated_types import Interval
 from PIL import Image
 from torch import Tensor
 
-from brushwork.data.dataset import ImageDataset, load_dataset
+from brushwork.data.dataset import ImageDataset
 from brushwork.models.generator import Generator
 from brushwork.models.options import Psi, Seed, options
 from brushwork.models.sampling import generate_between, sample
@@ -28,7 +28,7 @@ from .pairs.read import PairSet
 from .pairs.suite import PairNetworks, default_metrics, measure_outputs
 from .pairs.truth import Drawings
 from .processes import Processes
-from .reference import Reference, load_reference
+from .reference import Reference, load_images, load_reference
 from .report.page import NEAREST, SAMPLES, nearest_grid, samples_grid
 from .results import Measurement
 from .sources import Samples, read_styled_folder
@@ -114,7 +114,7 @@ class Evaluator:
         """Measures outputs beside their contents."""
         config, drawings = self.config, None
         if config.reference is not None:
-            test, train = (load_dataset(config.reference, split) for split in ("all", "train"))
+            test, train = (load_images(config.reference, split) for split in ("all", "train"))
             drawings = Drawings(test=test, train=train)
         metrics = config.metrics or default_metrics(pairs, drawings)
         maps, control = self._map_networks(self._extractors, "A comparison of pairs")
@@ -204,7 +204,7 @@ class Evaluator:
         """Returns the grids of the report, in the main process alone."""
         if not self.how.processes.main or measures.picks is None or self.config.reference is None:
             return {}
-        train = images_of_styles(load_dataset(self.config.reference, "train"), measures.style_names)
+        train = images_of_styles(load_images(self.config.reference, "train"), measures.style_names)
         samples = samples_grid(source, measures.style_names)
         return {SAMPLES: samples, NEAREST: nearest_grid(source, measures.picks, train)}
 

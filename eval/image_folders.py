@@ -18,7 +18,16 @@ from torch import Tensor
 from brushwork.data.contents import Cutout, Original
 from brushwork.data.errors import DataError
 from brushwork.data.files import write_csv, write_file
-from brushwork.data.images import Cell, fit_image, gif_bytes, image_grid, png_note, read_image
+from brushwork.data.images import (
+    WHITE,
+    Cell,
+    fit_image,
+    gif_bytes,
+    image_grid,
+    on_white,
+    png_note,
+    read_image,
+)
 from brushwork.data.names import file_name, unique_names
 from brushwork.data.progress import Progress
 from brushwork.data.writing import free_cores, save_image, write_images
@@ -133,14 +142,15 @@ def target_of_images(generator: Generator, paths: Sequence[Path], label: str) ->
 def read_style_images(
     generator: Generator, paths: Sequence[Path], label: str
 ) -> tuple[list[np.ndarray], Float[Tensor, "1 d"]]:
-    """Return image files, cropped to the network's resolution R as uint8 (R, R, 3), and their style code.
+    """Return image files, cropped to the size of the network as uint8 (H, W, C), and their style code.
 
     Raises:
         DataError: a file is not an image.
         ModelError: the generator has no encoders, or `label` is neither a style nor "none".
     """
     _ = generator.encoders  # raises before any file is read
-    images = [fit_image(read_image(path), generator.trained_stage.resolution) for path in paths]
+    ground = WHITE if generator.config.channels == 3 else None
+    images = [fit_image(read_image(path, background=ground), generator.trained_size) for path in paths]
     weights = style_weights(label, generator.style_names)
     return images, reference_style_code(generator, as_tensors(images), weights)
 
@@ -175,8 +185,12 @@ class RestyledFolder:
         return unique_names(names, taken=(CONTENTS, FITTED, GRID, MANIFEST))
 
     @property
-    def side(self) -> int:
-        return self.generator.trained_stage.resolution
+    def size(self) -> tuple[int, int]:
+        return self.generator.trained_size
+
+    def pixels(self, cutout: Cutout) -> np.ndarray:
+        """Return uint8 (H, W, C) as the generator takes it."""
+        return cutout.pixels if self.generator.config.channels == 3 else cutout.with_alpha()
 
     def write(self, originals: Sequence[Original], readable: Iterable[tuple[Original, Cutout]]) -> None:
         """Restyle the `readable` ones of the contents `originals` to every target that suits them.
@@ -205,7 +219,7 @@ class RestyledFolder:
 
     def _restyled(self, group: Group) -> Iterator[tuple[int, np.ndarray]]:
         """Yield each target that suits any of the group, and the whole group in it, uint8 (N, H, W, 3)."""
-        images, names = as_tensors([cutout.pixels for _, cutout in group]), self.generator.style_names
+        images, names = as_tensors([self.pixels(cutout) for _, cutout in group]), self.generator.style_names
         known = [one.style if one.style in names else "none" for one, _ in group]
         labels = torch.stack([style_weights(style or "none", names) for style in known])
         own = own_style_codes(self.generator, images, labels) if self.strength < 1 else None
@@ -221,18 +235,18 @@ class RestyledFolder:
 
     # Files
     def _add_content(self, original: Original, cutout: Cutout, in_grid: bool) -> None:
-        save_image(self.out / CONTENTS / f"{original.name}.png", fit_image(cutout.pixels, self.side))
+        save_image(self.out / CONTENTS / f"{original.name}.png", fit_image(self.pixels(cutout), self.size))
         self.contents += 1
-        self.larger += max(cutout.pixels.shape) > self.side
+        self.larger += any(side > most for side, most in zip(cutout.pixels.shape[:2], self.size, strict=True))
         if in_grid:
             self.cells[original.name] = [thumbnail(cutout.pixels), *[None] * len(self.targets)]
 
     def _add_result(self, original: Original, cutout: Cutout, target: int, pixels: np.ndarray) -> None:
         output = f"{self.folders[target]}/{original.name}.png"
-        save_image(self.out / output, cutout.recoloured(pixels))
-        if pixels.shape[:2] != (self.side, self.side):
+        save_image(self.out / output, pixels if pixels.shape[2] == 4 else cutout.recoloured(pixels))
+        if pixels.shape[:2] != self.size:
             output = f"{FITTED}/{output}"
-            save_image(self.out / output, fit_image(pixels, self.side))
+            save_image(self.out / output, fit_image(pixels, self.size))
         if original.name in self.cells:
             self.cells[original.name][target + 1] = thumbnail(pixels)
         row = {
@@ -256,7 +270,10 @@ class RestyledFolder:
         if any(image is not None for image in images):
             labels, rows = ["style", *labels], [[None, *images], *rows]
         side = max(max(cell.shape[:2]) for row in rows for cell in row if cell is not None)
-        cells = [[None if cell is None else fit_image(cell, side, "pad") for cell in row] for row in rows]
+        cells = [
+            [None if cell is None else fit_image(on_white(cell), (side, side), "pad") for cell in row]
+            for row in rows
+        ]
         save_grid(self.out / GRID, cells, labels, ["content", *[target.name for target in self.targets]])
 
     def _reference(self, target: int) -> str:
@@ -326,7 +343,7 @@ class SampleFolder:
         save_grid(self.out / "like.png", rows, ["style", "samples"], seeds.tolist())
 
     def _save(
-        self, name: str, images: UInt8[Tensor, "r c 3 h w"], rows: Sequence[object], columns: Sequence[object]
+        self, name: str, images: UInt8[Tensor, "r c d h w"], rows: Sequence[object], columns: Sequence[object]
     ) -> None:
         save_grid(self.out / name, rearrange(images, "r c d h w -> r c h w d").numpy(), rows, columns)
 
@@ -370,8 +387,8 @@ class SampleFolder:
 
 
 # Figures
-def as_tensors(images: Sequence[np.ndarray]) -> UInt8[Tensor, "n 3 h w"]:
-    """uint8 (H, W, 3) of one size to (n, 3, H, W)."""
+def as_tensors(images: Sequence[np.ndarray]) -> UInt8[Tensor, "n c h w"]:
+    """uint8 (H, W, C) of one size to (n, C, H, W)."""
     return torch.stack([torch.from_numpy(pixels).permute(2, 0, 1) for pixels in images])
 
 
@@ -400,6 +417,6 @@ def save_grid(
 
 
 def enlarged(pixels: np.ndarray) -> Image.Image:
-    """Return an image (h, w, 3), enlarged as in the grids."""
-    picture, scale = Image.fromarray(pixels), max(1, MIN_CELL // len(pixels))
+    """Return an image (h, w, C) on white, enlarged as in the grids."""
+    picture, scale = Image.fromarray(on_white(pixels)), max(1, MIN_CELL // len(pixels))
     return picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST)

@@ -9,7 +9,8 @@ import torch
 from jaxtyping import Float, Float32, Int64
 from torch import Tensor
 
-from brushwork.data.dataset import describe, load_dataset
+from brushwork.data.dataset import ImageDataset, describe, load_dataset
+from brushwork.data.split import AnySplit
 
 from .errors import EvalError
 from .features.extract import PLAIN, Extraction, Extractor, Standardiser, extract, user_cache
@@ -17,7 +18,7 @@ from .metrics.frechet import Gaussian, gaussian_of
 from .metrics.neighbours import radii
 from .metrics.style import LinearProbe, prototypes
 from .results import Score
-from .sources import Stored
+from .sources import Stored, opaque
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,6 +194,12 @@ def build_reference(
     return Reference(style_names=names, fingerprint=fingerprint, size=(height, width), spaces=tuple(spaces))
 
 
+def load_images(dataset: Path, split: AnySplit) -> ImageDataset:
+    """Decodes a split of a packed data set, images with transparency on white. Raises as `load_dataset`."""
+    images = load_dataset(dataset, split)
+    return replace(images, images=opaque(images.images))
+
+
 def load_reference(
     dataset: Path,
     extractors: Sequence[Extractor],
@@ -202,9 +209,9 @@ def load_reference(
 ) -> Reference:
     """Builds the reference of a packed data set, by default with the user's cache of features. Raises
     EvalError as `build_reference` does, and DataError for a data set that cannot be read."""
-    train = load_dataset(dataset, "train")
+    train = load_images(dataset, "train")
     held_out = describe(dataset).counts["test"] > 0
-    test = load_dataset(dataset, "test") if held_out else train.subset(torch.arange(0))
+    test = load_images(dataset, "test") if held_out else train.subset(torch.arange(0))
     return build_reference(
         Stored(images=train.images, styles=train.styles), Stored(images=test.images, styles=test.styles),
         train.style_names, train.fingerprint, extractors, control=control,

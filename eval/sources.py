@@ -14,7 +14,7 @@ from torch import Tensor
 
 from brushwork.data.errors import DataError
 from brushwork.data.folder import scan_folder
-from brushwork.data.images import read_image
+from brushwork.data.images import on_white, read_image
 from brushwork.data.names import name_of_file, visible
 from brushwork.data.progress import Progress
 
@@ -22,8 +22,15 @@ from .errors import EvalError
 from .features.extract import content_hash
 
 Sampler = Callable[[Tensor, Tensor], Tensor]
-"""sampler(styles (N, S) float32 weights, seeds (N,) int64): images (N, 3, R, R) uint8. The same seed gives
+"""sampler(styles (N, S) float32 weights, seeds (N,) int64): images (N, C, H, W) uint8. The same seed gives
 the same image."""
+
+
+def opaque(images: UInt8[Tensor, "n c h w"]) -> UInt8[Tensor, "n 3 h w"]:
+    """Returns images on white, where they are transparent."""
+    if images.shape[1] == 3:
+        return images
+    return torch.from_numpy(on_white(images.permute(0, 2, 3, 1).numpy())).permute(0, 3, 1, 2).contiguous()
 
 
 def consecutive_seeds(seed: int, count: int) -> Int64[Tensor, "{count}"]:
@@ -65,7 +72,7 @@ class Samples:
 
     def take(self, indices: Int64[Tensor, "k"]) -> Tensor:
         weights = F.one_hot(indices // self.per_style, max(1, self.count))[:, : self.count].float()
-        return self.sampler(weights, self.seed + indices % self.per_style)
+        return opaque(self.sampler(weights, self.seed + indices % self.per_style))
 
     def key(self, start: int, stop: int) -> str | None:
         if self.identity is None:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from .layers import LEAKY_GAIN, Bias, EqualConv2d, EqualLinear, full_precision, leaky, leaky_, minibatch_std
 from .options import BatchSize, Width, options
-from .stage import SMALLEST, Stage, channels
+from .stage import SMALLEST, SQUARE, Base, Stage, channels
 from .trunk import Trunk
 
 
@@ -29,26 +29,34 @@ class DiscriminatorConfig:
 
 
 class Discriminator(Trunk):
-    """images (N, 3, R, R) in [-1, 1] and soft style weights (N, S) -> logits (N,).
+    """images (N, C, H, W) in [-1, 1] and soft style weights (N, S) -> logits (N,).
 
     Projection conditioning (Miyato 2018, arXiv:1802.05637, eq. 3): logit = a(h) + <v(style), h>, the inner
     product over sqrt(D). A zero row of weights leaves a(h): unlabelled images get an unconditional score.
     """
 
-    def __init__(self, config: DiscriminatorConfig, *, resolution: int, styles: int) -> None:
+    def __init__(
+        self,
+        config: DiscriminatorConfig,
+        *,
+        resolution: int,
+        styles: int,
+        base: Base = SQUARE,
+        inputs: int = 3,
+    ) -> None:
         widths = channels(resolution, base=config.channel_base, most=config.channel_max)
-        super().__init__(widths)
+        super().__init__(widths, inputs=inputs)
         self.config = config
         self.group, self.average_std = config.minibatch_group, config.minibatch_std == "average"
         last = widths[SMALLEST]
         more = 0 if self.group == 1 else 1 if self.average_std else last
         self.conv = EqualConv2d(last + more, last, 3)
         self.bias = Bias(last)
-        self.dense = EqualLinear(last * SMALLEST**2, last, gain=LEAKY_GAIN)
+        self.dense = EqualLinear(last * base[0] * base[1], last, gain=LEAKY_GAIN)
         self.score = EqualLinear(last, 1)
         self.table = nn.Parameter(torch.randn(styles, last))
 
-    def features(self, images: Float[Tensor, "n 3 r r"], stage: Stage) -> Float[Tensor, "n d"]:
+    def features(self, images: Float[Tensor, "n c h w"], stage: Stage) -> Float[Tensor, "n d"]:
         """Returns the last hidden layer h."""
         *_, x = self.feature_pyramid(images, stage)
         x = minibatch_std(x, self.group, average=self.average_std) if self.group > 1 else x
@@ -56,7 +64,7 @@ class Discriminator(Trunk):
         return leaky(self.dense(x.flatten(1)))
 
     def forward(
-        self, images: Float[Tensor, "n 3 r r"], styles: Float[Tensor, "n s"], stage: Stage
+        self, images: Float[Tensor, "n c h w"], styles: Float[Tensor, "n s"], stage: Stage
     ) -> Float[Tensor, "n"]:
         h = self.features(images, stage)
         with full_precision(h):

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from .layers import LEAKY_GAIN, Bias, EqualConv2d, EqualLinear, Normal, full_precision, leaky, leaky_
 from .mapping import with_null
 from .norm import InstanceNorm, Shared
-from .stage import Stage
+from .stage import Stage, side
 from .synthesis import Content
 from .trunk import Trunk
 
@@ -26,12 +26,12 @@ def style_widths(widths: Mapping[int, int]) -> dict[int, int]:
 
 
 class StyleEncoder(Trunk):
-    """images (N, 3, R, R) and soft style weights (N, S) -> style codes w (N, D). A zero row of weights means
+    """images (N, C, H, W) and soft style weights (N, S) -> style codes w (N, D). A zero row of weights means
     that the style is unknown."""
 
-    def __init__(self, widths: Mapping[int, int], *, styles: int, w_dim: int) -> None:
+    def __init__(self, widths: Mapping[int, int], *, styles: int, w_dim: int, inputs: int = 3) -> None:
         widths = style_widths(widths)
-        super().__init__(widths)
+        super().__init__(widths, inputs=inputs)
         self.table = nn.Parameter(torch.randn(styles + 1, w_dim))
         self.summaries = nn.ModuleDict(
             {str(r): EqualLinear(2 * c, w_dim, gain=LEAKY_GAIN) for r, c in widths.items()}
@@ -40,11 +40,11 @@ class StyleEncoder(Trunk):
         self.code = EqualLinear(w_dim, w_dim)
 
     def forward(
-        self, images: Float[Tensor, "n 3 r r"], styles: Float[Tensor, "n s"], stage: Stage
+        self, images: Float[Tensor, "n c h w"], styles: Float[Tensor, "n s"], stage: Stage
     ) -> Float[Tensor, "n d"]:
         return self.head(self.style_features(images, stage), styles)
 
-    def style_features(self, images: Float[Tensor, "n 3 r r"], stage: Stage) -> Float[Tensor, "n d"]:
+    def style_features(self, images: Float[Tensor, "n c h w"], stage: Stage) -> Float[Tensor, "n d"]:
         """Features of the images before the style weights are known, linear in statistics over space."""
         return self.pooled_statistics(self.summaries, images, stage) / len(self.summaries) ** 0.5
 
@@ -67,15 +67,15 @@ class StyleEncoder(Trunk):
 
 
 class StyleClassifier(Trunk):
-    """images (N, 3, R, R) in [-1, 1] at the stage's resolution -> logits of the styles (N, S).
+    """images (N, C, H, W) in [-1, 1] at the stage's resolution -> logits of the styles (N, S).
 
     It sees what the style encoder sees, statistics over space, with the same trunk: the encoder can start
     from it.
     """
 
-    def __init__(self, widths: Mapping[int, int], *, styles: int) -> None:
+    def __init__(self, widths: Mapping[int, int], *, styles: int, inputs: int = 3) -> None:
         widths = style_widths(widths)
-        super().__init__(widths)
+        super().__init__(widths, inputs=inputs)
         self.scores = nn.ModuleDict({str(r): EqualLinear(2 * c, styles) for r, c in widths.items()})
         self.accuracy: Tensor
         """Share of held-out images that it classifies correctly; NaN before training."""
@@ -84,24 +84,24 @@ class StyleClassifier(Trunk):
         """Root mean squares of the maps of real images, from the lowest resolution."""
         self.register_buffer("gains", torch.ones(len(widths)))
 
-    def forward(self, images: Float[Tensor, "n 3 r r"], stage: Stage) -> Float[Tensor, "n s"]:
+    def forward(self, images: Float[Tensor, "n c h w"], stage: Stage) -> Float[Tensor, "n s"]:
         return self.pooled_statistics(self.scores, images, stage)
 
-    def maps(self, images: Float[Tensor, "n 3 r r"], stage: Stage) -> list[Float[Tensor, "n _c _h _w"]]:
+    def maps(self, images: Float[Tensor, "n c h w"], stage: Stage) -> list[Float[Tensor, "n _c _h _w"]]:
         """Feature maps for perceptual losses, from the finest to the coarsest resolution, divided by `gains`:
         those of real images have a mean square of about 1."""
         maps = list(self.feature_pyramid(images, stage))
         return [x / gain for x, gain in zip(maps, self.gains[: len(maps)].flip(0), strict=True)]
 
     @torch.no_grad()
-    def set_gains(self, images: Float[Tensor, "n 3 r r"]) -> None:
+    def set_gains(self, images: Float[Tensor, "n c h w"]) -> None:
         """Sets `gains` from real images at the full resolution."""
         maps = self.feature_pyramid(images, Stage(self.resolution))
         self.gains.copy_(torch.stack([x.float().square().mean().sqrt() for x in maps]).flip(0))
 
 
 class ContentEncoder(Trunk):
-    """images (N, 3, R, R) -> `Content` at the lowest of `widths`.
+    """images (N, C, H, W) -> `Content` at the lowest of `widths`.
 
     Every convolution is instance-normalised, which removes the channel means and deviations that carry style
     (Huang et al. 2018, MUNIT, arXiv:1804.04732, section 5.1). `latent` are the channels of a variational
@@ -110,9 +110,10 @@ class ContentEncoder(Trunk):
     """
 
     def __init__(
-        self, widths: Mapping[int, int], *, blocks: int, latent: int = 0, details: bool = False
-    ) -> None:
-        super().__init__(widths, normalise=True)
+        self, widths: Mapping[int, int], *, blocks: int, latent: int = 0, details: bool = False,
+        inputs: int = 3,
+    ) -> None:  # fmt: skip
+        super().__init__(widths, inputs=inputs, normalise=True)
         channels = widths[self.lowest]
         self.refine = nn.ModuleList(ContentBlock(channels) for _ in range(blocks))
         finer = {r: c for r, c in widths.items() if details and r > self.lowest}
@@ -127,7 +128,7 @@ class ContentEncoder(Trunk):
 
     def forward(
         self,
-        images: Float[Tensor, "n 3 r r"],
+        images: Float[Tensor, "n c h w"],
         stage: Stage,
         normal: Normal | None = None,
         statistics: Shared = None,
@@ -143,7 +144,7 @@ class ContentEncoder(Trunk):
             if normal is not None:
                 code = mean + (log_variance / 2).exp() * normal(tuple(mean.shape[1:]))
             x = self.from_latent(code)
-        by_size = {str(maps.shape[-1]): maps for maps in finer}
+        by_size = {str(side(maps)): maps for maps in finer}
         details = {int(r): self.detail_norms[r](conv(by_size[r]), statistics)
                    for r, conv in self.details.items() if r in by_size}  # fmt: skip
         return Content(features=self.normalise(x, statistics), details=details, kl_divergence=kl_divergence)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from annotated_types import Interval
 from einops import repeat
@@ -17,8 +17,11 @@ from .mapping import MappingNetwork
 from .modulation import Modulation
 from .norm import EPS
 from .options import Resolution, Width, options
-from .stage import Stage, channels, layer_count
+from .stage import SMALLEST, Base, Stage, channels, layer_count, size_at
 from .synthesis import Synthesis
+
+Quarters = Annotated[int, Interval(ge=4, le=16)]
+"""A side of images, in quarters of the resolution."""
 
 
 @options
@@ -26,7 +29,13 @@ class GeneratorConfig:
     """The generator's shape; stored in every snapshot."""
 
     resolution: Resolution = 32
-    """Width and height of the images, a power of two from 8 up."""
+    """The shorter side of the images in pixels, a power of two from 8 up."""
+    base_height: Quarters = SMALLEST
+    """Rows of the learned start; the shorter side has 4. A run takes it from its data set."""
+    base_width: Quarters = SMALLEST
+    """Columns of the learned start: 6 for images of 3:2. A run takes it from its data set."""
+    channels: Literal[3, 4] = 3
+    """3 for RGB, 4 with transparency. A run takes it from its data set."""
     z_dim: Width = 512
     """Length of the latent code z."""
     w_dim: Width = 512
@@ -57,11 +66,20 @@ class GeneratorConfig:
     """Channels of the content encoder's variational bottleneck; 0: no bottleneck."""
 
     def __post_init__(self) -> None:
+        if min(self.base) != SMALLEST:
+            raise ModelError(
+                f"base_height is {self.base_height} and base_width {self.base_width}: set the lesser to 4."
+            )
         if self.content_resolution > self.resolution:
             found = f"content_resolution is {self.content_resolution}"
             raise ModelError(f"{found}, above resolution {self.resolution}.")
         if self.content_details and self.content_vae_channels:
             raise ModelError("content_details bypasses the bottleneck of content_vae_channels: choose one.")
+
+    @property
+    def base(self) -> Base:
+        """Rows and columns of the learned start."""
+        return self.base_height, self.base_width
 
     @property
     def widths(self) -> dict[int, int]:
@@ -78,7 +96,8 @@ class Encoders:
 
 
 class Generator(nn.Module):
-    """z (N, Z) and soft style weights (N, S) -> images (N, 3, R, R), about [-1, 1].
+    """z (N, Z) and soft style weights (N, S) -> images (N, C, H, W), about [-1, 1]; colours of images with
+    transparency are multiplied by it.
 
     `mapping` gives style codes, `synthesis` images. With `config.encoders`, `style_encoder` is a second
     source of style codes, and `content_encoder` one of start features.
@@ -92,16 +111,19 @@ class Generator(nn.Module):
             layers=config.mapping_layers, lr_multiplier=config.mapping_lr,
         )  # fmt: skip
         self.synthesis = Synthesis(
-            config.widths, w_dim=config.w_dim, modulation=config.modulation, adain_eps=config.adain_eps
-        )
+            config.widths, w_dim=config.w_dim, modulation=config.modulation, adain_eps=config.adain_eps,
+            base=config.base, outputs=config.channels,
+        )  # fmt: skip
         self.style_encoder: StyleEncoder | None = None
         self.content_encoder: ContentEncoder | None = None
         if config.encoders:
             widths, entry = config.widths, config.content_resolution
-            self.style_encoder = StyleEncoder(widths, styles=len(style_names), w_dim=config.w_dim)
+            self.style_encoder = StyleEncoder(
+                widths, styles=len(style_names), w_dim=config.w_dim, inputs=config.channels
+            )
             self.content_encoder = ContentEncoder(
                 {r: c for r, c in widths.items() if r >= entry}, blocks=config.content_blocks,
-                latent=config.content_vae_channels, details=config.content_details,
+                latent=config.content_vae_channels, details=config.content_details, inputs=config.channels,
             )  # fmt: skip
         self.trained_stage = Stage(config.resolution)
         """The stage that the weights were trained to, the default of generated images."""
@@ -110,6 +132,11 @@ class Generator(nn.Module):
     def layers(self) -> int:
         """Style-injection layers of the whole network."""
         return layer_count(self.config.resolution)
+
+    @property
+    def trained_size(self) -> tuple[int, int]:
+        """Height and width of the images at the trained stage."""
+        return size_at(self.trained_stage.resolution, self.config.base)
 
     @property
     def encoders(self) -> Encoders:
@@ -124,7 +151,7 @@ class Generator(nn.Module):
         styles: Float[Tensor, "n s"],
         stage: Stage | None = None,
         normal: Normal | None = None,
-    ) -> Float[Tensor, "n 3 r r"]:
+    ) -> Float[Tensor, "n c h w"]:
         w = repeat(self.mapping(z, styles), "n d -> n l d", l=self.layers)
         return self.synthesis(w, stage or self.trained_stage, normal)
 

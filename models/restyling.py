@@ -21,6 +21,7 @@ from .sampling import (
     Styles,
     check_seeds,
     device_of,
+    multiplied_by_alpha,
     require_trained,
     seeded_normal,
     style_rows,
@@ -33,40 +34,51 @@ Mode = Literal["tiled", "resized"]
 
 
 # Pixels
-def to_float(images: UInt8[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
-    """0..255 to [-1, 1]; `to_uint8` is the exact inverse."""
-    return images.float() / 127.5 - 1
+def to_float(images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
+    """0..255 to [-1, 1], colours multiplied by the transparency, if any; `to_uint8` is the exact inverse."""
+    images = images.float() / 127.5 - 1
+    return multiplied_by_alpha(images) if images.shape[1] == 4 else images
 
 
-def resized(images: Float[Tensor, "n 3 h w"], size: tuple[int, int]) -> Float[Tensor, "n 3 h2 w2"]:
+def resized(images: Float[Tensor, "n c h w"], size: tuple[int, int]) -> Float[Tensor, "n c h2 w2"]:
     """Bicubic with antialiasing; images of that size are returned as they are."""
     if images.shape[2:] == size:
         return images
     return F.interpolate(images, size, mode="bicubic", antialias=True, align_corners=False)
 
 
-def squared(images: Float[Tensor, "n 3 h w"], side: int) -> Float[Tensor, "n 3 side side"]:
-    """The largest centred square, resized to `side` pixels."""
+def fitted(images: Float[Tensor, "n c h w"], size: tuple[int, int]) -> Float[Tensor, "n c h2 w2"]:
+    """The largest centred part of the aspect of `size`, resized to it."""
     height, width = images.shape[2:]
-    short = min(height, width)
-    top, left = (height - short) // 2, (width - short) // 2
-    return resized(images[:, :, top : top + short, left : left + short], (side, side))
+    scale = min(height / size[0], width / size[1])
+    h, w = (min(most, round(side * scale)) for most, side in zip((height, width), size, strict=True))
+    top, left = (height - h) // 2, (width - w) // 2
+    return resized(images[:, :, top : top + h, left : left + w], size)
 
 
-def working_size(height: int, width: int, side: int, mode: Mode) -> tuple[int, int]:
-    """Height and width at which a network of `side` pixels restyles an image: the longer side becomes `side`,
-    except that `tiled` does not reduce larger images."""
-    longest = max(height, width)
-    if longest == side or (longest > side and mode == "tiled"):
+def working_size(height: int, width: int, size: tuple[int, int], mode: Mode) -> tuple[int, int]:
+    """Height and width at which a network for images of `size` restyles an image: the largest that fits into
+    `size`, except that `tiled` does not reduce larger images."""
+    scale = min(size[0] / height, size[1] / width)
+    if scale == 1 or (scale < 1 and mode == "tiled"):
         return height, width
-    return max(1, round(height * side / longest)), max(1, round(width * side / longest))
+    return max(1, round(height * scale)), max(1, round(width * scale))
+
+
+def require_channels(generator: Generator, images: UInt8[Tensor, "n c h w"]) -> UInt8[Tensor, "n c h w"]:
+    """Returns the images. Raises ModelError unless they have the generator's channels."""
+    given, wanted = images.shape[1], generator.config.channels
+    if given != wanted:
+        raise ModelError(f"images of {given} channels for a generator of {wanted}: convert them to "
+                         f"{'RGBA' if wanted == 4 else 'RGB'}.")  # fmt: skip
+    return images
 
 
 # Codes
-def _encoder_input(generator: Generator, images: UInt8[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 r r"]:
-    """The largest squares of images, at the trained stage."""
-    stage = generator.trained_stage
-    return fade_reals(squared(to_float(images.to(device_of(generator))), stage.resolution), stage.alpha)
+def _encoder_input(generator: Generator, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n c r s"]:
+    """The largest centred parts of images, at the trained stage."""
+    contents = to_float(require_channels(generator, images).to(device_of(generator)))
+    return fade_reals(fitted(contents, generator.trained_size), generator.trained_stage.alpha)
 
 
 def _labels(generator: Generator, styles: Tensor | None, count: int) -> Float[Tensor, "n s"]:
@@ -77,7 +89,7 @@ def _labels(generator: Generator, styles: Tensor | None, count: int) -> Float[Te
 
 @torch.no_grad()
 def reference_style_code(
-    generator: Generator, images: UInt8[Tensor, "k 3 h w"], styles: Float[Tensor, "s"] | None = None
+    generator: Generator, images: UInt8[Tensor, "k c h w"], styles: Float[Tensor, "s"] | None = None
 ) -> Float[Tensor, "1 d"]:
     """Returns the style code of k images of one style, from the mean of their style features. `styles` are
     the weights of their style; None or all zero: unknown."""
@@ -88,7 +100,7 @@ def reference_style_code(
 
 @torch.no_grad()
 def own_style_codes(
-    generator: Generator, images: UInt8[Tensor, "n 3 h w"], styles: Float[Tensor, "n s"] | None = None
+    generator: Generator, images: UInt8[Tensor, "n c h w"], styles: Float[Tensor, "n s"] | None = None
 ) -> Float[Tensor, "n d"]:
     """Returns the style code of each image. `styles` are the weights of each image's style; None or all zero:
     unknown."""
@@ -97,7 +109,7 @@ def own_style_codes(
 
 
 def content_style_codes(
-    generator: Generator, images: UInt8[Tensor, "n 3 h w"], styles: Float[Tensor, "n s"], psi: float = 1.0
+    generator: Generator, images: UInt8[Tensor, "n c h w"], styles: Float[Tensor, "n s"], psi: float = 1.0
 ) -> Float[Tensor, "n l d"]:
     """Returns the style code of each image under the label of its target style, truncated by `psi`."""
     if psi != 1:
@@ -137,12 +149,13 @@ class NoiseFields:
 
         def normal(shape: tuple[int, ...]) -> Tensor:
             nonlocal layer
-            side, layer = shape[-1], layer + 1
+            size, layer = (shape[-2], shape[-1]), layer + 1
             if layer > len(self.fields):
-                height, width = (length * side // self.tiling.side for length in self.tiling.extended)
+                sides = zip(self.tiling.extended, size, self.tiling.size, strict=True)
+                height, width = (length * side // whole for length, side, whole in sides)
                 self.fields.append(self.normal((1, height, width)))
             field = self.fields[layer - 1]
-            return torch.stack([field[self.tiling.index(tile, side)] for tile in tiles]).to(self.device)
+            return torch.stack([field[self.tiling.index(tile, size)] for tile in tiles]).to(self.device)
 
         return normal
 
@@ -150,15 +163,15 @@ class NoiseFields:
 # Images
 def restyle(
     generator: Generator,
-    images: UInt8[Tensor, "n 3 h w"],
-    style: Styles | UInt8[Tensor, "3 _h _w"] | UInt8[Tensor, "_k 3 _h _w"] | Float[Tensor, "n l d"],
+    images: UInt8[Tensor, "n c h w"],
+    style: Styles | UInt8[Tensor, "_c _h _w"] | UInt8[Tensor, "_k _c _h _w"] | Float[Tensor, "n l d"],
     seeds: Seeds | None = None,
     *,
     psi: float = 1.0,
     strength: float = 1.0,
     mode: Mode = "tiled",
     batch: int = 64,
-) -> UInt8[Tensor, "n 3 h w"]:
+) -> UInt8[Tensor, "n c h w"]:
     """Restyles images, each at its own size.
 
         restyle(generator, images, "noto")  # uint8 (N, 3, H, W) -> uint8 (N, 3, H, W)
@@ -198,7 +211,7 @@ def restyle(
 @torch.no_grad()
 def restyle_matrix(
     generator: Generator,
-    images: UInt8[Tensor, "n 3 h w"],
+    images: UInt8[Tensor, "n c h w"],
     codes: Float[Tensor, "k n l d"],
     seeds: Int64[Tensor, "n"],
     *,
@@ -206,13 +219,13 @@ def restyle_matrix(
     own: Float[Tensor, "n d"] | None = None,
     mode: Mode = "tiled",
     batch: int = 64,
-) -> UInt8[Tensor, "k n 3 h w"]:
+) -> UInt8[Tensor, "k n c h w"]:
     """Restyles every image in k styles, given by style codes for each style and image. `own` are the style
     codes of the images, by default `own_style_codes`; the rest is as in `restyle`."""
     if not 0 <= strength <= 1:
         raise ModelError(f"strength {strength:g}: choose from 0 (the image itself) to 1 (wholly restyled).")
-    contents, size = to_float(images), (images.shape[2], images.shape[3])
-    small = resized(contents, working_size(*size, generator.trained_stage.resolution, mode))
+    contents, size = to_float(require_channels(generator, images)), (images.shape[2], images.shape[3])
+    small = resized(contents, working_size(*size, generator.trained_size, mode))
     if strength < 1:
         own = own_style_codes(generator, images) if own is None else own
         start = repeat(own.to(codes), "n d -> 1 n l d", l=generator.layers)
@@ -227,10 +240,9 @@ def restyle_matrix(
 
 def _synthesise(
     generator: Generator, images: Tensor, codes: Tensor, seeds: Tensor, batch: int
-) -> Float[Tensor, "k n 3 h w"]:
+) -> Float[Tensor, "k n c h w"]:
     """Generates images of every code and the content of `images`, clipped to [-1, 1], on the CPU."""
-    height, width, side = *images.shape[2:], generator.trained_stage.resolution
-    tiling = Tiling(height=height, width=width, side=side)
+    tiling = Tiling(height=images.shape[2], width=images.shape[3], size=generator.trained_size)
     if len(tiling.tiles(1)) == 1:
         return _synthesise_tiles(generator, images, codes, seeds, tiling, batch)
     each = zip(images.split(1), codes.split(1, dim=1), seeds.split(1), strict=True)
@@ -239,7 +251,7 @@ def _synthesise(
 
 def _synthesise_tiles(
     generator: Generator, images: Tensor, codes: Tensor, seeds: Tensor, tiling: Tiling, batch: int
-) -> Float[Tensor, "k n 3 h w"]:
+) -> Float[Tensor, "k n c h w"]:
     """Generates images tile by tile. Several tiles of an image share statistics and have continued edges."""
     stage, device = generator.trained_stage, device_of(generator)
     encoder, codes = generator.encoders.content, codes.to(device)
@@ -261,5 +273,5 @@ def _synthesise_tiles(
     if shared:  # the first pass sets the statistics
         some = spread(tiling.tiles(1))
         process(tiling.cut(tiling.extend(images), some), some)
-    canvas = tiled(images, process, side=stage.resolution, batch=batch)
+    canvas = tiled(images, process, size=generator.trained_size, batch=batch)
     return rearrange(canvas, "n (k c) h w -> k n c h w", k=len(codes))

@@ -112,12 +112,28 @@ def style_codes(
 
 
 # Images
-def to_uint8(images: Float[Tensor, "n 3 h w"]) -> UInt8[Tensor, "n 3 h w"]:
-    """[-1, 1] to 0..255, rounded to the nearest and clipped. Raises ModelError for values that are not
-    finite, which would silently become grey."""
+def to_uint8(images: Float[Tensor, "n c h w"]) -> UInt8[Tensor, "n c h w"]:
+    """[-1, 1] to 0..255, rounded to the nearest and clipped; colours are divided by the transparency, if any.
+    Raises ModelError for values that are not finite, which would silently become grey."""
     if not images.isfinite().all():
         raise ModelError("the generated images are not finite: the weights diverged; take an older snapshot.")
+    if images.shape[1] == 4:
+        images = divided_by_alpha(images)
     return (images * 127.5 + 127.5).round().clamp(0, 255).to(torch.uint8)
+
+
+def multiplied_by_alpha(images: Float[Tensor, "n 4 h w"]) -> Float[Tensor, "n 4 h w"]:
+    """Multiplies colours by the transparency, all in [-1, 1], so that transparent pixels have one colour."""
+    colours, alpha = (images + 1)[:, :3], (images[:, 3:] + 1) / 2
+    return torch.cat([colours * alpha - 1, images[:, 3:]], dim=1)
+
+
+def divided_by_alpha(images: Float[Tensor, "n 4 h w"]) -> Float[Tensor, "n 4 h w"]:
+    """The inverse of `multiplied_by_alpha`, in which pixels of less than half a level of 255 are black."""
+    colours, alpha = (images + 1)[:, :3], (images[:, 3:] + 1) / 2
+    visible = alpha >= 0.5 / 255
+    colours = torch.where(visible, colours / alpha.clamp(0.5 / 255, 1), torch.zeros_like(colours))
+    return torch.cat([colours - 1, images[:, 3:]], dim=1)
 
 
 @torch.no_grad()
@@ -128,7 +144,7 @@ def render(
     *,
     stage: Stage | None = None,
     batch: int = 64,
-) -> UInt8[Tensor, "n 3 r r"]:
+) -> UInt8[Tensor, "n c h w"]:
     """Generates images of style codes, with the noise of `seeds`, by default at the trained stage. Raises
     ModelError if the images are not finite."""
     seeds, stage, device = check_seeds(seeds), stage or generator.trained_stage, device_of(generator)
@@ -147,10 +163,10 @@ def sample(
     *,
     psi: float = 1.0,
     stage: Stage | None = None,
-) -> UInt8[Tensor, "n 3 r r"]:
+) -> UInt8[Tensor, "n c h w"]:
     """Generates one image per seed.
 
-        sample(generator, "noto", seeds=range(8), psi=0.8)  # uint8 (8, 3, R, R)
+        sample(generator, "noto", seeds=range(8), psi=0.8)  # uint8 (8, C, H, W)
 
     Args:
         generator: from `load_generator`.
@@ -169,7 +185,7 @@ def sample(
 # Figures
 def sample_matrix(
     generator: Generator, styles: Float[Tensor, "rows s"], seeds: Seeds, *, psi: float = 1.0
-) -> UInt8[Tensor, "rows columns 3 r r"]:
+) -> UInt8[Tensor, "rows columns c h w"]:
     """Generates every style with every seed: a row is a style, a column a seed."""
     seeds, rows = check_seeds(seeds), len(styles)
     every_style = repeat(styles, "r s -> (r c) s", c=len(seeds))
@@ -180,7 +196,7 @@ def sample_matrix(
 @torch.no_grad()
 def mixing_matrix(
     generator: Generator, style: str | Float[Tensor, "s"], coarse: Seeds, fine: Seeds, *, psi: float = 1.0
-) -> UInt8[Tensor, "rows columns 3 r r"]:
+) -> UInt8[Tensor, "rows columns c h w"]:
     """Style mixing within one style: the code of the row's seed in the lower half of the layers, that of the
     column's seed in the upper half, the noise of the row's seed."""
     layer = layer_count(generator.trained_stage.resolution) // 2
@@ -194,7 +210,7 @@ def mixing_matrix(
 
 def truncation_matrix(
     generator: Generator, styles: Float[Tensor, "rows s"], seed: int, psis: Sequence[float]
-) -> UInt8[Tensor, "rows columns 3 r r"]:
+) -> UInt8[Tensor, "rows columns c h w"]:
     """Generates one seed at every truncation: psi 0 is each style's average, below 0 its opposite."""
     seeds = torch.full((len(styles),), seed)
     return torch.stack([sample(generator, styles, seeds, psi=psi) for psi in psis], dim=1)
@@ -203,7 +219,7 @@ def truncation_matrix(
 @torch.no_grad()
 def interpolation_frames(
     generator: Generator, styles: Float[Tensor, "rows s"], seeds: Seeds, *, steps: int, psi: float = 1.0
-) -> UInt8[Tensor, "frames rows 3 r r"]:
+) -> UInt8[Tensor, "frames rows c h w"]:
     """Generates a closed walk in W from seed to seed, `steps` frames each, with the first seed's noise."""
     rows, seeds = len(styles), check_seeds(seeds)
     codes = [style_codes(generator, styles, seed.expand(rows), psi=psi) for seed in seeds]
@@ -222,13 +238,15 @@ def generate_between(
     seeds_a: Int64[Tensor, "n"],
     seeds_b: Int64[Tensor, "n"],
     t: Float64[Tensor, "n"],
-) -> Float32[Tensor, "n 3 r r"]:
+) -> Float32[Tensor, "n c h w"]:
     """Generates float images at share `t` of the straight line in W between two seeds, with the noise of
-    `seeds_a`, for perceptual path length: neither truncated, rounded nor clipped."""
+    `seeds_a`, for perceptual path length: neither truncated, rounded nor clipped; transparent ones on
+    white."""
     # Shares in float64: in float32 a step of 1e-4 would be off by a thousandth of itself.
     a, b = (style_codes(generator, styles, seeds).double() for seeds in (seeds_a, seeds_b))
     w = torch.lerp(a, b, t.to(a.device)[:, None, None]).float()
-    return generator.synthesis(w, generator.trained_stage, seeded_normal(seeds_a, w.device)).cpu()
+    images = generator.synthesis(w, generator.trained_stage, seeded_normal(seeds_a, w.device)).cpu()
+    return images if images.shape[1] == 3 else images[:, :3] + 1 - images[:, 3:]
 
 
 # Many images
@@ -241,7 +259,7 @@ def sample_batches(
     *,
     batch: int = 64,
     precision: Precision = "fp32",
-) -> Iterator[tuple[Int64[Tensor, "b"], UInt8[Tensor, "b 3 r r"]]]:
+) -> Iterator[tuple[Int64[Tensor, "b"], UInt8[Tensor, "b c h w"]]]:
     """Generates the given cells of a matrix of styles by seeds, in their order: yields up to `batch`
     cells with their images. The cell of row r and column c is r * columns + c.
 

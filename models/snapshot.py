@@ -172,7 +172,8 @@ def load_training_networks(source: str | Path) -> TrainingNetworks | None:
             generator, _ = _build(path, header)
             discriminator = Discriminator(
                 DiscriminatorConfig(**header["discriminator"]), resolution=generator.config.resolution,
-                styles=len(generator.style_names),
+                styles=len(generator.style_names), base=generator.config.base,
+                inputs=generator.config.channels,
             )  # fmt: skip
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise _damaged(path) from error

@@ -9,6 +9,10 @@ from torch import Tensor
 from .layers import downsample2x, upsample2x
 
 SMALLEST = 4
+"""The lowest resolution. A resolution is the shorter side of images or maps."""
+Base = tuple[int, int]
+"""Rows and columns at the lowest resolution, one of them `SMALLEST`."""
+SQUARE: Base = (SMALLEST, SMALLEST)
 
 
 @dataclass(frozen=True)
@@ -22,6 +26,17 @@ class Stage:
 def resolutions(resolution: int) -> list[int]:
     """Returns all resolutions of a network, [4, 8, ..., resolution]."""
     return [2**i for i in range(2, resolution.bit_length())]
+
+
+def side(x: Float[Tensor, "n c h w"]) -> int:
+    """Returns the resolution of images or maps, their shorter side."""
+    return min(x.shape[2:])
+
+
+def size_at(resolution: int, base: Base) -> tuple[int, int]:
+    """Returns height and width at a resolution."""
+    height, width = base
+    return height * resolution // SMALLEST, width * resolution // SMALLEST
 
 
 def layer_count(resolution: int) -> int:

@@ -12,7 +12,7 @@ from .errors import ModelError
 from .layers import Bias, EqualConv2d, Normal, upsample2x
 from .modulation import STYLE_INJECTION, Modulation, StyledEpilogue
 from .norm import EPS, Shared
-from .stage import SMALLEST, Stage, fade, resolutions
+from .stage import SMALLEST, SQUARE, Base, Stage, fade, resolutions, side
 
 Codes = Sequence[Float[Tensor, "n d"]]
 """Style codes of the two layers of a block."""
@@ -20,8 +20,8 @@ Codes = Sequence[Float[Tensor, "n d"]]
 
 @dataclass(frozen=True, kw_only=True)
 class Content:
-    """The content of images: start features (N, C, s, s) of the synthesis, features (N, C, r, r) to add at
-    finer resolutions r, and with a variational bottleneck the KL divergence (N,) of the code from its prior.
+    """The content of images: start features (N, C, h, w) of the synthesis, features to add at finer
+    resolutions, and with a variational bottleneck the KL divergence (N,) of the code from its prior.
     """
 
     features: Tensor
@@ -55,32 +55,34 @@ class SynthesisBlock(nn.Module):
 class ToRGB(nn.Module):
     """1 x 1 convolution to an image of about [-1, 1]. It is linear: nothing enforces the range."""
 
-    def __init__(self, inputs: int) -> None:
+    def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
-        self.conv, self.bias = EqualConv2d(inputs, 3, 1, gain=1.0), Bias(3)
+        self.conv, self.bias = EqualConv2d(inputs, outputs, 1, gain=1.0), Bias(outputs)
 
-    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n 3 h w"]:
+    def forward(self, x: Float[Tensor, "n i h w"]) -> Float[Tensor, "n o h w"]:
         return self.conv(x, self.bias).float()
 
 
 class Synthesis(nn.Module):
-    """w (N, L, D) -> images (N, 3, R, R), about [-1, 1], at the stage's resolution R.
+    """w (N, L, D) -> images (N, C, H, W), about [-1, 1], at the stage's resolution.
 
-    `widths` maps each resolution, powers of two from 4 up, to its channels. The learned 4 x 4 start is
-    N(0, 1) where StyleGAN's is ones: instance norm would erase a constant.
+    `widths` maps each resolution, powers of two from 4 up, to its channels; `outputs` are those of images.
+    The learned start of `base` rows and columns is N(0, 1) where StyleGAN's is ones: instance norm would
+    erase a constant.
     """
 
     def __init__(
-        self, widths: Mapping[int, int], *, w_dim: int, modulation: Modulation, adain_eps: float = EPS
-    ) -> None:
+        self, widths: Mapping[int, int], *, w_dim: int, modulation: Modulation, adain_eps: float = EPS,
+        base: Base = SQUARE, outputs: int = 3,
+    ) -> None:  # fmt: skip
         super().__init__()
         self.resolution = max(widths)
-        self.start = nn.Parameter(torch.randn(1, widths[SMALLEST], SMALLEST, SMALLEST))
+        self.start = nn.Parameter(torch.randn(1, widths[SMALLEST], *base))
         self.blocks, self.to_rgb = nn.ModuleDict(), nn.ModuleDict()
         for r, width in widths.items():
             inputs, first = widths.get(r // 2, width), r == SMALLEST
             self.blocks[str(r)] = SynthesisBlock(inputs, width, w_dim, modulation, eps=adain_eps, first=first)
-            self.to_rgb[str(r)] = ToRGB(width)
+            self.to_rgb[str(r)] = ToRGB(width, outputs)
 
     def forward(
         self,
@@ -89,7 +91,7 @@ class Synthesis(nn.Module):
         normal: Normal | None = None,
         content: Content | None = None,
         statistics: Shared = None,
-    ) -> Float[Tensor, "n 3 r r"]:
+    ) -> Float[Tensor, "n c h w"]:
         """Generates images of style codes w, one for each layer.
 
         `normal` is the source of the noise maps; None adds no noise. `content` replaces everything before the
@@ -100,7 +102,7 @@ class Synthesis(nn.Module):
         """
         if stage.resolution > self.resolution:
             raise ModelError(f"stage {stage.resolution} exceeds the network's resolution {self.resolution}.")
-        entry, details = (0, {}) if content is None else (content.features.shape[-1], content.details)
+        entry, details = (0, {}) if content is None else (side(content.features), content.details)
         if entry > stage.resolution:
             raise ModelError(f"content of {entry} px at a stage of {stage.resolution} px.")
         x = repeat(self.start, "1 c h w -> n c h w", n=len(w)) if content is None else content.features

@@ -1,4 +1,4 @@
-"""Images of any size as overlapping square tiles, and back without seams, in bounded memory."""
+"""Images of any size as overlapping tiles, and back without seams, in bounded memory."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -28,12 +28,12 @@ class Tile:
 
 
 Process = Callable[[Tensor, Sequence[Tile]], Tensor]
-"""Pixels (B, C, side, side) of some tiles -> float (B, D, side, side)."""
+"""Pixels (B, C, h, w) of some tiles -> float (B, D, h, w)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tiling:
-    """Tiles of `side` pixels (a multiple of 8), one every half side, that cover images of height x width.
+    """Tiles of `size` (height and width, both even), one every half side, that cover images.
 
     Images are extended by reflection, evenly at opposite edges. On an axis longer than a tile, the tiles
     reach over both edges by the eighth of a side that has no weight.
@@ -41,12 +41,12 @@ class Tiling:
 
     height: int
     width: int
-    side: int
+    size: tuple[int, int]
 
     @property
     def extended(self) -> tuple[int, int]:
         """Height and width of the extended image."""
-        return extent(self.height, self.side), extent(self.width, self.side)
+        return extent(self.height, self.size[0]), extent(self.width, self.size[1])
 
     @property
     def margins(self) -> tuple[int, int]:
@@ -56,18 +56,19 @@ class Tiling:
 
     def tiles(self, images: int) -> list[Tile]:
         """All tiles of that many images, image by image."""
-        (height, width), hop = self.extended, self.side // 2
+        (height, width), (down, right) = self.extended, (side // 2 for side in self.size)
         return [
             Tile(image=image, top=top, left=left)
             for image in range(images)
-            for top in range(0, height - hop, hop)
-            for left in range(0, width - hop, hop)
+            for top in range(0, height - down, down)
+            for left in range(0, width - right, right)
         ]
 
-    def index(self, tile: Tile, side: int) -> tuple[int, slice, slice, slice]:
-        """The index of a tile in extended images, or in maps whose tiles have `side` pixels."""
-        top, left = (corner * side // self.side for corner in (tile.top, tile.left))
-        return tile.image, slice(None), slice(top, top + side), slice(left, left + side)
+    def index(self, tile: Tile, size: tuple[int, int]) -> tuple[int, slice, slice, slice]:
+        """The index of a tile in extended images, or in maps whose tiles have `size`."""
+        (height, width), (most_rows, most_columns) = size, self.size
+        top, left = tile.top * height // most_rows, tile.left * width // most_columns
+        return tile.image, slice(None), slice(top, top + height), slice(left, left + width)
 
     def extend(self, images: Shaped[Tensor, "n c h w"]) -> Shaped[Tensor, "n c h2 w2"]:
         (top, left), (height, width) = self.margins, self.extended
@@ -75,8 +76,8 @@ class Tiling:
         return images.index_select(2, rows).index_select(3, columns)
 
     def cut(self, extended: Shaped[Tensor, "n c h2 w2"], tiles: Sequence[Tile]) -> Tensor:
-        """Returns the pixels of tiles, (B, C, side, side)."""
-        return torch.stack([extended[self.index(tile, self.side)] for tile in tiles])
+        """Returns the pixels of tiles, (B, C, h, w)."""
+        return torch.stack([extended[self.index(tile, self.size)] for tile in tiles])
 
     def crop(self, extended: Shaped[Tensor, "n c h2 w2"]) -> Shaped[Tensor, "n c h w"]:
         """Removes the margins."""
@@ -103,11 +104,13 @@ def reflected(length: int, before: int, total: int) -> Int64[Tensor, "total"]:
 
 def ramp(side: int) -> Float32[Tensor, "half"]:
     """The first half of a tile's weights: 0 over an eighth of the side, then the rise of a squared sine over
-    a quarter, then 1. Reversed, it is 1 minus itself."""
-    margin, rise = side // 8, side // 4
+    about a quarter, then 1. Reversed, it is 1 minus itself."""
+    margin = side // 8
+    rise = side // 2 - 2 * margin
     angle = (torch.arange(rise, dtype=torch.float64) + 0.5) / rise * torch.pi / 2
     slope = (angle[: rise // 2].sin().square() * STEPS).round() / STEPS
-    return torch.cat([torch.zeros(margin), slope, 1 - slope.flip(0), torch.ones(margin)]).float()
+    middle = torch.full((rise % 2,), 0.5)
+    return torch.cat([torch.zeros(margin), slope, middle, 1 - slope.flip(0), torch.ones(margin)]).float()
 
 
 def axis_weights(length: int, side: int) -> Float32[Tensor, "tiles side"]:
@@ -151,16 +154,16 @@ def spread(tiles: Sequence[Tile], most: int = STATISTICS_TILES) -> list[Tile]:
 
 
 def tiled(
-    images: Shaped[Tensor, "n c h w"], process: Process, *, side: int, batch: int = 64
+    images: Shaped[Tensor, "n c h w"], process: Process, *, size: tuple[int, int], batch: int = 64
 ) -> Float[Tensor, "n d h w"]:
     """Processes images tile by tile, at most `batch` at once, and blends the results with weights of sum 1.
 
     If an output pixel depends on at most side / 8 pixels around it, the result is that of processing the
     extended image at once.
     """
-    tiling = Tiling(height=images.shape[2], width=images.shape[3], side=side)
-    extended, hop = tiling.extend(images), side // 2
-    rows, columns = axis_weights(tiling.height, side), axis_weights(tiling.width, side)
+    tiling = Tiling(height=images.shape[2], width=images.shape[3], size=size)
+    extended, (down, right) = tiling.extend(images), (side // 2 for side in size)
+    rows, columns = axis_weights(tiling.height, size[0]), axis_weights(tiling.width, size[1])
     tiles = tiling.tiles(len(images))
     canvas: Tensor | None = None
     for start in range(0, len(tiles), batch):
@@ -169,7 +172,7 @@ def tiled(
         if canvas is None:
             canvas = results.new_zeros(len(images), results.shape[1], *tiling.extended)
         for tile, pixels in zip(some, results, strict=True):
-            weight = rows[tile.top // hop][:, None] * columns[tile.left // hop]
-            canvas[tiling.index(tile, side)] += pixels * weight
+            weight = rows[tile.top // down][:, None] * columns[tile.left // right]
+            canvas[tiling.index(tile, size)] += pixels * weight
     assert canvas is not None
     return tiling.crop(canvas)

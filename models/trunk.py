@@ -10,7 +10,7 @@ from .errors import ModelError
 from .feature_statistics import mean_and_std
 from .layers import Bias, EqualConv2d, downsample2x, leaky_
 from .norm import InstanceNorm, Shared
-from .stage import Stage, fade, resolutions
+from .stage import Stage, fade, resolutions, side
 
 
 class TrunkBlock(nn.Module):
@@ -33,41 +33,41 @@ class TrunkBlock(nn.Module):
 
 
 class FromRGB(nn.Module):
-    """1 x 1 convolution from an image to features."""
+    """1 x 1 convolution from an image, with or without transparency, to features."""
 
-    def __init__(self, outputs: int) -> None:
+    def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
-        self.conv, self.bias = EqualConv2d(3, outputs, 1), Bias(outputs)
+        self.conv, self.bias = EqualConv2d(inputs, outputs, 1), Bias(outputs)
 
-    def forward(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n c h w"]:
+    def forward(self, images: Float[Tensor, "n i h w"]) -> Float[Tensor, "n c h w"]:
         return leaky_(self.conv(images, self.bias))
 
 
 class Trunk(nn.Module):
-    """images (N, 3, R, R) in [-1, 1] at the stage's resolution -> features at the lowest of `widths`.
+    """images (N, C, H, W) in [-1, 1] at the stage's resolution -> features at the lowest of `widths`.
 
-    `widths` maps each resolution, powers of two from 4 up, to its channels.
+    `widths` maps each resolution, powers of two from 4 up, to its channels; `inputs` are those of images.
     """
 
-    def __init__(self, widths: Mapping[int, int], *, normalise: bool = False) -> None:
+    def __init__(self, widths: Mapping[int, int], *, inputs: int, normalise: bool = False) -> None:
         super().__init__()
         self.lowest, self.resolution = min(widths), max(widths)
-        self.from_rgb = nn.ModuleDict({str(r): FromRGB(c) for r, c in widths.items()})
+        self.from_rgb = nn.ModuleDict({str(r): FromRGB(inputs, c) for r, c in widths.items()})
         blocks = {str(r): (c, widths[r // 2]) for r, c in widths.items() if r > self.lowest}
         self.blocks = nn.ModuleDict(
-            {r: TrunkBlock(inputs, outputs, normalise=normalise) for r, (inputs, outputs) in blocks.items()}
+            {r: TrunkBlock(wide, narrow, normalise=normalise) for r, (wide, narrow) in blocks.items()}
         )
 
     def feature_pyramid(
-        self, images: Float[Tensor, "n 3 r r"], stage: Stage, statistics: Shared = None
+        self, images: Float[Tensor, "n c h w"], stage: Stage, statistics: Shared = None
     ) -> Iterator[Float[Tensor, "n _c _h _w"]]:
         """Yields features from the stage's resolution down to the lowest, the newest resolution faded in.
 
         Raises ModelError if the images are not of the stage's resolution, or the stage is below the lowest.
         """
         top = stage.resolution
-        if images.shape[-1] != top:
-            raise ModelError(f"images of {images.shape[-1]} px at a stage of {top} px.")
+        if side(images) != top:
+            raise ModelError(f"images of {side(images)} px at a stage of {top} px.")
         if top < self.lowest:
             raise ModelError(f"a stage of {top} px is below the {self.lowest} px that this network ends at.")
         images = images.contiguous(memory_format=torch.channels_last)
@@ -80,13 +80,13 @@ class Trunk(nn.Module):
             yield x
 
     def pooled_statistics(
-        self, heads: nn.ModuleDict, images: Float[Tensor, "n 3 r r"], stage: Stage
+        self, heads: nn.ModuleDict, images: Float[Tensor, "n c h w"], stage: Stage
     ) -> Float[Tensor, "n d"]:
         """Returns the sum over resolutions of `heads[resolution]` of the features' means and deviations over
         space, which do not depend on positions. The newest resolution is weighted by the stage's alpha."""
         pooled = []
         for x in self.feature_pyramid(images, stage):
-            newest = x.shape[-1] == stage.resolution > self.lowest
+            newest = side(x) == stage.resolution > self.lowest
             statistics = torch.cat(mean_and_std(x.float()), dim=1)
-            pooled.append((stage.alpha if newest else 1.0) * heads[str(x.shape[-1])](statistics))
+            pooled.append((stage.alpha if newest else 1.0) * heads[str(side(x))](statistics))
         return torch.stack(pooled).sum(dim=0)

@@ -32,7 +32,8 @@ def pack_command(args: PackArguments) -> None:
     packed = pack(args.folder, args.dataset, args.config)
     print(balance_table(packed.report.balance))
     print(packed.report.summary())
-    print(f"Data set: {packed.path}")
+    height, width = packed.size
+    print(f"Data set: {packed.path}, images of {width} x {height} px")
     print(f"Report: {packed.path / 'report.md'}, contact sheet: {packed.path / 'contact_sheet.png'}")
 
 

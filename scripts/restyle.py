@@ -107,7 +107,7 @@ def print_summary(folder: RestyledFolder) -> None:
     """Prints where the results are, and how to measure them."""
     print(f"{len(folder.rows)} images of {folder.contents} contents, grid.png: {folder.out}")
     if folder.larger and folder.mode == "tiled":
-        above = f"{folder.larger} contents are above {folder.side} px"
+        above = f"{folder.larger} contents are above {folder.size[1]} x {folder.size[0]} px"
         print(f"{above}: restyled in tiles (--mode resized: as a whole)")
     known = all(target.name in folder.generator.style_names for target in folder.targets)
     print(f"Measure: brushwork measure {folder.out / 'pairs.csv'}{' --reference DATASET' if known else ''}")

@@ -29,7 +29,7 @@ from brushwork.eval.metrics.frechet import load_statistics
 from brushwork.eval.pairs.read import read_pairs
 from brushwork.eval.report.compare import comparison_table, read_report
 from brushwork.models.errors import ModelError
-from brushwork.models.snapshot import load_generator
+from brushwork.models.snapshot import generator_bytes, load_generator, load_training_networks
 from brushwork.scripts.bench.toy import toy_dataset, write_toy
 from brushwork.training.errors import TrainingError
 from brushwork.training.preset_files import read_preset, write_preset
@@ -78,8 +78,14 @@ def _features(file: Path) -> None:
         raise EvalError("the features count as absent.")
 
 
+def _started_from(file: Path) -> None:
+    load_generator(file)
+    assert load_training_networks(file) is not None
+
+
 KINDS = {
-    "snapshot": Kind("run/snapshots/latest.safetensors", load_generator, sealed=True),
+    "snapshot": Kind("run/snapshots/best.safetensors", load_generator, sealed=True),
+    "snapshot to start from": Kind("run/snapshots/latest.safetensors", _started_from, sealed=True),
     "checkpoint": Kind("run/checkpoints/000000000016.pt", load_checkpoint, sealed=True),
     "config.json": Kind("run/config.json", lambda file: RunFolder(file.parent).read()),
     "metrics.jsonl": Kind("run/metrics.jsonl", lambda file: measurements(RunFolder(file.parent).history())),
@@ -106,6 +112,9 @@ def samples(folder: Path) -> None:
         generator=generator, interval=replace(preset.interval, status_kimg=0.008),
     )  # fmt: skip
     Trainer(config, toy_dataset(styles=2, subjects=6, size=16)).run()
+    average = load_generator(folder / "run")
+    best = generator_bytes(average, stage=average.trained_stage, notes={})
+    (folder / "run" / "snapshots" / "best.safetensors").write_bytes(best)
     write_preset(folder / "preset.json", config, about="for a test")
     measured = {"value": 1.5, "spread": None}
     figures = {"fd": {"better": "less", "measured": measured, "real": measured, "control": None}}

@@ -21,6 +21,7 @@ PROCESSES = {
     2: [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"],
 }
 LABELS = "--labels.share 0.5 --labels.pseudo 0.4 --classifier.kimg 0.064"
+ADA = "--augment.ada flip turn shift geometry colour --augment.ada-kimg 0.2"
 GROWING = "--growing.steady-kimg {0} --growing.fade-kimg {0}"
 RESTYLING = f"""--generator.encoders --restyle.sampling 1 --restyle.restyling 1 --restyle.autoencoding 1
     --restyle.contrast 1 --restyle.classifier.weight 1 --restyle.perceptual.weight 1 {LABELS}"""
@@ -61,7 +62,9 @@ def test_two_processes_take_the_gradients_and_weights_of_one(tmp_path: Path, pac
 
 
 @pytest.mark.parametrize(
-    ("steps", "options"), [(14, GROWING.format(0.04)), (8, RESTYLING)], ids=["growing", "restyling"]
+    ("steps", "options"),
+    [(14, f"{GROWING.format(0.04)} {ADA}"), (8, RESTYLING)],
+    ids=["growing", "restyling"],
 )
 def test_two_processes_and_two_parts_stay_with_one(
     tmp_path: Path, packed: Path, steps: int, options: str
@@ -73,6 +76,7 @@ def test_two_processes_and_two_parts_stay_with_one(
     parts = train(1, packed, tmp_path / "parts", steps, f"{options} --accumulate 2")
     assert largest_gap(one, two) < 2e-2
     assert largest_gap(one, parts) < 2e-2
+    assert one["ada"]["p"] == two["ada"]["p"] == parts["ada"]["p"]
 
 
 def test_two_processes_resume_bit_for_bit(tmp_path: Path, packed: Path) -> None:

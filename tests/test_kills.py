@@ -56,7 +56,10 @@ def config(out: Path, *, resume: bool = False) -> TrainConfig:
     return replace(
         preset, out=out, total_kimg=0.064, device="cpu", precision="fp32", resume=resume, growing=growing,
         interval=interval, loss=replace(preset.loss, r1_interval=2, label_dropout=0.3),
-        augment=replace(preset.augment, colour=1.0, translation=0.125, cutout=0.5),
+        augment=replace(
+            preset.augment, colour=1.0, translation=0.125, cutout=0.5, ada=("flip", "geometry"),
+            ada_kimg=0.064,
+        ),
         loader=replace(preset.loader, flip=True),
     )  # fmt: skip
 
@@ -66,8 +69,9 @@ def test_cut_and_resumed_equals_uncut(tmp_path: Path, cut: int) -> None:
     """The cuts lie before, on and after the boundary from 8 to 16 px, with and without a penalty step
     next."""
     images = toy_dataset(styles=3, subjects=8, size=16)
-    Trainer(config(tmp_path / "whole"), images).run()
-    trainer = Trainer(config(tmp_path / "cut"), images)
+    whole, trainer = (Trainer(config(tmp_path / name), images) for name in ("whole", "cut"))
+    whole.state.ada.p = trainer.state.ada.p = 0.5
+    whole.run()
     step = trainer._step
 
     def step_and_stop() -> None:

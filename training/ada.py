@@ -1,9 +1,8 @@
 """Adaptive discriminator augmentation (ADA): random changes of all images that the discriminator sees.
 
 Karras 2020 (arXiv:2006.06676), section 2 and appendix B. Every change has the probability p, which rises
-while the discriminator overfits and falls while it does not (`AdaptiveProbability`). Below a p of about 0.8
-the generator does not learn the changes themselves. One departure: images are resampled bilinearly, where the
-original filters them at twice the resolution.
+while the discriminator overfits and falls while it does not (`AdaptiveProbability`). Two departures: p is at
+most 0.8, and images are resampled bilinearly, where the original filters them at twice the resolution.
 """
 
 import math
@@ -24,6 +23,8 @@ Kind = Literal["flip", "turn", "shift", "geometry", "colour"]
 
 STEPS = 4
 """Steps between changes of p."""
+MOST = 0.8
+"""The largest p: above it the generator learns the changes themselves. The original has no such limit."""
 
 
 @dataclass(kw_only=True)
@@ -43,12 +44,12 @@ class AdaptiveProbability:
             mean_sign: how sure the discriminator was in this step, from 0 (it guesses) to 1 (never fooled).
             target: the value above which p rises.
             images: images in a step.
-            kimg: thousands of images in which p goes from 0 to 1.
+            kimg: thousands of images in which p would go from 0 to 1.
         """
         self.signs, self.steps = self.signs + mean_sign, self.steps + 1
         if self.steps == STEPS:
             direction = math.copysign(1, float(self.signs) / STEPS - target)
-            self.p = min(max(self.p + direction * STEPS * images / (kimg * 1000), 0.0), 1.0)
+            self.p = min(max(self.p + direction * STEPS * images / (kimg * 1000), 0.0), MOST)
             self.signs, self.steps = 0.0, 0
 
     def state_dict(self) -> dict[str, float]:

@@ -17,7 +17,7 @@ from brushwork.models.options import Share, options
 from .ada import Kind, augment_adaptively
 from .rng import BatchRNG
 
-Images = Float[Tensor, "n 3 h w"]
+Images = Float[Tensor, "n c h w"]
 
 
 @options
@@ -36,7 +36,7 @@ class AugmentConfig:
     ada_target: Share = 0.6
     """p rises while the mean sign of the discriminator's answers to real images is above this."""
     ada_kimg: Annotated[float, Interval(ge=0.001, le=10**6)] = 500.0
-    """Thousands of images in which p can rise from 0 to 1."""
+    """Thousands of images in which p would rise from 0 to 1; it is at most 0.8."""
 
 
 def augment(images: Images, config: AugmentConfig, rng: BatchRNG, p: float = 0.0) -> Images:
@@ -44,7 +44,8 @@ def augment(images: Images, config: AugmentConfig, rng: BatchRNG, p: float = 0.0
     are off."""
     images = augment_adaptively(images, config.ada, p, rng)
     if config.colour:
-        images = jitter(images, rng.uniform((3,)), config.colour)
+        colours = jitter(images[:, :3], rng.uniform((3,)), config.colour)
+        images = torch.cat([colours, images[:, 3:]], dim=1)
     if config.translation:
         images = translate(images, rng.uniform((2,)), config.translation)
     if config.cutout:

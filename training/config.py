@@ -1,12 +1,12 @@
 """The configuration of a training run. Its docstrings are the texts of `brushwork train --help`."""
 
-from dataclasses import field
+from dataclasses import field, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
 from annotated_types import Interval
 
-from brushwork.data.loader import LoaderConfig
+from brushwork.data.loader import ImageDataset, LoaderConfig, StoredDataset
 from brushwork.models.discriminator import DiscriminatorConfig
 from brushwork.models.generator import GeneratorConfig
 from brushwork.models.layers import group_size
@@ -169,6 +169,12 @@ class TrainConfig:
                 f"generator.content_resolution {self.generator.content_resolution}, where content enters; "
                 "raise the one or lower the other."
             )
+
+    def fitted_to(self, dataset: ImageDataset | StoredDataset) -> "TrainConfig":
+        """The same run with networks for images of the data set's shape."""
+        height, width = dataset.base
+        shape = {"base_height": height, "base_width": width, "channels": dataset.channels}
+        return replace(self, generator=replace(self.generator, **shape))
 
     def rows_of(self, processes: int) -> int:
         """Images of the batch in one part of one process.

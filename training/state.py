@@ -43,8 +43,9 @@ def build_networks(config: TrainConfig, style_names: tuple[str, ...], device: to
         torch.manual_seed(derived_seed(config.seed, "weights"))
         generator = Generator(config.generator, style_names)
         discriminator = Discriminator(
-            config.discriminator, resolution=config.generator.resolution, styles=len(style_names)
-        )
+            config.discriminator, resolution=config.generator.resolution, styles=len(style_names),
+            base=config.generator.base, inputs=config.generator.channels,
+        )  # fmt: skip
     # Channels-last convolutions are twice as fast on a processor and feed tensor cores on a GPU.
     for network in (generator, discriminator):
         network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]

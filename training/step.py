@@ -5,6 +5,7 @@ file turn it into gradients. `Sampling`, the plain StyleGAN, is here; the object
 `restyle`.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
@@ -19,7 +20,7 @@ from brushwork.models.encoders import StyleClassifier
 from brushwork.models.generator import Generator
 from brushwork.models.layers import Normal, full_precision
 from brushwork.models.mapping import mix
-from brushwork.models.stage import Stage, fade_reals, layer_count, resolutions
+from brushwork.models.stage import SQUARE, Base, Stage, fade_reals, layer_count, resolutions, size_at
 
 from .adversarial import DiscriminatorStats, LabelledImages, Scoring, discriminator_loss, generator_loss
 from .restyle.config import RestyleConfig
@@ -154,18 +155,19 @@ def generate(generator: Generator, styles: Float[Tensor, "n s"], context: StepCo
     codes = mapping(z, styles.repeat(codes_per_image, 1))
     first, second = codes[: len(styles)], codes[-len(styles) :]
     w = mix(first, second, mixing_cutoffs(rng, loss.mixing, low=1, active=active), layers=active)
-    images = generator.synthesis(w, stage, noise_ahead(rng.normal, stage))
+    images = generator.synthesis(w, stage, noise_ahead(rng.normal, stage, generator.config.base))
     return Fakes(images=images, target_styles=styles, real_styles=styles, mapped=first, mapped_styles=styles)
 
 
-def noise_ahead(normal: Normal, stage: Stage) -> Normal:
+def noise_ahead(normal: Normal, stage: Stage, base: Base = SQUARE) -> Normal:
     """The noise of one pass through the synthesis, drawn in one call.
 
     One call takes less time than one for each layer.
     """
-    sides = [side for side in resolutions(stage.resolution) for _ in range(2)]
-    parts = normal((sum(side**2 for side in sides),)).split([side**2 for side in sides], dim=1)
-    maps = [part.unflatten(1, (1, side, side)) for side, part in zip(sides, parts, strict=True)]
+    sizes = [size_at(resolution, base) for resolution in resolutions(stage.resolution) for _ in range(2)]
+    counts = [math.prod(size) for size in sizes]
+    parts = normal((sum(counts),)).split(counts, dim=1)
+    maps = [part.unflatten(1, (1, *size)) for size, part in zip(sizes, parts, strict=True)]
     return lambda shape: maps.pop(0)
 
 

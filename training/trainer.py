@@ -85,7 +85,8 @@ class Trainer:
     def __init__(
         self, config: TrainConfig, dataset: ImageDataset | StoredDataset, metrics: InLoopMetrics | None = None
     ) -> None:
-        self.config, self.metrics = config, metrics if config.interval.metrics_kimg else None
+        self.config = config = config.fitted_to(dataset)
+        self.metrics = metrics if config.interval.metrics_kimg else None
         self.folder, self.schedule = RunFolder(config.out), RunSchedule.of(config)
         self.accelerator, self.stop = accelerator_for(config), StopRequest()
         self.device = self.accelerator.device

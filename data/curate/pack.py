@@ -5,10 +5,11 @@ import os
 import shutil
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -16,9 +17,22 @@ from ..dataset import DATASET_JSON, FORMAT
 from ..errors import DataError
 from ..files import staged_folder, write_file, write_json
 from ..folder import UNLABELLED, ImageFile, Scan, scan_folder
-from ..images import WHITE, Colour, Fit, UnreadableError, decode, fit_image, has_frames, open_image, png_bytes
+from ..images import (
+    WHITE,
+    Colour,
+    Fit,
+    UnreadableError,
+    decode,
+    fit_image,
+    has_frames,
+    on_white,
+    open_image,
+    png_bytes,
+    upright_size,
+)
 from ..names import NO_LABEL, visible
 from ..progress import Progress
+from ..shape import SQUARE, Base, base_of, median_aspect, nearest_base, parse_aspect, size_at
 from ..split import SPLITS, TEST_FRACTION, split_of
 from .duplicates import DuplicateFilter, ImageHash, Problem, hash_image, near_duplicates
 from .report import Balance, ContactSheet, Report, notes, refuse_splits
@@ -38,9 +52,14 @@ class PackConfig:
     """How a folder of images becomes a data set."""
 
     resolution: int
-    """Side of the packed images in pixels: a power of two, at least 8."""
+    """The shorter side of the packed images in pixels: a power of two, at least 8."""
+    aspect: str = "1:1"
+    """Width to height of the packed images, such as 3:2; auto: the median of the images. The longer side is
+    rounded to a quarter of the resolution."""
     fit: Fit = "crop"
-    """What happens to images that are not square: crop, pad or squash."""
+    """What happens to images of another aspect: crop, pad or squash."""
+    alpha: Literal["flatten", "keep"] = "flatten"
+    """Transparency: flattened on the background, or kept as a fourth channel."""
     background: Colour = WHITE
     """The colour behind transparent images and in the bars of `pad`, as R G B of 0 to 255."""
     test_fraction: float = TEST_FRACTION
@@ -52,6 +71,8 @@ class PackConfig:
         if self.resolution < 8 or self.resolution & (self.resolution - 1):
             near = max(8, 2 ** round(np.log2(max(8, self.resolution))))
             raise DataError(f"The resolution {self.resolution} is no power of two from 8 up: try {near}.")
+        if self.aspect != "auto":
+            parse_aspect(self.aspect)
         if not all(0 <= level <= 255 for level in self.background):
             raise DataError(f"The background {self.background} is no colour: give three numbers of 0 to 255.")
         if self.min_size is not None and self.min_size < 1:
@@ -66,6 +87,8 @@ class Packed:
     path: Path
     report: Report
     fingerprint: str
+    size: tuple[int, int]
+    """Height and width of the images."""
 
 
 def pack(folder: Path, out: Path, config: PackConfig) -> Packed:
@@ -84,8 +107,10 @@ def pack(folder: Path, out: Path, config: PackConfig) -> Packed:
     try:
         _check_replaceable(out)
         with staged_folder(out) as stage:
-            report, fingerprint = _build(scan, stage, config)
-            packed = Packed(path=out, report=report, fingerprint=fingerprint)
+            base = _base_for(scan.files, config.aspect)
+            report, fingerprint = _build(scan, stage, config, base)
+            size = size_at(config.resolution, base)
+            packed = Packed(path=out, report=report, fingerprint=fingerprint, size=size)
             _write_texts(scan, stage, config, packed)
             _check_replaceable(out)  # again, since packing can take hours
     except OSError as error:
@@ -106,7 +131,18 @@ def _check_replaceable(out: Path) -> None:
             )
 
 
-def _build(scan: Scan, stage: Path, config: PackConfig) -> tuple[Report, str]:
+def _base_for(files: Sequence[ImageFile], aspect: str) -> Base:
+    """The base of a named aspect, or of the median of the files that can be read."""
+    if aspect != "auto":
+        return nearest_base(parse_aspect(aspect))
+    sizes: list[tuple[int, int]] = []
+    for file in Progress(files, desc="sizes", unit="img", delay=2, leave=False):
+        with suppress(UnreadableError), open_image(file.path) as image:
+            sizes.append(upright_size(image))
+    return nearest_base(median_aspect(sizes))
+
+
+def _build(scan: Scan, stage: Path, config: PackConfig, base: Base) -> tuple[Report, str]:
     """Writes the shards and the contact sheet; returns the report and the fingerprint of the content."""
     (stage / "data").mkdir()
     schema = arrow_schema(scan.style_names)
@@ -114,12 +150,13 @@ def _build(scan: Scan, stage: Path, config: PackConfig) -> tuple[Report, str]:
     chosen.problems += (Problem(kind="inaccessible", source=path, detail=why) for path, why in scan.faults)
     unusable: dict[int, Problem] = {}
     content: list[str] = []
+    transparent: set[int] = set()
     with ExitStack() as stack:
         writers = {
             split: stack.enter_context(ShardWriter(directory=stage / "data", split=split, schema=schema))
             for split in SPLITS
         }
-        for file, prepared in zip(scan.files, prepare_all(scan.files, config), strict=True):
+        for file, prepared in zip(scan.files, prepare_all(scan.files, config, base), strict=True):
             if isinstance(prepared, Problem):
                 chosen.problems.append(prepared)
                 unusable.setdefault(file.style, prepared)
@@ -133,20 +170,36 @@ def _build(scan: Scan, stage: Path, config: PackConfig) -> tuple[Report, str]:
                     prepared.png, style=file.style, subject=file.subject, source=file.source, sha256=sha256
                 )
                 sheet.offer(file.source, prepared.pixels)
+                if config.alpha == "keep" and prepared.pixels[..., 3].min() < 255:
+                    transparent.add(file.style)
                 pixels = hashlib.sha256(prepared.pixels.tobytes()).hexdigest()
                 content.append(f"{pixels} {file.style} {file.subject} {split}")
     balance = _balance(scan, chosen.hashes, unusable)
     write_file(stage / "contact_sheet.png", sheet.png(config.resolution))
-    lines = [f"{config.resolution}", *scan.style_names, *sorted(content)]
+    height, width = size_at(config.resolution, base)
+    shape = f"{height}" if height == width else f"{width}x{height}"
+    lines = [shape, *scan.style_names, *sorted(content)]
     report = Report(
         found=len(scan.files),
         packed=len(chosen.hashes),
         balance=balance,
         problems=(*chosen.problems, *near_duplicates(chosen.hashes)),
-        notes=tuple(notes(scan, balance)),
+        notes=(*notes(scan, balance), *_notes_on_alpha(scan, config, transparent)),
         ignored=scan.ignored,
     )
     return report, hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _notes_on_alpha(scan: Scan, config: PackConfig, transparent: set[int]) -> Iterator[str]:
+    """Yields a sentence if transparency is kept where it serves nothing, or tells styles apart."""
+    opaque = [name for style, name in enumerate(scan.style_names) if style not in transparent]
+    if config.alpha == "keep" and not transparent:
+        yield "No image is transparent: pack without --alpha keep, which costs time and teaches nothing."
+    elif config.alpha == "keep" and opaque:
+        yield (
+            f"No image of {' or '.join(opaque)} is transparent, images of other styles are: the networks "
+            "will take transparency for a part of the style; cut motifs out in every style, or in none."
+        )
 
 
 def _balance(scan: Scan, hashes: Sequence[ImageHash], unusable: dict[int, Problem]) -> Balance:
@@ -170,12 +223,13 @@ def _write_texts(scan: Scan, stage: Path, config: PackConfig, packed: Packed) ->
     counts = {split: sum(splits[split] for splits in report.balance.values()) for split in SPLITS}
     about = {
         "name": name, "fingerprint": packed.fingerprint, "format": FORMAT, "styles": scan.style_names,
-        "counts": counts, "balance": report.balance, **asdict(config),
+        "counts": counts, "balance": report.balance, "base": base_of(*packed.size),
+        "channels": 4 if config.alpha == "keep" else 3, **asdict(config),
     }  # fmt: skip
     write_json(stage / DATASET_JSON, about)
     write_json(stage / "report.json", report.as_dict())
     write_file(stage / "report.md", report.as_markdown())
-    write_file(stage / "README.md", dataset_card(name, config.resolution, counts, report))
+    write_file(stage / "README.md", dataset_card(name, packed.size, counts, report))
     if (scan.root / "ATTRIBUTION.md").is_file():
         shutil.copyfile(scan.root / "ATTRIBUTION.md", stage / "ATTRIBUTION.md")
 
@@ -185,42 +239,45 @@ class Prepared:
     """An image as it is packed."""
 
     pixels: np.ndarray
-    """uint8 (R, R, 3)."""
+    """uint8 (H, W, C)."""
     png: bytes
     hash: ImageHash
     animated: bool
 
 
-def prepare_all(files: Sequence[ImageFile], config: PackConfig) -> Iterator[Prepared | Problem]:
+def prepare_all(
+    files: Sequence[ImageFile], config: PackConfig, base: Base = SQUARE
+) -> Iterator[Prepared | Problem]:
     """Yields each image in order, or why it is left out. Decodes in threads, with one window in memory."""
     with (
         ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool,
         Progress(total=len(files), unit="img") as bar,
     ):
         for start in range(0, len(files), WINDOW):
-            for result in pool.map(lambda file: _prepare(file, config), files[start : start + WINDOW]):
+            for result in pool.map(lambda file: _prepare(file, config, base), files[start : start + WINDOW]):
                 yield result
                 bar.update()
 
 
-def _prepare(file: ImageFile, config: PackConfig) -> Prepared | Problem:
+def _prepare(file: ImageFile, config: PackConfig, base: Base) -> Prepared | Problem:
+    keep = config.alpha == "keep"
     try:
         with open_image(file.path) as image:
             animated = has_frames(image)
-            original = decode(image, file.path, background=config.background)
+            original = decode(image, file.path, background=None if keep else config.background)
     except UnreadableError as error:
         return Problem(kind="unreadable", source=file.source, detail=error.reason)
     height, width = original.shape[:2]
     least = config.min_size or config.resolution // 4
     if min(height, width) < least:
         return Problem(kind="too small", source=file.source, detail=f"{width} x {height}, minimum {least}")
-    pixels = fit_image(original, config.resolution, config.fit, config.background)
+    pixels = fit_image(original, size_at(config.resolution, base), config.fit, config.background)
     digest = hashlib.sha256(f"{height}x{width}:".encode())
     digest.update(original.ravel().data)
     split, sha256 = split_of(file.subject, config.test_fraction), digest.hexdigest()
     return Prepared(
         pixels=pixels,
         png=png_bytes(pixels),
-        hash=hash_image(original, source=file.source, style=file.style, split=split, sha256=sha256),
+        hash=hash_image(on_white(original), source=file.source, style=file.style, split=split, sha256=sha256),
         animated=animated,
     )

@@ -141,7 +141,7 @@ class ContactSheet:
                     self.places[sources[subject]] = (row, column)
 
     def offer(self, source: str, pixels: np.ndarray) -> None:
-        """Keeps the uint8 (R, R, 3) pixels of a packed image if the sheet shows it."""
+        """Keeps the uint8 (H, W, C) pixels of a packed image if the sheet shows it."""
         if place := self.places.get(source):
             self.cells[place[0]][place[1]] = pixels
 

@@ -67,10 +67,10 @@ class ShardWriter:
         self._rows.clear()
 
 
-def dataset_card(name: str, resolution: int, counts: Mapping[str, int], report: Report) -> str:
+def dataset_card(name: str, size: tuple[int, int], counts: Mapping[str, int], report: Report) -> str:
     """Returns README.md: YAML that names the shards of each split with images, then a description.
 
-    `counts` are the images by split.
+    `size` is height and width; `counts` are the images by split.
     """
     files = "".join(
         f"  - split: {split}\n    path: data/{split}-*.parquet\n" for split, count in counts.items() if count
@@ -83,7 +83,7 @@ def dataset_card(name: str, resolution: int, counts: Mapping[str, int], report: 
         f"configs:\n- config_name: default\n  data_files:\n{files}"
         "---\n\n"
         f"# {markdown_cell(name)}\n\n"
-        f"{report.packed} images of {resolution} x {resolution} pixels, packed by brushwork.\n\n"
+        f"{report.packed} images of {size[1]} x {size[0]} pixels, packed by brushwork.\n\n"
         f"{balance_table(report.balance)}\n\n"
         "Columns: `image` (PNG), `style` (class label, -1 for none), `subject` (the same in every style\n"
         "that shows it; a subject lies in one split only), `source` (path in the packed folder), `sha256`\n"

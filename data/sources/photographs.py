@@ -77,7 +77,7 @@ def _fetch(directory: Path, size: int, per_style: int) -> Fetched:
         for name, path in Progress(sources.items(), desc=style, unit="source"):
             whole = solve_puzzle(files, path) if path.endswith(".qml") else read_image(files[path])
             for n, (top, left, side) in enumerate(crop_boxes(name, whole.shape[0], whole.shape[1], count)):
-                crop = fit_image(whole[top : top + side, left : left + side], size)
+                crop = fit_image(whole[top : top + side, left : left + side], (size, size))
                 write_file(directory / style / f"{name}@{n}.png", png_bytes(crop))
     write_file(directory / "ATTRIBUTION.md", _attribution(files))
     write_file(directory / f"COPYRIGHT.{PACKAGE}", copyright_file)

@@ -9,7 +9,16 @@ from PIL import Image, ImageCms, ImageFile
 
 from brushwork.data import images as images_module
 from brushwork.data.errors import DataError
-from brushwork.data.images import decode, fit_image, has_frames, image_grid, open_image, read_image
+from brushwork.data.images import (
+    decode,
+    fit_image,
+    has_frames,
+    image_grid,
+    on_white,
+    open_image,
+    png_bytes,
+    read_image,
+)
 
 
 def encoded(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
@@ -146,22 +155,35 @@ def test_further_frames_are_reported() -> None:
 def test_fits_differ_as_they_say() -> None:
     array = np.zeros((8, 16, 3), np.uint8)
     array[:, 4:12] = 200  # the centred square
-    assert np.unique(fit_image(array, 8, "crop")).tolist() == [200]
+    assert np.unique(fit_image(array, (8, 8), "crop")).tolist() == [200]
     padded = np.full((16, 16, 3), (1, 2, 3), np.uint8)
     padded[4:12] = array
-    np.testing.assert_array_equal(fit_image(array, 16, "pad", (1, 2, 3)), padded)
-    squashed = fit_image(array, 8, "squash")
+    np.testing.assert_array_equal(fit_image(array, (16, 16), "pad", (1, 2, 3)), padded)
+    squashed = fit_image(array, (8, 8), "squash")
     assert squashed[:, 2:6].min() == 200
     assert squashed[:, [0, 1, 6, 7]].max() == 0
+    assert np.array_equal(fit_image(array, (8, 12)), array[:, 2:14]), "an aspect of 3:2"
+    upright = array.transpose(1, 0, 2)
+    assert np.array_equal(fit_image(upright, (12, 8)), upright[2:14]), "and one of 2:3"
+
+
+@pytest.mark.parametrize("side", [3, 4])
+def test_colours_of_transparent_pixels_do_not_bleed(side: int) -> None:
+    cutout = np.zeros((6, 6, 4), np.uint8)
+    cutout[:, :3] = (200, 100, 50, 255)  # the other half is transparent black
+    assert read_image(png_bytes(cutout), background=None).tolist() == cutout.tolist()
+    seen = fit_image(cutout, (side, side), "squash").reshape(-1, 4)
+    assert np.abs(seen[seen[:, 3] > 20][:, :3] - np.array([200.0, 100.0, 50.0])).max() <= 4
+    assert on_white(cutout)[0, [0, 5]].tolist() == [[200, 100, 50], [255, 255, 255]]
 
 
 def test_reductions_average_areas_and_do_not_alias() -> None:
     array = noise(32)
     means = array.reshape(8, 4, 8, 4, 3).mean(axis=(1, 3))
-    assert np.abs(fit_image(array, 8) - means).max() <= 0.5 + 1e-6
+    assert np.abs(fit_image(array, (8, 8)) - means).max() <= 0.5 + 1e-6
     stripes = np.zeros((100, 100, 3), np.uint8)
     stripes[:, ::2] = 255
-    assert fit_image(stripes, 32)[:, 2:-2].std() < 4
+    assert fit_image(stripes, (32, 32))[:, 2:-2].std() < 4
 
 
 def pixels_of(grid: Image.Image, colour: tuple[int, int, int]) -> int:

@@ -11,10 +11,15 @@ from pydantic import ValidationError
 
 import brushwork.models
 from brushwork.models import load_generator, restyle, sample, style_weights
+from brushwork.models.discriminator import Discriminator, DiscriminatorConfig
 from brushwork.models.errors import ModelError
 from brushwork.models.generator import Generator, GeneratorConfig, at_stage
 from brushwork.models.modulation import AdaIN
+from brushwork.models.restyling import to_float
+from brushwork.models.sampling import to_uint8
 from brushwork.models.stage import Stage, layer_count
+
+from .conftest import stirred
 
 
 def test_one_code_serves_all_layers_at_the_trained_stage(generator: Generator) -> None:
@@ -43,9 +48,37 @@ def test_adain_eps_reaches_every_layer(config: GeneratorConfig) -> None:
     assert [layer.eps for layer in modules if isinstance(layer, AdaIN)] == [0.5] * layer_count(16)
 
 
+def test_images_of_any_shape_with_transparency(config: GeneratorConfig) -> None:
+    """16 x 24 pixels, sampled, restyled in tiles, and scored."""
+    shape = replace(config, base_width=6, channels=4, encoders=True)
+    generator = stirred(Generator(shape, ("chalk", "ink"))).eval()
+    images = sample(generator, "ink", range(3))
+    assert images.shape == (3, 4, 16, 24)
+    for size in ((16, 24), (30, 20)):
+        contents = torch.randint(0, 256, (2, 4, *size), dtype=torch.uint8)
+        assert restyle(generator, contents, "ink").shape == contents.shape
+        assert restyle(generator, contents, images[:1]).shape == contents.shape
+        with pytest.raises(ModelError, match="images of 3 channels for a generator of 4: convert them to"):
+            restyle(generator, contents[:, :3], "ink")
+    discriminator = Discriminator(DiscriminatorConfig(), resolution=16, styles=2, base=(4, 6), inputs=4)
+    for stage in (Stage(8), Stage(16, 0.5)):
+        drawn = generator(torch.randn(2, 8), torch.eye(2), stage)
+        assert discriminator(drawn, torch.eye(2), stage).shape == (2,)
+
+
+def test_colours_are_multiplied_by_the_transparency_and_divided_again() -> None:
+    straight = torch.randint(0, 256, (2, 4, 5, 7), dtype=torch.uint8)
+    straight[:, 3] = torch.randint(1, 256, (2, 5, 7))
+    assert torch.equal(to_uint8(to_float(straight)), straight)
+    straight[:, 3] = 0
+    assert (to_float(straight)[:, :3] == -1).all(), "one colour where nothing is seen"
+    assert not to_uint8(to_float(straight)).any()
+
+
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
+        ({"base_height": 5, "base_width": 6}, "set the lesser to 4"),
         ({"resolution": 48}, "a power of two: 32 or 64"),
         ({"content_resolution": 32}, "content_resolution is 32, above resolution 16"),
         ({"content_details": True, "content_vae_channels": 4}, "content_details bypasses the bottleneck"),

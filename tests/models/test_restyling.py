@@ -49,11 +49,14 @@ def test_levels_and_squares() -> None:
     assert torch.equal(to_uint8(to_float(levels)), levels)
     assert (to_float(levels).min(), to_float(levels).max()) == (-1, 1)
     images = to_float(noise_images(20, 32, rows=1))
-    assert torch.equal(restyling.squared(images, 10), resized(images[:, :, :, 6:26], (10, 10)))
+    assert torch.equal(restyling.fitted(images, (10, 10)), resized(images[:, :, :, 6:26], (10, 10)))
     # an image and its small version, which is restyled unless a larger image is cut into tiles
     for size, small in (((8, 4), (16, 8)), ((7, 16), (7, 16)), ((64, 32), (16, 8)), ((1, 1000), (1, 16))):
-        assert restyling.working_size(*size, 16, "resized") == small
-        assert restyling.working_size(*size, 16, "tiled") == max(size, small)
+        assert restyling.working_size(*size, (16, 16), "resized") == small
+        assert restyling.working_size(*size, (16, 16), "tiled") == max(size, small)
+    assert restyling.working_size(8, 8, (16, 24), "tiled") == (16, 16)
+    assert restyling.working_size(20, 24, (16, 24), "tiled") == (20, 24)
+    assert restyling.fitted(images, (10, 16)).shape[2:] == (10, 16)
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -89,16 +92,18 @@ def test_layers_below_the_content_have_no_effect(generator: Generator) -> None:
     assert not torch.equal(new[0], new[1]), "new images vary by seed, with equal noise"
 
 
-def test_noise_agrees_where_tiles_overlap() -> None:
-    tiling = Tiling(height=40, width=48, side=SIDE)
+@pytest.mark.parametrize("columns", [4, 5])
+def test_noise_agrees_where_tiles_overlap(columns: int) -> None:
+    tiling = Tiling(height=40, width=48, size=(16, 4 * columns))
     tiles = tiling.tiles(2)
     normal = restyling.NoiseFields(torch.tensor([3, 5]), tiling, torch.device("cpu")).at(tiles)
-    for r in (4, 8, 16):
-        noise = normal((1, r, r))
-        whole = torch.full((2, *(length * r // SIDE for length in tiling.extended)), torch.nan)
+    for r in (8, 16):
+        size = (r, r * columns // 4)
+        noise = normal((1, *size))
+        whole = torch.full((2, *(length * r // 16 for length in tiling.extended)), torch.nan)
         for tile, values in zip(tiles, noise, strict=True):
-            y, x = tile.top * r // SIDE, tile.left * r // SIDE
-            target = whole[tile.image, y : y + r, x : x + r]
+            y, x = tile.top * r // 16, tile.left * r // 16
+            target = whole[tile.image, y : y + size[0], x : x + size[1]]
             assert (target.isnan() | (target == values[0])).all()
             target[:] = values[0]
         assert not whole.isnan().any()

@@ -19,7 +19,7 @@ def local(x: Tensor, _: Sequence[Tile] = ()) -> Tensor:
     return F.avg_pool2d(x, 5, stride=1, padding=2) * 25
 
 
-@pytest.mark.parametrize("side", [8, 16, 256])
+@pytest.mark.parametrize("side", [8, 10, 16, 20, 256])
 @pytest.mark.parametrize("length", [1, 17, 1000])
 def test_weights_sum_to_exactly_one(side: int, length: int) -> None:
     total = torch.zeros(tiles.extent(length, side))
@@ -41,7 +41,7 @@ def test_weights_sum_to_exactly_one(side: int, length: int) -> None:
     ("height", "width"), [(16, 16), (17, 16), (5, 16), (1, 1), (7, 61), (40, 33), (100, 17)]
 )
 def test_images_are_covered_and_cropped(height: int, width: int) -> None:
-    tiling = Tiling(height=height, width=width, side=SIDE)
+    tiling = Tiling(height=height, width=width, size=(SIDE, SIDE))
     images = torch.randint(0, 256, (2, 3, height, width), dtype=torch.uint8)
     extended = tiling.extend(images)
     assert extended.shape[2:] == tiling.extended
@@ -61,19 +61,21 @@ def test_images_are_covered_and_cropped(height: int, width: int) -> None:
 
 
 def test_margins_are_even_and_reflection_repeats() -> None:
-    assert Tiling(height=5, width=16, side=SIDE).margins == (5, 0)
-    assert Tiling(height=17, width=21, side=SIDE).margins == (3, 5)
+    assert Tiling(height=5, width=16, size=(SIDE, SIDE)).margins == (5, 0)
+    assert Tiling(height=17, width=21, size=(SIDE, SIDE)).margins == (3, 5)
     assert reflected(3, 4, 10).tolist() == [0, 1, 2, 1, 0, 1, 2, 1, 0, 1]
     assert reflected(1, 2, 5).tolist() == [0] * 5
 
 
+@pytest.mark.parametrize("size", [(SIDE, SIDE), (16, 20)])
 @pytest.mark.parametrize(("height", "width"), [(16, 16), (40, 33), (16, 56)])
-def test_a_local_change_does_not_show_the_tiles(height: int, width: int) -> None:
+def test_a_local_change_does_not_show_the_tiles(height: int, width: int, size: tuple[int, int]) -> None:
     """The result is that of the extended image at once, although every tile saw zeros beyond its edge."""
     images = torch.rand(2, 3, height, width)
-    assert torch.equal(tiled(images, lambda x, _: x.round(), side=SIDE, batch=5), images.round())
-    tiling = Tiling(height=height, width=width, side=SIDE)
-    torch.testing.assert_close(tiled(images, local, side=SIDE), tiling.crop(local(tiling.extend(images))))
+    assert torch.equal(tiled(images, lambda x, _: x.round(), size=size, batch=5), images.round())
+    tiling = Tiling(height=height, width=width, size=size)
+    at_once = tiling.crop(local(tiling.extend(images)))
+    torch.testing.assert_close(tiled(images, local, size=size), at_once)
 
 
 def test_different_neighbours_meet_without_a_seam_in_batches() -> None:
@@ -85,7 +87,7 @@ def test_different_neighbours_meet_without_a_seam_in_batches() -> None:
         levels = torch.tensor([float((tile.top + tile.left) // (SIDE // 2) % 2) for tile in some])
         return levels[:, None, None, None].expand(-1, 1, SIDE, SIDE)
 
-    result = tiled(torch.zeros(2, 3, 40, 40), alternate, side=SIDE, batch=6)
+    result = tiled(torch.zeros(2, 3, 40, 40), alternate, size=(SIDE, SIDE), batch=6)
     assert max(sizes) == 6
     assert sum(sizes) == 2 * 5 * 5
     assert (result.amin(), result.amax()) == (0, 1)

@@ -43,7 +43,7 @@ def test_files_and_folders_in_several_styles(shell: Shell, trained: Path, tmp_pa
     printed = shell("restyle", trained, tmp_path / "in", exact, "--style", "all", *CPU)
     out = trained / "restyled"
     assert f"9 images of 3 contents, grid.png: {out}" in printed
-    assert "1 contents are above 16 px" in printed
+    assert "1 contents are above 16 x 16 px" in printed
     for style in ("00-filled", "01-outline", "02-gradient"):
         assert read_image(out / style / "wide.png").shape == (20, 40, 3)
         assert read_image(out / style / "deep" / "small.png").shape == (9, 5, 3)

@@ -1,5 +1,6 @@
 import itertools
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -27,7 +28,8 @@ def test_all_off_is_the_identity_and_draws_nothing() -> None:
 
 @pytest.mark.parametrize("kinds", [*((kind,) for kind in KINDS), KINDS])
 def test_each_kind_changes_every_image_by_its_own_draws(kinds: tuple[str, ...]) -> None:
-    x, config = images(), AugmentConfig(**dict.fromkeys(kinds, 0.5))
+    strengths: dict[str, Any] = dict.fromkeys(kinds, 0.5)
+    x, config = images(), AugmentConfig(**strengths)
     changed = augment(x, config, rng())
     half = augment(x[2:], config, BatchRNG(0, rows=range(2, 4)))
     assert torch.allclose(half, changed[2:], atol=1e-6)

@@ -14,6 +14,7 @@ from brushwork.data.progress import Progress
 from brushwork.models.encoders import STYLE_RESOLUTION, StyleClassifier
 from brushwork.models.generator import Generator
 from brushwork.models.options import Duration, options
+from brushwork.models.restyling import to_float
 from brushwork.models.stage import Stage, resolutions
 
 from ..augment import AugmentConfig, augment
@@ -87,9 +88,9 @@ def probabilities(
 
 
 def _images(dataset: ImageDataset | StoredDataset, rows: Tensor, size: int, device: torch.device) -> Tensor:
-    """Rows as network input, float (N, 3, size, size) in [-1, 1]."""
-    images = dataset.take(rows).to(device).float() / 127.5 - 1
-    return F.avg_pool2d(images, images.shape[-1] // size)
+    """Rows as network input, float (N, C, H, W) in [-1, 1]."""
+    images = to_float(dataset.take(rows).to(device))
+    return F.avg_pool2d(images, min(images.shape[2:]) // size)
 
 
 def _split(
@@ -116,7 +117,9 @@ def _fresh(generator: Generator, seed: int, device: torch.device) -> StyleClassi
     one."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derived_seed(seed, "classifier"))
-        network = StyleClassifier(generator.config.widths, styles=len(generator.style_names))
+        network = StyleClassifier(
+            generator.config.widths, styles=len(generator.style_names), inputs=generator.config.channels
+        )
     if generator.style_encoder is not None:
         ours = network.state_dict()
         trunk = {name: value for name, value in generator.style_encoder.state_dict().items() if name in ours}

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from brushwork.data.loader import ImageDataset, StoredDataset
 from brushwork.eval.results import COLLAPSED, collapse_warning
+from brushwork.eval.sources import opaque
 from brushwork.models.generator import Generator
 from brushwork.models.sampling import sample
 from brushwork.models.stage import Stage
@@ -30,7 +31,7 @@ PATIENCE = 5
 
 def spread(images: UInt8[Tensor, "n 3 h w"]) -> float:
     """Root mean squared difference of two images, per value, in [0, 255], at `SIDE` pixels or fewer."""
-    small = F.adaptive_avg_pool2d(images.float(), min(SIDE, images.shape[-1]))
+    small = F.adaptive_avg_pool2d(images.float(), min(SIDE, *images.shape[2:]))
     # Twice the variance with the divisor n - 1 is the mean squared difference over all pairs.
     return float((2 * small.var(dim=0).mean()).sqrt())
 
@@ -84,7 +85,7 @@ class DiversityProbe:
         count = len(self.dataset.style_names)
         labels = torch.eye(count)[list(real)] if count else torch.zeros(1, 0)
         labels, seeds = labels.repeat_interleave(each, dim=0), torch.arange(each).repeat(len(real))
-        images = sample(generator, labels, seeds, stage=stage)
+        images = opaque(sample(generator, labels, seeds, stage=stage))
         groups = zip(real.items(), images.split(each), strict=True)
         shares = {self.names[style]: spread(group) / of_real for (style, of_real), group in groups}
         return StyleDiversity(shares=shares)
@@ -105,6 +106,6 @@ class DiversityProbe:
         if len(rows) < 2:
             return 0.0
         count = min(REAL, len(rows))
-        images = self.dataset.take(rows[torch.arange(count) * len(rows) // count])
-        small = F.adaptive_avg_pool2d(images.float(), min(resolution, images.shape[-1]))
+        images = opaque(self.dataset.take(rows[torch.arange(count) * len(rows) // count]).cpu())
+        small = F.avg_pool2d(images.float(), max(1, min(images.shape[2:]) // resolution))
         return spread(small.round().to(torch.uint8))

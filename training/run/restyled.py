@@ -20,6 +20,7 @@ from brushwork.eval.pairs.suite import PairNetworks, measure_outputs
 from brushwork.eval.processes import Processes
 from brushwork.eval.reference import Reference
 from brushwork.eval.results import METRIC_INFO, RESTYLED, UNCHANGED_SUFFIX, Measurement
+from brushwork.eval.sources import opaque
 from brushwork.models.generator import Generator, at_stage
 from brushwork.models.restyling import content_style_codes, restyle
 from brushwork.models.stage import Stage
@@ -80,7 +81,7 @@ class RestyledMetrics:
         return {f"{RESTYLED}{name}": value for name, value in figures if not name.endswith("_style_mean")}
 
     @torch.no_grad()
-    def restyled(self, generator: Generator, stage: Stage) -> UInt8[Tensor, "n 3 r r"]:
+    def restyled(self, generator: Generator, stage: Stage) -> UInt8[Tensor, "n c h w"]:
         """All images restyled to their targets, as `brushwork restyle --style` does, with the noise of seed
         0.
 
@@ -110,6 +111,7 @@ class RestyledMetrics:
 
     def _measured(self, outputs: Tensor) -> Measurement:
         return measure_outputs(
-            replace(self.contents, outputs=outputs), self.networks, metrics=self.metrics,
+            replace(self.contents, outputs=opaque(outputs), contents=opaque(self.contents.contents)),
+            self.networks, metrics=self.metrics,
             reference=self.reference,
         )  # fmt: skip

@@ -14,8 +14,8 @@ from brushwork.data.images import image_grid
 from brushwork.data.loader import ImageDataset, StoredDataset
 from brushwork.data.writing import save_image
 from brushwork.models.generator import Generator
-from brushwork.models.restyling import own_style_codes, restyle
-from brushwork.models.sampling import sample_matrix
+from brushwork.models.restyling import own_style_codes, restyle, to_float
+from brushwork.models.sampling import sample_matrix, to_uint8
 from brushwork.models.stage import Stage
 
 from ..augment import AugmentConfig, augment
@@ -36,16 +36,16 @@ def sample_grid(generator: Generator, *, title: str = "") -> np.ndarray:
     return _grid(images, names, [str(seed) for seed in range(COLUMNS)], title)
 
 
-def shown_contents(dataset: ImageDataset | StoredDataset) -> UInt8[Tensor, "n 3 r r"]:
+def shown_contents(dataset: ImageDataset | StoredDataset) -> UInt8[Tensor, "n c h w"]:
     """Up to twelve images, evenly spaced."""
     count = min(COLUMNS, len(dataset))
     return dataset.take((2 * torch.arange(count) + 1) * len(dataset) // (2 * count)).cpu()
 
 
-def restyled_grid(generator: Generator, contents: UInt8[Tensor, "n 3 r r"], *, styles: bool) -> np.ndarray:
+def restyled_grid(generator: Generator, contents: UInt8[Tensor, "n c h w"], *, styles: bool) -> np.ndarray:
     """A grid of the contents, their reconstructions and, with `styles`, each content in every style."""
     size, count, known = generator.trained_stage.resolution, len(contents), generator.style_names
-    small = F.avg_pool2d(contents.float(), contents.shape[-1] // size).round().to(torch.uint8)
+    small = F.avg_pool2d(contents.float(), min(contents.shape[2:]) // size).round().to(torch.uint8)
     labels = [torch.zeros(count, len(known))]
     labels += [row.expand(count, -1) for row in torch.eye(len(known))] if styles else []
     rows = [small]
@@ -55,7 +55,7 @@ def restyled_grid(generator: Generator, contents: UInt8[Tensor, "n 3 r r"], *, s
     return _grid(torch.stack(rows), ("content", "reconstructed", *(known if styles else ())), [""] * count)
 
 
-def augmented_grid(images: UInt8[Tensor, "n 3 r r"], config: AugmentConfig, seed: int) -> np.ndarray | None:
+def augmented_grid(images: UInt8[Tensor, "n c h w"], config: AugmentConfig, seed: int) -> np.ndarray | None:
     """A grid of real images and what the discriminator sees of them, with adaptive augmentation at three
     probabilities; None if it sees images unchanged."""
     if config == AugmentConfig():
@@ -63,8 +63,7 @@ def augmented_grid(images: UInt8[Tensor, "n 3 r r"], config: AugmentConfig, seed
     rows, names = [images], ["real"]
     for p in ADA_SHOWN if config.ada else (0.0,):
         rng = BatchRNG(seed, 0, "augmented", rows=range(len(images)))
-        seen = augment(images / 127.5 - 1, config, rng, p)
-        rows.append(((seen + 1) * 127.5).round().clamp(0, 255).to(torch.uint8))
+        rows.append(to_uint8(augment(to_float(images), config, rng, p)))
         names.append(f"p = {p}" if config.ada else "augmented")
     return _grid(torch.stack(rows), names, [""] * len(images))
 
@@ -76,8 +75,8 @@ def save_grid(folder: Path, grid: np.ndarray, nimg: int, stage: Stage, kind: str
 
 
 def _grid(
-    images: UInt8[Tensor, "k n 3 r r"], rows: Sequence[str], columns: Sequence[str], title: str = ""
+    images: UInt8[Tensor, "k n c h w"], rows: Sequence[str], columns: Sequence[str], title: str = ""
 ) -> np.ndarray:
     cells = rearrange(images, "k n c h w -> k n h w c").numpy()
-    scale = max(1, SHOWN // images.shape[-1])
+    scale = max(1, SHOWN // min(images.shape[-2:]))
     return np.asarray(image_grid(cells, row_labels=rows, column_labels=columns, title=title, scale=scale))

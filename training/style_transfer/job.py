@@ -45,7 +45,7 @@ class Style:
     def preview(self) -> np.ndarray:
         """Return a square, uint8 (SIDE, SIDE, 3): a strip of each image, as wide as its weight, whose
         statistics are mixed like those of the blend."""
-        squares = [fit_image(image.read().pixels, SIDE) for image in self.images]
+        squares = [fit_image(image.read().pixels, (SIDE, SIDE)) for image in self.images]
         ends = np.cumsum([0, *(self.weights or [1] * len(squares))])
         edges = (ends / ends[-1] * SIDE).round().astype(int).tolist()
         strips = [square[:, a:b] for square, a, b in zip(squares, edges, edges[1:], strict=False)]
@@ -94,15 +94,15 @@ class ResultFolder:
         """Add a finished result to the grid and the manifest. Raises DataError if it cannot be read."""
         pixels, folder = read_image(self.path(content, style)), self.folders[style.name]
         if content.name in self.in_grid:
-            row = self.cells.setdefault(content.name, {"": fit_image(cutout.pixels, SIDE, "pad")})
-            row[style.name] = fit_image(pixels, SIDE, "pad")
+            row = self.cells.setdefault(content.name, {"": fit_image(cutout.pixels, (SIDE, SIDE), "pad")})
+            row[style.name] = fit_image(pixels, (SIDE, SIDE), "pad")
         copies = {
             "output": (f"{FITTED}/{folder}/{content.name}.png", pixels),
             "content": (f"{FITTED}/contents/{content.name}.png", cutout.pixels),
             "reference": (f"{FITTED}/styles/{folder}.png", style.preview()),
         }
         for name, image in copies.values():
-            save_image(self.out / name, fit_image(image, SIDE))
+            save_image(self.out / name, fit_image(image, (SIDE, SIDE)))
         names = {column: name for column, (name, _) in copies.items()}
         self.rows.append({**names, "style": style.name, "subject": content.subject})
 

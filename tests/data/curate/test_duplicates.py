@@ -27,7 +27,7 @@ def test_the_hash_survives_resizing_and_jpeg() -> None:
     for picture, value in zip(pictures, hashes, strict=True):
         jpeg = io.BytesIO()
         Image.fromarray(picture).save(jpeg, "JPEG")
-        for copy in (fit_image(picture, 48), read_image(jpeg.getvalue())):
+        for copy in (fit_image(picture, (48, 48)), read_image(jpeg.getvalue())):
             assert (value ^ hashed(copy).perceptual).bit_count() <= 4
     assert min((a ^ b).bit_count() for i, a in enumerate(hashes) for b in hashes[:i]) > 12
     flat = {hashed(np.full((40, 40, 3), level, np.uint8)).perceptual for level in (0, 77, 255)}

@@ -1,17 +1,19 @@
 import json
 import re
 import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
 from brushwork.data.curate.pack import PackConfig, pack
 from brushwork.data.errors import DataError
+from brushwork.data.files import write_file
 from brushwork.data.images import png_bytes, read_image
-from brushwork.data.loader import load_dataset
+from brushwork.data.loader import Loader, load_dataset
 from brushwork.data.split import SPLITS, split_of
 from brushwork.scripts.bench.toy import toy_image, toy_subject, write_toy
 
@@ -221,3 +223,57 @@ def test_the_first_unusable_file_of_a_style_is_named(toy: Path, out: Path) -> No
 def test_impossible_settings_name_the_value(change: dict, why: str) -> None:
     with pytest.raises(DataError, match=why):
         replace(CONFIG, **change)
+
+
+def save_cutouts(folder: Path, sizes: Sequence[tuple[int, int]], *, transparent: bool = True) -> None:
+    """RGBA images of width and height, whose right half is transparent."""
+    for number, (width, height) in enumerate(sizes):
+        pixels = np.random.default_rng(number).integers(0, 256, (height, width, 4), dtype=np.uint8)
+        pixels[..., 3] = 255
+        pixels[:, width // 2 :, 3] = 0 if transparent else 255
+        write_file(folder / f"{number}.png", png_bytes(pixels))
+
+
+@pytest.mark.parametrize(
+    ("aspect", "shape"),
+    [("3:2", (16, 24)), ("2:3", (24, 16)), ("4:3", (16, 20)), ("auto", (16, 28)), ("4:1", (16, 64))],
+)
+def test_images_of_an_aspect(tmp_path: Path, out: Path, aspect: str, shape: tuple[int, int]) -> None:
+    """The nearest quarter of the resolution; auto takes the median of images, turned upright."""
+    save_cutouts(tmp_path / "in" / "ink", [(30, 40), (70, 40), (72, 40), (80, 20)])
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    Image.fromarray(np.zeros((71, 40, 3), np.uint8)).save(tmp_path / "in" / "ink" / "turned.jpg", exif=exif)
+    config = PackConfig(resolution=16, aspect=aspect, test_fraction=0.0)
+    assert pack(tmp_path / "in", out, config).size == shape
+    dataset = load_dataset(out)
+    assert dataset.shape == (3, *shape)
+    assert (dataset.resolution, len(dataset)) == (16, 5)
+
+
+def test_kept_transparency(tmp_path: Path, out: Path) -> None:
+    save_cutouts(tmp_path / "in" / "ink", [(16, 16)] * 3)
+    save_cutouts(tmp_path / "in" / "oil", [(16, 16)] * 3, transparent=False)
+    keep = PackConfig(resolution=16, alpha="keep", test_fraction=0.0)
+    (note,) = pack(tmp_path / "in", out, keep).report.notes
+    assert "No image of oil is transparent" in note
+    dataset = load_dataset(out)
+    assert dataset.shape == (4, 16, 16)
+    assert dataset.images[:3, 3, :, 8:].max() == 0
+    batch = Loader(dataset, seed=0).batch_at(0, 6)
+    seen = batch.images[:, 3:] == -1
+    assert seen.any()
+    assert (batch.images[:, :3][seen.expand(-1, 3, -1, -1)] == -1).all(), "one colour where nothing is seen"
+    opaque = batch.images[~seen.any(dim=-1).any(dim=-1).squeeze(1)]
+    assert opaque.isclose(opaque.clamp(-1, 1)).all()
+    (note,) = pack(tmp_path / "in" / "oil", tmp_path / "flat", keep).report.notes
+    assert "No image is transparent" in note
+
+
+@pytest.mark.parametrize(
+    ("aspect", "words"),
+    [("100:1", "100:1 is beyond 4:1"), ("wide", "'wide' is no ratio"), ("0:3", "'0:3' is no ratio")],
+)
+def test_impossible_aspects_are_named(aspect: str, words: str) -> None:
+    with pytest.raises(DataError, match=words):
+        PackConfig(resolution=16, aspect=aspect)

@@ -129,7 +129,7 @@ def test_styles_sources_and_documents(tmp_path: Path, downloads: Path) -> None:
         "underwater": {"categorization-fish1"},
         "woodblock": {"puzzle-GreatWave"},
     }
-    middle = fit_image(picture(0)[:, 15:75], 16)
+    middle = fit_image(picture(0)[:, 15:75], (16, 16))
     np.testing.assert_array_equal(read_image(tmp_path / "animals" / "erase-goat@0.png"), middle)
     assert read_image(tmp_path / "animals" / "erase-goat@2.png").shape == (16, 16, 3)
     attribution = (tmp_path / "ATTRIBUTION.md").read_text()

@@ -95,9 +95,9 @@ def test_a_run_says_on_which_machine_images_and_schedule_it_trains(
     source = make_config(out=Path("other"), start_from=make_config().out)
     config = replace(source, out=make_config().out.with_name("from"), max_minutes=3.0, total_kimg=0.016)
     Trainer(config, pictures).run()
-    second = capsys.readouterr().out.splitlines()[1]
-    assert "0.0 of 3 minutes are used" in second
-    assert f"weights from {source.start_from}" in second
+    taken, _, plan = capsys.readouterr().out.splitlines()[:3]
+    assert taken.startswith(f"weights of {source.start_from} at 16 px: generator, average and discriminator")
+    assert "0.0 of 3 minutes are used" in plan
 
 
 def test_balance_names_what_has_no_label() -> None:
