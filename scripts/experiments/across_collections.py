@@ -1,7 +1,10 @@
 """Trains variants of a preset on several collections for equal minutes, and measures their samples."""
 
 import sys
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
+from signal import Signals
 from typing import Annotated
 
 import tyro
@@ -14,6 +17,8 @@ from brushwork.scripts.cli import parse_and_run
 from brushwork.scripts.experiments.collection_report import write_report
 from brushwork.scripts.experiments.collection_runs import (
     COLLECTIONS,
+    SOURCES,
+    TRANSFERS,
     VARIANTS,
     Run,
     packed,
@@ -41,7 +46,9 @@ class Arguments:
     collections: tuple[str, ...] = ("emoji", "solar", "photographs", "modes")
     """emoji, solar, photographs, modes, and mingcute, on which no default was tuned."""
     variants: tuple[str, ...] = ("default", "before")
-    """Changes of the preset: default, before (`VARIANTS` in collection_runs.py)."""
+    """Changes of the preset: default, before, diffaugment, ada, transfer, transfer-frozen, transfer-ada."""
+    images: Annotated[int, Interval(ge=0, le=10**6)] = 0
+    """Images of each style; 0: all of the collection."""
     seeds: Count = 3
     """Runs of each variant on each collection, from the seeds 0, 1, ..."""
     minutes: Duration = 10.0
@@ -68,25 +75,47 @@ class Arguments:
 
 def planned(args: Arguments, base: TrainConfig) -> list[Run]:
     """All runs, seed by seed, so that every variant has runs if the experiment is stopped early."""
-    data = {name: packed(name, args.data) for name in args.collections}
+    data = {name: packed(name, args.data, args.images) for name in args.collections}
+    sources = {run.collection: run.folder for run in transfer_sources(args, base)}
     runs = []
     for seed in range(args.seeds):
         for collection in args.collections:
             for variant in args.variants:
+                source = sources[SOURCES.get(collection, "emoji")] if variant in TRANSFERS else None
                 config = run_config(
-                    VARIANTS[variant](base), data=data[collection], seed=seed, minutes=args.minutes,
-                    out=args.out / f"{collection}-{variant}-{seed}",
+                    VARIANTS[variant](replace(base, start_from=source)), data=data[collection], seed=seed,
+                    minutes=args.minutes, out=args.out / f"{collection}-{variant}-{seed}",
                 )  # fmt: skip
                 runs.append(Run(collection=collection, variant=variant, seed=seed, config=config))
     return runs
+
+
+def transfer_sources(args: Arguments, base: TrainConfig) -> list[Run]:
+    """The runs that transfers start from, each on all images of another collection."""
+    wanted = (
+        {SOURCES.get(name, "emoji") for name in args.collections}
+        if set(args.variants) & set(TRANSFERS)
+        else ()
+    )
+    return [
+        Run(
+            collection=name, variant="source", seed=0,
+            config=run_config(
+                base, data=packed(name, args.data), seed=0, minutes=args.minutes,
+                out=args.out / f"{name}-source-0",
+            ),
+        )
+        for name in sorted(wanted)
+    ]  # fmt: skip
 
 
 def main(args: Arguments) -> None:
     """Trains and measures what is missing, and updates the report after every run."""
     if not (weights_folder() / FILE).is_file():
         fetch_hed_vgg16()
-    runs = planned(args, PRESETS[args.preset][1])
-    for each in runs:
+    base = PRESETS[args.preset][1]
+    runs, sources = planned(args, base), transfer_sources(args, base)
+    for each in (*runs, *sources):
         require_same(each.config)
 
     def finished(done: Run) -> None:
@@ -94,8 +123,12 @@ def main(args: Arguments) -> None:
         print(f"{done.folder}: {'finished' if done.is_complete else lost}", flush=True)
         write_report(args.out, runs)
 
-    missing = {each.folder / "log.txt": each for each in runs if not each.is_complete}
-    signal = run_side_by_side(train_and_measure, missing, args.workers, finished)
+    def done(jobs: Iterable[Run]) -> Signals | None:
+        missing = {each.folder / "log.txt": each for each in jobs if not each.is_complete}
+        return run_side_by_side(train_and_measure, missing, args.workers, finished) if missing else None
+
+    # Runs that need no source fill the workers beside the sources.
+    signal = done([*sources, *(each for each in runs if each.variant not in TRANSFERS)]) or done(runs)
     if signal is not None:
         print(f"stopped by signal {signal.value}; the same command goes on (runs in {args.out})")
         sys.exit(128 + signal.value)
@@ -103,8 +136,7 @@ def main(args: Arguments) -> None:
         raise TrainingError(
             f"All runs in {args.out} diverged before their first snapshot: nothing is measured."
         )
-    if not missing:
-        write_report(args.out, runs)
+    write_report(args.out, runs)
     print((args.out / "table.md").read_text())
     print(f"All figures: {args.out / 'results.json'}; curves.png and a grid of each variant beside it")
 

@@ -1,7 +1,9 @@
 """Runs of variants of a preset on several collections: data sets, configurations, trainings and
 measurements."""
 
+import hashlib
 import json
+import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +15,8 @@ import numpy as np
 import torch
 
 from brushwork.data.curate.pack import PackConfig, pack
-from brushwork.data.files import write_json
+from brushwork.data.files import staged_folder, write_json
+from brushwork.data.folder import ImageFile, scan_folder
 from brushwork.data.loader import LoaderConfig, describe, load_dataset, open_dataset
 from brushwork.data.sources.emoji import fetch_emoji
 from brushwork.data.sources.icons import fetch_icons
@@ -65,13 +68,33 @@ COLLECTIONS: Mapping[str, Callable[[Path], object]] = {
 Json = dict[str, Any]
 
 
-def packed(name: str, data: Path) -> Path:
-    """The data set of a collection below `data`; fetched and packed if it is missing."""
-    dataset = data / f"{name}-{SIDE}"
+def packed(name: str, data: Path, images: int = 0) -> Path:
+    """The data set of a collection below `data`, with at most so many images of each style, or all if 0;
+    fetched and packed if it is missing."""
+    whole, part = data / name, data / (f"{name}-{images}-images" if images else name)
+    dataset = part.with_name(f"{part.name}-{SIDE}")
     if not (dataset / "dataset.json").exists():
-        COLLECTIONS[name](data / name)
-        pack(data / name, dataset, PackConfig(resolution=SIDE))
+        if not whole.is_dir():
+            COLLECTIONS[name](whole)
+        if images and not part.is_dir():
+            copy_some(whole, part, images)
+        pack(part, dataset, PackConfig(resolution=SIDE))
     return dataset
+
+
+def copy_some(whole: Path, part: Path, images: int) -> None:
+    """Copies so many images of each style, those whose subjects have the least hashes."""
+
+    def chosen(file: ImageFile) -> bytes:
+        return hashlib.sha256(file.subject.encode()).digest()
+
+    scan = scan_folder(whole)
+    with staged_folder(part) as stage:
+        for style in range(len(scan.style_names)):
+            own = sorted((file for file in scan.files if file.style == style), key=chosen)
+            for file in own[:images]:
+                (stage / file.source).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(file.path, stage / file.source)
 
 
 # Variants
@@ -95,11 +118,32 @@ def _before(config: TrainConfig) -> TrainConfig:
     )  # fmt: skip
 
 
+def _diffaugment(config: TrainConfig) -> TrainConfig:
+    return replace(config, augment=AugmentConfig(colour=1.0, translation=0.125, cutout=0.5))
+
+
+def _ada(config: TrainConfig) -> TrainConfig:
+    """All kinds but turns, at a speed for runs of minutes."""
+    return replace(config, augment=AugmentConfig(ada=("flip", "shift", "geometry", "colour"), ada_kimg=20.0))
+
+
+def _frozen(config: TrainConfig) -> TrainConfig:
+    return replace(config, optimizer=replace(config.optimizer, frozen_blocks=2))
+
+
 VARIANTS: Mapping[str, Callable[[TrainConfig], TrainConfig]] = {
     "default": lambda config: config,
     "before": _before,
+    "diffaugment": _diffaugment,
+    "ada": _ada,
+    "transfer": lambda config: config,
+    "transfer-frozen": _frozen,
+    "transfer-ada": _ada,
 }
-"""Changes of a preset, by the name on the command line."""
+"""Changes of a preset, by the name on the command line. Transfers start from a run on another collection."""
+TRANSFERS = tuple(name for name in VARIANTS if name.startswith("transfer"))
+SOURCES: Mapping[str, str] = {"emoji": "solar"}
+"""The collection that a transfer starts from; emoji for all others."""
 
 
 # Runs
