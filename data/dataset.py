@@ -35,6 +35,8 @@ COLUMNS = {
     "subject": pa.string(),
 }
 """The columns that every shard must have."""
+WEIGHTS = "weights"
+"""The column of data sets with images of several styles: the weight of every style."""
 Count = Annotated[int, Field(ge=0)]
 Channels = Literal[3, 4]
 Shape = tuple[int, int, int]
@@ -94,6 +96,8 @@ class _Labelled:
     style_names: tuple[str, ...]
     fingerprint: str
     """Content hash of the whole data set, all splits together."""
+    weights: Tensor | None = None
+    """float32 (N, S), of sum 1, if there are images of several styles; `styles` has their main ones."""
 
     def __len__(self) -> int:
         return len(self.subjects)
@@ -120,7 +124,9 @@ class _Labelled:
 
     def _labels_of(self, indices: Tensor) -> dict[str, Any]:
         subjects = tuple(self.subjects[row] for row in indices.tolist())
-        return {"styles": self.styles[indices.to(self.styles.device)], "subjects": subjects}
+        weights = None if self.weights is None else self.weights[indices.to(self.weights.device)]
+        styles = self.styles[indices.to(self.styles.device)]
+        return {"styles": styles, "subjects": subjects, "weights": weights}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -234,7 +240,9 @@ def _read_rows(
     styles: list[int | None] = []
     subjects: list[str | None] = []
     images: list[Tensor] = []
-    columns = ["style", "subject", *(["image"] if with_images else [])]
+    weights: list[list[float]] = []
+    soft = any(WEIGHTS in shard.schema_arrow.names for shard in shards)
+    columns = ["style", "subject", *([WEIGHTS] if soft else []), *(["image"] if with_images else [])]
     total = sum(shard.metadata.num_rows for shard in shards)
     try:
         with Progress(total=total, desc="decode", unit="img", delay=2, leave=False) as bar:
@@ -242,6 +250,7 @@ def _read_rows(
                 values = batch.to_pydict()
                 styles += values["style"]
                 subjects += values["subject"]
+                weights += values.get(WEIGHTS, [])
                 if with_images:
                     images.append(_decode(path, values["image"], about.shape))
                 bar.update(batch.num_rows)
@@ -253,8 +262,16 @@ def _read_rows(
     labels = {
         "styles": torch.tensor(styles, dtype=torch.int64), "subjects": tuple(subjects),
         "style_names": about.styles, "fingerprint": about.fingerprint,
+        "weights": _checked(path, weights, len(about.styles)) if soft else None,
     }  # fmt: skip
     return labels, images
+
+
+def _checked(path: Path, weights: Sequence[Sequence[float]], styles: int) -> Tensor:
+    """The column of weights as float32 (N, S)."""
+    if not all(row is not None and len(row) == styles for row in weights):
+        raise _damaged(path, f"a row without weights of {styles} styles")
+    return torch.tensor(weights, dtype=torch.float32)
 
 
 def _decode(path: Path, images: Sequence[Any], shape: Shape) -> Tensor:

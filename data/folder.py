@@ -24,6 +24,8 @@ class ImageFile:
     source: str
     style: int
     subject: str
+    weights: tuple[float, ...] | None = None
+    """Weight of every style, of sum 1, if the image is in several; `style` is then the main one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +69,7 @@ def scan_folder(root: Path) -> Scan:
     # The index of a folder is that of its style; the one without a style is the last.
     folders.sort(key=lambda folder: (folder.name == UNLABELLED_FOLDER, normal(folder.name)))
     style_names = tuple(normal(folder.name) for folder in folders if folder.name != UNLABELLED_FOLDER)
-    _check_names(root, style_names)
+    check_names(root, style_names)
     files: list[ImageFile] = []
     ignored: list[tuple[str, str]] = []
     faults: list[tuple[str, str]] = []
@@ -95,7 +97,25 @@ def scan_folder(root: Path) -> Scan:
     )
 
 
-def _check_names(root: Path, style_names: Sequence[str]) -> None:
+def scan_images(root: Path) -> tuple[tuple[ImageFile, ...], tuple[tuple[str, str], ...]]:
+    """Returns all images below `root` without labels, and the faults. The subject is the path without its
+    suffix. Raises DataError if there is no such folder."""
+    if not root.is_dir():
+        raise DataError(f"There is no folder '{visible(str(root))}': name one with images.")
+    files: list[ImageFile] = []
+    faults: list[tuple[str, str]] = []
+    for entry in walk(root):
+        source = entry.path.relative_to(root).as_posix()
+        if entry.fault:
+            faults.append((visible(source), entry.fault))
+        elif is_image(entry.path):
+            subject = normal(Path(source).with_suffix("").as_posix())
+            files.append(ImageFile(path=entry.path, source=source, style=UNLABELLED, subject=subject))
+    return tuple(files), tuple(faults)
+
+
+def check_names(root: Path, style_names: Sequence[str]) -> None:
+    """Raises DataError for a style that no command could select, and for styles that differ by case alone."""
     by_case: dict[str, str] = {}
     for name in style_names:
         if not is_selectable(name):

@@ -36,7 +36,7 @@ class Batch:
     images: Tensor
     """float32 (B, C, H, W) in [-1, 1], colours multiplied by the transparency, if any."""
     styles: Tensor
-    """float32 (B, S) weights: one-hot, or zero where there is no label."""
+    """float32 (B, S) weights: one-hot, zero where there is no label, or those of several styles."""
     indices: Tensor
     """int64 (B,): rows of the split."""
 
@@ -120,8 +120,18 @@ class Loader:
             flipped = uniform(self.seed ^ FLIP_STREAM, torch.arange(nimg, nimg + count), 1)[:, 0] < 0.5
             images = torch.where(flipped.to(self.device)[:, None, None, None], images.flip(-1), images)
         images = F.avg_pool2d(images, factor) if factor > 1 else images
-        styles = self._weights[self._styles[indices]]
+        styles = self._weights_of(indices)
         return Batch(images=images, styles=styles.to(self.device), indices=indices.to(self.device))
+
+    def _weights_of(self, indices: Tensor) -> Tensor:
+        """Style weights of rows. Labels that training hides or guesses are in `styles` alone."""
+        styles = self._styles[indices]
+        if self.pictures.weights is None:
+            return self._weights[styles]
+        soft = self.pictures.weights[indices]
+        of_style = soft.gather(1, styles.clamp(min=0)[:, None])
+        own = (styles >= 0)[:, None] & (of_style > 0)
+        return torch.where(own, soft, self._weights[styles])
 
     def _ordered(self, pictures: ImageDataset | StoredDataset, run: int) -> Order:
         if self.config.paired:

@@ -24,12 +24,15 @@ class PackArguments:
     label. Crops of one image are named x@1.png, x@2.png, ..., so that they are all in one split."""
     dataset: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DATASET")]
     """The data set to write; an existing one is replaced when the new one is whole."""
+    labels: Path | None = None
+    """Table of labels in place of folders: a .csv or .jsonl with the columns file_name (a path below FOLDER)
+    and style: a name, a blend such as ink=0.7+oil=0.3, or nothing."""
     config: Annotated[PackConfig, tyro.conf.arg(name="")]
 
 
 def pack_command(args: PackArguments) -> None:
     """Pack, then print the balance of the styles, the problems, and where the results are."""
-    packed = pack(args.folder, args.dataset, args.config)
+    packed = pack(args.folder, args.dataset, args.config, args.labels)
     print(balance_table(packed.report.balance))
     print(packed.report.summary())
     height, width = packed.size

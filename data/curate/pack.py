@@ -37,6 +37,7 @@ from ..split import SPLITS, TEST_FRACTION, split_of
 from .duplicates import DuplicateFilter, ImageHash, Problem, hash_image, near_duplicates
 from .report import Balance, ContactSheet, Report, notes, refuse_splits
 from .shards import ShardWriter, arrow_schema, dataset_card
+from .table import scan_table
 
 WINDOW = 256
 """Prepared images that are held in memory."""
@@ -91,8 +92,9 @@ class Packed:
     """Height and width of the images."""
 
 
-def pack(folder: Path, out: Path, config: PackConfig) -> Packed:
-    """Packs the images below `folder` into the data set `out`.
+def pack(folder: Path, out: Path, config: PackConfig, labels: Path | None = None) -> Packed:
+    """Packs the images below `folder` into the data set `out`, with the labels of its subfolders, or of a
+    table (`scan_table`).
 
     Leaves out unreadable and too small files, and exact duplicates within a style. Keeps near-duplicates,
     doubtful labels and leaks between the splits. Lists all of these in `report.md` and `report.json`.
@@ -102,8 +104,9 @@ def pack(folder: Path, out: Path, config: PackConfig) -> Packed:
     """
     if out.resolve().is_relative_to(folder.resolve()):
         raise DataError(f"The data set '{out}' would lie inside '{folder}', its source: name another place.")
-    scan = scan_folder(folder)
-    refuse_splits(scan)
+    scan = scan_folder(folder) if labels is None else scan_table(folder, labels)
+    if labels is None:
+        refuse_splits(scan)
     try:
         _check_replaceable(out)
         with staged_folder(out) as stage:
@@ -145,7 +148,7 @@ def _base_for(files: Sequence[ImageFile], aspect: str) -> Base:
 def _build(scan: Scan, stage: Path, config: PackConfig, base: Base) -> tuple[Report, str]:
     """Writes the shards and the contact sheet; returns the report and the fingerprint of the content."""
     (stage / "data").mkdir()
-    schema = arrow_schema(scan.style_names)
+    schema = arrow_schema(scan.style_names, blends=any(file.weights for file in scan.files))
     chosen, sheet = DuplicateFilter(), ContactSheet(scan)
     chosen.problems += (Problem(kind="inaccessible", source=path, detail=why) for path, why in scan.faults)
     unusable: dict[int, Problem] = {}
@@ -153,7 +156,11 @@ def _build(scan: Scan, stage: Path, config: PackConfig, base: Base) -> tuple[Rep
     transparent: set[int] = set()
     with ExitStack() as stack:
         writers = {
-            split: stack.enter_context(ShardWriter(directory=stage / "data", split=split, schema=schema))
+            split: stack.enter_context(
+                ShardWriter(
+                    directory=stage / "data", split=split, schema=schema, styles=len(scan.style_names)
+                )
+            )
             for split in SPLITS
         }
         for file, prepared in zip(scan.files, prepare_all(scan.files, config, base), strict=True):
@@ -165,15 +172,13 @@ def _build(scan: Scan, stage: Path, config: PackConfig, base: Base) -> tuple[Rep
                 problem = Problem(kind="animated", source=file.source, detail="its first frame")
                 chosen.problems.append(problem)
             if chosen.accepts(prepared.hash):
-                split, sha256 = prepared.hash.split, prepared.hash.sha256
-                writers[split].add(
-                    prepared.png, style=file.style, subject=file.subject, source=file.source, sha256=sha256
-                )
+                split, label = prepared.hash.split, file.weights or file.style
+                writers[split].add(prepared.png, file, prepared.hash.sha256)
                 sheet.offer(file.source, prepared.pixels)
                 if config.alpha == "keep" and prepared.pixels[..., 3].min() < 255:
                     transparent.add(file.style)
                 pixels = hashlib.sha256(prepared.pixels.tobytes()).hexdigest()
-                content.append(f"{pixels} {file.style} {file.subject} {split}")
+                content.append(f"{pixels} {label} {file.subject} {split}")
     balance = _balance(scan, chosen.hashes, unusable)
     write_file(stage / "contact_sheet.png", sheet.png(config.resolution))
     height, width = size_at(config.resolution, base)
@@ -212,6 +217,8 @@ def _balance(scan: Scan, hashes: Sequence[ImageHash], unusable: dict[int, Proble
         balance[labels[one.style]][one.split] += 1
     for style, name in labels.items():
         if not any(balance[name].values()):
+            if style not in unusable:
+                raise DataError(f"No image is mainly '{name}': give it images of its own, or leave it out.")
             first = unusable[style]
             raise DataError(f"No image of '{name}' can be used, as '{first.source}' ({first.detail}).")
     return balance

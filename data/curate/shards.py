@@ -9,6 +9,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ..dataset import WEIGHTS
+from ..folder import ImageFile
 from ..names import markdown_cell
 from ..split import Split
 from .report import Report, balance_table
@@ -16,15 +18,16 @@ from .report import Report, balance_table
 ROWS_IN_GROUP = 256
 
 
-def arrow_schema(style_names: Sequence[str]) -> pa.Schema:
-    """Returns the schema, with the features of `datasets` (image, class names) in its metadata."""
+def arrow_schema(style_names: Sequence[str], *, blends: bool = False) -> pa.Schema:
+    """Returns the schema, with the features of `datasets` (image, class names) in its metadata. With `blends`
+    there is a column of weights of all styles."""
     # `datasets` takes a second to import, which the command line's --help should not pay.
-    from datasets import ClassLabel, Features, Image, Value
+    from datasets import ClassLabel, Features, Image, List, Value
 
     text = Value("string")
     style = ClassLabel(names=list(style_names)) if style_names else Value("int64")
-    features = Features({"image": Image(), "style": style, "subject": text, "source": text, "sha256": text})
-    return features.arrow_schema
+    columns = {"image": Image(), "style": style, "subject": text, "source": text, "sha256": text}
+    return Features(columns | ({WEIGHTS: List(Value("float32"))} if blends else {})).arrow_schema
 
 
 @dataclass(kw_only=True)
@@ -34,6 +37,8 @@ class ShardWriter:
     directory: Path
     split: Split
     schema: pa.Schema
+    styles: int
+    """Number of styles."""
     _rows: list[dict[str, Any]] = field(default_factory=list)
     _writer: pq.ParquetWriter | None = None
 
@@ -49,13 +54,16 @@ class ShardWriter:
             # The caller removes the folder next. Closing could fail again (a full disk) and hide the cause.
             self._writer.is_open = False
 
-    def add(self, png: bytes, *, style: int, subject: str, source: str, sha256: str) -> None:
-        """Adds an image: its style (-1 for none), subject and path in the folder that is packed.
-
-        `sha256` is that of the decoded pixels of the source.
-        """
-        row = {"style": style, "subject": subject, "source": source, "sha256": sha256}
-        self._rows.append(row | {"image": {"bytes": png, "path": None}})
+    def add(self, png: bytes, file: ImageFile, sha256: str) -> None:
+        """Adds an image. `sha256` is that of the decoded pixels of the source."""
+        row = {
+            "style": file.style, "subject": file.subject, "source": file.source, "sha256": sha256,
+            "image": {"bytes": png, "path": None},
+        }  # fmt: skip
+        if WEIGHTS in self.schema.names:
+            styles = range(self.styles)
+            row[WEIGHTS] = list(file.weights or (float(style == file.style) for style in styles))
+        self._rows.append(row)
         if len(self._rows) == ROWS_IN_GROUP:
             self._write_group()
 
@@ -87,6 +95,7 @@ def dataset_card(name: str, size: tuple[int, int], counts: Mapping[str, int], re
         f"{balance_table(report.balance)}\n\n"
         "Columns: `image` (PNG), `style` (class label, -1 for none), `subject` (the same in every style\n"
         "that shows it; a subject lies in one split only), `source` (path in the packed folder), `sha256`\n"
-        "(of the source's decoded pixels). `report.md` says what was left out and why; `ATTRIBUTION.md`,\n"
-        "where there is one, says who made the images and under which licence.\n"
+        "(of the source's decoded pixels), and `weights` of all styles if there are images of several.\n"
+        "`report.md` says what was left out and why; `ATTRIBUTION.md`, where there is one, says who made\n"
+        "the images and under which licence.\n"
     )
