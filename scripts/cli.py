@@ -29,6 +29,7 @@ VERBS = {
     "restyle": "restyle images by the name of a style or like other images",
     "stylize": "restyle images by optimising pixels, without a trained run",
     "measure": "measure how well a run keeps the styles",
+    "reproduce": "repeat an experiment of the documentation",
     "bench": "time this project and compare it with other implementations",
 }
 NAMELESS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
@@ -140,6 +141,11 @@ def parse_and_run(arguments: type[Arguments], command: Callable[[Arguments], obj
     run_command(run)
 
 
+def run_verb(name: str) -> None:
+    """Run the script of a verb."""
+    run_script("experiments" if name == "reproduce" else name)
+
+
 def run_script(name: str) -> None:
     """Run `main` of a module of this package."""
     importlib.import_module(f"brushwork.scripts.{name}").main()
@@ -156,7 +162,8 @@ def run_subcommand(command: str, noun: str, about: Mapping[str, str], run: Calla
     """
     name = sys.argv[1] if len(sys.argv) > 1 else "--help"
     if name in ("-h", "--help"):
-        lines = "".join(f"  {word:11} {text}\n" for word, text in about.items())
+        width = max(map(len, about))
+        lines = "".join(f"  {word:{width}}  {text}\n" for word, text in about.items())
         print(f"usage: {command} {noun.upper()} ...\n\n{lines}\nEvery {noun} has --help, with an example.")
     elif name not in about:
         fail(f"There is no {noun} {name!r}: {nearest(name, about)}")
@@ -170,7 +177,7 @@ def main() -> None:
     if sys.argv[1:2] == ["--version"]:
         print(f"brushwork {importlib.metadata.version('brushwork')}")
     else:
-        run_command(lambda: run_subcommand("brushwork", "verb", VERBS, run_script))
+        run_command(lambda: run_subcommand("brushwork", "verb", VERBS, run_verb))
 
 
 if __name__ == "__main__":

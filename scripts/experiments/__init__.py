@@ -1,1 +1,23 @@
-"""Experiments that docs/ reports, one script each."""
+"""The command `brushwork reproduce EXPERIMENT`."""
+
+from brushwork.scripts.cli import run_command, run_script, run_subcommand
+
+EXPERIMENTS = {
+    "small": "60 and 200 images of each style: augmentation, and starts from another run",
+    "across-collections": "variants of a preset on several collections",
+    "sensitivity": "which metric sees which fault",
+}
+"""A line of help for each module here that is an experiment."""
+
+
+def _run(name: str) -> None:
+    run_script(f"experiments.{name.replace('-', '_')}")
+
+
+def main() -> None:
+    """Run the experiment that the command line names."""
+    run_command(lambda: run_subcommand("brushwork reproduce", "experiment", EXPERIMENTS, _run))
+
+
+if __name__ == "__main__":
+    main()

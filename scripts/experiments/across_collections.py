@@ -1,10 +1,8 @@
 """Trains variants of a preset on several collections for equal minutes, and measures their samples."""
 
 import sys
-from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from signal import Signals
 from typing import Annotated
 
 import tyro
@@ -37,8 +35,8 @@ class Arguments:
     """Trains variants of a preset on several collections for equal minutes, and measures their samples.
 
     Stopped, the same command goes on. Finished runs in --out are shared. Three hours on two cores, and a try:
-        python scripts/experiments/across_collections.py emoji-32
-        python scripts/experiments/across_collections.py --collections modes --seeds 1 --minutes 1
+        brushwork reproduce across-collections emoji-32
+        brushwork reproduce across-collections --collections modes --seeds 1 --minutes 1
     """
 
     preset: Annotated[str, tyro.conf.Positional] = "emoji-32"
@@ -59,6 +57,8 @@ class Arguments:
     """Folder of the collections; missing ones are fetched and packed."""
     out: Path = Path("runs/collections")
     """Folder of the runs, results.json, table.md, curves.png and the grids."""
+    sources: Path | None = None
+    """Folder of the runs that transfers start from; by default `out`."""
 
     def __post_init__(self) -> None:
         for what, names, known in (
@@ -102,14 +102,14 @@ def transfer_sources(args: Arguments, base: TrainConfig) -> list[Run]:
             collection=name, variant="source", seed=0,
             config=run_config(
                 base, data=packed(name, args.data), seed=0, minutes=args.minutes,
-                out=args.out / f"{name}-source-0",
+                out=(args.sources or args.out) / f"{name}-source-0",
             ),
         )
         for name in sorted(wanted)
     ]  # fmt: skip
 
 
-def main(args: Arguments) -> None:
+def run_experiment(args: Arguments) -> None:
     """Trains and measures what is missing, and updates the report after every run."""
     if not (weights_folder() / FILE).is_file():
         fetch_hed_vgg16()
@@ -123,23 +123,30 @@ def main(args: Arguments) -> None:
         print(f"{done.folder}: {'finished' if done.is_complete else lost}", flush=True)
         write_report(args.out, runs)
 
-    def done(jobs: Iterable[Run]) -> Signals | None:
-        missing = {each.folder / "log.txt": each for each in jobs if not each.is_complete}
-        return run_side_by_side(train_and_measure, missing, args.workers, finished) if missing else None
-
     # Runs that need no source fill the workers beside the sources.
-    signal = done([*sources, *(each for each in runs if each.variant not in TRANSFERS)]) or done(runs)
-    if signal is not None:
-        print(f"stopped by signal {signal.value}; the same command goes on (runs in {args.out})")
-        sys.exit(128 + signal.value)
+    plain = [each for each in runs if each.variant not in TRANSFERS]
+    trained = False
+    for wave in ([*sources, *plain], [each for each in runs if each.variant in TRANSFERS]):
+        missing = {each.folder / "log.txt": each for each in wave if not each.is_complete}
+        trained |= bool(missing)
+        signal = run_side_by_side(train_and_measure, missing, args.workers, finished)
+        if signal is not None:
+            print(f"stopped by signal {signal.value}; the same command goes on (runs in {args.out})")
+            sys.exit(128 + signal.value)
     if not any(each.is_complete for each in runs):
         raise TrainingError(
             f"All runs in {args.out} diverged before their first snapshot: nothing is measured."
         )
-    write_report(args.out, runs)
+    if not trained:
+        write_report(args.out, runs)
     print((args.out / "table.md").read_text())
     print(f"All figures: {args.out / 'results.json'}; curves.png and a grid of each variant beside it")
 
 
+def main() -> None:
+    """Parse the command line and run the experiment."""
+    parse_and_run(Arguments, run_experiment)
+
+
 if __name__ == "__main__":
-    parse_and_run(Arguments, main)
+    main()

@@ -38,7 +38,7 @@ class SensitivityArguments:
     """Applies known faults to held-out real images and prints which metric detects them, in Markdown.
 
     Example, some minutes on a CPU:
-        python scripts/experiments/sensitivity.py datasets/emoji-32
+        brushwork reproduce sensitivity datasets/emoji-32
     """
 
     dataset: Annotated[Path, tyro.conf.Positional]
@@ -158,7 +158,7 @@ def _number(value: float) -> str:
     return f"{value:.3g}" if abs(value) < 100 else f"{value:.0f}"
 
 
-def main(args: SensitivityArguments) -> None:
+def run_experiment(args: SensitivityArguments) -> None:
     """Measures and prints."""
     test, train = (labelled(load_dataset(args.dataset, split)) for split in ("test", "train"))
     extractors = extractors_for([build_extractor(args.features)], METRICS)
@@ -168,5 +168,10 @@ def main(args: SensitivityArguments) -> None:
     print("\n\n".join(table(title, measures, names).markdown() for title, names in COLUMNS.items()))
 
 
+def main() -> None:
+    """Parse the command line and run the experiment."""
+    parse_and_run(SensitivityArguments, run_experiment)
+
+
 if __name__ == "__main__":
-    parse_and_run(SensitivityArguments, main)
+    main()

@@ -20,15 +20,17 @@ from brushwork.data.files import write_file
 from brushwork.scripts import arguments
 from brushwork.scripts.bench import BENCHMARKS
 from brushwork.scripts.cli import VERBS, run_command
+from brushwork.scripts.experiments import EXPERIMENTS
 from brushwork.training.presets import PRESETS, toy
 
 from ..conftest import Shell
 
 CONFIGURED = ("train", "pretrain", "tune", "bench train", "bench growth", "bench quality")
 COMMANDS = [
-    *(verb for verb in VERBS if verb not in ("bench", "fetch", *CONFIGURED)),
+    *(verb for verb in VERBS if verb not in ("bench", "fetch", "reproduce", *CONFIGURED)),
     *(f"fetch {what}" for what in ("emoji", "icons", "photographs", "modes", "hed-vgg16")),
     *(f"bench {name}" for name in BENCHMARKS),
+    *(f"reproduce {name}" for name in EXPERIMENTS),
     *("train", "pretrain", "tune"),
 ]
 
@@ -109,7 +111,7 @@ def test_verbs_and_benchmarks_are_listed_and_an_unknown_one_is_an_error(shell: S
     assert shell("--version") == f"brushwork {importlib.metadata.version('brushwork')}\n"
     assert all(f"  {verb} " in shell() for verb in VERBS)
     assert all(f"  {name} " in shell("bench") for name in BENCHMARKS)
-    assert "  hed-vgg16   Take the weights" in shell("fetch")
+    assert re.search("  hed-vgg16 +Take the weights", shell("fetch"))
     assert "no verb 'emboss': take one of fetch, pack" in shell.mistake("emboss")
     assert "no verb 'trian': did you mean 'train'?" in shell.mistake("trian", "toy")
     assert "no benchmark 'metric': did you mean 'metrics'?" in shell.mistake("bench", "metric")

@@ -11,13 +11,15 @@ import pytest
 import torch
 
 from brushwork.data.curate.pack import PackConfig, pack
+from brushwork.data.folder import scan_folder
+from brushwork.data.split import split_of
 from brushwork.eval.sources import Stored
 from brushwork.models.generator import Generator
 from brushwork.scripts.bench.toy import write_toy
 from brushwork.scripts.experiments import across_collections, collection_runs
-from brushwork.scripts.experiments.across_collections import Arguments, main, planned
+from brushwork.scripts.experiments.across_collections import Arguments, planned, run_experiment
 from brushwork.scripts.experiments.collection_report import median_and_range, value_of
-from brushwork.scripts.experiments.collection_runs import VARIANTS, Run, generate, require_same
+from brushwork.scripts.experiments.collection_runs import VARIANTS, Run, copy_some, generate, require_same
 from brushwork.training.config import IntervalConfig, TrainConfig
 from brushwork.training.errors import Diverged, TrainingError
 from brushwork.training.presets import emoji_32, toy
@@ -33,6 +35,7 @@ NARROW: dict[str, Callable[[TrainConfig], TrainConfig]] = {
     "default": VARIANTS["default"],
     "slow": lambda config: replace(
         config, optimizer=replace(config.optimizer, generator_lr=5e-4, discriminator_lr=5e-4)),
+    "transfer": VARIANTS["transfer"],
 }  # fmt: skip
 
 
@@ -51,7 +54,7 @@ def plan(data: Path, monkeypatch: pytest.MonkeyPatch) -> Plan:
         ("COLLECTIONS", ("first", "second")),
         ("VARIANTS", NARROW),
         ("PRESETS", {"tiny": ("", TINY)}),
-        ("packed", lambda name, folder: folder / f"{name}-16"),
+        ("packed", lambda name, folder, images=0: folder / f"{name}-16"),
         ("fetch_hed_vgg16", lambda: None),
     ):
         monkeypatch.setattr(across_collections, name, value)
@@ -96,7 +99,7 @@ def test_the_experiment_goes_on_and_shares_finished_runs(
     plan: Plan, in_process: InProcess, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     in_process.most = 1  # as if it was killed after the first run
-    main(arguments(data, tmp_path))
+    run_experiment(arguments(data, tmp_path))
     first = tmp_path / "first-default-0"
     report = json.loads((tmp_path / "results.json").read_text())
     (found,) = report["runs"]
@@ -106,16 +109,38 @@ def test_the_experiment_goes_on_and_shares_finished_runs(
     in_process.most = 100
     with monkeypatch.context() as patched:
         patched.setattr(across_collections, "write_report", lambda *_: None)  # it takes a second
-        main(arguments(data, tmp_path))
+        run_experiment(arguments(data, tmp_path))
     assert in_process.done == ["first-default-0", "first-slow-0", "second-default-0", "second-slow-0"]
     assert before == {path: path.stat().st_mtime_ns for path in first.rglob("*") if path.is_file()}
-    main(arguments(data, tmp_path, collections=("second",), variants=("slow",)))
+    run_experiment(arguments(data, tmp_path, collections=("second",), variants=("slow",)))
     assert len(json.loads((tmp_path / "results.json").read_text())["runs"]) == 1
-    main(arguments(data, tmp_path))  # of both collections again
+    run_experiment(arguments(data, tmp_path))  # of both collections again
     _check_report(tmp_path, plan(tmp_path))
     with pytest.raises(TrainingError, match=r"max_minutes: 1.0 there, 0.5 here"):
-        main(arguments(data, tmp_path, minutes=0.5))
+        run_experiment(arguments(data, tmp_path, minutes=0.5))
     assert len(in_process.done) == 4
+
+
+def test_transfers_start_from_a_run_on_another_collection(
+    plan: Plan, in_process: InProcess, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(across_collections, "SOURCES", {"second": "first"})
+    one: dict[str, Any] = {"collections": ("second",), "variants": ("transfer", "default")}
+    run_experiment(arguments(data, tmp_path, **one))
+    assert in_process.done == ["first-source-0", "second-default-0", "second-transfer-0"]
+    transfer, default = plan(tmp_path, **one)
+    assert (transfer.config.start_from, default.config.start_from) == (tmp_path / "first-source-0", None)
+    assert len(json.loads((tmp_path / "results.json").read_text())["runs"]) == 2
+
+
+def test_few_images_of_each_style_are_those_of_the_same_subjects_in_both_splits(tmp_path: Path) -> None:
+    write_toy(tmp_path / "toy", styles=3, subjects=60, size=16)
+    copy_some(tmp_path / "toy", tmp_path / "some", 20)
+    scan = scan_folder(tmp_path / "some")
+    subjects = [{file.subject for file in scan.files if file.style == style} for style in range(3)]
+    assert subjects[0] == subjects[1] == subjects[2]
+    assert len(subjects[0]) == 20
+    assert 0 < sum(split_of(subject) == "test" for subject in subjects[0]) < 10
 
 
 def _check_report(folder: Path, runs: list[Run]) -> None:
@@ -159,10 +184,10 @@ def test_runs_that_diverge_before_a_snapshot_are_named_and_left_out(
     one = {"collections": ("first",), "variants": ("default",)}
     for _ in range(2):  # it is not trained again
         with pytest.raises(TrainingError, match=r"All runs in .* diverged before their first snapshot"):
-            main(arguments(data, tmp_path, **one))
+            run_experiment(arguments(data, tmp_path, **one))
     words = "first-default-0: diverged before its first snapshot, so there is nothing to measure"
     assert capsys.readouterr().out.count(words) == 2
-    main(arguments(data, tmp_path, **one, seeds=2))
+    run_experiment(arguments(data, tmp_path, **one, seeds=2))
     assert [run["seed"] for run in json.loads((tmp_path / "results.json").read_text())["runs"]] == [1]
 
 
