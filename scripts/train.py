@@ -54,7 +54,10 @@ def last_line(outcome: Outcome, run: Path) -> str:
     at = f"at {outcome.nimg / 1000:.1f} kimg and {outcome.resolution} px, in {clock(outcome.seconds)}"
     if outcome.reason == "signal":
         return f"stopped by signal {outcome.signal} {at}; checkpoint written: go on with --resume (run {run})"
-    ends = {"finished": "finished", "time": "time is up", "collapse": "stopped by --stop-on-collapse"}
+    ends = {
+        "finished": "finished", "time": "time is up", "collapse": "stopped by --stop-on-collapse",
+        "patience": f"stopped by --patience, since {outcome.gave_up},",
+    }  # fmt: skip
     return f"{ends[outcome.reason]} {at}: samples in {run / 'samples'}, snapshot in {run / 'snapshots'}"
 
 

@@ -113,6 +113,10 @@ class TrainConfig:
     to fit, by a measurement of this machine and then by the speed that each status line shows."""
     stop_on_collapse: bool = False
     """Stop, with exit code 3, when a style collapses: all samples alike in five status lines in a row."""
+    patience: Annotated[int, Interval(ge=0, le=10**6)] = 0
+    """Stop after so many measurements (`interval.metrics_kimg`) without a better `metrics.best_by`, or with
+    near-copies in more than a tenth of the samples, if `metrics.names` has copies; 0: never. The best
+    snapshot is kept."""
     batch: BatchSize = 32
     """Images per step, over all processes."""
     accumulate: BatchSize = 1
@@ -147,6 +151,10 @@ class TrainConfig:
             raise TrainingError(
                 f"growing.start_resolution is {self.growing.start_resolution}, above generator.resolution "
                 f"{self.generator.resolution}; lower the one or raise the other."
+            )
+        if self.patience and not self.interval.metrics_kimg:
+            raise TrainingError(
+                f"patience is {self.patience}, but nothing is measured: set --interval.metrics-kimg."
             )
         if self.optimizer.frozen_blocks and self.start_from is None:
             raise TrainingError(
@@ -202,7 +210,7 @@ class TrainConfig:
 
 
 FREE_TO_CHANGE = (
-    "data", "out", "resume", "total_kimg", "max_minutes", "stop_on_collapse", "device", "threads",
+    "data", "out", "resume", "total_kimg", "max_minutes", "stop_on_collapse", "patience", "device", "threads",
     "accumulate", "interval", "metrics", "trackers",
 )  # fmt: skip
 """Fields that may change on resume: at a given stage they change nothing that a step computes, except for

@@ -36,7 +36,7 @@ from .speed import choose_precision, prepare_process
 from .state import TrainingState
 from .update import Updater
 
-Reason = Literal["finished", "collapse", "time", "signal"]
+Reason = Literal["finished", "collapse", "patience", "time", "signal"]
 AGREE_EVERY = 8
 """Several processes agree on stopping every so many steps."""
 
@@ -53,6 +53,8 @@ class Outcome:
     """Training time over all sessions."""
     warning: str = ""
     """The styles that collapsed, in a sentence; empty if none did."""
+    gave_up: str = ""
+    """Why `patience` ended the run."""
 
 
 def accelerator_for(config: TrainConfig) -> Accelerator:
@@ -127,7 +129,7 @@ class Trainer:
         self.updater = updater_of(self.state)
         self.background = Background()
         self.diversity = DiversityProbe(self.prepared.dataset)
-        self.warning = ""
+        self.warning = self.gave_up = ""
         self.artifacts = Artifacts(
             config=config, folder=self.folder, accelerator=self.accelerator, state=self.state,
             dataset=self.prepared.dataset, diversity=self.diversity, metrics=self.metrics,
@@ -206,6 +208,7 @@ class Trainer:
         if self.accelerator.num_processes > 1 and self.state.nimg // self.config.batch % AGREE_EVERY:
             return None
         reasons: dict[Reason, bool] = {
+            "patience": bool(self.gave_up),
             "collapse": self.config.stop_on_collapse and self.state.collapsed_lines >= PATIENCE,
             "time": self.plan.seconds_left <= 0,
             "signal": bool(self.stop.signal),
@@ -229,6 +232,8 @@ class Trainer:
             measure=is_due(interval.metrics_kimg),
             checkpoint=is_due(interval.checkpoint_kimg),
         )
+        if is_due(interval.metrics_kimg):
+            self.gave_up = self.artifacts.why_give_up()
 
     def _finish(self, reason: Reason) -> Outcome:
         if self.meter.images:
@@ -240,7 +245,7 @@ class Trainer:
         number = int(self.stop.signal or signal.SIGTERM) if reason == "signal" else None
         return Outcome(
             reason=reason, nimg=self.state.nimg, resolution=self.state.average.trained_stage.resolution,
-            signal=number, seconds=self.state.seconds, warning=self.warning,
+            signal=number, seconds=self.state.seconds, warning=self.warning, gave_up=self.gave_up,
         )  # fmt: skip
 
     def _log_status(self) -> None:

@@ -20,6 +20,7 @@ from brushwork.models.generator import Generator
 from brushwork.models.snapshot import load_generator, snapshot_header
 from brushwork.models.stage import Stage
 from brushwork.scripts.bench.toy import toy_dataset
+from brushwork.scripts.train import last_line
 from brushwork.training import plan, update
 from brushwork.training import trainer as module
 from brushwork.training.adversarial import LossConfig
@@ -191,6 +192,27 @@ def test_measurements_are_taken_of_the_average_and_logged(make: Make) -> None:
     best = snapshot_header(trainer.folder.snapshots / "best.safetensors")
     assert best["notes"]["nimg"] == 16, "the second is worse"
     assert (trainer.folder.path / "curves.png").exists()
+
+
+def test_a_run_without_progress_ends_and_keeps_its_best_snapshot(make: Make) -> None:
+    class Worse(InLoopMetrics):
+        def prepare(self, device: torch.device) -> None:
+            pass
+
+        def __call__(self, generator: Generator, stage: Stage) -> dict[str, float]:
+            return {"fd": float(trainer.state.nimg)}
+
+    trainer = make(
+        metrics=Worse(MetricsConfig(), Path("nowhere")), interval=cadence(metrics_kimg=0.008), total_kimg=0.2,
+        patience=2,
+    )  # fmt: skip
+    outcome = trainer.run()
+    assert (outcome.reason, outcome.nimg) == ("patience", 32), "the step after the third measurement"
+    assert last_line(outcome, trainer.config.out).startswith("stopped by --patience, since fd was best 2 or")
+    best = snapshot_header(trainer.folder.snapshots / "best.safetensors")
+    assert best["notes"]["nimg"] == 8
+    with pytest.raises(TrainingError, match=r"patience is 2, but nothing is measured: set --interval"):
+        make(patience=2)
 
 
 def test_the_time_limit_ends_the_run_in_good_order(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,7 +23,7 @@ from ..state import TrainingState, averaged_copy
 from .background import Background
 from .checkpoint import cpu_copy, save_checkpoint
 from .diversity import DiversityProbe
-from .metrics import InLoopMetrics, is_best, measurements
+from .metrics import InLoopMetrics, is_best, measurements, why_give_up
 from .progress import figures_line
 from .run_folder import Json, RunFolder, flat, to_json
 from .samples import augmented_grid, restyled_grid, sample_grid, save_grid, shown_contents
@@ -99,6 +99,13 @@ class Artifacts:
         grid = augmented_grid(shown_contents(self.dataset), self.config.augment, self.config.seed)
         if grid is not None and self.accelerator.is_main_process:
             self.background.add(lambda: save_image(self.folder.samples / "augmented.png", grid))
+
+    def why_give_up(self) -> str:
+        """Why the main process gives up the run after `patience` measurements; empty to go on."""
+        if not (self.config.patience and self.accelerator.is_main_process):
+            return ""
+        self.background.wait()
+        return why_give_up(self.folder.history(), self.config.metrics.best_by, self.config.patience)
 
     # Each kind of file
 

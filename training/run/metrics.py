@@ -26,6 +26,8 @@ from brushwork.models.stage import Stage
 from ..errors import TrainingError
 from .restyled import RestyledMetrics
 
+COPIED = 0.1
+"""Share of near-copies above which a run copies; of held-out images it is .01."""
 CONTENT_FIGURES = ("content_raw", "content_normalised")
 
 
@@ -146,6 +148,19 @@ def is_best(history: Sequence[Mapping[str, float | int]], figure: str) -> bool:
     about = about_logged(figure)
     less = about is not None and about.better == "less"
     return all(values[-1] < old if less else values[-1] > old for old in values[:-1])
+
+
+def why_give_up(history: Sequence[Mapping[str, float | int]], figure: str, patience: int) -> str:
+    """Why a run should stop: in the last `patience` measurements `figure` was never the best so far, or more
+    than a tenth of the samples were near-copies; empty if neither holds."""
+    lines = measurements(history)
+    if len(lines) <= patience:
+        return ""
+    if not any(is_best(lines[: len(lines) - back], figure) for back in range(patience)):
+        return f"{figure} was best {patience} or more measurements ago"
+    if all(line.get("copies", 0.0) > COPIED for line in lines[-patience:]):
+        return f"more than {COPIED:.0%} of the samples are near-copies of training images"
+    return ""
 
 
 def measurements(history: Sequence[Mapping[str, float | int]]) -> list[Mapping[str, float | int]]:

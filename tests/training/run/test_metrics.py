@@ -12,7 +12,7 @@ from brushwork.models.generator import Generator
 from brushwork.models.stage import Stage
 from brushwork.training.errors import TrainingError
 from brushwork.training.run import metrics as module
-from brushwork.training.run.metrics import InLoopMetrics, MetricsConfig, is_best
+from brushwork.training.run.metrics import InLoopMetrics, MetricsConfig, is_best, why_give_up
 from brushwork.training.run.restyled import RestyledMetrics
 from brushwork.training.step import Networks
 
@@ -112,6 +112,19 @@ def test_the_newest_is_the_best_if_none_was_better() -> None:
     assert is_best([{"restyled_accuracy": 0.1}, {"restyled_accuracy": 0.2}], "restyled_accuracy")
     status = {"nimg": 8, "loss_g": 1.0, "diversity": 0.9}
     assert is_best([{"diversity": 0.4}, status, {"diversity": 0.5}], "diversity"), "a term is no figure"
+
+
+def test_a_run_is_given_up_after_measurements_without_a_better_one_or_with_copies() -> None:
+    better = [{"fd": value} for value in (9.0, 7.0, 8.0, 7.5)]
+    assert why_give_up(better[:3], "fd", 2) == "", "the best is one measurement ago"
+    assert why_give_up(better, "fd", 2) == "fd was best 2 or more measurements ago"
+    assert why_give_up(better, "fd", 3) == ""
+    falling = [{"fd": 9.0 - n, "copies": share} for n, share in enumerate((0.5, 0.05, 0.11, 0.2))]
+    assert why_give_up(falling, "fd", 3) == ""
+    assert why_give_up([*falling, {"nimg": 8, "loss_g": 1.0}], "fd", 2).startswith(
+        "more than 10% of the samples"
+    )
+    assert why_give_up([], "fd", 1) == ""
 
 
 @pytest.mark.parametrize(
