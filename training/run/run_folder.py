@@ -34,8 +34,11 @@ def flat(tree: Json, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def differences(theirs: Json, ours: Json) -> list[str]:
-    """The differences of two configurations that change what a step computes, one line each."""
+    """The differences of two configurations that change what a step computes, one line each. Fields that came
+    after `theirs` was written have their defaults there."""
+    defaults = dict(flat(to_json(TrainConfig())))
     there, here = dict(flat(theirs)), dict(flat(ours))
+    there |= {name: defaults[name] for name in here if name in defaults and name not in there}
     return [
         f"{name}: {there.get(name)} there, {here.get(name)} here"
         for name in sorted(there | here)

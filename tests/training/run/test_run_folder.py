@@ -1,3 +1,4 @@
+import json
 import re
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from brushwork.training.augment import AugmentConfig
 from brushwork.training.config import TrainConfig
 from brushwork.training.errors import TrainingError
 from brushwork.training.run.checkpoint import save_checkpoint
@@ -91,6 +93,15 @@ def test_another_configuration_is_refused_naming_the_fields_that_differ(
     assert trained.config_file.read_bytes() == before
     lines = differences({"loss": {"mixing": 0.9}, "out": "a"}, {"loss": {"new": 1}, "out": "b"})
     assert lines == ["loss.mixing: 0.9 there, None here", "loss.new: None there, 1 here"]
+
+
+def test_a_run_from_before_an_option_existed_had_its_default(trained: RunFolder, make_config: Make) -> None:
+    stored = json.loads(trained.config_file.read_text())
+    del stored["config"]["augment"], stored["config"]["generator"]["channels"]
+    trained.config_file.write_text(json.dumps(stored))
+    assert trained.claim(make_config(seed=1), SETUP, resume=True).checkpoint
+    with pytest.raises(TrainingError, match=r"augment\.colour: 0\.0 there, 1\.0 here"):
+        trained.claim(make_config(seed=1, augment=AugmentConfig(colour=1.0)), SETUP, resume=True)
 
 
 @pytest.mark.parametrize(
