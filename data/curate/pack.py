@@ -218,7 +218,9 @@ def _balance(scan: Scan, hashes: Sequence[ImageHash], unusable: dict[int, Proble
     for style, name in labels.items():
         if not any(balance[name].values()):
             if style not in unusable:
-                raise DataError(f"No image is mainly '{name}': give it images of its own, or leave it out.")
+                raise DataError(
+                    f"No image is mainly '{name}': add a row in which it weighs most, or leave it out."
+                )
             first = unusable[style]
             raise DataError(f"No image of '{name}' can be used, as '{first.source}' ({first.detail}).")
     return balance

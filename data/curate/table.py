@@ -10,7 +10,7 @@ from typing import Any
 
 from ..errors import DataError
 from ..folder import UNLABELLED, ImageFile, Scan, check_names, scan_images
-from ..names import normal, visible
+from ..names import is_selectable, normal, visible
 
 FILE_COLUMNS, STYLE_COLUMNS = ("file_name", "file"), ("style", "label")
 """Names of the columns; the first ones are those of the Hub's `imagefolder`."""
@@ -47,6 +47,13 @@ def scan_table(root: Path, table: Path) -> Scan:
             f"'{table}' names '{visible(missing[0])}'{more}, which is not in '{root}': paths are those below "
             "that folder."
         )
+    for row in rows.values():
+        for style in row.weights:
+            if not is_selectable(style) or "," in style:
+                raise DataError(
+                    f"Line {row.line} of '{table}' has the style '{visible(style)}', which no command can "
+                    "select: write ink, a blend such as ink=0.5+oil=0.5, or nothing."
+                )
     style_names = tuple(sorted({style for row in rows.values() for style in row.weights}))
     check_names(root, style_names)
     labelled = [_labelled(there[name], row.weights, style_names) for name, row in rows.items()]
@@ -91,17 +98,32 @@ def _lines(table: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
         if table.suffix.lower() == ".jsonl":
             for line, part in enumerate(text.splitlines(), 1):
                 if part.strip():
-                    yield line, dict(json.loads(part))
+                    yield line, _object(table, line, part)
         elif table.suffix.lower() == ".csv":
-            reader = csv.DictReader(text.splitlines())
+            head = text.partition("\n")[0]
+            reader = csv.DictReader(
+                text.splitlines(), delimiter=";" if ";" in head and "," not in head else ","
+            )
             for values in reader:
                 yield reader.line_num, values
         else:
             raise DataError(f"'{table}' is no table of labels: give a .csv or a .jsonl file.")
     except OSError as error:
         raise DataError(f"'{table}' cannot be read ({error.strerror}): name another table.") from error
-    except (ValueError, TypeError, csv.Error) as error:
-        raise DataError(f"'{table}' is no table in UTF-8 ({error}): save it as .csv or .jsonl.") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"'{table}' is not in UTF-8: save it in that encoding.") from error
+    except csv.Error as error:
+        raise DataError(f"'{table}' is no table of commas ({error}): save it as .csv.") from error
+
+
+def _object(table: Path, line: int, text: str) -> Mapping[str, Any]:
+    try:
+        found = json.loads(text)
+    except ValueError as error:
+        raise DataError(f"Line {line} of '{table}' is no JSON ({error}): mend it.") from error
+    if not isinstance(found, dict):
+        raise DataError(f'Line {line} of \'{table}\' is no object: write {{"file_name": ..., "style": ...}}.')
+    return found
 
 
 def _value(table: Path, values: Mapping[str, Any], columns: tuple[str, ...]) -> Any:
@@ -130,6 +152,8 @@ def parse_weights(value: Any) -> Weights:
             number = math.nan
         if not (math.isfinite(number) and number > 0):
             raise ValueError(f"the weight {weight!r} of '{visible(str(style))}', which is no number above 0")
+        if not str(style).strip() and (len(pairs) > 1 or number != 1):
+            raise ValueError(f"a weight without a style in {value!r}")
         if str(style).strip():
             weights[normal(str(style).strip())] = number
     total = sum(weights.values())

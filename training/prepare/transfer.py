@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from brushwork.models.discriminator import Discriminator
-from brushwork.models.generator import Generator
+from brushwork.models.generator import Generator, GeneratorConfig
 from brushwork.models.snapshot import TrainingNetworks, load_generator, load_training_networks
 
 from ..errors import TrainingError
@@ -62,7 +62,13 @@ class Source:
         Raises:
             TrainingError: a layer of both has another shape, or another AdaIN epsilon.
         """
-        ours, theirs = nets.generator.config.adain_eps, self.average.config.adain_eps
+        one, other = nets.generator.config, self.average.config
+        if (one.base, one.channels) != (other.base, other.channels):
+            raise TrainingError(
+                f"start_from {self.path} draws {_shape(other)}, this data set has {_shape(one)}: pack the images "
+                "like those of that run (`pack --aspect`, `--alpha`)."
+            )
+        ours, theirs = one.adain_eps, other.adain_eps
         if ours != theirs:
             raise TrainingError(
                 f"start_from {self.path} was trained with adain_eps {theirs:g}, this run has {ours:g}: set "
@@ -97,6 +103,12 @@ class Source:
                 ours[row].copy_(theirs[names.index(style)])
             elif trained:
                 ours[row].copy_(theirs[trained].mean(dim=0))
+
+
+def _shape(config: GeneratorConfig) -> str:
+    """Aspect and channels, in words."""
+    alpha = "with" if config.channels == 4 else "without"
+    return f"images of {config.base_width}:{config.base_height} {alpha} transparency"
 
 
 def freeze(discriminator: Discriminator, blocks: int) -> None:

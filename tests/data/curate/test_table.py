@@ -79,7 +79,10 @@ def test_a_hidden_or_guessed_label_replaces_the_blend(images: Path, tmp_path: Pa
         ("file_name,artist\na.png,ink\n", "no column style, only file_name, artist"),
         ("file_name,style\na.png,ink=much\n", "Line 2 .* the weight 'much' of 'ink'"),
         ("file_name,style\na.png,ink=-1+oil=2\n", "the weight '-1' of 'ink', which is no number above 0"),
-        ("file_name,style\na.png,all\n", "a name that no command can select"),
+        ("file_name,style\na.png,all\n", "Line 2 .* 'all', which no command can select"),
+        ('file_name,style\na.png,"ink,oil"\n', "Line 2 .* 'ink,oil', which no command can select"),
+        ("file_name,style\na.png,=ink\n", "Line 2 .* the weight 'ink' of ''"),
+        ("file_name,style\na.png,ink+\n", "Line 2 .* a weight without a style in 'ink\\+'"),
         ("file_name,style\n", "names no image"),
         ("file_name,style\na.png,ink=2+oil=1\n", "No image is mainly 'oil'"),
     ],
@@ -90,12 +93,28 @@ def test_mistakes_are_named(images: Path, tmp_path: Path, text: str, words: str)
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("name", ["labels.txt", "gone.csv", "broken.jsonl"])
-def test_a_table_that_cannot_be_read_is_named(images: Path, tmp_path: Path, name: str) -> None:
-    if name != "gone.csv":
-        csv_of(tmp_path / name, "{no json")
-    with pytest.raises(DataError, match=name):
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("labels.txt", "a", "labels.txt' is no table"),
+        ("gone.csv", "", "gone.csv' cannot be read"),
+        ("broken.jsonl", '\n{"file', "Line 2 of '.*broken.jsonl' is no JSON"),
+        ("list.jsonl", '["a.png", "ink"]', "Line 1 of '.*list.jsonl' is no object"),
+        ("latin.csv", "file_name,style\na.png,t\xe9\n", "latin.csv' is not in UTF-8"),
+    ],
+)
+def test_a_table_that_cannot_be_read_is_named(
+    images: Path, tmp_path: Path, name: str, text: str, words: str
+) -> None:
+    if text:
+        (tmp_path / name).write_bytes(text.encode("latin-1"))
+    with pytest.raises(DataError, match=words):
         pack(images, tmp_path / "out", CONFIG, tmp_path / name)
+
+
+def test_semicolons_separate_as_a_spreadsheet_writes_them(images: Path, tmp_path: Path) -> None:
+    table = csv_of(tmp_path / "labels.csv", "file_name;style\na.png;ink\nd.png;oil\n")
+    assert pack(images, tmp_path / "out", CONFIG, table).report.packed == 2
 
 
 def test_weights_are_divided_by_their_sum() -> None:

@@ -32,7 +32,10 @@ def saved(path: Path, config: TrainConfig, styles: tuple[str, ...], *, both: boo
     average, generator = Generator(config.generator, styles), Generator(config.generator, styles)
     for network in (average, generator):
         network.mapping.average.normal_()
-    discriminator = Discriminator(config.discriminator, resolution=16, styles=len(styles))
+    discriminator = Discriminator(
+        config.discriminator, resolution=16, styles=len(styles), base=config.generator.base,
+        inputs=config.generator.channels,
+    )  # fmt: skip
     training = TrainingNetworks(generator=generator, discriminator=discriminator) if both else None
     write_file(path, generator_bytes(average, stage=Stage(16), notes={}, training=training))
     return path
@@ -130,6 +133,18 @@ def test_frozen_blocks_keep_their_weights_and_all_others_learn(
     [
         ({"channel_max": 4}, 0, True, r"shape \(1, 4, 4, 4\), this run of \(1, 8.*same generator options"),
         ({"adain_eps": 1.0}, 0, True, r"adain_eps 1, .* 1e-05: set --generator\.adain-eps 1\."),
+        (
+            {"channels": 4},
+            0,
+            True,
+            "draws images of 4:4 with transparency, this data set has images of 4:4 with",
+        ),
+        (
+            {"base_width": 6},
+            0,
+            True,
+            "draws images of 6:4 without transparency, this data set has images of 4:4",
+        ),
         ({}, 3, True, "frozen_blocks is 3, but the discriminator has 2 blocks"),
         ({}, 1, False, "holds a generator alone"),
     ],
