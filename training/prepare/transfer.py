@@ -65,8 +65,8 @@ class Source:
         one, other = nets.generator.config, self.average.config
         if (one.base, one.channels) != (other.base, other.channels):
             raise TrainingError(
-                f"start_from {self.path} draws {_shape(other)}, this data set has {_shape(one)}: pack the images "
-                "like those of that run (`pack --aspect`, `--alpha`)."
+                f"start_from {self.path} draws {_shape(other)}, this data set has {_shape(one)}: pack the "
+                "images like those of that run (`pack --aspect`, `--alpha`)."
             )
         ours, theirs = one.adain_eps, other.adain_eps
         if ours != theirs:
