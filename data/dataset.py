@@ -185,7 +185,7 @@ def load_dataset(path: Path | str, split: AnySplit = "train") -> ImageDataset:
 def stored_dataset(
     path: Path | str, split: AnySplit = "train", *, copies: Path | None = None
 ) -> StoredDataset:
-    """Opens a split without decoding it, for data sets that do not fit into memory. Raises as load_pictures.
+    """Opens a split without decoding it, for data sets that do not fit into memory. Raises as `load_dataset`.
 
     `datasets` keeps a memory-mapped copy of the rows, once per data set, in `copies` or in its cache folder.
     """

@@ -247,7 +247,7 @@ def fit_image(
         return _resize(array, rows, columns)
     if fit == "crop":
         scale = min(height / rows, width / columns)
-        h, w = min(height, round(rows * scale)), min(width, round(columns * scale))
+        h, w = (min(most, max(1, round(side * scale))) for most, side in ((height, rows), (width, columns)))
         top, left = (height - h) // 2, (width - w) // 2
         return _resize(array[top : top + h, left : left + w], rows, columns)
     scale = min(rows / height, columns / width)

@@ -51,7 +51,7 @@ def fitted(images: Float[Tensor, "n c h w"], size: tuple[int, int]) -> Float[Ten
     """The largest centred part of the aspect of `size`, resized to it."""
     height, width = images.shape[2:]
     scale = min(height / size[0], width / size[1])
-    h, w = (min(most, round(side * scale)) for most, side in zip((height, width), size, strict=True))
+    h, w = (min(most, max(1, round(side * scale))) for most, side in zip((height, width), size, strict=True))
     top, left = (height - h) // 2, (width - w) // 2
     return resized(images[:, :, top : top + h, left : left + w], size)
 

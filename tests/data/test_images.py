@@ -163,6 +163,7 @@ def test_fits_differ_as_they_say() -> None:
     assert squashed[:, 2:6].min() == 200
     assert squashed[:, [0, 1, 6, 7]].max() == 0
     assert np.array_equal(fit_image(array, (8, 12)), array[:, 2:14]), "an aspect of 3:2"
+    assert (fit_image(np.full((1, 1, 3), 7, np.uint8), (8, 32)) == 7).all(), "one pixel of another aspect"
     upright = array.transpose(1, 0, 2)
     assert np.array_equal(fit_image(upright, (12, 8)), upright[2:14]), "and one of 2:3"
 

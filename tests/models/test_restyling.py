@@ -57,6 +57,7 @@ def test_levels_and_squares() -> None:
     assert restyling.working_size(8, 8, (16, 24), "tiled") == (16, 16)
     assert restyling.working_size(20, 24, (16, 24), "tiled") == (20, 24)
     assert restyling.fitted(images, (10, 16)).shape[2:] == (10, 16)
+    assert restyling.fitted(images[:, :, :1, :1], (8, 32)).shape[2:] == (8, 32), "one pixel"
 
 
 @pytest.mark.parametrize("stage", STAGES)

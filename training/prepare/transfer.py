@@ -60,7 +60,7 @@ class Source:
         by name; those of new styles become the mean of the trained ones.
 
         Raises:
-            TrainingError: a layer of both has another shape, or another AdaIN epsilon.
+            TrainingError: images have another shape, or a layer of both has, or another AdaIN epsilon.
         """
         one, other = nets.generator.config, self.average.config
         if (one.base, one.channels) != (other.base, other.channels):
