@@ -123,9 +123,10 @@ def _diffaugment(config: TrainConfig) -> TrainConfig:
     return replace(config, augment=AugmentConfig(colour=1.0, translation=0.125, cutout=0.5))
 
 
-def _ada(config: TrainConfig) -> TrainConfig:
-    """All kinds but turns, at a speed for runs of minutes."""
-    return replace(config, augment=AugmentConfig(ada=("flip", "shift", "geometry", "colour"), ada_kimg=20.0))
+def _ada(kimg: float) -> Callable[[TrainConfig], TrainConfig]:
+    """All kinds but turns; 500 is the published speed, and 100 that of transfers."""
+    augment = AugmentConfig(ada=("flip", "shift", "geometry", "colour"), ada_kimg=kimg)
+    return lambda config: replace(config, augment=augment)
 
 
 def _frozen(config: TrainConfig) -> TrainConfig:
@@ -136,10 +137,11 @@ VARIANTS: Mapping[str, Callable[[TrainConfig], TrainConfig]] = {
     "default": lambda config: config,
     "before": _before,
     "diffaugment": _diffaugment,
-    "ada": _ada,
+    "ada": _ada(500.0),
+    "ada-fast": _ada(20.0),
     "transfer": lambda config: config,
     "transfer-frozen": _frozen,
-    "transfer-ada": _ada,
+    "transfer-ada": _ada(100.0),
 }
 """Changes of a preset, by the name on the command line. Transfers start from a run on another collection."""
 TRANSFERS = tuple(name for name in VARIANTS if name.startswith("transfer"))
