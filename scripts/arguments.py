@@ -28,8 +28,8 @@ from brushwork.training.renames import renamed
 
 Arguments = TypeVar("Arguments")
 Config = TypeVar("Config")
-Presets = Mapping[str, tuple[str, Config]]
-"""A line of help and the configuration, by name."""
+Presets = Mapping[str, tuple[str, Config | Callable[[Sequence[str]], Config]]]
+"""A line of help and the configuration, or a function of the options that chooses it, by name."""
 
 METAVARS = {bool: "", int: "INT", float: "FLOAT", str: "TEXT", Path: "PATH"}
 NAME_WIDTH = 30
@@ -223,27 +223,31 @@ def configured(presets: Presets[Config], from_file: Callable[[Path], Config], de
         TrainingError: the first word is neither a preset nor such a file; or what `from_file` raises.
     """
     name, words = (sys.argv[1] if len(sys.argv) > 1 else ""), sys.argv[2:]
-    known, some = ", ".join(presets), next(iter(presets.values()))[1]
+    kind = next(type(config) for _, config in presets.values() if not callable(config))
     if name in ("-h", "--help"):
         width = max(map(len, presets))
         lines = "".join(f"  {preset:{width}}  {text}\n" for preset, (text, _) in presets.items())
-        print(short_help("PRESET|FILE.json", f"{description}\nPresets:\n{lines}", type(some)))
+        print(short_help("PRESET|FILE.json", f"{description}\nPresets:\n{lines}", kind))
         sys.exit(0)
     if not name or name.startswith("-"):
-        raise TrainingError(f"The first word names a preset or a FILE.json: {known}.")
+        raise TrainingError(f"The first word names a preset or a FILE.json: {', '.join(presets)}.")
     if name.endswith(".json"):
         config = from_file(Path(name))
     elif name in presets:
         config = presets[name][1]
     else:
         raise TrainingError(f"There is no preset {name!r}: {nearest(name, presets)}")
-    if "-h" in words or "--help" in words:
-        print(short_help(name, description, type(config), config))
+    prog = f"{sys.argv[0]} {name}"
+    if {"-h", "--help"} & {*words}:
+        print(short_help(name, description, kind, None if callable(config) else config))
         sys.exit(0)
-    return parse(
-        type(config), default=config, words=["--help" if word == "--help-all" else word for word in words],
-        prog=f"{sys.argv[0]} {name}", description=description,
-    )  # fmt: skip
+    if "--help-all" in words:
+        print(
+            help_page(kind, prog=prog, description=description, default=None if callable(config) else config)
+        )
+        sys.exit(0)
+    config = config(words) if callable(config) else config
+    return parse(kind, default=config, words=words, prog=prog)
 
 
 def short_help(name: str, description: str, kind: type, config: object = None) -> str:

@@ -1,27 +1,34 @@
 """Train a style-conditional StyleGAN."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from brushwork.data.dataset import DATASET_JSON
 from brushwork.data.loader import open_dataset
+from brushwork.eval.processes import Processes
 from brushwork.eval.results import ADVICE
-from brushwork.scripts.arguments import Presets, configured
+from brushwork.models.options import resolve_device
+from brushwork.scripts.arguments import Presets, configured, parse
 from brushwork.scripts.cli import run_command
+from brushwork.training.auto import REQUEST, Collection, Machine, choose
 from brushwork.training.config import TrainConfig
 from brushwork.training.errors import TrainingError
+from brushwork.training.prepare.transfer import Source
 from brushwork.training.preset_files import read_preset
 from brushwork.training.presets import PRESETS
 from brushwork.training.run.metrics import InLoopMetrics
 from brushwork.training.run.progress import clock
-from brushwork.training.trainer import Outcome, Trainer
+from brushwork.training.run.run_folder import RunFolder
+from brushwork.training.trainer import Outcome, Trainer, measured_rates
 
-DESCRIPTION = """Train a style-conditional StyleGAN from a preset or from FILE.json: the best.json of
-`brushwork tune`, or the config.json of a run. Options override it.
+DESCRIPTION = """Train a style-conditional StyleGAN: by `auto`, which chooses for your images, machine and
+minutes; from a preset; or from FILE.json: the best.json of `brushwork tune`, or the config.json of a run.
+Options override it.
 
-On a processor in ten minutes, on the GPUs of a machine, and with the settings of an earlier run:
-    brushwork train emoji-32 --data datasets/emoji-32 --max-minutes 10
+Your own images in half an hour, on the GPUs of a machine, and with the settings of an earlier run:
+    brushwork train auto --data datasets/mine --max-minutes 30
     accelerate launch scripts/train.py emoji-32 --data datasets/emoji-32 --out runs/gpus
     brushwork train runs/demo/config.json --out runs/again --seed 1
 """
@@ -77,9 +84,40 @@ def launch(presets: Presets[TrainConfig], from_file: Callable[[Path], TrainConfi
     run_command(train)
 
 
+def auto_config(words: Sequence[str]) -> TrainConfig:
+    """Choose a configuration for the data set, the machine and the time of the options, and print why.
+
+    With `--resume`, return that of the run.
+
+    Raises:
+        TrainingError: no data set is named.
+        DataError, ModelError: it cannot be read, or `--start-from` cannot.
+    """
+    request = parse(TrainConfig, default=REQUEST, words=words, prog=f"{sys.argv[0]} auto")
+    if request.data == REQUEST.data:
+        raise TrainingError("--data is missing: name your packed data set, --data datasets/mine.")
+    images = open_dataset(request.data, "train", request.loader.cache)
+    if request.out == REQUEST.out:
+        request = replace(request, out=Path("runs", request.data.absolute().name))
+    file = RunFolder(request.out).config_file
+    if request.resume and file.exists():
+        return replace(read_preset(file), out=request.out)
+    source = Source.load(request.start_from) if request.start_from else None
+    choice = choose(
+        request, Collection.of(request.data, images), Machine.of(resolve_device(request.device)), source,
+        lambda config: measured_rates(config, images),
+    )  # fmt: skip
+    if Processes.joined().main:
+        print(f"{choice.describe()}\nThe configuration: {file}", flush=True)
+    return choice.config
+
+
+AUTO: Presets[TrainConfig] = {"auto": ("chosen for your images, machine and minutes", auto_config)}
+
+
 def main() -> None:
-    """Train from any preset."""
-    launch(PRESETS, read_preset, DESCRIPTION)
+    """Train by `auto` or from any preset."""
+    launch({**AUTO, **PRESETS}, read_preset, DESCRIPTION)
 
 
 if __name__ == "__main__":

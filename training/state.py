@@ -17,7 +17,6 @@ from brushwork.models.stage import Stage
 
 from .ada import AdaptiveProbability
 from .config import OptimizerConfig, TrainConfig
-from .errors import TrainingError
 from .prepare.transfer import Source, freeze
 from .rng import derived_seed
 from .run.checkpoint import State
@@ -120,11 +119,8 @@ class TrainingState:
         average = averaged_copy(nets.generator)
         if source is not None:
             source.copy_into(nets, average)
-            if config.optimizer.frozen_blocks and source.training is None:
-                raise TrainingError(
-                    f"optimizer.frozen_blocks keeps the discriminator of {source.path}, which holds a "
-                    "generator alone: name the run's folder, or set it to 0."
-                )
+            if config.optimizer.frozen_blocks:
+                source.require_trained_blocks(config.generator.resolution)
         freeze(nets.discriminator, config.optimizer.frozen_blocks)
         return cls(nets=nets, average=average, optimizers=build_optimizers(nets, config.optimizer))
 

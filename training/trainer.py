@@ -21,7 +21,7 @@ from .config import TrainConfig
 from .distributed import all_reduce, all_reduce_max, broadcast_from_main
 from .errors import TrainingError
 from .interrupt import StopRequest, stop_on_signals
-from .plan import Plan, RunSchedule
+from .plan import Plan, Rates, RunSchedule, seconds_per_image
 from .prepare.networks import prepare
 from .prepare.transfer import Source
 from .run.artifacts import Artifacts, start_trackers
@@ -72,6 +72,22 @@ def accelerator_for(config: TrainConfig) -> Accelerator:
     # With cpu=False and no GPU, Accelerate would take each of several processes to be alone.
     cpu = device.type == "cpu"
     return Accelerator(cpu=cpu, log_with=list(config.trackers.use) or None, project_dir=config.out)
+
+
+def measured_rates(config: TrainConfig, dataset: ImageDataset | StoredDataset) -> Rates:
+    """Seconds per image of the whole batch by resolution, by a few steps on this machine; the same in every
+    process."""
+    config, accelerator = config.fitted_to(dataset), accelerator_for(config)
+    config.rows_of(accelerator.num_processes)
+    prepare_process(threads=config.threads, processes=accelerator.num_processes)
+    accelerator.print(f"timing training steps at {config.generator.resolution} px ...", flush=True)
+    precision = choose_precision(config.precision, accelerator.device)
+    state = TrainingState.fresh(config, dataset.style_names, accelerator.device)
+    scratch = Updater(
+        config, dataset, state, classifier=None, accelerator=accelerator, bf16=precision == "bf16"
+    )
+    rates = seconds_per_image(scratch)
+    return broadcast_from_main(accelerator, lambda: rates)
 
 
 class Trainer:

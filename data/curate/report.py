@@ -4,10 +4,13 @@ import itertools
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ..errors import DataError
+from ..files import read_json
 from ..folder import UNLABELLED, Scan
 from ..images import Cell, image_grid, png_bytes
 from ..names import NO_LABEL, markdown_cell, visible
@@ -67,6 +70,15 @@ class Report:
             rows = [(path, why, "") for path, why in self.ignored]
             parts += [f"## Ignored files: {len(rows)}", _table(rows)]
         return "\n\n".join(parts) + "\n"
+
+
+def repeated_in(dataset: Path) -> int:
+    """Returns the number of images of a data set that nearly repeat another one; 0 if its report is gone."""
+    try:
+        problems = read_json(dataset / "report.json", dict[str, Any])["problems"]
+        return len({problem["source"] for problem in problems if problem["kind"] == "near-duplicate"})
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0
 
 
 def balance_table(balance: Balance) -> str:

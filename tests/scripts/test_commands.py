@@ -85,6 +85,37 @@ def test_train_refuses(shell: Shell, packed: Path, tmp_path: Path, options: str,
     assert not (packed / "runs").exists()
 
 
+@pytest.mark.slow
+def test_auto_chooses_and_says_why_and_goes_on_with_what_it_chose(
+    shell: Shell, packed: Path, tmp_path: Path
+) -> None:
+    shell.monkeypatch.chdir(tmp_path)
+    words = ("train", "auto", "--data", packed, "--precision", "fp32", "--threads", "1")
+    options = ("--batch", "8", "--augment.ada", "flip", "--interval.metrics-kimg", "0", "--patience", "0")
+    printed = shell(*words, *options, "--max-minutes", "0.05")
+    file = Path("runs", packed.name, "config.json")
+    assert f"The configuration: {file}" in printed
+    for line in ("timing training steps at 16 px", "16 x 16 px", "adaptive", "Warning: 0.05 min are enough"):
+        assert line in printed
+    before = json.loads(file.read_text())["config"]
+    assert (before["batch"], before["augment"]["ada"]) == (8, ["flip"])
+    assert before["generator"]["resolution"] == before["generator"]["base_height"] * 4 == 16
+    printed = shell(*words, "--resume", "--max-minutes", "0.06")
+    assert "going on from" in printed
+    assert "timing" not in printed
+    assert json.loads(file.read_text())["config"] == before | {"max_minutes": 0.06, "resume": True}
+
+
+def test_auto_has_help_and_needs_a_data_set(shell: Shell, packed: Path, tmp_path: Path) -> None:
+    assert "--data is missing" in shell.mistake("train", "auto")
+    assert "nowhere" in shell.mistake("train", "auto", "--data", tmp_path / "nowhere")
+    assert "nowhere" in shell.mistake("train", "auto", "--data", packed, "--start-from", tmp_path / "nowhere")
+    for option, shown in (("--help", "--max-minutes"), ("--help-all", "--augment.ada-target")):
+        with pytest.raises(SystemExit):
+            shell("train", "auto", option)
+        assert shown in shell.capsys.readouterr().out
+
+
 def test_train_does_not_overwrite_a_run(shell: Shell, packed: Path, run: Path) -> None:
     before = sorted((run / "checkpoints").iterdir())
     options = ("train", "toy", "--data", packed, "--out", run, "--precision", "fp32")

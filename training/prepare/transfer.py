@@ -52,6 +52,19 @@ class Source:
         average = self.average.mapping.average[: len(self.average.style_names)]
         return average.any(dim=1).nonzero().flatten().tolist()
 
+    def require_trained_blocks(self, resolution: int) -> None:
+        """Raises TrainingError unless all blocks of a discriminator for `resolution` were trained here."""
+        if self.training is None:
+            raise TrainingError(
+                f"optimizer.frozen_blocks keeps the discriminator of {self.path}, which holds a generator "
+                "alone: name the run's folder, or set it to 0."
+            )
+        if (reached := self.average.trained_stage.resolution) < resolution:
+            raise TrainingError(
+                f"optimizer.frozen_blocks would freeze blocks above {reached} px, which {self.path} has not "
+                "trained: set it to 0."
+            )
+
     @torch.no_grad()
     def copy_into(self, nets: Networks, average: Generator) -> None:
         """Copies all networks; a generator alone serves as the trained one and as the average.

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -26,18 +26,19 @@ def header(plan: Plan, precision: str, dataset: ImageDataset | StoredDataset) ->
     machine += f" of {threads} thread{'s' if threads > 1 else ''}" if device == "cpu" else ""
     path, limit = plan.schedule.describe(state.position, state.nimg, state.scale), config.max_minutes
     used = "" if limit is None else f", {state.seconds / 60:.1f} of {limit:g} minutes are used"
-    data = balance(dataset.styles, dataset.style_names)
+    counts = [int((dataset.styles == style).sum()) for style in range(len(dataset.style_names))]
+    data = balance(len(dataset), counts)
     return f"{machine}, {precision} | {data}\nplan: {path}{used}"
 
 
-def balance(styles: Tensor, names: tuple[str, ...]) -> str:
+def balance(images: int, counts: Sequence[int]) -> str:
     """Number of images and styles, and how evenly the styles are filled."""
-    counts = [int((styles == style).sum()) for style in range(len(names))]
-    unlabelled = int((styles < 0).sum())
-    text = f"{len(styles)} images"
+    text, unlabelled = f"{images:,} images", images - sum(counts)
     if counts:
-        text += f", {len(names)} styles of {min(counts)} to {max(counts)}"
-        text += f", {unlabelled} without a label" if unlabelled else ""
+        least, most = min(counts), max(counts)
+        text += f", {len(counts)} style{'s' if len(counts) > 1 else ''} of {least:,}"
+        text += f" to {most:,}" if least < most else ""
+        text += f", {unlabelled:,} without a label" if unlabelled else ""
     return text
 
 

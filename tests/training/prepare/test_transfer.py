@@ -112,6 +112,8 @@ def test_a_lower_resolution_serves_a_higher_one(make_config: MakeConfig, tmp_pat
     assert equal_where_shared(state.nets.generator, source.training.generator)
     assert equal_where_shared(state.nets.discriminator, source.training.discriminator)
     assert "layers above 16 px are new" in source.describe(state.nets)
+    with pytest.raises(TrainingError, match=r"freeze blocks above 16 px, which .*latest.* has not trained"):
+        started(replace(higher, start_from=path, optimizer=OptimizerConfig(frozen_blocks=1)), ("ink",), path)
 
 
 def test_frozen_blocks_keep_their_weights_and_all_others_learn(

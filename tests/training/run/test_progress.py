@@ -90,7 +90,7 @@ def test_a_run_says_on_which_machine_images_and_schedule_it_trains(
 ) -> None:
     Trainer(make_config(), pictures).run()
     first, second = capsys.readouterr().out.splitlines()[:2]
-    assert first == f"cpu, 1 process of 1 thread, fp32 | {len(pictures)} images, 3 styles of 8 to 8"
+    assert first == f"cpu, 1 process of 1 thread, fp32 | {len(pictures)} images, 3 styles of 8"
     assert second == "plan: 8 px, 16 px from 0.016 to 0.032 kimg"
     source = make_config(out=Path("other"), start_from=make_config().out)
     config = replace(source, out=make_config().out.with_name("from"), max_minutes=3.0, total_kimg=0.016)
@@ -101,6 +101,6 @@ def test_a_run_says_on_which_machine_images_and_schedule_it_trains(
 
 
 def test_balance_names_what_has_no_label() -> None:
-    styles = torch.tensor([0, 0, 0, 1, -1, -1])
-    assert balance(styles, ("ink", "oil")) == "6 images, 2 styles of 1 to 3, 2 without a label"
-    assert balance(torch.full((4,), -1), ()) == "4 images"
+    assert balance(6, [3, 1]) == "6 images, 2 styles of 1 to 3, 2 without a label"
+    assert balance(4000, []) == "4,000 images"
+    assert balance(5, [5]) == "5 images, 1 style of 5"
