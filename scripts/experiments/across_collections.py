@@ -1,6 +1,7 @@
 """Trains variants of a preset on several collections for equal minutes, and measures their samples."""
 
 import sys
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -44,8 +45,8 @@ class Arguments:
     collections: tuple[str, ...] = ("emoji", "solar", "photographs", "modes")
     """emoji, solar, photographs, modes, and mingcute, on which no default was tuned."""
     variants: tuple[str, ...] = ("default", "before")
-    """Changes of the preset: default, before, diffaugment, ada, ada-fast, transfer, transfer-frozen,
-    transfer-ada."""
+    """Changes of the preset: default, before, diffaugment, ada, ada-fast, auto (what `train auto` chooses),
+    transfer, transfer-frozen, transfer-ada, transfer-auto."""
     images: Annotated[int, Interval(ge=0, le=10**6)] = 0
     """Images of each style; 0: all of the collection."""
     seeds: Count = 3
@@ -74,18 +75,18 @@ class Arguments:
             raise TrainingError("There is nothing to train: name collections and variants.")
 
 
-def planned(args: Arguments, base: TrainConfig) -> list[Run]:
+def planned(args: Arguments, base: TrainConfig, sources: Mapping[str, Path]) -> list[Run]:
     """All runs, seed by seed, so that every variant has runs if the experiment is stopped early."""
     data = {name: packed(name, args.data, args.images) for name in args.collections}
-    sources = {run.collection: run.folder for run in transfer_sources(args, base)}
     runs = []
     for seed in range(args.seeds):
         for collection in args.collections:
             for variant in args.variants:
                 source = sources[SOURCES.get(collection, "emoji")] if variant in TRANSFERS else None
+                asked = replace(base, data=data[collection], start_from=source, max_minutes=args.minutes)
                 config = run_config(
-                    VARIANTS[variant](replace(base, start_from=source)), data=data[collection], seed=seed,
-                    minutes=args.minutes, out=args.out / f"{collection}-{variant}-{seed}",
+                    VARIANTS[variant](asked), data=data[collection], seed=seed, minutes=args.minutes,
+                    out=args.out / f"{collection}-{variant}-{seed}",
                 )  # fmt: skip
                 runs.append(Run(collection=collection, variant=variant, seed=seed, config=config))
     return runs
@@ -93,11 +94,7 @@ def planned(args: Arguments, base: TrainConfig) -> list[Run]:
 
 def transfer_sources(args: Arguments, base: TrainConfig) -> list[Run]:
     """The runs that transfers start from, each on all images of another collection."""
-    wanted = (
-        {SOURCES.get(name, "emoji") for name in args.collections}
-        if set(args.variants) & set(TRANSFERS)
-        else ()
-    )
+    transfers = set(args.variants) & set(TRANSFERS)
     return [
         Run(
             collection=name, variant="source", seed=0,
@@ -106,7 +103,7 @@ def transfer_sources(args: Arguments, base: TrainConfig) -> list[Run]:
                 out=(args.sources or args.out) / f"{name}-source-0",
             ),
         )
-        for name in sorted(wanted)
+        for name in sorted({SOURCES.get(each, "emoji") for each in args.collections} if transfers else ())
     ]  # fmt: skip
 
 
@@ -115,33 +112,39 @@ def run_experiment(args: Arguments) -> None:
     if not (weights_folder() / FILE).is_file():
         fetch_hed_vgg16()
     base = PRESETS[args.preset][1]
-    runs, sources = planned(args, base), transfer_sources(args, base)
-    for each in (*runs, *sources):
+    sources = transfer_sources(args, base)
+    train_missing(args, sources)
+    runs = planned(args, base, {run.collection: run.folder for run in sources})
+    if not train_missing(args, runs, lambda: write_report(args.out, runs)):
+        write_report(args.out, runs)
+    print((args.out / "table.md").read_text())
+    print(f"All figures: {args.out / 'results.json'}; curves.png and a grid of each variant beside it")
+
+
+def train_missing(args: Arguments, runs: Sequence[Run], report: Callable[[], None] = lambda: None) -> bool:
+    """Trains and measures the runs that are not complete, and returns whether there were any.
+
+    Raises:
+        TrainingError: a folder holds another run, or all of the runs diverged.
+    """
+    for each in runs:
         require_same(each.config)
 
     def finished(done: Run) -> None:
         lost = "diverged before its first snapshot, so there is nothing to measure"
         print(f"{done.folder}: {'finished' if done.is_complete else lost}", flush=True)
-        write_report(args.out, runs)
+        report()
 
-    # Runs that need no source fill the workers beside the sources.
-    plain = [each for each in runs if each.variant not in TRANSFERS]
-    trained = False
-    for wave in ([*sources, *plain], [each for each in runs if each.variant in TRANSFERS]):
-        missing = {each.folder / "log.txt": each for each in wave if not each.is_complete}
-        trained |= bool(missing)
-        signal = run_side_by_side(train_and_measure, missing, args.workers, finished)
-        if signal is not None:
-            print(f"stopped by signal {signal.value}; the same command goes on (runs in {args.out})")
-            sys.exit(128 + signal.value)
-    if not any(each.is_complete for each in runs):
+    missing = {each.folder / "log.txt": each for each in runs if not each.is_complete}
+    signal = run_side_by_side(train_and_measure, missing, args.workers, finished)
+    if signal is not None:
+        print(f"stopped by signal {signal.value}; the same command goes on (runs in {args.out})")
+        sys.exit(128 + signal.value)
+    if runs and not any(each.is_complete for each in runs):
         raise TrainingError(
             f"All runs in {args.out} diverged before their first snapshot: nothing is measured."
         )
-    if not trained:
-        write_report(args.out, runs)
-    print((args.out / "table.md").read_text())
-    print(f"All figures: {args.out / 'results.json'}; curves.png and a grid of each variant beside it")
+    return bool(missing)
 
 
 def main() -> None:

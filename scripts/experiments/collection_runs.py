@@ -34,10 +34,12 @@ from brushwork.scripts.experiments.mode_counts import count_modes
 from brushwork.scripts.experiments.sensitivity import labelled
 from brushwork.training.adversarial import LossConfig
 from brushwork.training.augment import AugmentConfig
+from brushwork.training.auto import REQUEST, Collection, Machine, choose
 from brushwork.training.config import EMAConfig, OptimizerConfig, TrainConfig
 from brushwork.training.errors import Diverged, TrainingError
+from brushwork.training.prepare.transfer import Source
 from brushwork.training.run.run_folder import RunFolder, differences, to_json
-from brushwork.training.schedules import GrowingConfig
+from brushwork.training.schedules import GrowingConfig, phases
 from brushwork.training.trainer import Trainer
 
 SIDE = 32
@@ -133,15 +135,31 @@ def _frozen(config: TrainConfig) -> TrainConfig:
     return replace(config, optimizer=replace(config.optimizer, frozen_blocks=2))
 
 
+def _auto(config: TrainConfig) -> TrainConfig:
+    """What `train auto` chooses for one core, at a speed that is the same on every machine."""
+    request = replace(
+        REQUEST, data=config.data, start_from=config.start_from, max_minutes=config.max_minutes,
+        generator=replace(REQUEST.generator, resolution=SIDE),
+    )  # fmt: skip
+    return choose(
+        request, Collection.of(config.data, load_dataset(config.data, "train")),
+        Machine(gpu=False, name="one core", memory=2**33),
+        Source.load(config.start_from) if config.start_from else None,
+        lambda recipe: {phase.resolution: 0.01 for phase in phases(recipe.growing, SIDE)},
+    ).config  # fmt: skip
+
+
 VARIANTS: Mapping[str, Callable[[TrainConfig], TrainConfig]] = {
     "default": lambda config: config,
     "before": _before,
     "diffaugment": _diffaugment,
     "ada": _ada(500.0),
     "ada-fast": _ada(20.0),
+    "auto": _auto,
     "transfer": lambda config: config,
     "transfer-frozen": _frozen,
     "transfer-ada": _ada(100.0),
+    "transfer-auto": _auto,
 }
 """Changes of a preset, by the name on the command line. Transfers start from a run on another collection."""
 TRANSFERS = tuple(name for name in VARIANTS if name.startswith("transfer"))
@@ -194,7 +212,7 @@ def run_config(base: TrainConfig, *, data: Path, out: Path, seed: int, minutes: 
     return replace(
         base, data=data, out=out, seed=seed, threads=1, max_minutes=minutes, resume=True,
         total_kimg=base.total_kimg * factor, growing=base.growing.scaled(factor),
-        stop_on_collapse=False, interval=interval,
+        stop_on_collapse=False, interval=interval, patience=0,
     )  # fmt: skip
 
 

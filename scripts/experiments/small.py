@@ -9,15 +9,18 @@ from brushwork.models.options import Count, Duration, options
 from brushwork.scripts.cli import parse_and_run
 from brushwork.scripts.experiments import across_collections
 
-VARIANTS = ("default", "diffaugment", "ada", "transfer", "transfer-frozen", "transfer-ada")
+VARIANTS = (
+    "default", "diffaugment", "ada", "ada-fast", "auto",
+    "transfer", "transfer-frozen", "transfer-ada", "transfer-auto",
+)  # fmt: skip
 
 
 @options
 class Arguments:
-    """Trains the preset emoji-32 on few images of each style: as it is, with DiffAugment, with ADA, and from
-    a run on another collection.
+    """Trains the preset emoji-32 on few images of each style: as it is, with DiffAugment, with ADA, from a
+    run on another collection, and as `train auto` chooses.
 
-    Stopped, the same command goes on. Thirteen hours on two cores, and a try of ten minutes:
+    Stopped, the same command goes on. A day on two cores, and a try of a quarter of an hour:
         brushwork reproduce small
         brushwork reproduce small --images 60 --seeds 1 --minutes 0.5
     """

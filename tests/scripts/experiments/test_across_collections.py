@@ -17,7 +17,12 @@ from brushwork.eval.sources import Stored
 from brushwork.models.generator import Generator
 from brushwork.scripts.bench.toy import write_toy
 from brushwork.scripts.experiments import across_collections, collection_runs
-from brushwork.scripts.experiments.across_collections import Arguments, planned, run_experiment
+from brushwork.scripts.experiments.across_collections import (
+    Arguments,
+    planned,
+    run_experiment,
+    transfer_sources,
+)
 from brushwork.scripts.experiments.collection_report import median_and_range, value_of
 from brushwork.scripts.experiments.collection_runs import VARIANTS, Run, copy_some, generate, require_same
 from brushwork.training.config import IntervalConfig, TrainConfig
@@ -36,6 +41,7 @@ NARROW: dict[str, Callable[[TrainConfig], TrainConfig]] = {
     "slow": lambda config: replace(
         config, optimizer=replace(config.optimizer, generator_lr=5e-4, discriminator_lr=5e-4)),
     "transfer": VARIANTS["transfer"],
+    "transfer-auto": VARIANTS["transfer-auto"],
 }  # fmt: skip
 
 
@@ -58,10 +64,22 @@ def plan(data: Path, monkeypatch: pytest.MonkeyPatch) -> Plan:
         ("fetch_hed_vgg16", lambda: None),
     ):
         monkeypatch.setattr(across_collections, name, value)
-    small = {"POINTS": 3, "EVALUATORS": ("efficientnet-lite0",), "CURVE_SAMPLES": 6, "FINAL_SAMPLES": 8}
+    small = {
+        "SIDE": 16,
+        "POINTS": 3,
+        "EVALUATORS": ("efficientnet-lite0",),
+        "CURVE_SAMPLES": 6,
+        "FINAL_SAMPLES": 8,
+    }
     for name, value in small.items():
         monkeypatch.setattr(collection_runs, name, value)
-    return lambda out, **changes: planned(arguments(data, out, **changes), TINY)
+
+    def plan(out: Path, **changes: Any) -> list[Run]:
+        args = arguments(data, out, **changes)
+        sources = {run.collection: run.folder for run in transfer_sources(args, TINY)}
+        return planned(args, TINY, sources)
+
+    return plan
 
 
 def arguments(data: Path, out: Path, **changes: Any) -> Arguments:
@@ -125,12 +143,17 @@ def test_transfers_start_from_a_run_on_another_collection(
     plan: Plan, in_process: InProcess, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(across_collections, "SOURCES", {"second": "first"})
-    one: dict[str, Any] = {"collections": ("second",), "variants": ("transfer", "default")}
+    one: dict[str, Any] = {"collections": ("second",), "variants": ("transfer", "default", "transfer-auto")}
     run_experiment(arguments(data, tmp_path, **one))
-    assert in_process.done == ["first-source-0", "second-default-0", "second-transfer-0"]
-    transfer, default = plan(tmp_path, **one)
-    assert (transfer.config.start_from, default.config.start_from) == (tmp_path / "first-source-0", None)
-    assert len(json.loads((tmp_path / "results.json").read_text())["runs"]) == 2
+    assert in_process.done == [
+        "first-source-0", "second-transfer-0", "second-default-0", "second-transfer-auto-0",
+    ]  # fmt: skip
+    transfer, default, auto = (run.config for run in plan(tmp_path, **one))
+    assert (transfer.start_from, default.start_from) == (tmp_path / "first-source-0", None)
+    assert (auto.start_from, auto.optimizer.frozen_blocks) == (transfer.start_from, 2)
+    assert auto.generator == transfer.generator
+    assert auto.augment.ada
+    assert len(json.loads((tmp_path / "results.json").read_text())["runs"]) == 3
 
 
 def test_few_images_of_each_style_are_those_of_the_same_subjects_in_both_splits(tmp_path: Path) -> None:
