@@ -38,6 +38,7 @@ def pack_command(args: PackArguments) -> None:
     height, width = packed.size
     print(f"Data set: {packed.path}, images of {width} x {height} px")
     print(f"Report: {packed.path / 'report.md'}, contact sheet: {packed.path / 'contact_sheet.png'}")
+    print(f"To train on it: brushwork train auto --data {packed.path}")
 
 
 def main() -> None:
