@@ -6,6 +6,7 @@ The recipes are those of the presets. docs/small-collections.md has the measurem
 import importlib.util
 import math
 import os
+import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -41,8 +42,8 @@ CPU_MINUTES, GPU_MINUTES = 30.0, 480.0
 ENOUGH_KIMG: Mapping[int, float] = {
     32: 30.0, 64: 100.0, 128: 400.0, 256: 1000.0, 512: 2500.0, 1024: 5000.0,
 }  # fmt: skip
-"""Thousands of images below which a lower resolution is the better use of the time. Those up to 64 px were
-tried on a processor; from 256 px on they are published practice (Karras 2020, arXiv:2006.06676)."""
+"""Thousands of images below which a lower resolution is the better use of the time. That of 32 px was tried;
+from 256 px on they are published practice (Karras 2020, arXiv:2006.06676)."""
 LOOKS: Mapping[float, str] = {
     15: "soft shapes in the colours of each style",
     60: "outlines and colours of each style, and subjects that can seldom be named",
@@ -129,9 +130,12 @@ class Choice:
 
     def describe(self) -> str:
         """Returns the lines for the terminal."""
-        width = max(map(len, self.reasons))
-        lines = [f"{subject:{width}}  {text}" for subject, text in self.reasons.items()]
-        return "\n".join([*lines, *(f"Warning: {text}" for text in self.warnings)])
+        indent = max(map(len, self.reasons)) + 2
+        lines = [
+            textwrap.fill(text, 110, initial_indent=f"{subject:{indent}}", subsequent_indent=" " * indent)
+            for subject, text in self.reasons.items()
+        ]
+        return "\n".join([*lines, *(textwrap.fill(f"Warning: {text}", 110) for text in self.warnings)])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -217,7 +221,7 @@ def _recipe(
         generator = replace(generator, channel_base=16384, channel_max=512, z_dim=512, w_dim=512)
         discriminator = replace(discriminator, channel_base=16384, channel_max=512)
     if source is not None:
-        generator = replace(source.average.config, resolution=side)
+        generator = replace(source.average.config, resolution=side, encoders=False)
         discriminator = source.training.discriminator.config if source.training else discriminator
     sizes = collection.counts.values()
     balanced = len(sizes) > 1 and max(sizes) > UNBALANCED * max(1, min(sizes))
@@ -324,7 +328,7 @@ def _about_resolution(chosen: Candidate, tried: Sequence[Candidate], collection:
     if (slow := tried[-1]).resolution > chosen.resolution:
         return (
             f"{text}: at {slow.resolution} px the time is enough for {slow.images / 1000:.3g} kimg, and "
-            f"{enough_kimg(slow.resolution):g} are needed (about {slow.minutes_needed:.2g} min)"
+            f"{enough_kimg(slow.resolution):g} are needed (about {_rounded(slow.minutes_needed):g} min)"
         )
     return text if chosen.resolution == collection.resolution else f"{text} of {collection.resolution}"
 
@@ -351,8 +355,8 @@ def _about_measuring(config: TrainConfig) -> str:
     if not config.interval.metrics_kimg:
         return "nothing: pip install 'brushwork[metrics]' measures while training"
     return (
-        f"FD and near-copies every {config.interval.metrics_kimg:g} kimg; {config.patience} times without a "
-        "better FD, or with many copies, end the run; snapshots/best.safetensors is the best"
+        f"FD and near-copies every {config.interval.metrics_kimg:g} kimg; {config.patience} in a row without "
+        "a better FD, or with many copies, end the run; the best snapshot is kept"
     )
 
 
@@ -366,7 +370,7 @@ def _warnings(chosen: Candidate, collection: Collection, source: Source | None) 
         yield (
             f"{chosen.config.max_minutes:g} min are enough for {chosen.images / 1000:.2g} kimg at "
             f"{chosen.resolution} px; at least {enough_kimg(chosen.resolution):g} are needed, about "
-            f"{chosen.minutes_needed:.2g} min (--max-minutes)."
+            f"{_rounded(chosen.minutes_needed):g} min (--max-minutes)."
         )
     few = {name: count for name, count in collection.counts.items() if count < FEW}
     if few:
