@@ -10,7 +10,7 @@ from PIL import Image, ImageOps
 from .dataset import DATASET_JSON, load_dataset
 from .errors import DataError
 from .folder import NOT_UTF8, list_images
-from .images import UnreadableError, is_deep_grey, open_image, read_image
+from .images import UnreadableError, is_deep_grey, on_white, open_image, read_image
 from .names import file_name, file_path, is_utf8, normal, unique_names, visible
 from .split import AnySplit
 
@@ -23,6 +23,12 @@ class Cutout:
     """uint8 (H, W, 3)."""
     alpha: np.ndarray | None = None
     """uint8 (H, W); None if the image is opaque throughout."""
+
+    @classmethod
+    def of(cls, pixels: np.ndarray) -> "Cutout":
+        """Returns the cutout of uint8 (H, W, 3) or (H, W, 4)."""
+        alpha = pixels[..., 3] if pixels.shape[2] == 4 and pixels[..., 3].min() < 255 else None
+        return cls(pixels=on_white(pixels), alpha=alpha)
 
     def recoloured(self, pixels: np.ndarray) -> Image.Image:
         """Returns `pixels`, uint8 (H, W, 3), with this image's opacity.
@@ -57,7 +63,7 @@ class Original:
     """A content image, not yet read."""
 
     source: Path | np.ndarray
-    """A file, or uint8 pixels (H, W, 3)."""
+    """A file, or uint8 pixels (H, W, 3), or (H, W, 4) with transparency."""
     name: str
     """Unique name: a relative path without a suffix."""
     subject: str
@@ -68,7 +74,7 @@ class Original:
     def read(self) -> Cutout:
         """Reads the image. Raises DataError if the file is no image, or cannot be opened."""
         if isinstance(self.source, np.ndarray):
-            return Cutout(pixels=self.source)
+            return Cutout.of(self.source)
         if not is_utf8(str(self.source)):  # no manifest could hold it
             raise UnreadableError(self.source, NOT_UTF8)
         return read_cutout(self.source)

@@ -1,6 +1,7 @@
 """The fixtures of training and evaluation, and images and runs that commands take."""
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -25,12 +26,15 @@ def save_noise(path: Path, size: tuple[int, int] = (16, 16), mode: str = "RGB") 
     return path
 
 
-def save_untrained(run: Path, styles: tuple[str, ...], *, encoders: bool = False) -> Path:
+def save_untrained(
+    run: Path, styles: tuple[str, ...], *, encoders: bool = False, channels: Literal[3, 4] = 3
+) -> Path:
     """Write a run folder with the snapshot of a generator of 16 px and random weights."""
     torch.manual_seed(0)
     config = GeneratorConfig(
-        resolution=16, z_dim=8, w_dim=8, mapping_layers=2, channel_base=128, channel_max=12, encoders=encoders
-    )
+        resolution=16, z_dim=8, w_dim=8, mapping_layers=2, channel_base=128, channel_max=12,
+        encoders=encoders, channels=channels,
+    )  # fmt: skip
     generator = Generator(config, styles)
     generator.mapping.average.normal_()
     content = generator_bytes(generator, stage=Stage(16), notes={})

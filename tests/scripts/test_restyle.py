@@ -4,6 +4,7 @@ import csv
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -152,6 +153,25 @@ def test_opacity_and_strength(shell: Shell, trained: Path, tmp_path: Path) -> No
         gaps.append(np.abs(after.pixels.astype(int) - before.pixels)[before.alpha > 128].mean())
     assert gaps[0] < 1
     assert gaps[0] < gaps[1] < gaps[2]
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+@pytest.mark.parametrize("alpha", ["keep", "flatten"])
+def test_a_data_set_with_transparency_is_restyled_like_its_files(
+    shell: Shell, tmp_path: Path, channels: Literal[3, 4], alpha: str
+) -> None:
+    """By a run with transparency or without; and a data set without transparency by a run that has it."""
+    for name in ("a", "bb", "ccc"):
+        save_noise(tmp_path / "in" / "ink" / f"{name}.png", mode="RGBA" if alpha == "keep" else "RGB")
+    shell("pack", tmp_path / "in", tmp_path / "packed", "--resolution", "16", "--alpha", alpha)
+    run = save_untrained(tmp_path / "run", ("ink", "oil"), encoders=True, channels=channels)
+    for name, contents in (("files", tmp_path / "in"), ("data set", tmp_path / "packed")):
+        options = ("--style", "oil", "--split", "all") if name == "data set" else ("--style", "oil")
+        shell("restyle", run, contents, *options, "--out", tmp_path / name, *CPU)
+    for file in ("a.png", "bb.png", "ccc.png"):
+        one, other = (read_cutout(tmp_path / name / "oil" / "ink" / file) for name in ("files", "data set"))
+        assert np.abs(one.pixels.astype(int) - other.pixels).max() <= 2
+        assert (one.alpha is None) == (other.alpha is None)
 
 
 def test_samples_like_an_image(shell: Shell, trained: Path, tmp_path: Path) -> None:
