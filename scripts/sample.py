@@ -7,9 +7,12 @@ from typing import Annotated
 
 import torch
 import tyro
+from jaxtyping import Float
+from torch import Tensor
 
 from brushwork.eval.image_folders import COLUMNS, SampleFolder, read_style_images, style_texts
 from brushwork.models.errors import ModelError
+from brushwork.models.generator import Generator
 from brushwork.models.options import BatchSize, DeviceName, Psi, options
 from brushwork.models.sampling import Precision, require_trained
 from brushwork.models.snapshot import DIGEST, find_snapshot, load_generator, snapshot_header
@@ -95,6 +98,19 @@ def note_of(args: SampleArguments, snapshot: Path) -> str:
     return note
 
 
+def coarse_style(args: SampleArguments, generator: Generator) -> Float[Tensor, "1 s"]:
+    """Returns the style of the coarse layers of samples like an image. Raises ModelError for an unknown one,
+    and for none if the run was not trained without a style."""
+    text = args.style_image_label if args.styles == "all" else args.styles
+    styles = style_weights(text, generator.style_names)[None]
+    if text == "none" and generator.style_names and generator.mapping.untrained_styles(styles):
+        raise ModelError(
+            "this run was not trained without a style: name the style of the image by --style-image-label, "
+            f"or that of the coarse layers by --styles, of {', '.join(generator.style_names)}."
+        )
+    return styles
+
+
 def sample_command(args: SampleArguments) -> None:
     """Generates images and figures, and prints where they are.
 
@@ -108,8 +124,7 @@ def sample_command(args: SampleArguments) -> None:
     if args.style_image:
         report_frames(args.style_image)
         images, style_code = read_style_images(generator, args.style_image, args.style_image_label)
-        text = args.style_image_label if args.styles == "all" else args.styles
-        styles, names = style_weights(text, generator.style_names)[None], [f"like {args.style_image[0].stem}"]
+        styles, names = coarse_style(args, generator), [f"like {args.style_image[0].stem}"]
         codes, figures = folder.codes_like(style_code), f"like.png{shown}"
         folder.write_likeness(codes, styles[0], images)
     else:

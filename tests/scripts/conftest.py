@@ -27,9 +27,11 @@ def save_noise(path: Path, size: tuple[int, int] = (16, 16), mode: str = "RGB") 
 
 
 def save_untrained(
-    run: Path, styles: tuple[str, ...], *, encoders: bool = False, channels: Literal[3, 4] = 3
-) -> Path:
-    """Write a run folder with the snapshot of a generator of 16 px and random weights."""
+    run: Path, styles: tuple[str, ...], *, encoders: bool = False, channels: Literal[3, 4] = 3,
+    null_style: bool = True,
+) -> Path:  # fmt: skip
+    """Write a run folder with the snapshot of a generator of 16 px and random weights, trained without a
+    style, too, if `null_style`."""
     torch.manual_seed(0)
     config = GeneratorConfig(
         resolution=16, z_dim=8, w_dim=8, mapping_layers=2, channel_base=128, channel_max=12,
@@ -37,6 +39,8 @@ def save_untrained(
     )  # fmt: skip
     generator = Generator(config, styles)
     generator.mapping.average.normal_()
+    if not null_style:
+        generator.mapping.average[-1] = 0
     content = generator_bytes(generator, stage=Stage(16), notes={})
     write_file(run / "snapshots" / "generator.safetensors", content)
     return run

@@ -188,6 +188,18 @@ def test_samples_like_an_image(shell: Shell, trained: Path, tmp_path: Path) -> N
     assert not (tmp_path / "a" / "grid.png").exists()
 
 
+def test_a_run_that_knows_no_image_without_a_label_asks_for_it(shell: Shell, tmp_path: Path) -> None:
+    run = save_untrained(tmp_path / "run", ("ink", "oil"), encoders=True, null_style=False)
+    words = ("sample", run, "--style-image", save_noise(tmp_path / "x.png"), "--out", tmp_path / "out", *CPU)
+    printed = shell.mistake(*words)
+    assert (
+        "the style of the image by --style-image-label, or that of the coarse layers by --styles" in printed
+    )
+    assert "of ink, oil." in printed
+    assert "12 images" in shell(*words, "--style-image-label", "ink")
+    assert "12 images" in shell(*words, "--styles", "oil")
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
