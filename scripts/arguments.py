@@ -157,18 +157,19 @@ def help_page(kind: type, *, prog: str, description: str | None = None, default:
 # Parsing
 def parse(
     kind: type[Arguments], *, default: Arguments | None = None, words: Sequence[str] | None = None,
-    prog: str | None = None, description: str | None = None,
+    prog: str | None = None, description: str | None = None, full_help: str = "--help",
 ) -> Arguments:  # fmt: skip
     """Parse `words` (by default the command line of this process) into `kind`, on top of `default`.
 
-    Help ends the process with exit code 0, an error with a sentence and exit code 2.
+    `full_help` is the option that lists every option. Help ends the process with exit code 0, an error with a
+    sentence and exit code 2.
     """
     words, prog = list(sys.argv[1:] if words is None else words), prog or sys.argv[0]
     if "-h" in words or "--help" in words:
         print(help_page(kind, prog=prog, description=description, default=default))
         sys.exit(0)
-    options = list(options_of(kind, default))
-    require_known(options, words, prog)
+    options, see = list(options_of(kind, default)), f"see `{prog} {full_help}`."
+    require_known(options, words, prog, see)
     messages = io.StringIO()
     try:
         with contextlib.redirect_stderr(messages):
@@ -176,28 +177,27 @@ def parse(
                 kind, default=tyro.MISSING_NONPROP if default is None else default, args=words, prog=prog
             )
     except SystemExit as ended:
-        fail(option_sentence(ended) or error_sentence(messages.getvalue(), options, prog))
+        fail(option_sentence(ended) or error_sentence(messages.getvalue(), options, see))
 
 
-def require_known(options: Sequence[Option], words: Sequence[str], prog: str) -> None:
-    """Fail for an option that there is not, with its new name or a similar one."""
+def require_known(options: Sequence[Option], words: Sequence[str], prog: str, see: str) -> None:
+    """Fail for an option that there is not, with its new name, or a similar one and where to `see` all."""
     known = [typed for option in options if not option.positional for typed in option.typed]
     for word in words:
         name = word.partition("=")[0].replace("_", "-")
         if name.startswith("--") and name not in known:
             near = get_close_matches(name, known, n=1)
-            hint = f"did you mean {near[0]}? See" if near else "see"
-            fail(
-                renamed(name, prog.partition(" ")[2]) or f"There is no option {name}: {hint} `{prog} --help`."
-            )
+            hint = f"did you mean {near[0]}? S{see[1:]}" if near else see
+            fail(renamed(name, prog.partition(" ")[2]) or f"There is no option {name}: {hint}")
 
 
-def error_sentence(message: str, options: Sequence[Option], prog: str) -> str:
-    """Return the first part of a message of tyro, without its box; or the arguments that are missing."""
+def error_sentence(message: str, options: Sequence[Option], see: str) -> str:
+    """Return the first part of a message of tyro, without its box, or the arguments that are missing; and
+    where to `see` all options."""
     parts = re.split(r"^.*(?:───|---).*$", message.replace("│", " "), flags=re.MULTILINE)
     text = textwrap.dedent(parts[1]).strip()
     if not text.startswith("Missing from"):
-        return f"{' '.join(text.split()).rstrip('.')}: see `{prog} --help`."
+        return f"{' '.join(text.split()).rstrip('.')}: {see}"
     labels = re.findall(r"^ {4}(\S.*)$", text, re.MULTILINE)
     named = [label.split()[0] for label in labels if label.startswith("--")]
     places = [option for option in options if option.positional and option.default is MISSING]
@@ -205,7 +205,7 @@ def error_sentence(message: str, options: Sequence[Option], prog: str) -> str:
     count += count > 0 and any(get_origin(option.hint) is tuple for option in places)
     *missing, last = [*(option.name for option in places[len(places) - count :]), *named]
     words = f"{', '.join(missing)} and {last} are" if missing else f"{last} is"
-    return f"{words} missing: see `{prog} --help`."
+    return f"{words} missing: {see}"
 
 
 # Configurations
@@ -247,7 +247,7 @@ def configured(presets: Presets[Config], from_file: Callable[[Path], Config], de
         )
         sys.exit(0)
     config = config(words) if callable(config) else config
-    return parse(kind, default=config, words=words, prog=prog)
+    return parse(kind, default=config, words=words, prog=prog, full_help="--help-all")
 
 
 def short_help(name: str, description: str, kind: type, config: object = None) -> str:

@@ -93,7 +93,9 @@ def auto_config(words: Sequence[str]) -> TrainConfig:
         TrainingError: no data set is named.
         DataError, ModelError: it cannot be read, or `--start-from` cannot.
     """
-    request = parse(TrainConfig, default=REQUEST, words=words, prog=f"{sys.argv[0]} auto")
+    request = parse(
+        TrainConfig, default=REQUEST, words=words, prog=f"{sys.argv[0]} auto", full_help="--help-all"
+    )
     if request.data == REQUEST.data:
         raise TrainingError("--data is missing: name your packed data set, --data datasets/mine.")
     images = open_dataset(request.data, "train", request.loader.cache)

@@ -128,7 +128,12 @@ def test_a_value_that_is_refused_after_parsing_is_a_sentence(shell: Shell) -> No
         ("train toy --every.tick-kimg 1", "--every.tick-kimg is now called --interval.status-kimg."),
         ("pack a b --near-bits 3", "--near-bits was removed (docs/renames.md says why): leave it out."),
         ("pack --near-bits=3", "--near-bits was removed"),
-        ("train toy --bacth 3", "no option --bacth: did you mean --batch? See `brushwork train toy --help`."),
+        (
+            "train toy --bacth 3",
+            "no option --bacth: did you mean --batch? See `brushwork train toy --help-all`.",
+        ),
+        ("tune toy --zzz 3", "There is no option --zzz: see `brushwork tune toy --help-all`."),
+        ("train toy --augment.cutout x", "'x': see `brushwork train toy --help-all`."),
         ("train toy --strict", "There is no option --strict: "),
         ("pack", "FOLDER, DATASET and --resolution are missing: see `brushwork pack --help`."),
         ("stylize", "CONTENT and STYLES are missing: see `brushwork stylize --help`."),
