@@ -5,6 +5,7 @@ All changes are twice differentiable, as the gradient penalty needs, so DiffAugm
 and masking, not by `grid_sample`.
 """
 
+from dataclasses import fields
 from typing import Annotated
 
 import torch
@@ -15,6 +16,7 @@ from torch import Tensor
 from brushwork.models.options import Share, options
 
 from .ada import Kind, augment_adaptively
+from .errors import TrainingError
 from .rng import BatchRNG
 
 Images = Float[Tensor, "n c h w"]
@@ -37,6 +39,15 @@ class AugmentConfig:
     """p rises while the mean sign of the discriminator's answers to real images is above this."""
     ada_kimg: Annotated[float, Interval(ge=0.001, le=10**6)] = 500.0
     """Thousands of images in which p would rise from 0 to 1; it is at most 0.8."""
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.name in ("ada_target", "ada_kimg") and value != field.default and not self.ada:
+                raise TrainingError(
+                    f"augment.{field.name} is {value:g}, but nothing is augmented adaptively: name kinds of "
+                    "changes by --augment.ada, such as shift geometry colour."
+                )
 
 
 def augment(images: Images, config: AugmentConfig, rng: BatchRNG, p: float = 0.0) -> Images:

@@ -79,6 +79,8 @@ OPTIONS = {
 
 JSON_ONLY = {f"restyle.{term}.rise_kimg" for term in TERMS}
 """Fields that no command-line option sets."""
+FROM_DATA = {f"generator.{name}" for name in ("base_height", "base_width", "channels")}
+"""Fields that a run takes from its data set; no option sets them."""
 
 
 def renamed(name: str, command: str = "") -> str | None:
@@ -103,6 +105,8 @@ def renamed(name: str, command: str = "") -> str | None:
         return removed
     if is_option and new in JSON_ONLY:
         return f"{name} is set in a JSON configuration only: {new}."
+    if is_option and new in FROM_DATA:
+        return f"{name} is decided by the data set: pack the images with the --aspect or --alpha you want."
     if not old:
         return None
     return f"{name} is now called {'--' + new.replace('_', '-') if is_option else new}."

@@ -134,6 +134,14 @@ def test_a_value_that_is_refused_after_parsing_is_a_sentence(shell: Shell) -> No
         ),
         ("tune toy --zzz 3", "There is no option --zzz: see `brushwork tune toy --help-all`."),
         ("train toy --augment.cutout x", "'x': see `brushwork train toy --help-all`."),
+        (
+            "train toy --augment.ada-kimg 3",
+            "augment.ada_kimg is 3, but nothing is augmented adaptively: name",
+        ),
+        (
+            "train toy --generator.channels 4",
+            "--generator.channels is decided by the data set: pack the images",
+        ),
         ("train toy --strict", "There is no option --strict: "),
         ("pack", "FOLDER, DATASET and --resolution are missing: see `brushwork pack --help`."),
         ("stylize", "CONTENT and STYLES are missing: see `brushwork stylize --help`."),

@@ -11,7 +11,7 @@ import pytest
 from brushwork.training.config import TrainConfig
 from brushwork.training.errors import TrainingError
 from brushwork.training.preset_files import read_preset
-from brushwork.training.renames import FIELDS, JSON_ONLY, REMOVED, SAME_VALUES, renamed
+from brushwork.training.renames import FIELDS, FROM_DATA, JSON_ONLY, REMOVED, SAME_VALUES, renamed
 from brushwork.training.run.checkpoint import save_checkpoint
 from brushwork.training.run.run_folder import RunFolder, RunSetup, flat, to_json
 
@@ -48,7 +48,7 @@ def test_new_names_are_fields_and_old_ones_are_not() -> None:
 
     assert [old for old in (*FIELDS, *REMOVED) if exists(old)] == []
     assert [new for new in FIELDS.values() if not exists(new) or renamed(new)] == []
-    assert all(exists(name) and renamed(name) is None for name in JSON_ONLY)
+    assert all(exists(name) and renamed(name) is None for name in (*JSON_ONLY, *FROM_DATA))
 
 
 def test_removed_fields_with_their_old_defaults_load_and_the_run_goes_on(

@@ -15,6 +15,7 @@ from brushwork.models.options import sentence_of
 
 from ..config import FREE_TO_CHANGE, TrainConfig
 from ..errors import TrainingError
+from ..renames import FROM_DATA
 from ..restyle.config import TERMS
 from ..run.run_folder import Json, RunFolder, flat, to_json
 from ..schedules import due
@@ -173,7 +174,7 @@ def numeric_fields(config: TrainConfig) -> dict[str, type]:
     return {
         name: kind
         for name, kind in numbers.items()
-        if kind in (int, float) and name.split(".")[0] not in NEVER_SEARCHED
+        if kind in (int, float) and name.split(".")[0] not in NEVER_SEARCHED and name not in FROM_DATA
     }
 
 

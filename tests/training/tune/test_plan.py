@@ -86,6 +86,7 @@ def test_positive_ranges_are_logarithmic_and_ranges_of_integers_integer() -> Non
         ("generator_lr=1:2", "did you mean optimizer.generator_lr?"),
         ("zzz=1:2", "give one such as optimizer.generator_lr or batch"),
         ("loader.flip=0,1", "'loader.flip', which is no number"),
+        ("generator.channels=3,4", "'generator.channels', which is no number that is searched"),
         ("growing.fade_kimg=1:2", "'growing.fade_kimg', which is no number"),
         ("interval.status_kimg=1:2", "'interval.status_kimg', which is no number that is searched"),
         ("seed=1,2", "'seed', which is no number"),
