@@ -15,7 +15,7 @@ from brushwork.data.files import remove_partials, write_file, write_json
 
 from ..config import FREE_TO_CHANGE, TrainConfig
 from ..errors import TrainingError
-from ..renames import Json, updated
+from ..renames import FROM_DATA, Json, updated
 from .checkpoint import checkpoints
 
 
@@ -90,6 +90,10 @@ LEFT_BY_RUNS = (
     "classifier.safetensors", "generated", "restyled", "measure",
 )  # fmt: skip
 """Files that training, `sample`, `restyle` and `measure` write into a run folder."""
+
+
+TRANSFERABLE = {"generator.resolution", "generator.encoders", "generator.mapping_lr"}
+"""Fields of the networks in which a run may differ from the run that it starts from."""
 
 
 def _is_log_line(line: object) -> bool:
@@ -192,7 +196,7 @@ class RunFolder:
             raise TrainingError(
                 f"{self.path} holds a run of another configuration; choose another --out or restore:\n  "
                 + "\n  ".join(lines)
-                + f"\nA new run can take its weights: --start-from {self.path}."
+                + self._way_on({line.partition(":")[0] for line in lines})
             )
         if not resume:
             raise TrainingError(
@@ -200,6 +204,15 @@ class RunFolder:
             )
         self._write(ours, stored.setup)
         return RunStart(setup=stored.setup, checkpoint=found[-1])
+
+    def _way_on(self, different: set[str]) -> str:
+        """A further line on what to do about these differences; empty if there is nothing to add."""
+        if different & FROM_DATA:
+            return "\nThe images have another shape: pack them with the --aspect and --alpha of that run."
+        networks = {name for name in different if name.startswith(("generator.", "discriminator."))}
+        if networks - TRANSFERABLE:
+            return ""
+        return f"\nA new run can take its weights: --start-from {self.path}."
 
     def _begin(self, config: TrainConfig, setup: RunSetup) -> Path | None:
         """Starts from image 0; files of an earlier run without a checkpoint are moved to a subfolder."""

@@ -83,13 +83,20 @@ def test_another_configuration_is_refused_naming_the_fields_that_differ(
     trained: RunFolder, make_config: Make
 ) -> None:
     before = trained.config_file.read_bytes()
-    other = make_config(seed=2, generator=replace(GENERATOR, w_dim=12), total_kimg=9.0)
+    other = make_config(seed=2, generator=replace(GENERATOR, resolution=32), total_kimg=9.0)
     with pytest.raises(TrainingError) as raised:
         trained.claim(other, SETUP, resume=True)
     first, *lines, last = str(raised.value).splitlines()
     assert "holds a run of another configuration" in first
-    assert lines == ["  generator.w_dim: 8 there, 12 here", "  seed: 1 there, 2 here"], "not its length"
+    assert lines == ["  generator.resolution: 16 there, 32 here", "  seed: 1 there, 2 here"], "not its length"
     assert f"--start-from {trained.path}" in last, "a way on"
+    for change, words in (
+        ({"w_dim": 12}, "8 there, 12 here"),
+        ({"base_width": 6}, "the --aspect and --alpha of that run"),
+    ):
+        with pytest.raises(TrainingError, match=words) as raised:
+            trained.claim(make_config(seed=1, generator=replace(GENERATOR, **change)), SETUP, resume=True)
+        assert "--start-from" not in str(raised.value), "other networks cannot take the weights"
     assert trained.config_file.read_bytes() == before
     lines = differences({"loss": {"mixing": 0.9}, "out": "a"}, {"loss": {"new": 1}, "out": "b"})
     assert lines == ["loss.mixing: 0.9 there, None here", "loss.new: None there, 1 here"]
