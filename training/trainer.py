@@ -195,7 +195,8 @@ class Trainer:
         while (reason := self._why_stop()) is None:
             if self.state.nimg > self.first:
                 self._maintain()
-            self._step()
+            if not self.gave_up:
+                self._step()
         return self._finish(reason)
 
     def _step(self) -> None:
@@ -221,10 +222,11 @@ class Trainer:
     def _why_stop(self) -> Reason | None:
         if self.state.nimg >= self.schedule.images:
             return "finished"
+        if self.gave_up:
+            return "patience"
         if self.accelerator.num_processes > 1 and self.state.nimg // self.config.batch % AGREE_EVERY:
             return None
         reasons: dict[Reason, bool] = {
-            "patience": bool(self.gave_up),
             "collapse": self.config.stop_on_collapse and self.state.collapsed_lines >= PATIENCE,
             "time": self.plan.seconds_left <= 0,
             "signal": bool(self.stop.signal),
@@ -249,7 +251,7 @@ class Trainer:
             checkpoint=is_due(interval.checkpoint_kimg),
         )
         if is_due(interval.metrics_kimg):
-            self.gave_up = self.artifacts.why_give_up()
+            self.gave_up = broadcast_from_main(self.accelerator, self.artifacts.why_give_up)
 
     def _finish(self, reason: Reason) -> Outcome:
         if self.meter.images:

@@ -207,8 +207,11 @@ def test_a_run_without_progress_ends_and_keeps_its_best_snapshot(make: Make) -> 
         patience=2,
     )  # fmt: skip
     outcome = trainer.run()
-    assert (outcome.reason, outcome.nimg) == ("patience", 32), "the step after the third measurement"
-    assert last_line(outcome, trainer.config.out).startswith("stopped by --patience, since fd was best 2 or")
+    assert (outcome.reason, outcome.nimg) == ("patience", 24), "no step after the third measurement"
+    assert [line["nimg"] for line in trainer.folder.history() if "fd" in line] == [8, 16, 24]
+    ended = "stopped by --patience, since fd did not improve in the last 2 measurements, at "
+    assert last_line(outcome, trainer.config.out).startswith(ended)
+    assert names(trainer.folder.checkpoints) == ["000000000024.pt"]
     best = snapshot_header(trainer.folder.snapshots / "best.safetensors")
     assert best["notes"]["nimg"] == 8
     with pytest.raises(TrainingError, match=r"patience is 2, but nothing is measured: set --interval"):

@@ -101,8 +101,9 @@ class Artifacts:
             self.background.add(lambda: save_image(self.folder.samples / "augmented.png", grid))
 
     def why_give_up(self) -> str:
-        """Why the main process gives up the run after `patience` measurements; empty to go on."""
-        if not (self.config.patience and self.accelerator.is_main_process):
+        """Why the run should end after `patience` measurements, by the log of the main process; empty to go
+        on."""
+        if not self.config.patience:
             return ""
         self.background.wait()
         return why_give_up(self.folder.history(), self.config.metrics.best_by, self.config.patience)

@@ -157,7 +157,8 @@ def why_give_up(history: Sequence[Mapping[str, float | int]], figure: str, patie
     if len(lines) <= patience:
         return ""
     if not any(is_best(lines[: len(lines) - back], figure) for back in range(patience)):
-        return f"{figure} was best {patience} or more measurements ago"
+        last = "measurement" if patience == 1 else f"{patience} measurements"
+        return f"{figure} did not improve in the last {last}"
     if all(line.get("copies", 0.0) > COPIED for line in lines[-patience:]):
         return f"more than {COPIED:.0%} of the samples are near-copies of training images"
     return ""

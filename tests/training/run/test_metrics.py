@@ -117,7 +117,8 @@ def test_the_newest_is_the_best_if_none_was_better() -> None:
 def test_a_run_is_given_up_after_measurements_without_a_better_one_or_with_copies() -> None:
     better = [{"fd": value} for value in (9.0, 7.0, 8.0, 7.5)]
     assert why_give_up(better[:3], "fd", 2) == "", "the best is one measurement ago"
-    assert why_give_up(better, "fd", 2) == "fd was best 2 or more measurements ago"
+    assert why_give_up(better, "fd", 2) == "fd did not improve in the last 2 measurements"
+    assert why_give_up(better[:3], "fd", 1) == "fd did not improve in the last measurement"
     assert why_give_up(better, "fd", 3) == ""
     falling = [{"fd": 9.0 - n, "copies": share} for n, share in enumerate((0.5, 0.05, 0.11, 0.2))]
     assert why_give_up(falling, "fd", 3) == ""
