@@ -24,7 +24,7 @@ from .background import Background
 from .checkpoint import cpu_copy, save_checkpoint
 from .diversity import DiversityProbe
 from .metrics import InLoopMetrics, is_best, measurements, why_give_up
-from .progress import figures_line
+from .progress import figures_line, seen
 from .run_folder import Json, RunFolder, flat, to_json
 from .samples import augmented_grid, restyled_grid, sample_grid, save_grid, shown_contents
 
@@ -164,7 +164,7 @@ class Artifacts:
         if (self.folder.snapshots / f"{LATEST}.safetensors").exists():
             start_from = f"--start-from {self.folder.path} "
         return Diverged(
-            f"the {what} at {self.state.nimg / 1000:.1f} kimg: the run diverged. Start a new run with lower "
+            f"the {what} at {seen(self.state.nimg)}: the run diverged. Start a new run with lower "
             f"learning rates: --out ANOTHER {start_from}--optimizer.generator-lr {rates.generator_lr / 4:g} "
             f"--optimizer.discriminator-lr {rates.discriminator_lr / 4:g}."
         )

@@ -105,6 +105,11 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
+def seen(nimg: int) -> str:
+    """12400 -> '12.4 kimg', 32 -> '32 images'."""
+    return f"{nimg / 1000:.1f} kimg" if nimg >= 1000 else f"{nimg} images"
+
+
 def status_line(values: Mapping[str, float | int], stage: Stage, *, left: float, warning: str = "") -> str:
     """The status line; `left` is in seconds, `warning` is appended."""
     fading = f" fading in {stage.alpha:4.0%}" if stage.alpha < 1 else ""
@@ -118,7 +123,7 @@ def status_line(values: Mapping[str, float | int], stage: Stage, *, left: float,
         f" {name} {values[f'weighted_{name}']:+.3f}" for name in TERMS if f"weighted_{name}" in values
     )
     return (
-        f"{values['nimg'] / 1000:8.1f} kimg | {stage.resolution} px{fading} | "
+        f"{seen(int(values['nimg'])):>13} | {stage.resolution} px{fading} | "
         f"{values['img_per_s']:.0f} img/s | {clock(left)} left | "
         f"loss {discriminator}G {values['loss_g']:.3f}{terms}{sign}{penalty}{diversity}"
     )
@@ -127,4 +132,4 @@ def status_line(values: Mapping[str, float | int], stage: Stage, *, left: float,
 def figures_line(nimg: int, figures: Mapping[str, float]) -> str:
     """The line of in-loop metrics."""
     values = " | ".join(f"{name} {value:.3f}" for name, value in figures.items())
-    return f"{nimg / 1000:8.1f} kimg | {values}"
+    return f"{seen(nimg):>13} | {values}"

@@ -83,6 +83,9 @@ def test_the_line_says_where_the_run_stands() -> None:
     warned = status_line(values | {"pixel_diversity": 0.75}, Stage(32), left=1.0, warning="1 of 2 styles ...")
     assert warned.endswith("| diversity 0.75 | 1 of 2 styles ...")
     assert "R1" not in steady
+    assert status_line(values | {"nimg": 32}, Stage(32), left=1.0).startswith("    32 images | 32 px"), (
+        "not 0.0"
+    )
 
 
 def test_a_run_says_on_which_machine_images_and_schedule_it_trains(
