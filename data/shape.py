@@ -32,6 +32,12 @@ def nearest_base(aspect: float) -> Base:
     return (4, quarters) if aspect >= 1 else (quarters, 4)
 
 
+def cut_share(height: int, width: int, base: Base) -> float:
+    """Returns the share of an image's area that is cut off by a crop to the aspect of `base`."""
+    ratio = width * base[0] / (height * base[1])
+    return 1 - min(ratio, 1 / ratio)
+
+
 def parse_aspect(text: str) -> float:
     """Returns width by height of a text such as 3:2. Raises DataError if it is none, or beyond 4:1."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?):(\d+(?:\.\d+)?)", text)

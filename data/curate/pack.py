@@ -32,7 +32,17 @@ from ..images import (
 )
 from ..names import NO_LABEL, visible
 from ..progress import Progress
-from ..shape import SQUARE, Base, base_of, median_aspect, nearest_base, parse_aspect, size_at
+from ..shape import (
+    MOST,
+    SQUARE,
+    Base,
+    base_of,
+    cut_share,
+    median_aspect,
+    nearest_base,
+    parse_aspect,
+    size_at,
+)
 from ..split import SPLITS, TEST_FRACTION, split_of
 from .duplicates import DuplicateFilter, ImageHash, Problem, hash_image, near_duplicates
 from .report import Balance, ContactSheet, Report, notes, refuse_splits
@@ -41,6 +51,9 @@ from .table import scan_table
 
 WINDOW = 256
 """Prepared images that are held in memory."""
+CUT, NOTED = 0.34, 0.1
+"""A crop is noted that cuts off more than a third (images of 3:2 lose as much in a square) of more than a
+tenth of the images."""
 CONTENT = (
     DATASET_JSON, "report.json", "report.md", "README.md", "ATTRIBUTION.md", "contact_sheet.png", "data",
     *(f"data/{split}-*-of-*.parquet" for split in SPLITS),
@@ -153,7 +166,7 @@ def _build(scan: Scan, stage: Path, config: PackConfig, base: Base) -> tuple[Rep
     chosen.problems += (Problem(kind="inaccessible", source=path, detail=why) for path, why in scan.faults)
     unusable: dict[int, Problem] = {}
     content: list[str] = []
-    transparent: set[int] = set()
+    transparent, cut = set[int](), 0
     with ExitStack() as stack:
         writers = {
             split: stack.enter_context(
@@ -175,6 +188,7 @@ def _build(scan: Scan, stage: Path, config: PackConfig, base: Base) -> tuple[Rep
                 split, label = prepared.hash.split, file.weights or file.style
                 writers[split].add(prepared.png, file, prepared.hash.sha256)
                 sheet.offer(file.source, prepared.pixels)
+                cut += prepared.cut > CUT
                 if config.alpha == "keep" and prepared.pixels[..., 3].min() < 255:
                     transparent.add(file.style)
                 pixels = hashlib.sha256(prepared.pixels.tobytes()).hexdigest()
@@ -189,10 +203,28 @@ def _build(scan: Scan, stage: Path, config: PackConfig, base: Base) -> tuple[Rep
         packed=len(chosen.hashes),
         balance=balance,
         problems=(*chosen.problems, *near_duplicates(chosen.hashes)),
-        notes=(*notes(scan, balance), *_notes_on_alpha(scan, config, transparent)),
+        notes=(
+            *notes(scan, balance),
+            *_notes_on_crop(config, base, cut, len(chosen.hashes)),
+            *_notes_on_alpha(scan, config, transparent),
+        ),
         ignored=scan.ignored,
     )
     return report, hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _notes_on_crop(config: PackConfig, base: Base, cut: int, packed: int) -> Iterator[str]:
+    """Yields a sentence if many images lose much of their area."""
+    if cut > NOTED * packed:
+        height, width = size_at(config.resolution, base)
+        remedy = "try --aspect auto"
+        if config.aspect == "auto":
+            longest = max(base) == MOST * min(base)
+            remedy = "cut longer ones into parts" if longest else "pack tall and wide ones apart"
+        yield (
+            f"{cut} of {packed} images lose more than a third of their area by the crop to {width} x "
+            f"{height} px: {remedy}, or add --fit pad."
+        )
 
 
 def _notes_on_alpha(scan: Scan, config: PackConfig, transparent: set[int]) -> Iterator[str]:
@@ -252,6 +284,8 @@ class Prepared:
     png: bytes
     hash: ImageHash
     animated: bool
+    cut: float
+    """Share of the image's area that was cut off."""
 
 
 def prepare_all(
@@ -289,4 +323,5 @@ def _prepare(file: ImageFile, config: PackConfig, base: Base) -> Prepared | Prob
         png=png_bytes(pixels),
         hash=hash_image(on_white(original), source=file.source, style=file.style, split=split, sha256=sha256),
         animated=animated,
+        cut=cut_share(height, width, base) if config.fit == "crop" else 0.0,
     )

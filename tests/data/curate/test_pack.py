@@ -251,6 +251,33 @@ def test_images_of_an_aspect(tmp_path: Path, out: Path, aspect: str, shape: tupl
     assert (dataset.resolution, len(dataset)) == (16, 5)
 
 
+@pytest.mark.parametrize(
+    ("sizes", "changes", "words"),
+    [
+        (
+            [(48, 32)] * 7 + [(32, 48)] * 5,
+            {"aspect": "auto"},
+            "5 of 12 .* 24 x 16 px: pack tall and wide ones",
+        ),
+        (
+            [(160, 16)] * 3,
+            {"aspect": "auto"},
+            "3 of 3 .* 64 x 16 px: cut longer ones into parts, or add --fit",
+        ),
+        ([(16, 32)] * 3, {}, "3 of 3 images lose more than a third .* 16 x 16 px: try --aspect auto"),
+        ([(16, 32)] * 3, {"fit": "pad"}, ""),
+        ([(48, 32)] * 3, {}, ""),
+        ([(32, 32)] * 9 + [(16, 32)], {}, ""),
+    ],
+)
+def test_a_crop_that_cuts_much_off_many_images_is_noted(
+    tmp_path: Path, out: Path, sizes: list[tuple[int, int]], changes: dict, words: str
+) -> None:
+    save_cutouts(tmp_path / "in", sizes)
+    noted = " ".join(pack(tmp_path / "in", out, replace(CONFIG, **changes)).report.notes)
+    assert re.search(words, noted) if words else not noted
+
+
 def test_kept_transparency(tmp_path: Path, out: Path) -> None:
     save_cutouts(tmp_path / "in" / "ink", [(16, 16)] * 3)
     save_cutouts(tmp_path / "in" / "oil", [(16, 16)] * 3, transparent=False)
