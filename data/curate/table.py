@@ -142,8 +142,11 @@ def parse_weights(value: Any) -> Weights:
     if isinstance(value, Mapping):
         pairs = list(value.items())
     else:
-        parts = value if isinstance(value, list) else str(value or "").split("+")
-        pairs = [part.rpartition("=")[::2] if "=" in part else (part, 1) for part in map(str, parts)]
+        parts = value if isinstance(value, list) else ["" if value is None else value]
+        if wrong := [part for part in parts if not isinstance(part, str)]:
+            raise ValueError(f"the style {json.dumps(wrong[0])}, no text: write its name in quotes")
+        parts = parts if isinstance(value, list) else parts[0].split("+")
+        pairs = [part.rpartition("=")[::2] if "=" in part else (part, 1) for part in parts]
     weights: dict[str, float] = {}
     for style, weight in pairs:
         try:

@@ -100,6 +100,12 @@ def test_mistakes_are_named(images: Path, tmp_path: Path, text: str, words: str)
         ("gone.csv", "", "gone.csv' cannot be read"),
         ("broken.jsonl", '\n{"file', "Line 2 of '.*broken.jsonl' is no JSON"),
         ("list.jsonl", '["a.png", "ink"]', "Line 1 of '.*list.jsonl' is no object"),
+        (
+            "index.jsonl",
+            '\n{"file": "a.png", "style": 0}',
+            "Line 2 .* the style 0, no text: write its name in q",
+        ),
+        ("list.jsonl", '{"file": "a.png", "style": ["ink", true]}', "Line 1 .* the style true, no text"),
         ("latin.csv", "file_name,style\na.png,t\xe9\n", "latin.csv' is not in UTF-8"),
     ],
 )
