@@ -5,9 +5,11 @@ Slow imports are inside functions: `brushwork --help` is quick, and `run_command
 
 import difflib
 import errno
+import hashlib
 import importlib
 import importlib.metadata
 import os
+import socket
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import NoReturn, TypeVar
@@ -78,9 +80,28 @@ def run_command(action: Callable[[], object]) -> None:
 
 
 def fail(sentence: str) -> NoReturn:
-    """End the command with a sentence and exit code 2."""
-    print(f"brushwork: {sentence}", file=sys.stderr)
+    """End the command with a sentence and exit code 2. Of several processes, the first one prints it."""
+    if not _is_told(sentence):
+        print(f"brushwork: {sentence}", file=sys.stderr)
     sys.exit(2)
+
+
+def _is_told(sentence: str) -> bool:
+    """Whether another process of this launcher ends with the same sentence.
+
+    The first one binds a name in Linux's abstract namespace of sockets, which it keeps until it ends; other
+    systems have none, and each process prints the sentence.
+    """
+    if os.environ.get("WORLD_SIZE", "1") == "1":
+        return False
+    digest = hashlib.sha256(f"{os.getppid()} {sentence}".encode()).hexdigest()
+    name = socket.socket(socket.AF_UNIX)
+    try:
+        name.bind(f"\0brushwork {digest}")
+    except OSError as error:
+        return error.errno == errno.EADDRINUSE
+    name.detach()  # so that it stays open
+    return False
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

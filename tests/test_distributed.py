@@ -135,6 +135,19 @@ def test_what_fails_in_one_process_ends_both_with_one_sentence(
     assert "File too large" in sentence
 
 
+@pytest.mark.parametrize("mistaken", ["0 1", "1"])
+def test_a_mistake_is_told_once_whether_one_process_made_it_or_all(tmp_path: Path, mistaken: str) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(f"""
+import os, time
+from brushwork.scripts.cli import fail, run_command
+run_command(lambda: fail("wrong.") if os.environ["RANK"] in {mistaken.split()} else time.sleep(60))
+""")
+    done = subprocess.run([*PROCESSES[2], str(script)], capture_output=True, text=True, timeout=50)
+    assert done.returncode != 0
+    assert (done.stdout + done.stderr).count("brushwork: wrong.") == 1
+
+
 def test_a_killed_process_ends_the_other_with_a_sentence(tmp_path: Path, packed: Path) -> None:
     process = started(packed, tmp_path / "run")
     os.kill(ranks_of(process, tmp_path / "run")[-1], signal.SIGKILL)
