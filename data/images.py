@@ -22,6 +22,8 @@ Colour = tuple[int, int, int]
 Cell = np.ndarray | None
 
 WHITE: Colour = (255, 255, 255)
+OUTLINE: Colour = (216, 216, 216)
+"""Around transparent images in a grid, whose edges would not show on white."""
 MAX_PIXELS = 2**26
 """Larger images are not decoded: 8192 x 8192 pixels take one or two gigabytes on their way to an array."""
 NO_IMAGES = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "IPTC", "MPEG", "WMF"})
@@ -284,7 +286,7 @@ def image_grid(
 
     Args:
         images: uint8 (rows, cols, H, W, C), or lists of uint8 (H, W, C) with None for an empty cell;
-            transparent ones are shown on white.
+            transparent ones are shown on white, in an outline.
         row_labels: one text per row, to its left; none leaves no margin.
         column_labels: one text per column, above it; all are rotated if one is wider than the cell.
         title: one line above all, at the left.
@@ -317,6 +319,9 @@ def image_grid(
     for r, row in enumerate(rows):
         for c, cell in enumerate(row):
             if cell is not None:
+                x, y = left + c * (width + gap), top + r * (height + gap)
+                if cell.shape[2] == 4:
+                    grid.paste(OUTLINE, (x - 1, y - 1, x + width + 1, y + height + 1))
                 tile = Image.fromarray(on_white(cell)).resize((width, height), Image.Resampling.NEAREST)
-                grid.paste(tile, (left + c * (width + gap), top + r * (height + gap)))
+                grid.paste(tile, (x, y))
     return grid

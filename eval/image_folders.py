@@ -239,7 +239,7 @@ class RestyledFolder:
         self.contents += 1
         self.larger += any(side > most for side, most in zip(cutout.pixels.shape[:2], self.size, strict=True))
         if in_grid:
-            self.cells[original.name] = [thumbnail(cutout.pixels), *[None] * len(self.targets)]
+            self.cells[original.name] = [thumbnail(self.pixels(cutout)), *[None] * len(self.targets)]
 
     def _add_result(self, original: Original, cutout: Cutout, target: int, pixels: np.ndarray) -> None:
         output = f"{self.folders[target]}/{original.name}.png"
@@ -271,8 +271,7 @@ class RestyledFolder:
             labels, rows = ["style", *labels], [[None, *images], *rows]
         side = max(max(cell.shape[:2]) for row in rows for cell in row if cell is not None)
         cells = [
-            [None if cell is None else fit_image(on_white(cell), (side, side), "pad") for cell in row]
-            for row in rows
+            [None if cell is None else fit_image(cell, (side, side), "pad") for cell in row] for row in rows
         ]
         save_grid(self.out / GRID, cells, labels, ["content", *[target.name for target in self.targets]])
 

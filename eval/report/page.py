@@ -208,7 +208,9 @@ def _cells(source: Source, indices: Tensor) -> list[Cell]:
 
 def _cell(image: UInt8[Tensor, "3 h w"]) -> np.ndarray:
     array = np.ascontiguousarray(image.permute(1, 2, 0).cpu().numpy())
-    return array if max(array.shape) <= LARGE else fit_image(array, (LARGE, LARGE), "pad")
+    scale = min(1.0, LARGE / max(array.shape))
+    height, width = (max(1, round(side * scale)) for side in array.shape[:2])
+    return fit_image(array, (height, width), "squash")
 
 
 def _grid(rows: list[list[Cell]], row_labels: Sequence[str]) -> Image.Image:

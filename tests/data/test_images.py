@@ -10,6 +10,7 @@ from PIL import Image, ImageCms, ImageFile
 from brushwork.data import images as images_module
 from brushwork.data.errors import DataError
 from brushwork.data.images import (
+    OUTLINE,
     decode,
     fit_image,
     has_frames,
@@ -205,3 +206,10 @@ def test_the_grid_shows_every_cell_and_labels_take_room() -> None:
         assert grid.height > plain.height
         assert pixels_of(grid, (255, 0, 0)) == 2 * 16 * 16
         assert np.array(grid).min() < 100, "the text is there"
+
+
+def test_transparent_cells_of_a_grid_are_on_white_in_an_outline() -> None:
+    clear = np.zeros((8, 8, 4), np.uint8)
+    grid = image_grid([[clear, clear]])
+    assert pixels_of(grid, OUTLINE) == 2 * (10 * 10 - 8 * 8)
+    assert pixels_of(grid, (255, 255, 255)) + pixels_of(grid, OUTLINE) == grid.width * grid.height

@@ -52,3 +52,10 @@ def test_nearest_stand_above_their_training_images_of_any_size(size: int) -> Non
 def test_small_images_are_magnified_and_large_ones_reduced(size: int, shown: int) -> None:
     grid = samples_grid(source(size=size, styles=(0,)), ("flat",))
     assert len(np.flatnonzero((np.asarray(grid)[..., 1] == 100).any(1))) == shown
+
+
+def test_a_wide_image_is_reduced_in_its_aspect() -> None:
+    images = coloured(1, 400).repeat(1, 1, 1, 2)
+    grid = np.asarray(samples_grid(Stored(images=images, styles=torch.tensor([0])), ("flat",)))
+    assert (grid == (0, 100, 0)).all(axis=2).sum() == 160 * 80
+    assert len(grid) < 100, "no bars above and below"
