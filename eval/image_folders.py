@@ -329,7 +329,8 @@ class SampleFolder:
             columns = [f"psi {psi:g}" for psi in TRUNCATIONS]
             self._save("truncation.png", truncated, [names[i] for i in trained], columns)
         frames = interpolation_frames(generator, styles, self.seeds[:4], steps=12, psi=self.psi)
-        pictures = [enlarged(rearrange(frame, "s c h w -> h (s w) c").numpy()) for frame in frames]
+        scale = magnification(*generator.trained_size)
+        pictures = [enlarged(rearrange(frame, "s c h w -> h (s w) c").numpy(), scale) for frame in frames]
         write_file(self.out / "interpolation.gif", gif_bytes(pictures, milliseconds=60))
 
     def write_likeness(
@@ -405,17 +406,22 @@ def save_grid(
     columns: Sequence[object],
 ) -> None:
     """Write a labelled grid of images of one size; small ones are enlarged."""
-    side = next(len(cell) for row in cells for cell in row if cell is not None)
+    height, width = next(cell.shape[:2] for row in cells for cell in row if cell is not None)
     grid = image_grid(
         cells,
         row_labels=[*map(str, rows)],
         column_labels=[*map(str, columns)],
-        scale=max(1, MIN_CELL // side),
+        scale=magnification(height, width),
     )
     save_image(path, grid)
 
 
-def enlarged(pixels: np.ndarray) -> Image.Image:
-    """Return an image (h, w, C) on white, enlarged as in the grids."""
-    picture, scale = Image.fromarray(on_white(pixels)), max(1, MIN_CELL // len(pixels))
+def magnification(height: int, width: int) -> int:
+    """Return the factor by which images are enlarged in figures."""
+    return max(1, MIN_CELL // min(height, width))
+
+
+def enlarged(pixels: np.ndarray, scale: int) -> Image.Image:
+    """Return an image (h, w, C) on white, enlarged by a whole number."""
+    picture = Image.fromarray(on_white(pixels))
     return picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST)

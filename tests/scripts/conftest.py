@@ -28,14 +28,14 @@ def save_noise(path: Path, size: tuple[int, int] = (16, 16), mode: str = "RGB") 
 
 def save_untrained(
     run: Path, styles: tuple[str, ...], *, encoders: bool = False, channels: Literal[3, 4] = 3,
-    null_style: bool = True,
+    base_height: int = 4, null_style: bool = True,
 ) -> Path:  # fmt: skip
     """Write a run folder with the snapshot of a generator of 16 px and random weights, trained without a
     style, too, if `null_style`."""
     torch.manual_seed(0)
     config = GeneratorConfig(
         resolution=16, z_dim=8, w_dim=8, mapping_layers=2, channel_base=128, channel_max=12,
-        encoders=encoders, channels=channels,
+        encoders=encoders, channels=channels, base_height=base_height,
     )  # fmt: skip
     generator = Generator(config, styles)
     generator.mapping.average.normal_()

@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from brushwork.data.images import read_image
+from brushwork.data.images import OUTLINE, read_image
 from brushwork.eval import image_folders as module
 from brushwork.eval.sources import read_styled_folder
 from brushwork.models.errors import ModelError
@@ -33,6 +33,18 @@ def test_seeds_are_numbers_and_ranges_each_once() -> None:
             parse_seeds(text)
     with pytest.raises(ModelError, match="are 100000000000: take at most 1000000"):
         parse_seeds("0-99999999999")
+
+
+def test_figures_of_tall_transparent_images(shell: Shell, tmp_path: Path) -> None:
+    """Of 16 x 32 px, so enlarged by 4 in all figures; those of the grid have an outline."""
+    run = save_untrained(tmp_path / "run", ("ink", "oil"), channels=4, base_height=8)
+    shell("sample", run, "--seeds", "0-1", "--out", tmp_path / "out", *CPU)
+    with Image.open(tmp_path / "out" / "ink" / "seed0.png") as image:
+        assert (image.size, image.mode) == ((16, 32), "RGBA")
+    with Image.open(tmp_path / "out" / "interpolation.gif") as moving:
+        assert moving.size == (2 * 64, 128)
+    outlined = (read_image(tmp_path / "out" / "grid.png") == OUTLINE).all(axis=-1).sum()
+    assert outlined >= 4 * (66 * 130 - 64 * 128)
 
 
 def test_more_seeds_than_a_batch_and_than_the_grid_shows(shell: Shell, run: Path, tmp_path: Path) -> None:
