@@ -9,7 +9,6 @@ from annotated_types import Interval
 from einops import repeat
 from jaxtyping import Float
 from torch import Tensor, nn
-from tyro.conf import Suppress
 
 from .encoders import ContentEncoder, StyleEncoder
 from .errors import ModelError
@@ -31,11 +30,11 @@ class GeneratorConfig:
 
     resolution: Resolution = 32
     """The shorter side of the images in pixels, a power of two from 8 up."""
-    base_height: Suppress[Quarters] = SMALLEST
+    base_height: Quarters = SMALLEST
     """Rows of the learned start; the shorter side has 4. A run takes it from its data set."""
-    base_width: Suppress[Quarters] = SMALLEST
+    base_width: Quarters = SMALLEST
     """Columns of the learned start: 6 for images of 3:2. A run takes it from its data set."""
-    channels: Suppress[Literal[3, 4]] = 3
+    channels: Literal[3, 4] = 3
     """3 for RGB, 4 with transparency. A run takes it from its data set."""
     z_dim: Width = 512
     """Length of the latent code z."""

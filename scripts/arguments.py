@@ -24,7 +24,7 @@ import tyro
 from brushwork.scripts.cli import fail, nearest, option_sentence
 from brushwork.training.config import TrainConfig
 from brushwork.training.errors import TrainingError
-from brushwork.training.renames import renamed
+from brushwork.training.renames import FROM_DATA, renamed
 
 Arguments = TypeVar("Arguments")
 Config = TypeVar("Config")
@@ -119,7 +119,7 @@ def options_of(kind: Any, default: object = None, prefix: str = "", group: str =
             flat = tyro.conf.OmitArgPrefixes in marks or "" in names
             title = group if flat else f"{name}: {text or inspect.getdoc(hint)}"
             yield from options_of(hint, value, prefix if flat else f"{name}.", title)
-        elif tyro.conf.Suppress not in marks:
+        elif tyro.conf.Suppress not in marks and name.replace("-", "_") not in FROM_DATA:
             positional = tyro.conf.Positional in marks
             metavars = [mark.metavar for mark in marks if getattr(mark, "metavar", None)]
             yield Option(

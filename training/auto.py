@@ -21,6 +21,7 @@ from brushwork.models.errors import ModelError
 from brushwork.models.generator import GeneratorConfig
 from brushwork.models.snapshot import snapshot_header
 
+from .ada import Kind
 from .augment import AugmentConfig
 from .config import IntervalConfig, TrainConfig
 from .errors import TrainingError
@@ -31,9 +32,11 @@ from .run.metrics import MetricsConfig
 from .run.progress import balance
 from .schedules import GrowingConfig
 
+KINDS: tuple[Kind, ...] = ("shift", "geometry", "colour")
+"""Adaptive changes that suit every image; whether mirrored images look right is for the user to say."""
 REQUEST = replace(
     emoji_32(), data=Path(), out=Path(), generator=GeneratorConfig(resolution=4096),
-    interval=IntervalConfig(metrics_kimg=1.0),
+    augment=AugmentConfig(ada=KINDS), interval=IntervalConfig(metrics_kimg=1.0),
 )  # fmt: skip
 """The defaults of the options that decide: values that no user gives."""
 
@@ -257,7 +260,7 @@ def _augment(collection: Collection, source: Source | None) -> AugmentConfig:
     """ADA at the published speeds for collections that the discriminator could learn by heart."""
     if collection.images >= ADA_BELOW:
         return AugmentConfig()
-    return AugmentConfig(ada=("shift", "geometry", "colour"), ada_kimg=100.0 if source else 500.0)
+    return AugmentConfig(ada=KINDS, ada_kimg=100.0 if source else 500.0)
 
 
 def _candidate(
