@@ -19,7 +19,7 @@ from brushwork.training.prepare.transfer import Source
 from brushwork.training.preset_files import read_preset
 from brushwork.training.presets import PRESETS
 from brushwork.training.run.metrics import InLoopMetrics
-from brushwork.training.run.progress import clock
+from brushwork.training.run.progress import clock, seen
 from brushwork.training.run.run_folder import RunFolder
 from brushwork.training.trainer import Outcome, Trainer, measured_rates
 
@@ -58,7 +58,7 @@ def train_command(config: TrainConfig) -> Outcome:
 
 def last_line(outcome: Outcome, run: Path) -> str:
     """Return a line on how the run ended, and where the results are or how to resume."""
-    at = f"at {outcome.nimg / 1000:.1f} kimg and {outcome.resolution} px, in {clock(outcome.seconds)}"
+    at = f"at {seen(outcome.nimg)} and {outcome.resolution} px, in {clock(outcome.seconds)}"
     if outcome.reason == "signal":
         return f"stopped by signal {outcome.signal} {at}; checkpoint written: go on with --resume (run {run})"
     ends = {

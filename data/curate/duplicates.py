@@ -22,8 +22,9 @@ MEANING: Mapping[str, str] = {
 }
 NEAR_BITS = 6
 """Near-duplicates differ in at most this many bits of their 64-bit hashes."""
-NEAR_LEVELS = 4.0
-"""Near-duplicates differ by at most this in their 8 x 8 colours, as a mean of levels of 255."""
+NEAR_LEVELS, NEAR_SHARE = 4.0, 0.1
+"""Near-duplicates differ in their 8 x 8 colours by at most so many levels of 255, as a mean, and by at most
+this share of the deviation within either: small drawings on a large ground have the ground in common."""
 BLOCK = 2048
 
 
@@ -106,21 +107,32 @@ def _leak(a: ImageHash, b: ImageHash, how: str) -> Problem:
 
 
 def near_duplicates(hashes: Sequence[ImageHash]) -> list[Problem]:
-    """Returns the pairs of one style that look alike, and the leaks between the splits among them.
+    """Returns the images that look like an earlier one of their style, each once with the nearest one; and
+    the leaks between the splits, each image of the test split once.
 
     Images of two styles are never compared: a style data set shows the same subject in several styles.
     """
     problems: list[Problem] = []
     for style in sorted({one.style for one in hashes}):
         group = [one for one in hashes if one.style == style]
+        nearest: dict[str, tuple[int, Problem]] = {}
+        leaks: dict[str, tuple[int, Problem]] = {}
         for i, j, distance in near_pairs(group):
             a, b = group[i], group[j]
             if a.sha256 == b.sha256:
                 continue
-            problems.append(_pair("near-duplicate", b, f"{distance} of 64 bits differ", a))
+            found = _pair("near-duplicate", b, f"{distance} of 64 bits differ", a)
+            _keep_nearer(nearest, found, distance)
             if a.split != b.split:
-                problems.append(_leak(a, b, "nearly the same"))
+                _keep_nearer(leaks, _leak(a, b, "nearly the same"), distance)
+        problems += (problem for _, problem in (*nearest.values(), *leaks.values()))
     return problems
+
+
+def _keep_nearer(found: dict[str, tuple[int, Problem]], problem: Problem, distance: int) -> None:
+    """Puts the problem of an image in place of one of a greater distance."""
+    if problem.source not in found or distance < found[problem.source][0]:
+        found[problem.source] = distance, problem
 
 
 def near_pairs(hashes: Sequence[ImageHash], *, bits: int = NEAR_BITS) -> Iterator[tuple[int, int, int]]:
@@ -128,17 +140,20 @@ def near_pairs(hashes: Sequence[ImageHash], *, bits: int = NEAR_BITS) -> Iterato
 
     With bits as +-1, the scalar product of two hashes is 64 - 2 * distance, exactly in float32. By blocks of
     this matrix product, 100,000 images of one style take under a minute. The hash sees grey shapes only, so
-    the colours must agree, too.
+    the colours must agree, too, as NEAR_LEVELS and NEAR_SHARE say.
     """
     if not hashes:
         return
     values = np.array([one.perceptual for one in hashes], dtype=np.uint64)
     signs = np.unpackbits(values.view(np.uint8).reshape(-1, 8), axis=1).astype(np.float32) * 2 - 1  # (N, 64)
     colours = np.stack([one.colours for one in hashes]).astype(np.float32)
+    blocks = colours.reshape(len(hashes), -1, 3)
+    deviation = (blocks - blocks.mean(axis=1, keepdims=True)).std(axis=(1, 2))
+    levels = np.minimum(NEAR_LEVELS, NEAR_SHARE * deviation)
     for top, left in itertools.combinations_with_replacement(range(0, len(hashes), BLOCK), 2):
         agreement = signs[top : top + BLOCK] @ signs[left : left + BLOCK].T  # (B, B)
         for place in np.flatnonzero(agreement.ravel() >= 64 - 2 * bits):
             i, j = divmod(int(place), agreement.shape[1])
             a, b = top + i, left + j
-            if a < b and np.abs(colours[a] - colours[b]).mean() <= NEAR_LEVELS:
+            if a < b and np.abs(colours[a] - colours[b]).mean() <= min(levels[a], levels[b]):
                 yield a, b, int(64 - agreement[i, j]) // 2

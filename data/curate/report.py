@@ -75,8 +75,7 @@ class Report:
 def repeated_in(dataset: Path) -> int:
     """Returns the number of images of a data set that nearly repeat another one; 0 if its report is gone."""
     try:
-        problems = read_json(dataset / "report.json", dict[str, Any])["problems"]
-        return len({problem["source"] for problem in problems if problem["kind"] == "near-duplicate"})
+        return int(read_json(dataset / "report.json", dict[str, Any])["counts"]["near-duplicate"])
     except (OSError, ValueError, KeyError, TypeError):
         return 0
 
@@ -132,7 +131,7 @@ def notes(scan: Scan, balance: Balance) -> Iterator[str]:
 
 
 class ContactSheet:
-    """A grid with a row for each style. Columns are shared subjects, or else images of each style."""
+    """A grid with a row for each style. Columns are shared subjects; a style without these shows its own."""
 
     def __init__(self, scan: Scan) -> None:
         self.names = list(scan.style_names)
@@ -148,8 +147,11 @@ class ContactSheet:
         most = max(styles.values())
         shared = _spread([subject for subject, count in styles.items() if count == most])
         for row, sources in by_style.items():
-            for column, subject in enumerate(shared if most > 1 else _spread(list(sources))):
-                if subject in sources:
+            columns = [subject if subject in sources else None for subject in shared]
+            if most == 1 or not any(columns):
+                columns = _spread(list(sources))
+            for column, subject in enumerate(columns):
+                if subject is not None:
                     self.places[sources[subject]] = (row, column)
 
     def offer(self, source: str, pixels: np.ndarray) -> None:

@@ -24,7 +24,7 @@ def test_from_images_to_a_report(shell: Shell, pictures: Path, tmp_path: Path) -
     assert "report.md" in shell("pack", pictures, data, "--resolution", "16", "--test-fraction", "0.3")
     printed = shell("train", "toy", "--data", data, "--out", out, *TINY, "--interval.metrics-kimg", "0.008",
                     "--metrics.per-style", "4", "--trackers.use", "tensorboard")  # fmt: skip
-    assert "finished at " in printed
+    assert "finished at 16 images and 16 px" in printed
     assert "accuracy" in (out / "metrics.jsonl").read_text()
     assert (out / "snapshots" / "best.safetensors").exists()
     assert (out / "curves.png").exists()

@@ -52,6 +52,24 @@ def test_colours_of_near_duplicates_agree() -> None:
     assert list(near_pairs([hashed(red), hashed(blue)], bits=64)) == []
 
 
+def test_small_drawings_have_more_in_common_than_their_ground() -> None:
+    bar, other = np.full((2, 72, 72, 3), 255, np.uint8)
+    bar[30:34, 28:44], other[28:44, 30:34] = (120, 60, 0), (120, 60, 0)
+    jpeg = io.BytesIO()
+    Image.fromarray(bar).save(jpeg, "JPEG")
+    copy = read_image(jpeg.getvalue())
+    assert [pair[:2] for pair in near_pairs([hashed(bar), hashed(other), hashed(copy)], bits=64)] == [(0, 2)]
+
+
+def test_every_frame_of_a_film_is_named_once_with_the_nearest_before() -> None:
+    picture = toy_image(toy_subject(0), 0, 64)
+    frames = [replace(hashed(picture, n), perceptual=(1 << n) - 1) for n in range(6)]
+    found = near_duplicates([replace(frames[0], split="test"), *frames[1:]])
+    pairs = [(problem.kind, problem.source, problem.other) for problem in found]
+    assert pairs[:5] == [("near-duplicate", str(n), str(n - 1)) for n in range(1, 6)]
+    assert pairs[5:] == [("leak", "0", "1")]
+
+
 def test_the_pairs_of_blocks_are_those_of_counting_bits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("brushwork.data.curate.duplicates.BLOCK", 7)
     base = hashed(np.zeros((8, 8, 3), np.uint8))

@@ -55,12 +55,15 @@ def test_datasets_reads_the_rows_of_a_packed_folder_whatever_its_name(toy: Path,
 
 def test_the_contact_sheet_shows_subjects_side_by_side(toy: Path, out: Path) -> None:
     (toy / "01-outline" / "0000.png").unlink()
+    for path in (toy / "02-gradient").iterdir():
+        path.rename(path.with_name(f"1{path.name[1:]}"))  # shares no subject, and shows its own
     pack(toy, out, CONFIG)
     sheet, packed = read_image(out / "contact_sheet.png"), load_dataset(out, "all")
     for image, style, subject in zip(packed.images, packed.styles.tolist(), packed.subjects, strict=True):
-        if 1 <= int(subject) <= 12:  # the first twelve of the fifteen shared subjects
+        column = int(subject) - (1 if style < 2 else 1000)
+        if 0 <= column < 12:  # the first twelve of the fifteen shared subjects
             pixels = image.permute(1, 2, 0).numpy().repeat(4, 0).repeat(4, 1)
-            top, left = sheet.shape[0] - (3 - style) * 66, sheet.shape[1] - (13 - int(subject)) * 66
+            top, left = sheet.shape[0] - (3 - style) * 66, sheet.shape[1] - (12 - column) * 66
             np.testing.assert_array_equal(sheet[top : top + 64, left : left + 64], pixels)
 
 
