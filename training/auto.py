@@ -60,6 +60,7 @@ FEW, REPEATED, UNBALANCED = 30, 0.05, 4.0
 """Training images of a style, and share of near-duplicates, that call for a warning; and the ratio of the
 largest style to the smallest that calls for balanced batches."""
 LONGEST_KIMG = 25_000.0
+"""The length of a run that no time limit shortens: that of StyleGAN."""
 MEMORY_SHARE = 0.4
 """Share of the main memory that decoded images may take."""
 STATUS_MINUTES, MEASURED_MINUTES = 1 / 6, 5.0
@@ -192,7 +193,7 @@ def choose(
             f"{machine.name}: free it, or take --device cpu."
         )
     chosen = next((each for each in reversed(tried) if each.is_long_enough), tried[0])
-    chosen = replace(chosen, config=_timed(chosen.config, chosen.images))
+    chosen = replace(chosen, config=_with_intervals(chosen.config, chosen.images))
     reasons = _reasons(chosen, tried, collection, machine, source)
     return Choice(
         config=chosen.config, reasons=reasons, warnings=tuple(_warnings(chosen, collection, source))
@@ -232,7 +233,7 @@ def _recipe(
     return replace(
         preset, data=request.data, out=request.out, start_from=request.start_from, device=request.device,
         threads=request.threads, seed=request.seed, max_minutes=request.max_minutes, generator=generator,
-        discriminator=discriminator, total_kimg=LONGEST_KIMG, growing=_growing(side, LONGEST_KIMG),
+        discriminator=discriminator, total_kimg=LONGEST_KIMG, growing=_growing(side),
         augment=_augment(collection, source),
         loader=LoaderConfig(
             balanced=balanced, cache="off" if decoded > MEMORY_SHARE * machine.memory else "auto"
@@ -248,11 +249,12 @@ def _has_blocks(source: Source | None, side: int) -> bool:
     )
 
 
-def _growing(side: int, kimg: float) -> GrowingConfig:
-    """Growing from 16 px, over a quarter of the run for one doubling and two fifths for more."""
+def _growing(side: int) -> GrowingConfig:
+    """Growing from 16 px, over a quarter of the run for one doubling and two fifths for more; a time limit
+    shortens all in proportion."""
     start = min(16, side)
     doublings = max(1, int(math.log2(side / start)))
-    part = kimg * (0.25 if doublings == 1 else 0.4) / doublings
+    part = LONGEST_KIMG * (0.25 if doublings == 1 else 0.4) / doublings
     return GrowingConfig(start_resolution=start, fade_kimg=(part / 5,), steady_kimg=(part * 4 / 5,))
 
 
@@ -281,9 +283,8 @@ def _candidate(
         return Candidate(config=recipe, rates=rates, images=schedule.last_image(0, start, scale))
 
 
-def _timed(config: TrainConfig, images: int) -> TrainConfig:
-    """The recipe with a length somewhat above `images`, which a time limit shortens, and its intervals."""
-    total = min(LONGEST_KIMG, _rounded(1.5 * images / 1000))
+def _with_intervals(config: TrainConfig, images: int) -> TrainConfig:
+    """The recipe with intervals that suit a run of so many images, measured if the extra is installed."""
     minutes = config.max_minutes or CPU_MINUTES
     status = _rounded(images / 1000 * max(STATUS_MINUTES / minutes, 0.01))
     part = _rounded(images / 1000 / max(1.0, min(20.0, minutes / MEASURED_MINUTES)))
@@ -293,8 +294,8 @@ def _timed(config: TrainConfig, images: int) -> TrainConfig:
         metrics_kimg=part if measured else 0.0,
     )  # fmt: skip
     return replace(
-        config, total_kimg=total, growing=_growing(config.generator.resolution, total), interval=interval,
-        metrics=MetricsConfig(names=("fd", "copies")), patience=PATIENCE if measured else 0,
+        config, interval=interval, metrics=MetricsConfig(names=("fd", "copies")),
+        patience=PATIENCE if measured else 0,
     )  # fmt: skip
 
 
