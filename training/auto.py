@@ -234,7 +234,7 @@ def _recipe(
         preset, data=request.data, out=request.out, start_from=request.start_from, device=request.device,
         threads=request.threads, seed=request.seed, max_minutes=request.max_minutes, generator=generator,
         discriminator=discriminator, total_kimg=LONGEST_KIMG, growing=_growing(side),
-        augment=_augment(collection, source),
+        augment=_augment(collection),
         loader=LoaderConfig(
             balanced=balanced, cache="off" if decoded > MEMORY_SHARE * machine.memory else "auto"
         ),
@@ -258,11 +258,13 @@ def _growing(side: int) -> GrowingConfig:
     return GrowingConfig(start_resolution=start, fade_kimg=(part / 5,), steady_kimg=(part * 4 / 5,))
 
 
-def _augment(collection: Collection, source: Source | None) -> AugmentConfig:
-    """ADA at the published speeds for collections that the discriminator could learn by heart."""
-    if collection.images >= ADA_BELOW:
-        return AugmentConfig()
-    return AugmentConfig(ada=KINDS, ada_kimg=100.0 if source else 500.0)
+def _augment(collection: Collection) -> AugmentConfig:
+    """ADA for collections that the discriminator could learn by heart, at the published speed.
+
+    It is slow enough to change little in a run of minutes, which it would harm, and to be there in one of
+    hours. The speed that is published for transfers lost recall in ten minutes.
+    """
+    return AugmentConfig(ada=KINDS if collection.images < ADA_BELOW else ())
 
 
 def _candidate(
