@@ -90,7 +90,7 @@ def auto_config(words: Sequence[str]) -> TrainConfig:
     With `--resume`, return that of the run.
 
     Raises:
-        TrainingError: no data set is named.
+        TrainingError: no data set is named, or the folder holds a run already.
         DataError, ModelError: it cannot be read, or `--start-from` cannot.
     """
     request = parse(
@@ -101,16 +101,17 @@ def auto_config(words: Sequence[str]) -> TrainConfig:
     images = open_dataset(request.data, "train", request.loader.cache)
     if request.out == REQUEST.out:
         request = replace(request, out=Path("runs", request.data.absolute().name))
-    file = RunFolder(request.out).config_file
-    if request.resume and file.exists():
-        return replace(read_preset(file), out=request.out)
+    folder = RunFolder(request.out)
+    if request.resume and folder.config_file.exists():
+        return replace(read_preset(folder.config_file), out=request.out)
+    folder.require_free()
     source = Source.load(request.start_from) if request.start_from else None
     choice = choose(
         request, Collection.of(request.data, images), Machine.of(resolve_device(request.device)), source,
         lambda config: measured_rates(config, images),
     )  # fmt: skip
     if Processes.joined().main:
-        print(f"{choice.describe()}\nThe configuration: {file}", flush=True)
+        print(f"{choice.describe()}\nThe configuration: {folder.config_file}", flush=True)
     return choice.config
 
 

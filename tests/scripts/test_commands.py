@@ -100,6 +100,8 @@ def test_auto_chooses_and_says_why_and_goes_on_with_what_it_chose(
     before = json.loads(file.read_text())["config"]
     assert (before["batch"], before["augment"]["ada"]) == (8, ["flip"])
     assert before["generator"]["resolution"] == before["generator"]["base_height"] * 4 == 16
+    refused = shell.mistake(*words)
+    assert "holds a run already; go on with --resume" in refused
     printed = shell(*words, "--resume", "--max-minutes", "0.06")
     assert "going on from" in printed
     assert "timing" not in printed

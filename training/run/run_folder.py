@@ -141,6 +141,13 @@ class RunFolder:
         """Unlocks the folder."""
         self._lock.release()
 
+    def require_free(self) -> None:
+        """Raises TrainingError if the folder holds a run."""
+        if checkpoints(self.checkpoints):
+            raise TrainingError(
+                f"{self.path} holds a run already; go on with --resume, or choose another --out."
+            )
+
     def require(self) -> None:
         """Raises TrainingError if the folder was removed or emptied while the run trained."""
         if not self.config_file.exists():
@@ -199,9 +206,7 @@ class RunFolder:
                 + self._way_on({line.partition(":")[0] for line in lines})
             )
         if not resume:
-            raise TrainingError(
-                f"{self.path} holds a run already; go on with --resume, or choose another --out."
-            )
+            self.require_free()
         self._write(ours, stored.setup)
         return RunStart(setup=stored.setup, checkpoint=found[-1])
 
