@@ -54,8 +54,9 @@ LOOKS: Mapping[float, str] = {
     math.inf: "more than was measured here: see the grids",
 }
 """What to expect of a run of at most so many thousand images at its final resolution, seen at 32 px."""
-ADA_BELOW = 30_000
-"""Training images below which the discriminator learns them by heart in a long run (Karras 2020, fig. 1)."""
+ADA_BELOW, ADA_FROM_KIMG = 30_000, 300.0
+"""Training images below which the discriminator learns them by heart (Karras 2020, fig. 1), and the length of
+a run in which it does. In shorter runs, augmentation cost recall and gained nothing."""
 FEW, REPEATED, UNBALANCED = 30, 0.05, 4.0
 """Training images of a style, and share of near-duplicates, that call for a warning; and the ratio of the
 largest style to the smallest that calls for balanced batches."""
@@ -193,7 +194,7 @@ def choose(
             f"{machine.name}: free it, or take --device cpu."
         )
     chosen = next((each for each in reversed(tried) if each.is_long_enough), tried[0])
-    chosen = replace(chosen, config=_with_intervals(chosen.config, chosen.images))
+    chosen = replace(chosen, config=_of_length(chosen.config, chosen.images, collection))
     reasons = _reasons(chosen, tried, collection, machine, source)
     return Choice(
         config=chosen.config, reasons=reasons, warnings=tuple(_warnings(chosen, collection, source))
@@ -234,7 +235,6 @@ def _recipe(
         preset, data=request.data, out=request.out, start_from=request.start_from, device=request.device,
         threads=request.threads, seed=request.seed, max_minutes=request.max_minutes, generator=generator,
         discriminator=discriminator, total_kimg=LONGEST_KIMG, growing=_growing(side),
-        augment=_augment(collection),
         loader=LoaderConfig(
             balanced=balanced, cache="off" if decoded > MEMORY_SHARE * machine.memory else "auto"
         ),
@@ -258,13 +258,10 @@ def _growing(side: int) -> GrowingConfig:
     return GrowingConfig(start_resolution=start, fade_kimg=(part / 5,), steady_kimg=(part * 4 / 5,))
 
 
-def _augment(collection: Collection) -> AugmentConfig:
-    """ADA for collections that the discriminator could learn by heart, at the published speed.
-
-    It is slow enough to change little in a run of minutes, which it would harm, and to be there in one of
-    hours. The speed that is published for transfers lost recall in ten minutes.
-    """
-    return AugmentConfig(ada=KINDS if collection.images < ADA_BELOW else ())
+def _augment(collection: Collection, images: int) -> AugmentConfig:
+    """ADA at the published speed, for runs in which the discriminator could learn the collection by heart."""
+    is_needed = collection.images < ADA_BELOW and images >= 1000 * ADA_FROM_KIMG
+    return AugmentConfig(ada=KINDS if is_needed else ())
 
 
 def _candidate(
@@ -285,8 +282,9 @@ def _candidate(
         return Candidate(config=recipe, rates=rates, images=schedule.last_image(0, start, scale))
 
 
-def _with_intervals(config: TrainConfig, images: int) -> TrainConfig:
-    """The recipe with intervals that suit a run of so many images, measured if the extra is installed."""
+def _of_length(config: TrainConfig, images: int, collection: Collection) -> TrainConfig:
+    """The recipe with augmentation and intervals for a run of so many images, measured if the extra for that
+    is installed."""
     minutes = config.max_minutes or CPU_MINUTES
     status = _rounded(images / 1000 * max(STATUS_MINUTES / minutes, 0.01))
     part = _rounded(images / 1000 / max(1.0, min(20.0, minutes / MEASURED_MINUTES)))
@@ -297,7 +295,7 @@ def _with_intervals(config: TrainConfig, images: int) -> TrainConfig:
     )  # fmt: skip
     return replace(
         config, interval=interval, metrics=MetricsConfig(names=("fd", "copies")),
-        patience=PATIENCE if measured else 0,
+        patience=PATIENCE if measured else 0, augment=_augment(collection, images),
     )  # fmt: skip
 
 
@@ -340,11 +338,13 @@ def _about_resolution(chosen: Candidate, tried: Sequence[Candidate], collection:
 
 
 def _about_augmentation(config: TrainConfig, collection: Collection) -> str:
-    if not config.augment.ada:
+    if collection.images >= ADA_BELOW:
         return f"none: {ADA_BELOW:,} images or more are not learned by heart"
+    if not config.augment.ada:
+        return f"none in less than {ADA_FROM_KIMG:g} kimg, nor mirrored images (--loader.flip)"
     return (
         f"adaptive ({', '.join(config.augment.ada)}), since {collection.images:,} images can be learned by "
-        "heart; no mirroring (--loader.flip)"
+        "heart; no mirrored images (--loader.flip)"
     )
 
 

@@ -34,7 +34,7 @@ from brushwork.scripts.experiments.mode_counts import count_modes
 from brushwork.scripts.experiments.sensitivity import labelled
 from brushwork.training.adversarial import LossConfig
 from brushwork.training.augment import AugmentConfig
-from brushwork.training.auto import REQUEST, Collection, Machine, choose
+from brushwork.training.auto import KINDS, REQUEST, Collection, Machine, choose
 from brushwork.training.config import EMAConfig, OptimizerConfig, TrainConfig
 from brushwork.training.errors import Diverged, TrainingError
 from brushwork.training.prepare.transfer import Source
@@ -126,8 +126,8 @@ def _diffaugment(config: TrainConfig) -> TrainConfig:
 
 
 def _ada(kimg: float) -> Callable[[TrainConfig], TrainConfig]:
-    """All kinds but turns; 500 is the published speed, and 100 that of transfers."""
-    augment = AugmentConfig(ada=("flip", "shift", "geometry", "colour"), ada_kimg=kimg)
+    """The kinds of `train auto`; 500 is the published speed, and 100 that of transfers."""
+    augment = AugmentConfig(ada=KINDS, ada_kimg=kimg)
     return lambda config: replace(config, augment=augment)
 
 

@@ -97,9 +97,10 @@ def test_no_time_given_is_half_an_hour_on_a_processor_and_eight_hours_on_a_gpu()
     assert "an estimate" in choice.reasons["expect"]
 
 
-def test_augmentation_adapts_until_there_are_too_many_images_to_learn_by_heart() -> None:
-    assert chosen(collection(), 10).config.augment.ada == ("shift", "geometry", "colour")
-    assert not chosen(collection((20_000, 20_000)), 10).config.augment.ada
+def test_augmentation_adapts_in_long_runs_on_images_that_can_be_learned_by_heart() -> None:
+    assert chosen(collection(side=32), 60).config.augment.ada == ("shift", "geometry", "colour")
+    assert not chosen(collection(side=32), 40).config.augment.ada
+    assert not chosen(collection((20_000, 20_000), side=32), 60).config.augment.ada
 
 
 def test_uneven_styles_are_balanced() -> None:

@@ -152,8 +152,17 @@ def test_transfers_start_from_a_run_on_another_collection(
     assert (transfer.start_from, default.start_from) == (tmp_path / "first-source-0", None)
     assert (auto.start_from, auto.optimizer.frozen_blocks) == (transfer.start_from, 2)
     assert auto.generator == transfer.generator
-    assert auto.augment.ada
     assert len(json.loads((tmp_path / "results.json").read_text())["runs"]) == 3
+
+
+def test_in_minutes_auto_is_the_preset_and_a_transfer_with_frozen_blocks(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(collection_runs, "SIDE", 16)
+    asked = replace(emoji_32(), data=data / "first-16", max_minutes=10.0)
+    auto = VARIANTS["auto"](asked)
+    for name in ("loss", "augment", "optimizer", "ema", "batch", "loader", "discriminator"):
+        assert getattr(auto, name) == getattr(emoji_32(), name)
 
 
 def test_few_images_of_each_style_are_those_of_the_same_subjects_in_both_splits(tmp_path: Path) -> None:
