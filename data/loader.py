@@ -1,10 +1,13 @@
 """Batches as a pure function of the image number n, the same in any batch and on any process."""
 
+import math
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import psutil
 import pydantic
 import torch
 import torch.nn.functional as F
@@ -13,7 +16,7 @@ from torch import Tensor
 from .dataset import ImageDataset, StoredDataset, describe, load_dataset, stored_dataset
 from .errors import DataError
 from .order import Order, Paired, Permutations, Runs
-from .split import AnySplit
+from .split import AnySplit, parts_of
 from .splitmix import uniform
 
 __all__ = [
@@ -23,8 +26,8 @@ __all__ = [
 
 Cache = Literal["auto", "memory", "off"]
 
-DEVICE_SHARE = 0.4
-"""Share of the free device memory that images may take; the rest is for networks and activations."""
+DEVICE_SHARE, MEMORY_SHARE = 0.4, 0.4
+"""Shares of the free device memory and of the main memory that images may take."""
 FLIP_STREAM = 0x5_A06
 """Keeps the random numbers of flips apart from those of the order (see order.py)."""
 
@@ -55,8 +58,8 @@ class LoaderConfig:
     flip: bool = False
     """Mirror half of the images left to right; wrong where writing or handedness matters."""
     cache: Cache = "auto"
-    """Where decoded images are kept: on the device if they fit (auto), in main memory (memory), or nowhere
-    (off), which decodes every batch from the disk."""
+    """Where decoded images are kept: on the device or else in main memory, where they fit (auto), in main
+    memory (memory), or nowhere (off), which decodes every batch from the disk."""
 
     def __post_init__(self) -> None:
         if self.paired and (self.balanced or self.flip):
@@ -64,8 +67,12 @@ class LoaderConfig:
 
 
 def open_dataset(path: Path | str, split: AnySplit, cache: Cache) -> ImageDataset | StoredDataset:
-    """Opens a split of a packed data set: decoded in memory or, with cache `off`, left on the disk."""
-    return stored_dataset(path, split) if cache == "off" else load_dataset(path, split)
+    """Opens a split of a packed data set, decoded in memory or left on the disk: with cache `off`, and with
+    `auto` if the processes of this machine would fill much of its memory with it."""
+    about, processes = describe(path), int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    decoded = math.prod(about.shape) * sum(about.counts[part] for part in parts_of(split)) * processes
+    large = cache == "auto" and decoded > MEMORY_SHARE * psutil.virtual_memory().total
+    return stored_dataset(path, split) if large or cache == "off" else load_dataset(path, split)
 
 
 class Loader:

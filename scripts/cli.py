@@ -67,6 +67,13 @@ def run_command(action: Callable[[], object]) -> None:
             f"this needs {error.name}, which is not installed: pip install 'brushwork[{extra}]' "
             f"(in a clone: pip install -e '.[{extra}]'), then repeat."
         )
+    except RuntimeError as error:
+        if type(error).__name__ != "OutOfMemoryError":  # torch's, which is not imported here
+            raise
+        fail(
+            "The memory of the GPU is not enough: divide the batch by --accumulate 2 or more, take a smaller "
+            "--batch, or end what else runs on it."
+        )
     except (OSError, ValueError) as error:
         if isinstance(error, BrokenPipeError) and _output_is_closed():
             sys.exit(141)  # what a shell reports for a program that SIGPIPE ended

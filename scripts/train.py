@@ -12,7 +12,9 @@ from brushwork.eval.results import ADVICE
 from brushwork.models.options import resolve_device
 from brushwork.scripts.arguments import Presets, configured, parse
 from brushwork.scripts.cli import run_command
-from brushwork.training.auto import REQUEST, Collection, Machine, choose
+from brushwork.training.auto.choose import REQUEST, choose
+from brushwork.training.auto.explain import explain
+from brushwork.training.auto.facts import Collection, Machine
 from brushwork.training.config import TrainConfig
 from brushwork.training.errors import TrainingError
 from brushwork.training.prepare.transfer import Source
@@ -87,31 +89,37 @@ def launch(presets: Presets[TrainConfig], from_file: Callable[[Path], TrainConfi
 def auto_config(words: Sequence[str]) -> TrainConfig:
     """Choose a configuration for the data set, the machine and the time of the options, and print why.
 
-    With `--resume`, return that of the run.
+    With `--resume`, return that of the run, if there is one.
 
     Raises:
-        TrainingError: no data set is named, or the folder holds a run already.
-        DataError, ModelError: it cannot be read, or `--start-from` cannot.
+        TrainingError: no data set is named, the folder holds a run already, or no batch fits into the memory.
+        DataError, ModelError: the data set cannot be read, or `--start-from` cannot.
     """
-    request = parse(
-        TrainConfig, default=REQUEST, words=words, prog=f"{sys.argv[0]} auto", full_help="--help-all"
-    )
+
+    def overridden(config: TrainConfig) -> TrainConfig:
+        return parse(
+            TrainConfig, default=config, words=words, prog=f"{sys.argv[0]} auto", full_help="--help-all"
+        )
+
+    request = overridden(REQUEST)
     if request.data == REQUEST.data:
         raise TrainingError("--data is missing: name your packed data set, --data datasets/mine.")
     images = open_dataset(request.data, "train", request.loader.cache)
     if request.out == REQUEST.out:
         request = replace(request, out=Path("runs", request.data.absolute().name))
     folder = RunFolder(request.out)
-    if request.resume and folder.config_file.exists():
+    if request.resume and folder.holds_run:
         return replace(read_preset(folder.config_file), out=request.out)
     folder.require_free()
     source = Source.load(request.start_from) if request.start_from else None
+    if source is not None:
+        source.require_shape(request.fitted_to(images).generator)
     choice = choose(
         request, Collection.of(request.data, images), Machine.of(resolve_device(request.device)), source,
-        lambda config: measured_rates(config, images),
+        overridden, lambda config: measured_rates(config, images),
     )  # fmt: skip
     if Processes.joined().main:
-        print(f"{choice.describe()}\nThe configuration: {folder.config_file}", flush=True)
+        print(f"{explain(choice)}\nThe configuration: {folder.config_file}", flush=True)
     return choice.config
 
 

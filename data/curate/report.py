@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -72,12 +71,17 @@ class Report:
         return "\n\n".join(parts) + "\n"
 
 
-def repeated_in(dataset: Path) -> int:
-    """Returns the number of images of a data set that nearly repeat another one; 0 if its report is gone."""
+def problems_of(dataset: Path) -> dict[str, int]:
+    """Returns the problems of a data set by kind; {} if its report is gone or damaged."""
     try:
-        return int(read_json(dataset / "report.json", dict[str, Any])["counts"]["near-duplicate"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return 0
+        return read_json(dataset / "report.json", _Counts).counts
+    except (OSError, ValueError):
+        return {}
+
+
+@dataclass(frozen=True)
+class _Counts:
+    counts: dict[str, int]
 
 
 def balance_table(balance: Balance) -> str:

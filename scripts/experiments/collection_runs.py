@@ -34,7 +34,8 @@ from brushwork.scripts.experiments.mode_counts import count_modes
 from brushwork.scripts.experiments.sensitivity import labelled
 from brushwork.training.adversarial import LossConfig
 from brushwork.training.augment import AugmentConfig
-from brushwork.training.auto import KINDS, REQUEST, Collection, Machine, choose
+from brushwork.training.auto.choose import KINDS, REQUEST, choose
+from brushwork.training.auto.facts import Collection, Machine
 from brushwork.training.config import EMAConfig, OptimizerConfig, TrainConfig
 from brushwork.training.errors import Diverged, TrainingError
 from brushwork.training.prepare.transfer import Source
@@ -143,9 +144,9 @@ def _auto(config: TrainConfig) -> TrainConfig:
     )  # fmt: skip
     return choose(
         request, Collection.of(config.data, load_dataset(config.data, "train")),
-        Machine(gpu=False, name="one core", memory=2**33),
-        Source.load(config.start_from) if config.start_from else None,
-        lambda recipe: {phase.resolution: 0.01 for phase in phases(recipe.growing, SIDE)},
+        Machine(gpu=False, name="one core"), Source.load(config.start_from) if config.start_from else None,
+        overridden=lambda recipe: recipe,
+        rates_of=lambda recipe: {phase.resolution: 0.01 for phase in phases(recipe.growing, SIDE)},
     ).config  # fmt: skip
 
 

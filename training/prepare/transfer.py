@@ -52,6 +52,15 @@ class Source:
         average = self.average.mapping.average[: len(self.average.style_names)]
         return average.any(dim=1).nonzero().flatten().tolist()
 
+    def require_shape(self, config: GeneratorConfig) -> None:
+        """Raises TrainingError unless images have the same aspect, and transparency or none, as here."""
+        one, other = config, self.average.config
+        if (one.base, one.channels) != (other.base, other.channels):
+            raise TrainingError(
+                f"start_from {self.path} draws {_shape(other)}, this data set has {_shape(one)}: pack the "
+                "images like those of that run (`pack --aspect`, `--alpha`)."
+            )
+
     def require_trained_blocks(self, resolution: int) -> None:
         """Raises TrainingError unless all blocks of a discriminator for `resolution` were trained here."""
         if self.training is None:
@@ -76,11 +85,7 @@ class Source:
             TrainingError: images have another shape, or a layer of both has, or another AdaIN epsilon.
         """
         one, other = nets.generator.config, self.average.config
-        if (one.base, one.channels) != (other.base, other.channels):
-            raise TrainingError(
-                f"start_from {self.path} draws {_shape(other)}, this data set has {_shape(one)}: pack the "
-                "images like those of that run (`pack --aspect`, `--alpha`)."
-            )
+        self.require_shape(one)
         ours, theirs = one.adain_eps, other.adain_eps
         if ours != theirs:
             raise TrainingError(

@@ -141,9 +141,14 @@ class RunFolder:
         """Unlocks the folder."""
         self._lock.release()
 
+    @property
+    def holds_run(self) -> bool:
+        """Whether there is a run to resume."""
+        return bool(checkpoints(self.checkpoints))
+
     def require_free(self) -> None:
         """Raises TrainingError if the folder holds a run."""
-        if checkpoints(self.checkpoints):
+        if self.holds_run:
             raise TrainingError(
                 f"{self.path} holds a run already; go on with --resume, or choose another --out."
             )

@@ -1,0 +1,1 @@
+"""What `brushwork train auto` chooses for a data set, a machine and a time, and why."""
