@@ -1,12 +1,14 @@
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
+from brushwork.data.dataset import ImageDataset, StoredDataset
 from brushwork.data.errors import DataError
-from brushwork.data.loader import Batch, Loader, LoaderConfig, load_dataset, open_dataset
+from brushwork.data.loader import MEMORY_SHARE, Batch, Cache, Loader, LoaderConfig, load_dataset, open_dataset
 from brushwork.scripts.bench.toy import toy_dataset
 
 CONFIGS = [
@@ -74,6 +76,22 @@ def test_flips_are_exact_and_take_half() -> None:
     same, mirrored = ((flipped.images == x).flatten(1).all(1) for x in (plain.images, plain.images.flip(-1)))
     assert (same | mirrored).all()
     assert 150 < int((mirrored & ~same).sum()) < 250
+
+
+def test_a_data_set_stays_on_the_disk_where_it_would_fill_the_memory(
+    packed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = load_dataset(packed, "all").images.numel()
+
+    def opened(memory: float, cache: Cache = "auto", processes: int = 1) -> type:
+        monkeypatch.setenv("LOCAL_WORLD_SIZE", str(processes))
+        monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(total=memory))
+        return type(open_dataset(packed, "all", cache))
+
+    assert opened(whole / MEMORY_SHARE + 1) is ImageDataset
+    assert opened(whole / MEMORY_SHARE - 1) is StoredDataset
+    assert opened(whole / MEMORY_SHARE + 1, processes=2) is StoredDataset
+    assert opened(1, "memory") is ImageDataset
 
 
 @pytest.mark.parametrize("config", CONFIGS)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
+import torch
 
 from brushwork.data.files import write_file
 from brushwork.scripts import arguments
@@ -78,6 +79,13 @@ def test_a_bug_keeps_its_traceback(bug: Exception) -> None:
     with pytest.raises(type(bug)) as raised:
         run_command(fail)
     assert raised.value is bug
+
+
+def test_a_gpu_that_is_too_small_is_a_sentence(shell: Shell) -> None:
+    def fill() -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    assert "divide the batch by --accumulate" in printed_by(shell, 2, run_command, fill)
 
 
 def test_a_closed_output_ends_the_command_silently() -> None:
