@@ -75,8 +75,7 @@ def accelerator_for(config: TrainConfig) -> Accelerator:
 
 
 def measured_rates(config: TrainConfig, dataset: ImageDataset | StoredDataset) -> Rates:
-    """Seconds per image of the whole batch by resolution, by a few steps on this machine; the same in every
-    process."""
+    """Measures the seconds per image at each resolution by a few steps. All processes return the same."""
     config, accelerator = config.fitted_to(dataset), accelerator_for(config)
     config.rows_of(accelerator.num_processes)
     prepare_process(threads=config.threads, processes=accelerator.num_processes)

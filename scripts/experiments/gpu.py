@@ -1,4 +1,4 @@
-"""What `train auto` reaches on a GPU in minutes (docs/small-collections.md)."""
+"""What `train auto` reaches on a GPU in minutes (docs/results.md)."""
 
 import subprocess
 import sys
@@ -24,7 +24,7 @@ COLLECTIONS: dict[str, tuple[Callable[[Path], object], PackConfig]] = {
 class Arguments:
     """Runs `brushwork train auto` and `brushwork measure` on emoji of 64 px and on photographs of 96 x 64 px.
 
-    Stopped, the same command goes on. Half an hour on a GPU, and a try on a processor:
+    After a stop, the same command resumes. Half an hour on a GPU, and a try on a processor:
         brushwork reproduce gpu
         brushwork reproduce gpu --minutes 1 --device cpu
     """
