@@ -29,7 +29,7 @@ from brushwork.training.renames import FROM_DATA, renamed
 Arguments = TypeVar("Arguments")
 Config = TypeVar("Config")
 Presets = Mapping[str, tuple[str, Config | Callable[[Sequence[str]], Config]]]
-"""By name, a line of help and a configuration, or a function that chooses one from the words of the options."""
+"""By name, a line of help and a configuration, or a function that chooses one by the options."""
 
 METAVARS = {bool: "", int: "INT", float: "FLOAT", str: "TEXT", Path: "PATH"}
 NAME_WIDTH = 30

@@ -23,8 +23,8 @@ MEANING: Mapping[str, str] = {
 NEAR_BITS = 6
 """Near-duplicates differ in at most this many bits of their 64-bit hashes."""
 NEAR_LEVELS, NEAR_SHARE = 4.0, 0.1
-"""The mean difference of the 8 x 8 colours of near-duplicates is at most so many levels of 255, and at most this
-share of the deviation within each image, since different small drawings share a large ground."""
+"""The mean difference of the 8 x 8 colours of near-duplicates is at most so many levels of 255, and at most
+this share of the deviation within each image, since different small drawings share a large ground."""
 BLOCK = 2048
 
 
