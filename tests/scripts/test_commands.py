@@ -98,7 +98,7 @@ def test_auto_chooses_and_says_why_and_goes_on_with_what_it_chose(
     for line in (
         "timing training steps at 16 px",
         "16 x 16 px",
-        "none in less than 300 kimg",
+        "adaptive: flip",
         "Warning: 0.05 min are enough",
     ):
         assert line in printed

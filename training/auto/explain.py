@@ -5,7 +5,7 @@ import textwrap
 from collections.abc import Iterator, Mapping
 from itertools import islice
 
-from .choose import ADA_BELOW, ADA_FROM_KIMG, Choice, enough_kimg, rounded
+from .choose import ADA_BELOW, ADA_REPEATS, Choice, enough_kimg, rounded
 from .facts import run_at_hand
 
 EXPECTED: Mapping[float, str] = {
@@ -75,7 +75,9 @@ def _about_augmentation(choice: Choice) -> str:
     if config.augment.ada:
         return f"adaptive: {', '.join(config.augment.ada)}. Mirrored images: --augment.ada flip ..."
     mirrored = "" if config.loader.flip else ". Mirrored images: --loader.flip"
-    return f"none, as in all runs below {ADA_FROM_KIMG:g} kimg or of {ADA_BELOW:,} images{mirrored}"
+    return (
+        f"none, since each image is shown fewer than {ADA_REPEATS} times or there are {ADA_BELOW:,}{mirrored}"
+    )
 
 
 def _about_start(choice: Choice) -> str:

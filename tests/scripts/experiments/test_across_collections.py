@@ -159,7 +159,7 @@ def test_in_minutes_auto_is_the_preset_and_a_transfer_with_frozen_blocks(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(collection_runs, "SIDE", 16)
-    asked = replace(emoji_32(), data=data / "first-16", max_minutes=10.0)
+    asked = replace(emoji_32(), data=data / "first-16", max_minutes=1.0)
     auto = VARIANTS["auto"](asked)
     for name in ("loss", "augment", "optimizer", "ema", "batch", "loader", "discriminator"):
         assert getattr(auto, name) == getattr(emoji_32(), name)

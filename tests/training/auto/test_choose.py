@@ -126,9 +126,10 @@ def test_options_count_before_the_choice_is_measured_and_described() -> None:
 
 
 def test_augmentation_adapts_in_long_runs_on_images_that_can_be_memorised() -> None:
-    assert chosen(collection(side=32), 60).config.augment.ada == ("shift", "geometry", "colour")
-    assert not chosen(collection(side=32), 40).config.augment.ada
-    assert not chosen(collection((20_000, 20_000), side=32), 60).config.augment.ada
+    assert chosen(collection((88,), side=32), 7).config.augment.ada == ("shift", "geometry", "colour")
+    assert not chosen(collection((88,), side=32), 6).config.augment.ada
+    assert not chosen(collection((700,), side=32), 50).config.augment.ada
+    assert not chosen(collection((30_000,), side=32), 9000).config.augment.ada
 
 
 def test_uneven_styles_are_balanced() -> None:
