@@ -41,7 +41,7 @@ ADA_BELOW, ADA_REPEATS = 30_000, 500
 often a run shows each image before it does. Without augmentation, 2 % of the samples were near-copies after
 540 times, 13 % after 810; in shorter runs augmentation lost recall (docs/small-collections.md)."""
 FROZEN_BLOCKS = 2
-PATIENCE = 8
+PATIENCE = 5
 """Measurements without a better one after which a run stops."""
 MEASURED = 2000
 """Samples of a measurement, over all styles."""
