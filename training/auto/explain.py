@@ -75,9 +75,9 @@ def _about_augmentation(choice: Choice) -> str:
     if config.augment.ada:
         return f"adaptive: {', '.join(config.augment.ada)}. Mirrored images: --augment.ada flip ..."
     mirrored = "" if config.loader.flip else ". Mirrored images: --loader.flip"
-    return (
-        f"none, since each image is shown fewer than {ADA_REPEATS} times or there are {ADA_BELOW:,}{mirrored}"
-    )
+    few = choice.collection.images < ADA_BELOW
+    why = f"each image is shown fewer than {ADA_REPEATS} times" if few else f"there are {ADA_BELOW:,} images"
+    return f"none, since {why}{mirrored}"
 
 
 def _about_start(choice: Choice) -> str:
