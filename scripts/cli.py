@@ -9,9 +9,9 @@ import hashlib
 import importlib
 import importlib.metadata
 import os
-import socket
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import NoReturn, TypeVar
 
 from brushwork.data.errors import DataError
@@ -94,20 +94,21 @@ def fail(sentence: str) -> NoReturn:
 
 
 def _is_told(sentence: str) -> bool:
-    """Whether another process of this launcher ends with the same sentence.
+    """Whether another process of this launcher has ended with the same sentence.
 
-    The first one binds a name in Linux's abstract namespace of sockets, which it keeps until it ends; other
-    systems have none, and each process prints the sentence.
+    The first one leaves a file in the folder of the launch, which PyTorch's launcher makes for the errors of
+    its processes. Without that launcher each process prints the sentence.
     """
-    if os.environ.get("WORLD_SIZE", "1") == "1":
+    error_file = os.environ.get("TORCHELASTIC_ERROR_FILE")
+    if error_file is None:
         return False
-    digest = hashlib.sha256(f"{os.getppid()} {sentence}".encode()).hexdigest()
-    name = socket.socket(socket.AF_UNIX)
+    told = Path(error_file).parents[1] / hashlib.sha256(sentence.encode()).hexdigest()
     try:
-        name.bind(f"\0brushwork {digest}")
-    except OSError as error:
-        return error.errno == errno.EADDRINUSE
-    name.detach()  # so that it stays open
+        told.open("x").close()
+    except FileExistsError:
+        return True
+    except OSError:  # the folder is full or gone: rather twice than never
+        return False
     return False
 
 

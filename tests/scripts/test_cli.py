@@ -20,7 +20,7 @@ import torch
 from brushwork.data.files import write_file
 from brushwork.scripts import arguments
 from brushwork.scripts.bench import BENCHMARKS
-from brushwork.scripts.cli import VERBS, run_command
+from brushwork.scripts.cli import VERBS, fail, run_command
 from brushwork.scripts.experiments import EXPERIMENTS
 from brushwork.training.presets import PRESETS, toy
 
@@ -86,6 +86,16 @@ def test_a_gpu_that_is_too_small_is_a_sentence(shell: Shell) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     assert "divide the batch by --accumulate" in printed_by(shell, 2, run_command, fill)
+
+
+def test_a_mistake_that_a_second_process_makes_later_is_not_repeated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for rank, sentence in ((0, "wrong."), (1, "wrong."), (1, "also wrong.")):
+        monkeypatch.setenv("TORCHELASTIC_ERROR_FILE", str(tmp_path / f"{rank}/error.json"))
+        with pytest.raises(SystemExit):
+            fail(sentence)
+    assert capsys.readouterr().err == "brushwork: wrong.\nbrushwork: also wrong.\n"
 
 
 def test_a_closed_output_ends_the_command_silently() -> None:
