@@ -70,7 +70,7 @@ def test_cut_and_resumed_equals_uncut(tmp_path: Path, cut: int) -> None:
     next."""
     images = toy_dataset(styles=3, subjects=8, size=16)
     whole, trainer = (Trainer(config(tmp_path / name), images) for name in ("whole", "cut"))
-    whole.state.ada.p = trainer.state.ada.p = 0.5
+    whole.state.augment_p = trainer.state.augment_p = 0.5
     whole.run()
     step = trainer._step
 

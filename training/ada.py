@@ -1,13 +1,11 @@
 """Adaptive discriminator augmentation (ADA): random changes of all images that the discriminator sees.
 
 Karras 2020 (arXiv:2006.06676), section 2 and appendix B. Every change has the probability p, which rises
-while the discriminator overfits and falls while it does not (`AdaptiveProbability`). Two departures: p is at
-most 0.8, and images are resampled bilinearly, where the original filters them at twice the resolution.
+while the discriminator overfits (`run.overfitting`) and falls while it does not. Two departures: p is at most
+0.8, and images are resampled bilinearly, where the original filters them at twice the resolution.
 """
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
@@ -21,44 +19,17 @@ Images = Float[Tensor, "n c h w"]
 PerImage = Float[Tensor, "n"]
 Kind = Literal["flip", "turn", "shift", "geometry", "colour"]
 
-STEPS = 4
-"""Steps between changes of p."""
 MOST = 0.8
 """The largest p: above it the generator learns the changes themselves. The original has no such limit."""
 
 
-@dataclass(kw_only=True)
-class AdaptiveProbability:
-    """The probability p of every change, moved toward the point where the discriminator half overfits."""
+def next_p(p: float, overfitting: float, *, target: float, images: int, kimg: float) -> float:
+    """The probability after a step of so many images: higher if overfitting is above the target, else lower.
 
-    p: float = 0.0
-    signs: Tensor | float = 0.0
-    """Sum of the mean signs since the last change of p; on the device, which only that change waits for."""
-    steps: int = 0
-    """Number of steps in `signs`."""
-
-    def follow(self, mean_sign: Tensor, *, target: float, images: int, kimg: float) -> None:
-        """Moves p by one part every fourth step.
-
-        Args:
-            mean_sign: how sure the discriminator was in this step, from 0 (it guesses) to 1 (never fooled).
-            target: the value above which p rises.
-            images: images in a step.
-            kimg: thousands of images in which p would go from 0 to 1.
-        """
-        self.signs, self.steps = self.signs + mean_sign, self.steps + 1
-        if self.steps == STEPS:
-            direction = math.copysign(1, float(self.signs) / STEPS - target)
-            self.p = min(max(self.p + direction * STEPS * images / (kimg * 1000), 0.0), MOST)
-            self.signs, self.steps = 0.0, 0
-
-    def state_dict(self) -> dict[str, float]:
-        return {"p": self.p, "signs": float(self.signs), "steps": self.steps}
-
-    @classmethod
-    def of(cls, state: Mapping[str, float]) -> "AdaptiveProbability":
-        """What `state_dict` gave."""
-        return cls(p=float(state["p"]), signs=float(state["signs"]), steps=int(state["steps"]))
+    It would go from 0 to 1 in `kimg` thousand images.
+    """
+    change = images / (kimg * 1000)
+    return min(p + change, MOST) if overfitting > target else max(p - change, 0.0)
 
 
 def augment_adaptively(images: Images, kinds: tuple[Kind, ...], p: float, rng: BatchRNG) -> Images:

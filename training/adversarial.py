@@ -106,9 +106,6 @@ class DiscriminatorStats:
     loss: Tensor
     real_logit: Tensor
     fake_logit: Tensor
-    real_sign: Tensor
-    """Mean sign of the real logits, in the relativistic loss less the generated ones: 1 where the
-    discriminator is never fooled, 0 where it guesses."""
     penalties: Mapping[str, Tensor]
     """Unweighted values of `r1`, and of `r2` if it is used, in steps that take them."""
 
@@ -152,12 +149,10 @@ def discriminator_loss(
     total = adversarial = losses[how.loss.gan_loss](real, fake)
     for penalty in penalties.values():
         total = total + how.gamma * penalty
-    compared = (real - fake if how.loss.gan_loss == "relativistic" else real).detach()
     stats = DiscriminatorStats(
         loss=adversarial.detach(),
         real_logit=real.detach().mean(),
         fake_logit=fake.detach().mean(),
-        real_sign=compared.sign().mean(),
         penalties={name: penalty.detach() for name, penalty in penalties.items()},
     )
     return DiscriminatorLoss(total=total, real=real, fake=fake, stats=stats)

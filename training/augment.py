@@ -36,9 +36,14 @@ class AugmentConfig:
     """Kinds of adaptive changes (ADA), each made with a probability p that rises while the discriminator
     overfits: flip, turn (by 90 degrees), shift, geometry, colour."""
     ada_target: Share = 0.6
-    """p rises while the mean sign of the discriminator's answers to real images is above this."""
+    """p rises while overfitting, as the status line shows it, is above this."""
     ada_kimg: Annotated[float, Interval(ge=0.001, le=10**6)] = 500.0
     """Thousands of images in which p would rise from 0 to 1; it is at most 0.8."""
+
+    @property
+    def measured_kimg(self) -> float:
+        """Thousands of images between measurements of overfitting."""
+        return self.ada_kimg / 64
 
     def __post_init__(self) -> None:
         for field in fields(self):

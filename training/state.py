@@ -3,7 +3,7 @@
 import contextlib
 import copy
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TypeVar
 
 import torch
@@ -15,7 +15,6 @@ from brushwork.models.encoders import StyleClassifier
 from brushwork.models.generator import Generator
 from brushwork.models.stage import Stage
 
-from .ada import AdaptiveProbability
 from .config import OptimizerConfig, TrainConfig
 from .prepare.transfer import Source, freeze
 from .rng import derived_seed
@@ -105,7 +104,10 @@ class TrainingState:
     """Length of the run for which `scale` was chosen, in images."""
     collapsed_lines: int = 0
     """Number of status lines in a row with a collapsed style."""
-    ada: AdaptiveProbability = field(default_factory=AdaptiveProbability)
+    augment_p: float = 0.0
+    """Probability of each adaptive change of what the discriminator sees (ADA)."""
+    overfitting: float | None = None
+    """The last measurement of `run.overfitting`, which that probability follows; None before the first."""
     seconds: float = 0.0
     """Training time over all sessions; only the time limit depends on it."""
 
@@ -148,7 +150,8 @@ class TrainingState:
             "planned_images": self.planned_images,
             "stage": [self.average.trained_stage.resolution, self.average.trained_stage.alpha],
             "seconds": self.seconds,
-            "ada": self.ada.state_dict(),
+            "augment_p": self.augment_p,
+            "overfitting": self.overfitting,
             "collapsed_lines": self.collapsed_lines,
             "generator": self.nets.generator.state_dict(),
             "discriminator": self.nets.discriminator.state_dict(),
@@ -163,7 +166,8 @@ class TrainingState:
         self.position, self.scale = float(state["position"]), float(state["scale"])
         self.planned_images = int(state["planned_images"])
         self.collapsed_lines = int(state.get("collapsed_lines", 0))
-        self.ada = AdaptiveProbability.of(state.get("ada", AdaptiveProbability().state_dict()))
+        self.augment_p = float(state.get("augment_p", 0.0))
+        self.overfitting = state.get("overfitting")
         resolution, alpha = state["stage"]
         self.average.trained_stage = Stage(resolution, alpha)
         self.nets.generator.load_state_dict(state["generator"])

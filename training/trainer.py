@@ -29,6 +29,7 @@ from .run.background import Background
 from .run.checkpoint import load_checkpoint
 from .run.diversity import PATIENCE, DiversityProbe
 from .run.metrics import InLoopMetrics
+from .run.overfitting import OverfittingProbe
 from .run.progress import StepMeter, figures_line, header, progress, status_line
 from .run.run_folder import RunFolder, RunSetup, RunStart
 from .schedules import due
@@ -144,6 +145,7 @@ class Trainer:
         self.updater = updater_of(self.state)
         self.background = Background()
         self.diversity = DiversityProbe(self.prepared.dataset)
+        self.overfitting = OverfittingProbe.of(config, self.prepared.dataset, self.device)
         self.warning = self.gave_up = ""
         self.artifacts = Artifacts(
             config=config, folder=self.folder, accelerator=self.accelerator, state=self.state,
@@ -200,6 +202,7 @@ class Trainer:
 
     def _step(self) -> None:
         state, stage = self.state, self.stage
+        self._measure_overfitting()
         if self._enters_resolution():
             state.reset_optimizers(self.config.optimizer)
         stats = self.updater.step(stage)
@@ -274,8 +277,10 @@ class Trainer:
                   "seconds": self.state.seconds, "img_per_s": rate, **means,
                   **{f"weighted_{name}": weights[name] * means[name] for name in weights if name in means},
                   **self._diversity()}  # fmt: skip
+        if self.state.overfitting is not None:
+            values["overfitting"] = self.state.overfitting
         if self.config.augment.ada:
-            values["ada_p"] = self.state.ada.p
+            values["ada_p"] = self.state.augment_p
         if self.meter.is_at(self.stage.resolution):
             self.plan.correct(self.stage.resolution, rate)
         self.plan.settle()
@@ -285,6 +290,19 @@ class Trainer:
         self.bar.total = self.state.nimg + max(0, round(left * rate))
         self.bar.update(self.state.nimg - self.bar.n)
         self.meter.restart()
+
+    def _measure_overfitting(self) -> None:
+        """Of the networks before a step, not after it, so that a run that was stopped between them does it,
+        too."""
+        config, state = self.config, self.state
+        if not (config.restyle.sampling and due(config.augment.measured_kimg, state.nimg, config.batch)):
+            return
+        state.overfitting = broadcast_from_main(
+            self.accelerator,
+            lambda: self.overfitting(
+                state.nets, state.average.trained_stage, nimg=state.nimg, p=state.augment_p
+            ),
+        )
 
     def _diversity(self) -> dict[str, float]:
         """Diversity of the samples of each style, for the log; taken by the main process alone."""

@@ -11,6 +11,7 @@ from brushwork.data.loader import Batch, ImageDataset, Loader, StoredDataset
 from brushwork.models.encoders import StyleClassifier
 from brushwork.models.stage import Stage
 
+from .ada import next_p
 from .adversarial import DiscriminatorStats, Scoring
 from .config import TrainConfig
 from .distributed import all_reduce, average_gradients
@@ -92,7 +93,7 @@ class Updater:
             with frozen(self.state.nets.discriminator):
                 generator = self._parts("generator", stage, 0.0, generator_step, objective)
         self._apply_generator(generator)
-        self._follow_overfitting(discriminator)
+        self._follow_overfitting()
         return StepStats(discriminator=mean_of_parts(discriminator), generator=mean_of_parts(generator))
 
     def _parts(
@@ -121,7 +122,7 @@ class Updater:
     def _context(self, stage: Stage, gamma: float, rng: BatchRNG) -> StepContext:
         config, nimg = self.config, self.state.nimg
         scoring = Scoring(
-            stage=stage, loss=config.loss, augment=config.augment, augment_p=self.state.ada.p, rng=rng,
+            stage=stage, loss=config.loss, augment=config.augment, augment_p=self.state.augment_p, rng=rng,
             gamma=gamma,
         )  # fmt: skip
         return StepContext(
@@ -149,14 +150,13 @@ class Updater:
             total = all_reduce(self.accelerator, torch.stack(w_sums).sum(dim=0), "sum")
             generator.mapping.update_average(total)
 
-    def _follow_overfitting(self, parts: Sequence[DiscriminatorStats]) -> None:
-        """Moves the probability of adaptive augmentation by this step's answers to real images."""
-        config = self.config.augment
-        if config.ada:
-            sign = torch.stack([part.real_sign for part in parts]).mean()
-            self.state.ada.follow(
-                all_reduce(self.accelerator, sign, "mean"), target=config.ada_target,
-                images=self.config.batch, kimg=config.ada_kimg,
+    def _follow_overfitting(self) -> None:
+        """Moves the probability of adaptive augmentation by what was measured last."""
+        config, state = self.config.augment, self.state
+        if config.ada and state.overfitting is not None:
+            state.augment_p = next_p(
+                state.augment_p, state.overfitting, target=config.ada_target, images=self.config.batch,
+                kimg=config.ada_kimg,
             )  # fmt: skip
 
     def _average(self) -> None:

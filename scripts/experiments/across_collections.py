@@ -45,8 +45,8 @@ class Arguments:
     collections: tuple[str, ...] = ("emoji", "solar", "photographs", "modes")
     """emoji, solar, photographs, modes, and mingcute, on which no default was tuned."""
     variants: tuple[str, ...] = ("default", "before")
-    """Changes of the preset: default, before, diffaugment, ada, ada-fast, auto (what `train auto` chooses),
-    transfer, transfer-frozen, transfer-ada, transfer-auto."""
+    """Changes of the preset: default, before, diffaugment, ada, auto (what `train auto` chooses), transfer,
+    transfer-frozen, transfer-ada, transfer-auto."""
     images: Annotated[int, Interval(ge=0, le=10**6)] = 0
     """Images of each style; 0: all of the collection."""
     seeds: Count = 3

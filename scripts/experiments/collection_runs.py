@@ -155,7 +155,6 @@ VARIANTS: Mapping[str, Callable[[TrainConfig], TrainConfig]] = {
     "before": _before,
     "diffaugment": _diffaugment,
     "ada": _ada(500.0),
-    "ada-fast": _ada(20.0),
     "auto": _auto,
     "transfer": lambda config: config,
     "transfer-frozen": _frozen,

@@ -9,7 +9,7 @@ from brushwork.models.options import Count, Duration, options
 from brushwork.scripts.cli import parse_and_run
 from brushwork.scripts.experiments import across_collections
 
-VARIANTS = ("default", "diffaugment", "ada", "ada-fast", "transfer", "transfer-frozen", "transfer-ada")
+VARIANTS = ("default", "diffaugment", "ada", "transfer", "transfer-frozen", "transfer-ada")
 """In runs of minutes, `train auto` is the first of these, and transfer-frozen with `--start-from`."""
 
 
@@ -18,7 +18,7 @@ class Arguments:
     """Trains the preset emoji-32 on few images of each style: as it is, with DiffAugment, with ADA, and from
     a run on another collection.
 
-    Stopped, the same command goes on. Seventeen hours on two cores, and a try of ten minutes:
+    Stopped, the same command goes on. Seven hours on two cores, and a try of ten minutes:
         brushwork reproduce small
         brushwork reproduce small --images 60 --seeds 1 --minutes 0.5
     """

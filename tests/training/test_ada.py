@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from brushwork.training.ada import AdaptiveProbability, Kind, Moves, augment_adaptively, rotate_colours, warp
+from brushwork.training.ada import Kind, Moves, augment_adaptively, next_p, rotate_colours, warp
 from brushwork.training.rng import BatchRNG
 
 KINDS: tuple[Kind, ...] = ("flip", "turn", "shift", "geometry", "colour")
@@ -23,27 +23,15 @@ def moved(images: Tensor, move: str, *values: float) -> Tensor:
 # The probability
 
 
-def test_p_rises_by_one_in_the_given_images_while_the_discriminator_is_sure_and_falls_while_it_guesses() -> (
-    None
-):
-    ada = AdaptiveProbability()
-    for step in range(1, 41):
-        ada.follow(torch.tensor(0.9), target=0.6, images=16, kimg=1.28)
-        assert ada.p == pytest.approx(step // 4 * 4 * 16 / 1280), "one part every fourth step"
-    for _ in range(20):
-        ada.follow(torch.tensor(0.1), target=0.6, images=16, kimg=1.28)
-    assert ada.p == pytest.approx(0.25)
-    for sign, end in ((0.1, 0.0), (0.9, 0.8)):
-        for _ in range(200):
-            ada.follow(torch.tensor(sign), target=0.6, images=16, kimg=1.28)
-        assert ada.p == end
+def test_p_rises_by_one_in_the_given_images_while_the_discriminator_overfits_and_falls_otherwise() -> None:
+    def after(p: float, overfitting: float, steps: int) -> float:
+        for _ in range(steps):
+            p = next_p(p, overfitting, target=0.6, images=16, kimg=1.28)
+        return p
 
-
-def test_p_follows_the_mean_of_four_steps_not_the_last() -> None:
-    ada = AdaptiveProbability(p=0.5)
-    for sign in (1.0, 1.0, 1.0, 0.0):
-        ada.follow(torch.tensor(sign), target=0.6, images=1, kimg=1.0)
-    assert ada.p > 0.5
+    assert after(0.0, 0.9, 40) == pytest.approx(0.5)
+    assert after(0.5, 0.1, 20) == pytest.approx(0.25)
+    assert (after(0.5, 0.1, 200), after(0.5, 0.9, 200)) == (0.0, 0.8)
 
 
 # All changes

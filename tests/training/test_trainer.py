@@ -154,7 +154,7 @@ def test_status_lines_are_lines_of_the_log(make: Make, capsys: pytest.CaptureFix
     assert [line["nimg"] for line in lines] == [8, 16, 24, 32]
     assert [(line["resolution"], line["alpha"]) for line in lines] == [(8, 1), (16, 0), (16, 0.5), (16, 1)]
     for line in lines:
-        assert {"seconds", "img_per_s", "loss_d", "loss_g", "real_sign"} < line.keys()
+        assert {"seconds", "img_per_s", "loss_d", "loss_g", "real_logit"} < line.keys()
         assert all(math.isfinite(value) for value in line.values())
     assert ["r1" in line for line in lines] == [True, False, True, False], "in the steps that take it"
     assert lines == sorted(lines, key=itemgetter("seconds"))

@@ -60,9 +60,7 @@ class StepMeter:
         values: dict[str, Tensor] = {"loss_g": generator.loss, **generator.terms}
         if discriminator is not None:
             values |= {"loss_d": discriminator.loss, **discriminator.penalties}
-            values |= {
-                name: getattr(discriminator, name) for name in ("real_logit", "fake_logit", "real_sign")
-            }
+            values |= {"real_logit": discriminator.real_logit, "fake_logit": discriminator.fake_logit}
         for name, value in values.items():
             self.sums[name] = self.sums.get(name, torch.zeros((), device=self.device)) + value
             self.counts[name] = self.counts.get(name, 0) + 1
@@ -117,15 +115,15 @@ def status_line(values: Mapping[str, float | int], stage: Stage, *, left: float,
     diversity = f" | diversity {values['pixel_diversity']:.2f}" if "pixel_diversity" in values else ""
     diversity += f" | {warning}" if warning else ""
     discriminator = f"D {values['loss_d']:.3f} " if "loss_d" in values else ""
-    sign = f" | sign of real logits {values['real_sign']:+.2f}" if "real_sign" in values else ""
-    sign += f", augmented with p {values['ada_p']:.2f}" if "ada_p" in values else ""
+    overfitting = f" | overfitting {values['overfitting']:.2f}" if "overfitting" in values else ""
+    overfitting += f", augmented with p {values['ada_p']:.2f}" if "ada_p" in values else ""
     terms = "".join(
         f" {name} {values[f'weighted_{name}']:+.3f}" for name in TERMS if f"weighted_{name}" in values
     )
     return (
         f"{seen(int(values['nimg'])):>13} | {stage.resolution} px{fading} | "
         f"{values['img_per_s']:.0f} img/s | {clock(left)} left | "
-        f"loss {discriminator}G {values['loss_g']:.3f}{terms}{sign}{penalty}{diversity}"
+        f"loss {discriminator}G {values['loss_g']:.3f}{terms}{overfitting}{penalty}{diversity}"
     )
 
 

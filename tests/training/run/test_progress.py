@@ -20,7 +20,7 @@ from brushwork.training.update import StepStats
 def step(loss: float, *, generator_loss: float = 1.0, **penalties: float) -> StepStats:
     discriminator = DiscriminatorStats(
         loss=torch.tensor(loss), real_logit=torch.tensor(1.0), fake_logit=torch.tensor(-1.0),
-        real_sign=torch.tensor(0.5), penalties={name: torch.tensor(each) for name, each in penalties.items()},
+        penalties={name: torch.tensor(each) for name, each in penalties.items()},
     )  # fmt: skip
     return StepStats(
         discriminator=discriminator, generator=GeneratorStats(loss=torch.tensor(generator_loss), w_sums=None)
@@ -32,7 +32,7 @@ def test_means_are_over_the_steps_that_saw_each_value() -> None:
     for loss, penalties in ((1.0, {"r1": 6.0}), (2.0, {}), (6.0, {})):
         meter.add(step(loss, generator_loss=loss / 2, **penalties), 8, 16)
     assert meter.means(lambda values: values) == {
-        "loss_g": 1.5, "loss_d": 3.0, "r1": 6.0, "real_logit": 1.0, "fake_logit": -1.0, "real_sign": 0.5
+        "loss_g": 1.5, "loss_d": 3.0, "r1": 6.0, "real_logit": 1.0, "fake_logit": -1.0
     }  # fmt: skip
     assert meter.means(lambda values: 2 * values)["loss_d"] == 6.0, "averaged over processes"
     assert meter.images == 24
@@ -72,11 +72,11 @@ def test_the_clock(seconds: float, text: str) -> None:
 
 def test_the_line_says_where_the_run_stands() -> None:
     values = {
-        "nimg": 12_400, "img_per_s": 99.6, "loss_d": 1.5, "loss_g": 0.25, "real_sign": -0.5, "r1": 0.125
+        "nimg": 12_400, "img_per_s": 99.6, "loss_d": 1.5, "loss_g": 0.25, "overfitting": 0.5, "r1": 0.125
     }  # fmt: skip
     line = status_line(values, Stage(32, 0.5), left=75.0)
     assert "12.4 kimg | 32 px fading in  50% | 100 img/s | 1:15 left" in line
-    assert "loss D 1.500 G 0.250 | sign of real logits -0.50 | R1 0.125" in line
+    assert "loss D 1.500 G 0.250 | overfitting 0.50 | R1 0.125" in line
     steady = status_line({k: v for k, v in values.items() if k != "r1"}, Stage(32), left=math.inf)
     assert "32 px | " in steady
     assert "diversity" not in steady
