@@ -20,6 +20,7 @@ from .errors import EvalError
 from .features.extract import Extraction, Extractor, MapExtractor, Source, user_cache
 from .features.extractors import build_extractor
 from .features.inception import ResizeName
+from .features.vision_transformers import NETWORKS as VISION_TRANSFORMERS
 from .generator_suite import GENERATOR_METRICS, with_path_length, with_truncation
 from .metrics.frechet import load_statistics
 from .metrics.lpips import Lpips
@@ -34,7 +35,7 @@ from .results import Measurement
 from .sources import Samples, read_styled_folder
 from .suite import extractors_for, map_extractor, measure, measure_against
 
-WEIGHTS = ("hed-vgg16", "inception", "lpips")
+WEIGHTS = ("hed-vgg16", "inception", "lpips", *VISION_TRANSFORMERS)
 """Networks whose weights no package holds."""
 
 
@@ -45,15 +46,16 @@ class EvaluatorConfig:
     reference: Path | None = None
     """Packed data set to compare with, or published statistics (.npz with mu and sigma)."""
     metrics: tuple[str, ...] = ()
-    """Any source: fd accuracy prdc similarity diversity copies kid gram. Runs: ppl truncation. Pairs: content
-    ssim lpips truth reference. By default those that are quick and need no download."""
+    """Any source: fd accuracy prdc similarity diversity copies kid cmmd gram. Runs: ppl truncation. Pairs:
+    content ssim lpips truth reference. By default those that are quick and need no download."""
     features: tuple[str, ...] = ("efficientnet-lite0",)
-    """Feature extractors: efficientnet-lite0, hed-vgg16, inception."""
+    """Feature extractors: efficientnet-lite0, hed-vgg16, inception, dinov2-l (FD-DINOv2), dinov2-b, clip
+    (CMMD), csd."""
     control: bool = True
     """Measure with the features of random weights, too."""
     weights: tuple[str, ...] = ()
-    """Files of weights as NAME=PATH, of hed-vgg16, inception, lpips. By default from the cache, or downloaded
-    (hed-vgg16: by `brushwork fetch hed-vgg16`)."""
+    """Files of weights as NAME=PATH, of any of these features and lpips. By default from the cache, or
+    downloaded (hed-vgg16: by `brushwork fetch hed-vgg16`; csd: never)."""
     per_style: Annotated[int, Interval(ge=2, le=10**6)] = 200
     """Samples of each style. The figures in the docs have 200."""
     psi: Psi = 1.0

@@ -221,6 +221,7 @@ class Measurement:
 METRIC_INFO: dict[str, MetricInfo] = {
     "fd": distance("Frechet distance", "To the real training images, each set taken as one Gaussian."),
     "kid": distance("kernel distance", "Squared maximum mean discrepancy; unbiased, so it may be negative."),
+    "cmmd": distance("CMMD", "Squared maximum mean discrepancy in CLIP's features, times 1,000."),
     "accuracy": share("style accuracy", "Share of images whose style a linear probe recognises."),
     "precision": share("precision", "Share of samples inside the manifold of the real training images."),
     "recall": share("recall", "Share of real training images inside the manifold of the samples."),

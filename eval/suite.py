@@ -25,9 +25,12 @@ from .results import METRIC_INFO, Measurement, MetricResult, Score
 def extractors_for(extractors: Sequence[Extractor], metrics: Sequence[str] = DEFAULT) -> list[Extractor]:
     """Returns these extractors, and the one of style statistics if a metric needs it.
 
-    Raises EvalError for an unknown metric, and if style statistics are needed but no extractor has maps.
+    Raises EvalError for an unknown metric, for one of features that none of these has, and if style
+    statistics are needed but no extractor has maps.
     """
     require_known(metrics)
+    if "cmmd" in metrics and not any(applies("cmmd", extractor) for extractor in extractors):
+        raise EvalError("cmmd is taken of CLIP's features: add --features clip.")
     if "gram" not in metrics:
         return list(extractors)
     return [*extractors, StyleStatistics(map_extractor(extractors, "The Gram distance"))]

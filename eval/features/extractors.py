@@ -15,8 +15,9 @@ from ..errors import EvalError
 from .extract import Extractor
 from .inception import Inception, ResizeName
 from .statistics import PooledTaps, resized
+from .vision_transformers import NETWORKS, VisionTransformer
 
-EXTRACTORS = ("efficientnet-lite0", "hed-vgg16", "inception")
+EXTRACTORS = ("efficientnet-lite0", "hed-vgg16", "inception", *NETWORKS)
 """Names of all extractors. The first is the offline default."""
 
 TAPS = ("conv1_2", "conv2_2", "conv3_3", "conv4_3")
@@ -77,6 +78,8 @@ def build_extractor(
         return EfficientNetLite(device)
     if name == "inception":
         return Inception(weights.get(name), device, resize=resize)
+    if name in NETWORKS:
+        return VisionTransformer(NETWORKS[name], weights.get(name), device)
     if name == "hed-vgg16":
         return HedVgg(weights.get(name), device)
     raise EvalError(f"There is no extractor {name!r}: take one of {', '.join(EXTRACTORS)}.")

@@ -1,4 +1,6 @@
-"""The kernel distance (KID with the published Inception features): unbiased squared maximum mean discrepancy.
+"""Kernel distances: the squared maximum mean discrepancy of KID (with the published Inception) and of CMMD.
+
+KID is unbiased:
 
     MMD^2 = mean over i != j of k(x_i, x_j) + mean over i != j of k(y_i, y_j) - 2 mean of k(x_i, y_j)
 
@@ -18,7 +20,7 @@ from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
 from ..errors import EvalError
-from .neighbours import BLOCK
+from .neighbours import BLOCK, squared_blocks
 
 Subset = tuple[Int64[Tensor, "s"], Int64[Tensor, "s"]]
 """Rows of the one side and of the other."""
@@ -56,6 +58,21 @@ def kid(
     return KernelDistance(
         mean=float(values.mean()), std=float(values.std(correction=0)), subsets=subsets, subset_size=size
     )
+
+
+SIGMA, SCALE = 10.0, 1000.0
+"""CMMD's bandwidth and unit."""
+
+
+def cmmd(x: Float[Tensor, "n d"], y: Float[Tensor, "m d"]) -> float:
+    """CMMD of CLIP features of length 1 (Jayasumana 2024, arXiv:2401.09603): the biased squared MMD, with
+    pairs of an image and itself, times 1,000. The kernel is exp(-|x - y|^2 / (2 * 10^2))."""
+
+    def mean_kernel(a: Tensor, b: Tensor) -> Tensor:
+        sums = [torch.exp(part / (-2 * SIGMA**2)).sum() for _, part in squared_blocks(a.double(), b.double())]
+        return torch.stack(sums).sum() / (len(a) * len(b))
+
+    return float(SCALE * (mean_kernel(x, x) + mean_kernel(y, y) - 2 * mean_kernel(x, y)))
 
 
 def random_subsets(n: int, m: int, subsets: int, size: int, seed: int) -> list[Subset]:

@@ -15,7 +15,7 @@ from ..features.statistics import StyleStatistics, TapStatistics
 from ..reference import Labelled, Space
 from ..results import Picks, Score
 from .frechet import frechet, frechet_from_features, gaussian_of
-from .kernel import kid
+from .kernel import cmmd, kid
 from .neighbours import diversity, find_copies, memberships, nearest
 from .style import (
     NEIGHBOURS,
@@ -75,6 +75,11 @@ def kernel_scores(view: View) -> Scores:
     whole = kid(view.images.features, view.space.train.features)
     by_style = view.each_style(lambda mine, theirs: kid(mine, theirs).mean)
     return {"kid": Score(value=whole.mean, per_style=by_style, spread=whole.std)}
+
+
+def clip_scores(view: View) -> Scores:
+    images, real = view.images.features, view.space.train.features
+    return {"cmmd": Score(value=cmmd(images, real), per_style=view.each_style(cmmd))}
 
 
 def manifold_scores(view: View) -> Scores:
@@ -176,6 +181,9 @@ METRICS: dict[str, Metric] = {
     "kid": Metric(
         kernel_scores, ("kid",), "kernel (x.y/d + 1)^3, unbiased, 100 subsets of min(n, m, 1000), seed 2020"
     ),
+    "cmmd": Metric(
+        clip_scores, ("cmmd",), "CLIP features of length 1, Gaussian kernel, sigma 10, biased, times 1,000"
+    ),
     "prdc": Metric(manifold_scores, ("precision", "recall", "density", "coverage"), "k = 5, strict <"),
     "similarity": Metric(
         similarity_scores, ("cosine", "csls", "nearer_to_own"),
@@ -206,7 +214,10 @@ def require_known(metrics: Iterable[str]) -> None:
 
 
 def applies(metric: str, extractor: Extractor) -> bool:
-    """Whether a metric can be taken of these features: `gram` of style statistics, every other one not."""
+    """Whether a metric can be taken of these features: `gram` of style statistics and no other metric,
+    `cmmd` of CLIP's."""
+    if metric == "cmmd":
+        return extractor.name in ("clip", "clip-random")
     return (metric == "gram") == isinstance(extractor, StyleStatistics)
 
 

@@ -21,25 +21,38 @@ from ..errors import ModelError
 # Known files
 @dataclass(frozen=True)
 class Weights:
-    """A published file of the network `name`, whose SHA-256 begins with `sha256_prefix`."""
+    """A published file of the network `name`."""
 
     name: str
     url: str
+    """Empty where there is no address from which it can be fetched."""
     sha256_prefix: str
+    """How its SHA-256 begins; empty where that is not published."""
+    kept_as: str = ""
+    """Its name in the cache, if not that of the address."""
 
     @property
     def file(self) -> str:
-        return self.url.rpartition("/")[2]
+        return self.kept_as or self.url.rpartition("/")[2]
 
 
 FIDELITY = "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0"
 TORCHVISION = "https://download.pytorch.org/models"
+DINOV2 = "https://dl.fbaipublicfiles.com/dinov2"
+HUB = "https://huggingface.co"
 
 INCEPTION = Weights("inception", f"{FIDELITY}/weights-inception-2015-12-05-6726825d.pth", "6726825d")
 """The Inception network of 2015-12-05 that defines the published FID, converted from TensorFlow."""
 VGG16 = Weights("vgg16", f"{TORCHVISION}/vgg16-397923af.pth", "397923af")
 VGG19 = Weights("vgg19", f"{TORCHVISION}/vgg19-dcbb9e9d.pth", "dcbb9e9d")
 ALEXNET = Weights("alexnet", f"{TORCHVISION}/alexnet-owt-7be5be79.pth", "7be5be79")
+DINOV2_L = Weights("dinov2-l", f"{DINOV2}/dinov2_vitl14/dinov2_vitl14_pretrain.pth", "")
+DINOV2_B = Weights("dinov2-b", f"{DINOV2}/dinov2_vitb14/dinov2_vitb14_pretrain.pth", "")
+CLIP = Weights(
+    "clip", f"{HUB}/openai/clip-vit-large-patch14-336/resolve/main/pytorch_model.bin", "",
+    kept_as="clip-vit-large-patch14-336.bin",
+)  # fmt: skip
+CSD = Weights("csd", "", "")
 
 
 # Finding
@@ -57,6 +70,10 @@ def find_weights(known: Weights, path: Path | None = None) -> Path:
         if not path.is_file():
             raise ModelError(f"{path} does not exist: give the {known.name} weights {known.file}.")
         return _with_hash(known, path, "give the right file.")
+    if not known.url:
+        raise ModelError(
+            f"The {known.name} weights are not fetched: give their file by --weights {known.name}=FILE."
+        )
     target = weights_folder() / known.file
     if target.is_file():
         return _with_hash(known, target, "delete it, to have it fetched again.")
@@ -73,17 +90,19 @@ def find_weights(known: Weights, path: Path | None = None) -> Path:
 
 def _with_hash(known: Weights, path: Path, remedy: str) -> Path:
     """Returns the path of a file that has the right SHA-256."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    begins = digest.hexdigest()[: len(known.sha256_prefix)]
+    begins = file_digest(path)[: len(known.sha256_prefix)] if known.sha256_prefix else ""
     if begins != known.sha256_prefix:
         raise ModelError(
             f"{path} is not the file of the {known.name} weights: its SHA-256 begins {begins}, not "
             f"{known.sha256_prefix}; {remedy}"
         )
     return path
+
+
+def file_digest(path: Path) -> str:
+    """The SHA-256 of a file in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 # Downloading

@@ -1,17 +1,21 @@
 """`brushwork measure` of runs, folders, pairs and statistics, with comparisons and mistakes."""
 
+import hashlib
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 
 from brushwork.data.curate.pack import PackConfig, pack
 from brushwork.data.dataset import load_dataset
 from brushwork.eval.evaluator import images_of_styles
+from brushwork.eval.features.vision_transformers import NETWORKS
 from brushwork.eval.reference import build_reference
 from brushwork.eval.sources import Stored
 
@@ -103,6 +107,42 @@ def test_measure_takes_published_statistics(shell: Shell, run: Path, tmp_path: P
     found = measured(shell, run, tmp_path / "o", *options)
     assert found["figures"]["fd"]["measured"]["value"] > 0
     assert (found["label"], found["protocol"]["psi"]) == (str(run), 0.5)
+
+
+def test_clip_from_a_file_gives_cmmd_beside_the_control(
+    shell: Shell, packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A small network stands for the published one."""
+    small = replace(NETWORKS["clip"], network="vit_tiny_patch16_224", side=32, dim=24)
+    monkeypatch.setitem(NETWORKS, "clip", small)
+    names = small.build().state_dict()
+    save_file(
+        {name: torch.randn_like(value) * 0.1 for name, value in names.items()}, tmp_path / "clip.safetensors"
+    )
+    monkeypatch.setitem(NETWORKS, "clip", replace(small, read=lambda state, side: state))
+    save_pictures(tmp_path / "made", packed, shift=1)
+    options = (
+        "--reference",
+        packed,
+        "--features",
+        "clip",
+        "--weights",
+        f"clip={tmp_path / 'clip.safetensors'}",
+    )
+    out = tmp_path / "o"
+    shell("measure", tmp_path / "made", "--out", out, "--device", "cpu", *options, "--metrics", "cmmd", "fd")
+    report = json.loads((out / "report.json").read_text())
+    figure = report["figures"]["cmmd"]
+    assert figure["measured"]["value"] == pytest.approx(figure["real"]["value"], rel=1e-6), "blind to styles"
+    per_style = zip(figure["measured"]["per_style"], figure["real"]["per_style"], strict=True)
+    assert all(wrong > right for wrong, right in per_style)
+    assert figure["control"]["value"] > 0
+    digest = hashlib.sha256((tmp_path / "clip.safetensors").read_bytes()).hexdigest()[:8]
+    assert digest in report["protocol"]["features"]["clip"]
+    said = shell.mistake(
+        "measure", tmp_path / "made", "--reference", packed, "--metrics", "cmmd", "--out", out
+    )
+    assert "cmmd is taken of CLIP's features: add --features clip" in said
 
 
 @pytest.fixture(scope="module")

@@ -1,12 +1,14 @@
 """A closed form, and torch-fidelity's value."""
 
+import math
+
 import pytest
 import torch
 from torch import Tensor
 from torch_fidelity.metric_kid import kid_features_to_metric
 
 from brushwork.eval.errors import EvalError
-from brushwork.eval.metrics.kernel import kid, random_subsets, squared_mmds
+from brushwork.eval.metrics.kernel import cmmd, kid, random_subsets, squared_mmds
 
 
 def features(seed: int, count: int, dim: int) -> Tensor:
@@ -48,3 +50,20 @@ def test_one_image_a_side_is_refused() -> None:
     x = features(0, 5, 3)
     with pytest.raises(EvalError, match="needs 2 images a side at least and one has 1"):
         kid(x, x[:1])
+
+
+def test_cmmd_by_hand() -> None:
+    """Two directions at right angles are 2 apart, squared: k is exp(-2 / 200)."""
+    one, other = torch.eye(4)[:1], torch.eye(4)[1:2]
+    k = math.exp(-0.01)
+    assert cmmd(one, other) == pytest.approx(1000 * (2 - 2 * k))
+    both = torch.cat([one, other])
+    assert cmmd(both, one) == pytest.approx(1000 * ((2 + 2 * k) / 4 + 1 - 2 * (1 + k) / 2))
+    assert cmmd(both, both) == pytest.approx(0, abs=1e-9)
+
+
+def test_cmmd_in_blocks_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, y = (torch.nn.functional.normalize(features(seed, 40 + seed, 8)) for seed in range(2))
+    whole = cmmd(x, y)
+    monkeypatch.setattr("brushwork.eval.metrics.neighbours.BLOCK", 8 * 41 * 3)
+    assert cmmd(x, y) == pytest.approx(whole, rel=1e-12)
