@@ -240,16 +240,16 @@ def report(
         print(f"\n{markdown}", flush=True)
         write_file(path.with_suffix(".md"), f"{text}\n")
         content = {"machine": asdict(here), "sizes": sizes, "parts": data}
-        write_json(path.with_suffix(".json"), _finite(content))
+        write_json(path.with_suffix(".json"), finite(content))
     print(f"\nAll rounds: {path}.json; {path.name}.md beside it")
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
     """Replaces NaN and infinities by None."""
     if isinstance(value, Mapping):
-        return {key: _finite(v) for key, v in value.items()}
+        return {key: finite(v) for key, v in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(v) for v in value]
+        return [finite(v) for v in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

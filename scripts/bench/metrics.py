@@ -15,7 +15,6 @@ from brushwork.eval.metrics.frechet import frechet, gaussian_of
 from brushwork.eval.metrics.kernel import KernelDistance, kid
 from brushwork.eval.metrics.neighbours import memberships
 from brushwork.models.options import DeviceName, options, resolve_device
-from brushwork.scripts.bench.agreement import agreement, exactness, noise_images
 from brushwork.scripts.bench.harness import Comparison, Table, alternated, machine, report
 from brushwork.scripts.bench.third_party import (
     DISTANCES,
@@ -25,6 +24,7 @@ from brushwork.scripts.bench.third_party import (
     torch_fidelity_kid,
     torch_fidelity_precision_recall,
 )
+from brushwork.scripts.bench.toy import noise_images
 from brushwork.scripts.cli import parse_and_run
 
 NEIGHBOURS = 5
@@ -41,14 +41,10 @@ class BenchmarkSizes:
     sample: int = 10_000
     """Features a side for kernel distance, precision and recall."""
     subset_size: int = 1000
-    compared: int = 128
-    """Images a side whose features and metrics are compared."""
-    few: int = 128
-    """Features a side, fewer than dimensions: a power of two."""
 
 
 FULL = BenchmarkSizes()
-QUICK = BenchmarkSizes(repeats=1, pictures=8, sample=2000, subset_size=200, compared=16)
+QUICK = BenchmarkSizes(repeats=1, pictures=8, sample=2000, subset_size=200)
 
 
 def simulated(
@@ -135,23 +131,21 @@ def compare_manifold(sizes: BenchmarkSizes) -> Comparison:
     )  # fmt: skip
 
 
-PartName = Literal["frechet", "features", "kernel", "manifold", "agreement", "exactness"]
+PartName = Literal["frechet", "features", "kernel", "manifold"]
 
 PARTS: Mapping[PartName, Callable[[BenchmarkSizes, torch.device], Table]] = {
     "frechet": lambda sizes, _: compare_frechet(sizes).table,
     "features": lambda sizes, device: compare_features(sizes, device).table,
     "kernel": lambda sizes, _: compare_kernel(sizes).table,
     "manifold": lambda sizes, _: compare_manifold(sizes).table,
-    "agreement": lambda sizes, device: agreement(sizes.compared, device),
-    "exactness": lambda sizes, _: exactness(sizes.few, sizes.dim),
 }
 """The parts of the benchmark as functions of the sizes and of Inception's device."""
 
 
 @options
 class MetricsArguments:
-    """Times the metrics of `brushwork measure` beside torch-fidelity, pytorch-fid and SciPy, and compares
-    their values. Candidates alternate, so that disturbances affect all of them.
+    """Times the metrics of `brushwork measure` beside torch-fidelity, pytorch-fid and SciPy. Candidates
+    alternate, so that disturbances affect all of them. `brushwork reproduce agreement` compares the values.
 
     Example, ten minutes on a CPU (without --quick half an hour); one thread each is the fairest:
         OMP_NUM_THREADS=1 brushwork bench metrics --quick

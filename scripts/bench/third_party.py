@@ -1,24 +1,27 @@
-"""Metrics of torch-fidelity, pytorch-fid and SciPy with the signatures of ours.
+"""Metrics and networks of other libraries, with the signatures of ours.
 
-torch-fidelity comes with the extra `metrics`, pytorch-fid with `bench`. pytorch-fid 0.3.0 does not run
-with SciPy 1.18, so its Frechet distance is computed by its formula.
+torch-fidelity comes with the extra `metrics`, pytorch-fid and transformers with `bench`. pytorch-fid 0.3.0
+does not run with SciPy 1.18, so its Frechet distance is computed by its formula.
 """
 
 import tempfile
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import numpy as np
 import scipy.linalg
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Float32, UInt8
 from torch import Tensor
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 from torch_fidelity.metric_fid import KEY_METRIC_FID, fid_statistics_to_metric
 from torch_fidelity.metric_kid import KEY_METRIC_KID_MEAN, KEY_METRIC_KID_STD, kid_features_to_metric
 from torch_fidelity.metric_prc import KEY_METRIC_PRECISION, KEY_METRIC_RECALL, prc_features_to_metric
+from torchvision.transforms import v2
 
 from brushwork.eval.metrics.frechet import Gaussian
 from brushwork.eval.metrics.kernel import KernelDistance
@@ -94,6 +97,86 @@ def pytorch_fid_features(state: Mapping[str, Tensor], device: torch.device) -> F
             return network(images.to(device).float() / 255)[0][..., 0, 0].cpu()
 
     return features
+
+
+# Vision transformers
+def dinov2_network(file: Path) -> Features:
+    """Writes seeded random weights of DINOv2 ViT-L/14 as they are published; returns its features of images
+    as dgm-eval takes them by default."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # without xformers
+        from dinov2.models.vision_transformer import vit_large  # pyright: ignore[reportMissingImports]
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        network = vit_large(patch_size=14, img_size=518, init_values=1.0, block_chunks=0).eval()
+    torch.save(network.state_dict(), file)
+    colours = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    resize = v2.Resize((224, 224), v2.InterpolationMode.BICUBIC)
+    return _of_pictures(network, resize, colours)
+
+
+def clip_network(file: Path) -> Features:
+    """The same of CLIP ViT-L/14@336 in transformers, as cmmd-pytorch takes images."""
+    from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
+
+    config = CLIPVisionConfig(
+        hidden_size=1024, intermediate_size=4096, projection_dim=768, num_hidden_layers=24,
+        num_attention_heads=16, image_size=336, patch_size=14,
+    )  # fmt: skip
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        network = CLIPVisionModelWithProjection(config).eval()
+    torch.save(network.state_dict(), file)
+    resize = v2.Resize((336, 336), v2.InterpolationMode.BICUBIC)
+
+    def features(images: Tensor) -> Tensor:
+        embedded = network(pixel_values=images).image_embeds
+        return embedded / torch.linalg.norm(embedded, dim=-1, keepdim=True)
+
+    return _of_pictures(features, resize, CLIP_COLOURS)
+
+
+def csd_network(file: Path) -> Features:
+    """The same of CSD's style head, on torch-fidelity's copy of OpenAI's network."""
+    from torch_fidelity.feature_extractor_clip import VisionTransformer
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        network: Any = VisionTransformer(224, 14, 1024, layers=24, heads=16, output_dim=768).eval()
+    head, network.proj = network.proj.detach(), None
+    state = {f"backbone.{name}": value for name, value in network.state_dict().items()}
+    torch.save(state | {"last_layer_style": head}, file)
+    resize = v2.Compose([v2.Resize(224, v2.InterpolationMode.BICUBIC), v2.CenterCrop(224)])
+    return _of_pictures(lambda images: F.normalize(network(images) @ head, dim=1), resize, CLIP_COLOURS)
+
+
+CLIP_COLOURS = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
+
+
+def _of_pictures(network: Features, resize: Callable[[Any], Any], colours: Any) -> Features:
+    """Features of uint8 images (N, 3, H, W), each resized as a Pillow image."""
+    to_input = v2.Compose([
+        v2.ToPILImage(), resize, v2.PILToTensor(), v2.ToDtype(torch.float32, scale=True),
+        v2.Normalize(*colours),
+    ])  # fmt: skip
+
+    def features(images: Tensor) -> Tensor:
+        with torch.no_grad():
+            return torch.cat([network(to_input(image)[None]) for image in images])
+
+    return features
+
+
+def cmmd_formula(x: Tensor, y: Tensor) -> float:
+    """cmmd-pytorch's expression, in float64."""
+    x, y = x.double(), y.double()
+
+    def mean(a: Tensor, b: Tensor) -> Tensor:
+        squared = a.square().sum(1)[:, None] + b.square().sum(1)[None] - 2 * a @ b.T
+        return torch.exp(-squared / (2 * 10**2)).mean()
+
+    return float(1000 * (mean(x, x) + mean(y, y) - 2 * mean(x, y)))
 
 
 # Kernel distance, precision and recall

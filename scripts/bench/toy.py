@@ -5,6 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
+from jaxtyping import UInt8
+from torch import Tensor
 
 from brushwork.data.dataset import ImageDataset
 from brushwork.data.errors import DataError
@@ -96,3 +99,18 @@ _MANNERS: dict[str, Callable[[PlacedShape, np.ndarray, np.ndarray], _Paint]] = {
     "striped": _striped,
 }
 MANNERS = tuple(_MANNERS)
+
+
+def noise_images(
+    count: int, *, seed: int, size: int = 64, contrast: float = 1.0
+) -> UInt8[Tensor, "count 3 size size"]:
+    """Coloured noise at 2, 4, 8, 16 and 32 cells a side in turn, enlarged to `size`."""
+    generator = torch.Generator().manual_seed(seed)
+    images = [
+        F.interpolate(
+            torch.randn(1, 3, 2 ** (1 + i % 5), 2 ** (1 + i % 5), generator=generator),
+            size=(size, size), mode="bilinear",
+        )
+        for i in range(count)
+    ]  # fmt: skip
+    return (torch.cat(images) * 64 * contrast + 128).clamp(0, 255).to(torch.uint8)

@@ -7,6 +7,7 @@ EXPERIMENTS = {
     "gpu": "what `train auto` reaches on a GPU in eight minutes",
     "across-collections": "variants of a preset on several collections",
     "sensitivity": "which metric sees which fault",
+    "agreement": "whether the metrics equal their reference implementations",
 }
 """A line of help for each module here that is an experiment."""
 

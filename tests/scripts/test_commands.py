@@ -160,10 +160,10 @@ def test_two_processes_without_a_gpu_share_one_run_by_default(packed: Path, tmp_
 
 
 def test_bench_prints_tables_and_writes_its_results(shell: Shell, tmp_path: Path) -> None:
-    shell.monkeypatch.setattr(metrics, "QUICK", metrics.BenchmarkSizes(dim=32, repeats=2, few=8))
-    printed = shell("bench", "metrics", "--quick", "--parts", "frechet", "exactness", "--out", tmp_path)
+    shell.monkeypatch.setattr(metrics, "QUICK", metrics.BenchmarkSizes(dim=32, repeats=2, sample=40))
+    printed = shell("bench", "metrics", "--quick", "--parts", "frechet", "manifold", "--out", tmp_path)
     assert "| torch-fidelity" in printed
-    assert "8 features of 32 dimensions a side" in printed
+    assert "40 features a side" in printed
     parts = json.loads((tmp_path / "metrics.json").read_text())["parts"]
-    assert set(parts) == {"frechet", "exactness"}
+    assert set(parts) == {"frechet", "manifold"}
     assert len(parts["frechet"]["seconds"]["ours"]) == 2

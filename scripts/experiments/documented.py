@@ -1,0 +1,81 @@
+"""What the docs quote: docs/results/NAME.json of an experiment, and the tables that are made from it.
+
+A document has each table between two comments, `<!-- results: NAME.TABLE -->` and `<!-- end -->`. Whatever
+stands between them comes from the JSON file.
+"""
+
+import json
+import re
+import subprocess
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from brushwork.data.files import write_file, write_json
+from brushwork.scripts.bench.harness import Machine, Table, finite
+
+RESULTS = Path("docs/results")
+BLOCK = re.compile(
+    r"(?P<begin><!-- results: (?P<name>[\w-]+)\.(?P<table>[\w-]+) -->\n).*?(?P<end><!-- end -->)", re.DOTALL
+)
+
+
+def write_results(
+    folder: Path, name: str, tables: Mapping[str, Table], here: Machine, *, command: str
+) -> Path:
+    """Writes FOLDER/NAME.json, prints the tables, and puts them into the documents above the folder."""
+    content = {
+        "experiment": name, "command": command, "commit": commit(), "machine": asdict(here),
+        "tables": {key: finite(asdict(table)) for key, table in tables.items()},
+    }  # fmt: skip
+    path = folder / f"{name}.json"
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(path, content)
+    print("\n\n".join([here.describe(), *(table.markdown() for table in tables.values())]))
+    changed = [str(document) for document in refresh(folder)]
+    print(f"\nAll figures: {path}" + (f"; the tables of {', '.join(changed)} are new" if changed else ""))
+    return path
+
+
+def refresh(folder: Path) -> list[Path]:
+    """Makes the tables of all documents above a folder of results anew; returns those that changed."""
+    changed = []
+    for document in sorted(folder.parent.glob("*.md")):
+        text = document.read_text(encoding="utf-8")
+        new = BLOCK.sub(lambda block: _filled(block, folder), text)
+        if new != text:
+            write_file(document, new)
+            changed.append(document)
+    return changed
+
+
+def _filled(block: re.Match[str], folder: Path) -> str:
+    """The block with the table of its JSON file, or as it is where there is none yet."""
+    path = folder / f"{block['name']}.json"
+    if not path.is_file():
+        return block[0]
+    table = json.loads(path.read_text(encoding="utf-8"))["tables"].get(block["table"])
+    if table is None:
+        return block[0]
+    return f"{block['begin']}{markdown(table)}\n{block['end']}"
+
+
+def markdown(table: Mapping[str, Any]) -> str:
+    """The table of a JSON file, with its notes but without its title: the document has its own headings."""
+    return Table(
+        title="", header=tuple(table["header"]), rows=[tuple(row) for row in table["rows"]],
+        notes=tuple(table["notes"]),
+    ).markdown().partition("\n\n")[2]  # fmt: skip
+
+
+def commit() -> str | None:
+    """The commit of the code that runs, with + if it was changed since; None outside a repository."""
+    root = Path(__file__).parents[2]
+    if not (root / ".git").exists():
+        return None
+    words = ["git", "-C", str(root), "describe", "--always", "--dirty=+", "--exclude", "*"]
+    try:
+        return subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
