@@ -97,14 +97,17 @@ def test_distances_follow_their_definition(world: World, standardise: bool) -> N
     extractor = Scaled()
     train = extractor(world.train.images).double()
     std, mean = torch.std_mean(train, dim=0, correction=0)
-    std[7] = 1  # the constant column
+    std[7] = math.inf  # the constant column is left out
     samples = world.samples(9, 5)
     images = extractor(samples.take(torch.arange(27))).double()
     if standardise:
         images, train = (images - mean) / std, (train - mean) / std
-    found = measure(samples, world.build(extractor, control=False), metrics=("fd",)).figures["fd"]
+    measured = measure(samples, world.build(extractor, control=False), metrics=("fd",))
+    found = measured.figures["fd"]
     assert found.measured.value == pytest.approx(frechet_from_features(images, train), rel=1e-3)
     assert found.control is None
+    left_out = {"colours": "1 of 8, left out"} if standardise else {}
+    assert measured.protocol["features_that_hardly_vary"] == left_out
 
 
 def test_two_extractors(world: World) -> None:

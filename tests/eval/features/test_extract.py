@@ -124,10 +124,15 @@ def test_no_tf32_and_settings_are_restored(allowed: bool) -> None:
 
 def test_standardised_columns() -> None:
     generator = torch.Generator().manual_seed(0)
-    features = torch.randn(500, 3, generator=generator) * torch.tensor([1.0, 100.0, 0.0]) + 7
-    found = Standardiser.fit(features)(features)
-    assert torch.allclose(found.mean(0), torch.zeros(3), atol=1e-5)
-    assert torch.allclose(found.std(0, correction=0), torch.tensor([1.0, 1.0, 0.0]), atol=1e-5)
+    scales = torch.tensor([1.0, 100.0, 3.0, 0.0, 1e-4])
+    features = torch.randn(500, 5, generator=generator) * scales + torch.tensor([7.0, 7.0, 7.0, 7.0, 0.0])
+    standardiser = Standardiser.fit(features)
+    found = standardiser(features)
+    assert torch.allclose(found.mean(0), torch.zeros(5), atol=1e-5)
+    assert torch.allclose(found.std(0, correction=0), torch.tensor([1.0, 1.0, 1.0, 0.0, 0.0]), atol=1e-5)
+    assert standardiser.left_out == 2
+    alive = standardiser(features + torch.tensor([0.0, 0.0, 0.0, 9.0, 9.0]))
+    assert torch.equal(alive, found), "a channel that is dead on the reference says nothing"
 
 
 def test_cache_is_keyed_by_pictures_and_protocol(tmp_path: Path) -> None:
