@@ -18,6 +18,7 @@ demo: install
 	@echo "== 4/5 sample: grid, style mixing, truncation, interpolation"
 	@$(BIN)/brushwork sample $(RUN)
 	@echo "== 5/5 measure: are the styles kept?"
+	@$(BIN)/brushwork fetch hed-vgg16
 	@$(BIN)/brushwork measure $(RUN) --reference datasets/emoji-32
 	@echo
 	@echo "pictures: $(RUN)/generated/grid.png and the figures beside it"

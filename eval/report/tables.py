@@ -130,12 +130,18 @@ def style_columns(figures: Mapping[str, MetricResult]) -> list[Column]:
 def table(measures: Measurement) -> str:
     """Returns all figures as text for a terminal, at most 100 characters wide.
 
-    In this order: a warning if styles have collapsed, each figure beside its ceiling and its control,
-    distance and accuracy of each style, baselines, and what was left out.
+    In this order: a warning if styles have collapsed, each figure beside its ceiling and its control, what
+    two evaluators disagree on, distance and accuracy of each style, baselines, and what was left out.
     """
     notes = [line for note in measures.notes for line in textwrap.wrap(f"left out: {note}", WIDTH)]
     warning = textwrap.wrap(f"{measures.warning}. To try: {ADVICE}.", WIDTH) if measures.warning else []
-    parts = [warning, _figure_lines(measures), _style_lines(measures), _baseline_lines(measures), notes]
+    disagreements = [
+        line for each in measures.disagreements for line in textwrap.wrap(f"disagreement: {each}", WIDTH)
+    ]
+    parts = [
+        warning, _figure_lines(measures), disagreements, _style_lines(measures), _baseline_lines(measures),
+        notes,
+    ]  # fmt: skip
     return "\n\n".join("\n".join(lines) for lines in parts if lines)
 
 

@@ -97,3 +97,34 @@ def test_summary_and_json_are_plain() -> None:
     assert found["figures"]["fd"]["worst_style"] == "b"
     assert found["figures"]["fd"]["baselines"]["nothing"]["value"] == 9.0
     assert found["curves"] == {"truncation": [{"x": 0.5, "fd": 7.0}]}
+
+
+@pytest.mark.parametrize(
+    ("about", "first", "second", "told"),
+    [
+        (DISTANCE, (800, 400), (300, 100), False),  # 2 times the real distance and 3 times
+        (DISTANCE, (800, 400), (500, 100), True),
+        (SHARE, (0.0, 0.6), (0.3, 0.6), True),
+        (SHARE, (0.01, 0.6), (0.05, 0.6), False),  # both are bad
+        (DISTANCE, (1, -0.1), (5, 0.1), False),  # an unbiased estimate may be negative
+        (results.share("copies", "", better="less"), (0.2, 0.01), (0.01, 0.01), False),
+    ],
+)
+def test_evaluators_disagree_where_one_sees_twice_as_much(
+    about: MetricInfo, first: tuple[float, float], second: tuple[float, float], told: bool
+) -> None:
+    figures = {
+        name: MetricResult(
+            about=about,
+            features=name[-3:],
+            measured=Score(value=float(values[0])),
+            real=Score(value=float(values[1])),
+        )
+        for name, values in (("one", first), ("one@two", second))
+    }
+    found = Measurement(style_names=(), figures=figures, protocol={}).disagreements
+    assert len(found) == told
+    if told:
+        assert about.title in found[0]
+        assert "by one, " in found[0]
+        assert found[0].endswith("by two")

@@ -6,7 +6,7 @@ from unittest.mock import Mock
 import pytest
 
 from brushwork.eval.errors import EvalError
-from brushwork.eval.features.extractors import EXTRACTORS, build_extractor
+from brushwork.eval.features.extractors import EXTRACTORS, build_extractor, default_extractors
 from brushwork.models.errors import ModelError
 
 
@@ -29,3 +29,16 @@ def test_options_reach_inception(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_unknown_names() -> None:
     with pytest.raises(EvalError, match="no extractor 'zzz': take one of efficientnet-lite0, hed"):
         build_extractor("zzz")
+
+
+def test_the_second_evaluator_is_taken_where_its_file_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert default_extractors() == ("efficientnet-lite0",)
+    (tmp_path / "given").touch()
+    assert default_extractors({"hed-vgg16": tmp_path / "given"}) == ("efficientnet-lite0", "hed-vgg16")
+    cached = tmp_path / "brushwork" / "weights" / "hed-vgg16.safetensors"
+    cached.parent.mkdir(parents=True)
+    cached.touch()
+    assert default_extractors() == ("efficientnet-lite0", "hed-vgg16")

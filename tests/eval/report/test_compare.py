@@ -121,3 +121,14 @@ def test_the_table_has_values_and_verdicts() -> None:
     assert accuracy.split(maxsplit=4) == ["accuracy", "0.5200", "0.5000", "-0.02000", "within the spread"]
     assert "without a spread" in text
     assert max(map(len, lines)) <= 100
+
+
+def test_evaluators_that_disagree_on_a_change_are_named() -> None:
+    def two(fd: float, other: float) -> dict[str, Any]:
+        here, there = measures(fd), measures(other)
+        second = {"fd@hed": replace(there.figures["fd"], features="hed")}
+        return replace(here, figures={**here.figures, **second}).to_json()
+
+    table = comparison_table(two(40.0, 60.0), two(50.0, 50.0))
+    assert "The evaluators disagree on fd: better by net, worse by hed." in table
+    assert "disagree" not in comparison_table(two(40.0, 40.0), two(50.0, 50.0))

@@ -111,3 +111,10 @@ def test_a_collapse_stands_above_the_table_and_notes_below() -> None:
     assert lines[-2].startswith("left out: prdc: 5 nearest")
     assert max(map(len, lines)) <= 100
     assert "one image" not in table(plain)
+
+
+def test_disagreements_stand_below_the_figures() -> None:
+    first = figure("fd", score(90.0), score(100.0), features="a")
+    second = figure("fd", score(900.0), score(100.0), features="b")
+    found = table(Measurement(style_names=(), figures={"fd": first, "fd@b": second}, protocol={}))
+    assert "disagreement: Frechet distance: 0.9 times that of held-out images by a, 9 times by b" in found
