@@ -46,8 +46,9 @@ class EvaluatorConfig:
     reference: Path | None = None
     """Packed data set to compare with, or published statistics (.npz with mu and sigma)."""
     metrics: tuple[str, ...] = ()
-    """Any source: fd accuracy prdc similarity diversity copies kid cmmd gram. Runs: ppl truncation. Pairs:
-    content ssim lpips truth reference. By default those that are quick and need no download."""
+    """Any source: fd fd_infinity kid accuracy prdc similarity diversity copies cmmd gram. Runs: ppl
+    truncation. Pairs: content ssim lpips truth reference. By default those that are quick and need no
+    download."""
     features: tuple[str, ...] = ()
     """Feature extractors: efficientnet-lite0, hed-vgg16, inception, dinov2-l (FD-DINOv2), dinov2-b, clip
     (CMMD), csd. By default the first, and the second once `brushwork fetch hed-vgg16` was run."""

@@ -248,6 +248,10 @@ class Measurement:
 
 METRIC_INFO: dict[str, MetricInfo] = {
     "fd": distance("Frechet distance", "To the real training images, each set taken as one Gaussian."),
+    "fd_infinity": distance(
+        "Frechet distance, extrapolated",
+        "To infinitely many images: with few, the distance itself is too large.",
+    ),
     "kid": distance("kernel distance", "Squared maximum mean discrepancy; unbiased, so it may be negative."),
     "cmmd": distance("CMMD", "Squared maximum mean discrepancy in CLIP's features, times 1,000."),
     "accuracy": share("style accuracy", "Share of images whose style a linear probe recognises."),

@@ -69,6 +69,31 @@ def frechet_from_features(x: Float[Tensor, "n d"], y: Float[Tensor, "m d"]) -> f
     return _distance(x.mean(0) - y.mean(0), a.square().sum() + b.square().sum(), root)
 
 
+POINTS, SMALLEST = 8, 0.25
+"""Sizes at which a distance is extrapolated, and the smallest of them as a share of the images."""
+
+
+def frechet_infinity(
+    x: Float[Tensor, "n d"], y: Float[Tensor, "m d"], *, seed: int = 2020
+) -> tuple[float, float]:
+    """The distance of infinitely many images like `x` to `y`, and its standard error.
+
+    The distance of n images is biased by a share of 1/n, so a line through the distances of random subsets
+    over 1/n is read at 0 (Chong and Forsyth 2020, arXiv:1911.07023). It may be negative. Raises EvalError for
+    fewer than 16 images.
+    """
+    if len(x) < 16:
+        raise EvalError(
+            f"An extrapolated distance needs 16 images at least and there are {len(x)}: add some."
+        )
+    random = np.random.RandomState(seed)
+    sizes = np.linspace(SMALLEST * len(x), len(x), POINTS).round().astype(int)
+    subsets = [torch.from_numpy(random.permutation(len(x))[:size]) for size in sizes]
+    distances = [frechet_from_features(x[rows], y) for rows in subsets]
+    (_, intercept), covariance = np.polyfit(1 / sizes, distances, 1, cov=True)
+    return float(intercept), float(covariance[1, 1] ** 0.5)
+
+
 def trace_of_root(s1: Float64[Tensor, "d d"], s2: Float64[Tensor, "d d"]) -> Float64[Tensor, ""]:
     """tr (S1 S2)^(1/2), from the eigenvalues of the symmetric S1^(1/2) S2 S1^(1/2)."""
     root = symmetric_root(s1)

@@ -14,7 +14,7 @@ from ..features.extract import Extractor
 from ..features.statistics import StyleStatistics, TapStatistics
 from ..reference import Labelled, Space
 from ..results import Picks, Score
-from .frechet import frechet, frechet_from_features, gaussian_of
+from .frechet import frechet, frechet_from_features, frechet_infinity, gaussian_of
 from .kernel import cmmd, kid
 from .neighbours import diversity, find_copies, memberships, nearest
 from .style import (
@@ -69,6 +69,11 @@ def frechet_scores(view: View) -> Scores:
     else:
         distance = frechet_from_features(images, real)
     return {"fd": Score(value=distance, per_style=view.each_style(frechet_from_features))}
+
+
+def extrapolated_scores(view: View) -> Scores:
+    value, error = frechet_infinity(view.images.features, view.space.train.features)
+    return {"fd_infinity": Score(value=value, spread=error)}
 
 
 def kernel_scores(view: View) -> Scores:
@@ -173,6 +178,10 @@ class Metric(NamedTuple):
 
 METRICS: dict[str, Metric] = {
     "fd": Metric(frechet_scores, ("fd",), "squared Frechet distance, covariance ddof 1, float64"),
+    "fd_infinity": Metric(
+        extrapolated_scores, ("fd_infinity",),
+        "the line of fd over 1 / images, of 8 random subsets from a quarter of the images on, at 0",
+    ),
     "accuracy": Metric(
         probe_scores, ("accuracy",),
         f"ridge probe on one-hot styles with intercept, lambda {PENALTY:g}, on standardised "
@@ -203,7 +212,7 @@ METRICS: dict[str, Metric] = {
     ),
 }  # fmt: skip
 
-DEFAULT = ("fd", "accuracy", "prdc", "similarity", "diversity", "copies")
+DEFAULT = ("fd", "fd_infinity", "kid", "accuracy", "prdc", "similarity", "diversity", "copies")
 
 
 def require_known(metrics: Iterable[str]) -> None:

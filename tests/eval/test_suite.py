@@ -254,7 +254,7 @@ def test_mistakes_are_named(world: World) -> None:
     pictures = world.pictures(0, 2)
     with pytest.raises(EvalError, match="no style 'dusk', 'ebony'"):
         world.reference.restricted_to(["azure", "dusk", "ebony"])
-    with pytest.raises(EvalError, match=r"no metric 'fdd': choose from fd, accuracy"):
+    with pytest.raises(EvalError, match=r"no metric 'fdd': choose from fd, fd_infinity"):
         measure(pictures, world.reference, metrics=("fdd",))
     large = Stored(images=pictures.images.repeat(1, 1, 2, 2), styles=pictures.styles)
     with pytest.raises(EvalError, match=r"8x8 pixels.*4x4"):

@@ -11,7 +11,13 @@ from torch import Tensor
 
 from brushwork.eval.errors import EvalError
 from brushwork.eval.metrics import frechet as module
-from brushwork.eval.metrics.frechet import frechet, frechet_from_features, gaussian_of, load_statistics
+from brushwork.eval.metrics.frechet import (
+    frechet,
+    frechet_from_features,
+    frechet_infinity,
+    gaussian_of,
+    load_statistics,
+)
 
 
 def features(seed: int, count: int, dim: int) -> Tensor:
@@ -139,3 +145,24 @@ def test_files_that_are_no_statistics(tmp_path: Path) -> None:
         path.write_bytes(content)
         with pytest.raises(EvalError, match="cannot be read as an npz file"):
             load_statistics(path)
+
+
+@pytest.mark.parametrize(("n", "dim"), [(400, 64), (600, 48)])
+def test_extrapolated_to_infinitely_many_images_the_bias_is_gone(n: int, dim: int) -> None:
+    """Against what 60,000 images have; the distance of few is half as large again."""
+    generator = torch.Generator().manual_seed(0)
+    scale = torch.arange(1, dim + 1) ** -0.5
+
+    def draw(count: int) -> Tensor:
+        return torch.randn(count, dim, generator=generator) * scale * 1.1 + 0.05
+
+    real = torch.randn(2000, dim, generator=generator) * scale
+    true = frechet_from_features(draw(60_000), real)
+    few = [draw(n) for _ in range(5)]
+    found = [frechet_infinity(images, real) for images in few]
+    assert min(frechet_from_features(images, real) for images in few) > 1.2 * true
+    assert sum(value for value, _ in found) / 5 == pytest.approx(true, rel=0.12)
+    assert all(0 < error < 0.3 * true for _, error in found)
+    assert frechet_infinity(few[0], real) == found[0], "seeded"
+    with pytest.raises(EvalError, match="16 images at least and there are 15"):
+        frechet_infinity(few[0][:15], real)
