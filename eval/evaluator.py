@@ -30,11 +30,13 @@ from .pairs.suite import PairNetworks, default_metrics, measure_outputs
 from .pairs.truth import Drawings
 from .processes import Processes
 from .reference import Reference, load_images, load_reference
-from .report.page import NEAREST, SAMPLES, nearest_grid, samples_grid
+from .report.page import NEAREST, REAL, SAMPLES, nearest_grid, real_grid, samples_grid
 from .results import Measurement
 from .sources import Samples, read_styled_folder
 from .suite import extractors_for, map_extractor, measure, measure_against
 
+ROW = 6
+"""Images of a style in each of the two grids at the head of a report."""
 WEIGHTS = ("hed-vgg16", "inception", "lpips", *VISION_TRANSFORMERS)
 """Networks whose weights no package holds."""
 
@@ -207,9 +209,12 @@ class Evaluator:
         """Returns the grids of the report, in the main process alone."""
         if not self.how.processes.main or measures.picks is None or self.config.reference is None:
             return {}
-        train = images_of_styles(load_images(self.config.reference, "train"), measures.style_names)
-        samples = samples_grid(source, measures.style_names)
-        return {SAMPLES: samples, NEAREST: nearest_grid(source, measures.picks, train)}
+        pictures, names = load_images(self.config.reference, "train"), measures.style_names
+        return {
+            SAMPLES: samples_grid(source, names, ROW),
+            REAL: real_grid(pictures, names, ROW),
+            NEAREST: nearest_grid(source, measures.picks, images_of_styles(pictures, names)),
+        }
 
 
 def images_of_styles(pictures: ImageDataset, names: Sequence[str]) -> Tensor:

@@ -18,6 +18,8 @@ ADVICE = (
     "(--loss.r1-interval 2), or start from a run that draws variety (--start-from RUN)"
 )
 """Remedies for collapse."""
+SAME = 0.05
+"""Scores of styles that differ by less are the same."""
 LEAST_SHARE = 0.2
 """Scores below this share of the held-out images' are equally bad."""
 MOST_NAMES = 4
@@ -114,9 +116,13 @@ class MetricResult:
         return control.value / self.control_real.value >= 0.95 * ratio > 0.95
 
     def worst(self) -> int | None:
-        """Returns the index of the style with the worst score. None without styles."""
+        """Returns the index of the style with the worst score. None without styles, and where they hardly
+        differ: by less than a twentieth, of the largest value or of 1."""
         values = self.measured.per_style
         if not values or any(math.isnan(value) for value in values):
+            return None
+        scale = 1.0 if self.about.kind == "share" else max(map(abs, values))
+        if max(values) - min(values) < SAME * scale:
             return None
         return values.index(max(values) if self.about.better == "less" else min(values))
 

@@ -1,18 +1,23 @@
 """The command `brushwork measure`."""
 
-from dataclasses import field
+import shlex
+import sys
+from dataclasses import field, replace
+from datetime import datetime
 from hashlib import sha256
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
 import torch
 import tyro
+from PIL import Image
 
 from brushwork.eval.evaluator import Evaluation, Evaluator, EvaluatorConfig
 from brushwork.eval.pairs.read import read_pairs
 from brushwork.eval.processes import Processes, launched
 from brushwork.eval.report.compare import comparison_table, read_report
-from brushwork.eval.report.page import require_folder, write_report
+from brushwork.eval.report.page import CURVES, require_folder, write_report
 from brushwork.eval.report.tables import table
 from brushwork.eval.sources import holds_images, report_folder
 from brushwork.models.options import DeviceName, options, resolve_device
@@ -56,7 +61,9 @@ def measure_command(args: MeasureArguments) -> None:
         result = evaluate(args, processes)
         if not processes.main:
             return
-        write_report(result.measures, out, grids=result.grids)
+        measures = result.measures
+        measures = replace(measures, environment={**measures.environment, **origin(args)})
+        write_report(measures, out, grids={**result.grids, **curves_of(Path(args.source))})
         print(table(result.measures))
         if earlier is not None:
             print(comparison_table(result.measures.to_json(), earlier))
@@ -81,6 +88,25 @@ def evaluate(args: MeasureArguments, processes: Processes) -> Evaluation:
         load_generator(snapshot, device=str(evaluator.device)), label=args.source,
         digest=sha256(snapshot.read_bytes()).hexdigest(),
     )  # fmt: skip
+
+
+def origin(args: MeasureArguments) -> dict[str, str]:
+    """Where a report comes from, for its foot."""
+    parts = {
+        "measured": args.source,
+        "data set": str(args.config.reference or ""),
+        "date": datetime.now().strftime("%Y-%m-%d %H:%M"),
+        "command": shlex.join(["brushwork", "measure", *sys.argv[1:]]),
+        "brushwork": version("brushwork"),
+    }
+    return {name: text for name, text in parts.items() if text}
+
+
+def curves_of(source: Path) -> dict[str, Image.Image]:
+    """The figures of a run while it trained, if it measured any."""
+    folder = source if source.is_dir() else source.parent.parent
+    path = folder / "curves.png"
+    return {CURVES: Image.open(path)} if (folder / "snapshots").is_dir() and path.is_file() else {}
 
 
 def device_of(name: str, processes: Processes) -> torch.device:

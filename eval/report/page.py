@@ -14,12 +14,15 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 from torch import Tensor
 
+from brushwork.data.dataset import ImageDataset
 from brushwork.data.files import write_file
 from brushwork.data.images import Cell, fit_image, image_grid, png_bytes
 
 from ..errors import EvalError
 from ..features.extract import Source
 from ..results import ADVICE, Measurement, Picks
+from ..sources import Stored
+from .cards import cards, evaluators
 from .plots import bars, confusion, curve, worst_first
 from .tables import (
     Column,
@@ -37,9 +40,11 @@ from .tables import (
 AXES = {"truncation": "psi (0: the style's average, 1: no truncation)"}
 """Label of a curve's horizontal axis, by the curve's name."""
 
-SAMPLES = "The first images of each style"
+SAMPLES = "Measured"
+REAL = "Real training pictures"
 NEAREST = "Nearest to a training image"
-"""Titles of the grids in the report."""
+CURVES = "The run"
+"""Titles of the images in the report. The first two stand side by side at its head."""
 
 SMALL, LARGE = 96, 160
 """Pixels. Smaller images are magnified by a whole factor to nearly SMALL, larger ones reduced to LARGE."""
@@ -101,25 +106,42 @@ def page(measures: Measurement, images: Mapping[str, bytes]) -> str:
         number=lambda value, digits=4: minus(number(value, digits)),
         rounded=lambda score: minus(rounded(score)), with_spread=with_spread,
     )  # fmt: skip
-    own = {name: figure for name, figure in measures.figures.items() if "@" not in name}
-    ranked = [own[name] for name in ("fd", *own) if name in own]
     cells = partial(figure_cells, style_names=measures.style_names)
     rows = [cells(figure) for figure in measures.figures.values()]
     html = environment.get_template("page.html").render(
         measures=measures,
         advice=ADVICE,
-        own=own,
-        main=ranked[0] if ranked else None,
-        worst=next((figure for figure in ranked if figure.worst() is not None), None),
+        cards=cards(measures),
+        subtitle=_subtitle(measures),
+        meanings=list({figure.about.title: figure.about for figure in measures.figures.values()}.values()),
+        evaluators=evaluators(measures),
+        head=[
+            Illustration(title, title, images[title], title) for title in (SAMPLES, REAL) if title in images
+        ],
         labels=[label for label in (rows[0] if rows else ()) if any(row[label] for row in rows)],
         groups=by_features(measures),
         cells=cells,
         style_plots=[*_bars(measures), *_confusion(measures)],
         style_tables=_style_tables(measures),
         curve_plots=_curves(measures),
-        grids=[Illustration(title=title, kind=title, png=png, alt=title) for title, png in images.items()],
+        grids=[
+            Illustration(title=title, kind=title, png=png, alt=title)
+            for title, png in images.items()
+            if title not in (SAMPLES, REAL)
+        ],
     )
     return f"{html.strip()}\n"
+
+
+def _subtitle(measures: Measurement) -> str:
+    """'800 images of 4 styles beside 519 real training images', as far as the protocol says it."""
+    protocol, styles = measures.protocol, len(measures.style_names)
+    images = protocol.get("images", protocol.get("images_per_style", ()))
+    count = images if isinstance(images, int) else sum(images)
+    parts = [f"{count:,} images"] if count else []
+    parts += [f"of {styles} styles"] if styles > 1 else []
+    real = protocol.get("real_train_images")
+    return " ".join([*parts, f"beside {real:,} real training images"] if real else parts)
 
 
 def _style_tables(measures: Measurement) -> list[list[Column]]:
@@ -190,6 +212,19 @@ def samples_grid(source: Source, style_names: Sequence[str], per_style: int = 8)
     if not style_names:
         rows = [torch.arange(min(per_style, len(source.styles)))]
     return _grid([_cells(source, row) for row in rows], style_names)
+
+
+def real_grid(pictures: ImageDataset, style_names: Sequence[str], per_style: int = 8) -> Image.Image:
+    """Returns the first `per_style` real images of each style, in the rows of `samples_grid`."""
+    if not style_names:
+        return samples_grid(Stored(images=pictures.images, styles=pictures.styles), (), per_style)
+    own = {
+        style: place
+        for place, name in enumerate(style_names)
+        if name in pictures.style_names and (style := pictures.style_names.index(name)) >= 0
+    }
+    styles = torch.tensor([own.get(style, -1) for style in pictures.styles.tolist()])
+    return samples_grid(Stored(images=pictures.images, styles=styles), style_names, per_style)
 
 
 def nearest_grid(source: Source, picks: Picks, train_images: UInt8[Tensor, "n 3 h w"]) -> Image.Image:

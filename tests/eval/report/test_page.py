@@ -17,7 +17,8 @@ from PIL import Image
 from brushwork.data.images import png_bytes
 from brushwork.eval.errors import EvalError
 from brushwork.eval.report import page as module
-from brushwork.eval.report.page import NEAREST, page, write_report
+from brushwork.eval.report.cards import state
+from brushwork.eval.report.page import NEAREST, REAL, SAMPLES, page, write_report
 from brushwork.eval.results import METRIC_INFO, CurvePoint, Measurement, MetricResult, Score
 
 NAMES = ("flat", "round & soft", "<sketch>")
@@ -79,30 +80,35 @@ def test_page_stands_alone_and_is_well_formed(control: bool) -> None:
     assert not re.search(r"<script|url\(|{%|{{|href|src=\"(?!data:)|<img(?![^>]*alt=\"[^\"])|<th(?=>)", text)
     for tag in set(re.findall(r"</(\w+)", text)):
         assert len(re.findall(rf"<{tag}\b", text)) == text.count(f"</{tag}>"), tag
-    figures, *styles = re.findall("<table.*?</table>", text, re.DOTALL)
+    tables = re.findall("<table.*?</table>", text, re.DOTALL)
+    (figures,) = [table for table in tables if 'class="figures"' in table]
     assert row_widths(figures) == {6 if control else 4}, "every row has as many cells as the heading"
-    assert [len(row_widths(table)) for table in styles] == [1, 1]
+    assert {len(row_widths(table)) for table in tables if table is not figures} == {1}
     assert ("random weights" in text) == ('data-label="control"' in text) == control
 
 
 def test_sections_come_in_order() -> None:
-    text = page(measured(), {NEAREST: RED})
+    text = page(measured(), {NEAREST: RED, REAL: RED, SAMPLES: RED})
+    assert re.findall("<figcaption>(.*?)</figcaption>", text) == [SAMPLES, REAL]
+    assert text.index("<figcaption>") < text.index('<div class="cards">')
     assert headings(text) == [
-        "The figures", "Frechet distance by style", "Other figures by style",
+        'Distance <span class="state">near held-out pictures</span>',
+        'Style <span class="state">near held-out pictures</span>', "The figures",
+        "Frechet distance by style", "Other figures by style",
         "By style, in the features of inception", "Which style is recognised",
-        "Every style", "Effect of truncation", NEAREST, "Protocol",
+        "Every style", "Effect of truncation", NEAREST,
     ]  # fmt: skip
     assert "was memorised" in text
 
 
 def test_a_figure_has_ceiling_control_worst_style_and_note() -> None:
     text = squeezed(page(measured(), {}))
-    row = text[text.index('<th scope="row">Frechet distance</th>') :]
+    row = text[text.index('<th scope="row">Frechet distance <span') :]
     cells = re.findall(r"<td[^>]*>(.*?)</td>", row[: row.index("</tr>")])
     plain = [unescape(re.sub("<[^>]*>", "", cell)) for cell in cells]
     assert plain == ["64.2 ± 1.6", "80.3", "45.0", "96.4", "<sketch> 193"]
     assert METRIC_INFO["fd"].note in unescape(text)
-    assert "less is better" in text
+    assert "<dt>Frechet distance, less is better</dt>" in text
     assert "in the features of inception" in text
 
 
@@ -117,24 +123,52 @@ def test_text_is_escaped_and_the_protocol_is_readable() -> None:
     assert "<dt>torch</dt><dd>2.99</dd>" in text
 
 
-def cards(measures: Measurement) -> list[str]:
-    return re.findall(r'<div class="card">(.*?)</div>', squeezed(page(measures, {})))
+def text_of(html: str) -> str:
+    return " ".join(unescape(re.sub("<[^>]*>", " ", html)).split())
 
 
-def test_cards_show_the_main_figures_and_a_collapse() -> None:
-    found = cards(measured(copies=figure("copies", 0.01)))
-    assert [card.partition("<b")[0] for card in found] == [
-        "Frechet distance", "style accuracy", "worst style", "share of near-copies"
+def test_cards_show_each_question_by_each_evaluator_beside_held_out_images() -> None:
+    found = [
+        text_of(card) for card in re.findall('<div class="card.*?</div>', page(measured(), {}), re.DOTALL)
+    ]
+    assert found == [
+        "Distance near held-out pictures How far from the real pictures? by net inception "
+        "Frechet distance 64.2 real 80.3 31.5 real 39.4",
+        "Style near held-out pictures Is the style recognised? by net inception "
+        "style accuracy 0.400 real 0.500 calibrated cosine 0.400 real 0.500",
     ]  # fmt: skip
-    assert "held-out real: 0.500" in found[1]
-    only = cards(replace(measured(), figures={"accuracy": figure("accuracy", 0.4)}))
-    assert [card.partition("<b")[0] for card in only] == ["style accuracy", "worst style"]
-    assert "chance: 0.333" in found[1]
-    assert "&lt;sketch&gt;" in found[2]
+    assert "by net" not in page(replace(measured(), figures={"fd": figure("fd", 1.0)}), {})
+
+
+def test_a_collapse_stands_above_the_cards_with_advice() -> None:
     shares = Score(value=0.5, per_style=(0.9, 0.3, 0.2))
-    collapse = cards(measured(diversity=replace(figure("diversity", 1.0), measured=shares)))[0]
+    text = page(measured(diversity=replace(figure("diversity", 1.0), measured=shares)), {})
+    (alarm,) = re.findall('<div class="alarm">(.*?)</div>', text)
     for words in ("2 of 3 styles draw one image", escape("round & soft, <sketch>"), "To try:"):
-        assert words in collapse
+        assert words in alarm
+    assert text.index("alarm") < text.index('<div class="cards">')
+    assert 'class="alarm"' not in page(measured(), {})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "real", "expected"),
+    [
+        ("fd", 120.0, 100.0, "near"), ("fd", 200.0, 100.0, "off"), ("fd", 301.0, 100.0, "far"),
+        ("fd", 90.0, 100.0, "near"), ("recall", 0.5, 0.6, "near"), ("recall", 0.3, 0.6, "off"),
+        ("recall", 0.0, 0.6, "far"), ("recall", 0.0, 0.0, "near"), ("copies", 0.02, 0.01, "near"),
+        ("copies", 0.1, 0.01, "off"), ("copies", 0.3, 0.01, "far"), ("recall", 0.5, None, ""),
+    ],
+)  # fmt: skip
+def test_the_colour_of_a_card(name: str, value: float, real: float | None, expected: str) -> None:
+    of_real = None if real is None else Score(value=real)
+    result = MetricResult(about=METRIC_INFO[name], features="net", measured=Score(value=value), real=of_real)
+    assert state(name, result) == expected
+
+
+def test_the_foot_says_where_the_report_comes_from() -> None:
+    text = page(replace(measured(), environment={"command": "brushwork measure <run>"}), {})
+    foot = text[text.index("<footer") :]
+    assert "<dt>command</dt><dd>brushwork measure &lt;run&gt;</dd>" in foot
 
 
 def test_baselines_and_notes_are_shown_where_there_are_any() -> None:
@@ -150,9 +184,8 @@ def test_measurements_without_styles_figures_or_images_have_a_page(monkeypatch: 
     monkeypatch.undo()
     fd = MetricResult(about=METRIC_INFO["fd"], features="inception", measured=Score(value=23.45))
     text = page(Measurement(style_names=(), figures={"fd": fd}, protocol={}), {})
-    assert headings(text) == ["The figures", "Protocol"]
-    assert row_widths(text) == {2}
-    assert headings(page(Measurement(style_names=(), figures={}, protocol={}), {})) == headings(text)
+    assert headings(text) == ["Distance", "The figures"]
+    assert headings(page(Measurement(style_names=(), figures={}, protocol={}), {})) == ["The figures"]
     gap = Score(value=5.0, per_style=(math.nan, 1.0, 2.0), matrix=((math.nan,) * 3, *MATRIX[1:]))
     figures = {name: replace(figure(name, 1.0), measured=gap, real=None) for name in ("fd", "accuracy")}
     text = page(Measurement(style_names=NAMES, figures=figures, protocol={}), {})
