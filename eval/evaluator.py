@@ -13,7 +13,7 @@ from torch import Tensor
 
 from brushwork.data.dataset import ImageDataset
 from brushwork.models.generator import Generator
-from brushwork.models.options import Psi, Seed, options
+from brushwork.models.options import Psi, Seed, Share, options
 from brushwork.models.sampling import generate_between, sample
 
 from .errors import EvalError
@@ -63,6 +63,8 @@ class EvaluatorConfig:
     """Samples of each style. The figures in the docs have 200."""
     psi: Psi = 1.0
     """Truncation toward each style's average, 0 to 1. The figures in the docs have 1."""
+    noise: Share = 1.0
+    """Strength of the noise maps of samples, as in `brushwork sample`. The figures in the docs have 1."""
     seed: Seed = 0
     """Seed of the first sample of every style. Sample i has seed + i."""
     resize: ResizeName = "clean"
@@ -138,12 +140,14 @@ class Evaluator:
     def generator(self, generator: Generator, *, label: str, digest: str) -> Evaluation:
         """Measures samples of a generator called `label`. `digest`, of its weights, is a key of the cache."""
         config, names = self.config, generator.style_names
+        generator.scale_noise(config.noise)
+        less = {} if config.noise == 1 else {"noise": config.noise}
 
         def samples_at(psi: float) -> Samples:
             return Samples(
                 sampler=lambda styles, seeds: sample(generator, styles, seeds, psi=psi), count=len(names),
-                per_style=config.per_style, seed=config.seed, conditions={"psi": psi},
-                identity=f"{digest} psi {psi} on {self.device.type} by torch {torch.__version__}",
+                per_style=config.per_style, seed=config.seed, conditions={"psi": psi, **less},
+                identity=f"{digest} psi {psi}{less or ''} on {self.device.type} by torch {torch.__version__}",
             )  # fmt: skip
 
         samples = samples_at(config.psi)

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
+import torch
 from annotated_types import Interval
 from einops import repeat
 from jaxtyping import Float
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 
 from .encoders import ContentEncoder, StyleEncoder
 from .errors import ModelError
-from .layers import Normal
+from .layers import NoiseInjection, Normal
 from .mapping import MappingNetwork
 from .modulation import Modulation
 from .norm import EPS
@@ -144,6 +145,14 @@ class Generator(nn.Module):
         if self.style_encoder is None or self.content_encoder is None:
             raise ModelError("this generator has no encoders: train one with --generator.encoders.")
         return Encoders(style=self.style_encoder, content=self.content_encoder)
+
+    @torch.no_grad()
+    def scale_noise(self, share: float) -> "Generator":
+        """Scales every noise map, in place: less noise, less grain. 0 leaves only what the code decides."""
+        for module in self.modules():
+            if isinstance(module, NoiseInjection):
+                module.strength.mul_(share)
+        return self
 
     def forward(
         self,

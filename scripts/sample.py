@@ -13,7 +13,7 @@ from torch import Tensor
 from brushwork.eval.image_folders import COLUMNS, SampleFolder, read_style_images, style_texts
 from brushwork.models.errors import ModelError
 from brushwork.models.generator import Generator
-from brushwork.models.options import BatchSize, DeviceName, Psi, options
+from brushwork.models.options import BatchSize, DeviceName, Psi, Share, options
 from brushwork.models.sampling import Precision, require_trained
 from brushwork.models.snapshot import DIGEST, find_snapshot, load_generator, snapshot_header
 from brushwork.models.styles import style_weights
@@ -52,6 +52,8 @@ class SampleArguments:
     """Seeds: numbers and ranges, separated by commas. One seed is one pose, in every style."""
     psi: Psi = 1.0
     """Truncation: 1 is none, towards 0 nearer to the style's average (safer, less varied)."""
+    noise: Share = 1.0
+    """Strength of the noise maps: 1 is that of training, 0 is none; less takes away grain."""
     images: bool = True
     """Write every image to a file of its own."""
     skip_existing: bool = False
@@ -91,7 +93,7 @@ def parse_seeds(text: str) -> list[int]:
 def note_of(args: SampleArguments, snapshot: Path) -> str:
     """Returns what the images depend on besides style and seed."""
     weights = snapshot_header(snapshot).get(DIGEST)
-    note = f"weights {weights}, psi {args.psi}, {args.precision}"
+    note = f"weights {weights}, psi {args.psi}, noise {args.noise}, {args.precision}"
     if args.style_image:
         digests = [hashlib.sha256(path.read_bytes()).hexdigest()[:16] for path in args.style_image]
         note += f", like {digests} ({args.style_image_label}), {args.styles} below"
@@ -117,7 +119,7 @@ def sample_command(args: SampleArguments) -> None:
     Raises DataError for a style image that is no image, and ModelError for a mistake in any other argument.
     """
     seeds, snapshot = torch.tensor(parse_seeds(args.seeds)), find_snapshot(args.run)
-    generator = load_generator(snapshot, device=args.device)
+    generator = load_generator(snapshot, device=args.device).scale_noise(args.noise)
     out = args.out or (Path(args.run) / "generated" if Path(args.run).is_dir() else Path("generated"))
     folder = SampleFolder(generator=generator, out=out, seeds=seeds, psi=args.psi)
     shown = f" (the first {COLUMNS} of {len(seeds)} seeds)" if len(seeds) > COLUMNS else ""

@@ -1,3 +1,4 @@
+import copy
 import inspect
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from brushwork.models.errors import ModelError
 from brushwork.models.generator import Generator, GeneratorConfig, at_stage
 from brushwork.models.modulation import AdaIN
 from brushwork.models.restyling import to_float
-from brushwork.models.sampling import to_uint8
+from brushwork.models.sampling import seeded_normal, to_uint8
 from brushwork.models.stage import Stage, layer_count
 
 from .conftest import stirred
@@ -46,6 +47,23 @@ def test_images_are_float32_and_of_moderate_size_before_training(config: Generat
 def test_adain_eps_reaches_every_layer(config: GeneratorConfig) -> None:
     modules = Generator(replace(config, adain_eps=0.5), ("a",)).modules()
     assert [layer.eps for layer in modules if isinstance(layer, AdaIN)] == [0.5] * layer_count(16)
+
+
+def test_noise_can_be_taken_away(generator: Generator) -> None:
+    """Half the strength is half the noise: what a first layer adds, and none leaves what the code decides."""
+    noisy = stirred(copy.deepcopy(generator))
+    quiet = copy.deepcopy(noisy).scale_noise(0.0)
+
+    def drawn(generator: Generator, *, noise: bool) -> torch.Tensor:
+        normal = seeded_normal(torch.tensor([1])) if noise else None
+        return generator.synthesis(torch.ones(1, 6, 8), Stage(16), normal)
+
+    assert torch.equal(drawn(quiet, noise=True), drawn(noisy, noise=False))
+    assert not torch.equal(drawn(noisy, noise=True), drawn(noisy, noise=False))
+    strengths = [copy.deepcopy(noisy).scale_noise(0.5).state_dict(), noisy.state_dict()]
+    for name in strengths[1]:
+        share = 0.5 if "noise" in name else 1.0
+        torch.testing.assert_close(strengths[0][name], share * strengths[1][name])
 
 
 def test_images_of_any_shape_with_transparency(config: GeneratorConfig) -> None:
