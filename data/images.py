@@ -98,6 +98,32 @@ def open_image(source: Path | bytes) -> Image.Image:
         raise UnreadableError(source, _reason(error)) from error
 
 
+def format_of(image: Image.Image) -> str:
+    """The format of an image of `open_image`, of JPEG with its quality in the scale of libjpeg, 1 to 100."""
+    name = image.format or "unknown"
+    tables = getattr(image, "quantization", None)
+    return f"{name}, quality {_jpeg_quality(tables[0])}" if tables else name
+
+
+JPEG_LUMINANCE = (
+    16, 11, 10, 16, 24, 40, 51, 61, 12, 12, 14, 19, 26, 58, 60, 55, 14, 13, 16, 24, 40, 57, 69, 56,
+    14, 17, 22, 29, 51, 87, 80, 62, 18, 22, 37, 56, 68, 109, 103, 77, 24, 35, 55, 64, 81, 104, 113, 92,
+    49, 64, 78, 87, 103, 121, 120, 101, 72, 92, 95, 98, 112, 100, 103, 99,
+)  # fmt: skip
+"""Quantisation of luminance at quality 50 (ITU-T T.81, table K.1), row by row."""
+
+
+def _jpeg_quality(table: Sequence[int]) -> int:
+    """The quality at which libjpeg's table is nearest to this one."""
+
+    def gap(quality: int) -> float:
+        scale = 5000 / quality if quality < 50 else 200 - 2 * quality
+        scaled = np.clip((np.array(JPEG_LUMINANCE) * scale + 50) // 100, 1, 255)
+        return float(np.abs(scaled - np.array(table)).sum())
+
+    return min(range(1, 101), key=gap)
+
+
 def decode(image: Image.Image, source: Path | bytes, *, background: Colour | None = WHITE) -> np.ndarray:
     """Decodes an image of `open_image` as `read_image` does."""
     try:

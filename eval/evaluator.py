@@ -14,6 +14,7 @@ from torch import Tensor
 from brushwork.data.dataset import ImageDataset
 from brushwork.models.generator import Generator
 from brushwork.models.options import Psi, Seed, Share, options
+from brushwork.models.pretrained.frozen import FrozenNetwork
 from brushwork.models.sampling import generate_between, sample
 
 from .errors import EvalError
@@ -22,6 +23,7 @@ from .features.extractors import build_extractor, default_extractors
 from .features.inception import ResizeName
 from .features.vision_transformers import NETWORKS as VISION_TRANSFORMERS
 from .generator_suite import GENERATOR_METRICS, with_path_length, with_truncation
+from .independence import cautions_on, independent
 from .metrics.frechet import load_statistics
 from .metrics.lpips import Lpips
 from .metrics.registry import DEFAULT, METRICS
@@ -101,6 +103,7 @@ class Evaluator:
 
     def __init__(self, config: EvaluatorConfig, device: torch.device, processes: Processes) -> None:
         self.config, self.device, self.metrics = config, device, config.metrics or DEFAULT
+        self.seen: tuple[FrozenNetwork, ...] = ()
         self.how = Extraction(cache=user_cache(), processes=processes, progress=True)
 
     # What can be measured
@@ -114,7 +117,8 @@ class Evaluator:
             reference = reference.restricted_to(found.style_names)
             measures = measure(found, reference, metrics=self.metrics, how=self.how)
             grids = self._grids(measures, found)
-        measures = replace(measures.noted(*found.broken), label=str(folder))
+        cautions = (found.compressed,) if found.compressed else ()
+        measures = replace(measures.noted(*found.broken), label=str(folder), cautions=cautions)
         return Evaluation(measures=measures, grids=grids, count=len(found.styles), broken=found.broken)
 
     def pairs(self, pairs: PairSet, label: str) -> Evaluation:
@@ -137,8 +141,15 @@ class Evaluator:
         )  # fmt: skip
         return Evaluation(measures=measures.noted(*pairs.broken), count=len(pairs), broken=pairs.broken)
 
-    def generator(self, generator: Generator, *, label: str, digest: str) -> Evaluation:
-        """Measures samples of a generator called `label`. `digest`, of its weights, is a key of the cache."""
+    def generator(
+        self, generator: Generator, *, label: str, digest: str,
+        looked_through: Sequence[FrozenNetwork] = (),
+    ) -> Evaluation:  # fmt: skip
+        """Measures samples of a generator called `label`. `digest`, of its weights, is a key of the cache.
+
+        Raises EvalError if its training `looked_through` the evaluators.
+        """
+        self.seen = tuple(looked_through)
         config, names = self.config, generator.style_names
         generator.scale_noise(config.noise)
         less = {} if config.noise == 1 else {"noise": config.noise}
@@ -156,7 +167,11 @@ class Evaluator:
         of_images = [metric for metric in self.metrics if metric not in GENERATOR_METRICS]
         reference = self._load_reference(of_images).restricted_to(names)
         measures = measure(samples, reference, metrics=of_images, how=self.how)
-        measures = replace(measures, label=label)
+        names_of_features = [extractor.name for extractor in self._extractors]
+        measures = replace(
+            measures, label=label, cautions=tuple(cautions_on(names_of_features, self.seen)),
+            environment={**measures.environment, "looked through": _listed(self.seen)},
+        )  # fmt: skip
         for metric in (metric for metric in GENERATOR_METRICS if metric in self.metrics):
             try:
                 if metric == "ppl":
@@ -183,9 +198,10 @@ class Evaluator:
     @cached_property
     def _extractors(self) -> list[Extractor]:
         config, weights = self.config, self.config.weight_files
+        names = config.features or default_extractors(weights)
         return [
             build_extractor(name, self.device, weights=weights, resize=config.resize)
-            for name in config.features or default_extractors(weights)
+            for name in independent(names, self.seen, chosen=bool(config.features))
         ]
 
     def _map_networks(
@@ -219,6 +235,12 @@ class Evaluator:
             REAL: real_grid(pictures, names, ROW),
             NEAREST: nearest_grid(source, measures.picks, images_of_styles(pictures, names)),
         }
+
+
+def _listed(networks: Sequence[FrozenNetwork]) -> str:
+    """'style-classifier (1234abcd, loss)' of each network, or that there is none."""
+    texts = [f"{each.name} ({each.weights}, {each.role})" for each in networks]
+    return ", ".join(texts) or "no frozen network, as far as the snapshot says"
 
 
 def images_of_styles(pictures: ImageDataset, names: Sequence[str]) -> Tensor:

@@ -193,6 +193,8 @@ class Measurement:
     picks: Picks | None = None
     label: str = ""
     """Name of what was measured. Not part of the protocol."""
+    cautions: tuple[str, ...] = ()
+    """Sentences about figures that say too much or too little."""
     notes: tuple[str, ...] = ()
     """Sentences about metrics that were left out and images that could not be read."""
 
@@ -240,6 +242,7 @@ class Measurement:
         return {
             "label": self.label,
             "warning": self.warning,
+            "cautions": list(self.cautions),
             "notes": list(self.notes),
             "protocol": dict(self.protocol),
             "environment": dict(self.environment),

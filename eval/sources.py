@@ -14,7 +14,7 @@ from torch import Tensor
 
 from brushwork.data.errors import DataError
 from brushwork.data.folder import scan_folder
-from brushwork.data.images import on_white, read_image
+from brushwork.data.images import decode, format_of, on_white, open_image
 from brushwork.data.names import name_of_file, visible
 from brushwork.data.progress import Progress
 
@@ -104,13 +104,35 @@ class Stored:
 
 
 # Folders
+LOSSY = ("JPEG", "MPO", "AVIF")
+"""Formats that compress with loss."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class StyledFolder(Stored):
     """Images of a folder. Their styles are its subfolders, or -1 if there are no subfolders."""
 
     style_names: tuple[str, ...]
+    formats: Mapping[str, int] = field(default_factory=dict)
+    """Number of files by format, of JPEG with the quality."""
     broken: tuple[str, ...] = ()
     """A sentence for each image that cannot be read."""
+
+    @property
+    def protocol(self) -> Mapping[str, Any]:
+        return {**super().protocol, "formats": list(self.formats)}
+
+    @property
+    def compressed(self) -> str:
+        """A sentence on images that were compressed with loss, which distances see; empty if none was."""
+        lossy = {name: count for name, count in self.formats.items() if name.startswith(LOSSY)}
+        if not lossy:
+            return ""
+        kinds = ", ".join(lossy)
+        return (
+            f"{sum(lossy.values())} of {len(self.styles)} images are {kinds}: distances and style accuracy "
+            "see the compression. Save them as PNG, or compare them with images saved alike only."
+        )
 
 
 def read_styled_folder(root: Path) -> StyledFolder:
@@ -128,10 +150,14 @@ def read_styled_folder(root: Path) -> StyledFolder:
     ]
     images: dict[str, Tensor] = {}
     styles: list[int] = []
+    formats: dict[str, int] = {}
     for entry in Progress(scan.files, desc="read", unit="img", delay=2, leave=False):
         try:
-            images[entry.source] = torch.from_numpy(read_image(entry.path)).permute(2, 0, 1)
+            with open_image(entry.path) as image:
+                kind = format_of(image)
+                images[entry.source] = torch.from_numpy(decode(image, entry.path)).permute(2, 0, 1)
             styles.append(entry.style)
+            formats[kind] = formats.get(kind, 0) + 1
         except DataError as error:
             broken.append(str(error))
     if not images:
@@ -141,6 +167,7 @@ def read_styled_folder(root: Path) -> StyledFolder:
     return StyledFolder(
         images=torch.stack(list(images.values())), styles=torch.tensor(styles),
         style_names=tuple(map(name_of_file, scan.style_names)), broken=tuple(broken),
+        formats=dict(sorted(formats.items())),
     )  # fmt: skip
 
 

@@ -21,7 +21,8 @@ from brushwork.eval.report.page import CURVES, require_folder, write_report
 from brushwork.eval.report.tables import table
 from brushwork.eval.sources import holds_images, report_folder
 from brushwork.models.options import DeviceName, options, resolve_device
-from brushwork.models.snapshot import find_snapshot, load_generator
+from brushwork.models.pretrained.frozen import from_notes
+from brushwork.models.snapshot import find_snapshot, load_generator, snapshot_header
 from brushwork.scripts.cli import parse_and_run
 from brushwork.scripts.inputs import LeftOut, report_frames
 
@@ -84,9 +85,11 @@ def evaluate(args: MeasureArguments, processes: Processes) -> Evaluation:
         report_frames(source.rglob("*"))
         return evaluator.folder(source)
     snapshot = find_snapshot(args.source)
+    notes = snapshot_header(snapshot).get("notes", {})
     return evaluator.generator(
         load_generator(snapshot, device=str(evaluator.device)), label=args.source,
         digest=sha256(snapshot.read_bytes()).hexdigest(),
+        looked_through=from_notes(notes.get("looked_through", [])),
     )  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from dataclasses import field, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
+import tyro
 from annotated_types import Interval
 
 from brushwork.data.loader import ImageDataset, LoaderConfig, StoredDataset
@@ -124,6 +125,8 @@ class TrainConfig:
     minibatch statistics."""
     seed: Seed = 0
     """Seed of everything random."""
+    tuned_by: tyro.conf.Suppress[tuple[str, ...]] = ()
+    """Evaluators by which `brushwork tune` chose these settings."""
     precision: Precision = "auto"
     """fp32, bf16 (autocast), or auto: the faster one by a short measurement. Penalties are in fp32."""
     device: DeviceName = "auto"

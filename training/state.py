@@ -13,6 +13,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from brushwork.models.discriminator import Discriminator
 from brushwork.models.encoders import StyleClassifier
 from brushwork.models.generator import Generator
+from brushwork.models.pretrained.frozen import FrozenNetwork, as_notes, from_notes
 from brushwork.models.stage import Stage
 
 from .config import OptimizerConfig, TrainConfig
@@ -108,6 +109,8 @@ class TrainingState:
     """Probability of each adaptive change of what the discriminator sees (ADA)."""
     overfitting: float | None = None
     """The last measurement of `run.overfitting`, which that probability follows; None before the first."""
+    looked_through: tuple[FrozenNetwork, ...] = ()
+    """Frozen networks that this run and those it started from looked through."""
     seconds: float = 0.0
     """Training time over all sessions; only the time limit depends on it."""
 
@@ -153,6 +156,7 @@ class TrainingState:
             "augment_p": self.augment_p,
             "overfitting": self.overfitting,
             "collapsed_lines": self.collapsed_lines,
+            "looked_through": as_notes(self.looked_through),
             "generator": self.nets.generator.state_dict(),
             "discriminator": self.nets.discriminator.state_dict(),
             "average": self.average.state_dict(),
@@ -168,6 +172,8 @@ class TrainingState:
         self.collapsed_lines = int(state.get("collapsed_lines", 0))
         self.augment_p = float(state.get("augment_p", 0.0))
         self.overfitting = state.get("overfitting")
+        if "looked_through" in state:
+            self.looked_through = from_notes(state["looked_through"])
         resolution, alpha = state["stage"]
         self.average.trained_stage = Stage(resolution, alpha)
         self.nets.generator.load_state_dict(state["generator"])

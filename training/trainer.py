@@ -15,6 +15,7 @@ from brushwork.data.loader import ImageDataset, StoredDataset
 from brushwork.eval.processes import Watch
 from brushwork.models.layers import group_size
 from brushwork.models.options import resolve_device
+from brushwork.models.pretrained.frozen import PUBLISHED, FrozenNetwork
 from brushwork.models.stage import Stage
 
 from .config import TrainConfig
@@ -127,9 +128,11 @@ class Trainer:
         claim: RunStart = broadcast_from_main(self.accelerator, lambda: self._claim(dataset))
         self.setup = claim.setup
         start_trackers(self.accelerator, config)
-        if self.metrics is not None:
-            self.metrics.prepare(self.device)
         source = Source.load(config.start_from) if config.start_from and not claim.checkpoint else None
+        inherited = source.looked_through if source else ()
+        if self.metrics is not None:
+            self.metrics.require_independent(inherited)
+            self.metrics.prepare(self.device)
         self.state = TrainingState.fresh(config, dataset.style_names, self.device, source=source)
         if source is not None and source.training is not None:
             self.state.position = self.schedule.position_of(source.average.trained_stage)
@@ -138,6 +141,8 @@ class Trainer:
         self.prepared = prepare(config, dataset, self.state.nets.generator, file, self.accelerator)
         if self.prepared.classifier is not None:
             self.state.init_from(self.prepared.classifier)
+        tuned_by = [FrozenNetwork.published(name, "tuning") for name in config.tuned_by if name in PUBLISHED]
+        self.state.looked_through = (*inherited, *tuned_by, *self.prepared.looked_through)
         updater_of = partial(
             Updater, config, self.prepared.dataset, classifier=self.prepared.classifier,
             accelerator=self.accelerator, bf16=self.setup.precision == "bf16",

@@ -135,12 +135,13 @@ def table(measures: Measurement) -> str:
     """
     notes = [line for note in measures.notes for line in textwrap.wrap(f"left out: {note}", WIDTH)]
     warning = textwrap.wrap(f"{measures.warning}. To try: {ADVICE}.", WIDTH) if measures.warning else []
+    cautions = [line for each in measures.cautions for line in textwrap.wrap(f"caution: {each}", WIDTH)]
     disagreements = [
         line for each in measures.disagreements for line in textwrap.wrap(f"disagreement: {each}", WIDTH)
     ]
     parts = [
-        warning, _figure_lines(measures), disagreements, _style_lines(measures), _baseline_lines(measures),
-        notes,
+        warning, _figure_lines(measures), cautions, disagreements, _style_lines(measures),
+        _baseline_lines(measures), notes,
     ]  # fmt: skip
     return "\n\n".join("\n".join(lines) for lines in parts if lines)
 

@@ -18,6 +18,8 @@ from brushwork.eval.evaluator import images_of_styles
 from brushwork.eval.features.vision_transformers import NETWORKS
 from brushwork.eval.reference import build_reference
 from brushwork.eval.sources import Stored
+from brushwork.models.pretrained.frozen import FrozenNetwork, as_notes, from_notes
+from brushwork.models.snapshot import generator_bytes, load_generator, snapshot_header
 
 from ..conftest import Shell
 from .conftest import save_untrained
@@ -107,6 +109,70 @@ def test_measure_takes_published_statistics(shell: Shell, run: Path, tmp_path: P
     found = measured(shell, run, tmp_path / "o", *options)
     assert found["figures"]["fd"]["measured"]["value"] > 0
     assert (found["label"], found["protocol"]["psi"]) == (str(run), 0.5)
+
+
+def save_looked_through(run: Path, path: Path, *networks: FrozenNetwork) -> Path:
+    generator = load_generator(run)
+    notes = {"nimg": 8, "looked_through": as_notes(networks)}
+    path.write_bytes(generator_bytes(generator, stage=generator.trained_stage, notes=notes))
+    return path
+
+
+def test_a_run_is_not_judged_by_what_it_looked_through(
+    shell: Shell, packed: Path, run: Path, tmp_path: Path
+) -> None:
+    """At each door: measuring, measuring in the loop, choosing the best snapshot."""
+    plain = (
+        "--reference",
+        packed,
+        "--device",
+        "cpu",
+        "--no-control",
+        "--metrics",
+        "fd",
+        "--out",
+        tmp_path / "o",
+    )
+    loss = FrozenNetwork.published("efficientnet-lite0", "loss")
+    trained = save_looked_through(run, tmp_path / "loss.safetensors", loss)
+    said = shell.mistake("measure", trained, *plain)
+    assert (
+        "efficientnet-lite0 gave this run its gradients, so it cannot judge it: take --features hed-vgg16"
+        in said
+    )
+    options = ("--data", packed, "--start-from", trained, "--out", tmp_path / "run", "--device", "cpu")
+    said = shell.mistake("train", "toy", *options, "--interval.metrics-kimg", "0.016")
+    assert "turn them off by --interval.metrics-kimg 0" in said
+    shell("train", "toy", *options, "--total-kimg", "0.016", "--interval.metrics-kimg", "0")
+    header = snapshot_header(tmp_path / "run" / "snapshots" / "latest.safetensors")
+    assert from_notes(header["notes"]["looked_through"]) == (loss,), "inherited"
+
+    chosen = FrozenNetwork.published("efficientnet-lite0", "selection")
+    printed = shell("measure", save_looked_through(run, tmp_path / "best.safetensors", chosen), *plain)
+    assert "caution: The snapshot was chosen by efficientnet-lite0" in printed
+    report = json.loads((tmp_path / "o" / "report.json").read_text())
+    assert report["environment"]["looked through"] == "efficientnet-lite0 (57934424, selection)"
+    assert "Read with caution" in (tmp_path / "o" / "report.html").read_text()
+
+
+def test_compressed_images_are_named_and_part_of_the_protocol(
+    shell: Shell, packed: Path, tmp_path: Path
+) -> None:
+    names = save_pictures(tmp_path / "png", packed)
+    for path in sorted((tmp_path / "png").glob("*/*.png")):
+        for quality in (75, 95):
+            out = tmp_path / str(quality) / path.parent.name / f"{path.stem}.jpg"
+            out.parent.mkdir(parents=True, exist_ok=True)
+            Image.open(path).save(out, quality=quality)
+    options = ("--reference", packed, "--device", "cpu", "--no-control", "--metrics", "accuracy")
+    for folder, formats in (("png", ["PNG"]), ("75", ["JPEG, quality 75"]), ("95", ["JPEG, quality 95"])):
+        printed = shell("measure", tmp_path / folder, *options)
+        report = json.loads((tmp_path / f"{folder}-measure" / "report.json").read_text())
+        assert report["protocol"]["formats"] == formats
+        assert ("images are JPEG" in printed) == (folder != "png")
+    against = ("--against", tmp_path / "png-measure" / "report.json")
+    assert "formats" in shell.mistake("measure", tmp_path / "75", *options, *against)
+    assert len(names) == 3
 
 
 def test_clip_from_a_file_gives_cmmd_beside_the_control(

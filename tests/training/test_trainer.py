@@ -17,6 +17,7 @@ from torch.testing import assert_close
 
 from brushwork.data.dataset import ImageDataset
 from brushwork.models.generator import Generator
+from brushwork.models.pretrained.frozen import from_notes
 from brushwork.models.snapshot import load_generator, snapshot_header
 from brushwork.models.stage import Stage
 from brushwork.scripts.bench.toy import toy_dataset
@@ -190,6 +191,8 @@ def test_measurements_are_taken_of_the_average_and_logged(make: Make) -> None:
     figures = [line for line in trainer.folder.history() if "fd" in line]
     assert figures == [{"nimg": 16, "fd": 8.0}, {"nimg": 32, "fd": 9.0}]
     best = snapshot_header(trainer.folder.snapshots / "best.safetensors")
+    (chosen,) = from_notes(best["notes"]["looked_through"])
+    assert (chosen.name, chosen.role) == ("efficientnet-lite0", "selection")
     assert best["notes"]["nimg"] == 16, "the second is worse"
     assert (trainer.folder.path / "curves.png").exists()
 

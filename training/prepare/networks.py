@@ -1,5 +1,6 @@
 """The style classifier of a run, and its images with the labels that are used."""
 
+import hashlib
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from brushwork.data.files import write_file
 from brushwork.data.loader import ImageDataset, StoredDataset
 from brushwork.models.encoders import StyleClassifier
 from brushwork.models.generator import Generator
+from brushwork.models.pretrained.frozen import FrozenNetwork
 
 from ..config import TrainConfig
 from ..distributed import broadcast_from_main
@@ -24,6 +26,8 @@ class Prepared:
     """Frozen; None if neither a loss term nor pseudo-labels need it."""
     dataset: ImageDataset | StoredDataset
     """The training images with the labels that are used, including pseudo-labels."""
+    looked_through: tuple[FrozenNetwork, ...] = ()
+    """The classifier, if a loss term uses it."""
     figures: dict[str, float] = field(default_factory=dict)
     """The classifier's accuracy and the share of unlabelled images that got a pseudo-label, for the log."""
 
@@ -50,11 +54,19 @@ def prepare(
         write_file(file, as_bytes(network), durable=True)
         return as_bytes(network)
 
-    classifier = from_bytes(broadcast_from_main(accelerator, train), generator, device)
+    content = broadcast_from_main(accelerator, train)
+    classifier, looked_through = from_bytes(content, generator, device), ()
+    if config.restyle.needs_classifier:
+        looked_through = (
+            FrozenNetwork(
+                name="style-classifier", weights=hashlib.sha256(content).hexdigest()[:8],
+                trained_on=(dataset.fingerprint,), role="loss",
+            ),
+        )  # fmt: skip
     figures = {"classifier_accuracy": float(classifier.accuracy)}
     if labels.pseudo:
         before = dataset.styles.cpu()
         after = with_pseudo_labels(before, probabilities(classifier, dataset, device), labels.pseudo)
         dataset = replace(dataset, styles=after)
         figures["pseudo_accepted"] = float((after != before).sum() / (before < 0).sum().clamp(min=1))
-    return Prepared(classifier=classifier, dataset=dataset, figures=figures)
+    return Prepared(classifier=classifier, dataset=dataset, looked_through=looked_through, figures=figures)

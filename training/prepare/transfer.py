@@ -9,7 +9,14 @@ from torch import Tensor, nn
 
 from brushwork.models.discriminator import Discriminator
 from brushwork.models.generator import Generator, GeneratorConfig
-from brushwork.models.snapshot import TrainingNetworks, load_generator, load_training_networks
+from brushwork.models.pretrained.frozen import FrozenNetwork, from_notes
+from brushwork.models.snapshot import (
+    TrainingNetworks,
+    find_snapshot,
+    load_generator,
+    load_training_networks,
+    snapshot_header,
+)
 
 from ..errors import TrainingError
 from ..step import Networks
@@ -26,12 +33,18 @@ class Source:
     average: Generator
     training: TrainingNetworks | None
     """None in snapshots of a generator alone."""
+    looked_through: tuple[FrozenNetwork, ...] = ()
+    """Frozen networks that its training looked through."""
 
     @classmethod
     def load(cls, path: Path) -> "Source":
         """Loads a run's newest snapshot, or a snapshot file. Raises ModelError if there is none."""
         average = load_generator(path)
-        return cls(path=path, average=average, training=load_training_networks(path))
+        notes = snapshot_header(find_snapshot(path)).get("notes", {})
+        return cls(
+            path=path, average=average, training=load_training_networks(path),
+            looked_through=from_notes(notes.get("looked_through", [])),
+        )  # fmt: skip
 
     def describe(self, nets: Networks) -> str:
         """Returns a line on what a run with `nets` takes from here."""

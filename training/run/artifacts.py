@@ -13,6 +13,7 @@ from brushwork.data.loader import ImageDataset, StoredDataset
 from brushwork.data.writing import save_image
 from brushwork.eval.report.plots import training_curves
 from brushwork.models.generator import Generator
+from brushwork.models.pretrained.frozen import FrozenNetwork, as_notes
 from brushwork.models.snapshot import TrainingNetworks, generator_bytes
 from brushwork.models.stage import Stage
 
@@ -23,7 +24,7 @@ from ..state import TrainingState, averaged_copy
 from .background import Background
 from .checkpoint import cpu_copy, save_checkpoint
 from .diversity import DiversityProbe
-from .metrics import InLoopMetrics, is_best, measurements, why_give_up
+from .metrics import EVALUATOR, InLoopMetrics, is_best, measurements, why_give_up
 from .progress import figures_line, seen
 from .run_folder import Json, RunFolder, flat, to_json
 from .samples import augmented_grid, restyled_grid, sample_grid, save_grid, shown_contents
@@ -135,9 +136,11 @@ class Artifacts:
         )
 
     def _snapshot(
-        self, name: str, average: Generator, stage: Stage, nimg: int, training: TrainingNetworks | None = None
-    ) -> None:
-        notes = {"nimg": nimg, "seed": self.config.seed, "data": self.fingerprint}
+        self, name: str, average: Generator, stage: Stage, nimg: int,
+        training: TrainingNetworks | None = None, chosen_by: tuple[FrozenNetwork, ...] = (),
+    ) -> None:  # fmt: skip
+        seen = as_notes([*self.state.looked_through, *chosen_by])
+        notes = {"nimg": nimg, "seed": self.config.seed, "data": self.fingerprint, "looked_through": seen}
         content = generator_bytes(average, stage=stage, notes=notes, training=training)
         write_file(self.folder.snapshots / f"{name}.safetensors", content, durable=True)
 
@@ -153,7 +156,8 @@ class Artifacts:
         line = {"nimg": nimg, **figures}
         history = [*self.folder.history(), line]
         if is_best(history, self.config.metrics.best_by):
-            self._snapshot("best", average, stage, nimg)
+            chosen_by = (FrozenNetwork.published(EVALUATOR, "selection"),)
+            self._snapshot("best", average, stage, nimg, chosen_by=chosen_by)
         self._log(line)
         if (curves := training_curves(measurements(history))) is not None:
             write_file(self.folder.path / "curves.png", curves)

@@ -12,6 +12,7 @@ from torch import Tensor
 from brushwork.eval.errors import EvalError
 from brushwork.eval.features.extract import Extraction, user_cache
 from brushwork.eval.features.extractors import build_extractor
+from brushwork.eval.independence import independent
 from brushwork.eval.metrics.registry import METRICS
 from brushwork.eval.processes import Processes
 from brushwork.eval.reference import Reference, load_reference
@@ -20,12 +21,14 @@ from brushwork.eval.sources import Samples
 from brushwork.eval.suite import extractors_for, measure, rehearsed
 from brushwork.models.generator import Generator
 from brushwork.models.options import options
+from brushwork.models.pretrained.frozen import FrozenNetwork
 from brushwork.models.sampling import sample
 from brushwork.models.stage import Stage
 
 from ..errors import TrainingError
 from .restyled import RestyledMetrics
 
+EVALUATOR = "efficientnet-lite0"
 COPIED = 0.1
 """Share of near-copies above which a run copies; of held-out images it is .01."""
 CONTENT_FIGURES = ("content_raw", "content_normalised")
@@ -76,7 +79,7 @@ class InLoopMetrics:
     def reference(self) -> Reference:
         """The features of the real images."""
         metrics = [*self.config.names, *(name for name in self.config.restyled if name in METRICS)]
-        extractors = extractors_for([build_extractor("efficientnet-lite0", self.device)], metrics)
+        extractors = extractors_for([build_extractor(EVALUATOR, self.device)], metrics)
         return load_reference(
             self.data,
             extractors,
@@ -89,6 +92,16 @@ class InLoopMetrics:
         """The metrics of restyled images; None if there are none."""
         names = self.config.restyled
         return RestyledMetrics(names, self.data, self.reference) if names else None
+
+    def require_independent(self, looked_through: Sequence[FrozenNetwork]) -> None:
+        """Raises TrainingError if the evaluator gave gradients to a run from which this one starts."""
+        try:
+            independent((EVALUATOR,), looked_through, chosen=True)
+        except EvalError as error:
+            raise TrainingError(
+                f"metrics are in features of {EVALUATOR}, which gave the run of start_from its gradients: "
+                "turn them off by --interval.metrics-kimg 0."
+            ) from error
 
     def prepare(self, device: torch.device) -> None:
         """Computes the features of real images and tries every metric, so that errors show before training.

@@ -33,7 +33,7 @@ from ..config import TrainConfig
 from ..errors import Diverged, TrainingError
 from ..preset_files import write_preset
 from ..rng import derived_seed
-from ..run.metrics import InLoopMetrics
+from ..run.metrics import EVALUATOR, InLoopMetrics
 from ..run.run_folder import Json, differences
 from ..trainer import Outcome, Trainer
 from .config import TuningConfig
@@ -269,5 +269,8 @@ def write_results(result: TuningResult) -> None:
     write_csv(plan.base.out / "trials.csv", rows)
     if best is not None:
         about = f"trial {best.number} of {plan.base.out}: {plan.metric} {best.value}"
-        config = replace(with_fields(plan.base, best.params), out=plan.base.out / "best", resume=False)
+        config = replace(
+            with_fields(plan.base, best.params), out=plan.base.out / "best", resume=False,
+            tuned_by=(EVALUATOR,),
+        )  # fmt: skip
         write_preset(plan.base.out / "best.json", config, about=about)

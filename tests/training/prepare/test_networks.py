@@ -10,6 +10,8 @@ from accelerate import Accelerator
 
 from brushwork.data.dataset import ImageDataset
 from brushwork.models.generator import Generator
+from brushwork.models.pretrained.frozen import from_notes
+from brushwork.models.snapshot import find_snapshot, snapshot_header
 from brushwork.scripts.bench.toy import toy_dataset
 from brushwork.training.config import TrainConfig
 from brushwork.training.prepare import networks as module
@@ -92,6 +94,9 @@ def test_encoders_start_from_classifiers(config: TrainConfig, pictures: ImageDat
         ours = generator.encoders.style.state_dict()
         assert all(value.equal(ours[name]) for name, value in trunk.items())
     trainer.run()
+    (network,) = from_notes(snapshot_header(find_snapshot(trainer.folder.path))["notes"]["looked_through"])
+    assert (network.name, network.role) == ("style-classifier", "loss")
+    assert network.trained_on == (pictures.fingerprint,)
     seen = trainer.state.nets.generator.encoders.style.state_dict()
     assert any(not value.equal(seen[name]) for name, value in trunk.items()), "it goes on from there"
     again = Trainer(replace(config, restyle=JUDGED, total_kimg=0.032, resume=True), pictures)

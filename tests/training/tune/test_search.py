@@ -15,6 +15,8 @@ from brushwork.data.dataset import ImageDataset
 from brushwork.eval.reference import Reference
 from brushwork.models.errors import ModelError
 from brushwork.models.generator import Generator
+from brushwork.models.pretrained.frozen import from_notes
+from brushwork.models.snapshot import snapshot_header
 from brushwork.models.stage import Stage
 from brushwork.training.config import TrainConfig
 from brushwork.training.errors import Diverged, TrainingError
@@ -244,10 +246,13 @@ def test_best_json_is_the_configuration_of_the_best_trial_and_trains(
     assert result.best.number == 2
     found = read_preset(base.out / "best.json")
     trained = training.configs[result.best.number]
-    assert differences(to_json(found), to_json(trained)) == []
-    assert found == replace(with_fields(base, result.best.params), out=base.out / "best")
+    assert differences(to_json(replace(found, tuned_by=())), to_json(trained)) == []
+    settings = with_fields(base, result.best.params)
+    assert found == replace(settings, out=base.out / "best", tuned_by=("efficientnet-lite0",))
     outcome = Trainer(found, pictures).run()
     assert (outcome.reason, outcome.nimg) == ("finished", 32)
+    header = snapshot_header(found.out / "snapshots" / "latest.safetensors")
+    assert [network.role for network in from_notes(header["notes"]["looked_through"])] == ["tuning"]
 
 
 class Counted(InLoopMetrics):
