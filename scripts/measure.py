@@ -17,6 +17,7 @@ from brushwork.eval.evaluator import Evaluation, Evaluator, EvaluatorConfig
 from brushwork.eval.pairs.read import read_pairs
 from brushwork.eval.processes import Processes, launched
 from brushwork.eval.report.compare import comparison_table, read_report
+from brushwork.eval.report.gallery import write_gallery
 from brushwork.eval.report.page import CURVES, require_folder, write_report
 from brushwork.eval.report.tables import table
 from brushwork.eval.sources import holds_images, report_folder
@@ -65,6 +66,7 @@ def measure_command(args: MeasureArguments) -> None:
         measures = result.measures
         measures = replace(measures, environment={**measures.environment, **origin(args)})
         write_report(measures, out, grids={**result.grids, **curves_of(Path(args.source))})
+        write_gallery(out.parent)
         print(table(result.measures))
         if earlier is not None:
             print(comparison_table(result.measures.to_json(), earlier))

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from brushwork.eval.image_folders import COLUMNS, SampleFolder, read_style_images, style_texts
+from brushwork.eval.report.gallery import write_gallery
 from brushwork.models.errors import ModelError
 from brushwork.models.generator import Generator
 from brushwork.models.options import BatchSize, DeviceName, Psi, Share, options
@@ -143,6 +144,7 @@ def sample_command(args: SampleArguments) -> None:
         )  # fmt: skip
         existing = f" ({len(styles) * len(seeds) - count} were there)" if args.skip_existing else ""
         written = f"{count} images{existing}, "
+    write_gallery(Path(args.run))
     print(f"{written}{figures}: {out}")
 
 

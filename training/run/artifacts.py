@@ -11,6 +11,7 @@ from tqdm import tqdm
 from brushwork.data.files import write_file
 from brushwork.data.loader import ImageDataset, StoredDataset
 from brushwork.data.writing import save_image
+from brushwork.eval.report.gallery import write_gallery
 from brushwork.eval.report.plots import training_curves
 from brushwork.models.generator import Generator
 from brushwork.models.pretrained.frozen import FrozenNetwork, as_notes
@@ -123,6 +124,7 @@ class Artifacts:
             for name, grid in grids.items():
                 save_grid(self.folder.samples, grid, nimg, stage, name)
                 log_image(self.accelerator, name, grid, nimg)
+            write_gallery(self.folder.path)
 
         self.background.add(write)
 
@@ -161,6 +163,7 @@ class Artifacts:
         self._log(line)
         if (curves := training_curves(measurements(history))) is not None:
             write_file(self.folder.path / "curves.png", curves)
+            write_gallery(self.folder.path)
 
     def diverged(self, what: str) -> Diverged:
         """The error of a run whose numbers are no longer finite, with the options of a new run."""

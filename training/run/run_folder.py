@@ -87,7 +87,7 @@ class RunStart:
 
 LEFT_BY_RUNS = (
     "config.json", "metrics.jsonl", "curves.png", "samples", "snapshots", "checkpoints",
-    "classifier.safetensors", "generated", "restyled", "measure",
+    "classifier.safetensors", "generated", "restyled", "measure", "index.html",
 )  # fmt: skip
 """Files that training, `sample`, `restyle` and `measure` write into a run folder."""
 
