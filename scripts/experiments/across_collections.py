@@ -13,13 +13,14 @@ from brushwork.models.options import Count, Duration, options
 from brushwork.models.pretrained.hed import FILE, fetch_hed_vgg16
 from brushwork.models.pretrained.weights import weights_folder
 from brushwork.scripts.cli import parse_and_run
-from brushwork.scripts.experiments.collection_report import write_report
+from brushwork.scripts.experiments.collection_report import Result, write_report
 from brushwork.scripts.experiments.collection_runs import (
     COLLECTIONS,
     SOURCES,
     TRANSFERS,
     VARIANTS,
     Run,
+    is_same,
     packed,
     require_same,
     run_config,
@@ -119,6 +120,15 @@ def run_experiment(args: Arguments) -> None:
         write_report(args.out, runs)
     print((args.out / "table.md").read_text())
     print(f"All figures: {args.out / 'results.json'}; curves.png and a grid of each variant beside it")
+
+
+def complete(args: Arguments) -> list[Result]:
+    """The complete runs of the experiment in `args.out`, of these variants and of any seed up to 9. Runs of
+    another configuration are left out."""
+    base = PRESETS[args.preset][1]
+    sources = {run.collection: run.folder for run in transfer_sources(args, base)}
+    runs = planned(replace(args, seeds=10), base, sources)
+    return [Result(run=run) for run in runs if run.is_complete and is_same(run.config)]
 
 
 def train_missing(args: Arguments, runs: Sequence[Run], report: Callable[[], None] = lambda: None) -> bool:

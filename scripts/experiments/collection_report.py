@@ -146,6 +146,50 @@ def table(results: Sequence[Result]) -> Table:
     )
 
 
+BRIEF = {
+    "FD": ("FD efficientnet-lite0", "FD hed-vgg16"),
+    "KID": ("KID efficientnet-lite0", "KID hed-vgg16"),
+    "recall, worst style": ("recall, worst style",),
+    "coverage, worst style": ("coverage, worst style",),
+    "diversity, worst style": ("diversity, worst style",),
+    "style accuracy": ("accuracy",),
+    "near-copies": ("copies",),
+}
+"""Columns of the tables in the docs, and those of the whole table that stand in each."""
+BRIEF_NOTE = (
+    "Medians over the runs, with the range in brackets; FD and KID by EfficientNet-Lite0 and by HED-VGG16, "
+    "the rest by the first. The reference is the training split. Held-out images are fewer than samples, so "
+    "their FD is biased upward more, and their recall and coverage are lower."
+)
+
+
+def brief_table(results: Sequence[Result], collection: str) -> Table:
+    """A row for each variant on one collection, and one for its held-out images."""
+    here = [result for result in results if result.run.collection == collection]
+
+    def cells(own: Sequence[Result], side: Side) -> list[str]:
+        finals = [result.measured["final"] for result in own]
+        return [
+            " / ".join(
+                median_and_range([value_of(title, final, side) for final in finals]) for title in titles
+            )
+            for titles in BRIEF.values()
+        ]
+
+    rows = []
+    for variant in dict.fromkeys(result.run.variant for result in here):
+        own = [result for result in here if result.run.variant == variant]
+        images = median_and_range([result.training["images"] / 1000 for result in own])
+        rows.append((variant, str(len(own)), images, *cells(own, "measured")))
+    rows.append((REAL, "", "", *cells(here[:1], "real")))
+    return Table(
+        title=collection, header=("", "runs", "thousand images", *BRIEF), rows=rows, notes=(BRIEF_NOTE,),
+        data={"runs": [
+            {"variant": result.run.variant, "seed": result.run.seed, **result.training} for result in here
+        ]},
+    )  # fmt: skip
+
+
 # Curves
 PANELS: dict[str, Callable[[Json], float]] = {
     "diversity,\nworst style": lambda point: least(point["diversity"]),

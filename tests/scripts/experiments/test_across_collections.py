@@ -13,17 +13,19 @@ import torch
 from brushwork.data.curate.pack import PackConfig, pack
 from brushwork.data.folder import scan_folder
 from brushwork.data.split import split_of
+from brushwork.eval.report.tables import number
 from brushwork.eval.sources import Stored
 from brushwork.models.generator import Generator
 from brushwork.scripts.bench.toy import write_toy
 from brushwork.scripts.experiments import across_collections, collection_runs
 from brushwork.scripts.experiments.across_collections import (
     Arguments,
+    complete,
     planned,
     run_experiment,
     transfer_sources,
 )
-from brushwork.scripts.experiments.collection_report import median_and_range, value_of
+from brushwork.scripts.experiments.collection_report import brief_table, median_and_range, value_of
 from brushwork.scripts.experiments.collection_runs import VARIANTS, Run, copy_some, generate, require_same
 from brushwork.training.config import IntervalConfig, TrainConfig
 from brushwork.training.errors import Diverged, TrainingError
@@ -136,6 +138,15 @@ def test_the_experiment_goes_on_and_shares_finished_runs(
     _check_report(tmp_path, plan(tmp_path))
     with pytest.raises(TrainingError, match=r"max_minutes: 1.0 there, 0.5 here"):
         run_experiment(arguments(data, tmp_path, minutes=0.5))
+    results = complete(arguments(data, tmp_path, variants=("default", "slow", "transfer")))
+    names = [(each.run.collection, each.run.variant, each.run.seed) for each in results]
+    assert names == [(c, v, 0) for c in ("first", "second") for v in ("default", "slow")]
+    assert complete(arguments(data, tmp_path, minutes=0.5)) == [], "of another configuration"
+    brief = brief_table(results, "second")
+    assert [row[:2] for row in brief.rows] == [("default", "1"), ("slow", "1"), ("held-out real", "")]
+    fd = results[2].measured["final"]["measures"]["figures"]["fd"]
+    assert brief.rows[0][3] == f"{number(fd['measured']['value'], 3)} / –"
+    assert brief.rows[2][3] == f"{number(fd['real']['value'], 3)} / –"
     assert len(in_process.done) == 4
 
 
