@@ -204,13 +204,13 @@ class VisionTransformer:
     ) -> None:  # fmt: skip
         self.published, self.device, self.dim = published, torch.device(device), published.dim
         self.name = published.name if pretrained else f"{published.name}-random"
-        network, origin = published.build(), "random seed 0"
-        if pretrained:
-            path = find_weights(published.weights, weights)
+        path = find_weights(published.weights, weights) if pretrained else None
+        network = published.build()
+        if path is not None:
             _fill(network, published, path)
-            origin = file_digest(path)[:8]
         else:
             _spread_out(network)
+        origin = file_digest(path)[:8] if path is not None else "random seed 0"
         how = f"{published.side} px Pillow bicubic {published.fit.__name__.replace('_', ' ')}"
         unit = ", length 1" if published.unit else ""
         self.protocol = f"{published.title} ({origin}), {how}, class token{unit}, float32"
