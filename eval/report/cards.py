@@ -11,7 +11,7 @@ State = Literal["", "near", "off", "far"]
 ORDER: tuple[State, ...] = ("", "near", "off", "far")
 
 QUESTIONS: Mapping[str, tuple[str, tuple[str, ...]]] = {
-    "Distance": ("How far from the real pictures?", ("fd", "fd_infinity", "kid", "cmmd")),
+    "Distance": ("How far from the real pictures?", ("kid", "fd_infinity", "fd", "cmmd")),
     "Style": ("Is the style recognised?", ("accuracy", "csls")),
     "Variety": ("As varied as real pictures?", ("recall", "coverage", "diversity")),
     "Copies": ("Repeated training pictures?", ("copies", "nearest_ratio")),
