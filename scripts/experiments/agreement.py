@@ -58,7 +58,7 @@ class Arguments:
 
     images: Annotated[int, Interval(ge=2, le=4096)] = 16
     """Images a side."""
-    few: int = 128
+    few: Annotated[int, Interval(ge=2, le=4096)] = 128
     """Features a side whose distance is known exactly: a power of two."""
     quick: bool = False
     """Two images a side, and no ViT-L."""

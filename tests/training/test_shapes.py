@@ -49,7 +49,7 @@ def test_a_run_of_cutouts_resumes_bit_for_bit_and_draws_cutouts(
         return trainer
 
     def state(trainer: Trainer) -> dict:
-        return trainer.state.state_dict() | {"seconds": 0.0}
+        return trainer.state.state_dict() | {"seconds": 0.0, "looked_through": []}
 
     whole = trained("whole")
     trained("cut", total_kimg=0.024)
