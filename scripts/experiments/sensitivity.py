@@ -1,13 +1,16 @@
 """Which metric detects which fault, on real images: the table of docs/evaluation.md."""
 
+import io
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import torch
 import torchvision.transforms.v2.functional as TF
 import tyro
+from PIL import Image
 from torch import Tensor
 
 from brushwork.data.dataset import ImageDataset, load_dataset
@@ -18,14 +21,15 @@ from brushwork.eval.results import METRIC_INFO, Measurement, Score
 from brushwork.eval.sources import Stored
 from brushwork.eval.suite import extractors_for, measure
 from brushwork.models.options import options
-from brushwork.scripts.bench.harness import Table
+from brushwork.scripts.bench.harness import Table, machine
 from brushwork.scripts.cli import parse_and_run
+from brushwork.scripts.experiments.documented import RESULTS, write_results
 
 COLUMNS = {
-    "Distributions": ("fd", "kid", "precision", "recall", "density", "coverage", "diversity"),
-    "Styles": ("accuracy", "csls", "nearer_to_own", "gram", "mean_std", "copies", "nearest_ratio"),
+    "distributions": ("fd", "kid", "precision", "recall", "density", "coverage", "diversity"),
+    "styles": ("accuracy", "csls", "nearer_to_own", "gram", "mean_std", "copies", "nearest_ratio"),
 }
-"""Metrics by the title of their table."""
+"""Figures by the name of their table."""
 METRICS = ("fd", "kid", "accuracy", "prdc", "similarity", "gram", "diversity", "copies")
 UNHARMED = "unharmed"
 
@@ -35,22 +39,39 @@ Fault = Callable[[Stored, Stored, int], Stored]
 
 @options
 class SensitivityArguments:
-    """Applies known faults to held-out real images and prints which metric detects them, in Markdown.
+    """Applies known faults to held-out real images: which metric detects them?
 
-    Example, some minutes on a CPU:
-        brushwork reproduce sensitivity datasets/emoji-32
+    Example, some minutes on a CPU, after `make demo` or `brushwork fetch emoji` and `pack`:
+        brushwork reproduce sensitivity
+        brushwork reproduce sensitivity datasets/mine --out runs/sensitivity
     """
 
-    dataset: Annotated[Path, tyro.conf.Positional]
+    dataset: Annotated[Path, tyro.conf.Positional] = Path("datasets/emoji-32")
     """A packed data set with a test split."""
     features: str = "efficientnet-lite0"
     """The evaluator."""
+    quick: bool = False
+    """Two faults and few metrics."""
+    out: Path = RESULTS
+    """Folder of sensitivity.json; the documents above it get the tables."""
 
 
 # Faults
 def of_images(change: Callable[[Tensor], Tensor]) -> Fault:
     """A fault of the held-out images alone."""
     return lambda test, _train, _styles: Stored(images=change(test.images), styles=test.styles)
+
+
+def as_jpeg(images: Tensor, quality: int) -> Tensor:
+    """Compressed and decoded again."""
+    pictures = [Image.fromarray(image.permute(1, 2, 0).numpy()) for image in images]
+    return torch.stack([torch.from_numpy(_through_jpeg(each, quality)).permute(2, 0, 1) for each in pictures])
+
+
+def _through_jpeg(picture: Image.Image, quality: int) -> np.ndarray:
+    file = io.BytesIO()
+    picture.save(file, "JPEG", quality=quality)
+    return np.array(Image.open(file))
 
 
 def blurred(images: Tensor, sigma: float) -> Tensor:
@@ -104,6 +125,7 @@ FAULTS: dict[str, Fault] = {
     "blur, 1 px": of_images(partial(blurred, sigma=1.0)),
     "noise, 8 levels": of_images(partial(noisy, deviation=8.0)),
     "noise, 24 levels": of_images(partial(noisy, deviation=24.0)),
+    "JPEG, quality 75": of_images(partial(as_jpeg, quality=75)),
     "hue turned by a tenth": of_images(lambda images: TF.adjust_hue(images, 0.1)),
     "ten drawings a style": collapsed,
     "copies of training images": copied,
@@ -151,7 +173,12 @@ def table(title: str, measures: Mapping[str, Measurement], figures: Sequence[str
 
     header = ("fault", *(METRIC_INFO[name].title for name in figures))
     rows = [(fault, *(cell(name, fault) for name in figures)) for fault in measures]
-    return Table(title=title, header=header, rows=rows)
+    protocol = measures[UNHARMED].protocol
+    images = sum(protocol["images_per_style"])
+    note = f"{images:,} held-out images against {protocol['real_train_images']:,} training images."
+    data = {fault: {name: each.figures[name].measured.value for name in figures}
+            for fault, each in measures.items()}  # fmt: skip
+    return Table(title=title, header=header, rows=rows, notes=(note,), data=data)
 
 
 def _number(value: float) -> str:
@@ -159,13 +186,21 @@ def _number(value: float) -> str:
 
 
 def run_experiment(args: SensitivityArguments) -> None:
-    """Measures and prints."""
+    """Measures, and writes sensitivity.json."""
     test, train = (labelled(load_dataset(args.dataset, split)) for split in ("test", "train"))
-    extractors = extractors_for([build_extractor(args.features)], METRICS)
+    metrics = ("fd", "accuracy") if args.quick else METRICS
+    faults = (UNHARMED, "labels exchanged") if args.quick else tuple(FAULTS)
+    extractors = extractors_for([build_extractor(args.features)], metrics)
     how = Extraction(cache=user_cache(), progress=True)
     reference = load_reference(args.dataset, extractors, how=how)
-    measures = measure_faults(test, train, reference, how=how)
-    print("\n\n".join(table(title, measures, names).markdown() for title, names in COLUMNS.items()))
+    measures = measure_faults(test, train, reference, faults, metrics, how)
+    known = measures[UNHARMED].figures
+    tables = {
+        title: table(title, measures, [name for name in names if name in known])
+        for title, names in COLUMNS.items()
+    }
+    command = "brushwork reproduce sensitivity"
+    write_results(args.out, "sensitivity", tables, machine(("torch",)), command=command)
 
 
 def main() -> None:

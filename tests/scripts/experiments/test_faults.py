@@ -1,6 +1,8 @@
 """Faults, and the metrics that detect them, on synthetic images."""
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,7 +13,19 @@ from brushwork.scripts.bench.toy import toy_dataset
 from brushwork.scripts.experiments import sensitivity
 from brushwork.scripts.experiments.sensitivity import FAULTS, UNHARMED, blurred
 
+from ...conftest import Shell
 from ...eval.conftest import World
+
+
+def test_quick_sensitivity_writes_its_tables(shell: Shell, packed: Path, tmp_path: Path) -> None:
+    shell("reproduce", "sensitivity", packed, "--quick", "--out", tmp_path / "results")
+    found = json.loads((tmp_path / "results" / "sensitivity.json").read_text())["tables"]
+    assert [row[0] for row in found["styles"]["rows"]] == [UNHARMED, "labels exchanged"]
+    assert found["styles"]["header"] == ["fault", "style accuracy"]
+    assert found["styles"]["rows"][1][1].startswith("**")
+    assert not found["distributions"]["rows"][1][1].startswith("**")
+    data = found["distributions"]["data"]
+    assert data[UNHARMED]["fd"] == pytest.approx(data["labels exchanged"]["fd"], rel=1e-6)
 
 
 def test_every_fault_keeps_number_size_and_order_of_styles(world: World) -> None:
