@@ -62,7 +62,8 @@ def test_a_run_leaves_a_checkpoint_a_snapshot_and_grids(make: Make) -> None:
     trainer = make()
     assert trainer.run() == Outcome(reason="finished", nimg=32, resolution=16)
     folder = trainer.folder
-    assert names(folder.path) == ["checkpoints", "config.json", "metrics.jsonl", "samples", "snapshots"]
+    left = ["checkpoints", "config.json", "index.html", "metrics.jsonl", "samples", "snapshots"]
+    assert names(folder.path) == left
     assert names(folder.checkpoints) == ["000000000032.pt"]
     assert names(folder.samples) == ["000000016-8px.png", "000000032-16px.png"], "one for each resolution"
     assert names(folder.snapshots) == ["generator-000000032.safetensors", "latest.safetensors"]
