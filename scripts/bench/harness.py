@@ -133,6 +133,20 @@ def machine(packages: Sequence[str], device: torch.device | None = None) -> Mach
     )  # fmt: skip
 
 
+def peak_gflops(side: int = 1024, rounds: int = 5) -> float:
+    """Thousand million operations a second of float32 products of square matrices, the best of some rounds:
+    what the threads of this process reach on the processor, in a moment in which nothing disturbs them."""
+    a = torch.rand(side, side)
+
+    def seconds() -> float:
+        began = time.perf_counter()
+        torch.mm(a, a)
+        return time.perf_counter() - began
+
+    seconds()
+    return 2 * side**3 / max(min(seconds() for _ in range(rounds)), 1e-9) / 1e9
+
+
 def machine_of(config: TrainConfig) -> Machine:
     """This machine as a run of `config` uses it. Raises ModelError if it has no such device."""
     here = machine(("torch",), resolve_device(config.device))

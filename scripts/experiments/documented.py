@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from brushwork.data.files import write_file, write_json
-from brushwork.scripts.bench.harness import Machine, Table, finite
+from brushwork.scripts.bench.harness import Machine, Table, finite, peak_gflops
 
 RESULTS = Path("docs/results")
 BLOCK = re.compile(
@@ -26,7 +26,8 @@ def write_results(
 ) -> Path:
     """Writes FOLDER/NAME.json, prints the tables, and puts them into the documents above the folder."""
     content = {
-        "experiment": name, "command": command, "commit": commit(), "machine": asdict(here),
+        "experiment": name, "command": command, "commit": commit(),
+        "machine": {**asdict(here), "gflops": round(peak_gflops())},
         "tables": {key: finite(asdict(table)) for key, table in tables.items()},
     }  # fmt: skip
     path = folder / f"{name}.json"

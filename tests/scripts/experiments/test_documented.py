@@ -29,6 +29,7 @@ def test_a_table_is_put_between_its_comments_and_nothing_else_changes(
     path = write_results(results, "toy", {"main": table("2.5"), "unused": table("0")}, HERE, command="c")
     found = json.loads(path.read_text())
     assert (found["experiment"], found["command"], found["machine"]["threads"]) == ("toy", "c", 1)
+    assert 1 <= found["machine"]["gflops"] < 10**6
     assert found["tables"]["main"]["data"] == {"x": None}, "JSON has no NaN"
     expected = "|     |   b |\n|-----|----:|\n| one | 2.5 |\n\nN.\n"
     assert document.read_text() == text.format(expected)
