@@ -32,7 +32,7 @@ from brushwork.scripts.inputs import LeftOut, report_frames
 class MeasureArguments:
     """Measures a run, a snapshot, images or pairs of images, and writes a report.
 
-    Examples, about a minute on a CPU:
+    Examples, some minutes on a CPU, since the real images take longest, and less the next time:
         brushwork measure runs/demo --reference datasets/emoji-32
         brushwork measure runs/demo --reference datasets/emoji-32 --metrics fd accuracy ppl truncation
         brushwork measure pairs.csv --reference datasets/emoji-32

@@ -89,9 +89,21 @@ def frechet_infinity(
     random = np.random.RandomState(seed)
     sizes = np.linspace(SMALLEST * len(x), len(x), POINTS).round().astype(int)
     subsets = [torch.from_numpy(random.permutation(len(x))[:size]) for size in sizes]
-    distances = [frechet_from_features(x[rows], y) for rows in subsets]
+    x, y = x.double().cpu(), y.double().cpu()
+    mean, factor = y.mean(0), centred_factor(y)  # which all sizes share
+    distances = [_quick_distance(x[rows], mean, factor) for rows in subsets]
     (_, intercept), covariance = np.polyfit(1 / sizes, distances, 1, cov=True)
     return float(intercept), float(covariance[1, 1] ** 0.5)
+
+
+def _quick_distance(x: Float64[Tensor, "n d"], mean: Tensor, factor: Tensor) -> float:
+    """The distance to a set of that mean and `centred_factor`. The nuclear norm comes from eigenvalues, which
+    takes a fifth of the time of singular values and is good to seven digits."""
+    own = centred_factor(x)
+    product = own @ factor.T
+    gram = product @ product.T if len(own) <= len(factor) else product.T @ product
+    root = torch.linalg.eigvalsh(gram).clamp(min=0).sqrt().sum()
+    return _distance(x.mean(0) - mean, own.square().sum() + factor.square().sum(), root)
 
 
 def trace_of_root(s1: Float64[Tensor, "d d"], s2: Float64[Tensor, "d d"]) -> Float64[Tensor, ""]:

@@ -166,3 +166,12 @@ def test_extrapolated_to_infinitely_many_images_the_bias_is_gone(n: int, dim: in
     assert frechet_infinity(few[0], real) == found[0], "seeded"
     with pytest.raises(EvalError, match="16 images at least and there are 15"):
         frechet_infinity(few[0][:15], real)
+
+
+@pytest.mark.parametrize(("n", "m", "dim"), [(40, 90, 16), (30, 20, 64), (50, 200, 64)])
+def test_the_quick_distance_is_the_distance(n: int, m: int, dim: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    x, y = torch.randn(n, dim, generator=generator), 1.2 * torch.randn(m, dim, generator=generator) + 0.3
+    y64 = y.double()
+    quick = module._quick_distance(x.double(), y64.mean(0), module.centred_factor(y64))
+    assert quick == pytest.approx(frechet_from_features(x, y), rel=1e-6)
