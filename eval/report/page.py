@@ -215,16 +215,19 @@ def samples_grid(source: Source, style_names: Sequence[str], per_style: int = 8)
 
 
 def real_grid(pictures: ImageDataset, style_names: Sequence[str], per_style: int = 8) -> Image.Image:
-    """Returns the first `per_style` real images of each style, in the rows of `samples_grid`."""
-    if not style_names:
-        return samples_grid(Stored(images=pictures.images, styles=pictures.styles), (), per_style)
-    own = {
-        style: place
-        for place, name in enumerate(style_names)
-        if name in pictures.style_names and (style := pictures.style_names.index(name)) >= 0
-    }
-    styles = torch.tensor([own.get(style, -1) for style in pictures.styles.tolist()])
-    return samples_grid(Stored(images=pictures.images, styles=styles), style_names, per_style)
+    """Returns `per_style` real images of each style, evenly spaced, in the rows of `samples_grid`."""
+    styles = torch.zeros_like(pictures.styles)
+    if style_names:
+        places = [style_names.index(name) if name in style_names else -1 for name in pictures.style_names]
+        styles = torch.tensor([*places, -1])[pictures.styles]  # label -1 (none) takes the last
+    kept: list[Tensor] = []
+    for place in range(max(1, len(style_names))):
+        rows = (styles == place).nonzero().squeeze(1)
+        count = min(per_style, len(rows))
+        kept.append(rows[torch.arange(count) * len(rows) // max(1, count)])
+    chosen = torch.cat(kept)
+    shown = Stored(images=pictures.images[chosen], styles=styles[chosen])
+    return samples_grid(shown, style_names, per_style)
 
 
 def nearest_grid(source: Source, picks: Picks, train_images: UInt8[Tensor, "n 3 h w"]) -> Image.Image:

@@ -6,8 +6,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from brushwork.data.dataset import ImageDataset
 from brushwork.eval.report import page
-from brushwork.eval.report.page import nearest_grid, samples_grid
+from brushwork.eval.report.page import nearest_grid, real_grid, samples_grid
 from brushwork.eval.results import Picks
 from brushwork.eval.sources import Stored
 
@@ -59,3 +60,18 @@ def test_a_wide_image_is_reduced_in_its_aspect() -> None:
     grid = np.asarray(samples_grid(Stored(images=images, styles=torch.tensor([0])), ("flat",)))
     assert (grid == (0, 100, 0)).all(axis=2).sum() == 160 * 80
     assert len(grid) < 100, "no bars above and below"
+
+
+def test_real_images_are_evenly_spaced_in_the_rows_of_the_samples() -> None:
+    """Styles in the order of the report; images without a label are left out."""
+    styles = torch.tensor([0, 1, 0, 1, -1, 0, 0])
+    pictures = ImageDataset(
+        images=coloured(7),
+        styles=styles,
+        subjects=tuple("abcdefg"),
+        style_names=("flat", "round"),
+        fingerprint="",
+    )
+    assert reds(real_grid(pictures, ("round", "flat"), per_style=2)) == [[20, 60], [0, 100]]
+    assert reds(real_grid(pictures, ("flat",), per_style=9)) == [[0, 40, 100, 120]]
+    assert reds(real_grid(pictures, (), per_style=3)) == [[0, 40, 80]]
