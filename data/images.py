@@ -102,7 +102,10 @@ def format_of(image: Image.Image) -> str:
     """The format of an image of `open_image`, of JPEG with its quality in the scale of libjpeg, 1 to 100."""
     name = image.format or "unknown"
     tables = getattr(image, "quantization", None)
-    return f"{name}, quality {_jpeg_quality(tables[0])}" if tables else name
+    if not tables:
+        return name
+    first = tables[min(tables)]  # of luminance
+    return f"{name}, quality {_jpeg_quality(tuple(first))}" if len(first) == len(JPEG_LUMINANCE) else name
 
 
 JPEG_LUMINANCE = (
@@ -113,7 +116,8 @@ JPEG_LUMINANCE = (
 """Quantisation of luminance at quality 50 (ITU-T T.81, table K.1), row by row."""
 
 
-def _jpeg_quality(table: Sequence[int]) -> int:
+@lru_cache
+def _jpeg_quality(table: tuple[int, ...]) -> int:
     """The quality at which libjpeg's table is nearest to this one."""
 
     def gap(quality: int) -> float:

@@ -1,6 +1,7 @@
 """Measures what a user can point at: a generator, a folder of images, pairs of images."""
 
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -151,7 +152,8 @@ class Evaluator:
         """
         self.seen = tuple(looked_through)
         config, names = self.config, generator.style_names
-        generator.scale_noise(config.noise)
+        if config.noise != 1:
+            generator = deepcopy(generator).scale_noise(config.noise)
         less = {} if config.noise == 1 else {"noise": config.noise}
 
         def samples_at(psi: float) -> Samples:
