@@ -151,6 +151,7 @@ class Evaluator:
         Raises EvalError if its training `looked_through` the evaluators.
         """
         self.seen = tuple(looked_through)
+        vars(self).pop("_extractors", None)  # those of an earlier call, which saw another run
         config, names = self.config, generator.style_names
         if config.noise != 1:
             generator = deepcopy(generator).scale_noise(config.noise)
@@ -163,17 +164,19 @@ class Evaluator:
                 identity=f"{digest} psi {psi}{less or ''} on {self.device.type} by torch {torch.__version__}",
             )  # fmt: skip
 
+        def judged(measures: Measurement) -> Measurement:
+            evaluators = [extractor.name for extractor in self._extractors]
+            return replace(
+                measures, label=label, cautions=tuple(cautions_on(evaluators, self.seen)),
+                environment={**measures.environment, "looked through": _listed(self.seen)},
+            )  # fmt: skip
+
         samples = samples_at(config.psi)
         if self._published:
-            return Evaluation(measures=replace(self._against_statistics(samples), label=label))
+            return Evaluation(measures=judged(self._against_statistics(samples)))
         of_images = [metric for metric in self.metrics if metric not in GENERATOR_METRICS]
         reference = self._load_reference(of_images).restricted_to(names)
-        measures = measure(samples, reference, metrics=of_images, how=self.how)
-        names_of_features = [extractor.name for extractor in self._extractors]
-        measures = replace(
-            measures, label=label, cautions=tuple(cautions_on(names_of_features, self.seen)),
-            environment={**measures.environment, "looked through": _listed(self.seen)},
-        )  # fmt: skip
+        measures = judged(measure(samples, reference, metrics=of_images, how=self.how))
         for metric in (metric for metric in GENERATOR_METRICS if metric in self.metrics):
             try:
                 if metric == "ppl":
