@@ -8,7 +8,6 @@ BENCHMARKS = {
     "sample": "images generated and written a second",
     "stylize": "time to the loss of published style transfer",
     "train": "images trained a second, and how near the machine's limit",
-    "quality": "quality of ways of training over time",
     "data": "images decoded and batched a second on one core",
     "growth": "time and memory by resolution, batch and width",
 }

@@ -4,6 +4,7 @@ Compared with the images a second of `bench train`, it tells whether training wa
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated
@@ -25,6 +26,7 @@ from brushwork.scripts.bench.harness import Comparison, Table, alternated, machi
 from brushwork.scripts.bench.toy import write_toy
 from brushwork.scripts.cli import parse_and_run
 
+PACKAGES = ("torch", "pillow", "pyarrow", "datasets")
 TOY_STYLES, TOY_SUBJECTS, TOY_RESOLUTION = 6, 100, 64
 """The data set that is packed if none is given."""
 
@@ -108,27 +110,34 @@ def compare_decoding(
     )  # fmt: skip
 
 
-def bench_data(args: DataArguments) -> None:
-    """Runs the benchmark, prints the tables and writes the report.
+@contextmanager
+def opened(args: DataArguments) -> Iterator[tuple[Path, Path | None]]:
+    """The given data set, or toy images that are packed for the time of the context; and a folder for copies
+    of its rows (None: the library's own)."""
+    if args.dataset is not None:
+        yield args.dataset, None
+        return
+    with TemporaryDirectory(prefix="brushwork-bench-", ignore_cleanup_errors=True) as folder:
+        yield _pack_toy(Path(folder)), Path(folder) / "copies"
+
+
+def tables(args: DataArguments) -> Iterator[tuple[str, Table]]:
+    """Measures, and makes the parts of the report.
 
     Raises DataError if `args.dataset` is not a packed data set.
     """
+    with opened(args) as (dataset, copies):
+        pictures = load_dataset(dataset, "all")
+        yield "batches", compare_batches(pictures, args).table
+        yield "decoding", compare_decoding(dataset, pictures, args, copies).table
+
+
+def bench_data(args: DataArguments) -> None:
+    """Runs the benchmark, prints the tables and writes the report."""
     torch.set_num_threads(1)
-    with TemporaryDirectory(prefix="brushwork-bench-", ignore_cleanup_errors=True) as folder:
-        if args.dataset is None:
-            name, dataset = "toy images, packed for this", _pack_toy(Path(folder))
-            copies = Path(folder) / "copies"
-        else:
-            name, dataset, copies = args.dataset.name, args.dataset, None
-        pictures, here = load_dataset(dataset, "all"), machine(("torch", "pillow", "pyarrow", "datasets"))
-
-        def tables() -> Iterator[tuple[str, Table]]:
-            yield "batches", compare_batches(pictures, args).table
-            yield "decoding", compare_decoding(dataset, pictures, args, copies).table
-
-        about = f"Data set: {name}, {len(pictures)} images of {pictures.resolution} px"
-        sizes = {"batch": args.batch, "batches": args.batches, "repeats": args.repeats, "data": name}
-        report(args.out / "data", here, sizes, tables(), head=f"{here.describe()}\n\n{about}")
+    here, name = machine(PACKAGES), args.dataset.name if args.dataset else "toy images, packed for this"
+    sizes = {"batch": args.batch, "batches": args.batches, "repeats": args.repeats, "data": name}
+    report(args.out / "data", here, sizes, tables(args), head=f"{here.describe()}\n\nData set: {name}")
 
 
 def _pack_toy(folder: Path) -> Path:

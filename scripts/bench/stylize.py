@@ -8,7 +8,7 @@ not the last: their step sizes have no safeguard, and the tutorial's loop may en
 
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Literal
@@ -42,6 +42,7 @@ from brushwork.training.style_transfer.transfer import (
 )
 
 Recipe = Literal["tutorial", "neural-style"]
+PACKAGES = ("torch", "torchvision")
 RECIPES: tuple[Recipe, ...] = ("tutorial", "neural-style")
 
 
@@ -288,16 +289,18 @@ class StylizeArguments:
     """Folder for stylize.json and stylize.md."""
 
 
-def bench_stylize(args: StylizeArguments) -> None:
-    """Runs the comparisons, prints a table of each and writes the report."""
+def tables(args: StylizeArguments) -> Iterator[tuple[str, Table]]:
+    """Measures, and makes a part of the report for each baseline."""
     _set_threads(args.sizes)
     content, style = as_tensor(read_image(args.content)), as_tensor(read_image(args.style))
-    tables = (
-        (recipe, compare_losses(Task(recipe=recipe, sizes=args.sizes, content=content, style=style)))
-        for recipe in args.recipes
-    )
-    here, sizes = machine(("torch", "torchvision")), {**asdict(args.sizes), "weights": None}
-    report(args.out / "stylize", here, sizes, tables)
+    for recipe in args.recipes:
+        yield recipe, compare_losses(Task(recipe=recipe, sizes=args.sizes, content=content, style=style))
+
+
+def bench_stylize(args: StylizeArguments) -> None:
+    """Runs the comparisons, prints a table of each and writes the report."""
+    here, sizes = machine(PACKAGES), {**asdict(args.sizes), "weights": None}
+    report(args.out / "stylize", here, sizes, tables(args))
 
 
 def main() -> None:

@@ -39,7 +39,7 @@ from brushwork.scripts.bench.third_party import (
 from brushwork.scripts.bench.toy import noise_images
 from brushwork.scripts.cli import parse_and_run
 
-from .documented import RESULTS, write_results
+from .documented import RESULTS, results_folder, write_results
 
 PACKAGES = (
     "torch", "numpy", "scipy", "timm", "torch-fidelity", "pytorch-fid", "dinov2", "transformers",
@@ -62,7 +62,7 @@ class Arguments:
     """Features a side whose distance is known exactly: a power of two."""
     quick: bool = False
     """Two images a side, and no ViT-L."""
-    out: Path = RESULTS
+    results: Path = RESULTS
     """Folder of agreement.json; the documents above it get the tables."""
 
 
@@ -233,7 +233,13 @@ def agreement(args: Arguments) -> None:
         "exact": exactness(args.few, 2048 if not args.quick else 2 * args.few),
     }
     command = "brushwork reproduce agreement"
-    write_results(args.out, "agreement", tables, machine(PACKAGES), command=command)
+    write_results(
+        results_folder(args.results, quick=args.quick),
+        "agreement",
+        tables,
+        machine(PACKAGES),
+        command=command,
+    )
 
 
 def main() -> None:

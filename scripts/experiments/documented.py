@@ -1,38 +1,60 @@
-"""What the docs quote: docs/results/NAME.json of an experiment, and the tables that are made from it.
+"""What the docs quote: docs/results/NAME.json of an experiment, and the tables and plots made from it.
 
 A document has each table between two comments, `<!-- results: NAME.TABLE -->` and `<!-- end -->`. Whatever
-stands between them comes from the JSON file.
+stands between them comes from the JSON file, also the line that says how the table was made.
 """
 
 import json
 import re
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from datetime import date
 from pathlib import Path
 from typing import Any
 
+from matplotlib.figure import Figure
+
 from brushwork.data.files import write_file, write_json
+from brushwork.eval.report.plots import figure_png
 from brushwork.scripts.bench.harness import Machine, Table, finite, peak_gflops
 
 RESULTS = Path("docs/results")
+QUICK = Path("runs/quick/results")
+"""Where tries go (`--quick`), so that they never change the docs."""
 BLOCK = re.compile(
     r"(?P<begin><!-- results: (?P<name>[\w-]+)\.(?P<table>[\w-]+) -->\n).*?(?P<end><!-- end -->)", re.DOTALL
 )
 
 
+def results_folder(asked: Path, *, quick: bool) -> Path:
+    """The folder of the JSON files: a try does not change the docs unless it was given another folder."""
+    return QUICK if quick and asked == RESULTS else asked
+
+
+Plot = Callable[[Mapping[str, Mapping[str, Any]]], Figure]
+"""Makes a figure from the tables of a JSON file."""
+
+
 def write_results(
-    folder: Path, name: str, tables: Mapping[str, Table], here: Machine, *, command: str
-) -> Path:
-    """Writes FOLDER/NAME.json, prints the tables, and puts them into the documents above the folder."""
-    content = {
-        "experiment": name, "command": command, "commit": commit(),
+    folder: Path, name: str, tables: Mapping[str, Table], here: Machine, *, command: str,
+    plot: Plot | None = None,
+) -> Path:  # fmt: skip
+    """Puts the tables into FOLDER/NAME.json and into the documents above the folder, and prints them.
+
+    Tables of earlier calls that this one did not make stay. `plot` makes FOLDER/NAME.png from all of them.
+    """
+    made = {
+        "command": command, "commit": commit(), "date": date.today().isoformat(),
         "machine": {**asdict(here), "gflops": round(peak_gflops())},
-        "tables": {key: finite(asdict(table)) for key, table in tables.items()},
     }  # fmt: skip
     path = folder / f"{name}.json"
     folder.mkdir(parents=True, exist_ok=True)
+    content = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"tables": {}}
+    content["tables"] |= {key: {**finite(asdict(table)), "made": made} for key, table in tables.items()}
     write_json(path, content)
+    if plot is not None:
+        write_file(path.with_suffix(".png"), figure_png(plot(content["tables"])))
     print("\n\n".join([here.describe(), *(table.markdown() for table in tables.values())]))
     changed = [str(document) for document in refresh(folder)]
     print(f"\nAll figures: {path}" + (f"; the tables of {', '.join(changed)} are new" if changed else ""))
@@ -66,8 +88,18 @@ def markdown(table: Mapping[str, Any]) -> str:
     """The table of a JSON file, with its notes but without its title: the document has its own headings."""
     return Table(
         title="", header=tuple(table["header"]), rows=[tuple(row) for row in table["rows"]],
-        notes=tuple(table["notes"]),
+        notes=(*table["notes"], how_made(table["made"])),
     ).markdown().partition("\n\n")[2]  # fmt: skip
+
+
+def how_made(made: Mapping[str, Any]) -> str:
+    """The command, commit, date and machine of a table."""
+    machine = made["machine"]
+    cores = f"{machine['cores']} core" + "s" * (machine["cores"] != 1)
+    return (
+        f"`{made['command']}` at {made['commit']}, {made['date']}: {machine['processor']}, {cores}, "
+        f"{machine['gflops']} GFLOP/s."
+    )
 
 
 def commit() -> str | None:

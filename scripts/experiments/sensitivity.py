@@ -23,7 +23,7 @@ from brushwork.eval.suite import extractors_for, measure
 from brushwork.models.options import options
 from brushwork.scripts.bench.harness import Table, machine
 from brushwork.scripts.cli import parse_and_run
-from brushwork.scripts.experiments.documented import RESULTS, write_results
+from brushwork.scripts.experiments.documented import RESULTS, results_folder, write_results
 
 COLUMNS = {
     "distributions": ("fd", "kid", "precision", "recall", "density", "coverage", "diversity"),
@@ -43,7 +43,7 @@ class SensitivityArguments:
 
     Example, some minutes on a CPU, after `make demo` or `brushwork fetch emoji` and `pack`:
         brushwork reproduce sensitivity
-        brushwork reproduce sensitivity datasets/mine --out runs/sensitivity
+        brushwork reproduce sensitivity datasets/mine --results runs/sensitivity
     """
 
     dataset: Annotated[Path, tyro.conf.Positional] = Path("datasets/emoji-32")
@@ -52,7 +52,7 @@ class SensitivityArguments:
     """The evaluator."""
     quick: bool = False
     """Two faults and few metrics."""
-    out: Path = RESULTS
+    results: Path = RESULTS
     """Folder of sensitivity.json; the documents above it get the tables."""
 
 
@@ -200,7 +200,13 @@ def run_experiment(args: SensitivityArguments) -> None:
         for title, names in COLUMNS.items()
     }
     command = "brushwork reproduce sensitivity"
-    write_results(args.out, "sensitivity", tables, machine(("torch",)), command=command)
+    write_results(
+        results_folder(args.results, quick=args.quick),
+        "sensitivity",
+        tables,
+        machine(("torch",)),
+        command=command,
+    )
 
 
 def main() -> None:

@@ -29,7 +29,7 @@ else:
 
 @pytest.fixture(autouse=True)
 def _one_process_and_a_small_convolution(monkeypatch: pytest.MonkeyPatch) -> None:
-    for benchmark in ("train", "growth", "quality", "stylize"):
+    for benchmark in ("train", "growth", "stylize"):
         name = f"brushwork.scripts.bench.{benchmark}.in_child"
         monkeypatch.setattr(name, lambda function, *arguments: function(*arguments))
     monkeypatch.setattr("brushwork.scripts.bench.profiler.CONVOLUTIONS", ((8, 4),))
@@ -118,14 +118,16 @@ def test_candidates_show_every_style_in_turn_and_do_all_of_the_work(monkeypatch:
 def test_data(shell: Shell, packed: Path, tmp_path: Path) -> None:
     shell.monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "copies")
     said = shell("bench", "data", packed, "--batch", 8, "--batches", 2, "--repeats", 2, "--out", tmp_path)
-    assert "Data set: packed, 120 images of 16 px" in said
+    assert "Data set: packed" in said
+    assert "All 120 images of 16 px" in said
     found = parts_of(tmp_path, "data", said)
     assert [(name, part["pictures"]) for name, part in found.items()] == [("batches", 16), ("decoding", 120)]
     assert {len(rounds) for part in found.values() for rounds in part["seconds"].values()} == {2}
     for name, value in (("STYLES", 2), ("SUBJECTS", 4), ("RESOLUTION", 8)):
         shell.monkeypatch.setattr(f"brushwork.scripts.bench.data.TOY_{name}", value)
     said = shell("bench", "data", "--batches", 1, "--repeats", 1, "--out", tmp_path)
-    assert "toy images, packed for this, 8 images of 8 px" in said
+    assert "Data set: toy images, packed for this" in said
+    assert "All 8 images of 8 px" in said
 
 
 def test_train(shell: Shell, tmp_path: Path) -> None:
@@ -148,14 +150,6 @@ def test_growth(shell: Shell, tmp_path: Path) -> None:
     assert len(found["width"]["points"]["2"]["steps"]["sampling"]) == 2
 
 
-def test_quality(shell: Shell, packed: Path, tmp_path: Path) -> None:
-    options = ("--data", packed, "--device", "cpu", "--precision", "fp32", "--report", tmp_path)
-    said = shell("bench", "quality", "toy", "--ways", "fixed", "--seeds", 1, "--minutes", 0.02, *options)
-    (curve,) = parts_of(tmp_path, "quality", said)["quality"]["curves"]["fixed"]
-    assert len(curve["distances"]) == len(curve["minutes"]) > 1
-    assert (tmp_path / "quality.png").stat().st_size > 10_000
-
-
 def test_stylize(shell: Shell, pictures: Path, tmp_path: Path) -> None:
     content, style, *_ = pictures.rglob("*.png")
     quick = ("--sizes.backbone", "random", "--sizes.side", 32, "--sizes.evaluations", 3, "--sizes.repeats", 1)
@@ -173,14 +167,9 @@ def test_stylize(shell: Shell, pictures: Path, tmp_path: Path) -> None:
         (("restyle", "--data", "nowhere"), "nowhere"),
         (("sample", "nothing"), "nothing"),
         (("data", "nowhere"), "'nowhere' is no packed data set"),
-        (("quality", "toy", "--ways", "sideways"), "'sideways' is no way of training"),
-        (("quality", "toy", "--ways"), "Nothing to compare"),
         (("growth", "toy", "--accumulate", 3), "does not divide"),
         (("growth", "nowhere.json"), "nowhere.json"),
-        *(
-            ((name, "toy", "--device", "cuda"), "no device")
-            for name in ("train", "growth", "quality", "sample")
-        ),
+        *(((name, "toy", "--device", "cuda"), "no device") for name in ("train", "growth", "sample")),
         *(((name, "--device", "cuda:9"), "no device 'cuda:9'") for name in ("metrics", "restyle")),
     ],
 )
@@ -189,7 +178,7 @@ def test_mistakes(
 ) -> None:
     given = [{"RUN": run, "PACKED": packed}.get(str(word), word) for word in words]
     shell.monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    out = "--report" if words[0] in ("train", "growth", "quality") else "--out"
+    out = "--report" if words[0] in ("train", "growth") else "--out"
     assert sentence in shell.mistake("bench", *given, out, tmp_path / "out")
     assert words[0] == "growth" or not (tmp_path / "out").exists()
 

@@ -37,10 +37,12 @@ def test_rows_tell_how_far_features_and_distances_are_apart(monkeypatch: pytest.
 
 
 def test_quick_agreement_is_close_and_leaves_out_the_large_networks(shell: Shell, tmp_path: Path) -> None:
-    shell("reproduce", "agreement", "--quick", "--few", "16", "--out", tmp_path / "results")
+    shell("reproduce", "agreement", "--quick", "--few", "16", "--results", tmp_path / "results")
     found = json.loads((tmp_path / "results" / "agreement.json").read_text())
-    assert found["command"] == "brushwork reproduce agreement"
-    assert {"torch", "timm", "torch-fidelity"} <= found["machine"]["versions"].keys()
+    assert found["tables"]["networks"]["made"]["command"] == "brushwork reproduce agreement"
+    assert {"torch", "timm", "torch-fidelity"} <= found["tables"]["networks"]["made"]["machine"][
+        "versions"
+    ].keys()
     figures = found["tables"]["networks"]["data"]["figures"]
     assert {figure["network"][:9] for figure in figures} == {"Inception"}
     for figure in figures:

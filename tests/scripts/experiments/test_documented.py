@@ -3,12 +3,22 @@
 import json
 import math
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
+from matplotlib.figure import Figure
 
 from brushwork.scripts.bench.harness import Machine, Table
-from brushwork.scripts.experiments.documented import BLOCK, refresh, write_results
+from brushwork.scripts.experiments.documented import (
+    BLOCK,
+    QUICK,
+    RESULTS,
+    refresh,
+    results_folder,
+    write_results,
+)
 
 DOCS = Path(__file__).parents[3] / "docs"
 HERE = Machine(processor="p", cores=1, threads=1, versions={"torch": "2"})
@@ -27,14 +37,38 @@ def test_a_table_is_put_between_its_comments_and_nothing_else_changes(
     )
     document.write_text(text.format("old\n"))
     path = write_results(results, "toy", {"main": table("2.5"), "unused": table("0")}, HERE, command="c")
-    found = json.loads(path.read_text())
-    assert (found["experiment"], found["command"], found["machine"]["threads"]) == ("toy", "c", 1)
-    assert 1 <= found["machine"]["gflops"] < 10**6
-    assert found["tables"]["main"]["data"] == {"x": None}, "JSON has no NaN"
-    expected = "|     |   b |\n|-----|----:|\n| one | 2.5 |\n\nN.\n"
-    assert document.read_text() == text.format(expected)
+    found = json.loads(path.read_text())["tables"]
+    assert found["main"]["data"] == {"x": None}, "JSON has no NaN"
+    made = found["main"]["made"]
+    assert (made["command"], made["machine"]["threads"]) == ("c", 1)
+    assert 1 <= made["machine"]["gflops"] < 10**6
+    lines = document.read_text().splitlines()
+    assert lines[3:8] == ["|     |   b |", "|-----|----:|", "| one | 2.5 |", "", "N."]
+    assert lines[9].startswith(f"`c` at {made['commit']}, {made['date']}: p, 1 core, ")
+    assert document.read_text().endswith("<!-- end -->\n\n<!-- results: no.main -->\nx\n<!-- end -->\n")
     assert f"the tables of {document} are new" in capsys.readouterr().out
     assert refresh(results) == []
+
+
+def test_tables_of_earlier_calls_stay_and_the_plot_shows_all(tmp_path: Path) -> None:
+    shown: list[list[str]] = []
+
+    def plot(tables: Mapping[str, Mapping[str, Any]]) -> Figure:
+        shown.append(list(tables))
+        return Figure(figsize=(1, 1))
+
+    for key in ("one", "other"):
+        path = write_results(tmp_path, "toy", {key: table(key)}, HERE, command=f"c {key}", plot=plot)
+    found = json.loads(path.read_text())["tables"]
+    assert {key: own["made"]["command"] for key, own in found.items()} == {"one": "c one", "other": "c other"}
+    assert shown == [["one"], ["one", "other"]]
+    assert path.with_suffix(".png").is_file()
+
+
+def test_tries_do_not_change_the_docs() -> None:
+    assert results_folder(RESULTS, quick=True) == QUICK
+    assert results_folder(RESULTS, quick=False) == RESULTS
+    assert results_folder(Path("mine"), quick=True) == Path("mine")
 
 
 def test_the_tables_of_the_documents_are_those_of_their_json(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from ...eval.conftest import World
 
 
 def test_quick_sensitivity_writes_its_tables(shell: Shell, packed: Path, tmp_path: Path) -> None:
-    shell("reproduce", "sensitivity", packed, "--quick", "--out", tmp_path / "results")
+    shell("reproduce", "sensitivity", packed, "--quick", "--results", tmp_path / "results")
     found = json.loads((tmp_path / "results" / "sensitivity.json").read_text())["tables"]
     assert [row[0] for row in found["styles"]["rows"]] == [UNHARMED, "labels exchanged"]
     assert found["styles"]["header"] == ["fault", "style accuracy"]

@@ -1,178 +1,59 @@
-"""Runs of variants of a preset on several collections: data sets, configurations, trainings and
-measurements."""
+"""Runs of an experiment: their configurations, training and measurement."""
 
-import hashlib
 import json
-import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from brushwork.data.curate.pack import PackConfig, pack
-from brushwork.data.files import staged_folder, write_json
-from brushwork.data.folder import ImageFile, scan_folder
-from brushwork.data.loader import LoaderConfig, describe, load_dataset, open_dataset
-from brushwork.data.sources.emoji import fetch_emoji
-from brushwork.data.sources.icons import fetch_icons
-from brushwork.data.sources.modes import MODE_STYLES, write_modes
-from brushwork.data.sources.photographs import fetch_photographs
-from brushwork.eval.features.extractors import build_extractor
-from brushwork.eval.reference import load_reference
-from brushwork.eval.sources import Stored
+from brushwork.data.files import write_json
+from brushwork.data.loader import describe, load_dataset, open_dataset
+from brushwork.data.sources.modes import MODE_STYLES
+from brushwork.eval.features.extractors import build_extractor, default_extractors
+from brushwork.eval.pairs.suite import measure_outputs
+from brushwork.eval.pairs.truth import Drawings
+from brushwork.eval.reference import Reference, load_reference
+from brushwork.eval.sources import Stored, opaque
 from brushwork.eval.suite import measure
-from brushwork.models.discriminator import DiscriminatorConfig
-from brushwork.models.generator import Generator, GeneratorConfig
+from brushwork.models.generator import Generator
 from brushwork.models.sampling import sample
 from brushwork.models.snapshot import load_generator
 from brushwork.scripts.experiments.mode_counts import count_modes
 from brushwork.scripts.experiments.sensitivity import labelled
-from brushwork.training.adversarial import LossConfig
-from brushwork.training.augment import AugmentConfig
-from brushwork.training.auto.choose import KINDS, REQUEST, choose
-from brushwork.training.auto.facts import Collection, Machine
-from brushwork.training.config import EMAConfig, OptimizerConfig, TrainConfig
+from brushwork.training.config import TrainConfig
 from brushwork.training.errors import Diverged, TrainingError
-from brushwork.training.prepare.transfer import Source
+from brushwork.training.run.restyled import RestyledMetrics
 from brushwork.training.run.run_folder import RunFolder, differences, to_json
-from brushwork.training.schedules import GrowingConfig, phases
 from brushwork.training.trainer import Trainer
 
-SIDE = 32
-"""Resolution of the packed images."""
-EMOJI = ("twemoji", "noto", "openmoji", "fluent-emoji", "fluent-emoji-high-contrast", "emojione")
 POINTS = 8
 """Snapshots before the last one, at equal intervals."""
 FINISHED, MEASURED = "finished.json", "measured.json"
 """Files in the folder of a run: why it ended, if it needs no more training; and its measurements."""
 
-EVALUATORS = ("efficientnet-lite0", "hed-vgg16")
-"""Two families of networks. The first also measures the curve."""
 CURVE_SAMPLES, FINAL_SAMPLES = 200, 1000
 """Samples of each style at a snapshot; at the end as many as training images, and at most so many."""
 CURVE_METRICS = ("fd", "prdc", "diversity")
 FINAL_METRICS = ("fd", "accuracy", "kid", "prdc", "diversity", "copies")
+RESTYLED_METRICS = ("accuracy", "content", "truth")
+"""Metrics of restyled held-out images, of generators with encoders."""
 BATCH = 64
-
-COLLECTIONS: Mapping[str, Callable[[Path], object]] = {
-    "emoji": partial(fetch_emoji, styles=EMOJI),
-    "solar": partial(fetch_icons, "solar"),
-    "photographs": fetch_photographs,
-    "modes": partial(write_modes, size=SIDE),
-    "mingcute": partial(fetch_icons, "mingcute"),
-}
-"""Functions that write FOLDER/<style>/*, by the name on the command line."""
 
 Json = dict[str, Any]
 
 
-def packed(name: str, data: Path, images: int = 0) -> Path:
-    """The data set of a collection below `data`, with at most so many images of each style, or all if 0;
-    fetched and packed if it is missing."""
-    whole, part = data / name, data / (f"{name}-{images}-images" if images else name)
-    dataset = part.with_name(f"{part.name}-{SIDE}")
-    if not (dataset / "dataset.json").exists():
-        if not whole.is_dir():
-            COLLECTIONS[name](whole)
-        if images and not part.is_dir():
-            copy_some(whole, part, images)
-        pack(part, dataset, PackConfig(resolution=SIDE))
-    return dataset
-
-
-def copy_some(whole: Path, part: Path, images: int) -> None:
-    """Copies so many images of each style, those whose subjects have the least hashes."""
-
-    def chosen(file: ImageFile) -> bytes:
-        # Not the hash of the subject alone, whose least values are the test split.
-        return hashlib.sha256(f"some {file.subject}".encode()).digest()
-
-    scan = scan_folder(whole)
-    with staged_folder(part) as stage:
-        for style in range(len(scan.style_names)):
-            own = sorted((file for file in scan.files if file.style == style), key=chosen)
-            for file in own[:images]:
-                (stage / file.source).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(file.path, stage / file.source)
-
-
-# Variants
-def _before(config: TrainConfig) -> TrainConfig:
-    """The preset emoji-32 of version 0.1, written out so that it never changes."""
-    return replace(
-        config,
-        total_kimg=200.0,
-        batch=16,
-        generator=GeneratorConfig(
-            resolution=32, z_dim=128, w_dim=128, mapping_layers=4, mapping_lr=0.1,
-            channel_base=768, channel_max=96,
-        ),
-        discriminator=DiscriminatorConfig(channel_base=768, channel_max=96, minibatch_std="average"),
-        loss=LossConfig(gan_loss="logistic", r1_gamma=2.0, r1_interval=8, r2=False, mixing=0.2),
-        augment=AugmentConfig(),
-        loader=LoaderConfig(),
-        optimizer=OptimizerConfig(generator_lr=0.01, discriminator_lr=0.005),
-        growing=GrowingConfig(start_resolution=16, fade_kimg=(10.0,), steady_kimg=(40.0,)),
-        ema=EMAConfig(half_life_kimg=2.0, rampup=0.1),
-    )  # fmt: skip
-
-
-def _diffaugment(config: TrainConfig) -> TrainConfig:
-    return replace(config, augment=AugmentConfig(colour=1.0, translation=0.125, cutout=0.5))
-
-
-def _ada(kimg: float) -> Callable[[TrainConfig], TrainConfig]:
-    """The kinds of `train auto`; 500 is the published speed, and 100 that of transfers."""
-    augment = AugmentConfig(ada=KINDS, ada_kimg=kimg)
-    return lambda config: replace(config, augment=augment)
-
-
-def _frozen(config: TrainConfig) -> TrainConfig:
-    return replace(config, optimizer=replace(config.optimizer, frozen_blocks=2))
-
-
-def _auto(config: TrainConfig) -> TrainConfig:
-    """What `train auto` chooses for one core, at a speed that is the same on every machine."""
-    request = replace(
-        REQUEST, data=config.data, start_from=config.start_from, max_minutes=config.max_minutes,
-        generator=replace(REQUEST.generator, resolution=SIDE),
-    )  # fmt: skip
-    return choose(
-        request, Collection.of(config.data, load_dataset(config.data, "train")),
-        Machine(gpu=False, name="one core"), Source.load(config.start_from) if config.start_from else None,
-        overridden=lambda recipe: recipe,
-        rates_of=lambda recipe: {phase.resolution: 0.01 for phase in phases(recipe.growing, SIDE)},
-    ).config  # fmt: skip
-
-
-VARIANTS: Mapping[str, Callable[[TrainConfig], TrainConfig]] = {
-    "default": lambda config: config,
-    "before": _before,
-    "diffaugment": _diffaugment,
-    "ada": _ada(500.0),
-    "auto": _auto,
-    "transfer": lambda config: config,
-    "transfer-frozen": _frozen,
-    "transfer-ada": _ada(100.0),
-    "transfer-auto": _auto,
-}
-"""Changes of a preset, by the name on the command line. Transfers start from a run on another collection."""
-TRANSFERS = tuple(name for name in VARIANTS if name.startswith("transfer"))
-SOURCES: Mapping[str, str] = {"emoji": "solar"}
-"""The collection that a transfer starts from; emoji for all others."""
-
-
-# Runs
 @dataclass(frozen=True, kw_only=True)
 class Run:
     """One training of a variant on a collection, from a seed."""
 
     collection: str
+    images: int
+    """Of each style; 0: all."""
     variant: str
     seed: int
     config: TrainConfig
@@ -292,7 +173,7 @@ def protocol_of(run: Run) -> Json:
     are left out: they would double the time, and runs are compared with each other.
     """
     return {
-        "evaluators": list(EVALUATORS), "data": describe(run.config.data).fingerprint,
+        "evaluators": list(default_extractors()), "data": describe(run.config.data).fingerprint,
         "curve": {"metrics": list(CURVE_METRICS), "per_style": CURVE_SAMPLES},
         "final": {"metrics": list(FINAL_METRICS), "most": FINAL_SAMPLES},
     }  # fmt: skip
@@ -306,7 +187,8 @@ def measure_run(run: Run) -> None:
     torch.set_num_threads(run.config.threads)
     found = run.measured or {"protocol": protocol_of(run), "points": {}}
     real, held_out = (labelled(load_dataset(run.config.data, split)) for split in ("train", "test"))
-    reference = load_reference(run.config.data, [build_extractor(name) for name in EVALUATORS], control=False)
+    reference = load_reference(run.config.data, [build_extractor(name) for name in default_extractors()],
+                               control=False)  # fmt: skip
     names = reference.style_names
 
     def curve_figures(samples: Stored) -> Json:
@@ -333,9 +215,12 @@ def measure_run(run: Run) -> None:
     if "final" not in found:
         began = time.perf_counter()
         counts = torch.bincount(real.styles, minlength=len(names)).clamp(max=FINAL_SAMPLES).tolist()
-        samples = generate(load_generator(list(run.snapshots.values())[-1]), counts)
+        generator = load_generator(list(run.snapshots.values())[-1])
+        samples = generate(generator, counts)
         figures = measure(samples, reference, metrics=FINAL_METRICS).to_json()
         found["final"] = {"samples": counts, "measures": figures, "seconds": time.perf_counter() - began}
+        if generator.config.encoders:
+            found["final"]["restyled"] = restyled_figures(generator, run.config.data, reference)
         if names == MODE_STYLES and samples.images.shape[-1] >= 16:
             # The real side is the training split: the few held-out images cannot show every mode.
             found["final"] |= {"modes": modes_of(samples), "real_modes": modes_of(real)}
@@ -350,6 +235,24 @@ def generate(generator: Generator, counts: Sequence[int]) -> Stored:
     parts = zip(labels.split(BATCH), seeds.split(BATCH), strict=True)
     images = [sample(generator, label, seed, stage=generator.trained_stage) for label, seed in parts]
     return Stored(images=torch.cat(images), styles=styles)
+
+
+def restyled_figures(generator: Generator, data: Path, reference: Reference) -> Json:
+    """Figures of 120 held-out images, each restyled to one other style, and of the same images unchanged."""
+    first = replace(reference, spaces=reference.spaces[:1])
+    restyled = RestyledMetrics(RESTYLED_METRICS, data, first)
+    drawings = Drawings(test=load_dataset(data, "test"), train=load_dataset(data, "train"))
+
+    def figures(outputs: Tensor) -> Json:
+        pairs = replace(
+            restyled.contents, outputs=opaque(outputs), contents=opaque(restyled.contents.contents)
+        )
+        return measure_outputs(
+            pairs, restyled.networks, metrics=RESTYLED_METRICS, reference=first, drawings=drawings
+        ).summary()  # fmt: skip
+
+    outputs = restyled.restyled(generator, generator.trained_stage)
+    return {"measured": figures(outputs), "unchanged": figures(restyled.contents.contents)}
 
 
 def modes_of(samples: Stored) -> Json:
