@@ -1,7 +1,7 @@
 """Instance normalisation in as few passes over memory as PyTorch allows.
 
 Derivatives are written by hand. That of `InstanceNorm` saves a fourteenth of a restyling step, that of
-`modulation.inject` a sixth of any step (docs/performance.md); both are held equal to autograd's in
+`modulation.inject` a sixth of any step; both are held equal to autograd's in
 tests/models/test_modulation.py.
 """
 

@@ -48,10 +48,10 @@ def toy() -> TrainConfig:
 def emoji_32() -> TrainConfig:
     """Emoji or icons at 32 px on a processor, in minutes: narrow networks and small batches.
 
-    Runs of a few thousand steps need learning rates ten times the published ones, in the mapping network too
-    (docs/results.md). The loss is R3GAN's with lazy penalties on every eighth step, and AdaIN's epsilon is 1;
+    Runs of a few thousand steps need learning rates ten times the published ones, in the mapping network too.
+    The loss is R3GAN's with lazy penalties on every eighth step, and AdaIN's epsilon is 1;
     both were chosen on emoji, icons and procedural modes (docs/collapse.md). A step at 8 px takes a third
-    or more of the time of one at 32 px, so growing starts at 16 px (docs/performance.md).
+    or more of the time of one at 32 px, so growing starts at 16 px.
     """
     return TrainConfig(
         data=Path("datasets/emoji-32"),
@@ -76,7 +76,7 @@ def _restyling(plain: TrainConfig) -> TrainConfig:
 
     At 32 px a line is one pixel wide, so content also enters at full resolution. The content gives an image
     its shape from the first step on, so there is no growing. Loss, minibatch statistics and AdaIN's epsilon
-    are those that docs/results.md measured.
+    are those with which it was tuned.
     """
     return replace(
         plain,

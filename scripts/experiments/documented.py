@@ -95,11 +95,10 @@ def markdown(table: Mapping[str, Any]) -> str:
 def how_made(made: Mapping[str, Any]) -> str:
     """The command, commit, date and machine of a table."""
     machine = made["machine"]
-    cores = f"{machine['cores']} core" + "s" * (machine["cores"] != 1)
-    return (
-        f"`{made['command']}` at {made['commit']}, {made['date']}: {machine['processor']}, {cores}, "
-        f"{machine['gflops']} GFLOP/s."
-    )
+    parts = [machine["processor"], f"{machine['cores']} core" + "s" * (machine["cores"] != 1)]
+    if "gflops" in machine:  # not measured before 0.3
+        parts.append(f"{machine['gflops']} GFLOP/s")
+    return f"`{made['command']}` at {made['commit']}, {made['date']}: {', '.join(parts)}."
 
 
 def commit() -> str | None:
