@@ -13,6 +13,7 @@ import torch
 import tyro
 from PIL import Image
 
+from brushwork.eval.errors import EvalError
 from brushwork.eval.evaluator import Evaluation, Evaluator, EvaluatorConfig
 from brushwork.eval.pairs.read import read_pairs
 from brushwork.eval.processes import Processes, launched
@@ -21,6 +22,7 @@ from brushwork.eval.report.gallery import write_gallery
 from brushwork.eval.report.page import CURVES, require_folder, write_report
 from brushwork.eval.report.tables import table
 from brushwork.eval.sources import holds_images, report_folder
+from brushwork.eval.verify import verify
 from brushwork.models.options import DeviceName, options, resolve_device
 from brushwork.models.pretrained.frozen import from_notes
 from brushwork.models.snapshot import find_snapshot, load_generator, snapshot_header
@@ -37,9 +39,10 @@ class MeasureArguments:
         brushwork measure runs/demo --reference datasets/emoji-32 --metrics fd accuracy ppl truncation
         brushwork measure pairs.csv --reference datasets/emoji-32
         torchrun --nproc-per-node 2 scripts/measure.py runs/demo --reference datasets/emoji-32
+        brushwork measure --verify
     """
 
-    source: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")]
+    source: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")] = ""
     """RUN (run folder, snapshot, Hub id), FOLDER with images in FOLDER/<style>/* (or without styles), or
     PAIRS.csv with columns output, content, style (optionally subject and reference)."""
     config: tyro.conf.OmitArgPrefixes[EvaluatorConfig] = field(default_factory=EvaluatorConfig)
@@ -47,6 +50,9 @@ class MeasureArguments:
     """A report.json to compare with. It must have the same protocol."""
     out: Path | None = None
     """Folder of the report. By default RUN/measure or FOLDER-measure."""
+    verify: bool = False
+    """In place of a source: measure the known answers of all evaluators whose weights are there, and say
+    which they meet."""
     device: DeviceName = "auto"
     """auto, cpu, cuda, cuda:N or mps. With auto or cuda, each of several processes takes a GPU of its own."""
 
@@ -56,6 +62,11 @@ def measure_command(args: MeasureArguments) -> None:
 
     Ends with exit code 2 if images could not be read, after the others are measured.
     """
+    if args.verify:
+        verify_evaluators(args.config)
+        return
+    if not args.source:
+        raise EvalError("There is nothing to measure: name a run, a folder, pairs or --verify.")
     out = args.out or report_folder(Path(args.source))
     require_folder(out)
     earlier = None if args.against is None else read_report(args.against)
@@ -75,6 +86,18 @@ def measure_command(args: MeasureArguments) -> None:
         for sentence in result.broken:
             left_out.add("", sentence)
         left_out.fail(done=result.count, of=result.count + len(result.broken), kept="the others are measured")
+
+
+def verify_evaluators(config: EvaluatorConfig) -> None:
+    """Prints what became of every known answer. Raises EvalError if a figure is another one."""
+    found = [print(one) or one for one in verify(config.weight_files)]
+    failed = [one for one in found if one.figure is not None and not one.passed]
+    if failed:
+        names = ", ".join(sorted({one.answer.network for one in failed}))
+        raise EvalError(
+            f"{names}: another figure than the known one; do not compare figures of this installation with "
+            "others before you know why (another version of a library?)."
+        )
 
 
 def evaluate(args: MeasureArguments, processes: Processes) -> Evaluation:

@@ -225,16 +225,22 @@ class VisionTransformer:
     def __call__(self, images: UInt8[Tensor, "n 3 h w"]) -> Float32[Tensor, "n d"]:
         """Features on the CPU, of sRGB images of any size with values 0..255."""
         fitted = torch.stack([self._fit(image) for image in images.cpu()])
-        return in_parts(self._features, fitted, self.device, 8 if self.device.type == "cpu" else 64)[0]
+        return in_parts(
+            lambda part: [self.embed(part.float())],
+            fitted,
+            self.device,
+            8 if self.device.type == "cpu" else 64,
+        )[0]
 
     def _fit(self, image: UInt8[Tensor, "3 h w"]) -> UInt8[Tensor, "3 s s"]:
         picture = Image.fromarray(image.permute(1, 2, 0).numpy())
         fitted = np.array(self.published.fit(picture, self.published.side))
         return torch.from_numpy(fitted).permute(2, 0, 1)
 
-    def _features(self, images: Tensor) -> list[Tensor]:
-        features = self._network((images.float() / 255 - self._mean) / self._std)
-        return [F.normalize(features, dim=1) if self.published.unit else features]
+    def embed(self, images: Float32[Tensor, "n 3 s s"]) -> Float32[Tensor, "n d"]:
+        """Features on the network's device, of images of its own size with values 0 to 255."""
+        features = self._network((images / 255 - self._mean) / self._std)
+        return F.normalize(features, dim=1) if self.published.unit else features
 
 
 def _fill(network: Any, published: Published, path: Path) -> None:
