@@ -56,7 +56,7 @@ def _sections(run: Path, grids: Sequence[Path]) -> Iterator[str]:
         )
         yield _section("Over time", f'<div class="pair">{figures}</div>')
     if (curves := run / "curves.png").is_file():
-        yield _section("Figures", _image(curves, run))
+        yield _section("Figures", _image(curves, run, "plot"))
     made = sorted((run / "generated").glob("*.png")) + sorted((run / "generated").glob("*.gif"))
     if made:
         yield _section("Generated", "".join(_image(path, run) for path in made))
@@ -76,9 +76,9 @@ def _seen(grid: Path) -> str:
     return f"{int(images) / 1000:.1f} kimg, {side.partition('px')[0]} px"
 
 
-def _image(path: Path, run: Path) -> str:
+def _image(path: Path, run: Path, kind: str = "grid") -> str:
     link = _link(path, run)
-    return f'<a href="{link}"><img alt="{escape(path.stem)}" src="{link}"></a>'
+    return f'<a href="{link}"><img class="{kind}" alt="{escape(path.stem)}" src="{link}"></a>'
 
 
 def _link(path: Path, run: Path) -> str:

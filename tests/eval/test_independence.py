@@ -23,6 +23,13 @@ def test_an_evaluator_that_gave_gradients_is_left_out_or_refused() -> None:
     assert independent((LITE, HED), (CHOSEN, TUNED), chosen=True) == (LITE, HED)
 
 
+def test_the_same_weights_under_another_name_are_the_same_network() -> None:
+    alias = FrozenNetwork(name="mine", weights=PUBLISHED[LITE][0] + "aa", trained_on=(), role="loss")
+    assert independent((LITE, HED), (alias,), chosen=False) == (HED,)
+    other = FrozenNetwork(name="mine", weights="", trained_on=(), role="loss")
+    assert independent((LITE, HED, "clip"), (other,), chosen=True) == (LITE, HED, "clip")
+
+
 def test_choices_and_shared_images_are_cautions() -> None:
     chosen, tuned = cautions_on((LITE, HED), (CHOSEN, TUNED))
     assert chosen == f"The snapshot was chosen by {LITE}, whose figures it flatters; {HED} is independent."
