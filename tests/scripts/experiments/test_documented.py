@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -78,3 +79,12 @@ def test_the_tables_of_the_documents_are_those_of_their_json(tmp_path: Path) -> 
         for block in BLOCK.finditer(document.read_text()):
             found = json.loads((DOCS / "results" / f"{block['name']}.json").read_text())
             assert block["table"] in found["tables"], f"{document.name} quotes a table that is not there"
+
+
+def test_no_table_of_figures_is_typed() -> None:
+    figure = re.compile(r"[-−.\d][-−.,±\d%/ ()]*")
+    for document in DOCS.glob("*.md"):
+        typed = BLOCK.sub("", document.read_text())
+        for line in (line.strip() for line in typed.splitlines()):
+            cells = [cell.strip(" *") for cell in line.strip("|").split("|")] if line[:1] == "|" else []
+            assert sum(bool(figure.fullmatch(cell)) for cell in cells) < 2, f"{document.name}: {line}"
