@@ -3,19 +3,19 @@
 from brushwork.scripts.cli import run_command, run_script, run_subcommand
 
 EXPERIMENTS = {
-    "demo": "how good the network of `make demo` is, and how much runs differ",
-    "across-collections": "does a preset work on collections that it was not tuned on?",
-    "recipe": "what each part of the preset does",
-    "small": "60 and 200 images of each style: augmentation, and starts from another run",
-    "restyling": "what each part of the restyling preset does",
-    "labels": "what a label is worth",
-    "sensitivity": "which metric sees which fault",
-    "agreement": "whether the metrics equal their reference implementations",
-    "speed": "how fast training, sampling and loading are",
-    "stylize": "how fast style transfer reaches the loss of published loops",
-    "gpu": "how fast training is on a GPU, and what `train auto` reaches in eight minutes",
+    "demo": "how good is the network of `make demo`, and how much do runs differ? (half an hour)",
+    "across-collections": "does a preset work on what it was not tuned on? (an hour and a half)",
+    "recipe": "what does each part of the preset do? (seven hours)",
+    "small": "60 and 200 images a style: what do augmentation and another run's start help? (eight hours)",
+    "restyling": "what does each part of the restyling preset do? (two hours)",
+    "labels": "what is a label worth? (an hour)",
+    "sensitivity": "which metric sees which fault? (ten minutes)",
+    "agreement": "do the metrics equal their reference implementations? (a quarter of an hour)",
+    "speed": "how fast are training, sampling and loading? (a quarter of an hour)",
+    "stylize": "how fast does style transfer reach the loss of published loops? (an hour)",
+    "gpu": "how fast is training on a GPU, and what does `train auto` reach? (eight minutes)",
 }
-"""A line of help for each module here that is an experiment."""
+"""A line of help for each module here that is an experiment, with its time on two cores."""
 
 
 def _run(name: str) -> None:
