@@ -45,7 +45,7 @@ def parts(args: Arguments) -> Iterator[tuple[str, Table]]:
         return train.tables(train.TrainArguments(repeats=repeats, with_stylegan2=beside, base=config))
 
     in_float32 = replace(base, precision="fp32")
-    wide = in_float32 if args.quick else replace(PRESETS["emoji-64"][1], batch=16)
+    wide = base if args.quick else one_resolution(replace(PRESETS["emoji-64"][1], batch=16))
     sampled = sample.SampleArguments(source=preset, repeats=repeats, pictures=64 if args.quick else 256)
     generator = sample.generator_for(preset, torch.device("cpu"))
     loaded = data.DataArguments(repeats=repeats, batches=2 if args.quick else 50)
