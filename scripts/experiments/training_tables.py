@@ -151,6 +151,8 @@ def table(title: str, records: Sequence[Json]) -> Table:
 # Curves
 PANELS = {"diversity": "diversity,\nworst style", "recall": "recall, worst style", "fd": "Fréchet distance"}
 """Titles of the rows by the figure of a point."""
+DASHES = ("-", ":", "-.")
+"""Of the variants beyond the number of colours."""
 
 
 def curves(tables: Mapping[str, Mapping[str, Any]]) -> Figure:
@@ -173,8 +175,9 @@ def curves(tables: Mapping[str, Mapping[str, Any]]) -> Figure:
     handles = {label: handle for axes in grid.ravel()
                for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}  # fmt: skip
     handles[REAL] = handles.pop(REAL)  # comes last
+    fits = min(len(handles), 2 * len(runs))
     figure.legend(
-        handles.values(), handles, loc="outside upper center", ncols=len(handles), frameon=False, fontsize=9
+        handles.values(), handles, loc="outside upper center", ncols=fits, frameon=False, fontsize=9
     )
     return figure
 
@@ -182,12 +185,14 @@ def curves(tables: Mapping[str, Mapping[str, Any]]) -> Figure:
 def _panel(axes: Axes, records: Sequence[Json], variants: Sequence[str], name: str) -> None:
     for number_, variant in enumerate(variants):
         lines = [line_of(record, name) for record in records if record["variant"] == variant]
-        colour = LINES[number_ % len(LINES)]
+        colour, dash = LINES[number_ % len(LINES)], DASHES[number_ // len(LINES) % len(DASHES)]
         for line in lines:
             axes.plot(*line, color=colour, linewidth=0.7, alpha=0.55)
         if lines:
             minutes, values = interpolated(lines)
-            axes.plot(minutes, np.median(values, axis=0), color=colour, linewidth=2.2, label=variant)
+            axes.plot(
+                minutes, np.median(values, axis=0), color=colour, linewidth=2.2, linestyle=dash, label=variant
+            )
     real = _number(records[0]["curve_real"][name])
     axes.axhline(real, color=MUTED, linewidth=1.2, dashes=(4, 2), label=REAL)
     plain(axes, size=8.0)
