@@ -26,7 +26,7 @@ from brushwork.training.presets import PRESETS, toy
 
 from ..conftest import Shell
 
-CONFIGURED = ("train", "pretrain", "tune", "bench train", "bench growth", "bench quality")
+CONFIGURED = ("train", "pretrain", "tune", "bench train", "bench growth")
 COMMANDS = [
     *(verb for verb in VERBS if verb not in ("bench", "fetch", "reproduce", *CONFIGURED)),
     *(f"fetch {what}" for what in ("emoji", "icons", "photographs", "modes", "hed-vgg16")),
