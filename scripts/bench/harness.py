@@ -245,10 +245,10 @@ def report(
 
     `head` is the first line, by default the machine.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     text, data = head or here.describe(), {}
     print(text, flush=True)
     for name, table in parts:
+        path.parent.mkdir(parents=True, exist_ok=True)  # not before a mistake in the arguments shows
         markdown, data[name] = table.markdown(), table.data
         text += f"\n\n{markdown}"
         print(f"\n{markdown}", flush=True)
