@@ -32,6 +32,7 @@ from brushwork.data.names import file_name, unique_names
 from brushwork.data.progress import Progress
 from brushwork.data.writing import free_cores, save_image, write_images
 from brushwork.models.generator import Generator
+from brushwork.models.latent.directions import Direction, direction_matrix
 from brushwork.models.restyling import (
     Mode,
     codes_of_style_features,
@@ -332,6 +333,24 @@ class SampleFolder:
         scale = magnification(*generator.trained_size)
         pictures = [enlarged(rearrange(frame, "s c h w -> h (s w) c").numpy(), scale) for frame in frames]
         write_file(self.out / "interpolation.gif", gif_bytes(pictures, milliseconds=60))
+
+    def write_directions(
+        self, directions: Sequence[Direction], styles: Float[Tensor, "s k"], names: Sequence[str],
+        strengths: Sequence[float],
+    ) -> str:  # fmt: skip
+        """Write images moved by each strength to direction-<name>.png: of one direction, every style with the
+        first three seeds; of several, one row each, of the first style and seed. Returns the file's name."""
+        shown = self.seeds[:1] if len(directions) > 1 else self.seeds[:3]
+        some = styles[:1] if len(directions) > 1 else styles
+        every, seeds = repeat(some, "s k -> (s c) k", c=len(shown)), shown.repeat(len(some))
+        images = direction_matrix(self.generator, directions, every, seeds, strengths, psi=self.psi)
+        rows = [direction.name for direction in directions]
+        if len(directions) == 1:
+            rows = [f"{name}, {seed}" for name in names for seed in shown.tolist()]
+        kind = directions[0].name if len(directions) == 1 else directions[0].name.partition(":")[0]
+        name = f"direction-{file_name(kind.replace(':', '-'))}.png"
+        self._save(name, images, rows, [f"{strength:+g}" for strength in strengths])
+        return name
 
     def write_likeness(
         self, codes: CodeSource, style: Float[Tensor, "k"], style_images: Sequence[np.ndarray]

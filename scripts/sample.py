@@ -1,6 +1,7 @@
 """The command `brushwork sample`."""
 
 import hashlib
+import math
 import re
 from pathlib import Path
 from typing import Annotated
@@ -14,6 +15,7 @@ from brushwork.eval.image_folders import COLUMNS, SampleFolder, read_style_image
 from brushwork.eval.report.gallery import write_gallery
 from brushwork.models.errors import ModelError
 from brushwork.models.generator import Generator
+from brushwork.models.latent.directions import find_directions
 from brushwork.models.options import BatchSize, DeviceName, Psi, Share, options
 from brushwork.models.sampling import Precision, require_trained
 from brushwork.models.snapshot import DIGEST, find_snapshot, load_generator, snapshot_header
@@ -22,6 +24,9 @@ from brushwork.scripts.cli import parse_and_run
 from brushwork.scripts.inputs import report_frames
 
 MOST_SEEDS = 10**6
+MOST_STRENGTH = 100
+STEPS = 7
+"""Images on the way of a range of strengths."""
 
 
 @options
@@ -51,6 +56,12 @@ class SampleArguments:
     """Name of the style that --style-image shows, if the run knows it."""
     seeds: str = "0-11"
     """Seeds: numbers and ranges, separated by commas. One seed is one pose, in every style."""
+    direction: str = ""
+    """Moves every image along a direction: sefa:3 or pca:3 (their numbers count from 1), style:noto>openmoji,
+    or one of these for some layers alone (sefa:3@4-7). sefa or pca without a number draws the first ten."""
+    strength: str = "-3..3"
+    """How far: a number, or a range, which draws a figure of the way (standard deviations of the codes; of
+    style:, 1 is the whole way)."""
     psi: Psi = 1.0
     """Truncation: 1 is none, towards 0 nearer to the style's average (safer, less varied)."""
     noise: Share = 1.0
@@ -91,10 +102,27 @@ def parse_seeds(text: str) -> list[int]:
     return list(dict.fromkeys(seed for part in ranges for seed in part))
 
 
+def parse_strength(text: str) -> tuple[float, float]:
+    """Returns both ends of a range ("-3..3"); a number alone is the second, after 0. Raises ModelError
+    for any other text."""
+    try:
+        ends = [float(part) for part in text.split("..")]
+    except ValueError:
+        ends = []
+    if not 1 <= len(ends) <= 2 or not all(math.isfinite(end) and abs(end) <= MOST_STRENGTH for end in ends):
+        raise ModelError(
+            f"cannot read the strength {text!r:.40}: write a number up to {MOST_STRENGTH}, or a range as in "
+            "-3..3."
+        )
+    return (0.0, ends[0]) if len(ends) == 1 else (ends[0], ends[1])
+
+
 def note_of(args: SampleArguments, snapshot: Path) -> str:
     """Returns what the images depend on besides style and seed."""
     weights = snapshot_header(snapshot).get(DIGEST)
     note = f"weights {weights}, psi {args.psi}, noise {args.noise}, {args.precision}"
+    if args.direction:
+        note += f", {args.direction} by {args.strength}"
     if args.style_image:
         digests = [hashlib.sha256(path.read_bytes()).hexdigest()[:16] for path in args.style_image]
         note += f", like {digests} ({args.style_image_label}), {args.styles} below"
@@ -135,9 +163,16 @@ def sample_command(args: SampleArguments) -> None:
         styles = torch.stack([style_weights(name, generator.style_names) for name in names])
         require_trained(generator, styles, args.psi)
         codes, figures = folder.latent_codes(), f"grid{shown}, mixing, truncation and interpolation figures"
-        folder.write_figures(styles, names)
-    written = ""
-    if args.images:
+        if not args.direction:
+            folder.write_figures(styles, names)
+    written, single = "", args.images
+    if args.direction:
+        directions, ends = find_directions(generator, args.direction), parse_strength(args.strength)
+        figures = folder.write_directions(directions, styles, names, torch.linspace(*ends, STEPS).tolist())
+        # A range is a figure alone.
+        single = single and len(directions) == 1 and ".." not in args.strength
+        codes = directions[0].codes(codes, ends[1])
+    if single:
         count = folder.write_images(
             codes, styles, names, batch=args.batch, precision=args.precision, note=note_of(args, snapshot),
             skip_existing=args.skip_existing,

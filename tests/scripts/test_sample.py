@@ -127,9 +127,25 @@ def test_every_style_has_a_folder_that_reads_back_as_that_style(shell: Shell, tm
         ("--styles 01-outlin", "did you mean '01-outline'"),
         ("--styles 01-outline,02-gradient,none", "this run was not trained without a style"),
         ("--seeds 5-3", "cannot read the seeds '5-3'"),
+        ("--direction smile", "no direction 'smile'"),
+        ("--direction sefa:1 --strength far", "cannot read the strength 'far'"),
     ],
 )
 def test_errors(shell: Shell, run: Path, tmp_path: Path, options: str, sentence: str) -> None:
     assert sentence in shell.mistake("sample", run, *options.split(), "--out", tmp_path / "out")
     assert not (tmp_path / "out").exists()
     assert "does not exist" in shell.mistake("sample", tmp_path / "nothing")
+
+
+def test_directions(shell: Shell, run: Path, tmp_path: Path) -> None:
+    """A range is a figure, a number moves the images, and 0 leaves them alone."""
+    plain, out = tmp_path / "plain", tmp_path / "out"
+    one = ("sample", run, "--seeds", "0-1", "--styles", "01-outline", *CPU)
+    shell(*one, "--out", plain)
+    assert "direction-sefa-2@0-1.png" in shell(*one, "--direction", "sefa:2@0-1", "--out", out)
+    shell(*one, "--direction", "pca", "--out", out)
+    assert sorted(path.name for path in out.iterdir()) == ["direction-pca.png", "direction-sefa-2@0-1.png"]
+    for strength, same in (("0", True), ("3", False)):
+        shell(*one, "--direction", "pca:1", "--strength", strength, "--out", out / strength)
+        images = [read_image(folder / "01-outline" / "seed1.png") for folder in (plain, out / strength)]
+        assert np.array_equal(*images) == same
