@@ -147,5 +147,6 @@ def test_directions(shell: Shell, run: Path, tmp_path: Path) -> None:
     assert sorted(path.name for path in out.iterdir()) == ["direction-pca.png", "direction-sefa-2@0-1.png"]
     for strength, same in (("0", True), ("3", False)):
         shell(*one, "--direction", "pca:1", "--strength", strength, "--out", out / strength)
-        before, after = (read_image(folder / "01-outline" / "seed1.png") for folder in (plain, out / strength))
+        folders = (plain, out / strength)
+        before, after = (read_image(folder / "01-outline" / "seed1.png") for folder in folders)
         assert np.array_equal(before, after) == same
