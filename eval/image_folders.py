@@ -335,15 +335,15 @@ class SampleFolder:
         write_file(self.out / "interpolation.gif", gif_bytes(pictures, milliseconds=60))
 
     def write_directions(
-        self, directions: Sequence[Direction], styles: Float[Tensor, "s k"], names: Sequence[str],
-        strengths: Sequence[float],
+        self, directions: Sequence[Direction], codes: CodeSource, styles: Float[Tensor, "s k"],
+        names: Sequence[str], strengths: Sequence[float],
     ) -> str:  # fmt: skip
-        """Write images moved by each strength to direction-<name>.png: of one direction, every style with the
-        first three seeds; of several, one row each, of the first style and seed. Returns the file's name."""
+        """Write images of `codes` moved by each strength to direction-<name>.png, and return its name: of one
+        direction, every style with the first three seeds; of several, one row each, of the first of both."""
         shown = self.seeds[:1] if len(directions) > 1 else self.seeds[:3]
         some = styles[:1] if len(directions) > 1 else styles
         every, seeds = repeat(some, "s k -> (s c) k", c=len(shown)), shown.repeat(len(some))
-        images = direction_matrix(self.generator, directions, every, seeds, strengths, psi=self.psi)
+        images = direction_matrix(self.generator, directions, codes(every, seeds), seeds, strengths)
         rows = [direction.name for direction in directions]
         if len(directions) == 1:
             rows = [f"{name}, {seed}" for name in names for seed in shown.tolist()]

@@ -168,7 +168,9 @@ def sample_command(args: SampleArguments) -> None:
     written, single = "", args.images
     if args.direction:
         directions, ends = find_directions(generator, args.direction), parse_strength(args.strength)
-        figures = folder.write_directions(directions, styles, names, torch.linspace(*ends, STEPS).tolist())
+        figures = folder.write_directions(
+            directions, codes, styles, names, torch.linspace(*ends, STEPS).tolist()
+        )
         # A range is a figure alone.
         single = single and len(directions) == 1 and ".." not in args.strength
         codes = directions[0].codes(codes, ends[1])

@@ -15,7 +15,7 @@ from torch import Tensor
 from ..errors import ModelError
 from ..generator import Generator
 from ..layers import EqualLinear
-from ..sampling import CodeSource, Seeds, Styles, check_seeds, latents, render, style_codes
+from ..sampling import CodeSource, Seeds, check_seeds, latents, render
 from ..stage import layer_count
 from ..styles import style_index
 
@@ -55,16 +55,13 @@ class Direction:
 def direction_matrix(
     generator: Generator,
     directions: Sequence[Direction],
-    styles: Styles,
+    codes: Float[Tensor, "n l d"],
     seeds: Seeds,
     strengths: Sequence[float],
-    *,
-    psi: float = 1.0,
 ) -> UInt8[Tensor, "rows columns c h w"]:
-    """Generates images moved along a direction by each strength: a row is a seed, or a direction if there are
-    several and one seed."""
+    """Generates codes moved along the directions by each strength, with the noise of `seeds`: a row for each
+    code, direction by direction."""
     seeds = check_seeds(seeds)
-    codes = style_codes(generator, styles, seeds, psi=psi)
     rows = []
     for direction in directions:
         moved = [direction.move(codes, codes.new_full((len(codes),), strength)) for strength in strengths]
@@ -76,7 +73,7 @@ def direction_matrix(
 # Closed forms
 def sefa(matrices: Sequence[Float[Tensor, "_o d"]], count: int) -> Float64[Tensor, "k d"]:
     """Unit vectors n that maximise the sum of |A n|^2 over the rows of the matrices, each of length 1, one
-    after the other at right angles: the eigenvectors of A^T A (Shen 2021, eq. 5)."""
+    after the other at right angles: the eigenvectors of A^T A (Shen 2021, eq. 5; rows as in its code)."""
     rows = torch.cat([matrix.double() for matrix in matrices])
     rows = rows / rows.norm(dim=1, keepdim=True).clamp(min=1e-12)
     _, vectors = torch.linalg.eigh(rows.T @ rows)
@@ -109,7 +106,8 @@ def style_matrices(generator: Generator, first: int, last: int) -> list[Float[Te
 
 @torch.no_grad()
 def random_codes(generator: Generator) -> Float[Tensor, "n d"]:
-    """Codes of random seeds in every trained style, each around the average of its style."""
+    """Codes of random seeds in every trained style, each around the average of its style. Raises ModelError
+    if there is none."""
     mapping, styles = generator.mapping, torch.eye(len(generator.style_names) + 1)[:, :-1]
     z = latents(torch.arange(FIRST, FIRST + SEEDS), generator.config.z_dim).to(mapping.table.device)
     parts = []
@@ -118,17 +116,17 @@ def random_codes(generator: Generator) -> Float[Tensor, "n d"]:
         if not mapping.untrained_styles(own[:1]):
             codes = mapping(z, own)
             parts.append(codes - codes.mean(0))
+    if not parts:
+        raise ModelError("this generator was never trained, so its codes have no directions.")
     return torch.cat(parts)
 
 
-def find_direction(generator: Generator, text: str) -> Direction:
-    """The direction of a text: `sefa:3` or `pca:3` (counted from 1), `style:noto>openmoji`, each with `@4-7`
-    for the layers 4 to 7 alone. Raises ModelError for any other text, and for what the generator lacks."""
-    return find_directions(generator, text, 1)[0]
-
-
 def find_directions(generator: Generator, text: str, count: int = 10) -> list[Direction]:
-    """The directions of a text like that of `find_direction`, or the first `count` of `sefa` or `pca`."""
+    """The direction of a text: `sefa:3` or `pca:3` (counted from 1), or `style:noto>openmoji`; the first
+    `count` of `sefa` or `pca` alone. With `@4-7` they move the layers 4 to 7 only.
+
+    Raises ModelError for any other text, and for what the generator lacks.
+    """
     body, _, span = text.partition("@")
     first, last = _layers(generator, span)
     kind, _, what = body.partition(":")

@@ -117,15 +117,6 @@ def require_same(config: TrainConfig) -> None:
         )
 
 
-def is_same(config: TrainConfig) -> bool:
-    """Whether the run's folder holds no run of another configuration."""
-    try:
-        require_same(config)
-    except TrainingError:
-        return False
-    return True
-
-
 def train_and_measure(run: Run) -> bool:
     """Trains and measures what is missing of a run; returns False if a signal stopped the training.
 

@@ -10,7 +10,6 @@ from brushwork.models.generator import Generator, GeneratorConfig
 from brushwork.models.latent.directions import (
     Direction,
     direction_matrix,
-    find_direction,
     find_directions,
     principal_components,
     random_codes,
@@ -58,7 +57,7 @@ def test_matrices_are_those_of_the_layers(generator: Generator) -> None:
 
 
 def test_strength_is_a_deviation_of_random_codes_and_moves_the_chosen_layers(generator: Generator) -> None:
-    direction = find_direction(generator, "pca:1@1-2")
+    (direction,) = find_directions(generator, "pca:1@1-2")
     codes = style_codes(generator, "ink", range(3))
     moved = direction.move(codes, torch.tensor([0.0, 1.0, -2.0])) - codes
     assert moved[:, [0, 3, 4, 5]].eq(0).all()
@@ -70,7 +69,7 @@ def test_strength_is_a_deviation_of_random_codes_and_moves_the_chosen_layers(gen
 
 
 def test_the_way_between_styles_leads_from_one_average_to_the_other(generator: Generator) -> None:
-    direction = find_direction(generator, "style:ink>oil")
+    (direction,) = find_directions(generator, "style:ink>oil")
     averages = generator.mapping.average
     assert torch.allclose(averages[0] + direction.step, averages[1], atol=1e-6)
 
@@ -80,12 +79,14 @@ def test_the_first_directions_are_at_right_angles_and_have_names(generator: Gene
     assert [one.name for one in found] == ["sefa:1", "sefa:2", "sefa:3", "sefa:4"]
     steps = torch.stack([one.step / one.step.norm() for one in found])
     assert torch.allclose(steps @ steps.T, torch.eye(4), atol=1e-5)
-    assert torch.equal(find_direction(generator, "sefa:3").step, found[2].step)
+    assert torch.equal(find_directions(generator, "sefa:3")[0].step, found[2].step)
 
 
 def test_strength_zero_is_the_plain_sample(generator: Generator) -> None:
     directions = find_directions(generator, "sefa", 2)
-    images = direction_matrix(generator, directions, "ink", [5], [-1.0, 0.0, 1.0])
+    images = direction_matrix(
+        generator, directions, style_codes(generator, "ink", [5]), [5], [-1.0, 0.0, 1.0]
+    )
     assert images.shape == (2, 3, 3, 16, 16)
     plain = sample(generator, "ink", [5])
     for row in images:
@@ -108,7 +109,13 @@ def test_strength_zero_is_the_plain_sample(generator: Generator) -> None:
 )
 def test_mistakes_are_one_sentence(generator: Generator, text: str, words: str) -> None:
     with pytest.raises(ModelError, match=words):
-        find_direction(generator, text)
+        find_directions(generator, text)
+
+
+def test_an_untrained_generator_has_no_directions(generator: Generator) -> None:
+    generator.mapping.average.zero_()
+    with pytest.raises(ModelError, match="never trained"):
+        find_directions(generator, "pca:1")
 
 
 def test_a_direction_is_a_plain_step() -> None:
