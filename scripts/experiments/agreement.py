@@ -39,7 +39,7 @@ from brushwork.scripts.bench.third_party import (
 from brushwork.scripts.bench.toy import noise_images
 from brushwork.scripts.cli import parse_and_run
 
-from .documented import RESULTS, results_folder, write_results
+from .documented import RESULTS, command_of, results_folder, write_results
 
 PACKAGES = (
     "torch", "numpy", "scipy", "timm", "torch-fidelity", "pytorch-fid", "dinov2", "transformers",
@@ -232,14 +232,8 @@ def agreement(args: Arguments) -> None:
         "networks": networks_table(2 if args.quick else args.images, large=not args.quick),
         "exact": exactness(args.few, 2048 if not args.quick else 2 * args.few),
     }
-    command = "brushwork reproduce agreement"
-    write_results(
-        results_folder(args.results, quick=args.quick),
-        "agreement",
-        tables,
-        machine(PACKAGES),
-        command=command,
-    )
+    folder, command = results_folder(args.results, quick=args.quick), command_of("agreement", args)
+    write_results(folder, "agreement", tables, machine(PACKAGES), command=command)
 
 
 def main() -> None:

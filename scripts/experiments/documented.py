@@ -6,9 +6,10 @@ stands between them comes from the JSON file, also the line that says how the ta
 
 import json
 import re
+import shlex
 import subprocess
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,20 @@ BLOCK = re.compile(
 def results_folder(asked: Path, *, quick: bool) -> Path:
     """The folder of the JSON files: a try does not change the docs unless it was given another folder."""
     return QUICK if quick and asked == RESULTS else asked
+
+
+def command_of(name: str, args: Any) -> str:
+    """The command line that repeats an experiment, without folders and other things of this machine."""
+    plain, words = type(args)(), ["brushwork", "reproduce", name]
+    for field in fields(args):
+        value = getattr(args, field.name)
+        if value == getattr(plain, field.name) or isinstance(value, Path) or field.name == "workers":
+            continue
+        given = (
+            [] if value is True else [str(one) for one in (value if isinstance(value, tuple) else [value])]
+        )
+        words += [f"--{field.name}", *given]
+    return shlex.join(words)
 
 
 Plot = Callable[[Mapping[str, Mapping[str, Any]]], Figure]

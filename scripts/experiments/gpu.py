@@ -18,7 +18,7 @@ from brushwork.models.options import DeviceName, Duration, options, resolve_devi
 from brushwork.scripts.bench import train
 from brushwork.scripts.bench.harness import Table, machine
 from brushwork.scripts.cli import parse_and_run
-from brushwork.scripts.experiments.documented import RESULTS, results_folder, write_results
+from brushwork.scripts.experiments.documented import RESULTS, command_of, results_folder, write_results
 from brushwork.training.presets import PRESETS
 from brushwork.training.run.run_folder import RunFolder
 
@@ -113,7 +113,7 @@ def trained(args: Arguments, name: str, minutes: float) -> tuple[str, ...]:
 def run_experiment(args: Arguments) -> None:
     """Times, trains and measures, and writes gpu.json; ends with the exit code of a command that fails."""
     began = time.monotonic()
-    folder, command = results_folder(args.results, quick=args.quick), "brushwork reproduce gpu"
+    folder, command = results_folder(args.results, quick=args.quick), command_of("gpu", args)
     here = machine(("torch",), resolve_device(args.device))
     write = partial(write_results, folder, "gpu", command=command)
     write(dict(step_tables(args)), here)

@@ -23,7 +23,7 @@ from brushwork.eval.suite import extractors_for, measure
 from brushwork.models.options import options
 from brushwork.scripts.bench.harness import Table, machine
 from brushwork.scripts.cli import parse_and_run
-from brushwork.scripts.experiments.documented import RESULTS, results_folder, write_results
+from brushwork.scripts.experiments.documented import RESULTS, command_of, results_folder, write_results
 
 COLUMNS = {
     "distributions": ("fd", "kid", "precision", "recall", "density", "coverage", "diversity"),
@@ -199,14 +199,8 @@ def run_experiment(args: SensitivityArguments) -> None:
         title: table(title, measures, [name for name in names if name in known])
         for title, names in COLUMNS.items()
     }
-    command = "brushwork reproduce sensitivity"
-    write_results(
-        results_folder(args.results, quick=args.quick),
-        "sensitivity",
-        tables,
-        machine(("torch",)),
-        command=command,
-    )
+    folder, command = results_folder(args.results, quick=args.quick), command_of("sensitivity", args)
+    write_results(folder, "sensitivity", tables, machine(("torch",)), command=command)
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ from brushwork.models.options import options
 from brushwork.scripts.bench import data, growth, sample, train
 from brushwork.scripts.bench.harness import Table, machine
 from brushwork.scripts.cli import parse_and_run
-from brushwork.scripts.experiments.documented import RESULTS, results_folder, write_results
+from brushwork.scripts.experiments.documented import RESULTS, command_of, results_folder, write_results
 from brushwork.scripts.experiments.variants import one_resolution
 from brushwork.training.config import TrainConfig
 from brushwork.training.presets import PRESETS
@@ -64,7 +64,7 @@ def parts(args: Arguments) -> Iterator[tuple[str, Table]]:
 
 def run_experiment(args: Arguments) -> None:
     """Times all, and writes speed.json."""
-    here, command = machine(data.PACKAGES), "brushwork reproduce speed" + " --quick" * args.quick
+    here, command = machine(data.PACKAGES), command_of("speed", args)
     folder = results_folder(args.results, quick=args.quick)
     write_results(folder, "speed", dict(parts(args)), here, command=command)
 

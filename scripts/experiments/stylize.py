@@ -13,7 +13,7 @@ from brushwork.scripts.bench.harness import machine
 from brushwork.scripts.bench.stylize import PACKAGES, BenchmarkSizes, StylizeArguments, tables
 from brushwork.scripts.bench.toy import write_toy
 from brushwork.scripts.cli import parse_and_run
-from brushwork.scripts.experiments.documented import QUICK, RESULTS, results_folder, write_results
+from brushwork.scripts.experiments.documented import QUICK, RESULTS, command_of, results_folder, write_results
 
 SIDE = 256
 """Side of the fetched pictures."""
@@ -59,7 +59,7 @@ def asked(args: Arguments) -> StylizeArguments:
 
 def run_experiment(args: Arguments) -> None:
     """Times both loops, and writes stylize.json."""
-    command = "brushwork reproduce stylize" + " --quick" * args.quick
+    command = command_of("stylize", args)
     folder = results_folder(args.results, quick=args.quick)
     write_results(folder, "stylize", dict(tables(asked(args))), machine(PACKAGES), command=command)
 

@@ -1,10 +1,9 @@
 """What experiments that train have in common: variants of a preset on collections, for equal minutes."""
 
-import shlex
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +13,13 @@ from brushwork.models.options import Count, Duration, options
 from brushwork.models.pretrained.hed import FILE, fetch_hed_vgg16
 from brushwork.models.pretrained.weights import weights_folder
 from brushwork.scripts.bench.harness import machine
-from brushwork.scripts.experiments.documented import QUICK, RESULTS, results_folder, write_results
+from brushwork.scripts.experiments.documented import (
+    QUICK,
+    RESULTS,
+    command_of,
+    results_folder,
+    write_results,
+)
 from brushwork.scripts.experiments.packed_collections import COLLECTIONS, packed
 from brushwork.scripts.experiments.side_by_side import run_side_by_side
 from brushwork.scripts.experiments.training_runs import Run, require_same, run_config, train_and_measure
@@ -102,20 +107,6 @@ def quickly(args: TrainingArguments) -> TrainingArguments:
         data=QUICK.parent / "datasets", out=QUICK.parent / "experiments",
         results=results_folder(args.results, quick=True),
     )  # fmt: skip
-
-
-def command_of(name: str, args: TrainingArguments) -> str:
-    """The command line that repeats the experiment, without folders and other things of this machine."""
-    plain, words = type(args)(), ["brushwork", "reproduce", name]
-    for field in fields(args):  # pyright: ignore[reportArgumentType]
-        value = getattr(args, field.name)
-        if value == getattr(plain, field.name) or isinstance(value, Path) or field.name == "workers":
-            continue
-        given = (
-            [] if value is True else [str(one) for one in (value if isinstance(value, tuple) else [value])]
-        )
-        words += [f"--{field.name}", *given]
-    return shlex.join(words)
 
 
 def copy_grid(run: Run, path: Path) -> None:

@@ -39,11 +39,10 @@ def test_rows_tell_how_far_features_and_distances_are_apart(monkeypatch: pytest.
 def test_quick_agreement_is_close_and_leaves_out_the_large_networks(shell: Shell, tmp_path: Path) -> None:
     shell("reproduce", "agreement", "--quick", "--few", "16", "--results", tmp_path / "results")
     found = json.loads((tmp_path / "results" / "agreement.json").read_text())
-    assert found["tables"]["networks"]["made"]["command"] == "brushwork reproduce agreement"
-    assert {"torch", "timm", "torch-fidelity"} <= found["tables"]["networks"]["made"]["machine"][
-        "versions"
-    ].keys()
-    figures = found["tables"]["networks"]["data"]["figures"]
+    networks = found["tables"]["networks"]
+    assert networks["made"]["command"] == "brushwork reproduce agreement --few 16 --quick"
+    assert {"torch", "timm", "torch-fidelity"} <= networks["made"]["machine"]["versions"].keys()
+    figures = networks["data"]["figures"]
     assert {figure["network"][:9] for figure in figures} == {"Inception"}
     for figure in figures:
         assert figure["features"] < 1e-4

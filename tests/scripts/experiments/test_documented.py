@@ -12,11 +12,12 @@ import pytest
 from matplotlib.figure import Figure
 
 from brushwork.scripts.bench.harness import Machine, Table
-from brushwork.scripts.experiments import EXPERIMENTS
+from brushwork.scripts.experiments import EXPERIMENTS, speed
 from brushwork.scripts.experiments.documented import (
     BLOCK,
     QUICK,
     RESULTS,
+    command_of,
     refresh,
     results_folder,
     write_results,
@@ -65,6 +66,12 @@ def test_tables_of_earlier_calls_stay_and_the_plot_shows_all(tmp_path: Path) -> 
     assert {key: own["made"]["command"] for key, own in found.items()} == {"one": "c one", "other": "c other"}
     assert shown == [["one"], ["one", "other"]]
     assert path.with_suffix(".png").is_file()
+
+
+def test_the_command_below_a_table_repeats_it() -> None:
+    assert command_of("speed", speed.Arguments(results=Path("elsewhere"))) == "brushwork reproduce speed"
+    asked = speed.Arguments(repeats=3, quick=True)
+    assert command_of("speed", asked) == "brushwork reproduce speed --repeats 3 --quick"
 
 
 def test_tries_do_not_change_the_docs() -> None:

@@ -15,8 +15,8 @@ from brushwork.data.split import split_of
 from brushwork.eval.sources import Stored
 from brushwork.models.generator import Generator
 from brushwork.scripts.bench.toy import write_toy
-from brushwork.scripts.experiments import EXPERIMENTS, small, training_runs, trainings
-from brushwork.scripts.experiments.documented import QUICK
+from brushwork.scripts.experiments import EXPERIMENTS, training_runs, trainings
+from brushwork.scripts.experiments.documented import QUICK, command_of
 from brushwork.scripts.experiments.packed_collections import copy_some
 from brushwork.scripts.experiments.training_runs import Run, generate, require_same
 from brushwork.scripts.experiments.training_tables import figure_of, mean_and_deviation
@@ -125,11 +125,9 @@ def test_transfers_start_from_a_run_on_another_collection(in_process: InProcess)
     (run,) = planned(quickly(asked), "toy", 8)
     assert run.config.start_from == FOLDER / "default-0"
     assert run.config.optimizer.frozen_blocks == 2
-    command = trainings.command_of("small", asked)
-    assert command == (
+    assert command_of("small", asked) == (
         "brushwork reproduce small --collections solar --images 8 --variants transfer-auto --quick"
     )
-    assert trainings.command_of("small", small.Arguments()) == "brushwork reproduce small"
 
 
 def test_in_minutes_auto_is_the_preset(packed: Path) -> None:
