@@ -1,6 +1,6 @@
 """Measures what a user can point at: a generator, a folder of images, pairs of images."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
@@ -29,7 +29,7 @@ from .metrics.frechet import load_statistics
 from .metrics.lpips import Lpips
 from .metrics.registry import DEFAULT, METRICS
 from .pairs.read import PairSet
-from .pairs.suite import PairNetworks, default_metrics, measure_outputs
+from .pairs.suite import PAIR_METRICS, PairNetworks, default_metrics, measure_outputs
 from .pairs.truth import Drawings
 from .processes import Processes
 from .reference import Reference, load_images, load_reference
@@ -65,7 +65,8 @@ class EvaluatorConfig:
     per_style: Annotated[int, Interval(ge=2, le=10**6)] = 200
     """Samples of each style. The figures in the docs have 200."""
     psi: Psi = 1.0
-    """Truncation toward each style's average, 0 to 1. The figures in the docs have 1."""
+    """Truncation: 1 is none, towards 0 nearer to the style's average, above 1 farther from it. The figures in
+    the docs have 1."""
     noise: Share = 1.0
     """Strength of the noise maps of samples, as in `brushwork sample`. The figures in the docs have 1."""
     seed: Seed = 0
@@ -80,6 +81,8 @@ class EvaluatorConfig:
                 raise EvalError(
                     f"--weights has {text!r}: write NAME=PATH, with NAME of {', '.join(WEIGHTS)}."
                 )
+            if not Path(path).is_file():
+                raise EvalError(f"--weights has {text!r}, and there is no such file: mend the path.")
 
     @property
     def weight_files(self) -> dict[str, Path]:
@@ -110,6 +113,7 @@ class Evaluator:
     # What can be measured
     def folder(self, folder: Path) -> Evaluation:
         """Measures images in FOLDER/<style>/*, or images without styles."""
+        require_metrics(self.metrics, METRICS, "a folder of images")
         found = read_styled_folder(folder)
         if self._published:
             measures, grids = self._against_statistics(found), {}
@@ -150,6 +154,7 @@ class Evaluator:
 
         Raises EvalError if its training `looked_through` the evaluators.
         """
+        require_metrics(self.metrics, (*METRICS, *GENERATOR_METRICS), "a run")
         self.seen = tuple(looked_through)
         vars(self).pop("_extractors", None)  # those of an earlier call, which saw another run
         config, names = self.config, generator.style_names
@@ -240,6 +245,18 @@ class Evaluator:
             REAL: real_grid(pictures, names, ROW),
             NEAREST: nearest_grid(source, measures.picks, images_of_styles(pictures, names)),
         }
+
+
+def require_metrics(asked: Sequence[str], known: Iterable[str], source: str) -> None:
+    """Raises EvalError for a metric that is unknown, or that a kind of source does not have."""
+    names = list(known)
+    others = {
+        **dict.fromkeys(PAIR_METRICS, "pairs, PAIRS.csv"), **dict.fromkeys(GENERATOR_METRICS, "a run"),
+    }  # fmt: skip
+    for name in asked:
+        if name not in names:
+            kind = f", which is one of {others[name]}" if name in others else ""
+            raise EvalError(f"There is no metric {name!r} of {source}{kind}: choose from {', '.join(names)}.")
 
 
 def _listed(networks: Sequence[FrozenNetwork]) -> str:

@@ -94,11 +94,12 @@ class MetricResult:
     def control_matches(self) -> bool:
         """Whether random weights give the same result, so that it is no evidence of learnt perception.
 
-        Shares match within two standard errors. The scale of distances differs between feature spaces, so
-        the ratio to the distance of held-out real images is compared, within 5 %.
+        Shares match if they, and their differences to the ceiling, are equal within two standard errors. The
+        scale of distances differs between feature spaces, so the ratio to the distance of held-out real
+        images is compared, within 5 %.
 
         A share below half of the ceiling never matches: recall 0 where real images have 0.6 is a collapse,
-        whatever random weights see.
+        whatever random weights see. Neither does a fault that was found in no image.
         """
         measured, real, control = self.measured, self.real, self.control
         if control is None:
@@ -106,8 +107,12 @@ class MetricResult:
         if self.about.kind == "share":
             if self.about.better == "more" and real is not None and measured.value < real.value / 2:
                 return False
+            if self.about.better == "less" and measured.value == 0:
+                return False
             slack = 2 * math.hypot(measured.spread or 0.0, control.spread or 0.0)
-            return abs(measured.value - control.value) <= slack
+            difference = measured.value - control.value
+            at_ceiling = real.value - self.control_real.value if real and self.control_real else difference
+            return max(abs(difference), abs(difference - at_ceiling)) <= slack
         if real is None or self.control_real is None:
             return False
         if min(real.value, self.control_real.value) <= 0:  # an unbiased estimate may be negative

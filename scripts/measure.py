@@ -13,11 +13,12 @@ import torch
 import tyro
 from PIL import Image
 
+from brushwork.data.dataset import describe
 from brushwork.eval.errors import EvalError
 from brushwork.eval.evaluator import Evaluation, Evaluator, EvaluatorConfig
 from brushwork.eval.pairs.read import read_pairs
 from brushwork.eval.processes import Processes, launched
-from brushwork.eval.report.compare import comparison_table, read_report
+from brushwork.eval.report.compare import comparison_table, read_report, require_same_settings
 from brushwork.eval.report.gallery import write_gallery
 from brushwork.eval.report.page import CURVES, require_folder, write_report
 from brushwork.eval.report.tables import table
@@ -70,6 +71,8 @@ def measure_command(args: MeasureArguments) -> None:
     out = args.out or report_folder(Path(args.source))
     require_folder(out)
     earlier = None if args.against is None else read_report(args.against)
+    if earlier is not None:
+        require_same_settings(settings_of(args.config), earlier)
     with launched() as processes:
         result = evaluate(args, processes)
         if not processes.main:
@@ -79,9 +82,9 @@ def measure_command(args: MeasureArguments) -> None:
         write_report(measures, out, grids={**result.grids, **curves_of(Path(args.source))})
         write_gallery(out.parent)
         print(table(result.measures))
+        print(f"Report: {out / 'report.html'}, for programs: {out / 'report.json'}")
         if earlier is not None:
             print(comparison_table(result.measures.to_json(), earlier))
-        print(f"Report: {out / 'report.html'}, for programs: {out / 'report.json'}")
         left_out = LeftOut()
         for sentence in result.broken:
             left_out.add("", sentence)
@@ -128,6 +131,15 @@ def origin(args: MeasureArguments) -> dict[str, str]:
         "brushwork": version("brushwork"),
     }
     return {name: text for name, text in parts.items() if text}
+
+
+def settings_of(config: EvaluatorConfig) -> dict[str, object]:
+    """What the options say of the protocol before anything is measured."""
+    settings: dict[str, object] = {"psi": config.psi, "seed": config.seed}
+    if config.reference is not None and config.reference.is_dir():
+        about = describe(config.reference)
+        settings |= {"real_size": list(about.shape[1:]), "real_fingerprint": about.fingerprint}
+    return settings
 
 
 def curves_of(source: Path) -> dict[str, Image.Image]:

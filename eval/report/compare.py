@@ -18,6 +18,9 @@ Verdict = Literal["better", "worse", "within the spread", "equal", "unknown"]
 
 Json = dict[str, Any]
 
+LONG = 60
+"""Letters of a differing value that are shown."""
+
 
 # Reading
 Number = Annotated[float, AllowInfNan(False)]
@@ -82,14 +85,28 @@ def compare(ours: Json, theirs: Json) -> list[Change]:
     sides = [{**report["protocol"], "styles": report["style_names"]} for report in (theirs, ours)]
     differing = list(_differences("", *sides))
     if differing:
-        raise EvalError(
-            "These two reports cannot be compared, since they were not taken in the same way. "
-            f"{'; '.join(differing)}. Measure both alike."
-        )
+        raise _not_alike(differing)
     shared = [name for name in ours["figures"] if name in theirs["figures"]]
     if not shared:
         raise EvalError("These two reports have no figure in common: measure both with the same --metrics.")
     return [_change(name, theirs["figures"][name], ours["figures"][name]) for name in shared]
+
+
+def require_same_settings(settings: Json, theirs: Json) -> None:
+    """Raises EvalError if a report's protocol has other values for some of its entries. Entries that it does
+    not have are those of another kind of source, which `compare` will name."""
+    protocol = {name: theirs["protocol"].get(name) for name in settings}
+    protocol = {name: value for name, value in protocol.items() if value is not None}
+    ours = {name: settings[name] for name in protocol}
+    if differing := list(_differences("", protocol, ours)):
+        raise _not_alike(differing)
+
+
+def _not_alike(differing: list[str]) -> EvalError:
+    return EvalError(
+        "These two reports cannot be compared, since they were not taken in the same way: "
+        f"{'; '.join(differing)}. Measure both alike."
+    )
 
 
 def _change(name: str, theirs: Json, ours: Json) -> Change:
@@ -126,7 +143,8 @@ def _differences(field: str, there: object, here: object) -> Iterator[str]:
 
 
 def _text(value: object) -> str:
-    return "absent" if value is _ABSENT else value if isinstance(value, str) else json.dumps(value)
+    text = "absent" if value is _ABSENT else value if isinstance(value, str) else json.dumps(value)
+    return text if len(text) <= LONG else f"{text[:LONG]}..."
 
 
 # Table

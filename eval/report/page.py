@@ -23,7 +23,7 @@ from ..features.extract import Source
 from ..results import ADVICE, Measurement, Picks
 from ..sources import Stored
 from .cards import cards, evaluators
-from .plots import bars, confusion, curve, worst_first
+from .plots import NARROW, WIDTH, bars, confusion, curve, worst_first
 from .tables import (
     Column,
     by_features,
@@ -57,6 +57,8 @@ class Illustration(NamedTuple):
     kind: str
     png: bytes
     alt: str
+    narrow: bytes = b""
+    """The same for a phone, where it is another."""
 
 
 # Files
@@ -177,10 +179,11 @@ def _bars(measures: Measurement) -> list[Illustration]:
     for name, figure in measures.figures.items():
         if "@" in name and figure.measured.per_style:
             groups.setdefault(f"By style, in the features of {figure.features}", []).append(figure)
+    names, order = measures.style_names, worst_first(first)
     return [
         Illustration(
             title=title, kind="bars" if figures == [first] else "panels",
-            png=bars(figures, measures.style_names, worst_first(first)),
+            png=bars(figures, names, order), narrow=bars(figures, names, order, NARROW),
             alt=f"Bar charts by style: {', '.join(figure.about.title for figure in figures)}",
         )
         for title, figures in groups.items() if figures
@@ -191,15 +194,15 @@ def _confusion(measures: Measurement) -> list[Illustration]:
     figure, title = measures.figures.get("accuracy"), "Which style is recognised"
     if figure is None or not figure.measured.matrix:
         return []
-    png = confusion(figure, measures.style_names)
-    return [Illustration(title=title, kind="confusion", png=png, alt=f"Heat maps: {title}")]
+    png, narrow = (confusion(figure, measures.style_names, width) for width in (WIDTH, NARROW))
+    return [Illustration(title=title, kind="confusion", png=png, alt=f"Heat maps: {title}", narrow=narrow)]
 
 
 def _curves(measures: Measurement) -> list[Illustration]:
     return [
         Illustration(
             title=f"Effect of {name}", kind=name, png=curve(points, AXES.get(name, name)),
-            alt=f"Line charts of figures over {name}",
+            alt=f"Line charts of figures over {name}", narrow=curve(points, AXES.get(name, name), NARROW),
         )
         for name, points in measures.curves.items()
     ]  # fmt: skip

@@ -1,7 +1,7 @@
 """The plots of the report, as PNG bytes: bars, curves and heat maps of figures.
 
-All plots have one width, so that their letters have one size on the page. They use matplotlib's objects, not
-its global state.
+Plots have one of two widths, so that their letters have one size on the page. They use matplotlib's objects,
+not its global state.
 """
 
 import io
@@ -27,8 +27,8 @@ INK, MUTED, ACCENT, MARK, GRID = "#1f2430", "#596275", "#3056a0", "#b54708", "#e
 LINES = (ACCENT, MARK, "#1b7f5f", "#7a3b8f")
 """Colours of the lines of one panel."""
 
-WIDTH, DPI = 8.4, 144
-"""Width of every plot in inches, and pixels per inch."""
+WIDTH, NARROW, DPI = 8.4, 3.6, 144
+"""Width of plots in inches on a page and on a phone, and pixels per inch."""
 
 MANY = 10
 """Number of styles above which plots are laid out more closely."""
@@ -46,17 +46,22 @@ def worst_first(figure: MetricResult) -> list[int]:
     return sorted(range(len(values)), key=lambda s: math.inf if math.isnan(values[s]) else sign * values[s])
 
 
-def bars(figures: Sequence[MetricResult], style_names: Sequence[str], order: Sequence[int]) -> bytes:
+def bars(
+    figures: Sequence[MetricResult], style_names: Sequence[str], order: Sequence[int], width: float = WIDTH
+) -> bytes:
     """Plots figures of each style as bars, a panel each, the styles from top to bottom in `order`."""
-    wide = len(figures) == 1
+    wide = len(figures) == 1 and width == WIDTH
     bar_height = (0.42 if wide else 0.24) / (1 if len(order) <= MANY else 1.5)  # inches
-    sheet, panels = _panels(len(figures), len(order) * bar_height + 1.2, sharey=True)
+    sheet, panels = _panels(len(figures), len(order) * bar_height + 1.2, width, sharey=True)
     for axes, figure in zip(panels, figures, strict=True):
         _bars(axes, figure, order, style_names, size=9.0 if wide else 7.0)
         _title(axes, figure.about.title)
         axes.set_xlabel(f"{figure.about.better} is better")
     handles, labels = panels[0].get_legend_handles_labels()
-    sheet.legend(handles[::-1], labels[::-1], loc="outside upper left", ncols=2, frameon=False, fontsize=9.0)
+    columns = 2 if width == WIDTH else 1
+    sheet.legend(
+        handles[::-1], labels[::-1], loc="outside upper left", ncols=columns, frameon=False, fontsize=9.0
+    )
     return png(sheet)
 
 
@@ -88,10 +93,10 @@ def _bars(
 
 
 # Curves
-def curve(points: Sequence[CurvePoint], across: str) -> bytes:
+def curve(points: Sequence[CurvePoint], across: str, width: float = WIDTH) -> bytes:
     """Plots scores over a parameter, a panel each."""
     names = list(dict.fromkeys(name for point in points for name in point.scores))
-    sheet, panels = _panels(len(names), 2.3)
+    sheet, panels = _panels(len(names), 2.3, width)
     for axes, name in zip(panels, names, strict=True):
         line = [(point.x, point.scores[name]) for point in points if name in point.scores]
         axes.plot(*zip(*line, strict=True), color=ACCENT, marker="o", markersize=4.5)
@@ -169,18 +174,19 @@ def _annotate(axes: Axes, point: tuple[float, float], *, below: bool, colour: st
 
 
 # Confusion
-def confusion(figure: MetricResult, style_names: Sequence[str]) -> bytes:
+def confusion(figure: MetricResult, style_names: Sequence[str], width: float = WIDTH) -> bytes:
     """Plots the shares of each style that are recognised as every style, beside those of held-out real
-    images: in percent for few styles, else by colour. The maps of many styles stand below each other."""
+    images: in percent for few styles, else by colour. Maps of many styles, and narrow ones, stand below
+    each other."""
     scores = [score for score in (figure.measured, figure.real) if score is not None and score.matrix]
     count, names = len(style_names), [axis_name(name) for name in style_names]
-    beside = len(scores) if count <= MANY else 1
+    beside = len(scores) if count <= MANY and width == WIDTH else 1
     below = len(scores) // beside
     margin = 0.5 + 0.07 * max(map(len, names))  # of the names, in inches
     numbered = count <= 2 * MANY
-    cell = min(0.8, (WIDTH - margin - (0.3 if numbered else 1.0) - 0.2 * (beside - 1)) / (count * beside))
+    cell = min(0.8, (width - margin - (0.3 if numbered else 1.0) - 0.2 * (beside - 1)) / (count * beside))
     height = below * (count * cell + 0.3) + 0.4 + margin * (0.7 if count <= MANY else 1)
-    sheet = Sheet(figsize=(WIDTH, height), dpi=DPI, layout="compressed")
+    sheet = Sheet(figsize=(width, height), dpi=DPI, layout="compressed")
     panels = sheet.subplots(below, beside, sharex=True, sharey=True, squeeze=False).ravel().tolist()
     colours = ScalarMappable(Normalize(0, 1), "Blues")
     for axes, score, title in zip(panels, scores, ("Measured", "Held-out real images"), strict=False):
@@ -214,12 +220,12 @@ def _write_shares(axes: Axes, matrix: Sequence[Sequence[float]], *, size: float)
 
 # Drawing
 def _panels(
-    count: int, row_height: float, *, columns: int = 3, sharey: bool = False
+    count: int, row_height: float, width: float = WIDTH, *, sharey: bool = False
 ) -> tuple[Sheet, list[Axes]]:
     """Returns a figure with `count` panels, row by row. Surplus places stay empty."""
-    columns = min(columns, count)
+    columns = min(3 if width == WIDTH else 1, count)
     rows = math.ceil(count / columns)
-    sheet = Sheet(figsize=(WIDTH, row_height * rows), dpi=DPI, layout="constrained")
+    sheet = Sheet(figsize=(width, row_height * rows), dpi=DPI, layout="constrained")
     grid = sheet.subplots(rows, columns, sharey=sharey, squeeze=False).ravel().tolist()
     for axes in grid[count:]:
         axes.set_axis_off()
@@ -250,7 +256,7 @@ def png(sheet: Sheet) -> bytes:
         engine.execute(sheet)
         sheet.set_layout_engine("none")
     box = sheet.get_tightbbox()
-    inside = Bbox([[0, box.y0 - 0.04], [WIDTH, box.y1 + 0.04]])
+    inside = Bbox([[0, box.y0 - 0.04], [sheet.get_figwidth(), box.y1 + 0.04]])
     return figure_png(sheet, bbox_inches=inside)
 
 

@@ -6,7 +6,7 @@ import math
 import pytest
 
 from brushwork.eval import results
-from brushwork.eval.results import CurvePoint, Measurement, MetricInfo, MetricResult, Score
+from brushwork.eval.results import METRIC_INFO, CurvePoint, Measurement, MetricInfo, MetricResult, Score
 
 SHARE, DISTANCE = results.share("a share", ""), results.distance("a distance", "")
 
@@ -31,6 +31,29 @@ def test_a_share_matches_within_two_errors_and_not_far_below_the_ceiling(
         control=Score(value=control, spread=0.01), real=None if real is None else Score(value=real),
     )  # fmt: skip
     assert result.control_matches is matches
+
+
+@pytest.mark.parametrize(
+    ("control_real", "matches"), [(0.84, True), (0.82, True), (0.75, False), (0.95, False)]
+)
+def test_a_share_matches_only_if_the_control_misses_as_much(control_real: float, matches: bool) -> None:
+    """.75 of a ceiling of .84: a control that gives real images .75, too, sees no difference."""
+    measured, real, control = (Score(value=value, spread=0.01) for value in (0.75, 0.84, 0.75))
+    result = MetricResult(
+        about=SHARE, features="f", measured=measured, real=real, control=control,
+        control_real=Score(value=control_real),
+    )  # fmt: skip
+    assert result.control_matches is matches
+
+
+def test_a_fault_that_is_nowhere_is_not_excused() -> None:
+    none = Score(value=0.0, spread=0.0)
+    about = METRIC_INFO["copies"]
+    assert about.better == "less"
+    result = MetricResult(
+        about=about, features="f", measured=none, real=none, control=none, control_real=none
+    )
+    assert not result.control_matches
 
 
 @pytest.mark.parametrize(

@@ -62,6 +62,10 @@ def test_only_comparable_reports_are_compared(shell: Shell, packed: Path, run: P
     assert "accuracy" in shell("measure", run, *same, "--per-style", "6", *against)
     said = shell.mistake("measure", run, *same, "--per-style", "7", *against)
     assert "images_per_style" in said
+    (tmp_path / "b" / "report.json").unlink()
+    said = shell.mistake("measure", run, *same, "--per-style", "6", "--seed", "1", *against)
+    assert "seed: 0 there, 1 here" in said
+    assert not (tmp_path / "b" / "report.json").exists(), "known before anything is measured"
     assert "nothing.json" in shell.mistake("measure", run, *same, "--against", tmp_path / "nothing.json")
 
 
@@ -273,7 +277,10 @@ def test_mistakes_in_measure(shell: Shell, packed: Path, run: Path, tmp_path: Pa
     assert "no extractor 'inceptoin'" in shell.mistake("measure", run, *plain, "--features", "inceptoin")
     assert "give --reference" in shell.mistake("measure", run, "--device", "cpu")
     missing = ("--features", "inception", "--weights", f"inception={tmp_path / 'absent.pth'}")
-    assert "absent.pth" in shell.mistake("measure", run, *plain, *missing)
+    assert "absent.pth', and there is no such file" in shell.mistake("measure", run, *plain, *missing)
+    said = shell.mistake("measure", run, *plain, "--metrics", "content")
+    assert "no metric 'content' of a run, which is one of pairs" in said
+    assert "ppl, truncation." in said
     for weights in ("inception", "alexnet=x.pth"):
         said = shell.mistake("measure", run, *plain, "--weights", weights)
         assert f"--weights has '{weights}': write NAME=PATH" in said

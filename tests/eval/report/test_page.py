@@ -19,6 +19,7 @@ from brushwork.eval.errors import EvalError
 from brushwork.eval.report import page as module
 from brushwork.eval.report.cards import state
 from brushwork.eval.report.page import NEAREST, REAL, SAMPLES, page, write_report
+from brushwork.eval.report.plots import DPI, NARROW, WIDTH
 from brushwork.eval.results import METRIC_INFO, CurvePoint, Measurement, MetricResult, Score
 
 NAMES = ("flat", "round & soft", "<sketch>")
@@ -192,13 +193,14 @@ def test_measurements_without_styles_figures_or_images_have_a_page(monkeypatch: 
     assert "nan" not in re.sub('base64,[^"]*', "", text)
 
 
-def test_images_on_the_page_decode_and_plots_have_one_width(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_images_on_the_page_decode_and_plots_have_two_widths(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     found = re.findall(r"data:image/png;base64,([^\"]+)", page(measured(), {"Samples": RED}))
     *plots, grid = (Image.open(io.BytesIO(base64.b64decode(data))).size for data in found)
     assert grid == (9, 5)
-    assert len(plots) == 5
-    assert max(width for width, _ in plots) - min(width for width, _ in plots) <= 1
+    for width, some in ((NARROW, plots[::2]), (WIDTH, plots[1::2])):
+        assert len(some) == 5
+        assert all(abs(pixels - width * DPI) <= 1 for pixels, _ in some)
 
 
 def written(fd: float = 70.5, recall: float = 0.5) -> Measurement:

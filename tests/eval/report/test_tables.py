@@ -34,7 +34,7 @@ def measured(names: tuple[str, ...] = NAMES) -> Measurement:
         style_names=names,
         figures={
             "fd": figure("fd", score(737.44, *fd), score(136.9, *[20.0] * count), score(223.1), score(190.8)),
-            "accuracy": figure("accuracy", accuracy, accuracy, score(0.51, spread=0.012), score(0.6)),
+            "accuracy": figure("accuracy", accuracy, accuracy, score(0.51, spread=0.012), score(0.5)),
             "fd@other": replace(figure("fd", score(61.2), features="other"), baselines=baselines),
         },
         protocol={},
@@ -83,7 +83,7 @@ def test_table_has_a_row_a_figure_and_a_row_a_style() -> None:
     fd = next(line for line in lines if line.startswith("  fd"))
     assert fd.split() == ["fd", "less", "737.4", "136.9", "223.1", "190.8", "sketch"]
     accuracy = next(line for line in lines if line.startswith("  accuracy"))
-    assert accuracy.split()[:8] == ["accuracy", "more", "0.500", "±", "0.012", "0.500", "0.510", "0.6000"]
+    assert accuracy.split()[:8] == ["accuracy", "more", "0.500", "±", "0.012", "0.500", "0.510", "0.5000"]
     assert [line for line in lines if line.endswith(":")] == ["net:", "other:"]
     assert next(line for line in lines if "<- worst" in line).split()[:3] == ["sketch", "120.0", "20.00"]
     assert next(line for line in lines if "content unchanged" in line).split()[-1] == "80.25"
