@@ -343,12 +343,12 @@ class SampleFolder:
         shown = self.seeds[:1] if len(directions) > 1 else self.seeds[:3]
         some = styles[:1] if len(directions) > 1 else styles
         every, seeds = repeat(some, "s k -> (s c) k", c=len(shown)), shown.repeat(len(some))
-        images = direction_matrix(self.generator, directions, codes(every, seeds), seeds, strengths)
+        draw = partial(render, self.generator, seeds=seeds)
+        images = direction_matrix(directions, codes(every, seeds), strengths, draw)
         rows = [direction.name for direction in directions]
         if len(directions) == 1:
             rows = [f"{name}, {seed}" for name in names for seed in shown.tolist()]
-        kind = directions[0].name if len(directions) == 1 else directions[0].name.partition(":")[0]
-        name = f"direction-{file_name(kind.replace(':', '-'))}.png"
+        name = direction_file(directions)
         self._save(name, images, rows, [f"{strength:+g}" for strength in strengths])
         return name
 
@@ -406,6 +406,12 @@ class SampleFolder:
 
 
 # Figures
+def direction_file(directions: Sequence[Direction]) -> str:
+    """Return the file name of a figure of directions."""
+    kind = directions[0].name if len(directions) == 1 else directions[0].name.partition(":")[0]
+    return f"direction-{file_name(kind.replace(':', '-'))}.png"
+
+
 def as_tensors(images: Sequence[np.ndarray]) -> UInt8[Tensor, "n c h w"]:
     """uint8 (H, W, C) of one size to (n, C, H, W)."""
     return torch.stack([torch.from_numpy(pixels).permute(2, 0, 1) for pixels in images])

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from .errors import ModelError
 from .generator import Generator
+from .latent.walks import mixed, walk
 from .layers import Normal
 from .mapping import truncate
 from .stage import Stage, layer_count
@@ -200,12 +201,10 @@ def mixing_matrix(
     """Style mixing within one style: the code of the row's seed in the lower half of the layers, that of the
     column's seed in the upper half, the noise of the row's seed."""
     layer = layer_count(generator.trained_stage.resolution) // 2
-    rows, columns = len(coarse), len(fine)
     first, second = (style_codes(generator, style, seeds, psi=psi) for seeds in (coarse, fine))
-    below = repeat(first[:, :layer], "r l d -> (r c) l d", c=columns)
-    mixed = torch.cat([below, repeat(second[:, layer:], "c l d -> (r c) l d", r=rows)], dim=1)
-    noise = repeat(check_seeds(coarse), "r -> (r c)", c=columns)
-    return render(generator, mixed, noise).unflatten(0, (rows, columns))
+    codes = mixed(first, second, layer)
+    noise = repeat(check_seeds(coarse), "r -> (r c)", c=len(fine))
+    return render(generator, codes.flatten(0, 1), noise).unflatten(0, codes.shape[:2])
 
 
 def truncation_matrix(
@@ -222,13 +221,9 @@ def interpolation_frames(
 ) -> UInt8[Tensor, "frames rows c h w"]:
     """Generates a closed walk in W from seed to seed, `steps` frames each, with the first seed's noise."""
     rows, seeds = len(styles), check_seeds(seeds)
-    codes = [style_codes(generator, styles, seed.expand(rows), psi=psi) for seed in seeds]
-    frames = [
-        torch.lerp(start, end, step / steps)
-        for start, end in zip(codes, codes[1:] + codes[:1], strict=True)
-        for step in range(steps)
-    ]
-    return torch.stack([render(generator, frame, seeds[:1].expand(rows)) for frame in frames])
+    stops = torch.stack([style_codes(generator, styles, seed.expand(rows), psi=psi) for seed in seeds])
+    noise = seeds[:1].expand(rows)
+    return torch.stack([render(generator, codes, noise) for codes in walk(stops, steps)])
 
 
 @torch.no_grad()

@@ -28,6 +28,7 @@ VERBS = {
     "train": "train a style-conditional StyleGAN",
     "tune": "search for better settings of a preset by short trainings",
     "sample": "generate images, grids and figures from a trained run",
+    "invert": "find the style codes of images, to edit them",
     "restyle": "restyle images by the name of a style or like other images",
     "stylize": "restyle images by optimising pixels, without a trained run",
     "measure": "measure how well a run keeps the styles",

@@ -11,10 +11,12 @@ import tyro
 from jaxtyping import Float
 from torch import Tensor
 
+from brushwork.eval.code_folder import CodeFolder
 from brushwork.eval.image_folders import COLUMNS, SampleFolder, read_style_images, style_texts
 from brushwork.eval.report.gallery import write_gallery
 from brushwork.models.errors import ModelError
 from brushwork.models.generator import Generator
+from brushwork.models.latent.codes import Codes, load_codes
 from brushwork.models.latent.directions import find_directions
 from brushwork.models.options import BatchSize, DeviceName, Psi, Share, options
 from brushwork.models.sampling import Precision, require_trained
@@ -54,6 +56,9 @@ class SampleArguments:
     --style-image-label)."""
     style_image_label: str = "none"
     """Name of the style that --style-image shows, if the run knows it."""
+    codes: Path | None = None
+    """codes.safetensors of `brushwork invert`: draws its images in place of seeds, in their own style and in
+    --styles, mixed with one another, and moved along --direction."""
     seeds: str = "0-11"
     """Seeds: numbers and ranges, separated by commas. One seed is one pose, in every style."""
     direction: str = ""
@@ -150,6 +155,10 @@ def sample_command(args: SampleArguments) -> None:
     seeds, snapshot = torch.tensor(parse_seeds(args.seeds)), find_snapshot(args.run)
     generator = load_generator(snapshot, device=args.device).scale_noise(args.noise)
     out = args.out or (Path(args.run) / "generated" if Path(args.run).is_dir() else Path("generated"))
+    if args.codes is not None:
+        if args.style_image:
+            raise ModelError("--codes and --style-image were both given: choose one of them.")
+        return edit_codes(args, generator, load_codes(args.codes, generator), out)
     folder = SampleFolder(generator=generator, out=out, seeds=seeds, psi=args.psi)
     shown = f" (the first {COLUMNS} of {len(seeds)} seeds)" if len(seeds) > COLUMNS else ""
     if args.style_image:
@@ -183,6 +192,23 @@ def sample_command(args: SampleArguments) -> None:
         written = f"{count} images{existing}, "
     write_gallery(Path(args.run))
     print(f"{written}{figures}: {out}")
+
+
+def edit_codes(args: SampleArguments, generator: Generator, codes: Codes, out: Path) -> None:
+    """Draws the images of codes and their edits. Raises ModelError as `sample_command` does."""
+    folder = CodeFolder(generator=generator, codes=codes, out=out)
+    if args.direction:
+        directions, ends = find_directions(generator, args.direction), parse_strength(args.strength)
+        written = folder.write_directions(directions, torch.linspace(*ends, STEPS).tolist())
+        if args.images and len(directions) == 1 and ".." not in args.strength:
+            written = f"{folder.write_moved(directions[0], ends[1])} images, {written}"
+    else:
+        names = style_texts(args.styles, generator.style_names)
+        styles = torch.stack([style_weights(name, generator.style_names) for name in names])
+        written = folder.write_figures(styles, names)
+        if args.images:
+            written = f"{folder.write_images(styles, names)} images, {written}"
+    print(f"{written}: {out}")
 
 
 def main() -> None:

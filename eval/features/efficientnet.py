@@ -15,9 +15,8 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from .inception import randomise
-from .statistics import PooledTaps, resized
+from .statistics import SIZE, PooledTaps
 
-SIZE = 64
 DIGEST = "57934424"
 """First 8 digits of the SHA-256 of the weights."""
 TAPS = (1, 3, 5, 10, 15)
@@ -47,11 +46,7 @@ class EfficientNetLite(PooledTaps):
         return EfficientNetLite(self.device, pretrained=False)
 
     def blocks(self, images: Float32[Tensor, "n 3 h w"]) -> Iterator[Tensor]:
-        """The tapped blocks of images at their own size, values 0..255, differentiable."""
         return _tapped(self._network, ((images - 127) / 128).contiguous(memory_format=torch.channels_last))
-
-    def _maps(self, images: Tensor) -> Iterator[Tensor]:
-        return self.blocks(resized(images, SIZE))
 
 
 def _tapped(network: Any, x: Tensor) -> Iterator[Tensor]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 import torch
+from jaxtyping import Float32
 from torch import Tensor
 
 from brushwork.models.pretrained.hed import DIGEST, FILE, NAME, hed_vgg16
@@ -15,7 +16,7 @@ from brushwork.models.pretrained.weights import weights_folder
 from ..errors import EvalError
 from .extract import Extractor
 from .inception import Inception, ResizeName
-from .statistics import PooledTaps, resized
+from .statistics import SIZE, PooledTaps
 from .vision_transformers import NETWORKS, VisionTransformer
 
 EXTRACTORS = ("efficientnet-lite0", "hed-vgg16", "inception", *NETWORKS)
@@ -24,8 +25,6 @@ EXTRACTORS = ("efficientnet-lite0", "hed-vgg16", "inception", *NETWORKS)
 TAPS = ("conv1_2", "conv2_2", "conv3_3", "conv4_3")
 """The last convolutions of four stages, before their rectifiers. After the rectifiers, a tenth of the
 channels of small drawings is 0 in nearly all images, and such a channel would dominate once standardised."""
-
-SIZE = 64
 
 
 class HedVgg(PooledTaps):
@@ -56,9 +55,8 @@ class HedVgg(PooledTaps):
         """The same taps with seeded random weights."""
         return HedVgg(device=self.device, pretrained=False)
 
-    def _maps(self, images: Tensor) -> Iterable[Tensor]:
-        x = resized(images / 255, SIZE)
-        return self._network(x.contiguous(memory_format=torch.channels_last)).values()
+    def blocks(self, images: Float32[Tensor, "n 3 h w"]) -> Iterable[Tensor]:
+        return self._network((images / 255).contiguous(memory_format=torch.channels_last)).values()
 
 
 def default_extractors(weights: Mapping[str, Path] = MappingProxyType({})) -> tuple[str, ...]:

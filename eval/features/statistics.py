@@ -14,6 +14,8 @@ from .extract import Extractor, MapExtractor, Pixels, in_parts
 
 PART = 16
 """Images whose maps are in memory at once."""
+SIZE = 64
+"""Side in pixels of the images that the networks see."""
 STYLE_TAPS = 3
 """Shallow taps whose statistics describe style."""
 
@@ -58,9 +60,12 @@ class PooledTaps:
         """The maps of the taps, from shallow to deep, on the CPU."""
         return in_parts(self._maps, images, self.device, self._part)
 
-    def _maps(self, images: Tensor) -> Iterable[Tensor]:
-        """The maps of images on the device, values 0..255."""
+    def blocks(self, images: Float32[Tensor, "n 3 h w"]) -> Iterable[Tensor]:
+        """The maps of images on the device at their own size, values 0..255, differentiable."""
         raise NotImplementedError
+
+    def _maps(self, images: Tensor) -> Iterable[Tensor]:
+        return self.blocks(resized(images, SIZE))
 
 
 class TapStatistics(NamedTuple):

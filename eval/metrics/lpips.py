@@ -50,7 +50,7 @@ class Lpips:
         state = random_trunk() if trunk is None else {name: trunk[f"features.{name}"] for name in names}
         self._network.load_state_dict({name: state[name].float().cpu() for name in names}, assign=True)
         self._network.eval().requires_grad_(False).to(self.device)
-        self._heads = [head.to(self.device) for head in heads]
+        self.heads = [head.to(self.device) for head in heads]
         kind = "random seed 0" if trunk is None else f"trunk {_digest(self._network.state_dict().values())}"
         self.protocol = (
             f"LPIPS 0.1 (alex, {kind}, heads {_digest(heads)}), own size, x/127.5-1, float32, "
@@ -83,12 +83,13 @@ class Lpips:
                 f"{a.shape[3]}x{a.shape[2]}: leave it out, or take larger images."
             )
         layers = []
-        for x, y, head in zip(self._maps(a), self._maps(b), self._heads, strict=True):
+        for x, y, head in zip(self.maps(a), self.maps(b), self.heads, strict=True):
             squared = (channel_normalised(x, EPSILON) - channel_normalised(y, EPSILON)).square()
             layers.append((squared * head[:, None, None]).sum(1).mean((1, 2)))
         return torch.stack(layers).sum(0)
 
-    def _maps(self, images: Tensor) -> list[Tensor]:
+    def maps(self, images: Float[Tensor, "n 3 h w"]) -> list[Float[Tensor, "n _c _h _w"]]:
+        """The tapped features of images in [-1, 1], differentiable."""
         shift, scale = images.new_tensor(SHIFT), images.new_tensor(SCALE)
         x = (images - shift[:, None, None]) / scale[:, None, None]
         with whole_float32():

@@ -1,1 +1,1 @@
-"""Directions in the space of style codes."""
+"""Style codes: directions, walks, and the codes of images."""

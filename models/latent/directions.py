@@ -15,7 +15,7 @@ from torch import Tensor
 from ..errors import ModelError
 from ..generator import Generator
 from ..layers import EqualLinear
-from ..sampling import CodeSource, Seeds, check_seeds, latents, render
+from ..sampling import CodeSource, latents
 from ..stage import layer_count
 from ..styles import style_index
 
@@ -51,23 +51,22 @@ class Direction:
         return codes + strength.to(codes)[:, None, None] * chosen[None, :, None] * step[None, None]
 
 
-@torch.no_grad()
 def direction_matrix(
-    generator: Generator,
     directions: Sequence[Direction],
     codes: Float[Tensor, "n l d"],
-    seeds: Seeds,
     strengths: Sequence[float],
+    draw: Callable[[Float[Tensor, "n l d"]], UInt8[Tensor, "n c h w"]],
 ) -> UInt8[Tensor, "rows columns c h w"]:
-    """Generates codes moved along the directions by each strength, with the noise of `seeds`: a row for each
-    code, direction by direction."""
-    seeds = check_seeds(seeds)
-    rows = []
-    for direction in directions:
-        moved = [direction.move(codes, codes.new_full((len(codes),), strength)) for strength in strengths]
-        images = render(generator, torch.cat(moved), seeds.repeat(len(strengths)))
-        rows.append(images.unflatten(0, (len(strengths), len(seeds))).transpose(0, 1))
-    return torch.cat(rows)
+    """Draws codes moved along the directions by each strength: a row for each code, direction by
+    direction."""
+
+    def moved(direction: Direction, strength: float) -> Tensor:
+        return draw(direction.move(codes, codes.new_full((len(codes),), strength)))
+
+    return torch.cat([
+        torch.stack([moved(direction, strength) for strength in strengths], dim=1)
+        for direction in directions
+    ])  # fmt: skip
 
 
 # Closed forms

@@ -7,6 +7,7 @@ from torch import Tensor
 from brushwork.eval.features import efficientnet as module
 from brushwork.eval.features.efficientnet import EfficientNetLite
 from brushwork.eval.features.extract import Extractor, MapExtractor
+from brushwork.eval.features.statistics import resized
 
 CHANNELS = (24, 40, 80, 112, 320)
 
@@ -49,7 +50,7 @@ def test_protocol_names_what_decides_the_values(trained: EfficientNetLite, contr
 
 def test_folding_changes_nothing() -> None:
     """Batch norm and padding inside the convolutions against the package's own layers."""
-    x = module.resized(pictures(4), 64) / 128 - 1
+    x = resized(pictures(4), 64) / 128 - 1
     plain, folded = module._pretrained_network(), module._folded(module._pretrained_network())
     with torch.no_grad():
         expected = [block.clone() for block in module._tapped(plain, x)]

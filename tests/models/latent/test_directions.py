@@ -1,6 +1,7 @@
 """Directions against closed forms, on generators that are linear in w."""
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -16,7 +17,7 @@ from brushwork.models.latent.directions import (
     sefa,
     style_matrices,
 )
-from brushwork.models.sampling import sample, style_codes
+from brushwork.models.sampling import render, sample, style_codes
 
 CONFIG = GeneratorConfig(resolution=16, z_dim=8, w_dim=8, mapping_layers=1, channel_base=64, channel_max=8)
 
@@ -84,9 +85,8 @@ def test_the_first_directions_are_at_right_angles_and_have_names(generator: Gene
 
 def test_strength_zero_is_the_plain_sample(generator: Generator) -> None:
     directions = find_directions(generator, "sefa", 2)
-    images = direction_matrix(
-        generator, directions, style_codes(generator, "ink", [5]), [5], [-1.0, 0.0, 1.0]
-    )
+    codes, draw = style_codes(generator, "ink", [5]), partial(render, generator, seeds=[5])
+    images = direction_matrix(directions, codes, [-1.0, 0.0, 1.0], draw)
     assert images.shape == (2, 3, 3, 16, 16)
     plain = sample(generator, "ink", [5])
     for row in images:

@@ -1,0 +1,1 @@
+"""Finding the style codes of images: projection (Karras 2020) and tuning (Roich 2021)."""
