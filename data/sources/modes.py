@@ -1,7 +1,7 @@
 """A procedural collection with known modes: shape x colour x place, the same in every style.
 
 Every style has the same 64 modes, each in several images with a small jitter. The modes that a generator
-misses can be counted exactly (`scripts/experiments/mode_counts.py`), while a Fréchet distance only hints at
+misses can be counted exactly (`eval/metrics/mode_counts.py`), while a Fréchet distance only hints at
 them.
 """
 

@@ -9,6 +9,7 @@ EXPERIMENTS = {
     "small": "60 and 200 images a style: what do augmentation and another run's start help? (eight hours)",
     "restyling": "what does each part of the restyling preset do? (two hours)",
     "labels": "what is a label worth? (an hour)",
+    "inversion": "how near do inverted pictures come, and are codes found again? (half an hour)",
     "sensitivity": "which metric sees which fault? (ten minutes)",
     "agreement": "do the metrics equal their reference implementations? (a quarter of an hour)",
     "speed": "how fast are training, sampling and loading? (a quarter of an hour)",

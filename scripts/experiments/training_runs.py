@@ -15,6 +15,7 @@ from brushwork.data.files import write_json
 from brushwork.data.loader import describe, load_dataset, open_dataset
 from brushwork.data.sources.modes import MODE_STYLES
 from brushwork.eval.features.extractors import build_extractor, default_extractors
+from brushwork.eval.metrics.mode_counts import count_modes
 from brushwork.eval.pairs.suite import measure_outputs
 from brushwork.eval.pairs.truth import Drawings
 from brushwork.eval.reference import Reference, load_reference
@@ -23,7 +24,6 @@ from brushwork.eval.suite import measure
 from brushwork.models.generator import Generator
 from brushwork.models.sampling import sample
 from brushwork.models.snapshot import load_generator
-from brushwork.scripts.experiments.mode_counts import count_modes
 from brushwork.scripts.experiments.sensitivity import labelled
 from brushwork.training.config import TrainConfig
 from brushwork.training.errors import Diverged, TrainingError

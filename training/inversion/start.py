@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from brushwork.eval.metrics.perceptual import LEAST, PerceptualDistance
 from brushwork.models.generator import Generator
 from brushwork.models.latent.codes import noise_of, same_in_every_layer
-from brushwork.models.sampling import device_of, latents
+from brushwork.models.restyling import own_style_codes
+from brushwork.models.sampling import device_of, latents, to_uint8
 
 from .config import Space
 
@@ -61,6 +62,15 @@ def images_of(generator: Generator, w: Float[Tensor, "n d"]) -> Float[Tensor, "n
     normal = noise_of((), len(w), device_of(generator))
     codes = same_in_every_layer(w, generator.layers)
     return generator.synthesis(codes, generator.trained_stage, normal).clamp(-1, 1)
+
+
+@torch.no_grad()
+def encoded_images(
+    generator: Generator, images: UInt8[Tensor, "n c h w"], styles: Float[Tensor, "n s"]
+) -> UInt8[Tensor, "n c h w"]:
+    """Images of the style encoder's codes of images. Raises ModelError for a generator without encoders."""
+    codes = own_style_codes(generator, images, styles)
+    return torch.cat([to_uint8(images_of(generator, part)).cpu() for part in codes.split(PART)])
 
 
 @torch.no_grad()

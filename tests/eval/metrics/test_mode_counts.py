@@ -3,7 +3,7 @@ import torch
 from torch import Tensor
 
 from brushwork.data.sources.modes import MODE_STYLES, MODES, mode_image, mode_jitter
-from brushwork.scripts.experiments.mode_counts import count_modes, mode_bank
+from brushwork.eval.metrics.mode_counts import count_modes, mode_bank
 
 
 def drawings(style: str, *, repeats: int, seed: int) -> tuple[Tensor, Tensor]:
