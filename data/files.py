@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import BinaryIO, TypeVar
 
 from filelock import FileLock, Timeout
 from pydantic import TypeAdapter, ValidationError
@@ -28,14 +28,29 @@ def write_file(path: Path, content: bytes | memoryview | str, *, durable: bool =
     With `durable`, content and name are on the disk before this returns, so that they outlast a machine that
     dies. Raises OSError if the disk is full or may not be written; nothing is left behind.
     """
+    with staged_file(path) as file:
+        file.write(content.encode() if isinstance(content, str) else content)
+        if durable:
+            file.flush()
+            os.fsync(file.fileno())
+    if durable and hasattr(os, "O_DIRECTORY"):  # other systems cannot sync a folder
+        descriptor = os.open(path.parent, os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+@contextmanager
+def staged_file(path: Path) -> Iterator[BinaryIO]:
+    """Yields a file to write, which gets its name if the block succeeds, and is removed if not.
+
+    Raises OSError as `write_file` does."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, partial = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=PARTIAL)
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
-            if durable:
-                file.flush()
-                os.fsync(file.fileno())
+            yield file
         os.chmod(partial, 0o644)  # mkstemp makes it private
         os.replace(partial, path)
     except BaseException as error:
@@ -43,12 +58,6 @@ def write_file(path: Path, content: bytes | memoryview | str, *, durable: bool =
         if isinstance(error, OSError):  # the error names the partial file, or none
             error.filename, error.filename2 = str(path), None
         raise
-    if durable and hasattr(os, "O_DIRECTORY"):  # other systems cannot sync a folder
-        descriptor = os.open(path.parent, os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def write_json(path: Path, content: object, *, durable: bool = False) -> None:

@@ -256,13 +256,6 @@ def png_note(path: Path) -> str | None:
         return None
 
 
-def gif_bytes(frames: Sequence[Image.Image], *, milliseconds: int) -> bytes:
-    """Encodes frames as a GIF that repeats for ever, each shown for `milliseconds`."""
-    stream, rest = io.BytesIO(), list(frames[1:])
-    frames[0].save(stream, "GIF", save_all=True, append_images=rest, duration=milliseconds, loop=0)
-    return stream.getvalue()
-
-
 # Fitting
 def fit_image(
     array: np.ndarray, size: tuple[int, int], fit: Fit = "crop", background: Colour = WHITE

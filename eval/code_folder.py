@@ -10,22 +10,19 @@ from einops import rearrange, repeat
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from brushwork.data.files import write_file
-from brushwork.data.images import gif_bytes
 from brushwork.data.names import file_name, unique_names
 from brushwork.data.writing import save_image
 from brushwork.models.generator import Generator
 from brushwork.models.latent.codes import Codes, render_codes
 from brushwork.models.latent.directions import Direction, direction_matrix
-from brushwork.models.latent.walks import mixed, walk
+from brushwork.models.latent.walks import mixed
 from brushwork.models.stage import layer_count
 
-from .image_folders import direction_file, enlarged, magnification, save_grid
+from .film import codes_walk, write_walk
+from .image_folders import MIN_CELL, SHORT, direction_file, save_grid
 
 ROWS, MIXED, WALK = 24, 8, 4
 """Codes in figures of styles and directions, in that of style mixing, and in the walk."""
-STEPS = 12
-"""Frames of the walk from one code to the next."""
 OWN = "inverted"
 """Name of the images in their own style."""
 
@@ -53,10 +50,8 @@ class CodeFolder:
         rows = repeat(torch.arange(len(few)), "r -> (r c)", c=len(few))
         images = render_codes(self.generator, few.take(rows), w.flatten(0, 1)).unflatten(0, w.shape[:2])
         self._save("mixing.png", images, few.names, few.names)
-        first, scale = self._first(1), magnification(*self.generator.trained_size)
-        frames = [render_codes(self.generator, first, w) for w in walk(self._first(WALK).w[:, None], STEPS)]
-        pictures = [enlarged(rearrange(frame, "1 c h w -> h w c").numpy(), scale) for frame in frames]
-        write_file(self.out / "walk.gif", gif_bytes(pictures, milliseconds=60))
+        way = codes_walk(self.generator, self._first(WALK))
+        write_walk(self.out / "walk.gif", way, SHORT, side=MIN_CELL)
         return "styles.png, mixing.png and walk.gif"
 
     def write_directions(self, directions: Sequence[Direction], strengths: Sequence[float]) -> str:

@@ -17,14 +17,12 @@ from torch import Tensor
 
 from brushwork.data.contents import Cutout, Original
 from brushwork.data.errors import DataError
-from brushwork.data.files import write_csv, write_file
+from brushwork.data.files import write_csv
 from brushwork.data.images import (
     WHITE,
     Cell,
     fit_image,
-    gif_bytes,
     image_grid,
-    on_white,
     png_note,
     read_image,
 )
@@ -44,7 +42,6 @@ from brushwork.models.restyling import (
 from brushwork.models.sampling import (
     CodeSource,
     Precision,
-    interpolation_frames,
     mixing_matrix,
     render,
     sample_batches,
@@ -53,6 +50,8 @@ from brushwork.models.sampling import (
     truncation_matrix,
 )
 from brushwork.models.styles import split_styles, style_weights
+
+from .film import FilmConfig, seeds_walk, write_walk
 
 BATCH_PIXELS = 2**22
 """Pixels restyled at once, over all images and styles: a bound for the memory."""
@@ -69,6 +68,8 @@ MIN_CELL = 64
 """Images with fewer pixels a side are enlarged to this in figures."""
 FIGURES = ("grid.png", "like.png", "mixing.png", "truncation.png", "interpolation.gif")
 """Files beside the folders of the styles."""
+SHORT = FilmConfig(frames=12, fps=16, easing="linear")
+"""The film among the figures."""
 TRUNCATIONS = (-0.5, 0.0, 0.25, 0.5, 0.75, 1.0)
 
 Group = list[tuple[Original, Cutout]]
@@ -329,10 +330,8 @@ class SampleFolder:
             truncated = truncation_matrix(generator, styles[trained], int(self.seeds[0]), TRUNCATIONS)
             columns = [f"psi {psi:g}" for psi in TRUNCATIONS]
             self._save("truncation.png", truncated, [names[i] for i in trained], columns)
-        frames = interpolation_frames(generator, styles, self.seeds[:4], steps=12, psi=self.psi)
-        scale = magnification(*generator.trained_size)
-        pictures = [enlarged(rearrange(frame, "s c h w -> h (s w) c").numpy(), scale) for frame in frames]
-        write_file(self.out / "interpolation.gif", gif_bytes(pictures, milliseconds=60))
+        way = seeds_walk(generator, self.latent_codes(), styles, self.seeds[:4])
+        write_walk(self.out / "interpolation.gif", way, SHORT, side=MIN_CELL)
 
     def write_directions(
         self, directions: Sequence[Direction], codes: CodeSource, styles: Float[Tensor, "s k"],
@@ -444,9 +443,3 @@ def save_grid(
 def magnification(height: int, width: int) -> int:
     """Return the factor by which images are enlarged in figures."""
     return max(1, MIN_CELL // min(height, width))
-
-
-def enlarged(pixels: np.ndarray, scale: int) -> Image.Image:
-    """Return an image (h, w, C) on white, enlarged by a whole number."""
-    picture = Image.fromarray(on_white(pixels))
-    return picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from .errors import ModelError
 from .generator import Generator
-from .latent.walks import mixed, walk
+from .latent.walks import mixed
 from .layers import Normal
 from .mapping import truncate
 from .stage import Stage, layer_count
@@ -213,17 +213,6 @@ def truncation_matrix(
     """Generates one seed at every truncation: psi 0 is each style's average, below 0 its opposite."""
     seeds = torch.full((len(styles),), seed)
     return torch.stack([sample(generator, styles, seeds, psi=psi) for psi in psis], dim=1)
-
-
-@torch.no_grad()
-def interpolation_frames(
-    generator: Generator, styles: Float[Tensor, "rows s"], seeds: Seeds, *, steps: int, psi: float = 1.0
-) -> UInt8[Tensor, "frames rows c h w"]:
-    """Generates a closed walk in W from seed to seed, `steps` frames each, with the first seed's noise."""
-    rows, seeds = len(styles), check_seeds(seeds)
-    stops = torch.stack([style_codes(generator, styles, seed.expand(rows), psi=psi) for seed in seeds])
-    noise = seeds[:1].expand(rows)
-    return torch.stack([render(generator, codes, noise) for codes in walk(stops, steps)])
 
 
 @torch.no_grad()

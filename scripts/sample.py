@@ -3,15 +3,27 @@
 import hashlib
 import math
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import torch
 import tyro
 from jaxtyping import Float
 from torch import Tensor
 
 from brushwork.eval.code_folder import CodeFolder
+from brushwork.eval.film import (
+    FilmConfig,
+    Walk,
+    codes_walk,
+    direction_walk,
+    moved_codes_walk,
+    seeds_walk,
+    styles_walk,
+    write_walk,
+)
 from brushwork.eval.image_folders import COLUMNS, SampleFolder, read_style_images, style_texts
 from brushwork.eval.report.gallery import write_gallery
 from brushwork.models.errors import ModelError
@@ -19,7 +31,7 @@ from brushwork.models.generator import Generator
 from brushwork.models.latent.codes import Codes, load_codes
 from brushwork.models.latent.directions import find_directions
 from brushwork.models.options import BatchSize, DeviceName, Psi, Share, options
-from brushwork.models.sampling import Precision, require_trained
+from brushwork.models.sampling import CodeSource, Precision, require_trained
 from brushwork.models.snapshot import DIGEST, find_snapshot, load_generator, snapshot_header
 from brushwork.models.styles import style_weights
 from brushwork.scripts.cli import parse_and_run
@@ -40,6 +52,7 @@ class SampleArguments:
         brushwork sample runs/demo --styles noto,openmoji --seeds 0-11
         brushwork sample runs/demo --styles noto=0.5+openmoji=0.5 --psi 0.7
         brushwork sample runs/demo --seeds 0-999 --skip-existing
+        brushwork sample runs/demo --seeds 0-9 --film walk.mp4
 
     With a run that has encoders, such as one of the preset emoji-32-restyle:
         brushwork train emoji-32-restyle --data datasets/emoji-32 --max-minutes 10
@@ -67,6 +80,9 @@ class SampleArguments:
     strength: str = "-3..3"
     """How far: a number, or a range, which draws a figure of the way (standard deviations of the codes; of
     style:, 1 is the whole way)."""
+    film: Path | None = None
+    """A film in place of images and figures: FILE.mp4 of any length, or a short .gif or .webp."""
+    film_config: tyro.conf.OmitArgPrefixes[FilmConfig] = FilmConfig()
     psi: Psi = 1.0
     """Truncation: 1 is none, towards 0 nearer to the style's average (safer, less varied)."""
     noise: Share = 1.0
@@ -147,49 +163,76 @@ def coarse_style(args: SampleArguments, generator: Generator) -> Float[Tensor, "
     return styles
 
 
-def sample_command(args: SampleArguments) -> None:
-    """Generates images and figures, and prints where they are.
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What is drawn with every seed."""
 
-    Raises DataError for a style image that is no image, and ModelError for a mistake in any other argument.
+    codes: CodeSource
+    styles: Float[Tensor, "s k"]
+    names: list[str]
+    style_images: list[np.ndarray]
+    """Images like which others are drawn, if any."""
+
+
+def read_asked(args: SampleArguments, folder: SampleFolder) -> Asked:
+    """Returns the styles of the command line, or that of its style images."""
+    generator = folder.generator
+    if args.style_image:
+        report_frames(args.style_image)
+        images, style_code = read_style_images(generator, args.style_image, args.style_image_label)
+        return Asked(
+            codes=folder.codes_like(style_code), styles=coarse_style(args, generator),
+            names=[f"like {args.style_image[0].stem}"], style_images=images,
+        )  # fmt: skip
+    names = style_texts(args.styles, generator.style_names)
+    styles = torch.stack([style_weights(name, generator.style_names) for name in names])
+    require_trained(generator, styles, args.psi)
+    return Asked(codes=folder.latent_codes(), styles=styles, names=names, style_images=[])
+
+
+def sample_command(args: SampleArguments) -> None:
+    """Generates images and figures, or a film, and prints where they are.
+
+    Raises DataError for a style image that is no image and for a film's name, and ModelError for a mistake in
+    any other argument.
     """
+    if args.codes is not None and args.style_image:
+        raise ModelError("--codes and --style-image were both given: choose one of them.")
     seeds, snapshot = torch.tensor(parse_seeds(args.seeds)), find_snapshot(args.run)
     generator = load_generator(snapshot, device=args.device).scale_noise(args.noise)
     out = args.out or (Path(args.run) / "generated" if Path(args.run).is_dir() else Path("generated"))
     if args.codes is not None:
-        if args.style_image:
-            raise ModelError("--codes and --style-image were both given: choose one of them.")
-        return edit_codes(args, generator, load_codes(args.codes, generator), out)
+        edit_codes(args, generator, load_codes(args.codes, generator), out)
+        return
     folder = SampleFolder(generator=generator, out=out, seeds=seeds, psi=args.psi)
+    asked = read_asked(args, folder)
+    if args.film is not None:
+        write_film_of(args, args.film, walk_of(args, generator, asked, seeds))
+        return
     shown = f" (the first {COLUMNS} of {len(seeds)} seeds)" if len(seeds) > COLUMNS else ""
-    if args.style_image:
-        report_frames(args.style_image)
-        images, style_code = read_style_images(generator, args.style_image, args.style_image_label)
-        styles, names = coarse_style(args, generator), [f"like {args.style_image[0].stem}"]
-        codes, figures = folder.codes_like(style_code), f"like.png{shown}"
-        folder.write_likeness(codes, styles[0], images)
-    else:
-        names = style_texts(args.styles, generator.style_names)
-        styles = torch.stack([style_weights(name, generator.style_names) for name in names])
-        require_trained(generator, styles, args.psi)
-        codes, figures = folder.latent_codes(), f"grid{shown}, mixing, truncation and interpolation figures"
-        if not args.direction:
-            folder.write_figures(styles, names)
-    written, single = "", args.images
+    codes, single = asked.codes, args.images
     if args.direction:
         directions, ends = find_directions(generator, args.direction), parse_strength(args.strength)
         figures = folder.write_directions(
-            directions, codes, styles, names, torch.linspace(*ends, STEPS).tolist()
+            directions, codes, asked.styles, asked.names, torch.linspace(*ends, STEPS).tolist()
         )
         # A range is a figure alone.
         single = single and len(directions) == 1 and ".." not in args.strength
         codes = directions[0].codes(codes, ends[1])
+    elif asked.style_images:
+        folder.write_likeness(codes, asked.styles[0], asked.style_images)
+        figures = f"like.png{shown}"
+    else:
+        folder.write_figures(asked.styles, asked.names)
+        figures = f"grid{shown}, mixing, truncation and interpolation figures"
+    written = ""
     if single:
         count = folder.write_images(
-            codes, styles, names, batch=args.batch, precision=args.precision, note=note_of(args, snapshot),
-            skip_existing=args.skip_existing,
+            codes, asked.styles, asked.names, batch=args.batch, precision=args.precision,
+            note=note_of(args, snapshot), skip_existing=args.skip_existing,
         )  # fmt: skip
-        existing = f" ({len(styles) * len(seeds) - count} were there)" if args.skip_existing else ""
-        written = f"{count} images{existing}, "
+        there = f" ({len(asked.styles) * len(seeds) - count} were there)" if args.skip_existing else ""
+        written = f"{count} images{there}, "
     write_gallery(Path(args.run))
     print(f"{written}{figures}: {out}")
 
@@ -197,6 +240,13 @@ def sample_command(args: SampleArguments) -> None:
 def edit_codes(args: SampleArguments, generator: Generator, codes: Codes, out: Path) -> None:
     """Draws the images of codes and their edits. Raises ModelError as `sample_command` does."""
     folder = CodeFolder(generator=generator, codes=codes, out=out)
+    if args.film is not None:
+        way = codes_walk(generator, codes)
+        if args.direction:
+            (direction, *_), ends = find_directions(generator, args.direction), parse_strength(args.strength)
+            way = moved_codes_walk(generator, codes, direction, ends)
+        write_film_of(args, args.film, way)
+        return
     if args.direction:
         directions, ends = find_directions(generator, args.direction), parse_strength(args.strength)
         written = folder.write_directions(directions, torch.linspace(*ends, STEPS).tolist())
@@ -209,6 +259,21 @@ def edit_codes(args: SampleArguments, generator: Generator, codes: Codes, out: P
         if args.images:
             written = f"{folder.write_images(styles, names)} images, {written}"
     print(f"{written}: {out}")
+
+
+def walk_of(args: SampleArguments, generator: Generator, asked: Asked, seeds: Tensor) -> Walk:
+    """Returns what a film goes through."""
+    if args.direction:
+        (direction, *_), ends = find_directions(generator, args.direction), parse_strength(args.strength)
+        return direction_walk(generator, direction, ends, asked.codes, asked.styles, seeds)
+    kind = seeds_walk if args.film_config.walk == "seeds" else styles_walk
+    return kind(generator, asked.codes, asked.styles, seeds)
+
+
+def write_film_of(args: SampleArguments, path: Path, way: Walk) -> None:
+    """Writes a film and prints its length."""
+    count = write_walk(path, way, args.film_config, batch=args.batch)
+    print(f"{count} frames, {count / args.film_config.fps:.1f} s: {path}")
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
 """Walks through style codes: from one to the next in a number of steps."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Literal
 
 import torch
@@ -17,17 +17,25 @@ def eased(share: float, easing: Easing) -> float:
 
 
 def walk(
-    stops: Float[Tensor, "k n l d"], steps: int, *, easing: Easing = "linear", loop: bool = True
+    stops: Iterable[Float[Tensor, "n l d"]], steps: int, *, easing: Easing = "linear", loop: bool = True
 ) -> Iterator[Float[Tensor, "n l d"]]:
-    """Yields n codes side by side that go through k stops in straight lines, in `steps` frames from each stop
+    """Yields n codes side by side that go through all stops in straight lines, in `steps` frames from each
     to the next; `loop` returns to the first, which is not repeated, and otherwise the last stop is the last
     frame."""
-    after = torch.cat([stops[1:], stops[:1]]) if loop else stops[1:]
-    for start, end in zip(stops, after, strict=False):
+
+    def between(start: Tensor, end: Tensor) -> Iterator[Tensor]:
         for step in range(steps):
             yield torch.lerp(start, end, eased(step / steps, easing))
-    if not loop:
-        yield stops[-1]
+
+    ahead = iter(stops)
+    here = first = next(ahead)
+    for stop in ahead:
+        yield from between(here, stop)
+        here = stop
+    if loop:
+        yield from between(here, first)
+    else:
+        yield here
 
 
 def mixed(

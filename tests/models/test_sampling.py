@@ -145,14 +145,6 @@ def test_mixing_takes_coarse_layers_of_the_row_and_fine_ones_of_the_column(gener
         assert alike(figure[row], render(generator, codes, [seed] * 3))
 
 
-def test_the_walk_passes_every_seed_in_every_style_with_one_noise(generator: Generator) -> None:
-    """Closed: as many legs as seeds."""
-    frames = sampling.interpolation_frames(generator, EYE[:2], [3, 8, 5], steps=2)
-    a, b, c = (style_codes(generator, EYE[:2], [seed] * 2) for seed in (3, 8, 5))
-    for frame, codes in zip(frames, (a, (a + b) / 2, b, (b + c) / 2, c, (c + a) / 2), strict=True):
-        assert alike(frame, render(generator, codes, [3, 3]))
-
-
 def test_images_between_two_seeds_are_straight_in_w_and_smooth(generator: Generator) -> None:
     a, b = torch.tensor([3, 8, 1]), torch.tensor([5, 6, 2])
 

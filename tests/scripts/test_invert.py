@@ -4,6 +4,7 @@ import csv
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from brushwork.data.images import read_image
 from brushwork.models.generator import Generator
@@ -50,6 +51,12 @@ def test_codes_images_and_distances(shell: Shell, run: Path, packed: Path, tmp_p
     )
     moved = next((tmp_path / "moved").glob(f"pca-1*/{names[0]}.png"))
     assert read_image(moved).tobytes() != inverted
+
+    film = ("--film", tmp_path / "codes.webp", "--frames", "2")
+    said = shell("sample", run, "--codes", out / "codes.safetensors", *film)
+    assert "6 frames, 0.2 s" in said
+    with Image.open(tmp_path / "codes.webp") as image:
+        assert (image.n_frames, image.size) == (6, (256, 256))
 
 
 def test_a_tuned_generator_draws_its_codes(shell: Shell, run: Path, packed: Path, tmp_path: Path) -> None:
