@@ -162,8 +162,8 @@ def inject(
 ) -> Float[Tensor, "n c h w"]:
     """Returns `adain(leaky(x + maps @ vectors), scale, shift, eps)`, with the matrices of `noise_and_bias`.
 
-    It can be differentiated once, and not with respect to `maps`. It overwrites x, which must be a fresh
-    result that nothing else holds, such as that of a convolution.
+    It can be differentiated once. It overwrites x, which must be a fresh result that nothing else holds, such
+    as that of a convolution.
     """
     return _Injection.apply(x, maps, vectors, scale, shift, eps)  # type: ignore[no-any-return]
 
@@ -172,7 +172,7 @@ def _activate_(x: Tensor, maps: Tensor, vectors: Tensor) -> Tensor:
     """leaky(x + maps @ vectors), written over x."""
     places = rearrange(x.detach(), "n c h w -> (n h w) c")  # x itself where channels come last
     places = leaky_(places.addmm_(maps, vectors.to(x.dtype)))
-    return rearrange(places, "(n h w) c -> n c h w", n=len(x), h=x.shape[2])
+    return rearrange(places, "(n h w) c -> n c h w", n=x.shape[0], h=x.shape[2])
 
 
 class _Injection(torch.autograd.Function):
@@ -183,15 +183,18 @@ class _Injection(torch.autograd.Function):
         y = _activate_(x, maps, vectors)
         full = wide(y)
         standard = Standard.of(full, scale, eps=eps)
-        ctx.save_for_backward(y, maps, standard.mean, standard.rate, standard.factor)
+        own = vectors.to(y.dtype) if ctx.needs_input_grad[1] else None
+        ctx.save_for_backward(y, maps, standard.mean, standard.rate, standard.factor, own)
         return standard(full, shift).to(x.dtype)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
-        y, maps, mean, rate, factor = ctx.saved_tensors
+        y, maps, mean, rate, factor, vectors = ctx.saved_tensors
         d_y, d_scale, d_shift = Standard(mean, rate, factor).backward(wide(y), wide(g))
         d_y = d_y.to(y.dtype)
         d_x = torch.ops.aten.leaky_relu_backward.grad_input(d_y, y, LEAK, True, grad_input=d_y)
-        d_vectors = (maps.T @ rearrange(d_x, "n c h w -> (n h w) c")).to(factor.dtype)
-        return d_x, None, d_vectors, d_scale, d_shift, None
+        places = rearrange(d_x, "n c h w -> (n h w) c")
+        d_vectors = (maps.T @ places).to(factor.dtype)
+        d_maps = None if vectors is None else places @ vectors.T
+        return d_x, d_maps, d_vectors, d_scale, d_shift, None

@@ -105,7 +105,7 @@ class Synthesis(nn.Module):
         entry, details = (0, {}) if content is None else (side(content.features), content.details)
         if entry > stage.resolution:
             raise ModelError(f"content of {entry} px at a stage of {stage.resolution} px.")
-        x = repeat(self.start, "1 c h w -> n c h w", n=len(w)) if content is None else content.features
+        x = repeat(self.start, "1 c h w -> n c h w", n=w.shape[0]) if content is None else content.features
         x = x.clone(memory_format=torch.channels_last)  # blocks overwrite their input
         older, by_layer = x, w.unbind(dim=1)
         for i, r in enumerate(resolutions(stage.resolution)):

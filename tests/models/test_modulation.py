@@ -75,7 +75,7 @@ def inputs(side: int = 6, kind: torch.dtype = torch.float64, eps: float = 1e-5, 
     sizes = [(3, 4, side - 1, side), (4,), (3, 1, side - 1, side), (4,), (3, 4), (3, 4)]
     x, bias, noise, *rest = (torch.randn(size, dtype=kind, requires_grad=True) for size in sizes)
     x = x.detach().contiguous(memory_format=torch.channels_last).requires_grad_()
-    return [x, bias, noise.detach() if noisy else None, *rest, eps]
+    return [x, bias, noise if noisy else None, *rest, eps]
 
 
 def plain(x: Tensor, bias: Tensor, noise: Tensor | None, strength: Tensor, *style: Any) -> Tensor:
