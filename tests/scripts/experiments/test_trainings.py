@@ -15,7 +15,7 @@ from brushwork.data.split import split_of
 from brushwork.eval.sources import Stored
 from brushwork.models.generator import Generator
 from brushwork.scripts.bench.toy import write_toy
-from brushwork.scripts.experiments import EXPERIMENTS, training_runs, trainings
+from brushwork.scripts.experiments import EXPERIMENTS, inversion, training_runs, trainings
 from brushwork.scripts.experiments.documented import QUICK, command_of
 from brushwork.scripts.experiments.packed_collections import copy_some
 from brushwork.scripts.experiments.training_runs import Run, generate, require_same
@@ -116,6 +116,26 @@ def test_a_stopped_experiment_goes_on_with_finished_runs_as_they_are(in_process:
     assert before == {
         path: path.stat().st_mtime_ns for path in (FOLDER / "default-0").rglob("*") if path.is_file()
     }
+
+
+def test_inversion_shares_the_runs_and_keeps_what_is_measured(
+    in_process: InProcess, shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    methods = {name: inversion.METHODS[name] for name in ("W", "W+")}
+    monkeypatch.setattr(inversion, "METHODS", methods)
+    monkeypatch.setattr(inversion, "OTHERS", 5)
+    shell("reproduce", "inversion", "--quick", "--pictures", "1")
+    assert in_process.done == ["emoji-32/toy-10min/default-0"]
+    table = results("inversion")["emoji-32"]
+    titles = [row[0] for row in table["rows"]]
+    assert titles == ["W", "W+", "nearest training image", "start of W+", "random code"]
+    (figures,) = table["data"]["runs"]
+    assert 0 <= figures["W"]["samples"]["recovered"] <= 1
+    own = figures["W+"]["held-out"]["efficientnet-lite0"]
+    assert own["inverted"] < own["random"]
+    monkeypatch.setattr(inversion, "measured", None)  # all is known
+    shell("reproduce", "inversion", "--quick", "--pictures", "1")
+    assert results("inversion")["emoji-32"]["rows"] == table["rows"]
 
 
 def test_transfers_start_from_a_run_on_another_collection(in_process: InProcess) -> None:
