@@ -43,8 +43,8 @@ def generator() -> Generator:
     return made.eval().requires_grad_(False)
 
 
-def frames_of(way: Walk, steps: int = 2, side: int = 16, **how: bool) -> list[np.ndarray]:
-    return list(drawn(walk(way.stops, steps, **how), way.draw, 6, side))
+def frames_of(way: Walk, steps: int = 2, side: int = 16, *, loop: bool = True) -> list[np.ndarray]:
+    return list(drawn(walk(way.stops, steps, loop=loop), way.draw, 6, side))
 
 
 def beside(images: Tensor) -> np.ndarray:
