@@ -8,6 +8,7 @@ from typing import Annotated
 import numpy as np
 import torch
 import tyro
+from annotated_types import Interval
 from jaxtyping import UInt8
 from torch import Tensor
 
@@ -62,7 +63,7 @@ class InvertArguments:
     """Styles in which the images are sought, separated by commas: names and blends. The nearest is taken."""
     split: AnySplit = "test"
     """Split of a packed data set: test (unseen in training), train or all."""
-    limit: Annotated[int, tyro.conf.arg(metavar="N")] = 0
+    limit: Annotated[int, Interval(ge=0, le=10**6)] = 0
     """Invert the first N images only; 0: all."""
     reference: Path | None = None
     """A packed data set: its nearest training image stands beside every result."""
