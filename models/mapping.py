@@ -66,7 +66,7 @@ class MappingNetwork(nn.Module):
     def untrained_styles(self, styles: Float[Tensor, "n s"]) -> list[int]:
         """Returns the rows of the table (the last is the null style's) that `styles` use and that were never
         trained: their codes are noise, and they have no average."""
-        used = (with_null(styles) > 1e-6).any(dim=0)
+        used = (with_null(styles.to(self.average)) > 1e-6).any(dim=0)
         return (used & (self.average == 0).all(dim=1)).nonzero().flatten().tolist()
 
     def average_of(self, styles: Float[Tensor, "n s"]) -> Float[Tensor, "n d"]:

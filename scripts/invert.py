@@ -1,5 +1,6 @@
 """The command `brushwork invert`."""
 
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -40,6 +41,7 @@ from brushwork.training.inversion.results import (
     differences,
     images_by_kind,
     nearest_images,
+    tuned_notes,
     write_results,
 )
 
@@ -111,7 +113,9 @@ def invert_command(args: InvertArguments) -> None:
     nearest = None if known is None else nearest_images(distance, images, known.images, device)
     kinds = images_by_kind(generator, found, images, nearest)
     measured = differences([distance, *others(args.config.network, device)], kinds, device)
-    write_results(out, generator, found, kinds, measured, header["notes"])
+    notes = tuned_notes(header["notes"], args.config.network)
+    write_results(out, generator, found, kinds, measured, notes)
+    shutil.rmtree(out / "checkpoints", ignore_errors=True)  # all is done
     print_summary(measured, args.config.network, out, tuned=found.tuned is not None)
     left_out.fail(done=len(names), of=len(originals), kept=f"the others are in {out}")
 

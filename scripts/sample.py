@@ -202,7 +202,10 @@ def sample_command(args: SampleArguments) -> None:
     generator = load_generator(snapshot, device=args.device).scale_noise(args.noise)
     out = args.out or (Path(args.run) / "generated" if Path(args.run).is_dir() else Path("generated"))
     if args.codes is not None:
-        edit_codes(args, generator, load_codes(args.codes, generator), out)
+        codes = load_codes(args.codes, generator)
+        if codes.weights != str(snapshot_header(snapshot).get(DIGEST)):
+            print(f"{args.codes} was made with another snapshot than {snapshot}: its images may differ")
+        edit_codes(args, generator, codes, out)
         return
     folder = SampleFolder(generator=generator, out=out, seeds=seeds, psi=args.psi)
     asked = read_asked(args, folder)

@@ -62,7 +62,10 @@ class Published:
             name, _, weight = part.rpartition("=") if part not in names else (part, "", "1")
             if name not in names:
                 raise SystemExit(f"There is no style {name or part!r}: choose from {', '.join(names)}.")
-            weights[names.index(name)] = float(weight)
+            try:
+                weights[names.index(name)] = float(weight)
+            except ValueError:
+                raise SystemExit(f"Cannot read the weight of {part!r}: write ink=0.3+oil=0.7.") from None
         return weights
 
     def codes(self, style: str, seeds: list[int], psi: float = 1.0) -> np.ndarray:
@@ -119,6 +122,8 @@ def main() -> None:
     parser.add_argument("--psi", type=float, default=1.0, help="truncation")
     parser.add_argument("--out", type=Path, default=Path("drawn"))
     args = parser.parse_args()
+    if not all(0 <= seed < 2**32 for seed in args.seeds):
+        raise SystemExit(f"Take seeds from 0 to {2**32 - 1}.")
     published = Published(Path(__file__).parent)
     style = args.style or published.config["styles"][0]
     args.out.mkdir(parents=True, exist_ok=True)

@@ -65,7 +65,14 @@ def test_a_tuned_generator_draws_its_codes(shell: Shell, run: Path, packed: Path
     said = shell("invert", run, packed, *words, *QUICK)
     assert f"brushwork sample {tmp_path / 'tuned' / 'tuned.safetensors'}" in said
     codes = tmp_path / "tuned" / "codes.safetensors"
-    shell("sample", tmp_path / "tuned" / "tuned.safetensors", "--codes", codes, "--out", tmp_path / "drawn")
+    assert not (tmp_path / "tuned" / "checkpoints").exists()
+    plain = ("--metrics", "fd", "--per-style", "4", "--device", "cpu", "--reference", packed)
+    lite = ("--features", "efficientnet-lite0")
+    said = shell.mistake("measure", tmp_path / "tuned" / "tuned.safetensors", *plain, *lite)
+    assert "efficientnet-lite0 gave this run its gradients" in said
+    assert "another snapshot" in shell("sample", run, "--codes", codes, "--out", tmp_path / "other")
+    tuned = tmp_path / "tuned" / "tuned.safetensors"
+    assert "another snapshot" not in shell("sample", tuned, "--codes", codes, "--out", tmp_path / "drawn")
     for image in (tmp_path / "tuned" / "images").rglob("*.png"):
         drawn = tmp_path / "drawn" / "inverted" / image.relative_to(tmp_path / "tuned" / "images")
         assert read_image(drawn).tobytes() == read_image(image).tobytes()

@@ -2,8 +2,8 @@
 appendix D).
 
 Deviations: averages and spreads are those of a style, since the average of all styles belongs to none; W+
-starts from the nearest of many codes; and squared differences of pixels are added to the perceptual distance,
-which the networks at hand compare too loosely.
+starts from the nearest of many codes; the noise on a code has a length of .05 spreads at first, where the
+paper has so much in every dimension; and squared differences of pixels are added to the perceptual distance.
 """
 
 import math

@@ -1,7 +1,7 @@
 """What `brushwork invert` writes: codes, images beside the given ones, and how near they are."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,10 @@ from brushwork.eval.image_folders import save_grid
 from brushwork.eval.metrics.perceptual import PerceptualDistance
 from brushwork.models.generator import Generator
 from brushwork.models.latent.codes import codes_bytes, render_codes
+from brushwork.models.pretrained.frozen import PUBLISHED, FrozenNetwork, as_notes, from_notes
 from brushwork.models.restyling import to_float
 from brushwork.models.sampling import device_of, latents, to_uint8
-from brushwork.models.snapshot import generator_bytes
+from brushwork.models.snapshot import DIGEST, generator_bytes, snapshot_header
 
 from ..rng import derived_seed
 from .job import Inversion
@@ -30,6 +31,7 @@ DISTANCES, LOSSES = "distances.csv", "losses.csv"
 IMAGE, INVERTED, START, NEAREST, RANDOM = "image", "inverted", "start", "nearest", "random"
 GRID_ROWS = 24
 
+Json = dict[str, Any]
 Kinds = Mapping[str, UInt8[Tensor, "n c h w"]]
 """The given images and those to compare them with, by kind."""
 
@@ -110,13 +112,14 @@ def _points(distance: PerceptualDistance, images: Tensor, device: torch.device) 
 
 # Files
 def write_results(
-    out: Path, generator: Generator, found: Inversion, kinds: Kinds, measured: Differences, notes: dict
+    out: Path, generator: Generator, found: Inversion, kinds: Kinds, measured: Differences, notes: Json
 ) -> None:
-    """Writes codes, images, grid, distances and losses to `out`, and the tuned generator if there is one.
-    `notes` are those of the run's snapshot."""
+    """Writes codes, images, grid, distances and losses to `out`, and a tuned generator with `notes`."""
+    codes = found.codes
     if found.tuned is not None:
         content = generator_bytes(found.tuned, stage=generator.trained_stage, notes=notes)
         write_file(out / TUNED, content, durable=True)
+        codes = replace(codes, weights=str(snapshot_header(out / TUNED)[DIGEST]))
     for name, image in zip(found.codes.names, kinds[INVERTED], strict=True):
         save_image(out / "images" / f"{name}.png", image.permute(1, 2, 0).numpy())
     shown = torch.stack([some[:GRID_ROWS] for some in kinds.values()], dim=1)
@@ -124,7 +127,20 @@ def write_results(
     save_grid(out / GRID, cells, found.codes.names[:GRID_ROWS], list(kinds))
     write_csv(out / DISTANCES, distance_rows(found, generator.style_names, measured))
     write_csv(out / LOSSES, loss_rows(found))
-    write_file(out / CODES, codes_bytes(found.codes, generator.style_names), durable=True)
+    write_file(out / CODES, codes_bytes(codes, generator.style_names), durable=True)
+
+
+def tuned_notes(notes: Json, network: str) -> Json:
+    """The notes of a run's snapshot for a generator that was tuned through a network of NETWORKS, which is no
+    independent evaluator of it then."""
+    published = network in PUBLISHED
+    through = (
+        FrozenNetwork.published(network, "loss")
+        if published
+        else FrozenNetwork(name=network, weights="", trained_on=("ImageNet",), role="loss")
+    )
+    before = from_notes(notes.get("looked_through", []))
+    return {**notes, "looked_through": as_notes([*before, through])}
 
 
 def distance_rows(
